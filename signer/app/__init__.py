@@ -1,0 +1,1 @@
+"""The gateway's edge: ASGI in, gunicorn around it."""

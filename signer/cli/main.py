@@ -1,0 +1,94 @@
+"""`signer`: finds the command, chooses the home, and turns every error into one line and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from signer import __version__
+from signer.errors import SignerError
+from signer.home import Home
+
+COMMANDS = {
+    "audit": "signer.cli.audit:audit",
+    "clients": "signer.cli.clients:clients",
+    "demo": "signer.cli.demo:demo",
+    "halt": "signer.cli.halts:halt",
+    "init": "signer.cli.init:init",
+    "keys": "signer.cli.keys:keys",
+    "policy": "signer.cli.policy:policy",
+    "reload": "signer.cli.serve:reload",
+    "resume": "signer.cli.halts:resume",
+    "sandbox": "signer.cli.sandbox:sandbox",
+    "serve": "signer.cli.serve:serve",
+    "status": "signer.cli.halts:status",
+}
+"""Where each command lives; imported only when it is called, so that `signer --help` starts at once."""
+
+EXIT_STATUS = {
+    "config": 3,
+    "home": 3,
+    "key-store": 4,
+    "wrong-passphrase": 4,
+    "ledger": 5,
+    "audit": 5,
+    "venue": 5,
+    "not-sent": 5,
+    "unanswered": 5,
+}
+"""Exit status by error code (docs/cli.md): 1 the answer is no, 2 wrong usage, 3 a setting or the home, 4 the key
+store, 5 something that must work does not, 130 interrupted."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)  # noqa: S101 - our own table
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--home", metavar="DIR", help="Folder of this installation (SIGNER_HOME, default ~/.signer).")
+@click.version_option(__version__, prog_name="signer")
+@click.pass_context
+def cli(ctx: click.Context, home: str | None) -> None:
+    """Hold real exchange keys so that trading bots never see them."""
+    ctx.obj = Home.chosen(home)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line; the process's exit status. Prints one line for an error, never a traceback."""
+    try:
+        status = cli.main(arguments, prog_name="signer", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _complain("interrupted; nothing was changed", 130)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SignerError as error:
+        return _complain(str(error), EXIT_STATUS.get(error.code, 1))
+    except BrokenPipeError:
+        return 0  # the reader of a pipe went away: not our error
+    return status if isinstance(status, int) else 0
+
+
+def _complain(text: str, status: int) -> int:
+    click.echo(f"signer: {text}", err=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

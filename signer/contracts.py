@@ -1,0 +1,202 @@
+"""The contracts between the story (`gateway`) and its backends. The story knows these, never what is behind them.
+
+Clock and randomness are contracts too, so that the whole line runs in a deterministic simulator (tests/simulator).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+from signer.model import (
+    Call,
+    ChainHead,
+    ClientInfo,
+    CredentialInfo,
+    Decoded,
+    Found,
+    Halt,
+    Intent,
+    Json,
+    OpenIntent,
+    OrderRef,
+    PlacedOrder,
+    Priority,
+    Request,
+    Usage,
+    Verdict,
+    WireAnswer,
+    WireRequest,
+)
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time, passed in."""
+
+    def now_us(self) -> int:
+        """Wall clock, microseconds since the Unix epoch; may jump."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; equals the event loop's time."""
+
+
+class Worker(Protocol):
+    """One thread of its own for blocking work, in order."""
+
+    def run(self, job: Callable[[], T]) -> Awaitable[T]:
+        """Do ``job`` after all jobs given before it; its result, or its exception. Starts at once, awaited or not."""
+
+
+class SigningKey(Protocol):
+    """A handle that can sign, wherever the secret lives. There is nothing else to ask of it."""
+
+    async def sign(self, message: bytes) -> bytes:
+        """The 64-byte HMAC-SHA512 of ``message``. Raises `KeyStoreError` when the store cannot be reached."""
+
+
+class ClientKey(Protocol):
+    """The handle of a virtual secret: it tells whether a signature is the client's."""
+
+    def matches(self, message: bytes, signature: bytes) -> bool:
+        """Constant-time comparison of ``signature`` with this key's over ``message``."""
+
+
+class KeyStore(Protocol):
+    """Where real and virtual credentials live. Reading is what the gateway may do; writing is for the CLI."""
+
+    def credentials(self) -> Sequence[CredentialInfo]:
+        """All real credentials."""
+
+    def clients(self) -> Sequence[ClientInfo]:
+        """All clients, revoked ones included."""
+
+    def signing_key(self, credential: str) -> SigningKey:
+        """The handle for a real credential by name. Raises `KeyStoreError` if there is none, or it does not open."""
+
+    def client_key(self, client: str) -> ClientKey:
+        """The handle for a client's virtual credential by name. Raises `KeyStoreError` likewise."""
+
+
+class Ledger(Protocol):
+    """All state that must be atomic: what is reserved and spent, halts, nonce marks, orders of clients.
+
+    Every method raises `LedgerError` if the store fails; nothing is then half done.
+    """
+
+    async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
+        """Hold all charges of ``intent``, or none: the reservation's number, durable when this returns.
+
+        Raises `NotReserved` (a cap would be passed; names the cap and what is left) or `Halted`. ``head`` is stored in
+        the same transaction, at no cost.
+        """
+
+    async def release(self, reservation: int) -> None:
+        """Give back all that is held: the venue rejected the call, or it was never sent."""
+
+    async def settle(self, reservation: int, txids: Sequence[str | None]) -> None:
+        """The venue accepted: charges of orders with a txid are spent, the rest given back; orders are remembered.
+
+        For an edit or amend ``txids`` has the one order's id after the change.
+        """
+
+    async def hold(self, reservation: int) -> None:
+        """The outcome is unknown: keep everything held until it is reconciled."""
+
+    async def open_intents(self) -> Sequence[OpenIntent]:
+        """Reservations without outcome, oldest first."""
+
+    async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+        """Orders placed through us that ``ref`` names, any client's, newest first. Empty if we know of none."""
+
+    async def usage(self, scope: str) -> Sequence[Usage]:
+        """What is used now of each cap that the scope has ever been charged for."""
+
+    async def marks(self) -> Mapping[str, int]:
+        """Stored high-water marks by name (nonces: ``credential/NAME``, ``client/NAME``)."""
+
+    async def raise_mark(self, name: str, at_least: int) -> None:
+        """Store a mark ahead of use; never lowers one. Durable when this returns."""
+
+    async def keep_head(self, head: ChainHead) -> None:
+        """Remember the audit chain's last durable record, so that a truncated log is found out."""
+
+    async def head(self) -> ChainHead | None:
+        """The chain head last kept."""
+
+    def halted(self, client: str, account: str) -> Halt | None:
+        """The halt in force, from memory, at most a quarter of a second old; `reserve` always reads the store."""
+
+    async def halts(self) -> Sequence[Halt]:
+        """All halts in force."""
+
+
+class AuditLog(Protocol):
+    """The chain of records that proves what happened."""
+
+    async def record(self, entry: Mapping[str, Json]) -> None:
+        """Append ``entry``; durable when this returns. Raises `AuditError` if it cannot be."""
+
+    def note(self, entry: Mapping[str, Json]) -> None:
+        """Append ``entry`` in the background; bounded loss at a crash, never an error to the caller."""
+
+    def head(self) -> ChainHead | None:
+        """The last durable record."""
+
+
+class Turn(Protocol):
+    """A client's turn in a lane: the nonce it must use."""
+
+    nonce: int
+
+    def nonce_refused(self) -> None:
+        """The venue refused the nonce: jump forward."""
+
+
+class Lane(Protocol):
+    """The way to the venue of one credential: nonces leave in order."""
+
+    credential: str
+
+    def turn(self, client: str, priority: Priority, deadline: float) -> AbstractAsyncContextManager[Turn]:
+        """Wait for a turn, hold it until the answer is there. Raises `NotServed` if the queue is full (at once) or
+        ``deadline`` (monotonic seconds) passes first."""
+
+
+class Upstream(Protocol):
+    """The connection to one fixed origin."""
+
+    async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
+        """One attempt. Raises `NotSent` (no byte left) or `Unanswered` (bytes left, no whole answer)."""
+
+
+class Venue(Protocol):
+    """How one exchange speaks. Pure: no sockets, no clock."""
+
+    name: str
+
+    def decode(self, request: Request) -> Decoded:
+        """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
+
+    def parse(self, decoded: Decoded) -> Call:
+        """The call, understood completely. Raises `NotUnderstood` naming what is not."""
+
+    def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
+        """The canonical request for ``call``, unsigned, and the message that must be signed."""
+
+    def signed(self, request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
+        """``request`` with its authentication headers."""
+
+    def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
+        """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
+
+    def lookups(self, intent: Intent) -> Sequence[Call]:
+        """The reads that tell what became of ``intent``."""
+
+    def found(self, intent: Intent, answers: Sequence[WireAnswer]) -> Found | None:
+        """What the answers of `lookups` say, order by order; None if they do not say (ask again later)."""
+
+    def with_own_refs(self, call: Call, new_ref: Callable[[], int]) -> Call:
+        """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours."""

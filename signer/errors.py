@@ -1,0 +1,154 @@
+"""Every error that signer raises on purpose, as one tree with stable codes.
+
+    SignerError
+    ├── Refused              a client's call is refused; carries the answer in Kraken's words
+    │   ├── NotAuthentic     step 1 said no
+    │   ├── NotUnderstood    step 2 said no
+    │   ├── NotAllowed       step 3 said no
+    │   ├── NotReserved      step 4 said no: a cap would be passed
+    │   ├── Halted           step 4 said no: an operator halted the client or the account
+    │   └── NotServed        steps 4 to 7 could not be done; nothing was sent, or the outcome is unknown
+    ├── ConfigError          signer.toml, a policy or the environment is wrong
+    ├── HomeError            the home folder is missing, held by another gateway, or of another version
+    ├── KeyStoreError        the key store cannot be opened, read or written
+    │   └── WrongPassphrase
+    ├── LedgerError          the ledger cannot be opened, read or written
+    ├── AuditError           the audit log cannot be written, read or does not verify
+    └── VenueError           the exchange could not be asked, or answered nonsense
+        ├── NotSent          no byte of the request left this machine: safe to try again
+        └── Unanswered       bytes left and no whole answer came back: the outcome is unknown
+
+Each has a *public* message (what is wrong, where, and the mend, safe to show to anybody) apart from the private
+*detail*, which goes to the operator's log only and never holds a secret either.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SignerError(Exception):
+    """Base of all errors raised on purpose.
+
+    ``what`` says what is wrong; ``where`` names the file, key or flag; ``mend`` says what to do about it. Together
+    they are one line. ``detail`` is for the operator's log.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "", detail: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.mend = mend
+        self.detail = detail
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}; {self.mend}" if self.mend else text
+
+
+class Refused(SignerError):
+    """A client's call is refused.
+
+    ``answer`` is the ``error`` array of Kraken's envelope (kraken-clients.md §4): its first string alone decides which
+    exception a client library raises, so it is always one of Kraken's own; the second carries the reason. ``rules``
+    names every rule that fired, most important first.
+    """
+
+    code = "refused"
+
+    def __init__(self, *answer: str, what: str = "", rules: tuple[str, ...] = (), detail: str = "") -> None:
+        super().__init__(what or " ".join(answer), detail=detail)
+        self.answer: tuple[str, ...] = answer
+        self.rules = rules
+
+
+class NotAuthentic(Refused):
+    """Step 1: the caller did not prove to be a client."""
+
+    code = "not-authentic"
+
+
+class NotUnderstood(Refused):
+    """Step 2: the call is not one that we understand completely."""
+
+    code = "not-understood"
+
+
+class NotAllowed(Refused):
+    """Step 3: the client's policy does not allow the call."""
+
+    code = "not-allowed"
+
+
+class NotReserved(Refused):
+    """Step 4: a charge of the call does not fit under its cap."""
+
+    code = "not-reserved"
+
+
+class Halted(Refused):
+    """Step 4: an operator has halted this client or account."""
+
+    code = "halted"
+
+
+class NotServed(Refused):
+    """Steps 4 to 7: we could not do our part (store, log, lane or exchange)."""
+
+    code = "not-served"
+
+
+class ConfigError(SignerError):
+    """A setting is wrong: the message names file, key and mend."""
+
+    code = "config"
+
+
+class HomeError(SignerError):
+    """The home folder cannot be used as it is."""
+
+    code = "home"
+
+
+class KeyStoreError(SignerError):
+    """The key store cannot be opened, read or written."""
+
+    code = "key-store"
+
+
+class WrongPassphrase(KeyStoreError):
+    """The passphrase does not open the key store."""
+
+    code = "wrong-passphrase"
+
+
+class LedgerError(SignerError):
+    """The ledger cannot be opened, read or written."""
+
+    code = "ledger"
+
+
+class AuditError(SignerError):
+    """The audit log cannot be written or read, or does not verify."""
+
+    code = "audit"
+
+
+class VenueError(SignerError):
+    """The exchange could not be asked."""
+
+    code = "venue"
+
+
+class NotSent(VenueError):
+    """No byte of the request left this machine, so sending it again cannot double it."""
+
+    code = "not-sent"
+
+
+class Unanswered(VenueError):
+    """Bytes of the request left and no whole answer came back: what happened is unknown."""
+
+    code = "unanswered"

@@ -1,0 +1,61 @@
+"""Where everything of one installation lies: the home folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The paths inside one home folder. Knows names only; opening them is for their owners."""
+
+    folder: Path
+
+    @classmethod
+    def chosen(cls, flag: str | None, environment: Mapping[str, str] = os.environ) -> Home:
+        """The folder from the ``--home`` flag, else ``SIGNER_HOME``, else ``~/.signer``."""
+        text = flag or environment.get("SIGNER_HOME") or "~/.signer"
+        return cls(Path(text).expanduser().absolute())
+
+    @property
+    def config(self) -> Path:
+        """signer.toml: accounts, origins, listen address."""
+        return self.folder / "signer.toml"
+
+    @property
+    def policies(self) -> Path:
+        """Folder of policy files, one per role."""
+        return self.folder / "policies"
+
+    @property
+    def keys(self) -> Path:
+        """The encrypted key store."""
+        return self.folder / "keys.json"
+
+    @property
+    def passphrase(self) -> Path:
+        """The passphrase file that `init --no-input` writes, 0600."""
+        return self.folder / "passphrase"
+
+    @property
+    def ledger(self) -> Path:
+        """The SQLite ledger."""
+        return self.folder / "ledger.db"
+
+    @property
+    def audit(self) -> Path:
+        """Folder of audit segments."""
+        return self.folder / "audit"
+
+    @property
+    def pairs(self) -> Path:
+        """The venue's pair table as last fetched."""
+        return self.folder / "pairs.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the gateway that runs on this home; says which process that is."""
+        return self.folder / "gateway.lock"

@@ -1,0 +1,1 @@
+"""Key stores: where secrets live. One file per backend behind `contracts.KeyStore`."""

@@ -1,0 +1,1 @@
+"""The ledger: all state that must be atomic, behind `contracts.Ledger`."""

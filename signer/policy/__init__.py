@@ -1,0 +1,1 @@
+"""Policies: from a call, a policy and facts to a decision. Pure."""

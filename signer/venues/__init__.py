@@ -1,0 +1,1 @@
+"""One folder per exchange that we can speak."""
