@@ -7,33 +7,131 @@ message that names file and key (*Must hold* 1, 8, 9).
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
-from decimal import Decimal
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from signer.errors import ConfigError
 
 KRAKEN_ORIGIN = "https://api.kraken.com"
 CONFIG_VERSION = 1
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""How accounts, credentials, clients and policies are named: safe in files, logs and labels."""
 
-Model = TypeVar("Model", bound=BaseModel)
+Seconds = Annotated[float, Field(gt=0, le=600, strict=False)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class Strict(BaseModel):
-    """A table of a file of ours: unknown keys are errors, values are immutable."""
+    """A table of signer.toml: unknown keys are errors, values cannot change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
-def _seconds(value: object) -> object:
-    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+class GatewayConfig(Strict):
+    """``[gateway]``: where bots connect."""
+
+    listen: str = "127.0.0.1:8787"
+    allow_wide_listen: str = ""
+    """Why the gateway may listen beyond loopback without TLS. Empty: it may not."""
+    public_origin: str = ""
+    """Where public calls go; empty: to the origin of the first account."""
+    public_calls_per_second: Count = 20
+    """For each source address, with a burst of ten seconds' worth."""
+    max_connections: Count = 512
+    body_seconds: Seconds = 10.0
+    """How long a client may take to send its request."""
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, value: str) -> str:
+        split_listen(value)
+        return value
+
+    @model_validator(mode="after")
+    def _loopback_by_default(self) -> GatewayConfig:
+        host, _ = split_listen(self.listen)
+        if not is_loopback(host) and not self.allow_wide_listen:
+            raise ValueError(
+                f'listen = "{self.listen}" reaches beyond this machine; use 127.0.0.1, or say why in '
+                'allow_wide_listen = "reason"'
+            )
+        return self
 
 
-Seconds = Annotated[float, Field(gt=0, le=600)]
+class AccountConfig(Strict):
+    """``[accounts.NAME]``: one account at a venue."""
+
+    venue: Literal["kraken"] = "kraken"
+    origin: str = KRAKEN_ORIGIN
+    lane_depth: Annotated[int, Field(ge=1, le=32)] = 1
+    """Requests in flight at once on each credential; more than one only for a key with a nonce window."""
+    queue: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """Calls that may wait for a lane before more are refused."""
+    call_seconds: Seconds = 20.0
+    """From a call's arrival to the latest moment at which it may leave, and again for its answer."""
+
+    @field_validator("origin")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        check_origin(value)
+        return value
+
+
+class AuditConfig(Strict):
+    """``[audit]``: the log's segments."""
+
+    segment_mib: Annotated[int, Field(ge=1, le=4096)] = 64
+
+
+class Config(Strict):
+    """The whole of signer.toml."""
+
+    version: Literal[1] = 1
+    gateway: GatewayConfig = GatewayConfig()
+    audit: AuditConfig = AuditConfig()
+    accounts: Mapping[str, AccountConfig] = Field(min_length=1)
+
+    @field_validator("accounts")
+    @classmethod
+    def _names(cls, value: Mapping[str, AccountConfig]) -> Mapping[str, AccountConfig]:
+        for name in value:
+            check_name(name, "account")
+        return value
+
+    @property
+    def public_origin(self) -> str:
+        """Where public calls go."""
+        return self.gateway.public_origin or next(iter(self.accounts.values())).origin
+
+
+def load_config(path: Path) -> Config:
+    """The settings in ``path``. Raises `ConfigError` naming the file, the key and the mend."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", where=str(path), mend="run `signer init`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("the file cannot be read", where=str(path), mend="check its owner and mode") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}", where=str(path), mend="mend the line named") from None
+    _check_version(tables, path)
+    try:
+        return Config.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error), where=str(path), mend="docs/configuration.md lists every key") from None
+
+
+def check_name(name: str, kind: str) -> str:
+    """``name`` if it may name an account, credential, client or policy. Raises ValueError with the mend."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{kind} name {name[:70]!r}: use a-z, 0-9, dot, dash and underscore, at most 64 characters")
+    return name
 
 
 def is_loopback(host: str) -> bool:
@@ -47,6 +145,34 @@ def is_loopback(host: str) -> bool:
 def split_listen(listen: str) -> tuple[str, int]:
     """``host:port`` as its two parts. Raises ValueError with the mend."""
     host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ValueError('write it as "address:port", such as "127.0.0.1:8787"')
     return host.strip("[]"), int(port)
+
+
+def check_origin(origin: str) -> None:
+    """Raises ValueError unless ``origin`` is ``https://host[:port]``, or plain http to loopback."""
+    parts = urlsplit(origin)
+    bare = f"{parts.scheme}://{parts.netloc}"
+    if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc or bare != origin:
+        raise ValueError(f'write an origin as "https://host" with no path, not "{origin[:100]}"')
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError(f'"{origin[:100]}" is not encrypted; plain http is for loopback only, use https')
+
+
+def _check_version(tables: Mapping[str, object], path: Path) -> None:
+    version = tables.get("version", CONFIG_VERSION)
+    if isinstance(version, int) and version > CONFIG_VERSION:
+        what = f"version = {version} was written for a newer signer (this one reads version {CONFIG_VERSION})"
+        raise ConfigError(what, where=str(path), mend="upgrade signer")
+
+
+def _one_line(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {_words(item['type'], item['msg'])}"
+                     for item in error.errors(include_url=False, include_input=False))  # fmt: skip
+
+
+def _words(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "no such key"
+    return message.removeprefix("Value error, ")

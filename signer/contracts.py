@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
+from signer.errors import NotAllowed, NotServed, Refused
 from signer.model import (
     Call,
     ChainHead,
     ClientInfo,
     CredentialInfo,
+    Decision,
     Decoded,
     Found,
     Halt,
@@ -197,6 +199,18 @@ class Venue(Protocol):
 
     def found(self, intent: Intent, answers: Sequence[WireAnswer]) -> Found | None:
         """What the answers of `lookups` say, order by order; None if they do not say (ask again later)."""
+
+    def refusal(self, refused: Refused) -> bytes:
+        """The body of our own answer that says no, in the venue's envelope."""
+
+    def denial(self, decision: Decision) -> NotAllowed:
+        """The refusal that fits a decision's denials, most important first."""
+
+    def not_served(self, reason: str) -> NotServed:
+        """The refusal that says we could not do our part."""
+
+    def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> bytes:
+        """The body of the answer to a local call."""
 
     def with_own_refs(self, call: Call, new_ref: Callable[[], int]) -> Call:
         """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours."""
