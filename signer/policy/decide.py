@@ -1,0 +1,50 @@
+"""Step 3 of the straight line: may this client make this call, by which rules, and what would it use of its caps?"""
+
+from __future__ import annotations
+
+from signer.model import Call, Decision, Facts, Order, RuleHit
+from signer.policy.charges import charges_of
+from signer.policy.legs import Leg, changed, legs_of, target_of
+from signer.policy.policy import Policy
+from signer.policy.rules import FEATURE_RULES, LIMIT_RULES, change, never_list, ownership, permissions
+
+
+def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:
+    """The decision on ``call`` by ``client`` under ``policy``. Pure; every rule is asked.
+
+    ``hits`` has all denials, most important first, then what allowed. Nothing is allowed that no permission covers.
+    """
+    orders = _orders(call, facts)
+    legs = legs_of(policy, orders, facts) if orders else ()
+    denials: list[RuleHit] = []
+    allows: dict[RuleHit, None] = {}  # a dict keeps their order and says each once
+    for hit in _hits_of_call(policy, client, call, facts) + _hits_of_orders(policy, call, legs):
+        if hit.allows:
+            allows[hit] = None
+        else:
+            denials.append(hit)
+    allowed = not denials and bool(allows)
+    charges = charges_of(policy, client, call, facts, legs) if allowed and legs and not call.dry_run else ()
+    return Decision(allowed, (*denials, *allows), orders, charges, policy.name, policy.hash)
+
+
+def _orders(call: Call, facts: Facts) -> tuple[Order, ...]:
+    """The orders that there would be: those the call places, or what it makes of its target."""
+    if call.change is None:
+        return call.orders
+    target = target_of(call, facts)
+    return (changed(target.order, call.change),) if target else ()
+
+
+def _hits_of_call(policy: Policy, client: str, call: Call, facts: Facts) -> list[RuleHit]:
+    return [
+        *never_list(call),
+        *permissions(policy, call),
+        *ownership(policy, client, call, facts),
+        *change(call, facts),
+    ]
+
+
+def _hits_of_orders(policy: Policy, call: Call, legs: tuple[Leg, ...]) -> list[RuleHit]:
+    rules = FEATURE_RULES if call.dry_run else FEATURE_RULES + LIMIT_RULES
+    return [hit for rule in rules for leg in legs if (hit := rule(policy, leg)) is not None]

@@ -1,0 +1,115 @@
+"""The orders that a call would leave at the venue, with what each could cost at worst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import ROUND_UP, Context, Decimal
+
+from signer.model import Call, Change, Facts, Order, OrderRef, PlacedOrder
+from signer.policy.policy import Limits, Policy
+
+EXACT = Context(prec=100, rounding=ROUND_UP)
+"""Wide enough for the product of any two numbers that the parser lets through; were it not, a cap errs upwards."""
+
+LIMIT_IN_PRICE = frozenset({"limit", "iceberg"})
+LIMIT_IN_PRICE2 = frozenset({"stop-loss-limit", "take-profit-limit"})
+"""Where an order type has its limit (kraken-api.md §6). Every other type may trade at any price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One order as the rules see it."""
+
+    index: int
+    """Of the call's order that it belongs to; a closing order belongs to the one that it closes."""
+    name: str
+    """How reasons begin: empty for an only order, else ``order 2: `` or ``order 2, close: ``."""
+    order: Order
+    limits: Limits
+    size: Decimal | None
+    """In the base asset; None if only the quote amount is known."""
+    notional: Decimal | None
+    """Most that it can cost in the quote currency (for a sell: least that it asks); None if no price bounds it."""
+    is_close: bool = False
+
+
+def legs_of(policy: Policy, orders: tuple[Order, ...], facts: Facts) -> tuple[Leg, ...]:
+    """A leg for each order and for each closing order."""
+    if len(orders) == 1 and orders[0].close is None:  # nearly every call
+        order = orders[0]
+        return (Leg(0, "", order, policy.limits_of(order.pair, facts.pairs), _size(order), notional_of(order)),)
+    legs: list[Leg] = []
+    for index, order in enumerate(orders):
+        name = f"order {index + 1}" if len(orders) > 1 else ""
+        limits = policy.limits_of(order.pair, facts.pairs)
+        legs.append(Leg(index, f"{name}: " if name else "", order, limits, _size(order), notional_of(order)))
+        if order.close is not None:
+            legs.append(_close_leg(index, f"{name}, close: " if name else "close: ", order, order.close, limits))
+    return tuple(legs)
+
+
+def _close_leg(index: int, name: str, order: Order, close: Order, limits: Limits) -> Leg:
+    # What it closes is what the first order got in the base asset, unknown if that was bought by quote amount.
+    known = not order.volume_in_quote
+    size, notional = (_size(close), notional_of(close)) if known else (None, None)
+    return Leg(index, name, close, limits, size, notional, is_close=True)
+
+
+def limit_price(order: Order) -> Decimal | None:
+    """The price that an order cannot trade beyond, or None if there is no such price or it moves with the market."""
+    if order.order_type in LIMIT_IN_PRICE:
+        price = order.price
+    elif order.order_type in LIMIT_IN_PRICE2:
+        price = order.price2
+    else:
+        return None
+    return price.amount if price is not None and price.absolute else None
+
+
+def notional_of(order: Order) -> Decimal | None:
+    """The order's value in its quote currency at its limit price, None if that is not known."""
+    if order.volume_in_quote:
+        return _finite(order.volume)
+    price = limit_price(order)
+    if price is None or not (price.is_finite() and order.volume.is_finite()):
+        return None
+    return EXACT.multiply(order.volume, price)
+
+
+def _size(order: Order) -> Decimal | None:
+    # A limit price would bound the size from one side only: a buy may fill lower, and so get more.
+    return None if order.volume_in_quote else _finite(order.volume)
+
+
+def _finite(number: Decimal) -> Decimal | None:
+    return number if number.is_finite() else None
+
+
+def known_targets(ref: OrderRef, facts: Facts) -> tuple[PlacedOrder, ...]:
+    """The orders that ``ref`` may reach. A userref reaches all that carry it; other ids reach one, the newest: a
+    ``cl_ord_id`` is unique among open orders (kraken-api.md §1c-1), so older ones are closed."""
+    placed = facts.placed.get(ref, ())
+    return placed if ref.kind == "userref" else placed[:1]
+
+
+def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
+    """The one order that an edit or amend changes, or None if we cannot tell which it is."""
+    if len(call.targets) != 1:
+        return None
+    known = known_targets(call.targets[0], facts)
+    return known[0] if len(known) == 1 else None
+
+
+def changed(order: Order, change: Change) -> Order:
+    """``order`` as ``change`` would leave it."""
+    volume = order.volume if change.volume is None else change.volume
+    return replace(
+        order,
+        volume=volume,
+        price=order.price if change.price is None else change.price,
+        price2=order.price2 if change.price2 is None else change.price2,
+        display_volume=order.display_volume if change.display_volume is None else change.display_volume,
+        oflags=order.oflags if change.oflags is None else change.oflags,
+        userref=order.userref if change.userref is None else change.userref,
+        close=None if order.close is None else replace(order.close, volume=volume),
+    )

@@ -1,0 +1,110 @@
+"""Reads policy files. All or nothing: a file with any problem gives no policy, and a message that names them all."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from signer.errors import ConfigError
+from signer.policy.policy import Policy
+from signer.policy.resolve import FindPair, Problem, resolve
+from signer.policy.schema import WITHHELD, CapTable, PolicyFile
+
+CASES_SUFFIX = ".cases.toml"
+"""Files beside the policies that say what these shall answer (`signer.policy.cases`)."""
+
+FORMS = {
+    "max_order_size": 'write amounts with their unit, as "0.5 XBT"',
+    "max_order_notional": 'write amounts with their unit, as "2500 USD"',
+    "max_notional": 'write an amount with its unit, as "10000 USD"',
+    "window": 'write a number and s, m, h or d, as "24h"',
+    "uncapped": "write a reason",
+}
+"""How to write what pydantic only knows as text of some pattern."""
+
+
+def load_policies(folder: Path, find: FindPair, known: Collection[str] = ()) -> Mapping[str, Policy]:
+    """Every policy in ``folder``, by name (the file's name without ``.toml``).
+
+    ``find`` gives the pair of any spelling; ``known`` are pair names to propose for a misspelt one. Raises
+    `ConfigError` with one line for each problem of any file: then no policy is loaded.
+    """
+    policies, lines = {}, []
+    for path in policy_files(folder):
+        try:
+            policies[path.stem] = load_policy(path, find, known)
+        except ConfigError as error:
+            lines.append(str(error))
+    if lines:
+        raise ConfigError("\n".join(lines))
+    return policies
+
+
+def policy_files(folder: Path) -> list[Path]:
+    """The policy files in ``folder``, sorted. Raises `ConfigError` if there is no such folder."""
+    if not folder.is_dir():
+        raise ConfigError("there is no such folder", where=str(folder), mend="run `signer init`, or make it")
+    return [path for path in sorted(folder.glob("*.toml")) if not path.name.endswith(CASES_SUFFIX)]
+
+
+def load_policy(path: Path, find: FindPair, known: Collection[str] = ()) -> Policy:
+    """The policy in ``path``. Raises `ConfigError` with one line (file, key, what, mend) for each problem."""
+    try:
+        file = PolicyFile.model_validate(read_toml(path))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        raise _error(path, [_problem(item) for item in found]) from None
+    policy, problems = resolve(path.stem, file, find, known)
+    if policy is None:
+        raise _error(path, problems)
+    return policy
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """The tables in a TOML file. Raises `ConfigError` naming it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", where=str(path), mend="check its name") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("the file cannot be read", where=str(path), mend="check its owner and mode") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}", where=str(path), mend="mend the line named") from None
+
+
+def _error(path: Path, problems: list[Problem]) -> ConfigError:
+    return ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
+
+
+def _problem(item: ErrorDetails) -> Problem:
+    """A finding of pydantic in our words."""
+    key, kind, given = _key(item["loc"]), item["type"], item["input"]
+    name = next(part for part in reversed(item["loc"]) if isinstance(part, str))
+    if kind == "extra_forbidden":
+        return Problem(key, "there is no such key", _near_key(item["loc"]))
+    if kind == "missing":
+        return Problem(key, "the key is missing", f"add {name}")
+    if name == "permissions" and isinstance(given, str) and given in WITHHELD:
+        return Problem(key, f'"{given}" is granted to nobody: {WITHHELD[given]}', "remove it")
+    form = FORMS.get(name) or item["msg"].replace("Input should be", "write")
+    return Problem(key, f"{_quoted(given)} does not fit", form)
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return text.removeprefix(".")
+
+
+def _near_key(loc: tuple[int | str, ...]) -> str:
+    fields = CapTable.model_fields if loc[0] == "cap" and len(loc) > 1 else PolicyFile.model_fields
+    near = difflib.get_close_matches(str(loc[-1]), fields, n=1)
+    return f"did you mean {near[0]}?" if near else f"use one of {', '.join(fields)}"
+
+
+def _quoted(given: object) -> str:
+    return f'"{given[:40]}"' if isinstance(given, str) else repr(given)[:40]

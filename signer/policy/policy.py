@@ -1,0 +1,96 @@
+"""A policy ready to decide with: every word resolved, every cap found beforehand.
+
+What a rule says when it allows is made at load, so that allowing a call is a handful of look-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from signer.model import Pair, RuleHit
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """A rolling cap."""
+
+    name: str
+    """As charges carry it: ``notional 10000 USD / 24h``, ``orders 60 / 1m``."""
+    unit: str
+    window_s: int
+    limit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """The most that one order may have of ``unit``, and what the rule says of an order within it."""
+
+    limit: Decimal
+    unit: str
+    within: RuleHit
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All that bounds orders of one pair."""
+
+    listed: RuleHit | None
+    """What the `pairs` rule says; None if the policy does not list the pair."""
+    size: Most | None
+    notional: Most | None
+    caps: tuple[Cap, ...]
+    """Rolling notional caps in its quote currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy. The mappings hold what is allowed, by its word, with what the rule says then."""
+
+    name: str
+    description: str
+    hash: str
+    """SHA-256 (hex) of all that a decision can depend on, whatever spelling and order the file has."""
+    uncapped: str
+    """Why it trades without all caps; empty if it has them."""
+    permissions: Mapping[str, RuleHit]
+    sides: Mapping[str, RuleHit]
+    order_types: Mapping[str, RuleHit]
+    time_in_force: Mapping[str, RuleHit]
+    oflags: frozenset[str]
+    leverage: int | None
+    close_orders: bool
+    relative_prices: bool
+    whole_account: bool
+    """Whether it may touch orders of others on its account (``order_scope = "account"``)."""
+    sizes: Mapping[str, Most]
+    """By base asset."""
+    notionals: Mapping[str, Most]
+    """By quote currency."""
+    notional_caps: Mapping[str, tuple[Cap, ...]]
+    """By quote currency."""
+    order_caps: tuple[Cap, ...]
+    limits: Mapping[str, Limits] = field(repr=False)
+    """By canonical id, for each pair that the policy lists."""
+
+    def limits_of(self, pair_id: str, pairs: Mapping[str, Pair]) -> Limits:
+        """What bounds orders of a pair, listed or not, so that every rule can speak of an order."""
+        known = self.limits.get(pair_id)
+        if known is not None:
+            return known
+        pair = pairs.get(pair_id)
+        if pair is None:
+            return Limits(None, None, None, ())
+        return limits_for(pair, None, self.sizes, self.notionals, self.notional_caps)
+
+
+def limits_for(
+    pair: Pair,
+    listed: RuleHit | None,
+    sizes: Mapping[str, Most],
+    notionals: Mapping[str, Most],
+    caps: Mapping[str, tuple[Cap, ...]],
+) -> Limits:
+    """What bounds orders of ``pair``."""
+    return Limits(listed, sizes.get(pair.base), notionals.get(pair.quote), caps.get(pair.quote, ()))

@@ -1,0 +1,217 @@
+"""From what a policy file says to a `Policy`: pairs and money resolved, rails demanded, every problem found at once."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeAlias
+
+from signer.model import Pair, RuleHit
+from signer.policy.policy import Cap, Most, Policy, limits_for
+from signer.policy.schema import PolicyFile
+
+FindPair: TypeAlias = Callable[[str], Pair | None]
+"""The pair of any spelling, or None."""
+
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+COMMON_SPELLING = {
+    "BTC": "XBT",
+    "DOGE": "XDG",
+    **{f"X{asset}": asset for asset in ("ETC", "ETH", "LTC", "MLN", "REP", "XBT", "XDG", "XLM", "XMR", "XRP", "ZEC")},
+    **{f"Z{asset}": asset for asset in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")},
+}
+"""Other spellings of assets (kraken-api.md §5). A table, since other assets begin with X or Z by their own right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a policy file."""
+
+    key: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.what}; {self.mend}"
+
+
+def resolve(
+    name: str, file: PolicyFile, find: FindPair, known: Collection[str] = ()
+) -> tuple[Policy | None, list[Problem]]:
+    """The policy that ``file`` states, or None and all that is wrong with it.
+
+    ``known`` are the names of all pairs, for proposing the nearest of a misspelt one.
+    """
+    resolver = _Resolver(file, find, known)
+    policy = resolver.policy(name)
+    return (None, resolver.problems) if resolver.problems else (policy, [])
+
+
+class _Resolver:
+    """Resolves one file, noting each problem and going on."""
+
+    def __init__(self, file: PolicyFile, find: FindPair, known: Collection[str]) -> None:
+        self.problems: list[Problem] = []
+        self._file = file
+        self._pairs = self._find_pairs(find, known)
+        self._sizes = self._mosts("max_order_size", file.max_order_size, {pair.base for pair in self._pairs})
+        self._quotes = {pair.quote for pair in self._pairs}
+        self._notionals = self._mosts("max_order_notional", file.max_order_notional, self._quotes)
+        self._notional_caps, self._order_caps = self._caps()
+        self._demand_trading_words()
+        self._demand_rails()
+
+    def policy(self, name: str) -> Policy:
+        """The policy; of use only if there are no problems."""
+        file, hits = self._file, {pair.id: _says("pairs", f"{pair.wsname} is listed") for pair in self._pairs}
+        return Policy(
+            name=name,
+            description=file.description,
+            hash=self._hash(),
+            uncapped=file.uncapped or "",
+            permissions={word: _says("permissions", f"{word} is granted") for word in file.permissions},
+            sides={side: _says("sides", f"{side} is listed") for side in file.sides},
+            order_types={kind: _says("order-types", f"{kind} is listed") for kind in file.order_types},
+            time_in_force={word: _says("time-in-force", f"{word} is listed") for word in file.time_in_force},
+            oflags=frozenset(file.oflags),
+            leverage=file.leverage,
+            close_orders=file.close_orders,
+            relative_prices=file.relative_prices,
+            whole_account=file.order_scope == "account",
+            sizes=self._sizes,
+            notionals=self._notionals,
+            notional_caps=self._notional_caps,
+            order_caps=self._order_caps,
+            limits={
+                pair.id: limits_for(pair, hits[pair.id], self._sizes, self._notionals, self._notional_caps)
+                for pair in self._pairs
+            },
+        )
+
+    def _hash(self) -> str:
+        """Of the meaning, not of the text: spelling, order and comments of the file make no difference."""
+        stated = self._file.model_dump(mode="json", exclude={"description"})
+        for key, value in stated.items():
+            if isinstance(value, list) and key != "cap":
+                stated[key] = sorted(set(value))
+        stated["pairs"] = sorted({pair.id for pair in self._pairs})
+        stated["max_order_size"] = _plain(self._sizes.values())
+        stated["max_order_notional"] = _plain(self._notionals.values())
+        caps = [*self._order_caps, *(cap for caps in self._notional_caps.values() for cap in caps)]
+        stated["cap"] = sorted([cap.unit, str(cap.window_s), show(cap.limit)] for cap in caps)
+        return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+
+    def _note(self, key: str, what: str, mend: str) -> None:
+        self.problems.append(Problem(key, what, mend))
+
+    def _find_pairs(self, find: FindPair, known: Collection[str]) -> list[Pair]:
+        found: dict[str, Pair] = {}
+        for index, text in enumerate(self._file.pairs):
+            pair = find(text)
+            if pair is None:
+                self._note(f"pairs[{index}]", f'no pair is called "{text[:40]}"', _near(text, known))
+            else:
+                found[pair.id] = pair
+        return list(found.values())
+
+    def _mosts(self, key: str, texts: Sequence[str], assets: Collection[str]) -> dict[str, Most]:
+        rule = key.removeprefix("max_").replace("_", "-")
+        mosts: dict[str, Most] = {}
+        for index, text in enumerate(texts):
+            limit, unit = self._money(f"{key}[{index}]", text, assets)
+            if unit in mosts:
+                self._note(f"{key}[{index}]", f"{unit} is stated twice", "keep the one that is meant")
+            mosts[unit] = Most(limit, unit, _says(rule, f"at most {show(limit)} {unit}"))
+        return mosts
+
+    def _money(self, key: str, text: str, assets: Collection[str]) -> tuple[Decimal, str]:
+        number, _, spelling = text.partition(" ")
+        limit, unit = Decimal(number), _asset(spelling, assets)
+        if unit is None:
+            listed = ", ".join(sorted(assets)) or "none"
+            mend = f"use one of theirs ({listed}), or list a pair of {spelling}"
+            self._note(key, f"no listed pair trades in {spelling}", mend)
+        if not limit:
+            self._note(key, "the amount is 0", "state more than 0, or take the pair off the list to forbid it")
+        return limit, unit or spelling
+
+    def _caps(self) -> tuple[dict[str, tuple[Cap, ...]], tuple[Cap, ...]]:
+        caps: dict[tuple[str, int], Cap] = {}
+        for index, table in enumerate(self._file.cap):
+            key, window_s = f"cap[{index}]", _seconds(table.window)
+            stated: list[tuple[str, str, Decimal]] = []
+            if table.max_notional is not None:
+                limit, unit = self._money(f"{key}.max_notional", table.max_notional, self._quotes)
+                stated.append((f"notional {show(limit)} {unit}", unit, limit))
+            if table.max_orders is not None:
+                stated.append((f"orders {table.max_orders}", "orders", Decimal(table.max_orders)))
+            if not stated:
+                self._note(key, "the cap counts nothing", 'add max_notional = "10000 USD" or max_orders = 60')
+            for text, unit, limit in stated:
+                if (unit, window_s) in caps:
+                    self._note(key, f"{unit} within {table.window} has a cap already", "keep the one that is meant")
+                caps[unit, window_s] = Cap(f"{text} / {table.window}", unit, window_s, limit)
+        quotes = {unit for unit, _ in caps if unit != "orders"}
+        by_quote = {quote: tuple(cap for cap in caps.values() if cap.unit == quote) for quote in quotes}
+        return by_quote, tuple(cap for cap in caps.values() if cap.unit == "orders")
+
+    def _demand_trading_words(self) -> None:
+        """Default deny: whoever may place orders says which."""
+        if "modify-trades" not in self._file.permissions:
+            return
+        examples = {"pairs": '["XBT/USD"]', "sides": '["buy", "sell"]', "order_types": '["limit"]'}
+        for key, example in examples.items():
+            if not getattr(self._file, key):
+                self._note(key, "modify-trades is granted but no order could be allowed", f"add {key} = {example}")
+
+    def _demand_rails(self) -> None:
+        """Rails or refuse. close-trades alone counts as trading too: it suffices to amend an order upwards."""
+        if self._file.uncapped or not {"modify-trades", "close-trades"}.intersection(self._file.permissions):
+            return
+        for pair in self._pairs:
+            if pair.base not in self._sizes:
+                self._demand("max_order_size", pair, f'max_order_size = ["… {pair.base}"]')
+            if pair.quote not in self._notionals:
+                self._demand("max_order_notional", pair, f'max_order_notional = ["… {pair.quote}"]')
+            if pair.quote not in self._notional_caps:
+                self._demand("cap", pair, f'[[cap]] with max_notional = "… {pair.quote}" and window = "24h"')
+
+    def _demand(self, key: str, pair: Pair, example: str) -> None:
+        mend = f'add {example}, or say why not in uncapped = "reason"'
+        self._note(key, f"{pair.wsname} may be traded but nothing here bounds it", mend)
+
+
+def show(amount: Decimal) -> str:
+    """An amount as people write it: no exponent, no zeros that say nothing."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _plain(mosts: Iterable[Most]) -> list[list[str]]:
+    return sorted([most.unit, show(most.limit)] for most in mosts)
+
+
+def _seconds(window: str) -> int:
+    return int(window[:-1]) * SECONDS[window[-1]]
+
+
+def _asset(spelling: str, assets: Collection[str]) -> str | None:
+    """The one of ``assets`` that is meant, or None."""
+    by_upper: Mapping[str, str] = {asset.upper(): asset for asset in assets}
+    upper = spelling.upper()
+    return by_upper.get(upper) or by_upper.get(COMMON_SPELLING.get(upper, ""))
+
+
+def _near(text: str, known: Collection[str]) -> str:
+    by_upper = {name.upper(): name for name in known}
+    near = difflib.get_close_matches(text.upper(), by_upper, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(by_upper[name] for name in near)}?" if near else "name a pair such as XBT/USD"
+
+
+def _says(rule: str, reason: str) -> RuleHit:
+    return RuleHit(rule, True, reason)

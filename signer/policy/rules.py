@@ -1,0 +1,210 @@
+"""The rules, each a small function that allows or denies with a reason, or has nothing to say (None).
+
+Rules of a call look at the call; rules of an order look at one leg. Each is asked about everything: a denial by one
+does not silence the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from signer.model import Action, Call, Facts, OrderRef, Price, RuleHit
+from signer.policy.legs import Leg, known_targets, limit_price, target_of
+from signer.policy.policy import Policy
+from signer.policy.resolve import show
+
+OrderRule: TypeAlias = Callable[[Policy, Leg], RuleHit | None]
+
+NO_PERMISSION_NEEDED = RuleHit("permissions", True, "the call needs no permission")
+OWN_ORDERS = RuleHit("ownership", True, "every order it touches was placed by this client")
+WHOLE_ACCOUNT = RuleHit("ownership", True, 'order_scope = "account" is granted')
+
+
+def never_list(call: Call) -> Iterator[RuleHit]:
+    """What is refused whatever a policy says."""
+    if call.never:
+        yield _deny("never-list", f"{call.endpoint} is refused whatever a policy says")
+
+
+def permissions(policy: Policy, call: Call) -> Iterator[RuleHit]:
+    """Of each set of permissions that the call needs, one is granted. Nothing named is nothing granted."""
+    if not call.needs:
+        if call.local or call.action is Action.READ:
+            yield NO_PERMISSION_NEEDED
+        else:
+            yield _deny("permissions", f"no permission covers {call.endpoint}")
+    for need in call.needs:
+        granted = [word for word in need if word in policy.permissions]
+        if granted:
+            yield policy.permissions[min(granted)]
+        else:
+            yield _deny("permissions", f"{call.endpoint} needs {' or '.join(sorted(need))}")
+
+
+def ownership(policy: Policy, client: str, call: Call, facts: Facts) -> Iterator[RuleHit]:
+    """A client cancels and changes what it placed itself, unless its policy spans the account."""
+    if call.whole_account:
+        yield (
+            WHOLE_ACCOUNT
+            if policy.whole_account
+            else _deny("ownership", f"{call.endpoint} reaches orders of everyone on the account")
+        )
+    if call.change is not None and target_of(call, facts) is None:
+        yield _deny("ownership", f"{call.endpoint} must name one order that was placed through signer, by its txid")
+        return
+    if not call.targets:
+        return
+    foreign = () if policy.whole_account else tuple(ref for ref in call.targets if not _owns(client, ref, facts))
+    for ref in foreign:
+        yield _deny("ownership", f"this client placed no order with {ref.kind} {ref.value[:40]}, or not all of them")
+    if not foreign:
+        yield WHOLE_ACCOUNT if policy.whole_account else OWN_ORDERS
+
+
+def _owns(client: str, ref: OrderRef, facts: Facts) -> bool:
+    known = known_targets(ref, facts)
+    return bool(known) and all(placed.client == client for placed in known)
+
+
+def change(call: Call, facts: Facts) -> Iterator[RuleHit]:
+    """What an edit or amend may not do, whatever the order becomes."""
+    target = None if call.change is None else target_of(call, facts)
+    if call.change is None or target is None:
+        return
+    if call.change.pair not in {None, target.order.pair}:
+        yield _deny("change", f"the order is of {target.order.pair}, not of {call.change.pair}")
+    # Whether the venue reads a new volume in the old unit is nowhere written.
+    if target.order.volume_in_quote or "viqc" in (call.change.oflags or ()):
+        yield _deny("change", "an order by quote amount (viqc) cannot be changed; cancel it and place a new one")
+
+
+def pairs(_: Policy, leg: Leg) -> RuleHit | None:
+    """The pair is listed."""
+    return leg.limits.listed or _deny("pairs", f"{leg.name}{leg.order.pair} is not listed")
+
+
+def sides(policy: Policy, leg: Leg) -> RuleHit | None:
+    """The side is listed."""
+    return _listed("sides", policy.sides, leg.order.side, leg)
+
+
+def order_types(policy: Policy, leg: Leg) -> RuleHit | None:
+    """The order type is listed."""
+    return _listed("order-types", policy.order_types, leg.order.order_type, leg)
+
+
+def close_orders(policy: Policy, leg: Leg) -> RuleHit | None:
+    """A conditional close is allowed at all; its content is checked as a leg of its own."""
+    if not leg.is_close or policy.close_orders:
+        return None
+    return _deny("close-orders", f"{leg.name}conditional closing orders are not allowed")
+
+
+def leverage(policy: Policy, leg: Leg) -> RuleHit | None:
+    """Nothing on margin unless stated, and then up to the leverage stated."""
+    order = leg.order
+    if order.leverage is None and not order.reduce_only and order.order_type != "settle-position":
+        return None
+    if policy.leverage is None:
+        return _deny("leverage", f"{leg.name}orders on margin are not allowed")
+    if order.leverage is not None and not (order.leverage.is_finite() and order.leverage <= policy.leverage):
+        return _deny("leverage", f"{leg.name}leverage {order.leverage} is above {policy.leverage}")
+    return None
+
+
+def time_in_force(policy: Policy, leg: Leg) -> RuleHit | None:
+    """The time in force is listed."""
+    return _listed("time-in-force", policy.time_in_force, leg.order.time_in_force, leg)
+
+
+def oflags(policy: Policy, leg: Leg) -> RuleHit | None:
+    """Every flag is listed."""
+    order = leg.order
+    if not order.oflags and not order.volume_in_quote:
+        return None
+    flags = order.oflags | {"viqc"} if order.volume_in_quote else order.oflags
+    unlisted = sorted(flags - policy.oflags)
+    return _deny("oflags", f"{leg.name}{', '.join(unlisted)} not listed") if unlisted else None
+
+
+def relative_prices(policy: Policy, leg: Leg) -> RuleHit | None:
+    """Prices relative to the market only if stated."""
+    if policy.relative_prices or (_absolute(leg.order.price) and _absolute(leg.order.price2)):
+        return None
+    return _deny("relative-prices", f"{leg.name}prices relative to the market are not allowed")
+
+
+def amounts(_: Policy, leg: Leg) -> RuleHit | None:
+    """Volume and limit price are positive numbers. A volume of 0 would close a whole margin position."""
+    if not _positive(leg.order.volume):
+        return _deny("amounts", f"{leg.name}the volume must be more than 0", "limit")
+    price = limit_price(leg.order)
+    if price is not None and not _positive(price):
+        return _deny("amounts", f"{leg.name}the limit price must be more than 0", "limit")
+    return None
+
+
+def unpriced(_: Policy, leg: Leg) -> RuleHit | None:
+    """Where a notional cap applies, the order's worst price must be known."""
+    if leg.notional is not None or (leg.limits.notional is None and not leg.limits.caps):
+        return None
+    reason = f"{leg.name}no price bounds a {leg.order.order_type} order, so its notional cannot be capped"
+    return _deny("unpriced", reason, "limit")
+
+
+def order_size(_: Policy, leg: Leg) -> RuleHit | None:
+    """The volume is within the largest size for the base asset; one that is not known is not."""
+    most = leg.limits.size
+    if most is None:
+        return None
+    if leg.size is None:
+        return _deny("order-size", f"{leg.name}the volume in {most.unit} is not known", "limit")
+    if leg.size > most.limit:
+        return _deny("order-size", f"{leg.name}{show(leg.size)} {most.unit} is above {show(most.limit)}", "limit")
+    return most.within
+
+
+def order_notional(_: Policy, leg: Leg) -> RuleHit | None:
+    """The value is within the largest for the quote currency."""
+    most = leg.limits.notional
+    if most is None or leg.notional is None:
+        return None
+    if leg.notional > most.limit:
+        reason = f"{leg.name}{show(leg.notional)} {most.unit} is above {show(most.limit)}"
+        return _deny("order-notional", reason, "limit")
+    return most.within
+
+
+FEATURE_RULES: tuple[OrderRule, ...] = (
+    pairs,
+    sides,
+    order_types,
+    close_orders,
+    leverage,
+    time_in_force,
+    oflags,
+    relative_prices,
+    amounts,
+)
+"""Asked about every order, most important first."""
+
+LIMIT_RULES: tuple[OrderRule, ...] = (unpriced, order_size, order_notional)
+"""Asked about orders that are real: a dry run (``validate=true``) is not (kraken-clients.md §2, 11)."""
+
+
+def _deny(rule: str, reason: str, kind: Literal["feature", "limit"] = "feature") -> RuleHit:
+    return RuleHit(rule, False, reason, kind)
+
+
+def _listed(rule: str, words: Mapping[str, RuleHit], word: str, leg: Leg) -> RuleHit:
+    return words.get(word) or _deny(rule, f"{leg.name}{word} is not listed")
+
+
+def _absolute(price: Price | None) -> bool:
+    return price is None or price.absolute
+
+
+def _positive(number: Decimal) -> bool:
+    return number.is_finite() and number > 0

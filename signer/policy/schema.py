@@ -1,0 +1,109 @@
+"""What a policy file may say: the keys, their types, and the words that are not granted to anybody.
+
+The JSON Schema that editors use (docs/policy.schema.json) is made from this model; docs/policy.md explains each key.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Permission = Literal[
+    "query-funds",
+    "add-funds",
+    "query-open-trades",
+    "query-closed-trades",
+    "modify-trades",
+    "close-trades",
+    "query-ledger",
+    "export-data",
+]
+"""Those of Kraken's thirteen permission words (kraken-api.md §1i) that a policy may grant."""
+
+WITHHELD = {
+    "withdraw-funds": "money never leaves through signer",
+    "earn-funds": "moving funds into and out of Earn is never signed",
+    "add-withdraw-address": "withdrawal addresses are never touched",
+    "update-withdraw-address": "withdrawal addresses are never touched",
+    "create-ws-token": "whoever holds a WebSocket token trades past every policy",
+}
+"""The other five, with the reason why no policy grants them."""
+
+Side = Literal["buy", "sell"]
+OrderType = Literal[
+    "market",
+    "limit",
+    "iceberg",
+    "stop-loss",
+    "take-profit",
+    "stop-loss-limit",
+    "take-profit-limit",
+    "trailing-stop",
+    "trailing-stop-limit",
+    "settle-position",
+]
+TimeInForce = Literal["GTC", "IOC", "GTD", "FOK"]
+OrderFlag = Literal["post", "fcib", "fciq", "nompp", "viqc"]
+
+# The digits are bounded so that no amount is beyond exact arithmetic.
+Money = Annotated[str, Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,18})? [A-Za-z0-9.]{1,16}$", examples=["2500 USD"])]
+Window = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$", examples=["24h"])]
+Reason = Annotated[str, Field(pattern=r"^\S.*$")]
+
+
+class Table(BaseModel):
+    """A table of a policy file: unknown keys are errors, nothing is converted, values cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CapTable(Table):
+    """``[[cap]]``: how much a client may do within any period of this length."""
+
+    window: Window = Field(description="Length of the rolling period: a number and s, m, h or d.")
+    max_notional: Money | None = Field(None, description="Most value of all orders within the window.")
+    max_orders: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="Most orders placed or changed within the window."
+    )
+
+
+class PolicyFile(Table):
+    """What one kind of client may do. Whatever is not stated is not allowed."""
+
+    version: Literal[1] = Field(description="Version of this format.")
+    description: str = Field("", description="What the policy is for, in a sentence.")
+    permissions: tuple[Permission, ...] = Field(
+        strict=False, description="Kraken's own words, as on the page of an API key."
+    )
+    pairs: tuple[str, ...] = Field((), strict=False, description="Pairs that may be traded, in any spelling.")
+    sides: tuple[Side, ...] = Field((), strict=False, description="Sides that orders may have.")
+    order_types: tuple[OrderType, ...] = Field((), strict=False, description="Types that orders may have.")
+    time_in_force: tuple[TimeInForce, ...] = Field(
+        ("GTC",), strict=False, description="Times in force that orders may have; an order that says none has GTC."
+    )
+    oflags: tuple[OrderFlag, ...] = Field((), strict=False, description="Flags that orders may carry.")
+    leverage: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="Highest leverage; without it nothing on margin is allowed."
+    )
+    close_orders: bool = Field(False, description="Whether an order may carry a conditional close.")
+    relative_prices: bool = Field(False, description="Whether prices may be relative to the market.")
+    order_scope: Literal["own", "account"] = Field(
+        "own", description="Whose orders it may cancel and change: its own, or everybody's on the account."
+    )
+    max_order_size: tuple[Money, ...] = Field((), strict=False, description="Largest order, for each base asset.")
+    max_order_notional: tuple[Money, ...] = Field(
+        (), strict=False, description="Most valuable order, for each quote currency."
+    )
+    cap: tuple[CapTable, ...] = Field((), strict=False, description="Rolling caps over all orders.")
+    uncapped: Reason | None = Field(
+        None, description="Why the policy trades without all of size, notional and rolling caps; shown at every start."
+    )
+
+
+def json_schema() -> str:
+    """The JSON Schema of a policy file, as committed in docs/policy.schema.json."""
+    schema = PolicyFile.model_json_schema()
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "signer policy"}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
