@@ -1,0 +1,160 @@
+"""The writing side of the ledger: one connection, one thread, one transaction for each batch of callers."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from signer.contracts import Clock
+from signer.errors import SignerError
+from signer.ledger.caps import Caps
+from signer.ledger.documents import from_intent, to_intent
+from signer.ledger.fresh import placed_by
+from signer.ledger.halting import Halts, read_halts, refuse_if_halted, unreadable
+from signer.ledger.orders import remember
+from signer.ledger.schema import connect, ledger_errors
+from signer.model import ChainHead, Halt, Intent
+
+Job: TypeAlias = "Callable[[Books], object]"
+"""One caller's part of a transaction."""
+
+
+class Books:
+    """Everything that writes. Used on the worker's thread only, but for ``halts``."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.halts: Halts = {}
+        """As last committed; replaced, never changed, so any thread may read it."""
+        self._path = path
+        self._clock = clock
+        self._db = connect(path)
+        self._caps = Caps(self._db)
+        self._halts: Halts = {}
+        self._version = -1
+        self._seen_us = 0
+        self._now_us = 0
+        self.refresh()
+
+    def close(self) -> None:
+        """Close the connection; the last one to do so folds the write-ahead log into the database."""
+        with ledger_errors(self._path):
+            self._db.close()
+
+    def serve(self, jobs: Sequence[Job]) -> Sequence[object]:
+        """All jobs in one transaction: each one's result or refusal, and only once they are on the disk.
+
+        Raises `LedgerError` if any of it cannot be stored; then none of it is.
+        """
+        with ledger_errors(self._path):
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._follow()
+                self._now_us = max(self._seen_us, self._clock.now_us())
+                results = [self._alone(job) for job in jobs]
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._forget()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        self.halts = self._halts
+        return results
+
+    def refresh(self) -> None:
+        """Notice what other processes wrote. If that cannot be read, everything counts as halted until it can."""
+        try:
+            self._follow()
+        except sqlite3.Error:
+            self._forget()
+            self._halts = unreadable(self._clock.now_us())
+        self.halts = self._halts
+
+    def reserve(self, intent: Intent, head: ChainHead | None) -> int:
+        """Hold all charges, or none; the reservation's number."""
+        refuse_if_halted(self._halts, intent.client, intent.account)
+        needs = self._caps.fit(intent.charges, self._now_us)
+        self._caps.hold(needs, self._now_us)
+        self._seen_us = self._now_us
+        self._db.execute("UPDATE state SET seen_us = ?", (self._now_us,))
+        if head is not None:
+            self.keep_head(head)
+        write = "INSERT INTO reservations (held_us, intent) VALUES (?, ?) RETURNING id"
+        (number,) = self._db.execute(write, (self._now_us, from_intent(intent))).fetchone()
+        return int(number)
+
+    def release(self, reservation: int) -> None:
+        """Give everything back. Nothing happens where there is no such reservation (any more)."""
+        if (taken := self._take(reservation)) is not None:
+            intent, held_us = taken
+            self._caps.give_back(intent.charges, held_us)
+
+    def settle(self, reservation: int, txids: Sequence[str | None]) -> None:
+        """Keep what was accepted, give back the rest. A charge that no txid speaks of stays: it may have happened."""
+        if (taken := self._take(reservation)) is not None:
+            intent, held_us = taken
+            rejected = {leg for leg, txid in enumerate(txids) if txid is None}
+            self._caps.give_back((charge for charge in intent.charges if charge.leg in rejected), held_us)
+            for placed in placed_by(intent, txids, self._now_us):
+                remember(self._db, placed)
+
+    def hold(self, reservation: int) -> None:
+        """Mark the outcome as unknown."""
+        self._db.execute("UPDATE reservations SET unknown = 1 WHERE id = ?", (reservation,))
+
+    def raise_mark(self, name: str, at_least: int) -> None:
+        """Store a mark, unless a higher one is stored."""
+        row = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+        if row is None or int(row[0]) < at_least:
+            self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, str(at_least)))
+
+    def keep_head(self, head: ChainHead) -> None:
+        """Store the chain's head, unless a later one is stored."""
+        write = "UPDATE state SET head_seq = ?1, head_digest = ?2 WHERE head_seq IS NULL OR head_seq < ?1"
+        self._db.execute(write, (head.seq, head.digest))
+
+    def halt(self, halt: Halt) -> None:
+        """Put a halt in force, in the place of one for the same client and account."""
+        row = (halt.client, halt.account, halt.reason, halt.by, halt.at_us)
+        self._db.execute("INSERT OR REPLACE INTO halts VALUES (?, ?, ?, ?, ?)", row)
+        self._halts = read_halts(self._db)
+
+    def resume(self, client: str, account: str) -> bool:
+        """End a halt; whether there was one."""
+        ended = self._db.execute("DELETE FROM halts WHERE (client, account) = (?, ?)", (client, account)).rowcount
+        self._halts = read_halts(self._db)
+        return ended > 0
+
+    def _take(self, reservation: int) -> tuple[Intent, int] | None:
+        take = "DELETE FROM reservations WHERE id = ? RETURNING intent, held_us"
+        row = self._db.execute(take, (reservation,)).fetchone()
+        return None if row is None else (to_intent(row[0]), row[1])
+
+    def _alone(self, job: Job) -> object:
+        before = self._db.total_changes
+        self._db.execute("SAVEPOINT job")
+        try:
+            return job(self)
+        except SignerError as refusal:
+            self._db.execute("ROLLBACK TO job")
+            if self._db.total_changes != before:  # memory has what the database has not
+                self._caps.forget()
+            return refusal
+        finally:
+            self._db.execute("RELEASE job")
+
+    def _follow(self) -> None:
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version == self._version:
+            return
+        self._caps.forget()
+        (seen_us,) = self._db.execute("SELECT seen_us FROM state").fetchone()
+        self._seen_us = max(self._seen_us, seen_us)
+        self._halts = read_halts(self._db)
+        self._version = version
+
+    def _forget(self) -> None:
+        # Whatever memory holds may never have reached the disk: the next transaction reads it all again.
+        self._caps.forget()
+        self._version = -1

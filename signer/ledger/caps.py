@@ -1,0 +1,161 @@
+"""Charges against caps: whether they fit, holding them, giving them back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeAlias
+
+from signer.errors import LedgerError, NotReserved
+from signer.ledger.windows import EXACT, Window, slot_at
+from signer.model import Charge, Usage
+
+DIGITS = 35
+"""Amounts and limits have no more digits than this on either side of the point."""
+
+Key: TypeAlias = tuple[str, str, str, int]
+"""Scope, cap, unit and window: what a total belongs to."""
+
+
+@dataclass
+class _Cap:
+    id: int | None  # None until something is charged
+    upper: Decimal | None
+    window: Window
+
+
+@dataclass(frozen=True)
+class Need:
+    """All that one call charges to one cap."""
+
+    key: Key
+    amount: Decimal
+    limit: Decimal
+
+
+class Caps:
+    """The caps' totals: in the database, and in memory as far as they have been asked for.
+
+    Lives inside the writer's transactions. Whoever rolls one back calls `forget`, so that memory is read again.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._known: dict[Key, _Cap] = {}
+
+    def forget(self) -> None:
+        """Believe nothing but the database."""
+        self._known.clear()
+
+    def fit(self, charges: Sequence[Charge], now_us: int) -> Sequence[Need]:
+        """What ``charges`` need of each cap. Writes nothing.
+
+        Raises `NotReserved` naming every cap that would be passed, and `LedgerError` for a charge that makes no sense.
+        """
+        needs = _needs(charges)
+        short = [(need, left) for need in needs if (left := self._left(need, now_us)) < need.amount]
+        if short:
+            raise _refusal(short)
+        return needs
+
+    def hold(self, needs: Iterable[Need], now_us: int) -> None:
+        """Count what `fit` has let pass."""
+        for need in needs:
+            cap = self._cap(need.key)
+            cap_id = self._stored(cap, need)
+            slot = slot_at(now_us, cap.window.window_s)
+            if slot not in cap.window.slots:  # once for each slot: so old rows cannot pile up
+                self._db.execute("DELETE FROM spent WHERE cap = ? AND slot < ?", (cap_id, cap.window.oldest(now_us)))
+            self._write(cap_id, slot, cap.window.add(slot, need.amount))
+
+    def give_back(self, charges: Iterable[Charge], held_us: int) -> None:
+        """Take charges held at ``held_us`` off the totals, where they still count."""
+        for charge in charges:
+            cap = self._cap(_key(charge))
+            slot = slot_at(held_us, charge.window_s)
+            if cap.id is not None and slot in cap.window.slots:
+                self._write(cap.id, slot, cap.window.add(slot, -charge.amount))
+
+    def _left(self, need: Need, now_us: int) -> Decimal:
+        return EXACT.subtract(need.limit, self._cap(need.key).window.used(now_us))
+
+    def _cap(self, key: Key) -> _Cap:
+        if (known := self._known.get(key)) is None:
+            known = self._known[key] = self._load(key)
+        return known
+
+    def _load(self, key: Key) -> _Cap:
+        query = "SELECT id, upper FROM caps WHERE (scope, cap, unit, window_s) = (?, ?, ?, ?)"
+        row = self._db.execute(query, key).fetchone()
+        if row is None:
+            return _Cap(None, None, Window(key[3], {}))
+        return _Cap(row[0], Decimal(row[1]), _window(self._db, row[0], key[3]))
+
+    def _stored(self, cap: _Cap, need: Need) -> int:
+        if cap.id is None or cap.upper != need.limit:
+            write = """INSERT INTO caps (scope, cap, unit, window_s, upper) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT DO UPDATE SET upper = excluded.upper RETURNING id"""
+            (cap.id,) = self._db.execute(write, (*need.key, str(need.limit))).fetchone()
+            cap.upper = need.limit
+        assert cap.id is not None  # noqa: S101 - for the type checker
+        return cap.id
+
+    def _write(self, cap_id: int, slot: int, amount: Decimal) -> None:
+        write = "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = excluded.amount"
+        self._db.execute(write, (cap_id, slot, str(amount)))
+
+
+def usage(db: sqlite3.Connection, scope: str, now_us: int) -> Sequence[Usage]:
+    """What is used now of each cap that ``scope`` was ever charged for."""
+    query = "SELECT id, cap, unit, window_s, upper FROM caps WHERE scope = ? ORDER BY cap"
+    return [
+        Usage(cap, scope, unit, _window(db, cap_id, window_s).used(now_us), Decimal(upper))
+        for cap_id, cap, unit, window_s, upper in db.execute(query, (scope,)).fetchall()
+    ]
+
+
+def _window(db: sqlite3.Connection, cap_id: int, window_s: int) -> Window:
+    rows = db.execute("SELECT slot, amount FROM spent WHERE cap = ?", (cap_id,))
+    return Window(window_s, {slot: Decimal(amount) for slot, amount in rows})
+
+
+def _key(charge: Charge) -> Key:
+    return charge.scope, charge.cap, charge.unit, charge.window_s
+
+
+def _needs(charges: Iterable[Charge]) -> Sequence[Need]:
+    needs: dict[Key, Need] = {}
+    for charge in charges:
+        if not (_countable(charge.amount) and _countable(charge.limit) and charge.window_s > 0):
+            raise LedgerError(f"a charge makes no sense: {charge.amount} of {charge.limit} in {charge.window_s} s")
+        key = _key(charge)
+        so_far = needs.get(key, Need(key, Decimal(0), charge.limit))
+        # Two limits for one total cannot both be meant: the lower one is safe.
+        limit = min(so_far.limit, charge.limit)
+        needs[key] = Need(key, EXACT.add(so_far.amount, charge.amount), limit)
+    return [need for need in needs.values() if need.amount]
+
+
+def _countable(amount: Decimal) -> bool:
+    # Sums of such amounts are exact in a hundred digits, so one caller's charge can never spoil the others' batch.
+    if not amount.is_finite() or amount < 0:
+        return False
+    return amount.adjusted() <= DIGITS and -int(amount.as_tuple().exponent) <= DIGITS
+
+
+def _refusal(short: Sequence[tuple[Need, Decimal]]) -> NotReserved:
+    """The answer in Kraken's words (kraken-clients.md §4): a bot skips one order, and slows down for a rate."""
+    (need, left), *_ = short
+    _, cap, unit, _ = need.key
+    reason = f"policy cap '{cap}' has {_plain(max(left, Decimal(0)))} {unit} left and this call needs "
+    reason += f"{_plain(need.amount)}"
+    rules = tuple(need.key[1] for need, _ in short)
+    if unit == "orders":
+        return NotReserved("EOrder:Rate limit exceeded", f"EOrder:Rate limit exceeded:{reason}", rules=rules)
+    return NotReserved(f"EOrder:Invalid order:{reason}", rules=rules)
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize(EXACT):f}"

@@ -1,0 +1,155 @@
+"""The ledger on SQLite: `contracts.Ledger` for one machine (docs/ledger.md)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast, final
+
+from signer.batches import Batches
+from signer.contracts import Clock, Worker
+from signer.errors import LedgerError
+from signer.ledger.books import Books, Job
+from signer.ledger.fresh import Fresh
+from signer.ledger.halting import halt_for
+from signer.ledger.reading import Reader
+from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, Usage
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Opened:
+    books: Books
+    batches: Batches[Job, object]
+    reader: Reader
+    watcher: asyncio.Task[None]
+
+
+HALT_POLL_S = 0.2
+"""How often to look for what another process wrote; a halt acts on orders at once, on the rest within this."""
+
+PATIENCE_S = 0.02
+"""How long an outcome may wait for another write whose flush it can share."""
+
+
+@final
+class SqliteLedger:
+    """All state that must be atomic, in one SQLite file that several processes may open.
+
+    Writes go in batches through ``worker``: who waits together shares one flush, and an answer means that it is on the
+    disk. Outcomes (`settle`, `release`, `hold`) are patient: they ride along with the next write, ``patience_s`` later
+    at most, so a caller with an answer to give does not await them; `find_orders` knows settled orders at once. A
+    caller that is cancelled does not undo its write.
+    """
+
+    def __init__(self, path: Path, clock: Clock, worker: Worker, *, patience_s: float = PATIENCE_S) -> None:
+        self._path = path
+        self._clock = clock
+        self._worker = worker
+        self._patience_s = patience_s
+        self._fresh = Fresh()
+        self._open: _Opened | None = None
+
+    async def open(self) -> None:
+        """Open or make the database. Raises `LedgerError` if it cannot be used, or is of a newer version."""
+        books = await self._worker.run(lambda: Books(self._path, self._clock))
+        watcher = asyncio.get_running_loop().create_task(self._watch(books))
+        self._open = _Opened(books, Batches(self._worker, books.serve), Reader(self._path), watcher)
+
+    async def close(self) -> None:
+        """Write what waits, and close. The worker stays its owner's."""
+        if self._open is None:
+            return
+        opened, self._open = self._open, None
+        await opened.batches.drained()
+        opened.watcher.cancel()
+        await asyncio.wait([opened.watcher])
+        opened.reader.close()
+        await self._worker.run(opened.books.close)
+
+    async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
+        """Hold all charges of ``intent`` or none. Raises `NotReserved` or `Halted`."""
+        reservation = await self._write(lambda books: books.reserve(intent, head))
+        self._fresh.reserved(reservation, intent)
+        return reservation
+
+    async def release(self, reservation: int) -> None:
+        """Give back all that is held."""
+        await self._write(lambda books: books.release(reservation), self._patience_s)
+        self._fresh.stored(reservation)
+
+    async def settle(self, reservation: int, txids: Sequence[str | None]) -> None:
+        """Keep what was accepted, give back the rest, remember the orders."""
+        self._fresh.settling(reservation, txids, self._clock.now_us())
+        await self._write(lambda books: books.settle(reservation, txids), self._patience_s)
+        self._fresh.stored(reservation)
+
+    async def hold(self, reservation: int) -> None:
+        """The outcome is unknown: keep everything held."""
+        await self._write(lambda books: books.hold(reservation), self._patience_s)
+        self._fresh.stored(reservation)
+
+    async def open_intents(self) -> Sequence[OpenIntent]:
+        """Reservations without outcome, oldest first."""
+        return self._opened.reader.open_intents()
+
+    async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+        """Orders placed through us that ``ref`` names, newest first; of each client its newest 16."""
+        return self._fresh.over(self._opened.reader.orders(account, ref), account, ref)
+
+    async def usage(self, scope: str) -> Sequence[Usage]:
+        """What is used now of each cap of ``scope``."""
+        return self._opened.reader.usage(scope, self._clock.now_us())
+
+    async def scopes(self) -> Sequence[str]:
+        """Every scope that was ever charged."""
+        return self._opened.reader.scopes()
+
+    async def marks(self) -> Mapping[str, int]:
+        """High-water marks by name."""
+        return self._opened.reader.marks()
+
+    async def raise_mark(self, name: str, at_least: int) -> None:
+        """Store a mark; never lowers one."""
+        await self._write(lambda books: books.raise_mark(name, at_least))
+
+    async def keep_head(self, head: ChainHead) -> None:
+        """Remember the chain's head; an earlier one than is stored changes nothing."""
+        await self._write(lambda books: books.keep_head(head), self._patience_s)
+
+    async def head(self) -> ChainHead | None:
+        """The chain head last kept."""
+        return self._opened.reader.head()
+
+    def halted(self, client: str, account: str) -> Halt | None:
+        """The halt in force, from memory."""
+        return halt_for(self._opened.books.halts, client, account)
+
+    async def halts(self) -> Sequence[Halt]:
+        """All halts in force, oldest first."""
+        return self._opened.reader.halts()
+
+    async def halt(self, halt: Halt) -> None:
+        """Put a halt in force, for every process, at once."""
+        await self._write(lambda books: books.halt(halt))
+
+    async def resume(self, client: str, account: str) -> bool:
+        """End the halt of exactly this client and account (empty for all); whether there was one."""
+        return await self._write(lambda books: books.resume(client, account))
+
+    async def _write(self, job: Callable[[Books], T], within: float = 0.0) -> T:
+        return cast(T, await self._opened.batches.ask(job, within=within))
+
+    async def _watch(self, books: Books) -> None:
+        while True:
+            await asyncio.sleep(HALT_POLL_S)
+            await self._worker.run(books.refresh)
+
+    @property
+    def _opened(self) -> _Opened:
+        if self._open is None:
+            raise LedgerError("the ledger is not open", where=str(self._path))
+        return self._open
