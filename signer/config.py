@@ -74,7 +74,10 @@ class AccountConfig(Strict):
     queue: Annotated[int, Field(ge=1, le=10_000)] = 256
     """Calls that may wait for a lane before more are refused."""
     call_seconds: Seconds = 20.0
-    """From a call's arrival to the latest moment at which it may leave, and again for its answer."""
+    """How long a call may wait for its turn, and again for its answer."""
+    gone_after_seconds: Seconds = 90.0
+    """An order whose answer was lost, and that the venue does not know after so long, was never placed. Kraken's own
+    ``deadline`` is at most 60 s ahead."""
 
     @field_validator("origin")
     @classmethod

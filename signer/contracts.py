@@ -45,6 +45,13 @@ class Clock(Protocol):
         """Seconds that never go back; equals the event loop's time."""
 
 
+class Randomness(Protocol):
+    """Random numbers, passed in; `random.SystemRandom` in production."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """A random integer of ``k`` bits."""
+
+
 class Worker(Protocol):
     """One thread of its own for blocking work, in order."""
 
@@ -138,8 +145,12 @@ class Ledger(Protocol):
 class AuditLog(Protocol):
     """The chain of records that proves what happened."""
 
-    async def record(self, entry: Mapping[str, Json]) -> None:
-        """Append ``entry``; durable when this returns. Raises `AuditError` if it cannot be."""
+    async def record(self, entry: Mapping[str, Json], *, within: float = 0.0, urgent: bool = False) -> None:
+        """Append ``entry``; durable when this returns. Raises `AuditError` if it cannot be.
+
+        A patient caller (``within`` seconds) rides along with the next flush. ``urgent`` may use the reserve space: for
+        cancels on a full disk.
+        """
 
     def note(self, entry: Mapping[str, Json]) -> None:
         """Append ``entry`` in the background; bounded loss at a crash, never an error to the caller."""
@@ -199,6 +210,9 @@ class Venue(Protocol):
 
     def found(self, intent: Intent, answers: Sequence[WireAnswer]) -> Found | None:
         """What the answers of `lookups` say, order by order; None if they do not say (ask again later)."""
+
+    def public_request(self, request: Request) -> WireRequest:
+        """A public call from the allowlist, as a request of our own. Raises `NotUnderstood`."""
 
     def refusal(self, refused: Refused) -> bytes:
         """The body of our own answer that says no, in the venue's envelope."""

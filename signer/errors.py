@@ -93,6 +93,12 @@ class Halted(Refused):
 
     code = "halted"
 
+    @classmethod
+    def because(cls, reason: str) -> Halted:
+        """The refusal for a halt with that reason. Not `Unavailable`: bots would go on trying."""
+        text = "".join(c for c in reason if c.isascii() and c.isprintable())[:120]
+        return cls("EGeneral:Permission denied", f"EGeneral:Policy halt: {text}", rules=("halt",))
+
 
 class NotServed(Refused):
     """Steps 4 to 7: we could not do our part (store, log, lane or exchange)."""

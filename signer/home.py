@@ -59,3 +59,8 @@ class Home:
     def lock(self) -> Path:
         """Held by the gateway that runs on this home; says which process that is."""
         return self.folder / "gateway.lock"
+
+    @property
+    def state(self) -> Path:
+        """What the running gateway says of its last load: which process, when, and any error."""
+        return self.folder / "gateway.json"

@@ -1,0 +1,67 @@
+# Everything sets itself up, into .venv, from Python 3.11+, make and gcc. The second time is quick.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test quick lint bench lock clean
+
+help:
+	@echo "make demo    the whole story on a simulated exchange, in about a minute"
+	@echo "make test    all tests"
+	@echo "make quick   the tests that take no more than a few seconds each"
+	@echo "make lint    formatting, lints and types"
+	@echo "make bench   side by side with its peers; writes a table"
+	@echo "make lock    resolve the dependencies anew"
+
+demo: $(VENV)/.demo
+	@$(BIN)/signer demo
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest
+
+quick: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; else echo "lint: shellcheck is not here, shell scripts not checked"; fi
+
+bench: $(VENV)/.dev
+	@benchmarks/run
+
+# The virtual environment. On a Debian machine that lacks venv or the headers that gunicorn's parser is compiled with,
+# root gets them from apt; anybody else is told what to install.
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "signer needs Python 3.11 or newer; say which with make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, sysconfig, os, sys; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq && apt-get install -y -qq python3-venv python3-dev >/dev/null; } || \
+	  { echo "install Python's venv module and headers first (Debian: apt-get install python3-venv python3-dev)"; exit 1; }
+	@echo "setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.venv requirements-demo.lock pyproject.toml
+	@[ -e $(VENV)/.dev ] || $(PIP) install --require-hashes -r requirements-demo.lock
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.venv requirements-dev.lock pyproject.toml
+	@echo "installing what the tests need (about half a minute, once) …"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+lock: $(VENV)/.dev
+	@$(PIP) install uv
+	@for extra in "" demo dev; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    $${extra:+--extra $$extra} pyproject.toml -o requirements$${extra:+-$$extra}.lock >/dev/null || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

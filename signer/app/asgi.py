@@ -1,0 +1,144 @@
+"""ASGI in: bytes to `Request`, `Response` to bytes. Everything odd is refused here, cheaply, before it is understood."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from signer.contracts import Clock
+from signer.model import Request, Response
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MAX_BODY = 64 * 1024
+"""The largest call, a batch of fifteen orders, takes about 6 KiB."""
+SOONEST_ANSWER_S = 0.0011
+"""An answer of ours leaves no sooner: many bots use bare milliseconds as their nonce and would repeat one
+(kraken-clients.md, quirk 14). The exchange itself never answers that fast."""
+PRIVATE = "/0/private/"
+PUBLIC = "/0/public/"
+PLAIN = "text/plain; charset=utf-8"
+
+
+class BadRequest(Exception):
+    """The request is not one that we read at all; the connection is closed after the answer."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Edge:
+    """Routes a request by its exact path to who answers it."""
+
+    def __init__(
+        self,
+        private: Callable[[Request], Awaitable[Response]],
+        public: Callable[[Request], Awaitable[Response]],
+        local: Callable[[str], Response | None],
+        *,
+        clock: Clock,
+        body_seconds: float,
+    ) -> None:
+        self._private = private
+        self._public = public
+        self._local = local
+        self._clock = clock
+        self._body_seconds = body_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request."""
+        started = self._clock.monotonic()
+        try:
+            response = await self._respond(scope, receive)
+        except BadRequest as bad:
+            await _send(send, bad.status, PLAIN, f"{bad.reason}\n".encode(), close=True)
+            return
+        if response.ours:
+            early = started + SOONEST_ANSWER_S - self._clock.monotonic()
+            if early > 0:
+                await asyncio.sleep(early)
+        await _send(send, response.status, response.content_type, response.body)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        path = _exact_path(scope)
+        if path.startswith(PRIVATE):
+            return await self._private(await self._request(scope, receive, path))
+        if path.startswith(PUBLIC):
+            return await self._public(await self._request(scope, receive, path))
+        local = self._local(path) if scope["method"] == "GET" else None
+        if local is None:
+            raise BadRequest(404, "not found: bots call /0/private/… and /0/public/…")
+        return local
+
+    async def _request(self, scope: Scope, receive: Receive, path: str) -> Request:
+        headers = _headers(scope["headers"])
+        if "content-encoding" in headers:
+            raise BadRequest(415, "compressed bodies are not accepted")
+        if int(headers.get("content-length", "0")) > MAX_BODY:
+            raise BadRequest(413, "the body is too large")
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                body = await _body(receive)
+        except TimeoutError:
+            raise BadRequest(408, "the body did not arrive in time") from None
+        return Request(
+            method=scope["method"],
+            path=path,
+            query=scope["query_string"],
+            content_type=headers.get("content-type", ""),
+            api_key=headers.get("api-key", ""),
+            api_sign=headers.get("api-sign", ""),
+            body=body,
+            source=scope["client"][0] if scope["client"] else "",
+        )
+
+
+def _exact_path(scope: Scope) -> str:
+    """The path as it stood in the request line: nothing decoded, resolved or repaired."""
+    raw: bytes = scope["raw_path"]
+    if not raw.startswith(b"/") or not raw.isascii():
+        raise BadRequest(400, "the request target must be a plain absolute path")
+    return raw.decode("ascii")
+
+
+ONCE = frozenset({"api-key", "api-sign", "content-type", "content-length", "content-encoding", "host"})
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The few headers that we read. One that stands twice could mean two things: refused."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        key = name.decode("latin-1").lower()
+        if key in ONCE:
+            if key in found:
+                raise BadRequest(400, f"the header {key} stands twice")
+            found[key] = value.decode("latin-1")
+    return found
+
+
+async def _body(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BadRequest(400, "the connection closed before the body was whole")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY:
+            raise BadRequest(413, "the body is too large")
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _send(send: Send, status: int, content_type: str, body: bytes, *, close: bool = False) -> None:
+    headers = [(b"content-type", content_type.encode("latin-1")), (b"content-length", str(len(body)).encode())]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,136 @@
+"""Step 1: which client is calling?
+
+Known key, allowed source address, not revoked or expired, Kraken's own API-Sign over the raw bytes, and a nonce that
+was not seen before. An unknown key costs the same work as a bad signature, so that time does not tell them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from signer.contracts import Clock, Ledger
+from signer.errors import LedgerError, NotAuthentic, Refused
+from signer.model import Decoded, Request
+from signer.replay import NonceWindow, mark_ahead
+from signer.secret import Secret
+from signer.snapshot import Client, Snapshot
+
+LOCKOUT_FAILURES = 30
+LOCKOUT_US = 60_000_000
+"""So many failures of one key from one address within a minute are answered as a lockout from then on. A good signature
+always passes, so that nobody can lock a bot out by failing in its name."""
+FAILING_SOURCES = 4096
+
+_NOBODY = Secret(bytes(64)).key()
+"""Signs for callers whose key we do not know: the work must not be less than for one that we know."""
+
+
+@dataclass(slots=True)
+class _Nonces:
+    window: NonceWindow
+    mark: int
+    raising: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Authenticator:
+    """Knows every client's recent nonces and stores a mark ahead of them, so that a restart forgets none."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, marks: Mapping[str, int]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._marks = marks
+        self._nonces: dict[str, _Nonces] = {}
+        self._failures: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
+
+    async def authenticate(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded]:
+        """The client that sent ``request``, and the request taken apart. Raises `NotAuthentic` or `NotUnderstood`."""
+        try:
+            client, decoded, signature = self._identify(request, snapshot)
+        except NotAuthentic as refused:
+            raise self._counted(request, refused) from None
+        await self._accept_nonce(client, decoded.nonce, signature)
+        return client, decoded
+
+    def _identify(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded, bytes]:
+        client = snapshot.clients.get(request.api_key)
+        signature = _decoded_signature(request.api_sign)
+        try:
+            decoded = snapshot.venue.decode(request)
+        except Refused:
+            if client is None:
+                raise NotAuthentic("EAPI:Invalid key", detail="unknown key") from None
+            raise
+        matches = (client.key if client else _NOBODY).matches(decoded.signed, signature)
+        if client is None:
+            raise NotAuthentic("EAPI:Invalid key", detail="unknown key")
+        if not matches:
+            raise NotAuthentic("EAPI:Invalid signature", detail=f"client {client.info.name}")
+        self._check_standing(client, request)
+        return client, decoded, signature
+
+    def _check_standing(self, client: Client, request: Request) -> None:
+        """Asked only of who has proved to hold the secret: nobody else learns that a key is revoked or bound."""
+        info = client.info
+        if info.revoked:
+            raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} is revoked")
+        if info.expires_us is not None and self._clock.now_us() >= info.expires_us:
+            raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} has expired")
+        if info.sources and not _within(request.source, client):
+            raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} is not allowed from this address")
+
+    async def _accept_nonce(self, client: Client, nonce: int, signature: bytes) -> None:
+        name = client.info.name
+        nonces = self._nonces.get(name)
+        if nonces is None:
+            mark = self._marks.get(f"client/{name}", 0)
+            nonces = _Nonces(NonceWindow(floor=mark, strict=client.info.nonces == "strict"), mark)
+            self._nonces[name] = nonces
+        nonces.window.accept(nonce, signature)
+        if nonce > nonces.mark:
+            await self._raise_mark(name, nonces, nonce)
+
+    async def _raise_mark(self, name: str, nonces: _Nonces, nonce: int) -> None:
+        """Store a mark beyond ``nonce`` before the call goes on: after a crash it must be a replay."""
+        async with nonces.raising:
+            if nonce <= nonces.mark:
+                return
+            mark = mark_ahead(nonce, self._clock.now_us())
+            try:
+                await self._ledger.raise_mark(f"client/{name}", mark)
+            except LedgerError as error:
+                reason = "EService:Policy the nonce cannot be stored now; nothing was sent"
+                raise Refused("EService:Unavailable", reason, detail=str(error)) from error
+            nonces.mark = mark
+
+    def _counted(self, request: Request, refused: NotAuthentic) -> NotAuthentic:
+        now, who = self._clock.now_us(), (request.source, request.api_key[:64])
+        since, count = self._failures.pop(who, (now, 0))
+        if now - since > LOCKOUT_US:
+            since, count = now, 0
+        self._failures[who] = (since, count + 1)
+        if len(self._failures) > FAILING_SOURCES:
+            self._failures.popitem(last=False)
+        if count < LOCKOUT_FAILURES:
+            return refused
+        return NotAuthentic("EGeneral:Temporary lockout", detail=refused.detail or refused.answer[0])
+
+
+def _decoded_signature(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""  # matches nothing
+
+
+def _within(source: str, client: Client) -> bool:
+    try:
+        address = ipaddress.ip_address(source)
+    except ValueError:
+        return False
+    return any(address in network for network in client.info.sources)

@@ -1,0 +1,241 @@
+"""The whole story of a bot's call, on one screen: docs/design.md's straight line, step by numbered step.
+
+Knows contracts, never backends. Nothing goes upstream that was not decided, reserved and recorded first; what we do not
+understand is refused; an order is never sent twice; *unknown* stays held until it is reconciled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from signer.authenticate import Authenticator
+from signer.contracts import AuditLog, Clock, Ledger, Randomness
+from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, Refused, SignerError, Unanswered
+from signer.model import Action, Call, Decision, Facts, Intent, Outcome, Request, Response, WireAnswer
+from signer.pending import Pending
+from signer.policy.decide import decide
+from signer.records import intent_record, outcome_record, read_record, refusal_record
+from signer.snapshot import Client, Snapshot
+from signer.trace import Trace, Watch
+
+JSON = "application/json"
+UNKNOWN_OUTCOME = "no whole answer came back, the outcome is unknown: look the order up before trying again"
+PATIENCE_S = 0.25
+"""How long an outcome may wait for the next flush; until it is durable the intent counts as open."""
+RETRY_S = 1.0
+ANSWER_ANYWAY_S = 2.0
+
+
+class Gateway:
+    """Answers private calls."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        authenticator: Authenticator,
+        ledger: Ledger,
+        audit: AuditLog,
+        pending: Pending,
+        *,
+        clock: Clock,
+        randomness: Randomness,
+        watch: Watch,
+    ) -> None:
+        self.snapshot = snapshot
+        self._authenticator = authenticator
+        self._ledger = ledger
+        self._audit = audit
+        self._pending = pending
+        self._clock = clock
+        self._randomness = randomness
+        self._watch = watch
+        self._finishing: set[asyncio.Task[None]] = set()
+
+    async def answer(self, request: Request) -> Response:
+        """One private call, from the bytes that arrived to the answer. Let it run to its end if the client hangs up."""
+        trace = Trace(self._new_id(), request, self.snapshot, self._clock.now_us())
+        try:
+            client, decoded = await self._authenticator.authenticate(request, trace.snapshot)  # 1
+            trace.client = client
+            call = trace.call = self._with_own_refs(trace, trace.snapshot.venue.parse(decoded))  # 2
+            decision = await self._decide(trace, client, call)  # 3
+            if call.local:
+                return self._own_answer(trace, client, call)
+            if call.action is Action.READ or call.dry_run:
+                return await self._read(trace, client, call)
+            await self._reserve(trace, client, call, decision)  # 4
+            return await self._act(trace, client, call)  # 5 to 8
+        except Refused as refused:
+            return self._refuse(trace, refused)
+        finally:
+            self._watch.finished(trace)
+
+    async def _decide(self, trace: Trace, client: Client, call: Call) -> Decision:
+        """Step 3: every rule of the client's policy, over the call and what is known of its targets."""
+        account = client.info.account
+        placed = {
+            ref: self._pending.merged(account, ref, await self._ledger.find_orders(account, ref))
+            for ref in call.targets
+        }
+        decision = trace.decision = decide(client.policy, client.info.name, call, Facts(trace.snapshot.pairs, placed))
+        if not decision.allowed:
+            raise trace.snapshot.venue.denial(decision)
+        return decision
+
+    async def _reserve(self, trace: Trace, client: Client, call: Call, decision: Decision) -> None:
+        """Step 4: hold all that an order would spend, or nothing. A cancel spends nothing and passes every halt."""
+        if call.action is not Action.ORDER:
+            return
+        intent = trace.intent = self._intent(trace, client, call, decision)
+        try:
+            trace.reservation = await self._ledger.reserve(intent, self._audit.head())
+        except LedgerError as error:
+            raise trace.snapshot.venue.not_served("the ledger cannot be written; nothing was sent") from error
+        self._pending.add(trace.reservation, intent)
+
+    async def _act(self, trace: Trace, client: Client, call: Call) -> Response:
+        """Steps 5 to 8 of a call that changes something."""
+        try:
+            await self._record_intent(trace, call)  # 5
+            return self._relayed(trace, await self._forward(trace, client, call))  # 6, 7
+        except Unanswered as error:
+            refused = trace.snapshot.venue.not_served(UNKNOWN_OUTCOME)
+            trace.refused(refused, error)
+            raise refused from error
+        except Refused as refused:
+            trace.refused(refused)
+            raise
+        finally:
+            await self._conclude(trace)  # 8
+
+    async def _read(self, trace: Trace, client: Client, call: Call) -> Response:
+        """Steps 6 and 7 of a call that changes nothing: no disk write before it leaves, one record behind it."""
+        try:
+            answer = await self._forward(trace, client, call)
+        except Unanswered as error:
+            raise trace.snapshot.venue.not_served("the exchange did not answer") from error
+        response = self._relayed(trace, answer)
+        self._note_outcome(trace)
+        self._audit.note(read_record(trace))
+        return response
+
+    async def _record_intent(self, trace: Trace, call: Call) -> None:
+        try:
+            await self._audit.record(intent_record(trace), urgent=call.action is Action.CANCEL)
+        except AuditError as error:
+            raise trace.snapshot.venue.not_served("the audit log cannot be written; nothing was sent") from error
+        trace.recorded = True
+
+    async def _forward(self, trace: Trace, client: Client, call: Call) -> WireAnswer:
+        account = trace.snapshot.accounts[client.info.account]
+        answer, trace.verdict = await account.forward(
+            trace.snapshot.venue, call, client.info.name, trace.journey, lambda: self._check(trace, client, call)
+        )
+        return answer
+
+    def _check(self, trace: Trace, client: Client, call: Call) -> None:
+        """At the last moment: neither halted nor revoked while it waited for its turn."""
+        if call.action not in {Action.READ, Action.CANCEL}:
+            halt = self._ledger.halted(client.info.name, client.info.account)
+            if halt is not None:
+                raise Halted.because(halt.reason)
+        now = self.snapshot.clients.get(trace.request.api_key)
+        if now is None or now.info.revoked:
+            raise NotAuthentic("EAPI:Invalid key", detail=f"client {client.info.name} was revoked while it waited")
+
+    def _relayed(self, trace: Trace, answer: WireAnswer) -> Response:
+        """The venue's own bytes, if they are an answer at all; else ours, in words that every client understands."""
+        verdict = trace.verdict
+        assert verdict is not None  # noqa: S101 - set with the answer
+        if verdict.outcome is Outcome.UNKNOWN and not verdict.errors:
+            reason = f"the exchange answered HTTP {answer.status} and no result"
+            raise trace.snapshot.venue.not_served(f"{reason}; {UNKNOWN_OUTCOME}" if trace.recorded else reason)
+        trace.errors = verdict.errors
+        return Response(200, answer.content_type, answer.body, ours=False)
+
+    async def _conclude(self, trace: Trace) -> None:
+        """Step 8. An accepted order's answer does not wait for the disk; a refused one's does, so that what it held is
+        free again when its client hears of it."""
+        self._note_outcome(trace)
+        if trace.outcome is Outcome.ACCEPTED and trace.reservation is not None:
+            assert trace.intent is not None  # noqa: S101 - reserved with it
+            assert trace.verdict is not None  # noqa: S101 - accepted by it
+            self._pending.accepted(trace.reservation, trace.intent, trace.verdict.txids)
+        task = asyncio.get_running_loop().create_task(self._finish(trace))
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        if trace.outcome in {Outcome.REJECTED, Outcome.NOT_SENT} and trace.reservation is not None:
+            await asyncio.wait({task}, timeout=ANSWER_ANYWAY_S)
+
+    async def _finish(self, trace: Trace) -> None:
+        """The outcome in the audit log first, then in the ledger: a crash between leaves an open intent to look up."""
+        waits = trace.outcome in {Outcome.ACCEPTED, Outcome.UNKNOWN}
+        if trace.recorded:
+            record = outcome_record(trace)
+            await self._insist(lambda: self._audit.record(record, within=PATIENCE_S if waits else 0.0))
+        if trace.reservation is not None:
+            reservation = trace.reservation
+            await self._insist(lambda: self._settle(reservation, trace))
+            if trace.outcome is not Outcome.UNKNOWN:
+                self._pending.forget(reservation)
+
+    async def _settle(self, reservation: int, trace: Trace) -> None:
+        if trace.outcome is Outcome.ACCEPTED and trace.verdict is not None:
+            await self._ledger.settle(reservation, trace.verdict.txids)
+        elif trace.outcome is Outcome.UNKNOWN:
+            await self._ledger.hold(reservation)
+        else:
+            await self._ledger.release(reservation)
+
+    async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write until it is written. While the disk is gone no further order is taken, so few wait here."""
+        while True:
+            try:
+                return await write()
+            except SignerError as error:
+                self._watch.alarm(error.code, f"an outcome cannot be recorded yet: {error}")
+                await asyncio.sleep(RETRY_S)
+
+    def _note_outcome(self, trace: Trace) -> None:
+        if trace.verdict is not None:
+            trace.outcome = trace.verdict.outcome
+        else:
+            trace.outcome = Outcome.UNKNOWN if trace.journey.sent else Outcome.NOT_SENT
+
+    def _refuse(self, trace: Trace, refused: Refused) -> Response:
+        trace.refused(refused)
+        if not trace.recorded:
+            self._audit.note(refusal_record(trace))
+        return Response(200, JSON, trace.snapshot.venue.refusal(refused), ours=True)
+
+    def _own_answer(self, trace: Trace, client: Client, call: Call) -> Response:
+        trace.outcome = Outcome.ACCEPTED
+        self._audit.note(read_record(trace))
+        body = trace.snapshot.venue.own_answer(call, client.info, client.policy.permissions)
+        return Response(200, JSON, body, ours=True)
+
+    def _intent(self, trace: Trace, client: Client, call: Call, decision: Decision) -> Intent:
+        return Intent(
+            client=client.info.name,
+            account=client.info.account,
+            endpoint=call.endpoint,
+            orders=decision.orders,
+            targets=call.targets,
+            charges=decision.charges,
+            record=trace.id,
+            at_us=trace.started_us,
+        )
+
+    def _with_own_refs(self, trace: Trace, call: Call) -> Call:
+        """With references of ours, so that an order whose answer is lost can be looked up exactly."""
+        return trace.snapshot.venue.with_own_refs(call, lambda: self._randomness.getrandbits(30) + 1)
+
+    def _new_id(self) -> str:
+        """Sortable by time, unique: 14 hex digits of microseconds and 8 random ones."""
+        return f"{self._clock.now_us():014x}{self._randomness.getrandbits(32):08x}"
+
+    async def drained(self) -> None:
+        """Wait until every outcome is recorded and settled."""
+        while self._finishing:
+            await asyncio.wait(self._finishing)

@@ -1,0 +1,92 @@
+"""Who runs on this home: a lock that dies with its holder, and what the gateway says of its last load."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from signer.errors import HomeError
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The gateway that holds a home."""
+
+    pid: int
+    since_us: int
+    listen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the gateway's worker last loaded: how many times, and why the last one was not taken."""
+
+    pid: int
+    count: int
+    at_us: int
+    error: str
+
+
+class HomeLock:
+    """An exclusive lock on a home for as long as this process, or a worker forked from it, lives."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise _held(path) from None
+
+    def announce(self, holder: Holder) -> None:
+        """Say who holds it."""
+        text = json.dumps(asdict(holder)).encode()
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, text, 0)
+
+
+def holder(path: Path) -> Holder | None:
+    """Who holds the home, or None. Raises nothing: a file that nobody holds is just old."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(path)
+    finally:
+        os.close(file)
+    return None
+
+
+def write_load(path: Path, load: Load) -> None:
+    """Publish what was loaded, whole or not at all."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(load)), encoding="ascii")
+    fresh.replace(path)
+
+
+def read_load(path: Path) -> Load | None:
+    """What the running gateway last loaded, or None."""
+    try:
+        return Load(**json.loads(path.read_text(encoding="ascii")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _read(path: Path) -> Holder:
+    try:
+        return Holder(**json.loads(path.read_text(encoding="ascii")))
+    except (ValueError, TypeError):
+        return Holder(0, 0, "unknown")  # held, and about to say by whom
+
+
+def _held(path: Path) -> HomeError:
+    by = _read(path)
+    what = f"another gateway (process {by.pid}, listening on {by.listen}) runs on this home"
+    return HomeError(what, where=str(path.parent), mend="stop it first, or give this one a --home of its own")

@@ -1,0 +1,56 @@
+"""Orders on their way: reserved, perhaps sent, not yet settled in the ledger.
+
+A bot that has just heard its order's id may cancel it before the ledger's next commit, and may cancel by its own
+reference an order whose answer was lost. Both find it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from signer.model import Intent, OpenIntent, OrderRef, PlacedOrder
+
+
+class Pending:
+    """The orders of all reservations without a settled outcome."""
+
+    def __init__(self, left_open: Iterable[OpenIntent] = ()) -> None:
+        self._orders: dict[int, tuple[PlacedOrder, ...]] = {}
+        for open_intent in left_open:
+            self.add(open_intent.reservation, open_intent.intent)
+
+    def add(self, reservation: int, intent: Intent) -> None:
+        """A reservation is made. What an edit or amend would change is not yet changed, so only new orders count."""
+        if not intent.targets:
+            self._orders[reservation] = tuple(
+                PlacedOrder(intent.account, intent.client, "", order, intent.at_us) for order in intent.orders
+            )
+
+    def accepted(self, reservation: int, intent: Intent, txids: Sequence[str | None]) -> None:
+        """The venue accepted: these are the orders now, by their ids."""
+        self._orders[reservation] = tuple(
+            PlacedOrder(intent.account, intent.client, txid, order, intent.at_us)
+            for order, txid in zip(intent.orders, txids, strict=True)
+            if txid is not None
+        )
+
+    def forget(self, reservation: int) -> None:
+        """The ledger has it now, or it never came to be."""
+        self._orders.pop(reservation, None)
+
+    def merged(self, account: str, ref: OrderRef, known: Sequence[PlacedOrder]) -> tuple[PlacedOrder, ...]:
+        """Pending orders that ``ref`` names, newest first, then those ``known`` to the ledger and not among them."""
+        pending = [
+            placed
+            for orders in reversed(self._orders.values())
+            for placed in orders
+            if placed.account == account and _names(ref, placed)
+        ]
+        txids = {placed.txid for placed in pending}
+        return (*pending, *(placed for placed in known if placed.txid not in txids))
+
+
+def _names(ref: OrderRef, placed: PlacedOrder) -> bool:
+    order = placed.order
+    value = {"txid": placed.txid, "userref": str(order.userref), "cl_ord_id": order.cl_ord_id}[ref.kind]
+    return value == ref.value

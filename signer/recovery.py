@@ -1,0 +1,104 @@
+"""After a crash or a lost answer: what became of each intent without an outcome?
+
+Every open intent is looked up at the venue by the references that its orders carry, then settled, released, or left
+held with an alarm. Nothing is ever sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from signer.accounts import Journey
+from signer.contracts import AuditLog, Clock, Ledger
+from signer.errors import SignerError
+from signer.model import Found, OpenIntent, Outcome
+from signer.pending import Pending
+from signer.records import reconciled_record
+from signer.snapshot import Snapshot
+from signer.trace import Watch
+
+AGAIN_S = 15.0
+
+
+class Recovery:
+    """Closes open intents by what the venue says of them."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        ledger: Ledger,
+        audit: AuditLog,
+        pending: Pending,
+        *,
+        clock: Clock,
+        watch: Watch,
+        gone_after_s: float,
+    ) -> None:
+        """``gone_after_s``: an order that the venue does not know so long after its intent will not appear any more."""
+        self._snapshot = snapshot
+        self._ledger = ledger
+        self._audit = audit
+        self._pending = pending
+        self._clock = clock
+        self._watch = watch
+        self._gone_after_us = int(gone_after_s * 1_000_000)
+
+    async def at_start(self) -> int:
+        """Look at every intent that the last run left open; how many stay held."""
+        left = list(await self._ledger.open_intents())
+        for intent in left:
+            await self._ledger.hold(intent.reservation)
+        return await self._pass(left)
+
+    async def forever(self) -> None:
+        """Look at unknown outcomes again and again, while the gateway runs."""
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            try:
+                await self._pass([left for left in await self._ledger.open_intents() if left.unknown])
+            except SignerError as error:
+                self._watch.alarm(error.code, f"unknown outcomes cannot be looked up now: {error}")
+
+    async def _pass(self, intents: list[OpenIntent]) -> int:
+        held = 0
+        for open_intent in intents:
+            if not await self._reconcile(open_intent):
+                held += 1
+                intent = open_intent.intent
+                text = f"the outcome of {intent.record} ({intent.client}) is unknown; what it charged stays held"
+                self._watch.alarm("unknown-outcome", text)
+        return held
+
+    async def _reconcile(self, open_intent: OpenIntent) -> bool:
+        """Whether the intent is closed now."""
+        intent = open_intent.intent
+        try:
+            found = await self._look_up(open_intent)
+        except SignerError as error:
+            self._watch.alarm("look-up", f"{intent.record} cannot be looked up: {error}")
+            return False
+        if found is None:
+            return False
+        placed = [txid for txid in found.txids if txid is not None]
+        if len(placed) < len(found.txids) and self._clock.now_us() - intent.at_us < self._gone_after_us:
+            return False  # what is missing may still appear
+        if placed:
+            await self._audit.record(reconciled_record(intent, Outcome.ACCEPTED, found.txids, self._clock.now_us()))
+            await self._ledger.settle(open_intent.reservation, found.txids)
+        else:
+            await self._audit.record(reconciled_record(intent, Outcome.NOT_SENT, (), self._clock.now_us()))
+            await self._ledger.release(open_intent.reservation)
+        self._pending.forget(open_intent.reservation)
+        return True
+
+    async def _look_up(self, open_intent: OpenIntent) -> Found | None:
+        snapshot, intent = self._snapshot(), open_intent.intent
+        account = snapshot.accounts.get(intent.account)
+        if account is None:
+            return None
+        answers = []
+        for call in snapshot.venue.lookups(intent):
+            answer, _ = await account.forward(snapshot.venue, call, "recovery", Journey(), lambda: None)
+            answers.append(answer)
+        return snapshot.venue.found(intent, answers)

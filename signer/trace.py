@@ -1,0 +1,60 @@
+"""What is known of one request so far: what its audit records, metrics and log line are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from signer.accounts import Journey
+from signer.errors import Refused
+from signer.model import Call, Decision, Intent, Outcome, Request, Verdict
+from signer.snapshot import Client, Snapshot
+
+
+@dataclass(slots=True)
+class Trace:
+    """Filled in step by step; a field that a refused call never reached keeps its default."""
+
+    id: str
+    request: Request
+    snapshot: Snapshot
+    started_us: int
+    client: Client | None = None
+    call: Call | None = None
+    decision: Decision | None = None
+    intent: Intent | None = None
+    reservation: int | None = None
+    recorded: bool = False
+    """Whether the intent is durable in the audit log, so that an outcome must follow it."""
+    journey: Journey = field(default_factory=Journey)
+    outcome: Outcome | None = None
+    verdict: Verdict | None = None
+    errors: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    detail: str = ""
+    """For the operator only."""
+
+    def refused(self, refused: Refused, cause: Exception | None = None) -> None:
+        """Note why the request is refused; the operator's detail is that of the first cause."""
+        self.errors, self.rules = refused.answer, refused.rules
+        self.detail = self.detail or refused.detail or str(cause or refused.__cause__ or "")
+
+    @property
+    def client_name(self) -> str:
+        """The client's name, or empty before it has proved who it is."""
+        return self.client.info.name if self.client else ""
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint as asked for, bounded, for a request that was not understood."""
+        return self.call.endpoint if self.call else self.request.path.removeprefix("/0/private/")[:64]
+
+
+class Watch(Protocol):
+    """Whoever watches over the gateway: metrics, the log line, alarms."""
+
+    def finished(self, trace: Trace) -> None:
+        """A request has its answer."""
+
+    def alarm(self, kind: str, text: str) -> None:
+        """Something needs an operator's eye; ``kind`` is a short stable word."""
