@@ -1,1 +1,7 @@
-"""Policies: from a call, a policy and facts to a decision. Pure."""
+"""Policies: from a call, a policy and facts to a decision. Pure, but for the loader, which reads files."""
+
+from signer.policy.decide import decide
+from signer.policy.load import load_policies, load_policy
+from signer.policy.policy import Policy
+
+__all__ = ["Policy", "decide", "load_policies", "load_policy"]

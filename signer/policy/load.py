@@ -6,6 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -13,7 +14,9 @@ from pydantic_core import ErrorDetails
 from signer.errors import ConfigError
 from signer.policy.policy import Policy
 from signer.policy.resolve import FindPair, Problem, resolve
-from signer.policy.schema import WITHHELD, CapTable, PolicyFile
+from signer.policy.schema import WITHHELD, PolicyFile, Table
+
+Form = TypeVar("Form", bound=Table)
 
 CASES_SUFFIX = ".cases.toml"
 """Files beside the policies that say what these shall answer (`signer.policy.cases`)."""
@@ -54,19 +57,22 @@ def policy_files(folder: Path) -> list[Path]:
 
 def load_policy(path: Path, find: FindPair, known: Collection[str] = ()) -> Policy:
     """The policy in ``path``. Raises `ConfigError` with one line (file, key, what, mend) for each problem."""
-    try:
-        file = PolicyFile.model_validate(read_toml(path))
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        raise _error(path, [_problem(item) for item in found]) from None
-    policy, problems = resolve(path.stem, file, find, known)
+    policy, problems = resolve(path.stem, read_tables(path, PolicyFile), find, known)
     if policy is None:
         raise _error(path, problems)
     return policy
 
 
-def read_toml(path: Path) -> dict[str, object]:
-    """The tables in a TOML file. Raises `ConfigError` naming it."""
+def read_tables(path: Path, form: type[Form]) -> Form:
+    """The tables in a TOML file, as ``form`` has them. Raises `ConfigError` with one line for each problem."""
+    try:
+        return form.model_validate(_read_toml(path))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        raise _error(path, [_problem(item, form) for item in found]) from None
+
+
+def _read_toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -81,18 +87,18 @@ def _error(path: Path, problems: list[Problem]) -> ConfigError:
     return ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
 
 
-def _problem(item: ErrorDetails) -> Problem:
+def _problem(item: ErrorDetails, form: type[Table]) -> Problem:
     """A finding of pydantic in our words."""
     key, kind, given = _key(item["loc"]), item["type"], item["input"]
     name = next(part for part in reversed(item["loc"]) if isinstance(part, str))
     if kind == "extra_forbidden":
-        return Problem(key, "there is no such key", _near_key(item["loc"]))
+        return Problem(key, "there is no such key", _near_key(item["loc"], form))
     if kind == "missing":
         return Problem(key, "the key is missing", f"add {name}")
     if name == "permissions" and isinstance(given, str) and given in WITHHELD:
         return Problem(key, f'"{given}" is granted to nobody: {WITHHELD[given]}', "remove it")
-    form = FORMS.get(name) or item["msg"].replace("Input should be", "write")
-    return Problem(key, f"{_quoted(given)} does not fit", form)
+    mend = FORMS.get(name) or item["msg"].replace("Input should be", "write")
+    return Problem(key, f"{_quoted(given)} does not fit", mend)
 
 
 def _key(loc: tuple[int | str, ...]) -> str:
@@ -100,10 +106,12 @@ def _key(loc: tuple[int | str, ...]) -> str:
     return text.removeprefix(".")
 
 
-def _near_key(loc: tuple[int | str, ...]) -> str:
-    fields = CapTable.model_fields if loc[0] == "cap" and len(loc) > 1 else PolicyFile.model_fields
-    near = difflib.get_close_matches(str(loc[-1]), fields, n=1)
-    return f"did you mean {near[0]}?" if near else f"use one of {', '.join(fields)}"
+def _near_key(loc: tuple[int | str, ...], form: type[Table]) -> str:
+    for part in loc[:-1]:
+        if isinstance(part, str):  # into the array of tables of that name
+            form = get_args(form.model_fields[part].annotation)[0]
+    near = difflib.get_close_matches(str(loc[-1]), form.model_fields, n=1)
+    return f"did you mean {near[0]}?" if near else f"use one of {', '.join(form.model_fields)}"
 
 
 def _quoted(given: object) -> str:

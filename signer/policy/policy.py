@@ -54,7 +54,9 @@ class Policy:
     """SHA-256 (hex) of all that a decision can depend on, whatever spelling and order the file has."""
     uncapped: str
     """Why it trades without all caps; empty if it has them."""
-    permissions: Mapping[str, RuleHit]
+    permissions: frozenset[str]
+    granted: Mapping[str, RuleHit]
+    """By permission."""
     sides: Mapping[str, RuleHit]
     order_types: Mapping[str, RuleHit]
     time_in_force: Mapping[str, RuleHit]

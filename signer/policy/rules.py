@@ -36,9 +36,9 @@ def permissions(policy: Policy, call: Call) -> Iterator[RuleHit]:
         else:
             yield _deny("permissions", f"no permission covers {call.endpoint}")
     for need in call.needs:
-        granted = [word for word in need if word in policy.permissions]
+        granted = [word for word in need if word in policy.granted]
         if granted:
-            yield policy.permissions[min(granted)]
+            yield policy.granted[min(granted)]
         else:
             yield _deny("permissions", f"{call.endpoint} needs {' or '.join(sorted(need))}")
 
