@@ -1,0 +1,154 @@
+"""The way to the venue of one real credential: who goes next, and with which nonce.
+
+Kraken wants nonces to *arrive* in order, so a turn lasts from the nonce to the answer, one at a time (``depth`` more
+for a key with a nonce window). Cancels go before orders before reads. Within one of these, clients take turns, and each
+client's calls keep their order. Reads starve only as long as orders and cancels alone keep the lane busy, which is
+meant: the venue's rate limit makes that short, and their deadlines end the wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from types import TracebackType
+from typing import final
+
+from signer.contracts import Clock
+from signer.errors import NotServed
+from signer.lanes.nonces import NonceSource
+from signer.model import Priority
+
+__all__ = ["CredentialLane", "NonceSource"]
+
+_Waiter = asyncio.Future[None]
+
+
+@final
+class CredentialLane:
+    """The lane of one credential (`signer.contracts.Lane`).
+
+    At most ``queue`` calls wait; reads may fill half of that and orders three quarters, so that a flood of reads
+    pushes out neither orders nor cancels. Deadlines are in the event loop's time, which ``clock`` shows too.
+    """
+
+    def __init__(self, credential: str, *, clock: Clock, nonces: NonceSource, depth: int = 1, queue: int = 256) -> None:
+        self.credential = credential
+        self._clock = clock
+        self._nonces = nonces
+        self._free = depth
+        self._room = {Priority.CANCEL: queue, Priority.ORDER: queue * 3 // 4, Priority.READ: queue // 2}
+        self._queues: dict[Priority, OrderedDict[str, deque[_Waiter]]] = {each: OrderedDict() for each in Priority}
+        self.waiting = 0
+        """How many calls wait for their turn."""
+
+    def turn(self, client: str, priority: Priority, deadline: float) -> CredentialTurn:
+        """A turn to be entered with ``async with``: waits, then holds the lane until left.
+
+        Entering raises `NotServed`: at once if too many wait already, else when ``deadline`` passes first or the
+        nonce cannot be secured. Nothing was sent then.
+        """
+        return CredentialTurn(self, client, priority, deadline)
+
+    async def _enter(self, client: str, priority: Priority, deadline: float) -> int:
+        if self._clock.monotonic() >= deadline:
+            raise _too_late()
+        if self._free:  # then nobody waits: a turn that ends goes to the next in line directly
+            self._free -= 1
+        else:
+            await self._wait(client, priority, deadline)
+        nonce = self._nonces.take()
+        if nonce is not None:
+            return nonce
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._nonces.take_stored()
+        except TimeoutError as error:
+            self._leave()
+            raise _too_late() from error
+        except BaseException:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        for queue in self._queues.values():
+            while queue:
+                waiter = self._next_of(queue)
+                if not waiter.done():  # a call cancelled just now has not left its place yet
+                    waiter.set_result(None)
+                    return
+        self._free += 1
+
+    async def _wait(self, client: str, priority: Priority, deadline: float) -> None:
+        if self.waiting >= self._room[priority]:
+            text = f"EService:{self.waiting} calls of this account are waiting already, try again later"
+            raise NotServed("EService:Unavailable", text)
+        loop = asyncio.get_running_loop()
+        waiter: _Waiter = loop.create_future()
+        self._queues[priority].setdefault(client, deque()).append(waiter)
+        self.waiting += 1
+        timer = loop.call_at(deadline, self._expire, client, priority, waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                self._forget(client, priority, waiter)
+            elif waiter.exception() is None:
+                self._leave()  # the turn was ours already: hand it on
+            raise
+        finally:
+            timer.cancel()
+
+    def _next_of(self, queue: OrderedDict[str, deque[_Waiter]]) -> _Waiter:
+        client, waiters = next(iter(queue.items()))
+        waiter = waiters.popleft()
+        self.waiting -= 1
+        if waiters:
+            queue.move_to_end(client)
+        else:
+            del queue[client]
+        return waiter
+
+    def _expire(self, client: str, priority: Priority, waiter: _Waiter) -> None:
+        if not waiter.done():
+            self._forget(client, priority, waiter)
+            waiter.set_exception(_too_late())
+
+    def _forget(self, client: str, priority: Priority, waiter: _Waiter) -> None:
+        queue = self._queues[priority]
+        waiters = queue.get(client, deque())
+        if waiter in waiters:
+            waiters.remove(waiter)
+            self.waiting -= 1
+        if not waiters:
+            queue.pop(client, None)
+
+
+@final
+class CredentialTurn:
+    """One client's turn (`signer.contracts.Turn`)."""
+
+    __slots__ = ("_client", "_deadline", "_lane", "_priority", "nonce")
+
+    def __init__(self, lane: CredentialLane, client: str, priority: Priority, deadline: float) -> None:
+        self._lane = lane
+        self._client = client
+        self._priority = priority
+        self._deadline = deadline
+        self.nonce = 0
+
+    def nonce_refused(self) -> None:
+        """The venue refused the nonce: the lane's next ones jump forward."""
+        self._lane._nonces.refused(self.nonce)
+
+    async def __aenter__(self) -> CredentialTurn:
+        self.nonce = await self._lane._enter(self._client, self._priority, self._deadline)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lane._leave()
+
+
+def _too_late() -> NotServed:
+    return NotServed("EService:Unavailable", "EService:the time for the call was over before its turn came")

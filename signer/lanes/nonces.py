@@ -1,0 +1,113 @@
+"""The nonces of one real credential: strictly increasing, through restarts and clocks set back.
+
+Kraken refuses a nonce that is not above the highest one it has seen of the key, and never lowers that (kraken-api.md
+§2e). So a high-water mark is stored *ahead* of use: no nonce above the stored mark is ever handed out, and after a
+crash we go on from the mark, which is above everything that can have been sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import final
+
+from signer.contracts import Clock
+from signer.errors import NotServed, SignerError
+
+SECOND_US = 1_000_000
+FIRST_JUMP_US = 10 * SECOND_US
+"""How far a refused nonce makes us jump at first; each further refusal within a minute doubles it."""
+FARTHEST_JUMP_US = 3600 * SECOND_US
+"""No jump leads further ahead of the clock: a nonce can never be taken back."""
+REPEATED_WITHIN_S = 60.0
+NONCE_LIMIT = 2**64
+"""Nonces are unsigned 64-bit numbers (kraken-api.md §2e)."""
+
+
+@final
+class NonceSource:
+    """Hands out nonces of the credential behind the mark ``name`` (``credential/NAME``).
+
+    ``mark`` is the stored mark at the start (0 if there is none), ``raise_mark`` the ledger's method of that name. The
+    mark is stored ``ahead_us`` ahead of use and refreshed in the background when half of that is used, so that a busy
+    lane waits for the store once. ``on_alarm`` hears, in words, of a second refused nonce within a minute.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        mark: int,
+        raise_mark: Callable[[str, int], Awaitable[None]],
+        clock: Clock,
+        *,
+        on_alarm: Callable[[str], None],
+        ahead_us: int = 2 * SECOND_US,
+    ) -> None:
+        self._name = name
+        self._last = mark
+        self._mark = mark
+        self._raise_mark = raise_mark
+        self._clock = clock
+        self._on_alarm = on_alarm
+        self._ahead_us = ahead_us
+        self._storing: asyncio.Task[None] | None = None
+        self._jump_us = FIRST_JUMP_US
+        self._jumped_at: float | None = None
+        self._jumped_past = -1
+
+    def take(self) -> int | None:
+        """The next nonce, or None if the mark must be stored further ahead first (`take_stored`)."""
+        nonce = max(self._last + 1, self._clock.now_us())
+        if nonce > self._mark:
+            return None
+        self._last = nonce
+        if self._mark - nonce < self._ahead_us // 2:
+            self._store_ahead()
+        return nonce
+
+    async def take_stored(self) -> int:
+        """The next nonce, after waiting for the store. Raises `NotServed` if the store fails or no nonce is left."""
+        while (nonce := self.take()) is None:
+            if max(self._last + 1, self._clock.now_us()) >= NONCE_LIMIT:
+                raise NotServed("EService:Unavailable", "EService:this key has no nonce left, it must be replaced")
+            try:
+                # Shielded: others may wait for the same write, and it must not be left half done.
+                await asyncio.shield(self._store_ahead())
+            except SignerError as error:
+                text = "EService:the nonce could not be secured, nothing was sent"
+                raise NotServed("EService:Unavailable", text, detail=str(error)) from error
+        return nonce
+
+    def refused(self, nonce: int) -> None:
+        """The venue refused ``nonce``: jump forward. What was sent before the last jump tells nothing new."""
+        if nonce <= self._jumped_past:
+            return
+        now, now_us = self._clock.monotonic(), self._clock.now_us()
+        repeated = self._jumped_at is not None and now - self._jumped_at < REPEATED_WITHIN_S
+        self._jump_us = self._jump_us * 2 if repeated else FIRST_JUMP_US
+        self._jumped_at, self._jumped_past = now, self._last
+        target = min(max(self._last, now_us) + self._jump_us, now_us + FARTHEST_JUMP_US)
+        self.advance_past(target)
+        if repeated:
+            self._on_alarm(f"{self._name}: the venue refuses our nonces; is another program using this key?")
+
+    def advance_past(self, nonce: int) -> None:
+        """Go on above ``nonce``, such as the highest one that the venue says it has seen (GetApiKeyInfo)."""
+        self._last = max(self._last, nonce)
+
+    def _store_ahead(self) -> asyncio.Task[None]:
+        if self._storing is None:
+            self._storing = asyncio.get_running_loop().create_task(self._store())
+            self._storing.add_done_callback(self._stored)
+        return self._storing
+
+    async def _store(self) -> None:
+        mark = min(max(self._last + 1, self._clock.now_us()) + self._ahead_us, NONCE_LIMIT - 1)
+        await self._raise_mark(self._name, mark)
+        self._mark = max(self._mark, mark)
+
+    def _stored(self, task: asyncio.Task[None]) -> None:
+        self._storing = None
+        # A failure in the background is not lost: the call that needs the mark asks the store again and reports it.
+        if not task.cancelled():
+            task.exception()

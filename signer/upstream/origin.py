@@ -1,0 +1,77 @@
+"""Where requests go: one origin, fixed at the start, and the TLS that proves it is the right one."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from signer.errors import ConfigError
+
+_ORIGIN = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_MEND = "write it as https://api.kraken.com, with nothing after the host but a port"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port of the venue, and nothing else (RFC 6454 §4)."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        """Read ``https://host[:port]``, or ``http://`` to this machine only. Raises `ConfigError`.
+
+        Plain HTTP further than loopback would show every order and signature to the network.
+        """
+        match = _ORIGIN.fullmatch(text)
+        if match is None:
+            raise ConfigError(f"the origin {text!r} is not one", where="origin", mend=_MEND)
+        scheme, host, port = match[1], match[2].strip("[]").lower(), match[3]
+        number = int(port) if port else {"https": 443, "http": 80}[scheme]
+        if not 0 < number < 65536:
+            raise ConfigError(f"the origin {text!r} has no port that exists", where="origin", mend=_MEND)
+        if scheme == "http" and not is_loopback(host) and host != "localhost":
+            mend = "use https://, or http:// to 127.0.0.1 for a sandbox"
+            raise ConfigError(f"the origin {text!r} is plain HTTP to another machine", where="origin", mend=mend)
+        return cls(host, number, scheme == "https")
+
+    @property
+    def authority(self) -> str:
+        """The value of the Host header: the port only where it is not the scheme's own (RFC 9110 §7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.authority}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is a literal address of this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
+    """TLS 1.2 or later, certificate and host name verified against the system's CAs, or those in ``ca_file``.
+
+    Not `ssl.create_default_context`: that one writes the session's secrets to the file named by SSLKEYLOGFILE.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if ca_file is None:
+        context.load_default_certs()
+        return context
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as error:
+        mend = "give a readable file of CA certificates in PEM form"
+        raise ConfigError(f"the CA certificates cannot be read ({error})", where=str(ca_file), mend=mend) from error
+    return context
