@@ -1,0 +1,130 @@
+"""The little that the audit log asks of a disk, so that a test can put a worse one in its place.
+
+What is appended or truncated is durable only after `File.sync` returned; before, a crash may keep any part of it. A
+new file's name is durable when `Disk.open` returns. Every method may raise OSError, and may then have done a part.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, final
+
+from signer.errors import AuditError
+
+
+class File(Protocol):
+    """A file that is open for appending."""
+
+    def append(self, data: bytes) -> None:
+        """Write all of ``data`` at the end."""
+
+    def sync(self) -> None:
+        """Make all that was done to the file durable."""
+
+    def truncate(self, length: int) -> None:
+        """Cut the file to its first ``length`` bytes."""
+
+    def allocate(self, length: int) -> None:
+        """Claim room on the disk for ``length`` bytes, so that the file is that long."""
+
+    def size(self) -> int | None:
+        """The file's length, or None if its path no longer leads to it: it was removed or replaced."""
+
+    def close(self) -> None:
+        """Give the file back. Never raises."""
+
+
+class Disk(Protocol):
+    """Folders and files. Runs on a worker's thread."""
+
+    def prepare(self, folder: Path) -> None:
+        """Make the folder, private to this user. Raises `AuditError` if others can enter an existing one."""
+
+    def names(self, folder: Path) -> Sequence[str]:
+        """Names of the files in the folder."""
+
+    def read(self, path: Path, offset: int, most: int) -> bytes:
+        """Up to ``most`` bytes from ``offset``; empty at the end."""
+
+    def open(self, path: Path) -> File:
+        """Open for appending; makes the file, and its folder, if they are missing."""
+
+
+@final
+class LocalDisk:
+    """The disk of this machine."""
+
+    def prepare(self, folder: Path) -> None:
+        """Make the folder with mode 0700, or check that it is."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if stat.S_IMODE(folder.stat().st_mode) & 0o077:
+            raise AuditError("others can enter the audit folder", where=str(folder), mend=f"run: chmod 700 {folder}")
+
+    def names(self, folder: Path) -> Sequence[str]:
+        """Names of the files in the folder."""
+        return os.listdir(folder)  # noqa: PTH208 - names are wanted, not paths
+
+    def read(self, path: Path, offset: int, most: int) -> bytes:
+        """Up to ``most`` bytes from ``offset``."""
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(most)
+
+    def open(self, path: Path) -> File:
+        """Open for appending, mode 0600, not through a symbolic link."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        file = LocalFile(path, os.open(path, flags, 0o600))
+        _sync_folder(path.parent)
+        return file
+
+
+def _sync_folder(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@final
+class LocalFile:
+    """A file of this machine."""
+
+    def __init__(self, path: Path, number: int) -> None:
+        self._path = path
+        self._number = number
+
+    def append(self, data: bytes) -> None:
+        """Write all of ``data``: the system may take it in pieces."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._number, rest) :]
+
+    def sync(self) -> None:
+        """`fdatasync` carries the length too, which is all of the metadata that reading needs (fdatasync(2))."""
+        os.fdatasync(self._number)
+
+    def truncate(self, length: int) -> None:
+        """Cut the file."""
+        os.ftruncate(self._number, length)
+
+    def allocate(self, length: int) -> None:
+        """Claim room for the file."""
+        os.posix_fallocate(self._number, 0, length)
+
+    def size(self) -> int | None:
+        """The length of what stands at the path, if that is this file."""
+        own = os.fstat(self._number)
+        try:
+            there = self._path.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return there.st_size if os.path.samestat(own, there) else None
+
+    def close(self) -> None:
+        """Give the file back; what was synced needs nothing more."""
+        os.close(self._number)
