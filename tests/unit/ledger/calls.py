@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from signer.contracts import Ledger
+from signer.ledger.schema import connect
 from signer.model import Charge, Intent, Order, Price
+
+T = TypeVar("T")
 
 DAY_S = 86_400
 START_US = 1_700_000_000_000_000
@@ -47,3 +53,33 @@ def intent(*charges: Charge, orders: tuple[Order, ...] = (), client: str = "bot"
 async def used(ledger: Ledger, cap: str = "notional") -> Decimal:
     """What the ledger says is used of a cap of ``bot``."""
     return {usage.cap: usage.used for usage in await ledger.usage("client/bot")}.get(cap, Decimal(0))
+
+
+class InlineWorker:
+    """A worker that does each job at once, where it was asked for."""
+
+    def run(self, job: Callable[[], T]) -> Awaitable[T]:
+        """The job's result, ready."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            answer.set_result(job())
+        except Exception as error:  # the caller's to see
+            answer.set_exception(error)
+        return answer
+
+
+class Breakable:
+    """A connection on which one statement can be made to fail, as a disk would."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path)
+        self.broken = ""
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """As `sqlite3.Connection.execute`, unless ``statement`` is the broken one."""
+        if statement == self.broken:
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._db.execute(statement, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)

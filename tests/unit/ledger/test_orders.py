@@ -1,0 +1,66 @@
+"""Remembering orders for a bounded time, and those not stored yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from signer.ledger.documents import from_intent, from_order, to_intent, to_order
+from signer.ledger.fresh import Fresh
+from signer.ledger.orders import KEPT_US, PRUNED_AT_ONCE, find, remember
+from signer.ledger.schema import connect
+from signer.model import OrderRef, PlacedOrder
+from tests.unit.ledger.calls import START_US, charge, intent, order
+
+
+def placed(txid: str, at_us: int = START_US, **fields: object) -> PlacedOrder:
+    """An order of ``bot`` on the account ``main``."""
+    return PlacedOrder("main", "bot", txid, order(**fields), at_us)
+
+
+def test_old_orders_are_swept_out_a_few_at_a_time(tmp_path: Path) -> None:
+    """Each new order removes at most four that are older than 90 days, and none that is younger."""
+    db = connect(tmp_path / "ledger.db")
+    for number in range(6):
+        remember(db, placed(f"OLD{number}"))
+    remember(db, placed("YOUNG", START_US + 1))
+
+    def left() -> int:
+        return int(db.execute("SELECT count(*) FROM orders").fetchone()[0])
+
+    remember(db, placed("NEW0", START_US + KEPT_US + 1))
+    assert left() == 8 - PRUNED_AT_ONCE
+    remember(db, placed("NEW1", START_US + KEPT_US + 1))
+    assert [bool(find(db, "main", OrderRef("txid", txid))) for txid in ("OLD5", "YOUNG", "NEW0")] == [False, True, True]
+    db.close()
+
+
+def test_a_fresh_order_stands_before_the_stored_ones() -> None:
+    """Newest first: what is being settled is newer than what is stored, and the last settled is newest."""
+    fresh, stored = Fresh(), [placed("OLD", userref=1)]
+    for number in (1, 2):
+        fresh.reserved(number, intent(orders=(order(userref=1),)))
+        fresh.settling(number, [f"NEW{number}"], START_US)
+    found = fresh.over(stored, "main", OrderRef("userref", "1"))
+    assert [order.txid for order in found] == ["NEW2", "NEW1", "OLD"]
+    assert fresh.over(stored, "second", OrderRef("userref", "1")) == stored
+    fresh.stored(1)
+    assert [order.txid for order in fresh.over([], "main", OrderRef("userref", "1"))] == ["NEW2"]
+
+
+def test_a_fresh_amend_changes_the_order_and_not_its_owner() -> None:
+    """While an amend is on its way to the disk, the stored order's owner and time stay."""
+    fresh, other = Fresh(), PlacedOrder("main", "owner", "OAAA", order(), 1)
+    fresh.reserved(1, intent(orders=(order(userref=9),)))
+    fresh.settling(1, ["OAAA"], START_US)
+    assert fresh.over([other], "main", OrderRef("txid", "OAAA")) == [
+        PlacedOrder("main", "owner", "OAAA", order(userref=9), 1)
+    ]
+
+
+def test_documents_are_exact() -> None:
+    """An intent reads back as it was, to the last zero of an amount."""
+    whole = order(close=order(side="sell", oflags=frozenset({"post", "fciq"})), userref=-1, cl_ord_id="ä")
+    call = intent(charge("1E-8"), charge("610.00100"), orders=(whole, order()))
+    assert to_intent(from_intent(call)) == call
+    assert str(to_intent(from_intent(call)).charges[1].amount) == "610.00100"
+    assert to_order(from_order(whole)) == whole
