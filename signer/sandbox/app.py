@@ -1,0 +1,169 @@
+"""The bots' side of the sandbox as a Flask app: reads requests, and answers them properly or as a fault wants it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from flask import Flask, Request, Response, request
+
+from signer.sandbox.arrivals import Arrival
+from signer.sandbox.faults import (
+    CloseAfterActing,
+    CloseBeforeReading,
+    CloseMidAnswer,
+    Errors,
+    Fault,
+    Hang,
+    Latency,
+    NotJson,
+    Oversized,
+    Redirect,
+    Status,
+    Truncated,
+)
+from signer.sandbox.simulation import JSON, Answer, Incoming, Simulation, endpoint_of, refusal
+
+LARGEST_BODY = 2**20
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+CHUNK = 2**16
+
+
+def create_app(simulation: Simulation) -> Flask:
+    """The app for the listener that bots talk to. Nothing of the control interface is reachable here."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.url_map.merge_slashes = False  # a path that is not exact is unknown, not redirected
+
+    def serve(path: str) -> Response:  # noqa: ARG001 - the raw target is what counts
+        return _serve(simulation, request)
+
+    for rule, defaults in (("/", {"path": ""}), ("/<path:path>", {})):
+        app.add_url_rule(rule, rule, serve, False, methods=METHODS, defaults=defaults)
+    return app
+
+
+def _serve(simulation: Simulation, incoming: Request) -> Response:
+    target = _target(incoming)
+    endpoint = endpoint_of(target.partition("?")[0])
+    arrival = simulation.arrivals.begin(
+        time=simulation.clock.now(),
+        method=incoming.method,
+        path=target,
+        endpoint=endpoint,
+        headers=list(incoming.headers.items()),
+        source=incoming.remote_addr or "",
+    )
+    fault = simulation.faults.take(endpoint)
+    try:
+        return _meet(simulation, incoming, arrival, fault)
+    finally:
+        simulation.arrivals.done(arrival)
+
+
+def _meet(simulation: Simulation, incoming: Request, arrival: Arrival, fault: Fault | None) -> Response:
+    arrival.fault = fault.kind if fault else None
+    if isinstance(fault, CloseBeforeReading):
+        return _cut(b"")
+    arrival.body = incoming.get_data(cache=False)
+    if isinstance(fault, Latency):
+        simulation.faults.wait(fault.seconds)
+    answer = _proper(simulation, incoming, arrival) if fault is None or fault.acts else Answer(b"")
+    arrival.key, arrival.acted = answer.key, answer.acted
+    _note(arrival, answer)
+    if isinstance(fault, Hang):
+        simulation.faults.wait(None)
+    return _spoilt(answer, fault, arrival)
+
+
+def _proper(simulation: Simulation, incoming: Request, arrival: Arrival) -> Answer:
+    return simulation.answer(
+        Incoming(
+            method=incoming.method,
+            target=arrival.path,
+            content_type=incoming.headers.get("Content-Type", ""),
+            api_key=incoming.headers.get("API-Key", ""),
+            api_sign=incoming.headers.get("API-Sign", ""),
+            body=arrival.body,
+            source=arrival.source,
+        )
+    )
+
+
+def _spoilt(answer: Answer, fault: Fault | None, arrival: Arrival) -> Response:
+    match fault:
+        case None | Latency():
+            response = _sent(answer, arrival)
+        case Hang() | CloseBeforeReading() | CloseAfterActing():
+            response = _cut(b"")
+        case CloseMidAnswer():
+            body = _whole(answer)
+            response = _cut(body[: len(body) // 2], promised=len(body))
+        case Truncated():
+            body = _whole(answer)
+            response = _sent(Answer(body[: len(body) // 2]), arrival)
+        case Oversized():
+            arrival.status = 200
+            response = Response(_padding(fault.size), content_type=JSON)
+        case NotJson():
+            response = _sent(_page("Just a moment..."), arrival)
+        case Status():
+            response = _sent(_page(f"error code: {fault.status}", fault.status), arrival)
+        case Redirect():
+            response = _sent(_page("Moved", fault.status), arrival)
+            response.headers["Location"] = fault.location
+        case Errors():
+            response = _sent(refusal(*fault.errors), arrival)
+    return response
+
+
+def _whole(answer: Answer) -> bytes:
+    return answer.body or refusal("EService:Unavailable").body
+
+
+def _sent(answer: Answer, arrival: Arrival) -> Response:
+    _note(arrival, answer)
+    arrival.status = answer.status
+    return Response(answer.body, answer.status, content_type=answer.content_type)
+
+
+def _note(arrival: Arrival, answer: Answer) -> None:
+    arrival.errors = list(answer.errors)
+    arrival.answer = answer.body.decode("utf-8", "replace")
+
+
+def _cut(sent: bytes, promised: int | None = None) -> Response:
+    """An answer of which only ``sent`` leaves before the connection is closed; with nothing, not even a head."""
+    headers = {} if promised is None else {"Content-Length": str(promised)}
+    return Response(_breaking_off(sent), content_type=JSON, headers=headers)
+
+
+def _breaking_off(sent: bytes) -> Iterator[bytes]:
+    """The server sends the head with the first bytes, and takes a broken pipe as: close this connection, say nothing.
+
+    That needs no hold of the socket, and is the same with any WSGI server.
+    """
+    if sent:
+        yield sent
+    raise BrokenPipeError(errno.EPIPE, "a fault closes the connection")
+
+
+def _padding(size: int) -> Iterator[bytes]:
+    head, tail = b'{"error":[],"result":{"padding":"', b'"}}'
+    yield head
+    left = max(0, size - len(head) - len(tail))
+    while left:
+        chunk = min(left, CHUNK)
+        yield b"x" * chunk
+        left -= chunk
+    yield tail
+
+
+def _page(title: str, status: int = 200) -> Answer:
+    page = f"<!DOCTYPE html><html><head><title>{title}</title></head><body>{title}</body></html>\n"
+    return Answer(page.encode(), "text/html; charset=UTF-8", status)
+
+
+def _target(incoming: Request) -> str:
+    """The target as it stood in the request line: what was signed, before any decoding."""
+    return str(incoming.environ["RAW_URI"])

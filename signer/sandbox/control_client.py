@@ -1,0 +1,125 @@
+"""The control interface from the outside: what tests and the demo hold in their hands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, final
+
+import requests
+
+from signer.errors import VenueError
+from signer.sandbox.arrivals import Arrival
+from signer.sandbox.faults import Fault
+
+ANSWER_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """A key that the sandbox made, with its toy secret."""
+
+    name: str
+    account: str
+    api_key: str
+    api_secret: str = field(repr=False)
+
+
+@final
+class Control:
+    """Talks to one sandbox's control interface. Raises `VenueError` with the sandbox's complaint."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy from the environment must not get between a test and its sandbox
+
+    def arrivals(self, *, after: int = 0, endpoint: str = "") -> list[Arrival]:
+        """What arrived after number ``after``, of one endpoint if given, in order."""
+        return self._arrivals({"after": after, "endpoint": endpoint})
+
+    def wait_for_arrival(
+        self, *, after: int = 0, endpoint: str = "", answered: bool = False, seconds: float = 20.0
+    ) -> Arrival:
+        """The first such arrival, waiting until there is one; ``answered`` waits until the sandbox is done with it."""
+        text = "true" if answered else "false"
+        found = self._arrivals({"after": after, "endpoint": endpoint, "answered": text, "wait_s": seconds})
+        if not found:
+            raise VenueError(f"no call to {endpoint or 'any endpoint'} arrived within {seconds} s", where=self.url)
+        return found[0]
+
+    def clear_arrivals(self) -> None:
+        """Forget what arrived; numbers go on."""
+        self._ask("DELETE", "/arrivals")
+
+    def make_key(
+        self,
+        account: str,
+        *,
+        permissions: Iterable[str] | None = None,
+        balances: Mapping[str, Decimal] | None = None,
+        **settings: str | int,
+    ) -> MadeKey:
+        """A new key, and its account if that is new; ``settings`` as in `KeySettings`."""
+        body: dict[str, object] = {"account": account, **settings}
+        if permissions is not None:
+            body["permissions"] = sorted(permissions)
+        if balances is not None:
+            body["balances"] = {asset: str(amount) for asset, amount in balances.items()}
+        made = self._ask("POST", "/keys", json=body)
+        return MadeKey(made["name"], made["account"], made["api_key"], made["api_secret"])
+
+    def keys(self) -> list[dict[str, Any]]:
+        """All keys, without their secrets, with the highest nonce that each has used."""
+        return list(self._ask("GET", "/keys")["keys"])
+
+    def set_price(self, pair: str, price: Decimal | int | str) -> None:
+        """Move the price of a pair there."""
+        self._ask("POST", "/prices", json={pair: str(price)})
+
+    def add_fault(self, fault: Fault) -> int:
+        """Put a fault in force; its number."""
+        return int(self._ask("POST", "/faults", json=fault.model_dump(mode="json"))["number"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults in force, with how many requests ``met`` each."""
+        return list(self._ask("GET", "/faults")["faults"])
+
+    def clear_faults(self) -> None:
+        """Forget all faults, and let go of the requests that they hold."""
+        self._ask("DELETE", "/faults")
+
+    def skew(self, seconds: float) -> None:
+        """Set the exchange's clock this far ahead of the real one (behind, if negative)."""
+        self._ask("POST", "/clock", json={"skew_s": seconds})
+
+    def ask(self, account: str, method: str, **params: str | int) -> Any:
+        """The result of a private call for an account, past keys, permissions and faults: the truth."""
+        return self._ask("GET", f"/accounts/{account}/{method}", params=params)["result"]
+
+    def balances(self, account: str) -> dict[str, Decimal]:
+        """What the account holds, by asset."""
+        return {asset: Decimal(amount) for asset, amount in self.ask(account, "Balance").items()}
+
+    def orders(self, account: str) -> dict[str, dict[str, Any]]:
+        """Every order that the account ever placed, open and closed, by txid."""
+        closed: dict[str, dict[str, Any]] = {}
+        while page := self.ask(account, "ClosedOrders", ofs=len(closed))["closed"]:
+            closed |= page
+        return {**closed, **self.ask(account, "OpenOrders")["open"]}
+
+    def _arrivals(self, query: Mapping[str, str | int | float]) -> list[Arrival]:
+        return [Arrival.from_json(listed) for listed in self._ask("GET", "/arrivals", params=query)["arrivals"]]
+
+    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        timeout = ANSWER_TIMEOUT_S + float(options.get("params", {}).get("wait_s", 0))
+        response = self._session.request(method, self.url + path, timeout=timeout, **options)
+        answer = response.json()
+        if not response.ok:
+            raise VenueError(str(answer["error"]), where=f"sandbox control {path}")
+        return dict(answer)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()

@@ -1,0 +1,173 @@
+"""Toy API keys: who calls, whether the signature is theirs, and what they may do."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import Annotated, final
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from signer.sandbox.key_limits import REST_TIERS, Lockouts, Nonces, RestCounter
+from signer.sandbox.permissions import PERMISSIONS, TRADING, permits
+from signer.sandbox.signing import is_signed
+
+KEY_BYTES = 42
+"""A Kraken API key is the base64 of 42 bytes: 56 characters."""
+
+SECRET_BYTES = 64
+
+TOKEN_S = 900
+"""A WebSocket token must be used within a quarter of an hour (kraken-api.md §7b)."""
+
+
+class Denied(Exception):
+    """The caller is not let through; carries Kraken's error text."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class KeySettings(BaseModel):
+    """What a key is made with. Raises `ValueError` naming what is wrong."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account: Annotated[str, Field(min_length=1)]
+    name: str = ""
+    """Empty: a name is made up."""
+    permissions: frozenset[str] = TRADING
+    nonce_window: Annotated[int, Field(ge=0)] = 0
+    tier: str = "pro"
+    api_key: str = ""
+    """Empty: a random one; a given pair lets published vectors be replayed."""
+    api_secret: str = Field(default="", repr=False)
+
+    @field_validator("permissions")
+    @classmethod
+    def _known_words(cls, words: frozenset[str]) -> frozenset[str]:
+        unknown = sorted(words - PERMISSIONS)
+        if unknown:
+            raise ValueError(f"unknown {', '.join(unknown)}; Kraken's are {', '.join(sorted(PERMISSIONS))}")
+        return words
+
+    @field_validator("tier")
+    @classmethod
+    def _known_tier(cls, tier: str) -> str:
+        if tier not in REST_TIERS:
+            raise ValueError(f"unknown {tier!r}; choose one of {', '.join(REST_TIERS)}")
+        return tier
+
+    @field_validator("api_secret")
+    @classmethod
+    def _base64(cls, secret: str) -> str:
+        try:
+            base64.b64decode(secret, validate=True)
+        except ValueError:
+            raise ValueError("not base64; leave it out to have one made") from None
+        return secret
+
+
+@final
+class ApiKey:
+    """One key of an account, with what Kraken counts for it."""
+
+    def __init__(self, settings: KeySettings, created: float) -> None:
+        self.settings = settings
+        self.created = created
+        self.last_used: float | None = None
+        self.nonces = Nonces(settings.nonce_window)
+        self.counter = RestCounter(settings.tier)
+
+    @property
+    def name(self) -> str:
+        """How lists and arrivals call it."""
+        return self.settings.name
+
+    def info(self) -> dict[str, object]:
+        """The answer of GetApiKeyInfo: times are Unix seconds as text, ``0`` where not set (kraken-api.md §1i)."""
+        return {
+            "apiKeyName": self.name,
+            "apiKey": self.settings.api_key,
+            "nonce": str(self.nonces.highest),
+            "nonceWindow": str(self.nonces.window),
+            "permissions": sorted(self.settings.permissions),
+            "iban": "",
+            "validUntil": "0",
+            "queryFrom": "0",
+            "queryTo": "0",
+            "createdTime": str(int(self.created)),
+            "modifiedTime": str(int(self.created)),
+            "ipAllowlist": [],
+            "lastUsed": None if self.last_used is None else str(int(self.last_used)),
+        }
+
+
+@final
+class Keys:
+    """All keys, and the lockouts of those who fail too often.
+
+    ``random_bytes`` makes keys and tokens. Not safe for threads; its owner holds a lock.
+    """
+
+    def __init__(self, *, now: Callable[[], float], random_bytes: Callable[[int], bytes]) -> None:
+        self._now = now
+        self._random_bytes = random_bytes
+        self._keys: dict[str, ApiKey] = {}
+        self._lockouts = Lockouts()
+
+    def __iter__(self) -> Iterator[ApiKey]:
+        return iter(list(self._keys.values()))
+
+    def make(self, settings: KeySettings) -> ApiKey:
+        """A new key. Raises `ValueError` if its name or the key itself is taken."""
+        made = settings.model_copy(
+            update={
+                "name": settings.name or f"key-{len(self._keys) + 1}",
+                "api_key": settings.api_key or self._base64(KEY_BYTES),
+                "api_secret": settings.api_secret or self._base64(SECRET_BYTES),
+            }
+        )
+        if made.api_key in self._keys or any(key.name == made.name for key in self._keys.values()):
+            raise ValueError(f"there is a key {made.name!r} already, or this API key is taken; choose another")
+        key = self._keys[made.api_key] = ApiKey(made, self._now())
+        return key
+
+    def find(self, api_key: str, source: str) -> ApiKey:
+        """The key of that name, called from address ``source``. Raises `Denied` in Kraken's words."""
+        now = self._now()
+        # Kraken locks the caller out, whichever key comes next: that is why a bad key must never be forwarded.
+        if self._lockouts.locked(source, now) or self._lockouts.locked(api_key, now):
+            raise Denied("EGeneral:Temporary lockout")
+        key = self._keys.get(api_key)
+        if key is None:
+            self._lockouts.failed(source, now)
+            raise Denied("EAPI:Invalid key")
+        self._lockouts.passed(source)
+        return key
+
+    def authenticate(self, key: ApiKey, *, signature: str, path: str, nonce: str, body: bytes) -> None:
+        """Check that ``key`` signed this request, and take its nonce. Raises `Denied`."""
+        api_key = key.settings.api_key
+        if not is_signed(signature, key.settings.api_secret, path, nonce, body):
+            raise Denied("EAPI:Invalid signature")
+        if not key.nonces.accept(nonce):
+            self._lockouts.failed(api_key, self._now())
+            raise Denied("EAPI:Invalid nonce")
+        self._lockouts.passed(api_key)
+
+    def permit(self, key: ApiKey, endpoint: str) -> None:
+        """Count the call and compare its needs with the key's permissions. Raises `Denied`."""
+        if not key.counter.spend(endpoint, self._now()):
+            raise Denied("EAPI:Rate limit exceeded")
+        if not permits(key.settings.permissions, endpoint):
+            raise Denied("EGeneral:Permission denied")
+        key.last_used = self._now()
+
+    def websocket_token(self) -> dict[str, object]:
+        """The answer of GetWebSocketsToken."""
+        return {"token": self._base64(KEY_BYTES), "expires": TOKEN_S}
+
+    def _base64(self, length: int) -> str:
+        return base64.b64encode(self._random_bytes(length)).decode()

@@ -1,0 +1,108 @@
+"""Two listeners, one process: gunicorn serves the bots' app on one port and the control app on the other.
+
+Why gunicorn's ``gthread`` worker and not Werkzeug's threaded server: Werkzeug closes the connection after each answer
+and waits ten milliseconds for late bytes, so there is no keep-alive to test. One worker process, since the books are in
+its memory; many threads, since a hang or latency fault keeps one busy. Connections are closed from inside the app
+(`signer.sandbox.app._breaking_off`), so the server's socket is never touched behind its back.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+from gunicorn.errors import HaltServer
+
+from signer.errors import ConfigError
+
+WsgiApp: TypeAlias = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+THREADS = 64
+KEEP_ALIVE_S = 300
+"""As long as the real edge network keeps an idle connection, so that clients' pools behave as there."""
+STOP_S = 5
+
+
+def bound(address: str, flag: str) -> socket.socket:
+    """A listening socket on ``HOST:PORT``. Raises `ConfigError` naming ``flag``."""
+    host, _, port = address.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()):
+        raise ConfigError(
+            f"{address!r} is not HOST:PORT", where=flag, mend="write it as 127.0.0.1:8080, port 0 for any"
+        )
+    try:
+        return socket.create_server((host, int(port)), backlog=512)
+    except (OSError, OverflowError) as error:
+        what = f"cannot listen on {address}: {error}"
+        raise ConfigError(what, where=flag, mend="choose another address, or port 0 for any free one") from None
+
+
+def url_of(listener: socket.socket) -> str:
+    """The base URL of a listener."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """What gunicorn's arbiter asks of the program that it runs."""
+
+    cfg: Config
+    app: WsgiApp
+
+    def wsgi(self) -> WsgiApp:
+        return self.app
+
+
+def serve(
+    bots: socket.socket,
+    bots_app: WsgiApp,
+    control: socket.socket,
+    control_app: WsgiApp,
+    ready: Callable[[], None],
+) -> None:
+    """Serve until SIGTERM, SIGINT or SIGHUP, then raise `SystemExit`. ``ready`` is called once both answer."""
+    control_port = str(control.getsockname()[1])
+
+    def by_listener(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        # SERVER_PORT is the listener's own, not what a Host header says.
+        app = control_app if environ["SERVER_PORT"] == control_port else bots_app
+        return app(environ, start_response)
+
+    config = Config()
+    settings = {
+        "bind": [f"fd://{bots.fileno()}", f"fd://{control.fileno()}"],
+        "worker_class": "gthread",
+        "workers": 1,
+        "threads": THREADS,
+        "keepalive": KEEP_ALIVE_S,
+        "graceful_timeout": STOP_S,
+        "loglevel": "warning",
+        "control_socket_disable": True,
+        "post_worker_init": lambda _worker: _ready(ready),
+        "child_exit": _lost_books,
+    }
+    for name, value in settings.items():
+        config.set(name, value)
+    arbiter = Arbiter(_Program(config, by_listener))
+    arbiter.handle_hup = arbiter.handle_term  # a reload would begin with empty books
+    arbiter.run()
+
+
+def _ready(announce: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        # Nothing is to be saved, and a request that a fault holds must not hold up the end.
+        signal.signal(number, lambda *_: os._exit(0))
+    announce()
+
+
+def _lost_books(arbiter: Any, _worker: object) -> None:
+    """Do not let gunicorn start a second worker with empty books after the first died."""
+    if arbiter.LISTENERS:  # closed first when we are stopping
+        raise HaltServer("the sandbox's process died and its books with it")

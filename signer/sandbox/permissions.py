@@ -1,0 +1,117 @@
+"""Which permission each private endpoint needs, in Kraken's thirteen words (kraken-api.md §1)."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+PERMISSIONS = frozenset(
+    {
+        "query-funds",
+        "add-funds",
+        "withdraw-funds",
+        "earn-funds",
+        "query-open-trades",
+        "query-closed-trades",
+        "modify-trades",
+        "close-trades",
+        "query-ledger",
+        "export-data",
+        "create-ws-token",
+        "add-withdraw-address",
+        "update-withdraw-address",
+    }
+)
+"""Every permission that a key can have."""
+
+TRADING = frozenset(
+    {
+        "query-funds",
+        "query-open-trades",
+        "query-closed-trades",
+        "query-ledger",
+        "modify-trades",
+        "close-trades",
+        "export-data",
+        "create-ws-token",
+    }
+)
+"""What a trading bot's key has: nothing that moves money off the account or locks it up."""
+
+Needs: TypeAlias = tuple[frozenset[str], ...]
+"""Of each set, one permission is needed."""
+
+
+def _needs(*words: str) -> Needs:
+    return tuple(frozenset(word.split("|")) for word in words)
+
+
+_FUNDS = _needs("query-funds")
+_OPEN_OR_CLOSED = _needs("query-open-trades|query-closed-trades")
+_CHANGE = _needs("modify-trades|close-trades")
+_BOTH = _needs("modify-trades", "close-trades")
+_WITHDRAW_READ = _needs("query-funds", "withdraw-funds")
+_EARN_READ = _needs("earn-funds|query-funds")
+
+NEEDS: dict[str, Needs] = {
+    "Balance": _FUNDS,
+    "BalanceEx": _FUNDS,
+    "CreditLines": _FUNDS,
+    "TradeBalance": _FUNDS,
+    "TradeVolume": _FUNDS,
+    "OpenOrders": _needs("query-open-trades"),
+    "OpenPositions": _needs("query-open-trades"),
+    "Level3": _needs("query-open-trades"),
+    "ClosedOrders": _needs("query-closed-trades"),
+    "TradesHistory": _needs("query-closed-trades"),
+    "QueryOrders": _OPEN_OR_CLOSED,
+    "QueryTrades": _OPEN_OR_CLOSED,
+    "OrderAmends": _OPEN_OR_CLOSED,
+    "Ledgers": _needs("query-funds", "query-ledger"),
+    "QueryLedgers": _needs("query-funds", "query-ledger"),
+    "AddExport": _needs("export-data"),
+    "ExportStatus": _needs("export-data"),
+    "RetrieveExport": _needs("export-data"),
+    "RemoveExport": _needs("export-data"),
+    "GetWebSocketsToken": _needs("create-ws-token"),
+    "GetApiKeyInfo": (),
+    "ListWalletAccounts": (),
+    "AddOrder": _needs("modify-trades"),
+    "AddOrderBatch": _BOTH,
+    "AmendOrder": _CHANGE,
+    "EditOrder": _BOTH,
+    "CancelOrder": _CHANGE,
+    "CancelOrderBatch": _CHANGE,
+    "CancelAll": _CHANGE,
+    "CancelAllOrdersAfter": _CHANGE,
+    "AddStrategy": _needs("modify-trades"),
+    "CancelStrategy": _needs("close-trades"),
+    "GetOpenStrategies": _needs("query-open-trades"),
+    "GetClosedStrategies": _needs("query-closed-trades"),
+    "QueryStrategies": _OPEN_OR_CLOSED,
+    "DepositMethods": _needs("add-funds"),
+    "DepositAddresses": _needs("add-funds"),
+    "DepositStatus": _needs("query-funds", "add-funds"),
+    "WithdrawMethods": _WITHDRAW_READ,
+    "WithdrawAddresses": _WITHDRAW_READ,
+    "WithdrawInfo": _WITHDRAW_READ,
+    "WithdrawStatus": _WITHDRAW_READ,
+    "Withdraw": _needs("withdraw-funds"),
+    "WithdrawCancel": _needs("withdraw-funds"),
+    # The official page asks no more than this to move money to the futures wallet.
+    "WalletTransfer": _FUNDS,
+    "AccountTransfer": _needs("withdraw-funds"),
+    "CreateSubaccount": _needs("withdraw-funds"),
+    "Earn/Allocate": _needs("earn-funds"),
+    "Earn/Deallocate": _needs("earn-funds"),
+    "Earn/AllocateStatus": _EARN_READ,
+    "Earn/DeallocateStatus": _EARN_READ,
+    "Earn/Allocations": _FUNDS,
+    "Earn/Strategies": (),
+}
+"""By endpoint. An endpoint that is not here is one that the sandbox must not serve; a test compares the two."""
+
+
+def permits(granted: frozenset[str], endpoint: str) -> bool:
+    """Whether a key with these permissions may call ``endpoint``."""
+    needs = NEEDS.get(endpoint)
+    return needs is not None and all(granted & any_of for any_of in needs)

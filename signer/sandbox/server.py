@@ -1,0 +1,201 @@
+"""Running the sandbox: in the foreground, or as a child process of a test or a demo.
+
+``python -m signer.sandbox.server '{"seed": 1}'`` is the child: settings as JSON, one ready line on standard output, and
+it ends when its standard input does, so that it never outlives whoever started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import final
+
+from pydantic import ValidationError
+
+from signer.errors import ConfigError, VenueError
+from signer.sandbox.app import create_app
+from signer.sandbox.control import create_control
+from signer.sandbox.control_client import Control
+from signer.sandbox.exchange import PRIVATE_METHODS, PUBLIC_METHODS, Exchange
+from signer.sandbox.keys import KeySettings
+from signer.sandbox.listeners import bound, serve, url_of
+from signer.sandbox.permissions import TRADING
+from signer.sandbox.simulation import Simulation
+
+STOP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run a sandbox. Addresses are ``HOST:PORT``; port 0 is any free one."""
+
+    listen: str = "127.0.0.1:0"
+    control_listen: str = "127.0.0.1:0"
+    seed: int = 1
+    walk: bool = False
+    """Whether prices move by themselves."""
+    account: str = "demo"
+    permissions: tuple[str, ...] = tuple(sorted(TRADING))
+    tier: str = "pro"
+    """Of the key's REST counter and of the accounts' order counters: starter, intermediate, pro, or unlimited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A sandbox that answers, and the key of its first account."""
+
+    url: str
+    control_url: str
+    account: str
+    api_key: str
+    api_secret: str = field(repr=False)
+
+    def write_env_file(self, path: Path) -> None:
+        """Write what a bot and a test need as an env file that only its owner can read."""
+        lines = {
+            "KRAKEN_BASE_URL": self.url,
+            "KRAKEN_API_KEY": self.api_key,
+            "KRAKEN_API_SECRET": self.api_secret,
+            "SANDBOX_URL": self.url,
+            "SANDBOX_CONTROL_URL": self.control_url,
+        }
+        _write_private(path, "".join(f"{name}={value}\n" for name, value in lines.items()))
+
+
+@final
+class Sandbox:
+    """A sandbox made and bound but not yet serving.
+
+    Raises `ConfigError` for an address, a permission or a tier that cannot be.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._simulation = Simulation(
+            lambda now: Exchange(now=now, seed=settings.seed, tier=_order_tier(settings.tier), walk=settings.walk),
+            public=PUBLIC_METHODS,
+            private=PRIVATE_METHODS,
+            real_clock=time.time,
+            random_bytes=secrets.token_bytes,
+        )
+        key = self._simulation.make_key(_key_settings(settings))
+        self._bots = bound(settings.listen, "--listen")
+        self._control = bound(settings.control_listen, "--control-listen")
+        if not ip_address(self._control.getsockname()[0]).is_loopback:
+            mend = "use 127.0.0.1: whoever reaches it can make keys and faults"
+            raise ConfigError("the control interface must stay on this machine", where="--control-listen", mend=mend)
+        self.ready = Ready(
+            url=url_of(self._bots),
+            control_url=url_of(self._control),
+            account=settings.account,
+            api_key=key.settings.api_key,
+            api_secret=key.settings.api_secret,
+        )
+
+    def serve(self, announce: Callable[[], None]) -> None:
+        """Serve in the foreground until a signal ends it (`SystemExit`); ``announce`` is called when it answers."""
+        simulation = self._simulation
+        serve(self._bots, create_app(simulation), self._control, create_control(simulation), announce)
+
+
+def _order_tier(tier: str) -> str:
+    """The order counter's tier: it has no unlimited one."""
+    return "pro" if tier == "unlimited" else tier
+
+
+def _key_settings(settings: Settings) -> KeySettings:
+    permissions = frozenset(settings.permissions)
+    try:
+        return KeySettings(account=settings.account, permissions=permissions, tier=settings.tier)
+    except ValidationError as error:
+        complaint = error.errors(include_url=False)[0]
+        raise ConfigError(complaint["msg"], where=f"--{complaint['loc'][0]}") from None
+
+
+@final
+class RunningSandbox:
+    """A sandbox in a child process, ready when the constructor returns; a context manager that stops it.
+
+    Raises `VenueError` if it does not start.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        argument = json.dumps(asdict(settings or Settings()))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "signer.sandbox.server", argument], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._process.stdout is not None  # noqa: S101 - we asked for a pipe
+        line = self._process.stdout.readline()
+        if not line:
+            self.stop()
+            raise VenueError("the sandbox did not start", mend="its own message stands above")
+        ready: dict[str, str] = json.loads(line)
+        self.url = ready["url"]
+        self.control_url = ready["control_url"]
+        self.account = ready["account"]
+        self.api_key = ready["api_key"]
+        self.api_secret = ready["api_secret"]
+        self.control = Control(self.control_url)
+
+    def stop(self) -> None:
+        """End the child and wait for it; nothing if it has ended already."""
+        process = self._process
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        if hasattr(self, "control"):
+            self.control.close()
+
+    def __enter__(self) -> RunningSandbox:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _write_private(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        unfinished.replace(path)
+    except OSError as error:
+        what = f"cannot write {path}: {error.strerror}"
+        raise ConfigError(what, where="--env-file", mend="choose another path") from None
+
+
+def _as_child(argument: str) -> None:
+    sandbox = Sandbox(Settings(**json.loads(argument)))
+
+    def announce() -> None:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        print(json.dumps(asdict(sandbox.ready)), flush=True)  # noqa: T201 - the ready line is the interface
+
+    sandbox.serve(announce)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getppid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    _as_child(sys.argv[1])

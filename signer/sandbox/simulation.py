@@ -1,0 +1,230 @@
+"""The simulated exchange as its callers see it: one request in, one answer out, nothing of HTTP servers.
+
+Order of the checks: is there such a method, is the key known, do signature and nonce hold, is there room in the rate
+counter, does the key have the permission, and only then the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol, final
+
+from signer.sandbox.arrivals import Arrivals
+from signer.sandbox.faults import Faults
+from signer.sandbox.keys import ApiKey, Denied, Keys, KeySettings
+from signer.sandbox.rejected import Rejected
+from signer.sandbox.wire import Malformed, Params, decode, form_pairs, nested
+
+JSON = "application/json"
+PUBLIC_PATH = "/0/public/"
+PRIVATE_PATH = "/0/private/"
+OWN_METHODS = frozenset({"GetApiKeyInfo", "GetWebSocketsToken"})
+"""Private endpoints about the key itself, answered at the edge rather than by the engine."""
+
+TOY_BALANCES = {
+    "ZUSD": Decimal(100_000),
+    "ZEUR": Decimal(50_000),
+    "XXBT": Decimal(2),
+    "XETH": Decimal(30),
+    "SOL": Decimal(200),
+}
+"""What a new account holds unless told otherwise."""
+
+
+class Engine(Protocol):
+    """What the edge needs of the exchange behind it. Not safe for threads; raises `Rejected`."""
+
+    def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
+        """Open an account with these balances, by asset."""
+
+    def public(self, method: str, params: Mapping[str, object]) -> object:
+        """The result of a public call."""
+
+    def private(self, account: str, method: str, params: Mapping[str, object]) -> object:
+        """The result of a private call; bytes for RetrieveExport."""
+
+    def set_price(self, pair: str, price: Decimal) -> None:
+        """Move the price of a pair there, and let orders match and trigger."""
+
+    def tick(self) -> None:
+        """Do what time has made due; before each call."""
+
+
+@final
+class SkewedClock:
+    """The exchange's own clock: a real one, shifted by as much as a test wants."""
+
+    def __init__(self, real: Callable[[], float]) -> None:
+        self._real = real
+        self.skew_s = 0.0
+
+    def now(self) -> float:
+        """Unix seconds as the exchange believes them to be."""
+        return self._real() + self.skew_s
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request whose body has been read. ``target`` is as in the request line."""
+
+    method: str
+    target: str
+    content_type: str
+    api_key: str
+    api_sign: str
+    body: bytes = field(repr=False)
+    source: str
+
+    @property
+    def path(self) -> str:
+        """The target without its query: what is signed."""
+        return self.target.partition("?")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller shall get, before any fault."""
+
+    body: bytes
+    content_type: str = JSON
+    status: int = 200
+    errors: tuple[str, ...] = ()
+    key: str | None = None
+    acted: bool = False
+
+
+def refusal(*errors: str, key: str | None = None, status: int = 200) -> Answer:
+    """Kraken's envelope for an error; it has no ``result``."""
+    return Answer(json.dumps({"error": list(errors)}).encode(), errors=errors, key=key, status=status)
+
+
+def endpoint_of(path: str) -> str:
+    """The method's name in a path, such as ``Earn/Allocate``; empty if it is neither public nor private."""
+    for prefix in (PUBLIC_PATH, PRIVATE_PATH):
+        if path.startswith(prefix):
+            return path.removeprefix(prefix)
+    return ""
+
+
+@final
+class Simulation:
+    """Engine, keys, faults, arrivals and clock of one sandbox. Safe for threads."""
+
+    def __init__(
+        self,
+        make_engine: Callable[[Callable[[], float]], Engine],
+        *,
+        public: frozenset[str],
+        private: frozenset[str],
+        real_clock: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self.clock = SkewedClock(real_clock)
+        self.faults = Faults()
+        self.arrivals = Arrivals()
+        self.public = public
+        self.private = private | OWN_METHODS
+        self._engine = make_engine(self.clock.now)
+        self._keys = Keys(now=self.clock.now, random_bytes=random_bytes)
+        self._accounts: set[str] = set()
+        # One lock from the check of the nonce to the engine's answer: nonces take effect in the order accepted.
+        self._lock = threading.Lock()
+
+    def answer(self, incoming: Incoming) -> Answer:
+        """Do what the request asks, if it may."""
+        path = incoming.path
+        with self._lock:
+            self._engine.tick()
+            if path.startswith(PUBLIC_PATH):
+                return self._public(incoming, endpoint_of(path))
+            if path.startswith(PRIVATE_PATH):
+                return self._private(incoming, endpoint_of(path))
+        return refusal("EGeneral:Unknown method", status=404)
+
+    def make_key(self, settings: KeySettings, balances: Mapping[str, Decimal] | None = None) -> ApiKey:
+        """A new key; opens its account if there is none yet. Raises `ValueError` in words for a person."""
+        with self._lock:
+            if settings.account not in self._accounts:
+                self._engine.open_account(settings.account, TOY_BALANCES if balances is None else balances)
+                self._accounts.add(settings.account)
+            elif balances is not None:
+                raise ValueError(f"account {settings.account!r} is open already; leave balances out")
+            return self._keys.make(settings)
+
+    def all_keys(self) -> list[ApiKey]:
+        """All keys made so far."""
+        with self._lock:
+            return list(self._keys)
+
+    def set_prices(self, prices: Mapping[str, Decimal]) -> None:
+        """Move prices. Raises `Rejected` for an unknown pair."""
+        with self._lock:
+            for pair, price in prices.items():
+                self._engine.set_price(pair, price)
+
+    def ask(self, account: str, method: str, params: Mapping[str, object]) -> object:
+        """A private call past keys and faults, for the control interface. Raises `Rejected`, `KeyError`."""
+        with self._lock:
+            if account not in self._accounts:
+                raise KeyError(account)
+            self._engine.tick()
+            return self._engine.private(account, method, params)
+
+    def _public(self, incoming: Incoming, endpoint: str) -> Answer:
+        if endpoint not in self.public:
+            return refusal("EGeneral:Unknown method")
+        try:
+            # Older clients POST their public calls, some with the parameters in the query (kraken-clients.md §2, 7).
+            params = nested(form_pairs(incoming.target.partition("?")[2])) | decode(
+                incoming.body, incoming.content_type
+            )
+            params.pop("nonce", None)
+            return _result(self._engine.public(endpoint, params), None)
+        except Malformed:
+            return refusal("EGeneral:Invalid arguments")
+        except Rejected as no:
+            return refusal(*no.errors)
+
+    def _private(self, incoming: Incoming, endpoint: str) -> Answer:
+        if endpoint not in self.private or incoming.method != "POST":
+            return refusal("EGeneral:Unknown method")
+        key: ApiKey | None = None
+        try:
+            key, params = self._authenticated(incoming)
+            self._keys.permit(key, endpoint)
+            return _result(self._call(key, endpoint, params), key.name)
+        except Malformed:
+            return refusal("EGeneral:Invalid arguments")
+        except Denied as no:
+            return refusal(no.error, key=key.name if key else None)
+        except Rejected as no:
+            return refusal(*no.errors, key=key.name if key else None)
+
+    def _authenticated(self, incoming: Incoming) -> tuple[ApiKey, Params]:
+        key = self._keys.find(incoming.api_key, incoming.source)
+        params = decode(incoming.body, incoming.content_type)
+        nonce = params.pop("nonce", "")
+        nonce = nonce if isinstance(nonce, str) else ""
+        self._keys.authenticate(key, signature=incoming.api_sign, path=incoming.path, nonce=nonce, body=incoming.body)
+        if params.pop("otp", ""):  # no toy key has a second factor; one that is not asked for spoils the call
+            raise Denied("EAPI:Invalid key")
+        return key, params
+
+    def _call(self, key: ApiKey, endpoint: str, params: Params) -> object:
+        match endpoint:
+            case "GetApiKeyInfo":
+                return key.info()
+            case "GetWebSocketsToken":
+                return self._keys.websocket_token()
+            case _:
+                return self._engine.private(key.settings.account, endpoint, params)
+
+
+def _result(result: object, key: str | None) -> Answer:
+    if isinstance(result, bytes):
+        return Answer(result, "application/octet-stream", key=key, acted=True)
+    return Answer(json.dumps({"error": [], "result": result}).encode(), key=key, acted=True)

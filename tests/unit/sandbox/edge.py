@@ -1,0 +1,126 @@
+"""What the tests of the sandbox's edge stand on: a toy engine that only remembers, and a signer of requests."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from signer.sandbox.app import create_app
+from signer.sandbox.control import create_control
+from signer.sandbox.keys import ApiKey, KeySettings
+from signer.sandbox.permissions import NEEDS
+from signer.sandbox.rejected import Rejected
+from signer.sandbox.simulation import OWN_METHODS, Simulation
+
+START = 1_700_000_000.0
+
+
+class ToyEngine:
+    """Remembers what it was asked; knows one pair."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.accounts: dict[str, Mapping[str, Decimal]] = {}
+        self.called: list[tuple[str, str, Mapping[str, object]]] = []
+        self.prices: dict[str, Decimal] = {}
+
+    def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
+        self.accounts[name] = balances
+
+    def public(self, method: str, params: Mapping[str, object]) -> object:
+        self.called.append(("", method, params))
+        return {"unixtime": int(self.now())}
+
+    def private(self, account: str, method: str, params: Mapping[str, object]) -> object:
+        if params.get("pair") == "NOPE":
+            raise Rejected("EQuery:Unknown asset pair")
+        self.called.append((account, method, params))
+        if method == "RetrieveExport":
+            return b"PK\x03\x04"
+        return {asset: str(amount) for asset, amount in self.accounts[account].items()}
+
+    def set_price(self, pair: str, price: Decimal) -> None:
+        if pair != "XXBTZUSD":
+            raise Rejected("EQuery:Unknown asset pair")
+        self.prices[pair] = price
+
+    def tick(self) -> None:
+        """Time does nothing here."""
+
+
+@dataclass
+class Edge:
+    """A simulation on a toy engine with a clock that the test moves, and clients of both apps."""
+
+    time: float = START
+    engine: ToyEngine = field(init=False)
+    simulation: Simulation = field(init=False)
+    bots: FlaskClient = field(init=False)
+    control: FlaskClient = field(init=False)
+    key: ApiKey = field(init=False)
+    nonces: Any = field(default_factory=lambda: itertools.count(1_700_000_000_000))
+
+    def __post_init__(self) -> None:
+        counter = itertools.count(1)
+        self.simulation = Simulation(
+            self._engine,
+            public=frozenset({"Time"}),
+            private=frozenset(NEEDS) - OWN_METHODS,
+            real_clock=lambda: self.time,
+            random_bytes=lambda length: next(counter).to_bytes(length, "big"),
+        )
+        self.bots = create_app(self.simulation).test_client()
+        self.control = create_control(self.simulation).test_client()
+        self.key = self.make_key()
+
+    def _engine(self, now: Callable[[], float]) -> ToyEngine:
+        self.engine = ToyEngine(now)
+        return self.engine
+
+    def make_key(self, **settings: Any) -> ApiKey:
+        return self.simulation.make_key(KeySettings(**{"account": "demo", "tier": "unlimited", **settings}))
+
+    def call(self, endpoint: str, *, key: ApiKey | None = None, nonce: object = None, **fields: str) -> TestResponse:
+        """A properly signed form call."""
+        number = str(next(self.nonces) if nonce is None else nonce)
+        body = urlencode({"nonce": number, **fields}).encode()
+        return self.send(endpoint, body, number, key=key)
+
+    def send(
+        self,
+        endpoint: str,
+        body: bytes,
+        nonce: str,
+        *,
+        key: ApiKey | None = None,
+        content_type: str = "application/x-www-form-urlencoded",
+        query: str = "",
+    ) -> TestResponse:
+        """Any body, signed as it is."""
+        settings = (key or self.key).settings
+        path = f"/0/private/{endpoint}"
+        headers = {"API-Key": settings.api_key, "API-Sign": sign(settings.api_secret, path, nonce, body)}
+        return self.bots.post(path + query, data=body, headers=headers, content_type=content_type)
+
+
+def sign(secret: str, path: str, nonce: str, body: bytes) -> str:
+    """API-Sign, as a client computes it."""
+    message = path.encode() + hashlib.sha256(nonce.encode() + body).digest()
+    return base64.b64encode(hmac.new(base64.b64decode(secret), message, hashlib.sha512).digest()).decode()
+
+
+def errors(response: TestResponse) -> list[str]:
+    """The ``error`` array of an answer with HTTP 200."""
+    assert response.status_code == 200
+    answer = response.get_json()
+    return list(answer["error"])
