@@ -1,0 +1,95 @@
+"""Ends of orders: by the customer's word, by the dead man's switch, and by time (kraken-api.md §1c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from signer.sandbox.limits import cancel_cost
+from signer.sandbox.matching import finish, start
+from signer.sandbox.orders import Order
+from signer.sandbox.rejected import Rejected, invalid
+from signer.sandbox.state import Account, Call, Methods, State
+
+_BATCH = 50
+_LONGEST_TIMEOUT = 86_400
+
+
+def run_timers(state: State) -> None:
+    """Do what time has made due: dead man's switches, expiries, scheduled starts."""
+    now = state.now()
+    for account in state.accounts.values():
+        if account.cancel_all_at is not None and account.cancel_all_at <= now:
+            account.cancel_all_at = None
+            _cancel(state, list(account.open.values()))
+    for order in list(state.timed.values()):
+        if order.terms.expiretm and order.terms.expiretm <= now:
+            finish(state, order, "expired")
+        elif order.status == "pending" and order.terms.starttm <= now:
+            start(state, order)
+
+
+def _cancel(state: State, orders: Iterable[Order]) -> None:
+    for order in orders:
+        finish(state, order, "canceled", "User requested")
+
+
+def _cancel_counted(state: State, account: Account, found: dict[str, Order]) -> object:
+    """Cancel by name, at the rate counter's price; `Rejected` if the names name nothing."""
+    if not found:
+        raise Rejected("EOrder:Unknown order")
+    now = state.now()
+    for order in found.values():
+        account.counters.add(order.terms.pair.id, cancel_cost(now - order.touched), now)
+    _cancel(state, found.values())
+    return {"count": len(found)}
+
+
+def _named(account: Account, names: list[str], cl_ord_ids: list[str]) -> dict[str, Order]:
+    """Answer the live orders that have one of the txids (or userrefs) or client ids."""
+    return {
+        txid: order
+        for txid, order in account.open.items()
+        if any(map(order.called, names)) or order.terms.cl_ord_id in cl_ord_ids
+    }
+
+
+def _cancel_order(call: Call) -> object:
+    txids, cl_ord_ids = call.fields.words("txid"), call.fields.words("cl_ord_id")
+    if not txids and not cl_ord_ids:
+        raise invalid("txid")
+    return _cancel_counted(call.state, call.account, _named(call.account, txids, cl_ord_ids))
+
+
+def _cancel_order_batch(call: Call) -> object:
+    txids, cl_ord_ids = call.fields.words("orders"), call.fields.words("cl_ord_ids")
+    if not 0 < len(txids) + len(cl_ord_ids) <= _BATCH:
+        raise invalid("orders")
+    return _cancel_counted(call.state, call.account, _named(call.account, txids, cl_ord_ids))
+
+
+def _cancel_all(call: Call) -> object:
+    orders = list(call.account.open.values())
+    _cancel(call.state, orders)
+    return {"count": len(orders)}
+
+
+def _cancel_all_orders_after(call: Call) -> object:
+    timeout = call.fields.integer("timeout")
+    if timeout is None or not 0 <= timeout <= _LONGEST_TIMEOUT:
+        raise invalid("timeout")
+    now = call.state.now()
+    call.account.cancel_all_at = now + timeout if timeout else None
+    return {"currentTime": _iso(now), "triggerTime": _iso(now + timeout) if timeout else "0"}
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+METHODS: Methods = {
+    "CancelOrder": _cancel_order,
+    "CancelOrderBatch": _cancel_order_batch,
+    "CancelAll": _cancel_all,
+    "CancelAllOrdersAfter": _cancel_all_orders_after,
+}

@@ -1,0 +1,86 @@
+"""The simulated Kraken, in memory and without a network: accounts, a market, and the spot API's methods.
+
+Time, seed and prices are given, so that the same calls make the same answers. The HTTP edge authenticates, checks
+permissions and decodes; this module answers what Kraken's engine would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import final
+
+from signer.sandbox import cancelling, changing, placing, public, queries, statements
+from signer.sandbox.fields import Fields
+from signer.sandbox.ids import Ids
+from signer.sandbox.limits import TIERS, Counters
+from signer.sandbox.market import Market
+from signer.sandbox.matching import reprice
+from signer.sandbox.money import Wallet
+from signer.sandbox.pairs import asset_called, pair_called
+from signer.sandbox.rejected import Rejected, invalid
+from signer.sandbox.state import Account, Call, Methods, State
+
+__all__ = ["PRIVATE_METHODS", "PUBLIC_METHODS", "Exchange", "Rejected"]
+
+_PRIVATE: Methods = {
+    name: handler
+    for module in (cancelling, changing, placing, queries, statements)
+    for name, handler in module.METHODS.items()
+}
+
+PRIVATE_METHODS = frozenset(_PRIVATE)
+"""Names as in the path; GetWebSocketsToken and GetApiKeyInfo are the key's affair, so the edge's."""
+
+PUBLIC_METHODS = frozenset(public.METHODS)
+
+
+@final
+class Exchange:
+    """One exchange with its accounts. Not for several threads at once: the caller serialises.
+
+    ``now`` answers Unix seconds; ``tier`` is each account's verification level (kraken-api.md §4); with ``walk``,
+    prices take a seeded step for every second that passes, and otherwise stay until `set_price`.
+    """
+
+    def __init__(
+        self, *, now: Callable[[], float], seed: int = 1, tier: str = "intermediate", walk: bool = False
+    ) -> None:
+        ids = Ids(seed)
+        self._state = State(now, ids, Market(now=now, ids=ids, seed=seed))
+        self._tier = TIERS[tier]
+        self._walk = walk
+
+    def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
+        """Open an account with deposits already made. Assets in any spelling: ``USD``, ``ZUSD``, ``btc``."""
+        state = self._state
+        wallet = Wallet(now=state.now, new_id=state.ids.ledger)
+        state.accounts[name] = Account(name, state.ids.iban(), wallet, Counters(self._tier))
+        for asset, amount in balances.items():
+            refid = state.ids.transfer("Q")
+            wallet.post(refid=refid, type="deposit", asset=asset_called(asset).id, amount=amount)
+
+    def public(self, method: str, params: Mapping[str, object]) -> object:
+        """Answer the JSON-able ``result`` of one of `PUBLIC_METHODS`; raises `Rejected`."""
+        return public.METHODS[method](public.Query(self._state.market, Fields(params)))
+
+    def private(self, account: str, method: str, params: Mapping[str, object]) -> object:
+        """Answer the JSON-able ``result`` of one of `PRIVATE_METHODS` (RetrieveExport: bytes); raises `Rejected`.
+
+        ``params`` are decoded: scalars are text or booleans, lists are lists, ``close`` is a mapping.
+        """
+        return _PRIVATE[method](Call(self._state, self._state.accounts[account], Fields(params)))
+
+    def set_price(self, pair: str, price: Decimal) -> None:
+        """Move the market of a pair (any spelling): triggers stops, fills what it crosses."""
+        market = pair_called(pair)
+        if price <= 0 or price % market.tick_size:
+            raise invalid("price")
+        reprice(self._state, market, price)
+
+    def tick(self) -> None:
+        """Do what time has made due; the edge calls this before each call."""
+        cancelling.run_timers(self._state)
+        if self._walk:
+            for pair, price in self._state.market.walk():
+                reprice(self._state, pair, price)

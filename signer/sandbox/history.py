@@ -1,0 +1,49 @@
+"""Which part of a history a call asks for: from when to when, and which page of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+from signer.sandbox.fields import Fields
+from signer.sandbox.rejected import invalid
+
+PAGE = 50
+"""How many rows Kraken answers at once."""
+
+_TIME = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
+Row = TypeVar("Row")
+
+
+def page(
+    fields: Fields, rows: Iterable[Row], at: Callable[[Row], float], by_id: Mapping[str, Row]
+) -> tuple[list[Row], int]:
+    """Answer one page of ``rows``, newest first, and how many there are in all.
+
+    ``start`` (exclusive) and ``end`` (inclusive) are Unix seconds or the id of a row; ``ofs`` skips.
+    """
+    first, last = _moment(fields, "start", at, by_id), _moment(fields, "end", at, by_id)
+    chosen = [row for row in rows if (first is None or at(row) > first) and (last is None or at(row) <= last)]
+    chosen.reverse()
+    chosen.sort(key=at, reverse=True)
+    skip = fields.integer("ofs") or 0
+    if skip < 0:
+        raise invalid("ofs")
+    return chosen[skip : skip + PAGE], len(chosen)
+
+
+def counted(fields: Fields, name: str, rows: Mapping[str, object], count: int) -> dict[str, object]:
+    """Answer a page in Kraken's shape: the rows under ``name``, and the count unless it was not wanted."""
+    return {name: rows} if fields.flag("without_count") else {name: rows, "count": count}
+
+
+def _moment(fields: Fields, name: str, at: Callable[[Row], float], by_id: Mapping[str, Row]) -> float | None:
+    text = fields.text(name)
+    if not text:
+        return None
+    if text in by_id:
+        return at(by_id[text])
+    if not _TIME.fullmatch(text):
+        raise invalid(name)
+    return float(text)

@@ -1,0 +1,76 @@
+"""The trading engine's order counter: one for each account and pair, whoever's key it is (kraken-api.md §4)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+
+from signer.sandbox.rejected import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """What an account's verification level allows on each pair."""
+
+    threshold: int
+    decay: Fraction
+    """By how much the counter falls in a second."""
+    open_orders: int
+
+
+TIERS = {
+    "starter": Tier(60, Fraction(1), 60),
+    "intermediate": Tier(125, Fraction("2.34"), 80),
+    "pro": Tier(180, Fraction("3.75"), 225),
+}
+
+_AGES = (5, 10, 15, 45, 90, 300)
+_AMEND = (3, 2, 1, 0, 0, 0, 0)
+_EDIT = (6, 5, 4, 2, 1, 0, 0)
+_CANCEL = (8, 6, 5, 4, 2, 1, 0)
+
+ADD = 1.0
+
+
+def amend_cost(age: float) -> float:
+    """Answer what it costs to amend an order of this age (seconds)."""
+    return 1.0 + _AMEND[bisect_right(_AGES, age)]
+
+
+def edit_cost(age: float) -> float:
+    """Answer what it costs to edit an order of this age (seconds)."""
+    return 1.0 + _EDIT[bisect_right(_AGES, age)]
+
+
+def cancel_cost(age: float) -> float:
+    """Answer what it costs to cancel an order of this age (seconds)."""
+    return float(_CANCEL[bisect_right(_AGES, age)])
+
+
+def batch_cost(orders: int) -> float:
+    """Answer what it costs to place a batch."""
+    return 1.0 + orders / 2
+
+
+class Counters:
+    """One account's counters, each falling with time."""
+
+    def __init__(self, tier: Tier) -> None:
+        self.tier = tier
+        self._counts: dict[str, tuple[float, float]] = {}
+
+    def count(self, pair: str, now: float) -> float:
+        """Answer where a pair's counter stands."""
+        count, at = self._counts.get(pair, (0.0, now))
+        return max(0.0, count - float(self.tier.decay) * max(0.0, now - at))
+
+    def charge(self, pair: str, cost: float, now: float) -> None:
+        """Count a call; `Rejected` if it passes the threshold, and then it counts nothing."""
+        if self.count(pair, now) + cost > self.tier.threshold:
+            raise Rejected("EOrder:Rate limit exceeded")
+        self.add(pair, cost, now)
+
+    def add(self, pair: str, cost: float, now: float) -> None:
+        """Count a cancel, which is never refused: it may carry the counter past the threshold."""
+        self._counts[pair] = (self.count(pair, now) + cost, now)

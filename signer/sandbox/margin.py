@@ -1,0 +1,161 @@
+"""Trading on borrowed money: positions, what they bind, and how they are closed.
+
+A fill with leverage moves no base currency. It closes the positions of the other side, oldest first, pays their
+profit or loss in the quote currency, and opens a position with what is left of it. Opening and rollover fees and
+liquidation are not simulated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from signer.sandbox.orders import Order
+from signer.sandbox.pairs import Pair, asset_of
+from signer.sandbox.records import Position, Trade
+from signer.sandbox.rejected import Rejected
+from signer.sandbox.state import Account, State
+
+
+@dataclass(frozen=True, slots=True)
+class Equity:
+    """An account in USD, by the letters of TradeBalance."""
+
+    balance: Decimal
+    """``eb``, ``tb``: all balances at their worth."""
+    used: Decimal
+    """``m``: bound by positions."""
+    ordered: Decimal
+    """Bound by live orders with leverage."""
+    profit: Decimal
+    """``n``: what positions would gain if closed now."""
+    cost: Decimal
+    """``c``: what they cost."""
+    value: Decimal
+    """``v``: what they are worth now."""
+
+    @property
+    def total(self) -> Decimal:
+        """``e``: equity."""
+        return self.balance + self.profit
+
+    @property
+    def free(self) -> Decimal:
+        """``mf``: what could still be bound."""
+        return self.total - self.used - self.ordered
+
+
+def equity(state: State, account: Account, *, besides: str = "") -> Equity:
+    """Value an account now, the order ``besides`` not counted."""
+    worth = state.market.worth
+    used = profit = cost = value = Decimal(0)
+    for position in account.positions.values():
+        dollars = worth(position.pair.quote)
+        now = position.open_volume * state.market.last(position.pair)
+        used += position.margin * dollars
+        cost += position.open_cost * dollars
+        value += now * dollars
+        profit += (now - position.open_cost) * dollars * (1 if position.side == "buy" else -1)
+    ordered = sum((_binds(state, order) for order in account.open.values() if order.txid != besides), Decimal(0))
+    balance = sum((amount * worth(asset_of(name)) for name, amount in account.wallet.balances.items()), Decimal(0))
+    return Equity(balance, used, ordered, profit, cost, value)
+
+
+def _binds(state: State, order: Order) -> Decimal:
+    """Answer what an order would bind in USD if all of it opened a position."""
+    terms = order.terms
+    if not terms.leverage or terms.reduce_only or terms.ordertype == "settle-position":
+        return Decimal(0)
+    price = order.limit or order.stop or state.market.last(terms.pair)
+    return order.remaining * price / terms.leverage * state.market.worth(terms.pair.quote)
+
+
+def opposite(account: Account, pair: Pair, side: str) -> list[Position]:
+    """Answer the positions that an order of this side would close, oldest first."""
+    return [position for position in account.positions.values() if position.pair is pair and position.side != side]
+
+
+def closing_volume(account: Account, pair: Pair, side: str) -> Decimal:
+    """Answer how much an order of this side could close."""
+    return sum((position.open_volume for position in opposite(account, pair, side)), Decimal(0))
+
+
+def check(state: State, account: Account, order: Order, *, besides: str = "") -> None:
+    """Raise `Rejected` unless the margin (for settle-position, the money) suffices."""
+    terms = order.terms
+    if terms.ordertype == "settle-position":
+        _check_settle(account, order)
+        return
+    closes = closing_volume(account, terms.pair, terms.side)
+    opens = max(order.remaining - closes, Decimal(0)) / order.remaining if order.remaining else Decimal(0)
+    if opens and _binds(state, order) * opens > equity(state, account, besides=besides).free:
+        raise Rejected("EOrder:Insufficient initial margin")
+
+
+def _check_settle(account: Account, order: Order) -> None:
+    pair = order.terms.pair
+    if order.terms.buys:  # a short is settled by handing over what was sold
+        account.wallet.require(pair.base.id, order.volume)
+        return
+    cost = sum((position.cost * part / position.volume for position, part in _settles(account, order)), Decimal(0))
+    account.wallet.require(pair.quote.id, pair.quote.up(cost))
+
+
+def trade(account: Account, fill: Trade) -> str:
+    """Apply a fill to the positions and post its profit and fee; answer the ledger entry's id."""
+    profit, left = Decimal(0), fill.volume
+    for position, part in _parts(account, fill.pair, fill.side, fill.volume):
+        paid = position.cost * part / position.volume
+        got = fill.cost * part / fill.volume
+        profit += got - paid if position.side == "buy" else paid - got
+        left -= part
+        _close(account, position, part)
+    if left:
+        account.positions[fill.id] = Position(
+            id=fill.id,
+            order=fill.order,
+            pair=fill.pair,
+            time=fill.time,
+            side=fill.side,
+            ordertype=fill.ordertype,
+            volume=left,
+            cost=fill.cost * left / fill.volume,
+            fee=fill.fee,
+            leverage=fill.leverage,
+        )
+    quote = fill.pair.quote
+    return account.wallet.post(refid=fill.id, type="margin", asset=quote.id, amount=quote.down(profit), fee=fill.fee)
+
+
+def settle(account: Account, order: Order, refid: str) -> None:
+    """Settle positions with the account's own money: pay a long's cost for its volume, or the other way round."""
+    pair = order.terms.pair
+    for position, part in _settles(account, order):
+        paid = pair.quote.up(position.cost * part / position.volume)
+        sign = 1 if position.side == "buy" else -1
+        account.wallet.post(refid=refid, type="settled", asset=pair.base.id, amount=sign * part)
+        account.wallet.post(refid=refid, type="settled", asset=pair.quote.id, amount=-sign * paid)
+        order.filled += part
+        order.cost += paid
+        _close(account, position, part)
+
+
+def _settles(account: Account, order: Order) -> list[tuple[Position, Decimal]]:
+    return _parts(account, order.terms.pair, order.terms.side, order.remaining)
+
+
+def _parts(account: Account, pair: Pair, side: str, volume: Decimal) -> list[tuple[Position, Decimal]]:
+    """Answer which positions this much of an order closes, and how much of each."""
+    parts: list[tuple[Position, Decimal]] = []
+    for position in opposite(account, pair, side):
+        part = min(volume, position.open_volume)
+        if part > 0:
+            parts.append((position, part))
+            volume -= part
+    return parts
+
+
+def _close(account: Account, position: Position, part: Decimal) -> None:
+    position.closed += part
+    if not position.open_volume:
+        del account.positions[position.id]

@@ -1,0 +1,102 @@
+"""Whose money is where: balances, what open orders hold of them, and the ledger entry behind every change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from signer.sandbox.pairs import asset_of
+from signer.sandbox.rejected import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of an account's ledger. The balance changed by ``amount - fee``."""
+
+    id: str
+    refid: str
+    time: float
+    type: str
+    subtype: str
+    asset: str
+    amount: Decimal
+    fee: Decimal
+    balance: Decimal
+
+
+class Wallet:
+    """An account's money. Nothing changes a balance but `post`, so the ledger always adds up to it."""
+
+    def __init__(self, *, now: Callable[[], float], new_id: Callable[[], str]) -> None:
+        self._now = now
+        self._new_id = new_id
+        self._balances: dict[str, Decimal] = {}
+        self._holds: dict[str, tuple[str, Decimal]] = {}
+        self._held: dict[str, Decimal] = {}
+        self.entries: dict[str, Entry] = {}
+
+    @property
+    def balances(self) -> Mapping[str, Decimal]:
+        """All that is owned, by asset id, held or not."""
+        return self._balances
+
+    @property
+    def holds(self) -> Mapping[str, tuple[str, Decimal]]:
+        """What each open order (by txid) holds: asset and amount."""
+        return self._holds
+
+    def balance(self, asset: str) -> Decimal:
+        """Answer what is owned of an asset."""
+        return self._balances.get(asset, Decimal(0))
+
+    def held(self, asset: str) -> Decimal:
+        """Answer what open orders hold of an asset."""
+        return self._held.get(asset, Decimal(0))
+
+    def available(self, asset: str, *, besides: str = "") -> Decimal:
+        """Answer what is free to use, the hold of the order ``besides`` counted as free."""
+        own, amount = self._holds.get(besides, ("", Decimal(0)))
+        return self.balance(asset) - self.held(asset) + (amount if own == asset else 0)
+
+    def require(
+        self, asset: str, amount: Decimal, *, besides: str = "", error: str = "EOrder:Insufficient funds"
+    ) -> None:
+        """Raise `Rejected` unless the amount is free to use. Nothing needs nothing, even of an overdrawn asset."""
+        if amount > 0 and amount > self.available(asset, besides=besides):
+            raise Rejected(error)
+
+    def hold(self, order: str, asset: str, amount: Decimal) -> None:
+        """Set what an order holds; zero holds nothing."""
+        old, before = self._holds.pop(order, (asset, Decimal(0)))
+        self._held[old] = self.held(old) - before
+        if amount:
+            self._holds[order] = (asset, amount)
+            self._held[asset] = self.held(asset) + amount
+
+    def release(self, order: str) -> None:
+        """Let go of whatever an order holds."""
+        if order in self._holds:
+            self.hold(order, self._holds[order][0], Decimal(0))
+
+    def post(
+        self,
+        *,
+        refid: str,
+        type: str,  # noqa: A002 - the field's own name
+        asset: str,
+        amount: Decimal,
+        fee: Decimal = Decimal(0),
+        subtype: str = "",
+    ) -> str:
+        """Change a balance by ``amount - fee`` and write why; answer the entry's id."""
+        balance = self.balance(asset) + amount - fee
+        self._balances[asset] = balance
+        entry = Entry(self._new_id(), refid, self._now(), type, subtype, asset, amount, fee, balance)
+        self.entries[entry.id] = entry
+        return entry.id
+
+
+def amount_text(asset: str, amount: Decimal) -> str:
+    """Write an amount with the asset's own decimals."""
+    return f"{asset_of(asset).down(amount):f}"

@@ -1,0 +1,199 @@
+"""What became of orders: OpenOrders, ClosedOrders, QueryOrders, OrderAmends, trades and positions (§1b)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from signer.sandbox.fields import Fields
+from signer.sandbox.history import counted, page
+from signer.sandbox.orders import Order, order_json
+from signer.sandbox.pairs import Pair
+from signer.sandbox.records import Amend, Position, Trade
+from signer.sandbox.rejected import Rejected, invalid
+from signer.sandbox.state import Call, Methods, State
+from signer.sandbox.terms import read_userref
+
+_MOST_ORDERS = 50
+_MOST_TRADES = 20
+_ROLLOVER = 4 * 3600
+
+_TRADE_TYPES: dict[str, Callable[[Trade], bool]] = {
+    "all": lambda _trade: True,
+    "any position": lambda trade: trade.leverage > 0,
+    "closed position": lambda trade: trade.misc == "closing",
+    "closing position": lambda trade: trade.misc == "closing",
+    "no position": lambda trade: trade.leverage == 0,
+}
+
+
+def _open_orders(call: Call) -> object:
+    trades, wanted = call.fields.flag("trades"), _wanted(call.fields)
+    return {
+        "open": {txid: order_json(order, trades=trades) for txid, order in call.account.open.items() if wanted(order)},
+    }
+
+
+def _closed_orders(call: Call) -> object:
+    trades, wanted = call.fields.flag("trades"), _wanted(call.fields)
+    by_open = call.fields.one_of("closetime", ("open", "close", "both"), "both") == "open"
+    orders = [order for order in call.account.orders.values() if not order.live and wanted(order)]
+    rows, count = page(
+        call.fields, orders, lambda order: order.opened if by_open else order.closed, call.account.orders
+    )
+    return counted(call.fields, "closed", {order.txid: order_json(order, trades=trades) for order in rows}, count)
+
+
+def _wanted(fields: Fields) -> Callable[[Order], bool]:
+    """Answer the filter that ``userref`` and ``cl_ord_id`` make."""
+    userref = read_userref(fields)
+    name = fields.text("cl_ord_id")
+    return lambda order: (
+        (userref is None or order.terms.userref == userref) and (not name or order.terms.cl_ord_id == name)
+    )
+
+
+def _query_orders(call: Call) -> object:
+    txids = call.fields.words("txid")
+    if not 0 < len(txids) <= _MOST_ORDERS:
+        raise invalid("txid")
+    if any(txid not in call.account.orders for txid in txids):
+        raise Rejected("EOrder:Unknown order")
+    trades, wanted = call.fields.flag("trades"), _wanted(call.fields)
+    orders = {txid: call.account.orders[txid] for txid in txids}
+    return {txid: order_json(order, trades=trades) for txid, order in orders.items() if wanted(order)}
+
+
+def _order_amends(call: Call) -> object:
+    order = call.account.orders.get(call.fields.required("order_id"))
+    if order is None:
+        raise Rejected("EOrder:Unknown order")
+    rows = [_amend_json(amend, order.terms.pair) for amend in order.amends]
+    return {"count": len(rows), "amends": rows}
+
+
+def _amend_json(amend: Amend, pair: Pair) -> dict[str, object]:
+    answer: dict[str, object] = {
+        "amend_id": amend.id,
+        "amend_type": amend.type,
+        "order_qty": pair.volume_text(amend.quantity),
+        "remaining_qty": pair.volume_text(amend.remaining),
+        "post_only": amend.post_only,
+        "timestamp": int(amend.time * 1000),
+    }
+    if amend.display is not None:
+        answer["display_qty"] = pair.volume_text(amend.display)
+    if amend.limit is not None:
+        answer["limit_price"] = pair.price_text(amend.limit)
+    if amend.stop is not None:
+        answer["trigger_price"] = pair.price_text(amend.stop)
+    return answer
+
+
+def _trades_history(call: Call) -> object:
+    kind = _TRADE_TYPES[call.fields.one_of("type", tuple(_TRADE_TYPES), "all")]
+    ledgers = call.fields.flag("ledgers")
+    trades = [trade for trade in call.account.trades.values() if kind(trade)]
+    rows, count = page(call.fields, trades, lambda trade: trade.time, call.account.trades)
+    return counted(call.fields, "trades", {trade.id: _trade_json(trade, ledgers=ledgers) for trade in rows}, count)
+
+
+def _query_trades(call: Call) -> object:
+    ids = call.fields.words("txid")
+    if not 0 < len(ids) <= _MOST_TRADES or any(name not in call.account.trades for name in ids):
+        raise invalid("txid")
+    return {name: _trade_json(call.account.trades[name], ledgers=call.fields.flag("ledgers")) for name in ids}
+
+
+def _trade_json(trade: Trade, *, ledgers: bool) -> dict[str, object]:
+    pair = trade.pair
+    answer: dict[str, object] = {
+        "ordertxid": trade.order,
+        "postxid": trade.id if trade.leverage else trade.order,
+        "pair": pair.id,
+        "time": trade.time,
+        "type": trade.side,
+        "ordertype": trade.ordertype,
+        "price": pair.cost_text(trade.price),
+        "cost": pair.cost_text(trade.cost),
+        "fee": pair.cost_text(trade.fee),
+        "vol": pair.volume_text(trade.volume),
+        "margin": pair.cost_text(trade.margin),
+        "leverage": str(trade.leverage),
+        "misc": trade.misc,
+        "trade_id": trade.number,
+        "maker": trade.maker,
+    }
+    if ledgers:
+        answer["ledgers"] = list(trade.ledgers)
+    return answer
+
+
+def _open_positions(call: Call) -> object:
+    names = call.fields.words("txid")
+    if any(name not in call.account.positions for name in names):
+        raise Rejected("EOrder:Unknown position")
+    chosen = [call.account.positions[name] for name in names] if names else list(call.account.positions.values())
+    docalcs = call.fields.flag("docalcs")
+    if call.fields.has("consolidation"):
+        call.fields.one_of("consolidation", ("market",))
+        return _consolidated(call.state, chosen, docalcs=docalcs)
+    return {position.id: _position_json(call.state, position, docalcs=docalcs) for position in chosen}
+
+
+def _position_json(state: State, position: Position, *, docalcs: bool) -> dict[str, object]:
+    answer: dict[str, object] = {
+        "ordertxid": position.order,
+        "posstatus": "open",
+        "time": position.time,
+        "ordertype": position.ordertype,
+        "terms": "0.0000% per 4 hours",
+        "rollovertm": str(int(position.time) + _ROLLOVER),
+        "misc": "",
+        "oflags": "",
+    }
+    return answer | _sums(state, [position], docalcs=docalcs)
+
+
+def _consolidated(state: State, positions: list[Position], *, docalcs: bool) -> list[dict[str, object]]:
+    """Answer one row for each market and side."""
+    groups: dict[tuple[str, str], list[Position]] = {}
+    for position in positions:
+        groups.setdefault((position.pair.id, position.side), []).append(position)
+    return [
+        {"positions": str(len(group)), "leverage": f"{group[0].leverage:.5f}"} | _sums(state, group, docalcs=docalcs)
+        for group in groups.values()
+    ]
+
+
+def _sums(state: State, group: list[Position], *, docalcs: bool) -> dict[str, object]:
+    pair, side = group[0].pair, group[0].side
+    answer: dict[str, object] = {
+        "pair": pair.id,
+        "type": side,
+        "cost": pair.cost_text(_total([position.cost for position in group])),
+        "fee": pair.cost_text(_total([position.fee for position in group])),
+        "vol": pair.volume_text(_total([position.volume for position in group])),
+        "vol_closed": pair.volume_text(_total([position.closed for position in group])),
+        "margin": pair.cost_text(_total([position.margin for position in group])),
+    }
+    if docalcs:
+        value = _total([position.open_volume for position in group]) * state.market.last(pair)
+        net = (value - _total([position.open_cost for position in group])) * (1 if side == "buy" else -1)
+        answer |= {"value": f"{value:.1f}", "net": f"{net:+.4f}"}
+    return answer
+
+
+def _total(amounts: list[Decimal]) -> Decimal:
+    return sum(amounts, Decimal(0))
+
+
+METHODS: Methods = {
+    "OpenOrders": _open_orders,
+    "ClosedOrders": _closed_orders,
+    "QueryOrders": _query_orders,
+    "OrderAmends": _order_amends,
+    "TradesHistory": _trades_history,
+    "QueryTrades": _query_trades,
+    "OpenPositions": _open_positions,
+}

@@ -1,0 +1,68 @@
+"""Everything the exchange knows: its accounts and its market, under one clock and one source of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from signer.sandbox.fields import Fields
+from signer.sandbox.ids import Ids
+from signer.sandbox.limits import Counters
+from signer.sandbox.market import Market
+from signer.sandbox.money import Wallet
+from signer.sandbox.orders import Order
+from signer.sandbox.pairs import Pair
+from signer.sandbox.records import Export, Funding, Position, Trade
+
+
+@dataclass(slots=True)
+class Account:
+    """One customer: money, orders and all that came of them, each by id in the order of their making."""
+
+    name: str
+    iban: str
+    """The account's id for transfers between accounts, as ``AA61 N84G 2WQP XNBA``."""
+    wallet: Wallet
+    counters: Counters
+    orders: dict[str, Order] = field(default_factory=dict)
+    open: dict[str, Order] = field(default_factory=dict)
+    trades: dict[str, Trade] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    funding: Funding = field(default_factory=Funding)
+    exports: dict[str, Export] = field(default_factory=dict)
+    cancel_all_at: float | None = None
+    """When CancelAllOrdersAfter strikes."""
+
+    def open_on(self, pair: Pair) -> list[Order]:
+        """Answer the live orders of a pair, oldest first."""
+        return [order for order in self.open.values() if order.terms.pair is pair]
+
+
+@dataclass(slots=True)
+class State:
+    """The whole exchange."""
+
+    now: Callable[[], float]
+    ids: Ids
+    market: Market
+    accounts: dict[str, Account] = field(default_factory=dict)
+    timed: dict[str, Order] = field(default_factory=dict)
+    """Live orders with a start or an end, by txid."""
+
+    def open_orders(self, pair: Pair) -> Iterator[Order]:
+        """Answer all accounts' live orders of a pair, as they are now."""
+        for account in self.accounts.values():
+            yield from account.open_on(pair)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One private call, as its method sees it."""
+
+    state: State
+    account: Account
+    fields: Fields
+
+
+Methods = Mapping[str, Callable[[Call], object]]
+"""Endpoints by name, as in the path: what one module adds to the exchange."""
