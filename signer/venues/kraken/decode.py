@@ -1,0 +1,261 @@
+"""Step 2, first half: a private request's bytes taken apart, exactly, in every shape that real clients send.
+
+Forms and JSON, with and without a content type, and all spellings of nested fields come out as one nested shape
+(kraken-clients.md §2). Whatever two parsers could read differently is refused: duplicate keys, a field spelled both
+ways, query strings, other charsets, broken percent escapes, control characters, floats with exponents.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import sha256
+from typing import NoReturn
+from urllib.parse import unquote
+
+from signer.model import Decoded, Json, Request
+from signer.venues.kraken.answers import invalid, invalid_nonce, quoted, unknown_method
+
+MAX_BODY = 64 * 1024
+"""Bytes of a body. A full batch of 15 orders has some 6 KiB."""
+
+MAX_FIELDS = 300
+"""Scalar values in a body. A full batch of 15 orders with every parameter has 15 × 18 and a few."""
+
+MAX_DEPTH = 4
+"""Levels of names: ``orders[0][close][price]`` has four."""
+
+PRIVATE = "/0/private/"
+
+_ENDPOINT = re.compile(r"[A-Za-z0-9]{1,48}(?:/[A-Za-z0-9]{1,48})?")
+_NONCE = re.compile(r"[1-9][0-9]{0,19}")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NESTED = re.compile(r"([A-Za-z0-9_-]{1,40})((?:\[[A-Za-z0-9_-]{1,40}\])+)")
+_INDEX = re.compile(r"0|[1-9][0-9]?")
+_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
+_USUAL_TYPES = frozenset({"", _FORM, _JSON})
+
+
+class _Branch(dict[str, Json]):
+    """A part of the tree that bracket keys built, as opposed to an object that stood in the JSON."""
+
+
+def decode(request: Request) -> Decoded:
+    """Take a private request apart.
+
+    Raises `NotUnderstood` for what cannot be read in one way only, and `NotAuthentic` where there is no usable nonce.
+    The signed message is over the body as it arrived and the nonce's digits as written (kraken-api.md §2a).
+    """
+    endpoint = _endpoint(request)
+    if len(request.body) > MAX_BODY:
+        raise invalid(f"the body has more than {MAX_BODY} bytes")
+    fields = _fields(request)
+    nonce = fields.pop("nonce", None)
+    if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce) or int(nonce) >= 2**64:
+        raise invalid_nonce("the nonce is missing, or is not a whole number from 1 to 2^64-1")
+    # The venue credential's second factor is ours to give, never the client's (kraken-api.md §2f).
+    fields.pop("otp", None)
+    signed = request.path.encode() + sha256(nonce.encode() + request.body).digest()
+    return Decoded(endpoint=endpoint, nonce=int(nonce), signed=signed, fields=fields)
+
+
+def parse_form(body: bytes) -> dict[str, str]:
+    """The fields of a form, by their names as written. Raises `NotUnderstood`."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise invalid("the body is not UTF-8") from None
+    if _CONTROL.search(text) or _BAD_ESCAPE.search(text):
+        raise invalid("the body has a control character or a broken percent escape")
+    pieces = text.removeprefix("&").split("&")  # krakentren begins with one (kraken-clients.md §2.5)
+    if len(pieces) > MAX_FIELDS:
+        raise invalid(f"the body has more than {MAX_FIELDS} fields")
+    fields: dict[str, str] = {}
+    for piece in pieces if text else ():
+        name, equals, value = piece.partition("=")
+        if "%" in piece or "+" in piece:
+            name, value = _unescaped_name(name), _unescaped(value)
+        if not equals or not name:
+            raise invalid(f"the body has a field without a name or value near {quoted(name)}")
+        if name in fields:
+            raise invalid(f"the parameter {quoted(name)} is given twice")
+        fields[name] = value
+    return fields
+
+
+def is_form(content_type: str) -> bool:
+    """Whether a content type means a form, or says nothing (npm kraken-api sends none).
+
+    Raises `NotUnderstood` if it is neither form nor JSON, or not in UTF-8.
+    """
+    return _media_type(content_type) != _JSON
+
+
+def _endpoint(request: Request) -> str:
+    if request.method != "POST" or not request.path.startswith(PRIVATE):
+        raise unknown_method()
+    endpoint = request.path[len(PRIVATE) :]
+    if not _ENDPOINT.fullmatch(endpoint):
+        raise unknown_method()
+    if request.query:
+        # Whether Kraken reads it is not known; whatever it did with one, it was not in what we checked.
+        raise invalid("a private call has no query string; put its parameters into the body")
+    return endpoint
+
+
+def _fields(request: Request) -> dict[str, Json]:
+    body = request.body
+    media_type = _media_type(request.content_type)
+    # Some clients say JSON only by content. No form can be mistaken: its names have no brace.
+    if body[:1] == b"{" or body.lstrip(b" \t\r\n")[:1] == b"{":
+        return _parse_json(body)
+    if media_type == _JSON:
+        raise invalid("the body is not a JSON object")
+    flat = parse_form(body)
+    for name in flat:
+        if "[" in name:
+            return _nested(flat)
+    return dict(flat)
+
+
+def _media_type(content_type: str) -> str:
+    if content_type in _USUAL_TYPES:
+        return content_type
+    media_type, _, parameter = content_type.lower().partition(";")
+    media_type = media_type.strip(" \t")
+    if media_type not in _USUAL_TYPES:
+        raise invalid(f"the content type {quoted(content_type)} is neither a form nor JSON")
+    if parameter.strip(" \t").replace('"', "") not in {"", "charset=utf-8", "charset=utf8"}:
+        raise invalid(f"the content type {quoted(content_type)} is not in UTF-8")
+    return media_type
+
+
+@lru_cache(maxsize=256)
+def _unescaped_name(text: str) -> str:
+    """Cached, because the same few names come with every order of a client."""
+    return _unescaped(text)
+
+
+def _unescaped(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    try:
+        plain = unquote(text.replace("+", " "), errors="strict")
+    except UnicodeDecodeError:
+        raise invalid("a percent escape in the body is not UTF-8") from None
+    if _CONTROL.search(plain):
+        raise invalid("a percent escape in the body is a control character")
+    return plain
+
+
+def _parse_json(body: bytes) -> dict[str, Json]:
+    # Bounded before it is parsed, because the parser recurses; strings may hold brackets too ("close[price]").
+    if body.count(b"{") + body.count(b"[") > MAX_FIELDS:
+        raise invalid("the JSON body nests too much")
+    try:
+        read = json.loads(
+            body.decode(),
+            parse_int=str,
+            parse_float=_decimal_text,
+            parse_constant=_no_constant,
+            object_pairs_hook=_object,
+        )
+    except (UnicodeDecodeError, ValueError):
+        raise invalid("the body is not JSON in UTF-8") from None
+    _check_tree(read, 0, [0])
+    assert isinstance(read, dict)  # noqa: S101 - it began with a brace
+    return read
+
+
+def _decimal_text(text: str) -> str:
+    """The number's own digits: a float would lose some of them."""
+    if "e" in text or "E" in text:
+        raise invalid(f"the number {quoted(text)} has an exponent; write it out, or as a string")
+    return text
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise invalid(f"{quoted(text)} is not a number")
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise invalid(f"the parameter {quoted(twice)} is given twice")
+    return _nested(read) if any("[" in name for name in read) else read
+
+
+def _check_tree(value: Json, depth: int, count: list[int]) -> None:
+    """Refuse what is too deep or too much, nulls, and text that cannot be sent on; ``count`` runs through the tree."""
+    if depth > MAX_DEPTH:
+        raise invalid(f"the JSON body is nested more than {MAX_DEPTH} deep")
+    if isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            _check_tree(child, depth + 1, count)
+        for name in value if isinstance(value, dict) else ():
+            _check_text(name)
+        return
+    count[0] += 1
+    if count[0] > MAX_FIELDS:
+        raise invalid(f"the body has more than {MAX_FIELDS} fields")
+    if value is None:
+        raise invalid("null is not a value; leave the parameter out")
+    if isinstance(value, str):
+        _check_text(value)
+
+
+def _check_text(text: str) -> None:
+    if text.isascii():
+        bad = _CONTROL.search(text) is not None
+    else:
+        bad = _CONTROL.search(text) is not None or any("\ud800" <= letter <= "\udfff" for letter in text)
+    if bad:
+        raise invalid("the body has a control character or half a letter")
+
+
+def _nested(flat: Mapping[str, Json]) -> dict[str, Json]:
+    """``close[price]`` and ``orders[0][volume]`` as the objects and lists that they spell.
+
+    Raises `NotUnderstood` if a name is spelled in two ways, so that one of them could hide the other.
+    """
+    tree = _Branch()
+    for name, value in flat.items():
+        *path, last = _path(name)
+        branch = tree
+        for step in path:
+            child = branch.setdefault(step, _Branch())
+            if not isinstance(child, _Branch):
+                raise invalid(f"the parameter {quoted(name)} is spelled in two ways")
+            branch = child
+        if last in branch:
+            raise invalid(f"the parameter {quoted(name)} is spelled in two ways")
+        branch[last] = value
+    return {name: _settled(value) for name, value in tree.items()}
+
+
+@lru_cache(maxsize=256)
+def _path(name: str) -> tuple[str, ...]:
+    if "[" not in name:
+        return (name,)
+    found = _NESTED.fullmatch(name)
+    steps = [found[1], *found[2][1:-1].split("][")] if found else []
+    if not 0 < len(steps) <= MAX_DEPTH:
+        raise invalid(f"the parameter {quoted(name)} is not a name that we can read")
+    return tuple(steps)
+
+
+def _settled(value: Json) -> Json:
+    """A branch whose names count 0, 1, 2 … is a list."""
+    if not isinstance(value, _Branch):
+        return value
+    settled = {name: _settled(child) for name, child in value.items()}
+    if not any(_INDEX.fullmatch(name) for name in settled):
+        return settled
+    if set(settled) != {str(index) for index in range(len(settled))}:
+        raise invalid("the indices of a list do not count 0, 1, 2 without a gap")
+    return [settled[str(index)] for index in range(len(settled))]

@@ -1,0 +1,89 @@
+"""Which pair a text means: every spelling that Kraken takes, brought to the one id that policies compare.
+
+Kraken takes ``XXBTZUSD``, ``XBTUSD``, ``XBT/USD``, ``BTC/USD`` and more for one pair (kraken-api.md §5), and we forward
+the id alone. A spelling that could mean two pairs means none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from types import MappingProxyType
+from typing import final
+
+from signer.errors import VenueError
+from signer.model import Json, Pair
+
+_ID = re.compile(r"[A-Za-z0-9]{2,24}(?:[.:][A-Za-z0-9]{1,12})?")
+_WSNAME = re.compile(r"[A-Za-z0-9.]{1,16}/[A-Za-z0-9.]{1,16}")
+_MODERN = {"XBT": "BTC", "XDG": "DOGE"}
+"""Kraken's own names of two assets, and what everybody else calls them."""
+
+
+@final
+class PairTable:
+    """All pairs of the venue, found by any spelling."""
+
+    def __init__(self, pairs: tuple[Pair, ...]) -> None:
+        self.by_id: Mapping[str, Pair] = MappingProxyType({pair.id: pair for pair in pairs})
+        self._by_alias = _unambiguous(pairs)
+
+    @classmethod
+    def from_asset_pairs(cls, result: Json) -> PairTable:
+        """The table of an AssetPairs ``result``: a map from id to a row with altname, wsname and aclass_base.
+
+        Rows without a ``wsname`` are left out, since they do not say their assets. Raises `VenueError` if the result
+        has no row that can be read, so that a bad answer never replaces a good table.
+        """
+        rows = result.items() if isinstance(result, dict) else ()
+        pairs = tuple(pair for id_, row in rows if (pair := _pair(id_, row)) is not None)
+        if not pairs:
+            raise VenueError("the venue's AssetPairs answer has no pair that can be read", mend="ask again later")
+        return cls(pairs)
+
+    @classmethod
+    def built_in(cls) -> PairTable:
+        """The snapshot in this package, for use until the venue's own list has been fetched."""
+        return cls.from_asset_pairs(json.loads(files(__package__).joinpath("asset_pairs.json").read_text("utf-8")))
+
+    def find(self, text: Json) -> Pair | None:
+        """The pair that ``text`` means in any spelling and case, or None if none or more than one."""
+        if not isinstance(text, str):
+            return None
+        # Beyond ASCII, upper() makes new spellings ("ſ" becomes "S"), which the venue need not know.
+        return self._by_alias.get(text) or (self._by_alias.get(text.upper()) if text.isascii() else None)
+
+
+def _pair(id_: str, row: Json) -> Pair | None:
+    if not isinstance(row, dict) or not _ID.fullmatch(id_):
+        return None
+    altname, wsname, asset_class = row.get("altname"), row.get("wsname"), row.get("aclass_base", "currency")
+    if not (isinstance(altname, str) and isinstance(wsname, str) and isinstance(asset_class, str)):
+        return None
+    if not (_ID.fullmatch(altname) and _WSNAME.fullmatch(wsname)):
+        return None
+    base, _, quote = wsname.partition("/")
+    return Pair(id=id_, altname=altname, wsname=wsname, base=base, quote=quote, asset_class=asset_class)
+
+
+def _unambiguous(pairs: tuple[Pair, ...]) -> dict[str, Pair]:
+    found: dict[str, Pair] = {}
+    twice: set[str] = set()
+    for pair in pairs:
+        for alias in {alias.upper() for alias in _aliases(pair)}:
+            if found.setdefault(alias, pair) is not pair:
+                twice.add(alias)
+    return {alias: pair for alias, pair in found.items() if alias not in twice}
+
+
+def _aliases(pair: Pair) -> Iterator[str]:
+    yield pair.id
+    yield pair.altname
+    if not pair.id.isalnum():
+        return  # a dark pool (.d) or Bitnomial (:BTNL) pair shares its wsname with the ordinary one
+    for base in {pair.base, _MODERN.get(pair.base, pair.base)}:
+        for quote in {pair.quote, _MODERN.get(pair.quote, pair.quote)}:
+            yield f"{base}/{quote}"
+            yield f"{base}{quote}"

@@ -1,0 +1,209 @@
+"""How one parameter is read: a *reader* takes its name and value and gives the canonical value, or refuses by name.
+
+A reader that answers None says that the value means no more than its absence (``starttm=0``, ``reduce_only=false``), so
+the field is left out of what we forward. Patterns are matched whole and spell ``[0-9]``, because ``\\d`` takes the
+digits of every script and ``$`` matches before a final newline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeAlias
+
+from signer.errors import NotUnderstood
+from signer.model import Json, OrderRef
+from signer.venues.kraken.answers import invalid, quoted
+
+Reader: TypeAlias = Callable[[str, Json], Json]
+Model: TypeAlias = Mapping[str, Reader]
+"""The parameters of an endpoint, in the order in which we forward them."""
+
+DRY_RUN = "validate"
+BATCH_MOST = 50
+"""Most orders that one cancel names, or ids that one query asks for (kraken-api.md §1b, §1c)."""
+
+_BOOLEANS: Mapping[str, bool] = {"true": True, "True": True, "1": True, "false": False, "False": False, "0": False}
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_TXID = re.compile(r"[A-Z0-9]{1,12}(?:-[A-Z0-9]{1,12}){0,2}")
+_CL_ORD_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}|[A-Za-z0-9_.:-]{1,18}")
+_SCHEDULE = re.compile(r"\+?(?:0|[1-9][0-9]{0,10})")
+_DEADLINE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def read_fields(model: Model, fields: Mapping[str, Json], inside: str = "") -> dict[str, Json]:
+    """``fields`` read by ``model``: canonical values in the model's order. Refuses any parameter the model lacks.
+
+    A blank value says nothing (kraken-clients.md §2.5) and is left out. A blank ``validate`` is the exception: whether
+    it asks for a dry run decides whether money moves, so nothing may be guessed.
+    """
+    read: dict[str, Json] = {}
+    known = 0
+    for name, reader in model.items():
+        if name not in fields:
+            continue
+        known += 1
+        value = fields[name]
+        if value == "" and name != DRY_RUN:
+            continue
+        kept = reader(f"{inside}[{name}]" if inside else name, value)
+        if kept is not None:
+            read[name] = kept
+    if known != len(fields):
+        stranger = next(name for name in fields if name not in model)
+        label = f"{inside}[{stranger}]" if inside else stranger
+        raise invalid(f"the parameter {quoted(label)} is not known")
+    return read
+
+
+def must(name: str, expected: str, value: Json) -> NotUnderstood:
+    """The refusal of a value that is not what its parameter takes."""
+    given = quoted(value) if isinstance(value, str | bool) else "a list or an object"
+    return invalid(f"{name} must be {expected}, not {given}")
+
+
+def matching(pattern: re.Pattern[str], expected: str) -> Reader:
+    """A reader of text that matches ``pattern`` whole and is kept as it is written."""
+    match = pattern.fullmatch
+
+    def read(name: str, value: Json) -> Json:
+        if isinstance(value, str) and match(value):
+            return value
+        raise must(name, expected, value)
+
+    return read
+
+
+def one_of(*words: str) -> Reader:
+    """A reader of one of ``words``, exactly as written."""
+    known = frozenset(words)
+
+    def read(name: str, value: Json) -> Json:
+        if isinstance(value, str) and value in known:
+            return value
+        raise must(name, f"one of {' '.join(words)}", value)
+
+    return read
+
+
+def some_of(*words: str) -> Reader:
+    """A reader of a comma list of ``words``, each at most once; canonical in alphabetical order."""
+    known = frozenset(words)
+
+    def read(name: str, value: Json) -> Json:
+        given = value.split(",") if isinstance(value, str) else []
+        if given and known.issuperset(given) and len(set(given)) == len(given):
+            return ",".join(sorted(given))
+        raise must(name, f"a comma list of {' '.join(words)}", value)
+
+    return read
+
+
+def integer(low: int, high: int) -> Reader:
+    """A reader of a whole number from ``low`` to ``high``, kept as text."""
+
+    def read(name: str, value: Json) -> Json:
+        if isinstance(value, str) and _INTEGER.fullmatch(value) and low <= int(value) <= high:
+            return value
+        raise must(name, f"a whole number from {low} to {high}", value)
+
+    return read
+
+
+def boolean(name: str, value: Json) -> Json:
+    """A yes or no as clients write it: Python's, JSON's or a digit (kraken-api.md §2c)."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value in _BOOLEANS:
+        return _BOOLEANS[value]
+    raise must(name, "true or false", value)
+
+
+def flag(name: str, value: Json) -> Json:
+    """A yes or no whose no is the default, and so left out."""
+    return boolean(name, value) or None
+
+
+def dry_run(name: str, value: Json) -> Json:
+    """``validate``: only a literal true is a dry run, a literal false is left out, all else is refused.
+
+    Kraken once took any value, "False" included, for true (kraken-api.md §2g): what we forward must leave no doubt.
+    """
+    if value is True or value in {"true", "True"}:
+        return True
+    if value is False or value in {"false", "False"}:
+        return None
+    raise must(name, "true or false", value)
+
+
+def userref(name: str, value: Json) -> Json:
+    """A signed 32-bit number of the client's. Zero is what Kraken shows for none, and is left out."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value) and -(2**31) <= int(value) < 2**31:
+        return int(value) or None
+    raise must(name, "a signed 32-bit number", value)
+
+
+def schedule(name: str, value: Json) -> Json:
+    """``starttm`` and ``expiretm``: a Unix second or +seconds from now; 0, the default, is left out."""
+    if isinstance(value, str) and _SCHEDULE.fullmatch(value):
+        return None if value == "0" else value
+    raise must(name, "0, +seconds or a Unix time", value)
+
+
+def deadline(name: str, value: Json) -> Json:
+    """An RFC 3339 time."""
+    if isinstance(value, str) and _DEADLINE.fullmatch(value) and _is_time(value):
+        return value
+    raise must(name, "a time as 2026-01-31T12:00:00Z", value)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+cl_ord_id = matching(_CL_ORD_ID, "a UUID or at most 18 letters, digits and _ . : -")
+order_id = matching(_TXID, "an order id in capitals")
+moment = matching(re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?|" + _TXID.pattern), "a Unix time or an id")
+unix_time = matching(re.compile(r"[0-9]{1,12}"), "a Unix time")
+asset = matching(re.compile(r"[A-Za-z0-9]{1,16}(?:\.[A-Za-z0-9]{1,6})?"), "an asset")
+assets = matching(re.compile(r"[A-Za-z0-9.]{1,20}(?:,[A-Za-z0-9.]{1,20}){0,99}"), "a comma list of assets")
+pair_text = matching(re.compile(r"[A-Za-z0-9./:]{1,40}"), "a pair")
+word = matching(re.compile(r"[A-Za-z0-9_-]{1,64}"), "a word")
+words = matching(re.compile(r"[A-Za-z0-9_-]{1,64}(?:,[A-Za-z0-9_-]{1,64}){0,49}"), "a comma list of words")
+
+
+def ids(most: int) -> Reader:
+    """A reader of a comma list of at most ``most`` ids."""
+
+    def read(name: str, value: Json) -> Json:
+        given = value.split(",") if isinstance(value, str) else []
+        if 0 < len(given) <= most and all(_TXID.fullmatch(one) for one in given):
+            return value
+        raise must(name, f"at most {most} ids in capitals with commas between", value)
+
+    return read
+
+
+def title(name: str, value: Json) -> Json:
+    """Free text for people, such as a deposit method or an export's description; any script, one line."""
+    if isinstance(value, str) and len(value) <= 128 and value.isprintable():
+        return value
+    raise must(name, "at most 128 printable characters", value)
+
+
+def order_ref(name: str, value: Json) -> OrderRef:
+    """An order named by txid, or by a userref, which names every order that has it (kraken-api.md §1c)."""
+    if isinstance(value, str):
+        if _INTEGER.fullmatch(value) and int(value) != 0 and -(2**31) <= int(value) < 2**31:
+            return OrderRef("userref", value)
+        # A number out of range is neither: as a txid it would be looked for and never found in our ledger.
+        if _TXID.fullmatch(value) and not value.isdigit():
+            return OrderRef("txid", value)
+    raise must(name, "an order id in capitals or a userref", value)

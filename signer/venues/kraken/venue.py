@@ -1,0 +1,126 @@
+"""Kraken as a venue: the one class that the rest of the program knows, over the questions in this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import final
+
+from signer.errors import NotAllowed, NotServed, Refused
+from signer.model import (
+    Call,
+    ClientInfo,
+    Decision,
+    Decoded,
+    Found,
+    Intent,
+    Json,
+    Request,
+    Verdict,
+    WireAnswer,
+    WireRequest,
+)
+from signer.venues.kraken import answers, changes, encode, local, lookups, orders, public, verdict
+from signer.venues.kraken.answers import unknown_method, unknown_pair
+from signer.venues.kraken.decode import decode
+from signer.venues.kraken.endpoints import ENDPOINTS, Endpoint
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.values import read_fields
+
+_Parser = Callable[[Endpoint, Mapping[str, Json], PairTable], Call]
+
+_PARSERS: Mapping[str, _Parser] = {
+    "AddOrder": orders.add_order,
+    "AddOrderBatch": orders.add_order_batch,
+    "AmendOrder": changes.amend_order,
+    "EditOrder": changes.edit_order,
+    "CancelOrder": changes.cancel_order,
+    "CancelOrderBatch": changes.cancel_order_batch,
+    "CancelAll": changes.cancel_all,
+    "CancelAllOrdersAfter": changes.cancel_all,
+}
+
+
+@final
+class Kraken:
+    """How Kraken's spot REST interface speaks; see `signer.contracts.Venue`.
+
+    Immutable: when the venue's pairs change, a new one takes its place.
+    """
+
+    name = "kraken"
+
+    def __init__(self, pairs: PairTable) -> None:
+        self.pairs = pairs
+
+    def decode(self, request: Request) -> Decoded:
+        """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
+        return decode(request)
+
+    def parse(self, decoded: Decoded) -> Call:
+        """The call, understood completely. Raises `NotUnderstood` naming what is not."""
+        endpoint = ENDPOINTS.get(decoded.endpoint)
+        if endpoint is None:
+            raise unknown_method()
+        return _PARSERS.get(endpoint.name, _plain)(endpoint, decoded.fields, self.pairs)
+
+    def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
+        """The canonical request for ``call``, unsigned, and the message that must be signed."""
+        return encode.encode(call, nonce)
+
+    def signed(self, request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
+        """``request`` with its authentication headers."""
+        return encode.signed(request, api_key, signature)
+
+    def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
+        """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
+        return verdict.read_answer(call, answer)
+
+    def lookups(self, intent: Intent) -> Sequence[Call]:
+        """The reads that tell what became of ``intent``; none where nothing can tell."""
+        return lookups.lookups(intent)
+
+    def found(self, intent: Intent, answers: Sequence[WireAnswer]) -> Found | None:
+        """What the answers of `lookups` say, order by order; None if they do not say."""
+        return lookups.found(intent, answers, self.pairs)
+
+    def public_request(self, request: Request) -> WireRequest:
+        """A public call from the allowlist, as a request of our own. Raises `NotUnderstood`."""
+        return public.public_request(request)
+
+    def refusal(self, refused: Refused) -> bytes:
+        """The body of our own answer that says no, in Kraken's envelope."""
+        return answers.envelope_error(refused.answer)
+
+    def denial(self, decision: Decision) -> NotAllowed:
+        """The refusal that fits a decision's denials, most important first."""
+        return answers.refusal_for(decision)
+
+    def not_served(self, reason: str) -> NotServed:
+        """The refusal that says we could not do our part."""
+        return answers.not_served(reason)
+
+    def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> bytes:
+        """The body of the answer to a local call."""
+        return answers.envelope_result(local.api_key_info(client, permissions))
+
+    def with_own_refs(self, call: Call, new_ref: Callable[[], int]) -> Call:
+        """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours."""
+        return lookups.with_own_refs(call, new_ref)
+
+
+def _plain(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:
+    """A call that touches no order: its fields alone say it."""
+    if endpoint.never:
+        # Refused whatever its parameters are, so they are kept only for the audit record.
+        return Call(endpoint.name, endpoint.action, dict(fields), endpoint.needs, never=True)
+    given = read_fields(endpoint.model, fields)
+    if isinstance(given.get("pair"), str):
+        given["pair"] = ",".join(_pair_id(name, pairs) for name in str(given["pair"]).split(","))
+    return Call(endpoint.name, endpoint.action, given, endpoint.needs, local=endpoint.local)
+
+
+def _pair_id(text: str, pairs: PairTable) -> str:
+    pair = pairs.find(text)
+    if pair is None:
+        raise unknown_pair(text)
+    return pair.id
