@@ -7,7 +7,7 @@ from decimal import Decimal
 from signer.sandbox import margin
 from signer.sandbox.market import Market
 from signer.sandbox.orders import Order
-from signer.sandbox.prices import WrittenPrice
+from signer.sandbox.prices import WrittenPrice, check_price
 from signer.sandbox.rejected import Rejected, invalid
 from signer.sandbox.state import Account, State
 from signer.sandbox.terms import TRAILING, TRIGGERED, Terms
@@ -37,8 +37,7 @@ def trailing_stop(terms: Terms, price: WrittenPrice, last: Decimal) -> Decimal:
     """Answer where a trailing stop would trigger if it were placed at this last price."""
     offset = price.offset(last)
     stop = terms.pair.rounded(last + offset if terms.buys else last - offset)
-    if stop <= 0:
-        raise Rejected("EOrder:Invalid price")
+    check_price(stop)
     return stop
 
 

@@ -10,7 +10,20 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import final
 
-from signer.sandbox import cancelling, changing, placing, public, queries, statements
+from signer.sandbox import (
+    cancelling,
+    changing,
+    deposits,
+    earn,
+    exports,
+    level3,
+    placing,
+    public,
+    queries,
+    statements,
+    transfers,
+    withdrawals,
+)
 from signer.sandbox.fields import Fields
 from signer.sandbox.ids import Ids
 from signer.sandbox.limits import TIERS, Counters
@@ -18,14 +31,27 @@ from signer.sandbox.market import Market
 from signer.sandbox.matching import reprice
 from signer.sandbox.money import Wallet
 from signer.sandbox.pairs import asset_called, pair_called
-from signer.sandbox.rejected import Rejected, invalid
+from signer.sandbox.prices import check_price
+from signer.sandbox.rejected import Rejected
 from signer.sandbox.state import Account, Call, Methods, State
 
 __all__ = ["PRIVATE_METHODS", "PUBLIC_METHODS", "Exchange", "Rejected"]
 
 _PRIVATE: Methods = {
     name: handler
-    for module in (cancelling, changing, placing, queries, statements)
+    for module in (
+        placing,
+        changing,
+        cancelling,
+        queries,
+        statements,
+        exports,
+        level3,
+        deposits,
+        withdrawals,
+        transfers,
+        earn,
+    )
     for name, handler in module.METHODS.items()
 }
 
@@ -55,10 +81,9 @@ class Exchange:
         """Open an account with deposits already made. Assets in any spelling: ``USD``, ``ZUSD``, ``btc``."""
         state = self._state
         wallet = Wallet(now=state.now, new_id=state.ids.ledger)
-        state.accounts[name] = Account(name, state.ids.iban(), wallet, Counters(self._tier))
+        account = state.accounts[name] = Account(name, state.ids.iban(), wallet, Counters(self._tier))
         for asset, amount in balances.items():
-            refid = state.ids.transfer("Q")
-            wallet.post(refid=refid, type="deposit", asset=asset_called(asset).id, amount=amount)
+            deposits.receive(state, account, asset_called(asset), amount)
 
     def public(self, method: str, params: Mapping[str, object]) -> object:
         """Answer the JSON-able ``result`` of one of `PUBLIC_METHODS`; raises `Rejected`."""
@@ -72,10 +97,14 @@ class Exchange:
         return _PRIVATE[method](Call(self._state, self._state.accounts[account], Fields(params)))
 
     def set_price(self, pair: str, price: Decimal) -> None:
-        """Move the market of a pair (any spelling): triggers stops, fills what it crosses."""
+        """Move the market of a pair (any spelling): triggers stops, fills what it crosses.
+
+        Raises `Rejected` for an unknown pair, and for a price that is not positive or off the pair's ticks.
+        """
         market = pair_called(pair)
-        if price <= 0 or price % market.tick_size:
-            raise invalid("price")
+        check_price(price)
+        if price % market.tick_size:
+            raise Rejected("EOrder:Tick size check failed")
         reprice(self._state, market, price)
 
     def tick(self) -> None:

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from signer.sandbox.rejected import invalid
 
-_AMOUNT = re.compile(r"\d{1,20}(\.\d{1,20})?", re.ASCII)
+_AMOUNT = re.compile(r"\d{1,9}(\.\d{1,20})?", re.ASCII)
+"""Nine digits at most: times a price of eight, all sums stay exact in Decimal's 28 digits."""
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 _TIME = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 _TRUE = frozenset({"true", "1"})

@@ -123,7 +123,8 @@ def _execute(state: State, order: Order) -> None:
     """Take what the market offers, then rest or end."""
     fills = plan(state.market, order)
     terms = order.terms
-    if terms.timeinforce == "FOK" and sum(quantity for _, quantity in fills) < order.remaining:
+    short = not terms.in_quote and sum(quantity for _, quantity in fills) < order.remaining
+    if short and terms.timeinforce == "FOK":
         finish(state, order, "canceled", "Fill or kill")
         return
     for price, quantity in fills:

@@ -196,4 +196,4 @@ def asset_called(name: str, error: str = "EQuery:Unknown asset") -> Asset:
 
 def asset_of(balance: str) -> Asset:
     """Answer the asset that a balance counts: ``DOT.B`` (bonded in Earn) is DOT (kraken-api.md §5)."""
-    return ASSETS[balance.partition(".")[0]]
+    return _ASSET_CALLED[balance.partition(".")[0]]

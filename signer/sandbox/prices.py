@@ -9,7 +9,16 @@ from decimal import Decimal
 from signer.sandbox.pairs import Pair
 from signer.sandbox.rejected import Rejected, invalid
 
-_PRICE = re.compile(r"([+\-#]?)(\d{1,20}(?:\.\d{1,20})?)(%?)", re.ASCII)
+_PRICE = re.compile(r"([+\-#]?)(\d{1,8}(?:\.\d{1,20})?)(%?)", re.ASCII)
+
+
+_HIGHEST = Decimal(10**8)
+
+
+def check_price(price: Decimal) -> None:
+    """Raise `Rejected` for a price that no market could have."""
+    if not 0 < price < _HIGHEST:
+        raise Rejected("EOrder:Invalid price")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +51,7 @@ class WrittenPrice:
             up = above if self.sign == "#" else self.sign != "-"
             offset = self.offset(reference)
             price = pair.rounded(reference + offset if up else reference - offset)
-        if price <= 0:
-            raise Rejected("EOrder:Invalid price")
+        check_price(price)
         return price
 
     def text(self, pair: Pair) -> str:

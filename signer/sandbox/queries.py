@@ -95,17 +95,18 @@ def _trades_history(call: Call) -> object:
     ledgers = call.fields.flag("ledgers")
     trades = [trade for trade in call.account.trades.values() if kind(trade)]
     rows, count = page(call.fields, trades, lambda trade: trade.time, call.account.trades)
-    return counted(call.fields, "trades", {trade.id: _trade_json(trade, ledgers=ledgers) for trade in rows}, count)
+    return counted(call.fields, "trades", {trade.id: trade_json(trade, ledgers=ledgers) for trade in rows}, count)
 
 
 def _query_trades(call: Call) -> object:
     ids = call.fields.words("txid")
     if not 0 < len(ids) <= _MOST_TRADES or any(name not in call.account.trades for name in ids):
         raise invalid("txid")
-    return {name: _trade_json(call.account.trades[name], ledgers=call.fields.flag("ledgers")) for name in ids}
+    return {name: trade_json(call.account.trades[name], ledgers=call.fields.flag("ledgers")) for name in ids}
 
 
-def _trade_json(trade: Trade, *, ledgers: bool) -> dict[str, object]:
+def trade_json(trade: Trade, *, ledgers: bool) -> dict[str, object]:
+    """Answer a trade in the shape of TradesHistory."""
     pair = trade.pair
     answer: dict[str, object] = {
         "ordertxid": trade.order,

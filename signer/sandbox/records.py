@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from signer.sandbox.pairs import Pair
+from signer.sandbox.pairs import Asset, Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +69,23 @@ class Position:
 
 @dataclass(slots=True)
 class Transfer:
-    """A deposit or withdrawal."""
+    """A deposit or withdrawal. ``amount`` is what arrives, ``fee`` comes on top of it."""
 
     refid: str
     method: str
-    asset: str
+    asset: Asset
     amount: Decimal
     fee: Decimal
     time: float
-    info: str
+    address: str
     txid: str
     key: str = ""
-    status: str = "Success"
+    canceled: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Export:
-    """A report that was asked for, and its zip."""
+    """A report that was asked for, and its zip. Times are Unix seconds."""
 
     id: str
     report: str
@@ -117,5 +117,11 @@ class Amend:
 class Funding:
     """What an account has on the funding side."""
 
-    addresses: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    transfers: dict[str, Transfer] = field(default_factory=dict)
+    addresses: dict[str, list[str]] = field(default_factory=dict)
+    """Deposit addresses by asset id."""
+    approved: dict[str, str] = field(default_factory=dict)
+    """The one approved withdrawal address of each asset id, made when first looked at."""
+    deposits: dict[str, Transfer] = field(default_factory=dict)
+    withdrawals: dict[str, Transfer] = field(default_factory=dict)
+    futures: dict[str, Decimal] = field(default_factory=dict)
+    """What went to the Futures wallet, by asset id."""

@@ -1,0 +1,148 @@
+"""Money out, to addresses approved beforehand (kraken-api.md §1e).
+
+Each account has one approved address for each asset, under the key `KEY`. A withdrawal is pending, and can be
+cancelled, for a minute.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from signer.sandbox.deposits import FIAT, chosen, funded_asset, method_of, transfer_json
+from signer.sandbox.fields import Fields
+from signer.sandbox.money import amount_text
+from signer.sandbox.pairs import ASSETS, Asset
+from signer.sandbox.records import Transfer
+from signer.sandbox.rejected import Rejected
+from signer.sandbox.state import Account, Call, Methods, State
+
+KEY = "cold-storage"
+"""The name of every account's approved withdrawal address."""
+
+_PENDING = 60.0
+_CHEAP_FIAT = Decimal(1)
+_FEE_DOLLARS = Decimal(2)
+
+
+def _fee(state: State, asset: Asset) -> Decimal:
+    """Answer what a withdrawal costs: some two dollars' worth, one unit of a national currency."""
+    if asset.id in FIAT:
+        return _CHEAP_FIAT
+    return asset.up(_FEE_DOLLARS / state.market.worth(asset))
+
+
+def _address(state: State, account: Account, asset: Asset) -> str:
+    return account.funding.approved.setdefault(asset.id, f"sandbox-{asset.altname.lower()}-{state.ids.hex(32)}")
+
+
+def _withdraw_methods(call: Call) -> object:
+    assets = [funded_asset(call.fields)] if call.fields.has("asset") else list(ASSETS.values())
+    return [
+        {
+            "asset": asset.id,
+            "method": method_of(asset),
+            "network": method_of(asset),
+            "minimum": amount_text(asset.id, 2 * _fee(call.state, asset)),
+        }
+        for asset in assets
+    ]
+
+
+def _withdraw_addresses(call: Call) -> object:
+    assets = [funded_asset(call.fields)] if call.fields.has("asset") else list(ASSETS.values())
+    if call.fields.text("key", KEY) != KEY:
+        return []
+    return [
+        {
+            "address": _address(call.state, call.account, asset),
+            "asset": asset.id,
+            "method": method_of(asset),
+            "key": KEY,
+            "verified": True,
+        }
+        for asset in assets
+    ]
+
+
+def _withdraw_info(call: Call) -> object:
+    asset, amount, fee = _request(call.state, call.account, call.fields)
+    return {
+        "method": method_of(asset),
+        "limit": amount_text(asset.id, call.account.wallet.available(asset.id)),
+        "amount": amount_text(asset.id, amount - fee),
+        "fee": amount_text(asset.id, fee),
+    }
+
+
+def _withdraw(call: Call) -> object:
+    state, account = call.state, call.account
+    asset, amount, fee = _request(state, account, call.fields)
+    most = call.fields.amount("max_fee")
+    if most is not None and fee > most:
+        raise Rejected("EFunding:Max fee exceeded")
+    account.wallet.require(asset.id, amount, error="EFunding:Invalid amount")
+    refid = state.ids.transfer("A")
+    account.wallet.post(refid=refid, type="withdrawal", asset=asset.id, amount=fee - amount, fee=fee)
+    account.funding.withdrawals[refid] = Transfer(
+        refid=refid,
+        method=method_of(asset),
+        asset=asset,
+        amount=amount - fee,
+        fee=fee,
+        time=state.now(),
+        address=_address(state, account, asset),
+        txid=state.ids.hex(64),
+        key=KEY,
+    )
+    return {"refid": refid}
+
+
+def _request(state: State, account: Account, fields: Fields) -> tuple[Asset, Decimal, Decimal]:
+    """Answer asset, amount and fee of a withdrawal; the fee is taken out of the amount."""
+    asset = funded_asset(fields)
+    address = _address(state, account, asset)
+    if fields.required("key") != KEY or fields.text("address", address) != address:
+        raise Rejected("EFunding:Unknown withdraw key")
+    amount, fee = asset.down(fields.required_amount("amount")), _fee(state, asset)
+    if amount < 2 * fee:
+        raise Rejected("EFunding:Invalid amount")
+    return asset, amount, fee
+
+
+def _withdraw_status(call: Call) -> object:
+    now = call.state.now()
+    return [_status(transfer, now) for transfer in chosen(call.fields, call.account.funding.withdrawals, now)]
+
+
+def _status(transfer: Transfer, now: float) -> dict[str, object]:
+    answer = transfer_json(transfer) | {"network": transfer.method, "key": transfer.key}
+    if transfer.canceled:
+        answer |= {"status": "Failure", "status-prop": "canceled"}
+    elif now < transfer.time + _PENDING:
+        answer |= {"status": "Pending", "txid": None}
+    return answer
+
+
+def _withdraw_cancel(call: Call) -> object:
+    """Take a pending withdrawal back, fee and all."""
+    asset = funded_asset(call.fields)
+    transfer = call.account.funding.withdrawals.get(call.fields.required("refid"))
+    if transfer is None or transfer.asset != asset or transfer.canceled:
+        raise Rejected("EFunding:Unknown reference id")
+    if call.state.now() >= transfer.time + _PENDING:
+        raise Rejected("EFunding:Invalid reference id")
+    transfer.canceled = True
+    call.account.wallet.post(
+        refid=transfer.refid, type="withdrawal", asset=asset.id, amount=transfer.amount, fee=-transfer.fee
+    )
+    return True
+
+
+METHODS: Methods = {
+    "WithdrawMethods": _withdraw_methods,
+    "WithdrawAddresses": _withdraw_addresses,
+    "WithdrawInfo": _withdraw_info,
+    "Withdraw": _withdraw,
+    "WithdrawStatus": _withdraw_status,
+    "WithdrawCancel": _withdraw_cancel,
+}
