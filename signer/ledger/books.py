@@ -11,9 +11,8 @@ from signer.contracts import Clock
 from signer.errors import SignerError
 from signer.ledger.caps import Caps
 from signer.ledger.documents import from_intent, to_intent
-from signer.ledger.fresh import placed_by
 from signer.ledger.halting import Halts, read_halts, refuse_if_halted, unreadable
-from signer.ledger.orders import remember
+from signer.ledger.orders import placed_by, remember
 from signer.ledger.schema import connect, ledger_errors
 from signer.model import ChainHead, Halt, Intent
 

@@ -33,7 +33,6 @@ def unreadable(now_us: int) -> Halts:
 
 
 def refuse_if_halted(halts: Halts, client: str, account: str) -> None:
-    """Raises `Halted`, in Kraken's words (kraken-clients.md §4)."""
+    """Raises `Halted` with the operator's reason."""
     if (halt := halt_for(halts, client, account)) is not None:
-        answer = ("EGeneral:Permission denied", f"EGeneral:Policy halt: {halt.reason}")
-        raise Halted(*answer, rules=("halt",), detail=f"halted by {halt.by}")
+        raise Halted.because(halt.reason)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from signer.ledger.documents import from_order, to_order
-from signer.model import Order, OrderRef, PlacedOrder
+from signer.model import Intent, OrderRef, PlacedOrder
 
 KEPT_US = 90 * 24 * 3600 * 1_000_000
 """An order is forgotten this long after it was placed."""
@@ -16,6 +16,15 @@ PRUNED_AT_ONCE = 4
 
 NEWEST = 16
 """A client that gives all its orders the same userref is answered with so many of them."""
+
+
+def placed_by(intent: Intent, txids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
+    """The orders of ``intent`` that the venue accepted."""
+    return [
+        PlacedOrder(intent.account, intent.client, txid, order, now_us)
+        for order, txid in zip(intent.orders, txids, strict=False)
+        if txid is not None
+    ]
 
 
 def remember(db: sqlite3.Connection, placed: PlacedOrder) -> None:
@@ -38,13 +47,6 @@ def find(db: sqlite3.Connection, account: str, ref: OrderRef) -> Sequence[Placed
     rows = [row for client in _clients(db, account, ref) for row in _newest(db, account, ref, client)]
     rows.sort(reverse=True)
     return [PlacedOrder(account, client, txid, to_order(text), placed) for _, client, txid, placed, text in rows]
-
-
-def names(ref: OrderRef, txid: str, order: Order) -> bool:
-    """Whether ``ref`` names this order."""
-    if ref.kind == "txid":
-        return ref.value == txid
-    return ref.value == (str(order.userref) if ref.kind == "userref" else order.cl_ord_id)
 
 
 def _clients(db: sqlite3.Connection, account: str, ref: OrderRef) -> Iterator[str]:

@@ -12,7 +12,6 @@ from signer.batches import Batches
 from signer.contracts import Clock, Worker
 from signer.errors import LedgerError
 from signer.ledger.books import Books, Job
-from signer.ledger.fresh import Fresh
 from signer.ledger.halting import halt_for
 from signer.ledger.reading import Reader
 from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, Usage
@@ -32,7 +31,7 @@ HALT_POLL_S = 0.2
 """How often to look for what another process wrote; a halt acts on orders at once, on the rest within this."""
 
 PATIENCE_S = 0.02
-"""How long an outcome may wait for another write whose flush it can share."""
+"""How long what nobody waits for may wait for another write, to share its flush."""
 
 
 @final
@@ -40,9 +39,8 @@ class SqliteLedger:
     """All state that must be atomic, in one SQLite file that several processes may open.
 
     Writes go in batches through ``worker``: who waits together shares one flush, and an answer means that it is on the
-    disk. Outcomes (`settle`, `release`, `hold`) are patient: they ride along with the next write, ``patience_s`` later
-    at most, so a caller with an answer to give does not await them; `find_orders` knows settled orders at once. A
-    caller that is cancelled does not undo its write.
+    disk. `settle`, `hold` and `keep_head` are patient: they ride along with the next write, or start their own after
+    ``patience_s``. A caller that is cancelled does not undo its write.
     """
 
     def __init__(self, path: Path, clock: Clock, worker: Worker, *, patience_s: float = PATIENCE_S) -> None:
@@ -50,7 +48,6 @@ class SqliteLedger:
         self._clock = clock
         self._worker = worker
         self._patience_s = patience_s
-        self._fresh = Fresh()
         self._open: _Opened | None = None
 
     async def open(self) -> None:
@@ -72,25 +69,19 @@ class SqliteLedger:
 
     async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
         """Hold all charges of ``intent`` or none. Raises `NotReserved` or `Halted`."""
-        reservation = await self._write(lambda books: books.reserve(intent, head))
-        self._fresh.reserved(reservation, intent)
-        return reservation
+        return await self._write(lambda books: books.reserve(intent, head))
 
     async def release(self, reservation: int) -> None:
         """Give back all that is held."""
-        await self._write(lambda books: books.release(reservation), self._patience_s)
-        self._fresh.stored(reservation)
+        await self._write(lambda books: books.release(reservation))
 
     async def settle(self, reservation: int, txids: Sequence[str | None]) -> None:
         """Keep what was accepted, give back the rest, remember the orders."""
-        self._fresh.settling(reservation, txids, self._clock.now_us())
         await self._write(lambda books: books.settle(reservation, txids), self._patience_s)
-        self._fresh.stored(reservation)
 
     async def hold(self, reservation: int) -> None:
         """The outcome is unknown: keep everything held."""
         await self._write(lambda books: books.hold(reservation), self._patience_s)
-        self._fresh.stored(reservation)
 
     async def open_intents(self) -> Sequence[OpenIntent]:
         """Reservations without outcome, oldest first."""
@@ -98,7 +89,7 @@ class SqliteLedger:
 
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Orders placed through us that ``ref`` names, newest first; of each client its newest 16."""
-        return self._fresh.over(self._opened.reader.orders(account, ref), account, ref)
+        return self._opened.reader.orders(account, ref)
 
     async def usage(self, scope: str) -> Sequence[Usage]:
         """What is used now of each cap of ``scope``."""

@@ -234,19 +234,19 @@ async def test_a_constant_userref_keeps_other_clients_in_sight(ledger: SqliteLed
     assert found[0].txid == "O39"
 
 
-async def test_an_order_is_known_before_its_settlement_is_stored(tmp_path: Path, clock: SetClock) -> None:
-    """A bot may cancel the order it was just told of while `settle` still waits for a flush to share."""
+async def test_an_outcome_shares_the_next_flush(tmp_path: Path, clock: SetClock) -> None:
+    """A settlement waits for the next write and is stored with it; closing writes what still waits."""
     worker = ThreadWorker("ledger")
     ledger = SqliteLedger(tmp_path / "ledger.db", clock, worker, patience_s=3600)
     await ledger.open()
-    reservation = await ledger.reserve(intent(orders=(order(userref=7),)))
-    settling = asyncio.ensure_future(ledger.settle(reservation, ["OAAA"]))
+    settling = asyncio.ensure_future(ledger.settle(await ledger.reserve(intent()), []))
     await asyncio.sleep(0)
-    (found,) = await ledger.find_orders("main", OrderRef("userref", "7"))
-    assert not settling.done()
-    assert found == PlacedOrder("main", "bot", "OAAA", order(userref=7), START_US)
-    await ledger.close()
+    second = await ledger.reserve(intent())
     assert settling.done()
+    holding = asyncio.ensure_future(ledger.hold(second))
+    await asyncio.sleep(0)
+    await ledger.close()
+    assert holding.done()
     worker.close()
 
 

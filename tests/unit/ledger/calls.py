@@ -47,7 +47,7 @@ def charge(amount: str, *, cap: str = "notional", limit: str = "100", unit: str 
 
 def intent(*charges: Charge, orders: tuple[Order, ...] = (), client: str = "bot", endpoint: str = "AddOrder") -> Intent:
     """A call on the account ``main`` with these charges."""
-    return Intent(client, "main", "trading", endpoint, orders, (), charges, "r1", START_US)
+    return Intent(client, "main", endpoint, orders, (), charges, "r1", START_US)
 
 
 async def used(ledger: Ledger, cap: str = "notional") -> Decimal:

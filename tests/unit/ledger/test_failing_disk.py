@@ -14,8 +14,8 @@ from signer.errors import LedgerError, NotReserved
 from signer.ledger import books
 from signer.ledger.books import Books
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import Halt, OrderRef
-from tests.unit.ledger.calls import START_US, Breakable, InlineWorker, SetClock, charge, intent, order, used
+from signer.model import Halt
+from tests.unit.ledger.calls import START_US, Breakable, InlineWorker, SetClock, charge, intent, used
 
 
 @pytest.fixture(name="disk")
@@ -58,19 +58,6 @@ async def test_a_release_that_fails_gives_nothing_back(ledger: SqliteLedger, dis
         await ledger.reserve(intent(charge("1")))
     await ledger.release(reservation)
     assert await used(ledger) == 0
-
-
-async def test_an_order_whose_settlement_fails_is_still_known(ledger: SqliteLedger, disk: Breakable) -> None:
-    """With a full disk a bot can still cancel what it was told it had placed."""
-    reservation = await ledger.reserve(intent(charge("1"), orders=(order(),)))
-    disk.broken = "COMMIT"
-    with pytest.raises(LedgerError):
-        await ledger.settle(reservation, ["OAAA"])
-    assert len(await ledger.find_orders("main", OrderRef("txid", "OAAA"))) == 1
-    disk.broken = ""
-    await ledger.settle(reservation, ["OAAA"])
-    assert len(await ledger.find_orders("main", OrderRef("txid", "OAAA"))) == 1
-    assert await ledger.open_intents() == []
 
 
 async def test_a_halt_that_fails_is_not_in_force(ledger: SqliteLedger, disk: Breakable) -> None:

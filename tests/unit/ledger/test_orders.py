@@ -1,20 +1,19 @@
-"""Remembering orders for a bounded time, and those not stored yet."""
+"""Remembering orders: for a bounded time, and exactly."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from signer.ledger.documents import from_intent, from_order, to_intent, to_order
-from signer.ledger.fresh import Fresh
 from signer.ledger.orders import KEPT_US, PRUNED_AT_ONCE, find, remember
 from signer.ledger.schema import connect
 from signer.model import OrderRef, PlacedOrder
 from tests.unit.ledger.calls import START_US, charge, intent, order
 
 
-def placed(txid: str, at_us: int = START_US, **fields: object) -> PlacedOrder:
+def placed(txid: str, at_us: int = START_US) -> PlacedOrder:
     """An order of ``bot`` on the account ``main``."""
-    return PlacedOrder("main", "bot", txid, order(**fields), at_us)
+    return PlacedOrder("main", "bot", txid, order(), at_us)
 
 
 def test_old_orders_are_swept_out_a_few_at_a_time(tmp_path: Path) -> None:
@@ -32,29 +31,6 @@ def test_old_orders_are_swept_out_a_few_at_a_time(tmp_path: Path) -> None:
     remember(db, placed("NEW1", START_US + KEPT_US + 1))
     assert [bool(find(db, "main", OrderRef("txid", txid))) for txid in ("OLD5", "YOUNG", "NEW0")] == [False, True, True]
     db.close()
-
-
-def test_a_fresh_order_stands_before_the_stored_ones() -> None:
-    """Newest first: what is being settled is newer than what is stored, and the last settled is newest."""
-    fresh, stored = Fresh(), [placed("OLD", userref=1)]
-    for number in (1, 2):
-        fresh.reserved(number, intent(orders=(order(userref=1),)))
-        fresh.settling(number, [f"NEW{number}"], START_US)
-    found = fresh.over(stored, "main", OrderRef("userref", "1"))
-    assert [order.txid for order in found] == ["NEW2", "NEW1", "OLD"]
-    assert fresh.over(stored, "second", OrderRef("userref", "1")) == stored
-    fresh.stored(1)
-    assert [order.txid for order in fresh.over([], "main", OrderRef("userref", "1"))] == ["NEW2"]
-
-
-def test_a_fresh_amend_changes_the_order_and_not_its_owner() -> None:
-    """While an amend is on its way to the disk, the stored order's owner and time stay."""
-    fresh, other = Fresh(), PlacedOrder("main", "owner", "OAAA", order(), 1)
-    fresh.reserved(1, intent(orders=(order(userref=9),)))
-    fresh.settling(1, ["OAAA"], START_US)
-    assert fresh.over([other], "main", OrderRef("txid", "OAAA")) == [
-        PlacedOrder("main", "owner", "OAAA", order(userref=9), 1)
-    ]
 
 
 def test_documents_are_exact() -> None:

@@ -1,0 +1,163 @@
+"""`signer halt`, `resume` and `status` as an operator uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from signer.cli.main import main
+from signer.clock import SystemClock
+from signer.errors import Halted
+from signer.home import Home
+from signer.keys.argon import INSECURE_TESTS_ONLY
+from signer.keys.file import FileKeyStore
+from signer.keys.issue import issue
+from signer.keys.passphrase import Passphrase
+from signer.ledger import sqlite
+from signer.ledger.sqlite import SqliteLedger
+from signer.worker import ThreadWorker
+from tests.unit.ledger.calls import charge, intent
+
+CONFIG = "[accounts.main]\n[accounts.second]\n"
+
+
+@pytest.fixture(name="home")
+def _home(tmp_path: Path) -> Home:
+    home = Home(tmp_path)
+    home.config.write_text(CONFIG)
+    passphrase = Passphrase(b"only ever used in this test", where="test")
+    store = FileKeyStore.create(home.keys, passphrase, INSECURE_TESTS_ONLY)
+    credential = issue()
+    store.add_client("bot", "main", "strict", credential.api_key, credential.secret, created_us=1)
+    return home
+
+
+@pytest.fixture(name="runner")
+def _runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+def signer(home: Home, *arguments: str) -> int:
+    """The exit status of a command on this home."""
+    return main(["--home", str(home.folder), *arguments])
+
+
+def test_a_halt_reaches_a_running_gateway(home: Home, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway's ledger refuses orders from the next one on, sees the halt by itself, and sees it end."""
+    monkeypatch.setattr(sqlite, "HALT_POLL_S", 0.001)
+    worker = ThreadWorker("ledger")
+    ledger = SqliteLedger(home.ledger, SystemClock(), worker)
+    runner.run(ledger.open())
+
+    async def until(halted: bool) -> None:
+        while (ledger.halted("bot", "main") is not None) != halted:
+            await asyncio.sleep(0)
+
+    assert signer(home, "halt", "--client", "bot", "--reason", "runaway") == 0
+    with pytest.raises(Halted, match="EGeneral:Policy halt: runaway"):
+        runner.run(ledger.reserve(intent()))
+    runner.run(until(True))
+    assert signer(home, "resume", "--client", "bot") == 0
+    runner.run(until(False))
+    runner.run(ledger.reserve(intent()))
+    runner.run(ledger.close())
+    worker.close()
+
+
+def test_halts_are_shown_and_ended_one_by_one(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """`status` lists what is in force with who and why; `resume` ends exactly the one named, and says what is left."""
+    assert signer(home, "halt", "--reason", "drill") == 0
+    assert signer(home, "halt", "--account", "second", "--reason", "audit") == 0
+    capsys.readouterr()
+    assert signer(home, "status", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [(halt["whom"], halt["reason"]) for halt in shown["halts"]] == [
+        ("everything", "drill"),
+        ("account second", "audit"),
+    ]
+    assert shown["gateway"] is None
+    assert signer(home, "resume") == 0
+    assert capsys.readouterr().err == "Resumed everything.\nStill halted: account second.\n"
+    assert signer(home, "resume") == 1
+    assert "There is no halt of everything." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_status", "message"),
+    [
+        (("halt", "--client", "bto", "--reason", "x"), 3, "there is no client 'bto'; known are: bot"),
+        (("halt", "--account", "third", "--reason", "x"), 3, "known are: main, second"),
+        (("halt", "--client", "bot"), 2, "--reason"),
+        (("halt", "--reason", "two\nlines"), 2, "write one line"),
+        (("halt", "--reason", "x" * 121), 2, "at most 120"),
+        (("halt", "--client", "bot", "--account", "main", "--reason", "x"), 2, "exclude each other"),
+        (("resume", "--client", "bot", "--account", "main"), 2, "exclude each other"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    home: Home, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], exit_status: int, message: str
+) -> None:
+    """An unknown name is an error that lists the known ones, and nothing is halted."""
+    assert signer(home, *arguments) == exit_status
+    assert message in capsys.readouterr().err
+    signer(home, "status", "--json")
+    assert json.loads(capsys.readouterr().out)["halts"] == []
+
+
+def test_the_brake_works_with_a_broken_key_store(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the names of clients cannot be read the halt is made all the same, with a warning."""
+    home.keys.write_text("garbage")
+    assert signer(home, "halt", "--client", "bot", "--reason", "x") == 0
+    assert "the client's name is not checked" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_home_stays_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A halt in the wrong folder would stop nothing, so it is refused."""
+    assert signer(Home(tmp_path), "halt", "--reason", "x") == 3
+    assert "there is no home here" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_tells_who_holds_the_home(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """The gateway that holds the lock is shown; a lock file left behind is not a gateway."""
+    home.lock.write_text('{"pid": 4711, "since_us": 1700000000000000, "listen": "127.0.0.1:8787"}')
+    with home.lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert signer(home, "status") == 0
+    shown = "A gateway runs: pid 4711, since 2023-11-14T22:13:20Z, listen 127.0.0.1:8787."
+    assert shown in capsys.readouterr().out
+    assert signer(home, "status") == 0
+    assert "No gateway runs on this home." in capsys.readouterr().out
+
+
+def test_status_shows_open_calls_and_caps(
+    home: Home, runner: asyncio.Runner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is in flight, what is unknown, and what each client has used of its caps."""
+    worker = ThreadWorker("ledger")
+    ledger = SqliteLedger(home.ledger, SystemClock(), worker, patience_s=0)
+    runner.run(ledger.open())
+    unknown = runner.run(ledger.reserve(intent(charge("12.50"))))
+    runner.run(ledger.hold(unknown))
+    runner.run(ledger.reserve(intent(charge("30"))))
+    assert signer(home, "status", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [call["state"] for call in shown["open"]] == ["unknown", "in flight"]
+    (used,) = shown["usage"]
+    assert (used["scope"], used["cap"], Decimal(used["used"]), used["limit"]) == (
+        "client/bot",
+        "notional",
+        Decimal("42.5"),
+        "100",
+    )
+    assert signer(home, "status") == 0
+    assert "client/bot" in capsys.readouterr().out
+    runner.run(ledger.close())
+    worker.close()
