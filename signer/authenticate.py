@@ -54,7 +54,7 @@ class Authenticator:
             client, decoded, signature = self._identify(request, snapshot)
         except NotAuthentic as refused:
             raise self._counted(request, refused) from None
-        await self._accept_nonce(client, decoded.nonce, signature)
+        await self._accept_nonce(client, decoded.nonce, signature, snapshot)
         return client, decoded
 
     def _identify(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded, bytes]:
@@ -84,7 +84,7 @@ class Authenticator:
         if info.sources and not _within(request.source, client):
             raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} is not allowed from this address")
 
-    async def _accept_nonce(self, client: Client, nonce: int, signature: bytes) -> None:
+    async def _accept_nonce(self, client: Client, nonce: int, signature: bytes, snapshot: Snapshot) -> None:
         name = client.info.name
         nonces = self._nonces.get(name)
         if nonces is None:
@@ -93,9 +93,9 @@ class Authenticator:
             self._nonces[name] = nonces
         nonces.window.accept(nonce, signature)
         if nonce > nonces.mark:
-            await self._raise_mark(name, nonces, nonce)
+            await self._raise_mark(name, nonces, nonce, snapshot)
 
-    async def _raise_mark(self, name: str, nonces: _Nonces, nonce: int) -> None:
+    async def _raise_mark(self, name: str, nonces: _Nonces, nonce: int, snapshot: Snapshot) -> None:
         """Store a mark beyond ``nonce`` before the call goes on: after a crash it must be a replay."""
         async with nonces.raising:
             if nonce <= nonces.mark:
@@ -104,8 +104,7 @@ class Authenticator:
             try:
                 await self._ledger.raise_mark(f"client/{name}", mark)
             except LedgerError as error:
-                reason = "EService:Policy the nonce cannot be stored now; nothing was sent"
-                raise Refused("EService:Unavailable", reason, detail=str(error)) from error
+                raise snapshot.venue.not_served("the nonce cannot be stored now; nothing was sent") from error
             nonces.mark = mark
 
     def _counted(self, request: Request, refused: NotAuthentic) -> NotAuthentic:

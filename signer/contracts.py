@@ -159,6 +159,13 @@ class AuditLog(Protocol):
         """The last durable record."""
 
 
+class Throttle(Protocol):
+    """Keeps floods of refusals from filling the audit log without losing their number."""
+
+    def admit(self, source: str, kind: str, now_us: int, client: str = "") -> bool:
+        """Whether to record this one in full; if not, it has been counted."""
+
+
 class Turn(Protocol):
     """A client's turn in a lane: the nonce it must use."""
 

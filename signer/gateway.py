@@ -7,15 +7,16 @@ understand is refused; an order is never sent twice; *unknown* stays held until 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from signer.authenticate import Authenticator
-from signer.contracts import AuditLog, Clock, Ledger, Randomness
+from signer.contracts import AuditLog, Clock, Ledger, Randomness, Throttle
 from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, Refused, SignerError, Unanswered
 from signer.model import Action, Call, Decision, Facts, Intent, Outcome, Request, Response, WireAnswer
 from signer.pending import Pending
 from signer.policy.decide import decide
-from signer.records import intent_record, outcome_record, read_record, refusal_record
+from signer.records import intent_record, outcome_record, read_record, refusal_kind, refusal_record
 from signer.snapshot import Client, Snapshot
 from signer.trace import Trace, Watch
 
@@ -24,6 +25,7 @@ UNKNOWN_OUTCOME = "no whole answer came back, the outcome is unknown: look the o
 PATIENCE_S = 0.25
 """How long an outcome may wait for the next flush; until it is durable the intent counts as open."""
 RETRY_S = 1.0
+NOTHING_HAPPENED = frozenset({Outcome.REJECTED, Outcome.NOT_SENT})
 ANSWER_ANYWAY_S = 2.0
 
 
@@ -37,6 +39,7 @@ class Gateway:
         ledger: Ledger,
         audit: AuditLog,
         pending: Pending,
+        throttle: Throttle,
         *,
         clock: Clock,
         randomness: Randomness,
@@ -47,6 +50,7 @@ class Gateway:
         self._ledger = ledger
         self._audit = audit
         self._pending = pending
+        self._throttle = throttle
         self._clock = clock
         self._randomness = randomness
         self._watch = watch
@@ -162,18 +166,22 @@ class Gateway:
             assert trace.intent is not None  # noqa: S101 - reserved with it
             assert trace.verdict is not None  # noqa: S101 - accepted by it
             self._pending.accepted(trace.reservation, trace.intent, trace.verdict.txids)
-        task = asyncio.get_running_loop().create_task(self._finish(trace))
+        told = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(self._finish(trace, told))
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
-        if trace.outcome in {Outcome.REJECTED, Outcome.NOT_SENT} and trace.reservation is not None:
-            await asyncio.wait({task}, timeout=ANSWER_ANYWAY_S)
+        if trace.outcome in NOTHING_HAPPENED:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_ANYWAY_S):
+                    await told.wait()
 
-    async def _finish(self, trace: Trace) -> None:
+    async def _finish(self, trace: Trace, told: asyncio.Event) -> None:
         """The outcome in the audit log first, then in the ledger: a crash between leaves an open intent to look up."""
-        waits = trace.outcome in {Outcome.ACCEPTED, Outcome.UNKNOWN}
         if trace.recorded:
             record = outcome_record(trace)
-            await self._insist(lambda: self._audit.record(record, within=PATIENCE_S if waits else 0.0))
+            patience = 0.0 if trace.outcome in NOTHING_HAPPENED else PATIENCE_S
+            await self._insist(lambda: self._audit.record(record, within=patience))
+        told.set()  # the ledger takes writes in order: what is given back now is there for whoever reserves next
         if trace.reservation is not None:
             reservation = trace.reservation
             await self._insist(lambda: self._settle(reservation, trace))
@@ -205,8 +213,9 @@ class Gateway:
 
     def _refuse(self, trace: Trace, refused: Refused) -> Response:
         trace.refused(refused)
-        if not trace.recorded:
-            self._audit.note(refusal_record(trace))
+        kind, source = refusal_kind(refused), trace.request.source
+        if not trace.recorded and self._throttle.admit(source, kind, trace.started_us, trace.client_name):
+            self._audit.note(refusal_record(trace, refused))
         return Response(200, JSON, trace.snapshot.venue.refusal(refused), ours=True)
 
     def _own_answer(self, trace: Trace, client: Client, call: Call) -> Response:

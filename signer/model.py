@@ -263,7 +263,6 @@ class Intent:
 
     client: str
     account: str
-    credential: str
     endpoint: str
     orders: tuple[Order, ...]
     """The orders it places (for an edit or amend: what the target becomes)."""

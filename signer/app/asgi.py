@@ -1,8 +1,9 @@
-"""ASGI in: bytes to `Request`, `Response` to bytes. Everything odd is refused here, cheaply, before it is understood."""
+"""ASGI in: bytes to `Request`, `Response` to bytes. Everything odd is refused here, before it is understood."""
 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -20,6 +21,7 @@ SOONEST_ANSWER_S = 0.0011
 (kraken-clients.md, quirk 14). The exchange itself never answers that fast."""
 PRIVATE = "/0/private/"
 PUBLIC = "/0/public/"
+DEFECT = b'{"error":["EService:Unavailable","EService:Policy a defect in the gateway; look the order up"]}'
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -43,12 +45,14 @@ class Edge:
         *,
         clock: Clock,
         body_seconds: float,
+        on_defect: Callable[[str], None],
     ) -> None:
         self._private = private
         self._public = public
         self._local = local
         self._clock = clock
         self._body_seconds = body_seconds
+        self._on_defect = on_defect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
@@ -58,6 +62,9 @@ class Edge:
         except BadRequest as bad:
             await _send(send, bad.status, PLAIN, f"{bad.reason}\n".encode(), close=True)
             return
+        except Exception as defect:  # noqa: BLE001 - a defect of ours must still be answered, and never in silence
+            self._on_defect(_place(defect))
+            response = Response(200, "application/json", DEFECT, ours=True)
         if response.ours:
             early = started + SOONEST_ANSWER_S - self._clock.monotonic()
             if early > 0:
@@ -96,6 +103,14 @@ class Edge:
             body=body,
             source=scope["client"][0] if scope["client"] else "",
         )
+
+
+def _place(defect: Exception) -> str:
+    """Which exception where: a traceback's text could quote what was being worked on."""
+    frames = traceback.extract_tb(defect.__traceback__)
+    return f"{type(defect).__name__} at " + " < ".join(
+        f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-4:])
+    )
 
 
 def _exact_path(scope: Scope) -> str:
@@ -137,7 +152,8 @@ async def _body(receive: Receive) -> bytes:
 
 
 async def _send(send: Send, status: int, content_type: str, body: bytes, *, close: bool = False) -> None:
-    headers = [(b"content-type", content_type.encode("latin-1")), (b"content-length", str(len(body)).encode())]
+    kind, length = content_type.encode("latin-1"), str(len(body)).encode()
+    headers = [(b"content-type", kind), (b"content-length", length)]
     if close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

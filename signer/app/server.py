@@ -1,0 +1,199 @@
+"""gunicorn around the edge: one worker process, which comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers import gasgi
+
+from signer.app.asgi import Edge, Receive, Scope, Send
+from signer.app.watch import GatewayWatch
+from signer.clock import SystemClock
+from signer.errors import SignerError
+from signer.logline import LineLog
+from signer.metrics import Metrics
+from signer.model import Response
+from signer.wiring import Prepared, Wiring
+
+HEAD_SECONDS = 10.0
+"""How long a client may take to send a request's head, from the first moment of its connection."""
+KEEP_ALIVE_SECONDS = 75
+PLAIN = "text/plain; charset=utf-8"
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class GatewayApp:
+    """The ASGI application: lifespan, then the edge."""
+
+    def __init__(self, prepared: Prepared, ready: Callable[[Prepared], None]) -> None:
+        self._prepared = prepared
+        self._say_ready = ready
+        self._metrics = Metrics()
+        self._lines = LineLog()
+        self._clock = SystemClock()
+        self._wiring: Wiring | None = None
+        self._edge: Edge | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One lifespan or one HTTP request; anything else (a WebSocket) is refused by closing."""
+        if scope["type"] == "http" and self._edge is not None:
+            await self._edge(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+
+    def reload(self) -> None:
+        """Read the home again, in the background."""
+        if self._wiring is not None:
+            self._reloading = asyncio.get_running_loop().create_task(self._wiring.reload())
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._start()
+        except SignerError as error:
+            print(f"signer: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the process ends with this line
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self._wiring is not None:
+            await self._wiring.stop()
+        self._lines.flush()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        watch = GatewayWatch(self._metrics, self._lines, self._clock)
+        wiring = self._wiring = Wiring(self._prepared, watch, lambda: self._say_ready(self._prepared))
+        await wiring.start()
+        self._edge = Edge(
+            wiring.gateway.answer,
+            wiring.public.answer,
+            self._local,
+            clock=self._clock,
+            body_seconds=self._prepared.config.gateway.body_seconds,
+            on_defect=lambda text: watch.alarm("defect", text),
+        )
+
+    def _local(self, path: str) -> Response | None:
+        """What an orchestrator asks: alive, ready to take orders, counted."""
+        if path == "/-/health":
+            return Response(200, PLAIN, b"ok\n", ours=False)
+        if path == "/-/ready":
+            trouble = self._wiring.trouble() if self._wiring else "starting"
+            return Response(503 if trouble else 200, PLAIN, f"{trouble or 'ready'}\n".encode(), ours=False)
+        if path == "/-/metrics":
+            return Response(200, METRICS, self._metrics.render(), ours=False)
+        return None
+
+
+class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's protocol with two bounds that it lacks: on connections, and on the time to send a request's head."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take the connection, unless there are too many."""
+        super().connection_made(transport)
+        if self.worker.nr_conns > self.cfg.worker_connections:
+            transport.abort()
+            return
+        self._head_timer = self.worker.loop.call_later(HEAD_SECONDS, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        """A slow sender of heads (slowloris) holds a connection for nothing: close it."""
+        if self._current_request is None and self.req_count <= 1:
+            self.transport.abort()
+
+
+class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's ASGI worker, which reloads the home on SIGHUP and ends every signal's way in a clean stop."""
+
+    def init_signals(self) -> None:
+        """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
+        super().init_signals()
+        self.loop.add_signal_handler(signal.SIGHUP, self.asgi.reload)
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            self.loop.add_signal_handler(number, self.handle_exit_signal)
+
+    async def _serve(self) -> None:
+        # The worker names its protocol class in the body of this method: there is no other place to give it ours.
+        gasgi.ASGIProtocol = GatewayProtocol
+        await super()._serve()
+        if not self.servers:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's master with exactly one worker for ever: a second would race for nonces and the audit chain."""
+
+    def handle_hup(self) -> None:
+        """Reload inside the worker, so that nothing in flight is lost."""
+        self.kill_workers(signal.SIGHUP)
+
+    def handle_int(self) -> None:
+        """A clean stop."""
+        self.handle_term()
+
+    handle_quit = handle_int
+
+    def handle_ttin(self) -> None:
+        """Never a second worker."""
+
+    handle_ttou = handle_usr2 = handle_ttin
+
+
+class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """The settings of gunicorn, and the way to run it."""
+
+    def __init__(self, prepared: Prepared, ready: Callable[[str], None]) -> None:
+        self._prepared = prepared
+        self._ready = ready
+        self._address = ""
+        super().__init__()
+
+    def load_config(self) -> None:
+        """gunicorn's settings, all from ours: its own files, environment and command line are not read."""
+        gateway = self._prepared.config.gateway
+        slowest = max(account.call_seconds for account in self._prepared.config.accounts.values())
+        settings: MutableMapping[str, Any] = {
+            "bind": gateway.listen,
+            "worker_class": GatewayWorker,
+            "workers": 1,
+            "worker_connections": gateway.max_connections,
+            "asgi_loop": "uvloop",
+            "asgi_lifespan": "on",
+            "asgi_disconnect_grace_period": int(3 * slowest),  # an order runs to its end if its client hangs up
+            "http_parser": "fast",
+            "limit_request_line": 4096,
+            "limit_request_fields": 48,
+            "limit_request_field_size": 4096,
+            "keepalive": KEEP_ALIVE_SECONDS,
+            "timeout": 60,
+            "graceful_timeout": int(2 * slowest) + 5,
+            "loglevel": "critical",
+            "control_socket_disable": True,
+            "umask": 0o077,
+            "when_ready": self._bound,
+            "proc_name": "signer",
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> GatewayApp:
+        """The application, made in the worker."""
+        return GatewayApp(self._prepared, lambda _: self._ready(self._address))
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        GatewayArbiter(self).run()
+
+    def _bound(self, arbiter: Any) -> None:
+        host, port = arbiter.LISTENERS[0].getsockname()[:2]
+        self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,53 @@
+"""Watches over the gateway: metrics, one line per request, alarms."""
+
+from __future__ import annotations
+
+from signer.contracts import Clock
+from signer.logline import LineLog
+from signer.metrics import Metrics
+from signer.trace import Trace
+
+
+class GatewayWatch:
+    """`signer.trace.Watch` over metrics and the line log."""
+
+    def __init__(self, metrics: Metrics, lines: LineLog, clock: Clock) -> None:
+        self._metrics = metrics
+        self._lines = lines
+        self._clock = clock
+
+    def finished(self, trace: Trace) -> None:
+        """Count a request and write its line."""
+        took_us = max(0, self._clock.now_us() - trace.started_us)
+        client, outcome = trace.client_name, trace.outcome.value if trace.outcome else "refused"
+        if not client:
+            self._metrics.login_failed(trace.errors[0] if trace.errors else "")
+        elif trace.outcome is None and trace.rules:
+            self._metrics.denied(client, trace.rules[0])
+        endpoint = trace.call.endpoint if trace.call else ""
+        self._metrics.call_finished(client, endpoint, outcome, took_us / 1_000_000)
+        self._line(trace, outcome, took_us)
+
+    def alarm(self, kind: str, text: str) -> None:
+        """Count an alarm and write its line."""
+        self._metrics.alarm(kind)
+        self._lines.line(time=self._clock.now_us(), level="alarm", kind=kind, text=text)
+
+    def _line(self, trace: Trace, outcome: str, took_us: int) -> None:
+        extra: dict[str, str | int] = {}
+        if trace.errors:
+            extra["error"] = trace.errors[-1]
+        if trace.rules:
+            extra["rules"] = ",".join(trace.rules)
+        if trace.detail:
+            extra["detail"] = trace.detail
+        self._lines.line(
+            time=trace.started_us,
+            id=trace.id,
+            client=trace.client_name or "-",
+            source=trace.request.source,
+            call=trace.endpoint,
+            outcome=outcome,
+            us=took_us,
+            **extra,
+        )

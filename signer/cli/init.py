@@ -1,0 +1,85 @@
+"""`signer init`: a complete home, or nothing."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from signer.cli.key_store import create_store, has_terminal
+from signer.config import KRAKEN_ORIGIN, load_config
+from signer.errors import HomeError
+from signer.home import Home
+from signer.keys.passphrase import Passphrase, from_file
+from signer.keys.private_file import write_private
+
+CONFIG = """\
+# signer's settings. Every key is explained in docs/configuration.md.
+version = 1
+
+[gateway]
+listen = "{listen}"
+
+[accounts.{account}]
+origin = "{origin}"
+"""
+
+
+@click.command()
+@click.option("--no-input", is_flag=True, help="Ask nothing: a random passphrase goes to a 0600 file in the home.")
+@click.option("--passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help="File (0600) to take it from.")
+@click.option("--account", default="main", show_default=True, help="Name of the first account.")
+@click.option("--origin", default=KRAKEN_ORIGIN, show_default=True, help="Where that account trades.")
+@click.option("--listen", default="127.0.0.1:8787", show_default=True, help="Where bots connect.")
+@click.pass_obj
+def init(home: Home, no_input: bool, passphrase_file: Path | None, account: str, origin: str, listen: str) -> None:
+    """Make a home: settings, example policies and an empty key store."""
+    _require_free(home)
+    passphrase, keep = _passphrase(no_input, passphrase_file)
+    home.folder.parent.mkdir(parents=True, exist_ok=True)
+    # Built beside its place and moved there whole: an interrupted init leaves no half home.
+    with tempfile.TemporaryDirectory(prefix=".signer-init-", dir=home.folder.parent) as beside:
+        fresh = Home(Path(beside) / "home")
+        fresh.folder.mkdir(mode=0o700)
+        fresh.config.write_text(CONFIG.format(listen=listen, account=account, origin=origin), encoding="utf-8")
+        load_config(fresh.config)
+        _copy_policies(fresh)
+        if keep:
+            write_private(fresh.passphrase, keep.encode() + b"\n", replace=False)
+        click.echo("signer: making the key store …", err=True)
+        create_store(fresh, passphrase)
+        if home.folder.exists():
+            home.folder.rmdir()
+        fresh.folder.rename(home.folder)
+    click.echo(f"signer: {home.folder} is ready; next: signer keys add NAME --account {account}")
+
+
+def _require_free(home: Home) -> None:
+    if home.folder.exists() and any(home.folder.iterdir()):
+        mend = "choose another --home, or move it away yourself"
+        raise HomeError("something is there already", where=str(home.folder), mend=mend)
+
+
+def _passphrase(no_input: bool, file: Path | None) -> tuple[Passphrase, str]:
+    """The passphrase, and its text if it must be kept in the home because nobody else knows it."""
+    if file is not None:
+        return from_file(file), ""
+    if no_input:
+        text = secrets.token_urlsafe(32)
+        return Passphrase(text.encode(), where="passphrase"), text
+    if not has_terminal():
+        raise click.UsageError("There is no terminal to ask on: give --no-input or --passphrase-file.")
+    text = click.prompt("Passphrase for the key store", hide_input=True, confirmation_prompt=True)
+    return Passphrase(text.encode(), where="passphrase"), ""
+
+
+def _copy_policies(home: Home) -> None:
+    home.policies.mkdir(mode=0o700)
+    for example in files("signer.example_policies").iterdir():
+        if example.name.endswith(".toml"):
+            with example.open("rb") as source, (home.policies / example.name).open("wb") as target:
+                shutil.copyfileobj(source, target)

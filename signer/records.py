@@ -1,0 +1,99 @@
+"""Audit entries: what each step of a call leaves behind (docs/audit-record.schema.json)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from signer.errors import NotAuthentic, Refused
+from signer.model import Charge, Intent, Json, Outcome
+from signer.trace import Trace
+
+
+def intent_record(trace: Trace) -> dict[str, Json]:
+    """What is about to be sent: durable before it leaves."""
+    return {"kind": "intent", **_who(trace), **_what(trace)}
+
+
+def outcome_record(trace: Trace) -> dict[str, Json]:
+    """What became of an intent; its call stands in the intent's record of the same id."""
+    return {"kind": "outcome", **_who(trace), **_result(trace)}
+
+
+def read_record(trace: Trace) -> dict[str, Json]:
+    """A call that changed nothing, and how it ended."""
+    return {"kind": "read", **_who(trace), **_what(trace), **_result(trace)}
+
+
+def refusal_record(trace: Trace, refused: Refused) -> dict[str, Json]:
+    """A call that we refused before anything left, by the rules named."""
+    entry: dict[str, Json] = {"kind": refusal_kind(refused), **_who(trace)}
+    if trace.call is not None:
+        entry |= _what(trace)
+    return entry | {"rules": list(trace.rules), "errors": list(trace.errors), "detail": trace.detail[:200]}
+
+
+def refusal_kind(refused: Refused) -> str:
+    """``login-failed`` for whoever did not prove to be a client, else ``denied``."""
+    return "login-failed" if isinstance(refused, NotAuthentic) else "denied"
+
+
+def reconciled_record(intent: Intent, outcome: Outcome, txids: Sequence[str | None], now_us: int) -> dict[str, Json]:
+    """What a look-up at the venue found out about an intent whose outcome was lost."""
+    return {
+        "kind": "reconciled",
+        "time": now_us,
+        "id": intent.record,
+        "client": intent.client,
+        "account": intent.account,
+        "endpoint": intent.endpoint,
+        "outcome": outcome.value,
+        "venue_ids": list(txids),
+    }
+
+
+def _who(trace: Trace) -> dict[str, Json]:
+    return {
+        "time": trace.started_us,
+        "id": trace.id,
+        "client": trace.client_name,
+        "account": trace.client.info.account if trace.client else "",
+        "source": trace.request.source,
+        "endpoint": trace.endpoint,
+    }
+
+
+def _what(trace: Trace) -> dict[str, Json]:
+    call, decision = trace.call, trace.decision
+    entry: dict[str, Json] = {"fields": dict(call.fields) if call else {}}
+    if decision is not None:
+        entry["decision"] = "allow" if decision.allowed else "deny"
+        entry["policy"] = decision.policy
+        entry["policy_hash"] = decision.policy_hash
+        entry["rules"] = [hit.rule for hit in decision.hits if hit.allows == decision.allowed]
+        entry["charges"] = [_charge(charge) for charge in decision.charges]
+    return entry
+
+
+def _result(trace: Trace) -> dict[str, Json]:
+    journey, verdict = trace.journey, trace.verdict
+    return {
+        "credential": journey.credential,
+        "nonce": journey.nonce,
+        "outcome": trace.outcome.value if trace.outcome else Outcome.NOT_SENT.value,
+        "venue_ids": list(verdict.txids) if verdict else [],
+        "errors": list(trace.errors),
+        "timings_us": {
+            "turn": _since(trace, journey.turn_us),
+            "sent": _since(trace, journey.sent_us),
+            "answered": _since(trace, journey.answered_us),
+        },
+    }
+
+
+def _since(trace: Trace, at_us: int) -> int:
+    """Microseconds after the request came; 0 for what did not happen (or if the clock was set back)."""
+    return max(0, at_us - trace.started_us) if at_us else 0
+
+
+def _charge(charge: Charge) -> dict[str, Json]:
+    return {"cap": charge.cap, "scope": charge.scope, "amount": f"{charge.amount:f}", "unit": charge.unit}
