@@ -80,7 +80,7 @@ class CredentialLane:
 
     async def _wait(self, client: str, priority: Priority, deadline: float) -> None:
         if self.waiting >= self._room[priority]:
-            text = f"EService:{self.waiting} calls of this account are waiting already, try again later"
+            text = f"EService:Gateway: {self.waiting} calls of this account are waiting already, try again later"
             raise NotServed("EService:Unavailable", text)
         loop = asyncio.get_running_loop()
         waiter: _Waiter = loop.create_future()
@@ -151,4 +151,4 @@ class CredentialTurn:
 
 
 def _too_late() -> NotServed:
-    return NotServed("EService:Unavailable", "EService:the time for the call was over before its turn came")
+    return NotServed("EService:Unavailable", "EService:Gateway: the time for the call was over before its turn came")

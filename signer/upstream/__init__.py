@@ -142,8 +142,11 @@ class Upstream:
         """Head and body as one piece. Raises `NotSent` for a line break, or anything else that could frame it anew."""
         lines = [f"{request.method} {request.target} HTTP/1.1", f"Host: {self.origin.authority}"]
         lines += [f"{name}: {value}" for name, value in request.headers]
-        lines += ["Accept-Encoding: identity", f"Content-Length: {len(request.body)}", "", ""]
-        head = "\r\n".join(lines).encode("utf-8", "replace")
+        lines.append("Accept-Encoding: identity")
+        if request.body or request.method == "POST":  # RFC 9110 §8.6
+            lines.append(f"Content-Length: {len(request.body)}")
+        lines += ["", ""]
+        head = "\r\n".join(lines).encode("utf-8", "surrogatepass")
         framed_anew = any(name.lower() in _OURS for name, _ in request.headers) or head.count(b"\n") != len(lines) - 1
         if framed_anew or _HEAD.fullmatch(head) is None:
             raise self._not_sent("the request's head is not plain HTTP", "report this as a defect")

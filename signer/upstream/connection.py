@@ -25,6 +25,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, origin: Origin, sock: socket.socket, max_body: int) -> None:
         self._where = str(origin)
+        self._tls = origin.tls
         self._socket = sock
         self._reader = AnswerReader(self._where, max_body)
         self._transport: asyncio.Transport | None = None
@@ -92,8 +93,12 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def eof_received(self) -> None:
-        """asyncio: the peer closed its side. asyncio closes ours."""
-        if self._waiting is not None and self._reader.end():
+        """asyncio: the peer closed its side. asyncio closes ours.
+
+        Under TLS that ends no answer: asyncio does not tell a proper end from a cut by somebody on the way (RFC 8446
+        §6.1), so an answer without a length cannot be known to be whole.
+        """
+        if self._waiting is not None and not self._tls and self._reader.end():
             try:
                 self._answered()
             except Unanswered as error:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from signer.errors import ConfigError
 
-_ORIGIN = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_LABEL = "[A-Za-z0-9-]{1,63}"
+_ORIGIN = re.compile(rf"(https?)://({_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::([0-9]{{1,5}}))?")
 _MEND = "write it as https://api.kraken.com, with nothing after the host but a port"
 
 
