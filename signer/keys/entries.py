@@ -1,0 +1,108 @@
+"""What a change makes of the list of entries. Whoever calls holds the lock and writes the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict, TypeVar
+
+from pydantic import ValidationError
+
+from signer.errors import KeyStoreError
+from signer.keys.envelope import MOST_ENTRIES, About, Client, Credential, Entry, Envelope, opened_entry, sealed_entry
+from signer.keys.sealing import RandomBytes, StoreKeys
+from signer.model import Network
+from signer.secret import Secret
+
+AboutT = TypeVar("AboutT", Credential, Client)
+
+
+class ClientChange(TypedDict, total=False):
+    """What may change of a client."""
+
+    policy: str
+    sources: tuple[Network, ...]
+    expires_us: int | None
+    nonces: Literal["window", "strict"]
+    revoked: bool
+    api_key: str
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """Makes new lists of entries from the one that stands in the file. Every method raises `KeyStoreError`."""
+
+    current: Envelope
+    where: str
+    keys: StoreKeys = field(repr=False)
+    random_bytes: RandomBytes = field(repr=False)
+
+    def added(self, about: About, secret: Secret) -> Sequence[Entry]:
+        """One entry more. The name and the API key must be free; a revoked client makes room for one of its name."""
+        kept = [entry for entry in self.current.entries if not _makes_room(entry.about, about)]
+        return self._joined(kept, about, secret)
+
+    def removed(self, kind: Literal["credential", "client"], name: str) -> Sequence[Entry]:
+        """One entry less."""
+        return self._without(self._entry(kind, name))
+
+    def changed(self, client: str, change: ClientChange, new_secret: Secret | None) -> Sequence[Entry]:
+        """Something else said of a client, its secret kept unless there is a new one. A revoked one does not change."""
+        entry = self._entry("client", client)
+        assert isinstance(entry.about, Client)  # noqa: S101 - its kind is client
+        if entry.about.revoked:
+            mend = f"`signer clients add {client} …` issues a new credential under the name"
+            raise KeyStoreError(f"client {client!r} is revoked", where=self.where, mend=mend)
+        about = described(Client, self.where, **{**dict(entry.about), **change})
+        secret = new_secret or opened_entry(entry, self.current.header, self.keys, where=self.where)
+        return self._joined(self._without(entry), about, secret)
+
+    def _joined(self, others: Sequence[Entry], about: About, secret: Secret) -> Sequence[Entry]:
+        if len(others) >= MOST_ENTRIES:
+            raise KeyStoreError(f"it holds {MOST_ENTRIES} entries already", where=self.where, mend="remove some first")
+        for other in others:
+            self._require_apart(other, about)
+        return [*others, sealed_entry(about, secret, self.current.header, self.keys, self.random_bytes)]
+
+    def _require_apart(self, entry: Entry, about: About) -> None:
+        if (entry.about.kind, entry.about.name) == (about.kind, about.name):
+            mend = f"choose another name, or {'remove' if about.kind == 'credential' else 'rotate or revoke'} that one"
+            raise KeyStoreError(f"there is a {entry} already", where=self.where, mend=mend)
+        # Two names for one real key would be two nonce sequences; a client with a real key would hold the real secret.
+        if entry.about.api_key == about.api_key:
+            mend = "each API key belongs to one credential or one client; use another"
+            raise KeyStoreError(f"this API key is that of the {entry}", where=self.where, mend=mend)
+
+    def _entry(self, kind: Literal["credential", "client"], name: str) -> Entry:
+        names = []
+        for entry in self.current.entries:
+            if (entry.about.kind, entry.about.name) == (kind, name):
+                return entry
+            names += [entry.about.name] if entry.about.kind == kind else []
+        raise no_such(kind, name, names, self.where)
+
+    def _without(self, gone: Entry) -> list[Entry]:
+        return [entry for entry in self.current.entries if entry is not gone]
+
+
+def described(kind: type[AboutT], where: str, /, **fields: object) -> AboutT:
+    """A `Credential` or `Client` of these fields. Raises `KeyStoreError` naming the one that is not well formed."""
+    try:
+        return kind.model_validate({"kind": kind.__name__.lower(), **fields})
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]["loc"][0]
+        what = f"the {wrong} of the {kind.__name__.lower()} is not well formed"
+        mend = "names are a-z, 0-9, dot, dash and underscore; an API key is the public one, without ="
+        raise KeyStoreError(what, where=where, mend=mend) from None
+
+
+def no_such(kind: str, name: str, known: Sequence[str], where: str) -> KeyStoreError:
+    """The error for a name that is not there; it lists those that are."""
+    return KeyStoreError(
+        f"there is no {kind} {name!r}", where=where, mend=f"known are: {', '.join(sorted(known)) or 'none'}"
+    )
+
+
+def _makes_room(old: About, new: About) -> bool:
+    return isinstance(old, Client) and isinstance(new, Client) and old.revoked and old.name == new.name

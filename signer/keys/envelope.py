@@ -1,0 +1,221 @@
+"""The key store's file: what stands in it, read strictly, and what proves that all of it belongs together.
+
+Four things guard a file, each with an error of its own (docs/key-store.md):
+
+- ``digest``: a plain SHA-256 of everything else, so that damage is told apart from a wrong passphrase;
+- ``check``: a MAC of the header, which only the right passphrase reproduces;
+- each entry's seal: bound to all that the entry says about itself, and to this store;
+- ``manifest``: a MAC of header, generation and all entries together, so that no entry can be taken away or exchanged
+  for an older version of itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
+
+from cryptography.exceptions import InvalidTag
+from pydantic import Field, ValidationError
+
+from signer.config import Strict
+from signer.errors import KeyStoreError, WrongPassphrase
+from signer.keys.argon import Profile
+from signer.keys.sealing import RandomBytes, Sealed, StoreKeys
+from signer.model import Network
+from signer.secret import Secret
+
+FORMAT: Final = "signer-key-store"
+VERSION: Final = 1
+MOST_BYTES = 16 * 1024 * 1024
+"""More than `MOST_ENTRIES` of the largest take up; a bigger file is not ours."""
+MOST_ENTRIES = 4096
+MOST_SOURCES = 32
+RESTORE = "restore the file from a backup"
+
+Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
+ApiKey = Annotated[str, Field(pattern="^[A-Za-z0-9+/_-]{8,80}$", repr=False)]
+"""Kraken's are 56 characters. No ``=``: a private key pasted in its place is refused."""
+Hex = Annotated[str, Field(pattern="^([0-9a-f]{2})+$")]
+Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Time = Annotated[int, Field(ge=0)]
+
+
+class Credential(Strict):
+    """All that is said of a real credential. Bound to its secret: a changed word, and it does not open."""
+
+    kind: Literal["credential"]
+    name: Name
+    account: Name
+    api_key: ApiKey
+    created_us: Time
+
+
+class Client(Strict):
+    """All that is said of a client and its virtual credential. Bound to its secret likewise."""
+
+    kind: Literal["client"]
+    name: Name
+    account: Name
+    policy: Name
+    api_key: ApiKey
+    sources: Annotated[tuple[Network, ...], Field(max_length=MOST_SOURCES)]
+    expires_us: Time | None
+    nonces: Literal["window", "strict"]
+    revoked: bool
+    created_us: Time
+
+
+About: TypeAlias = Credential | Client
+
+
+class Entry(Strict):
+    """One secret: what it is, in the clear, and itself, sealed."""
+
+    about: Annotated[About, Field(discriminator="kind")]
+    data_key: Hex
+    secret: Hex
+
+    def __str__(self) -> str:
+        return f"{self.about.kind} {self.about.name}"
+
+
+class Header(Strict):
+    """What makes one store differ from every other, and its keys from every other's."""
+
+    store: Hex16
+    salt: Hex16
+    profile: Profile
+
+
+class Envelope(Strict):
+    """The whole file."""
+
+    format: Literal["signer-key-store"]
+    version: Literal[1]
+    header: Header
+    check: Hex32
+    generation: Annotated[int, Field(ge=1)]
+    entries: Annotated[tuple[Entry, ...], Field(max_length=MOST_ENTRIES)]
+    manifest: Hex32
+    digest: Hex32
+
+    def text(self) -> bytes:
+        """The file's bytes."""
+        return json.dumps(self.model_dump(mode="json"), indent=1).encode() + b"\n"
+
+
+def parse(raw: bytes, *, where: str) -> Envelope:
+    """Read a file that nothing is known about yet. Raises `KeyStoreError`: not ours, newer, unknown field, damaged."""
+    try:
+        data = json.loads(raw.decode(), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError):
+        _damaged("is not valid JSON", where)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise KeyStoreError("this is not a key store of signer", where=where, mend="name the right file")
+    _require_known_version(data.get("version"), where)
+    try:
+        envelope = Envelope.model_validate_json(raw)
+    except ValidationError as error:
+        _refuse_shape(error, where)
+    if not hmac.compare_digest(_digest(envelope), envelope.digest):
+        _damaged("its digest is not that of its content", where)
+    return envelope
+
+
+def check_of(header: Header, keys: StoreKeys) -> str:
+    """The value by which a passphrase is known to be the right one."""
+    return keys.mac(b"check", _canonical(header))
+
+
+def require_keys(envelope: Envelope, keys: StoreKeys, *, where: str) -> None:
+    """Raises `WrongPassphrase` unless ``keys`` are those that wrote the file's header."""
+    if not hmac.compare_digest(check_of(envelope.header, keys), envelope.check):
+        raise WrongPassphrase("the passphrase is not the one of this key store", where=where, mend="try another")
+
+
+def require_whole(envelope: Envelope, keys: StoreKeys, *, where: str) -> None:
+    """Raises `KeyStoreError` unless the entries are exactly those that were written together."""
+    if not hmac.compare_digest(_manifest(envelope, keys), envelope.manifest):
+        what = "an entry was added, removed or put back to an earlier state by something other than signer"
+        raise KeyStoreError(what, where=where, mend=RESTORE)
+
+
+def sealed_entry(about: About, secret: Secret, header: Header, keys: StoreKeys, random_bytes: RandomBytes) -> Entry:
+    """``secret`` sealed to what is said ``about`` it, in this store and no other."""
+    sealed = keys.seal(secret, _identity(about, header), random_bytes)
+    return Entry(about=about, data_key=sealed.data_key, secret=sealed.secret)
+
+
+def opened_entry(entry: Entry, header: Header, keys: StoreKeys, *, where: str) -> Secret:
+    """The secret of ``entry``, for the store to use and wipe. Raises `KeyStoreError` naming the entry."""
+    try:
+        return keys.open(Sealed(entry.data_key, entry.secret), _identity(entry.about, header))
+    except (InvalidTag, ValueError):
+        what = f"the entry of {entry} was changed, renamed or moved here by something other than signer"
+        raise KeyStoreError(what, where=where, mend=RESTORE) from None
+
+
+def enveloped(header: Header, generation: int, entries: Sequence[Entry], keys: StoreKeys) -> Envelope:
+    """A file of these entries, authenticated as a whole."""
+    blank = "0" * 64
+    bare = Envelope(
+        format=FORMAT,
+        version=VERSION,
+        header=header,
+        check=check_of(header, keys),
+        generation=generation,
+        entries=tuple(entries),
+        manifest=blank,
+        digest=blank,
+    )
+    whole = bare.model_copy(update={"manifest": _manifest(bare, keys)})
+    return whole.model_copy(update={"digest": _digest(whole)})
+
+
+def _identity(about: About, header: Header) -> bytes:
+    return header.store.encode() + b"\0" + _canonical(about)
+
+
+def _manifest(envelope: Envelope, keys: StoreKeys) -> str:
+    return keys.mac(b"manifest", _canonical(envelope, leave_out={"manifest", "digest"}))
+
+
+def _digest(envelope: Envelope) -> str:
+    return hashlib.sha256(_canonical(envelope, leave_out={"digest"})).hexdigest()
+
+
+def _canonical(part: Strict, leave_out: set[str] | None = None) -> bytes:
+    """One spelling for one meaning: what is authenticated is the values, not the file's white space."""
+    return json.dumps(part.model_dump(mode="json", exclude=leave_out), sort_keys=True, separators=(",", ":")).encode()
+
+
+def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Two readers may believe different ones of two equal keys.
+    if len(dict(members)) != len(members):
+        raise ValueError("duplicate key")
+    return dict(members)
+
+
+def _require_known_version(version: object, where: str) -> None:
+    if not isinstance(version, int) or isinstance(version, bool):
+        _damaged("it names no version", where)
+    if version != VERSION:
+        what = f"it is of version {version}, and this signer reads version {VERSION}"
+        raise KeyStoreError(what, where=where, mend="use the signer that wrote it, or upgrade")
+
+
+def _refuse_shape(error: ValidationError, where: str) -> NoReturn:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier())
+    if first["type"] == "extra_forbidden":
+        what = f"it has a field that this signer does not know: {field[:80]}"
+        raise KeyStoreError(what, where=where, mend="use the signer that wrote it, or upgrade") from None
+    _damaged(f"{field[:80]} does not read", where)
+
+
+def _damaged(how: str, where: str) -> NoReturn:
+    raise KeyStoreError(f"the key store is damaged: {how}", where=where, mend=RESTORE) from None

@@ -1,0 +1,70 @@
+"""API keys and secrets on their way in and out: read as a person pastes them, issued in Kraken's own shape."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from typing import NamedTuple
+
+from signer.errors import KeyStoreError
+from signer.keys.sealing import RandomBytes
+from signer.secret import SECRET_BYTES, Secret
+
+API_KEY_BYTES = 42
+"""Their base64 is Kraken's 56 characters, without padding."""
+MOST_BYTES = 4096
+"""More than any key and secret need."""
+
+
+class ApiKeySecret(NamedTuple):
+    """An API key and its secret, together as long as it takes to store them."""
+
+    api_key: str
+    secret: Secret
+
+    def __repr__(self) -> str:
+        return "ApiKeySecret(…)"
+
+
+def issue(random_bytes: RandomBytes = secrets.token_bytes) -> ApiKeySecret:
+    """A new virtual key and secret in Kraken's own shape, so that every client library takes them."""
+    api_key = base64.b64encode(random_bytes(API_KEY_BYTES)).decode()
+    return ApiKeySecret(api_key, Secret(random_bytes(SECRET_BYTES)))
+
+
+def read_pasted(api_key: str, api_secret: str, *, where: str) -> ApiKeySecret:
+    """A key and secret as Kraken's page shows them. Raises `KeyStoreError` naming ``where``, never quoting them."""
+    return ApiKeySecret(api_key.strip(), Secret.from_base64(api_secret, where=where))
+
+
+def read_json(text: bytes, *, where: str) -> ApiKeySecret:
+    """``{"api_key": "…", "api_secret": "…"}``, exactly. Raises `KeyStoreError` likewise."""
+    mend = 'write {"api_key": "…", "api_secret": "…"}'
+    try:
+        members = json.loads(text.decode(), object_pairs_hook=list)
+        api_key, api_secret = _two_texts(members)
+    except (ValueError, TypeError, RecursionError):
+        # `from None`: the chained exception carries the text that did not read.
+        raise KeyStoreError("this is not an API key and secret in JSON", where=where, mend=mend) from None
+    return read_pasted(api_key, api_secret, where=where)
+
+
+def handed_over(base_url: str, credential: ApiKeySecret) -> bytes:
+    """The environment file that a bot needs: the one place where a *virtual* secret is written out, once, to its owner.
+
+    Real secrets never come here: they enter the key store and stay.
+    """
+    secret = credential.secret.sealed_by(base64.b64encode)
+    lines = (f"KRAKEN_BASE_URL={base_url}", f"KRAKEN_API_KEY={credential.api_key}", "KRAKEN_API_SECRET=")
+    return "\n".join(lines).encode() + secret + b"\n"
+
+
+def _two_texts(members: object) -> tuple[str, str]:
+    if not isinstance(members, list) or len(members) != 2:
+        raise ValueError
+    texts = dict(members)
+    api_key, api_secret = texts.get("api_key"), texts.get("api_secret")
+    if not isinstance(api_key, str) or not isinstance(api_secret, str):
+        raise ValueError
+    return api_key, api_secret

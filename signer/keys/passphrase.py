@@ -1,0 +1,77 @@
+"""Where a passphrase comes from. Never from the command line, which every user of the machine can read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NoReturn, final
+
+from signer.errors import KeyStoreError
+from signer.keys.private_file import read_private
+from signer.secret import Secret
+
+LEAST_CHARACTERS = 12
+MOST_BYTES = 4096
+CREDENTIAL = "signer-passphrase"
+"""Its name in systemd's ``LoadCredential=``."""
+VARIABLE = "SIGNER_PASSPHRASE"
+
+
+@final
+class Passphrase:
+    """What opens a key store. Shows itself nowhere; all it does is to be stretched into keys."""
+
+    __slots__ = ("_characters", "_secret", "_where")
+
+    def __init__(self, text: bytes, *, where: str) -> None:
+        if not text:
+            raise KeyStoreError("the passphrase is empty", where=where, mend="give one")
+        self._secret = Secret(text)
+        self._characters = len(text.decode(errors="replace"))
+        self._where = where
+
+    def require_strong(self) -> None:
+        """Raises `KeyStoreError` if it is too short to make a new store with."""
+        if self._characters < LEAST_CHARACTERS:
+            what = f"the passphrase has fewer than {LEAST_CHARACTERS} characters"
+            raise KeyStoreError(what, where=self._where, mend="use five random words or more")
+
+    def stretched_by(self, derive: Callable[[bytes], bytes]) -> bytes:
+        """What ``derive`` (a key derivation) makes of it."""
+        return self._secret.sealed_by(derive)
+
+    def wipe(self) -> None:
+        """Overwrite it (see `Secret.wipe`)."""
+        self._secret.wipe()
+
+    def __repr__(self) -> str:
+        return "Passphrase(…)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a passphrase cannot be copied out of the process")
+
+
+def find_passphrase(
+    flag: Path | None, home_file: Path, environment: Mapping[str, str], warn: Callable[[str], None]
+) -> Passphrase | None:
+    """The passphrase from the first source that is there, or None: then only a person can tell it.
+
+    The order: the file that ``--passphrase-file`` names, systemd's credential, ``SIGNER_PASSPHRASE`` (with a warning),
+    the home's own file. A source that is there but cannot be used raises `KeyStoreError`; the next is not tried.
+    """
+    if flag is not None:
+        return from_file(flag)
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if folder and os.path.lexists(Path(folder) / CREDENTIAL):
+        return from_file(Path(folder) / CREDENTIAL, systemd=True)
+    if VARIABLE in environment:
+        warn(f"{VARIABLE} can be read by every process of this user and by its children; use --passphrase-file")
+        return Passphrase(environment[VARIABLE].encode(errors="surrogateescape"), where=VARIABLE)
+    return from_file(home_file) if os.path.lexists(home_file) else None
+
+
+def from_file(path: Path, *, systemd: bool = False) -> Passphrase:
+    """The content of a private file, less one newline at its end. Raises `KeyStoreError`."""
+    text = read_private(path, most=MOST_BYTES, missing="name the right file", systemd=systemd)
+    return Passphrase(text.removesuffix(b"\n"), where=str(path))

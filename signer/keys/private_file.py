@@ -1,0 +1,156 @@
+"""Files that only their owner may read: opened with suspicion, replaced whole or not at all, one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from signer.errors import KeyStoreError
+
+LOCK_TRIES = 100
+LOCK_PAUSE_S = 0.05
+"""A write takes milliseconds: one that waits five seconds is told who is in its way."""
+
+
+def read_private(path: Path, *, most: int, missing: str, systemd: bool = False) -> bytes:
+    """The bytes of ``path``, at most ``most`` of them; ``missing`` is the mend if there is no such file.
+
+    Raises `KeyStoreError` for a symlink, for anything but a regular file, for another owner, and for a mode that lets
+    anybody else in. ``systemd``: a file of systemd's credentials folder, which may belong to root and show the access
+    list of the service as group permission.
+    """
+    # Checked on the open file, not on the path: a path may name another file a moment later.
+    descriptor = _opened(path, missing)
+    try:
+        _require_private(os.fstat(descriptor), path, systemd=systemd)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(most + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > most:
+        raise KeyStoreError(f"it is larger than {most} bytes", where=str(path), mend="name the right file")
+    return content
+
+
+@contextlib.contextmanager
+def staged(path: Path, content: bytes, *, replace: bool, exists: str = "name another") -> Iterator[None]:
+    """Have ``content`` safe on disk beside ``path``; it takes the place of ``path`` when the block ends well.
+
+    If the block, or the machine, fails first, ``path`` is as it was. 0600. Raises `KeyStoreError` if the disk does not
+    take it, or if ``path`` exists and not ``replace``; ``exists`` is the mend then.
+    """
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with _explained(path, exists):
+            if not replace and os.path.lexists(path):
+                raise FileExistsError
+            _write(beside, content)
+        yield
+        with _explained(path, exists):
+            _publish(beside, path, replace=replace)
+    finally:
+        # Already gone if it was published; a folder that vanished has taken it along.
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def write_private(path: Path, content: bytes, *, replace: bool, exists: str = "name another") -> None:
+    """Put ``content`` at ``path``, whole or not at all. Raises as `staged` does."""
+    with staged(path, content, replace=replace, exists=exists):
+        pass
+
+
+@contextlib.contextmanager
+def exclusively(path: Path) -> Iterator[None]:
+    """Be the only writer of ``path``. Raises `KeyStoreError` naming the process that is, if it does not finish."""
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        what = f"the lock cannot be opened ({error.strerror})"
+        raise KeyStoreError(what, where=str(lock), mend="check the folder's permissions") from error
+    try:
+        _lock(descriptor, path)
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)  # and with it the lock, which the kernel also drops if we die
+
+
+def _opened(path: Path, missing: str) -> int:
+    try:
+        # O_NONBLOCK: opening a FIFO must not wait for its writer.
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise KeyStoreError("there is no such file", where=str(path), mend=missing) from None
+    except OSError as error:
+        if path.is_symlink():
+            raise KeyStoreError("it is a symlink", where=str(path), mend="name the file itself") from None
+        raise KeyStoreError(f"it cannot be read ({error.strerror})", where=str(path), mend="check its owner") from error
+
+
+def _require_private(status: os.stat_result, path: Path, *, systemd: bool) -> None:
+    where = str(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyStoreError("it is not a regular file", where=where, mend="name the right file")
+    if status.st_uid != os.geteuid() and not (systemd and status.st_uid == 0):
+        what = f"it belongs to user {status.st_uid}, and signer runs as user {os.geteuid()}"
+        raise KeyStoreError(what, where=where, mend="run signer as its owner, or chown it")
+    open_to = stat.S_IMODE(status.st_mode) & (0o007 if systemd else 0o077)
+    if open_to:
+        what = f"its mode {stat.S_IMODE(status.st_mode):04o} lets others at it"
+        raise KeyStoreError(what, where=where, mend=f"run `chmod 600 {path}`")
+
+
+@contextlib.contextmanager
+def _explained(path: Path, exists: str) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError:
+        raise KeyStoreError("this file exists and is kept as it is", where=str(path), mend=exists) from None
+    except OSError as error:
+        what = f"it cannot be written ({error.strerror}) and is as it was"
+        raise KeyStoreError(what, where=str(path), mend="mend the disk or the folder's permissions") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)  # what a crash left behind
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _publish(beside: Path, path: Path, *, replace: bool) -> None:
+    if replace:
+        beside.replace(path)
+    else:
+        path.hardlink_to(beside)  # unlike a rename, this fails if the path has come to exist meanwhile
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    for _ in range(LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(LOCK_PAUSE_S)
+    _refuse_held(descriptor, path)
+
+
+def _refuse_held(descriptor: int, path: Path) -> NoReturn:
+    holder = os.pread(descriptor, 20, 0).decode("ascii", "replace") or "that has not said which"
+    what = f"another signer command is changing it (process {holder})"
+    raise KeyStoreError(what, where=str(path), mend="wait for it, or end it")
