@@ -1,0 +1,134 @@
+"""How commands come to the key store: find the passphrase, open the file, tell a running gateway of a change."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from signer.config import check_name
+from signer.errors import ConfigError, KeyStoreError, SignerError
+from signer.home import Home
+from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
+from signer.keys.file import FileKeyStore
+from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
+from signer.keys.passphrase import Passphrase, find_passphrase
+from signer.keys.private_file import read_private
+
+INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
+INSECURE_VALUE = "anyone-can-open-it"
+"""Set like this, commands make and open key stores that protect nothing. `serve` does not."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Row = dict[str, object]
+
+
+def passphrase_option(function: Function) -> Function:
+    """``--passphrase-file``, for every command that opens the key store."""
+    text = "File (0600) with the key store's passphrase. Default: docs/key-store.md, section Passphrase."
+    return click.option("--passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(function)
+
+
+def read_name(_ctx: click.Context, _param: click.Parameter, name: str) -> str:
+    """A new name, if it is well formed; else a usage error."""
+    try:
+        return check_name(name, "the")
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def has_terminal() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty()
+
+
+def warn(text: str) -> None:
+    """One line on stderr."""
+    click.echo(f"signer: warning: {text}", err=True)
+
+
+def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
+    """The existing store's passphrase: from its source, or asked for. Raises `KeyStoreError` if nobody can tell it."""
+    passphrase = find_passphrase(flag, home.passphrase, os.environ, warn)
+    if passphrase is None and has_terminal():
+        text: str = click.prompt("Passphrase of the key store", hide_input=True, default="", show_default=False)
+        passphrase = Passphrase(text.encode(), where="passphrase")
+    if passphrase is None:
+        mend = "give --passphrase-file, or run it in a terminal to be asked"
+        raise KeyStoreError("the passphrase is needed", where=str(home.keys), mend=mend)
+    return passphrase
+
+
+def open_store(home: Home, flag: Path | None) -> FileKeyStore:
+    """The home's key store, opened for a command. Not for `serve`, which never takes a store made for tests."""
+    allowed = _insecure_wanted()
+    passphrase = known_passphrase(home, flag)
+    try:
+        return FileKeyStore.open(home.keys, passphrase, allow_test_profile=allowed)
+    finally:
+        passphrase.wipe()
+
+
+def create_store(home: Home, passphrase: Passphrase) -> FileKeyStore:
+    """A new, empty key store in the home. Raises `KeyStoreError` if there is one, or the passphrase is weak."""
+    profile = INSECURE_TESTS_ONLY if _insecure_wanted() else SECOND_CHOICE
+    return FileKeyStore.create(home.keys, passphrase, profile)
+
+
+def read_credential(stdin: bool, file: Path | None) -> ApiKeySecret:
+    """An API key and secret from standard input, a private file, or a prompt. Raises `KeyStoreError`."""
+    if stdin and file:
+        raise click.UsageError("--stdin and --file exclude each other.")
+    if stdin:
+        return read_json(sys.stdin.buffer.read(MOST_BYTES), where="standard input")
+    if file:
+        return read_json(read_private(file, most=MOST_BYTES, missing="name the right file"), where=str(file))
+    if not has_terminal():
+        raise click.UsageError("There is no terminal to ask on: give --stdin or --file.")
+    api_key: str = click.prompt("API key (public part)", hide_input=True)
+    return read_pasted(api_key, click.prompt("API secret (private part)", hide_input=True), where="API secret")
+
+
+def take_up(home: Home, what: str) -> None:
+    """Have a running gateway use the changed key store. Raises what the reload raises, having said what is saved."""
+    # Only here: the reload pulls in what serving needs, and most commands change nothing.
+    from signer.cli.serve import reload_running  # noqa: PLC0415
+
+    try:
+        note = reload_running(home)
+    except SignerError:
+        warn(f"{what} is saved, but the running gateway goes on without it; run `signer reload` when mended")
+        raise
+    if note:
+        click.echo(note, err=True)
+
+
+def show_rows(rows: list[Row], *, none: str) -> None:
+    """``rows`` as aligned columns under their keys, or ``none``."""
+    if not rows:
+        click.echo(none, err=True)
+        return
+    lines = [[key.upper() for key in rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "any"
+    return "never" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _insecure_wanted() -> bool:
+    value = os.environ.get(INSECURE_VARIABLE)
+    if value is None:
+        return False
+    if value != INSECURE_VALUE:
+        raise ConfigError("this value means nothing", where=INSECURE_VARIABLE, mend="unset it; it is for tests only")
+    warn(f"{INSECURE_VARIABLE} is set: key stores made now protect NOTHING")
+    return True

@@ -1,0 +1,217 @@
+"""`signer keys`, as scripts and people use it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+
+from signer.cli.key_store import INSECURE_VARIABLE, create_store
+from signer.keys.file import FileKeyStore
+from signer.secret import fingerprint
+from tests.cli.homes import Shell, pasted, shell
+from tests.unit.keys.stores import API_KEY, CANARY, PASSPHRASE_TEXT, passphrase, spellings
+
+SECRET = base64.b64encode(CANARY).decode()
+ADD = ("keys", "add", "main", "--account", "spot")
+
+
+@pytest.fixture(name="sh")
+def _sh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
+    return shell(tmp_path, monkeypatch, capfd)
+
+
+def _names(sh: Shell) -> list[str]:
+    return [row["name"] for row in json.loads(sh.run("keys", "list", "--json")[1])]
+
+
+def test_add_reads_standard_input_and_tells_the_gateway(sh: Shell) -> None:
+    """The script's way: JSON on stdin; afterwards it is listed, and the running gateway reloads."""
+    status, out, err = sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET))
+    assert (status, "Added credential main of account spot" in out, "took it up" in err) == (0, True, True)
+    assert sh.reloads == [sh.home]
+    (row,) = json.loads(sh.run("keys", "list", "--json")[1])
+    assert (row["name"], row["account"], row["fingerprint"]) == ("main", "spot", fingerprint(API_KEY))
+    assert row["created"].endswith("Z")
+    assert "main  spot" in sh.run("keys", "list")[1]
+
+
+def test_add_reads_a_private_file_only(sh: Shell, tmp_path: Path) -> None:
+    """A file with the key's JSON works if nobody else can read it; else the error says what to type."""
+    file = tmp_path / "key.json"
+    file.write_text(pasted(API_KEY, SECRET))
+    file.chmod(0o644)
+    status, _, err = sh.run(*ADD, "--file", str(file))
+    assert status == 4
+    assert f"chmod 600 {file}" in err
+    file.chmod(0o600)
+    assert sh.run(*ADD, "--file", str(file))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "status", "words"),
+    [
+        (("keys", "add", "main", "--account", "nope", "--stdin"), "{}", 3, "known are: second, spot"),
+        (("keys", "add", "Main", "--account", "spot", "--stdin"), "{}", 2, "use a-z, 0-9"),
+        ((*ADD, "--stdin"), "", 4, 'write {"api_key"'),
+        ((*ADD, "--stdin"), pasted(API_KEY, "c2hvcnQ="), 4, "decodes to 5 bytes"),
+        ((*ADD, "--stdin"), pasted(SECRET, SECRET), 4, "the api_key of the credential is not well formed"),
+        ((*ADD, "--stdin", "--file", "x"), "", 2, "exclude each other"),
+        (ADD, "", 2, "give --stdin or --file"),
+        (("keys", "remove", "absent"), "", 4, "there is no credential 'absent'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
+    sh: Shell, arguments: tuple[str, ...], stdin: str, status: int, words: str
+) -> None:
+    """Each mistake has its exit status and its mend, no traceback, no secret, and the store is as it was."""
+    before = sh.home.keys.read_bytes()
+    got, out, err = sh.run(*arguments, stdin=stdin)
+    assert (got, out) == (status, "")
+    assert words in err
+    assert "Traceback" not in err
+    assert SECRET not in err
+    assert sh.home.keys.read_bytes() == before
+    assert not sh.reloads
+
+
+def test_remove_forgets(sh: Shell) -> None:
+    """After the removal it is not listed, and the gateway was told."""
+    sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET))
+    assert sh.run("keys", "remove", "main")[0] == 0
+    assert _names(sh) == []
+    assert len(sh.reloads) == 2
+    assert "There are no credentials" in sh.run("keys", "list")[2]
+
+
+def test_nothing_is_ever_shown(sh: Shell) -> None:
+    """No output of any command holds the secret in any spelling, the API key or the passphrase."""
+    runs = [
+        sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET)),
+        sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET)),
+        sh.run("keys", "list"),
+        sh.run("keys", "list", "--json"),
+        sh.run("keys", "remove", "main"),
+    ]
+    text = "".join(out + err for _, out, err in runs).encode()
+    for hidden in [*spellings(CANARY), API_KEY.encode(), PASSPHRASE_TEXT.encode()]:
+        assert hidden not in text
+
+
+def test_a_reload_that_fails_says_that_the_change_is_saved(sh: Shell) -> None:
+    """The command fails, for the gateway goes on without the key; but the key is kept, and the message says so."""
+    sh.reload_fails = True
+    status, _, err = sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET))
+    assert status == 1
+    assert "credential main is saved, but the running gateway goes on without it" in err
+    assert _names(sh) == ["main"]
+
+
+def test_ctrl_c_leaves_the_old_store(sh: Shell) -> None:
+    """An interrupt in the middle of writing: exit 130, the file byte for byte as it was, nothing beside it."""
+    before = sh.home.keys.read_bytes()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with sh.monkeypatch.context() as patch:
+        patch.setattr(os, "replace", interrupted)
+        status, _, err = sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET))
+    assert status == 130
+    assert "nothing was changed" in err
+    assert sh.home.keys.read_bytes() == before
+    assert not list(sh.home.folder.glob(".*"))
+
+
+def test_the_passphrase_comes_from_the_flag_first(sh: Shell, tmp_path: Path) -> None:
+    """A wrong passphrase file fails, though the home's own would open it; a missing one is not skipped."""
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not the passphrase")
+    wrong.chmod(0o600)
+    status, _, err = sh.run("keys", "list", "--passphrase-file", str(wrong))
+    assert status == 4
+    assert "not the one of this key store" in err
+    assert sh.run("keys", "list", "--passphrase-file", str(tmp_path / "absent"))[0] == 4
+
+
+def test_the_environment_serves_with_a_warning(sh: Shell) -> None:
+    """``SIGNER_PASSPHRASE`` opens the store, and stderr says why it should not."""
+    sh.home.passphrase.unlink()
+    sh.monkeypatch.setenv("SIGNER_PASSPHRASE", PASSPHRASE_TEXT)
+    status, _, err = sh.run("keys", "list")
+    assert status == 0
+    assert "warning: SIGNER_PASSPHRASE" in err
+
+
+def test_without_any_source_or_terminal_it_says_what_to_give(sh: Shell) -> None:
+    """Nothing hangs waiting for an answer that nobody can type."""
+    sh.home.passphrase.unlink()
+    status, _, err = sh.run("keys", "list")
+    assert status == 4
+    assert "--passphrase-file" in err
+
+
+def test_a_terminal_is_asked_without_echo(sh: Shell) -> None:
+    """On a real terminal: passphrase, key and secret are asked for, none is shown while typed, and the key is kept."""
+    sh.home.passphrase.unlink()
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-c", ASKED, str(sh.home.folder), *ADD])  # noqa: S606
+    shown = b""
+    for question, answer in ((b"Passphrase", PASSPHRASE_TEXT), (b"API key", API_KEY), (b"API secret", SECRET)):
+        while question not in shown or not shown.rstrip().endswith(b":"):
+            shown += os.read(terminal, 4096)
+        os.write(terminal, answer.encode() + b"\n")
+    shown += _rest(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, shown
+    for hidden in (PASSPHRASE_TEXT, API_KEY, SECRET):
+        assert hidden.encode() not in shown
+    sh.monkeypatch.setenv("SIGNER_PASSPHRASE", PASSPHRASE_TEXT)
+    assert _names(sh) == ["main"]
+
+
+ASKED = """
+import sys, types
+serve = sys.modules["signer.cli.serve"] = types.ModuleType("signer.cli.serve")
+serve.reload_running = lambda home: None
+from signer.cli.main import main
+sys.exit(main(["--home", *sys.argv[1:]]))
+"""
+
+
+def _rest(terminal: int) -> bytes:
+    rest = b""
+    try:
+        while more := os.read(terminal, 4096):
+            rest += more
+    except OSError:  # how Linux says that the other side closed
+        pass
+    return rest
+
+
+def test_the_insecure_profile_needs_the_exact_words(sh: Shell) -> None:
+    """The variable's every other value is an error, and without it a store made for tests stays shut."""
+    sh.monkeypatch.setenv(INSECURE_VARIABLE, "1")
+    status, _, err = sh.run("keys", "list")
+    assert status == 3
+    assert INSECURE_VARIABLE in err
+    sh.monkeypatch.delenv(INSECURE_VARIABLE)
+    status, _, err = sh.run("keys", "list")
+    assert status == 4
+    assert "protects nothing" in err
+
+
+def test_a_store_is_made_for_real_use_unless_told_otherwise(sh: Shell) -> None:
+    """`create_store` takes RFC 9106's profile; only the frightening variable makes it cheap, with a warning."""
+    sh.home.keys.unlink()
+    create_store(sh.home, passphrase())
+    assert "protect NOTHING" in sh.capfd.readouterr().err
+    sh.home.keys.unlink()
+    sh.monkeypatch.delenv(INSECURE_VARIABLE)
+    create_store(sh.home, passphrase())
+    assert not FileKeyStore.open(sh.home.keys, passphrase()).credentials()
