@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from signer.model import Call, Charge, Facts
-from signer.policy.legs import EXACT, Leg, legs_of, target_of
+from signer.policy.legs import EXACT, Leg, legs_of
 from signer.policy.policy import Policy
+from signer.policy.targets import target_of
 
 ZERO = Decimal(0)
 ONE = Decimal(1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from signer.model import Call, Decision, Facts, Order, RuleHit
 from signer.policy.charges import charges_of
-from signer.policy.legs import Leg, changed, legs_of, target_of
+from signer.policy.legs import Leg, legs_of
 from signer.policy.policy import Policy
 from signer.policy.rules import FEATURE_RULES, LIMIT_RULES, change, never_list, ownership, permissions
+from signer.policy.targets import changed, target_of
 
 
 def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_UP, Context, Decimal
 
-from signer.model import Call, Change, Facts, Order, OrderRef, PlacedOrder
+from signer.model import Facts, Order
 from signer.policy.policy import Limits, Policy
 
 EXACT = Context(prec=100, rounding=ROUND_UP)
@@ -83,33 +83,3 @@ def _size(order: Order) -> Decimal | None:
 
 def _finite(number: Decimal) -> Decimal | None:
     return number if number.is_finite() else None
-
-
-def known_targets(ref: OrderRef, facts: Facts) -> tuple[PlacedOrder, ...]:
-    """The orders that ``ref`` may reach. A userref reaches all that carry it; other ids reach one, the newest: a
-    ``cl_ord_id`` is unique among open orders (kraken-api.md §1c-1), so older ones are closed."""
-    placed = facts.placed.get(ref, ())
-    return placed if ref.kind == "userref" else placed[:1]
-
-
-def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
-    """The one order that an edit or amend changes, or None if we cannot tell which it is."""
-    if len(call.targets) != 1:
-        return None
-    known = known_targets(call.targets[0], facts)
-    return known[0] if len(known) == 1 else None
-
-
-def changed(order: Order, change: Change) -> Order:
-    """``order`` as ``change`` would leave it."""
-    volume = order.volume if change.volume is None else change.volume
-    return replace(
-        order,
-        volume=volume,
-        price=order.price if change.price is None else change.price,
-        price2=order.price2 if change.price2 is None else change.price2,
-        display_volume=order.display_volume if change.display_volume is None else change.display_volume,
-        oflags=order.oflags if change.oflags is None else change.oflags,
-        userref=order.userref if change.userref is None else change.userref,
-        close=None if order.close is None else replace(order.close, volume=volume),
-    )

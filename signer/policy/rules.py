@@ -11,9 +11,10 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from signer.model import Action, Call, Facts, OrderRef, Price, RuleHit
-from signer.policy.legs import Leg, known_targets, limit_price, target_of
+from signer.policy.legs import Leg, limit_price
 from signer.policy.policy import Policy
 from signer.policy.resolve import show
+from signer.policy.targets import known_targets, target_of, unfit_price
 
 OrderRule: TypeAlias = Callable[[Policy, Leg], RuleHit | None]
 
@@ -55,6 +56,8 @@ def ownership(policy: Policy, client: str, call: Call, facts: Facts) -> Iterator
         yield _deny("ownership", f"{call.endpoint} must name one order that was placed through signer, by its txid")
         return
     if not call.targets:
+        if call.action is Action.CANCEL and not call.whole_account:
+            yield _deny("ownership", f"{call.endpoint} names no order")
         return
     foreign = () if policy.whole_account else tuple(ref for ref in call.targets if not _owns(client, ref, facts))
     for ref in foreign:
@@ -78,6 +81,9 @@ def change(call: Call, facts: Facts) -> Iterator[RuleHit]:
     # Whether the venue reads a new volume in the old unit is nowhere written.
     if target.order.volume_in_quote or "viqc" in (call.change.oflags or ()):
         yield _deny("change", "an order by quote amount (viqc) cannot be changed; cancel it and place a new one")
+    # What the venue makes of it is nowhere written either, and we would go on with a price that the order has not.
+    if unfit := unfit_price(target.order, call.change):
+        yield _deny("change", f"an order of type {target.order.order_type} has no {unfit}")
 
 
 def pairs(_: Policy, leg: Leg) -> RuleHit | None:

@@ -1,0 +1,265 @@
+"""`signer policy`: whether policies are well made, what they answer to a call and why, and whether their cases hold.
+
+Key store, ledger and wiring are imported only by what needs them: `check` and `test` run in a pipeline without a home.
+"""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import click
+
+from signer.errors import ConfigError, NotUnderstood
+from signer.home import Home
+from signer.model import Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Request, Usage
+from signer.policy import decide, load_policy
+from signer.policy.cases import NOT_UNDERSTOOD, ParseCall, cases_path, load_cases, run_cases
+from signer.policy.load import CASES_SUFFIX, policy_files
+from signer.policy.resolve import show
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
+
+if TYPE_CHECKING:
+    from signer.keys.envelope import Client
+    from signer.ledger.sqlite import SqliteLedger
+
+ANYBODY = "anybody"
+"""The client of a call that is explained for a policy alone."""
+
+BAD_SETTING = 3
+"""Exit status, as of a `ConfigError` (docs/cli.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the ledger knows of a client and of the orders that its call names."""
+
+    placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
+    usage: Sequence[Usage]
+
+
+@click.group()
+def policy() -> None:
+    """Check policies, ask them, and run their cases."""
+
+
+@policy.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def check(home: Home, files: tuple[Path, ...], as_json: bool) -> int:
+    """Load each policy FILE and name everything that is wrong with it. Exit status 3 if anything is."""
+    pairs = _pair_table(home)
+    rows = [_checked(file, pairs) for file in files]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for row in rows:
+            _show_checked(row)
+    return BAD_SETTING if any(row["problems"] for row in rows) else 0
+
+
+@policy.command()
+@click.option("--client", metavar="BOT", help="As this client: by its policy, with its orders and what it has used.")
+@click.option("--policy", "name", metavar="POLICY", help="By this policy of the home, or file, whoever asks.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.argument("call")
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.pass_obj
+def explain(
+    home: Home, *, client: str | None, name: str | None, as_json: bool, call: str, fields: tuple[str, ...]
+) -> int:
+    """Say what a policy answers to a CALL, which rule said what, what it would charge and what is left.
+
+    CALL is an endpoint with its fields: AddOrder pair=XBTUSD type=buy ordertype=limit volume=0.01 price=50000.
+    Exit status 1 if it would be refused.
+    """
+    if (client is None) == (name is None):
+        raise click.UsageError("Give either --client or --policy.")
+    entry = None if client is None else _client(home, client)
+    pairs = _pair_table(home)
+    chosen = load_policy(_policy_path(home, entry.policy if entry else str(name)), pairs.find, _names(pairs))
+    try:
+        understood = parser(pairs)(call, _fields(fields))
+    except NotUnderstood as error:
+        return _show_not_understood(call, error, as_json)
+    standing = _standing(home, entry, understood) if entry else Standing({}, ())
+    decision = decide(chosen, client or ANYBODY, understood, Facts(pairs.by_id, standing.placed))
+    charges = _charge_rows(decision, standing.usage)
+    answer = {
+        "call": call,
+        "client": client,
+        "policy": decision.policy,
+        "policy_hash": decision.policy_hash,
+        "allowed": decision.allowed,
+        "fits": all(row["fits"] for row in charges),
+        "rules": [{"rule": hit.rule, "allows": hit.allows, "reason": hit.reason} for hit in decision.hits],
+        "charges": charges,
+    }
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        _show_answer(answer, decision, charges)
+    return 0 if answer["allowed"] and answer["fits"] else 1
+
+
+@policy.command("test")
+@click.argument("folders", nargs=-1, metavar="[DIR]...", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def test(home: Home, folders: tuple[Path, ...], as_json: bool) -> int:
+    """Run the cases beside the policies in each DIR (default: the home's). Exit status 1 if one does not hold."""
+    pairs = _pair_table(home)
+    rows = [row for folder in folders or (home.policies,) for row in _results(folder, pairs)]
+    failed = [row for row in rows if row["problem"]]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for row in failed:
+            click.echo(f"{row['policy']}: {row['case']}: {row['problem']}")
+        click.echo(f"{len(rows)} cases, {len(failed)} failed.")
+    return 1 if failed else 0
+
+
+def parser(pairs: PairTable) -> ParseCall:
+    """Reads calls as the gateway would, had a bot sent the fields as a form."""
+    venue = Kraken(pairs)
+
+    def read(endpoint: str, fields: Mapping[str, str]) -> Call:
+        body = urlencode({"nonce": "1", **fields}).encode()
+        form = "application/x-www-form-urlencoded"
+        request = Request("POST", f"/0/private/{endpoint}", b"", form, api_key="", api_sign="", body=body, source="")
+        return venue.parse(venue.decode(request))
+
+    return read
+
+
+def _pair_table(home: Home) -> PairTable:
+    """The pairs that the gateway of this home knows."""
+    if not home.pairs.exists():
+        return PairTable.built_in()
+    from signer.wiring import pair_table
+
+    return pair_table(home.pairs)
+
+
+def _checked(file: Path, pairs: PairTable) -> dict[str, object]:
+    try:
+        loaded = load_policy(file, pairs.find, _names(pairs))
+    except ConfigError as error:
+        return {"file": str(file), "problems": str(error).splitlines(), "hash": None, "uncapped": ""}
+    return {"file": str(file), "problems": [], "hash": loaded.hash, "uncapped": loaded.uncapped}
+
+
+def _show_checked(row: Mapping[str, object]) -> None:
+    problems = row["problems"]
+    assert isinstance(problems, list)  # noqa: S101 - our own row
+    for problem in problems:
+        click.echo(f"signer: {problem}", err=True)
+    if not problems:
+        click.echo(f"{row['file']}: good" + (f", but UNCAPPED: {row['uncapped']}" if row["uncapped"] else ""))
+
+
+def _names(pairs: PairTable) -> list[str]:
+    return [pair.wsname for pair in pairs.by_id.values()]
+
+
+def _policy_path(home: Home, name: str) -> Path:
+    return Path(name) if name.endswith(".toml") else home.policies / f"{name}.toml"
+
+
+def _client(home: Home, name: str) -> Client:
+    """What the key store says of a client; its list needs no passphrase. Raises `ConfigError` if it is not there."""
+    from signer.keys.envelope import MOST_BYTES, Client, parse
+    from signer.keys.private_file import read_private
+
+    raw = read_private(home.keys, most=MOST_BYTES, missing="run `signer init`")
+    abouts = [entry.about for entry in parse(raw, where=str(home.keys)).entries]
+    clients = {about.name: about for about in abouts if isinstance(about, Client)}
+    if name not in clients:
+        mend = f"known are: {', '.join(sorted(clients)) or 'none'}"
+        raise ConfigError(f"there is no client {name!r}", where=str(home.keys), mend=mend)
+    return clients[name]
+
+
+def _fields(texts: Sequence[str]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals or key in fields:
+            raise click.BadParameter(f"{text!r}: write each field once, as FIELD=VALUE")
+        fields[key] = value
+    return fields
+
+
+def _standing(home: Home, client: Client, call: Call) -> Standing:
+    from signer.cli.halts import with_ledger
+
+    async def ask(ledger: SqliteLedger) -> Standing:
+        placed = {ref: tuple(await ledger.find_orders(client.account, ref)) for ref in call.targets}
+        return Standing(placed, await ledger.usage(f"client/{client.name}"))
+
+    return with_ledger(home, ask)
+
+
+def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, object]]:
+    """For each cap: what the call needs of it, and what is left of it before the call."""
+    used = {row.cap: row.used for row in usage}
+    needs: dict[str, Decimal] = {}
+    caps: dict[str, Charge] = {}
+    for charge in decision.charges:
+        needs[charge.cap] = needs.get(charge.cap, Decimal(0)) + charge.amount
+        caps[charge.cap] = charge
+    rows: list[dict[str, object]] = []
+    for cap, need in needs.items():
+        left = max(caps[cap].limit - used.get(cap, Decimal(0)), Decimal(0))
+        row = {"cap": cap, "unit": caps[cap].unit, "needs": show(need), "left": show(left), "fits": need <= left}
+        rows.append(row)
+    return rows
+
+
+def _show_answer(answer: Mapping[str, object], decision: Decision, charges: list[dict[str, object]]) -> None:
+    from signer.cli.key_store import show_rows
+
+    verdict = "denied" if not decision.allowed else "allowed" if answer["fits"] else "allowed, but over a cap"
+    who = f" to client {answer['client']}" if answer["client"] else ""
+    click.echo(f"{answer['call']} is {verdict}{who} under policy {decision.policy} ({decision.policy_hash[:16]}).\n")
+    says = [{"says": "yes" if hit.allows else "NO", "rule": hit.rule, "reason": hit.reason} for hit in decision.hits]
+    show_rows([dict(row) for row in says], none="")
+    if charges:
+        click.echo("")
+        show_rows(charges, none="")
+
+
+def _show_not_understood(call: str, error: NotUnderstood, as_json: bool) -> int:
+    if as_json:
+        rule = {"rule": NOT_UNDERSTOOD, "allows": False, "reason": str(error)}
+        click.echo(json.dumps({"call": call, "allowed": False, "rules": [rule], "charges": []}, indent=2))
+    else:
+        click.echo(f"{call} is refused before any policy is asked: {error}")
+    return 1
+
+
+def _results(folder: Path, pairs: PairTable) -> list[dict[str, str]]:
+    """How each case in a folder goes. Raises `ConfigError` if there are none, or some belong to no policy."""
+    policies = {cases_path(file): file for file in policy_files(folder)}
+    files = sorted(folder.glob(f"*{CASES_SUFFIX}"))
+    if not files:
+        raise ConfigError(
+            f"there is no *{CASES_SUFFIX} file", where=str(folder), mend="name the folder of the policies"
+        )
+    rows: list[dict[str, str]] = []
+    for file in files:
+        if file not in policies:
+            raise ConfigError("there is no policy beside these cases", where=str(file), mend="name it as its policy")
+        loaded = load_policy(policies[file], pairs.find, _names(pairs))
+        results = run_cases(loaded, load_cases(file), parser(pairs), pairs.by_id)
+        rows += [{"policy": loaded.name, "case": result.name, "problem": result.problem} for result in results]
+    return rows

@@ -1,0 +1,63 @@
+"""The orders that a call reaches, and what an edit or amend makes of one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from signer.model import Call, Change, Facts, Order, OrderRef, PlacedOrder, Price
+from signer.policy.legs import LIMIT_IN_PRICE
+
+TRIGGERED_LIMITS = frozenset({"stop-loss-limit", "take-profit-limit", "trailing-stop-limit"})
+HAVE_TRIGGER = TRIGGERED_LIMITS | {"stop-loss", "take-profit", "trailing-stop"}
+HAVE_LIMIT = TRIGGERED_LIMITS | LIMIT_IN_PRICE
+
+
+def known_targets(ref: OrderRef, facts: Facts) -> tuple[PlacedOrder, ...]:
+    """The orders that ``ref`` may reach. A userref reaches all that carry it; other ids reach one, the newest: a
+    ``cl_ord_id`` is unique among open orders (kraken-api.md §1c-1), so older ones are closed."""
+    placed = facts.placed.get(ref, ())
+    return placed if ref.kind == "userref" else placed[:1]
+
+
+def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
+    """The one order that an edit or amend changes, or None if we cannot tell which it is."""
+    if len(call.targets) != 1:
+        return None
+    known = known_targets(call.targets[0], facts)
+    return known[0] if len(known) == 1 else None
+
+
+def changed(order: Order, change: Change) -> Order:
+    """``order`` as ``change`` would leave it."""
+    volume = order.volume if change.volume is None else change.volume
+    price, price2 = (change.price, change.price2) if change.replaces else _amended_prices(order, change)
+    return replace(
+        order,
+        volume=volume,
+        price=price or order.price,
+        price2=price2 or order.price2,
+        display_volume=order.display_volume if change.display_volume is None else change.display_volume,
+        oflags=order.oflags if change.oflags is None else change.oflags,
+        userref=order.userref if change.userref is None else change.userref,
+        close=None if order.close is None else replace(order.close, volume=volume),
+    )
+
+
+def unfit_price(order: Order, change: Change) -> str:
+    """The price that an amend sets although orders of this type have none such; empty if there is none."""
+    if change.replaces:
+        return ""
+    trigger, limit = _named_prices(change)
+    if trigger is not None and order.order_type not in HAVE_TRIGGER:
+        return "trigger_price"
+    return "limit_price" if limit is not None and order.order_type not in HAVE_LIMIT else ""
+
+
+def _amended_prices(order: Order, change: Change) -> tuple[Price | None, Price | None]:
+    trigger, limit = _named_prices(change)
+    return (limit, None) if order.order_type in LIMIT_IN_PRICE else (trigger, limit)
+
+
+def _named_prices(change: Change) -> tuple[Price | None, Price | None]:
+    """Trigger and limit. AmendOrder does not say the order's type, so its limit stands in both prices."""
+    return (change.price, None) if change.price2 is None else (None, change.price2)

@@ -1,0 +1,204 @@
+"""Policy files: what loads, what does not, and what the message says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from signer.errors import ConfigError
+from signer.policy import load_policies, load_policy
+from signer.policy.schema import WITHHELD
+from tests.unit.policy.examples import KNOWN, find, make, policy, policy_file
+
+GOOD = """
+version = 1
+permissions = ["modify-trades"]
+pairs = ["BTC/USD"]
+sides = ["buy"]
+order_types = ["limit"]
+max_order_size = ["0.5 BTC"]
+max_order_notional = ["2500 ZUSD"]
+[[cap]]
+max_notional = "10000.00 USD"
+window = "24h"
+max_orders = 60
+"""
+
+
+def complaints(path: Path) -> list[str]:
+    """The lines of the error that loading ``path`` raises, without its name."""
+    with pytest.raises(ConfigError) as caught:
+        load_policy(path, find, KNOWN)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    return [line.removeprefix(f"{path}: ") for line in lines]
+
+
+def test_names_and_units_are_canonical(tmp_path: Path) -> None:
+    """Pairs and units of any spelling come out as the venue's ids and the common assets."""
+    loaded = load_policy(policy_file(tmp_path / "buyer.toml", GOOD), find, KNOWN)
+    assert (loaded.name, set(loaded.limits), set(loaded.sizes)) == ("buyer", {"XXBTZUSD"}, {"XBT"})
+    assert [cap.name for cap in loaded.notional_caps["USD"]] == ["notional 10000 USD / 24h"]
+    assert [cap.name for cap in loaded.order_caps] == ["orders 60 / 24h"]
+    assert loaded.permissions == {"modify-trades"}
+    assert loaded.uncapped == ""
+
+
+def test_all_problems_of_form_at_once(tmp_path: Path) -> None:
+    """Each wrong key is one line with file, key, what is wrong and the mend."""
+    text = """
+    versoin = 1
+    permissions = ["modify-trades", "fly"]
+    sides = ["bid"]
+    max_order_size = [0.5]
+    max_order_notional = ["2,500 USD"]
+    leverage = 2.5
+    uncapped = ""
+    [[cap]]
+    max_notional = 10000
+    window = "1 day"
+    max_order = 3
+    """
+    lines = complaints(policy_file(tmp_path / "bad.toml", text))
+    assert [line.partition(":")[0] for line in lines] == [
+        "version",
+        "permissions[1]",
+        "sides[0]",
+        "leverage",
+        "max_order_size[0]",
+        "max_order_notional[0]",
+        "cap[0].window",
+        "cap[0].max_notional",
+        "cap[0].max_order",
+        "uncapped",
+        "versoin",
+    ]
+    assert 'max_order_size[0]: 0.5 does not fit; write amounts with their unit, as "0.5 XBT"' in lines
+    assert "versoin: there is no such key; did you mean version?" in lines
+    assert "cap[0].max_order: there is no such key; did you mean max_orders?" in lines
+    assert "sides[0]: \"bid\" does not fit; write 'buy' or 'sell'" in lines
+
+
+@pytest.mark.parametrize("word", sorted(WITHHELD))
+def test_withheld_permissions(tmp_path: Path, word: str) -> None:
+    """No policy can grant what moves money out, or what trades past every policy; the message says why."""
+    path = policy_file(tmp_path / "greedy.toml", f'version = 1\npermissions = ["{word}"]\n')
+    assert complaints(path) == [f'permissions[0]: "{word}" is granted to nobody: {WITHHELD[word]}; remove it']
+
+
+def test_unknown_pair_proposes_the_nearest() -> None:
+    """A misspelt pair is named with its key and what may have been meant."""
+    _, problems = make(pairs=["XBT/USD", "ETH/USB"])
+    assert problems[0] == 'pairs[1]: no pair is called "ETH/USB"; did you mean ETH/USD?'
+    _, problems = make(pairs=["XBT/USD", "ETH/USD", "?"])
+    assert problems == ['pairs[2]: no pair is called "?"; name a pair such as XBT/USD']
+
+
+@pytest.mark.parametrize("key", ["max_order_size", "max_order_notional", "cap"])
+def test_rails_or_refuse(key: str) -> None:
+    """A trading policy without one of its rails does not load, and names each pair that nothing bounds."""
+    made, problems = make(**{key: []})
+    assert made is None
+    assert [problem.split(" may be")[0] for problem in problems] == [f"{key}: XBT/USD", f"{key}: ETH/USD"]
+    assert all('uncapped = "reason"' in problem for problem in problems)
+
+
+@pytest.mark.parametrize("permissions", [["modify-trades"], ["close-trades"]])
+def test_rails_for_whoever_can_change_an_order(permissions: list[str]) -> None:
+    """close-trades alone is enough to amend an order upwards, so it needs the rails too."""
+    made, _ = make(permissions=permissions, max_order_size=[])
+    assert made is None
+
+
+def test_a_cap_for_each_asset() -> None:
+    """One capped currency does not cover another."""
+    _, problems = make(pairs=["XBT/USD", "ETH/USD", "DOGE/EUR"])
+    assert [problem.partition(": ")[0] for problem in problems] == ["max_order_size", "max_order_notional", "cap"]
+    assert all("XDG/EUR may be traded" in problem for problem in problems)
+
+
+def test_orders_per_window_are_no_rail() -> None:
+    """A cap on the number of orders does not stand in for one on their value."""
+    made, _ = make(cap=[{"max_orders": 1, "window": "1d"}])
+    assert made is None
+
+
+def test_uncapped_says_why() -> None:
+    """With a reason, and only with one, a policy trades without rails."""
+    made = policy(max_order_size=[], max_order_notional=[], cap=[], uncapped="a test account")
+    assert made.uncapped == "a test account"
+
+
+@pytest.mark.parametrize("key", ["pairs", "sides", "order_types"])
+def test_trading_says_what(key: str) -> None:
+    """modify-trades without pairs, sides or order types is a mistake, not a wildcard."""
+    made, problems = make(**{key: [], "max_order_size": [], "max_order_notional": [], "cap": [], "uncapped": "test"})
+    assert made is None
+    assert [problem.partition(": ")[0] for problem in problems] == [key]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"max_order_size": ["0.5 XBT", "1 BTC", "10 ETH"]}, "max_order_size[1]: XBT is stated twice"),
+        ({"max_order_size": ["0.5 XBT", "10 ETH", "1 EUR"]}, "max_order_size[2]: no listed pair trades in EUR"),
+        ({"max_order_notional": ["0 USD"]}, "max_order_notional[0]: the amount is 0"),
+        ({"cap": [{"window": "1d"}]}, "cap[0]: the cap counts nothing"),
+        (
+            {"cap": [{"max_notional": "9 USD", "window": "24h"}, {"max_notional": "8 USD", "window": "1d"}]},
+            "cap[1]: USD within 1d has a cap already",
+        ),
+    ],
+)
+def test_amounts_that_cannot_be_meant(changes: dict[str, object], expected: str) -> None:
+    """Doubled, empty, zero and unrelated limits are errors rather than guesses."""
+    made, problems = make(**changes)
+    assert made is None
+    assert problems[0].startswith(expected)
+
+
+def test_case_of_units() -> None:
+    """Units are read in any case, and keep the venue's own."""
+    made = policy(pairs=["AAPLx/USD"], max_order_size=["3 aaplx"], max_order_notional=["9 usd"])
+    assert set(made.sizes) == {"AAPLx"}
+
+
+def test_hash_is_of_the_meaning() -> None:
+    """Spelling, order and description change nothing; a changed limit does."""
+    one = policy(pairs=["XBT/USD", "ETH/USD"], description="one")
+    same = policy(
+        pairs=["ETHUSD", "BTC/USD"], sides=["sell", "buy"], max_order_size=["10.0 ETH", "0.50 BTC"], description="two"
+    )
+    assert one.hash == same.hash
+    assert len({one.hash, policy(max_order_size=["0.4 XBT", "10 ETH"]).hash, policy(sides=["buy"]).hash}) == 3
+
+
+def test_folder_is_all_or_nothing(tmp_path: Path) -> None:
+    """One bad file and no policy loads, with the problems of every file; cases are no policies."""
+    policy_file(tmp_path / "good.toml", GOOD)
+    policy_file(tmp_path / "good.cases.toml", "nonsense")
+    assert set(load_policies(tmp_path, find, KNOWN)) == {"good"}
+    policy_file(tmp_path / "bad.toml", "version = 1")
+    policy_file(tmp_path / "worse.toml", "version = ")
+    with pytest.raises(ConfigError) as caught:
+        load_policies(tmp_path, find, KNOWN)
+    bad, worse = str(caught.value).splitlines()
+    assert bad == f"{tmp_path / 'bad.toml'}: permissions: the key is missing; add permissions"
+    assert worse.startswith(f"{tmp_path / 'worse.toml'}: not valid TOML: ")
+
+
+def test_folder_or_file_that_is_not_there(tmp_path: Path) -> None:
+    """A missing file or folder is named; a missing folder is not a folder without policies."""
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        load_policies(tmp_path / "none", find)
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load_policy(tmp_path / "none.toml", find)
+
+
+def test_file_that_is_not_text(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are an error in words."""
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_policy(path, find)

@@ -1,0 +1,45 @@
+"""The policies that we ship, and the files that go with them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from signer.cli.policy import parser
+from signer.policy import load_policy
+from signer.policy.cases import cases_path, load_cases, run_cases
+from signer.policy.load import policy_files
+from signer.policy.schema import json_schema
+from signer.venues.kraken.pairs import PairTable
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = ROOT / "docs" / "policy.schema.json"
+SHIPPED = policy_files(ROOT / "policies")
+
+
+def test_four_are_shipped() -> None:
+    """The four roles that the README names are there."""
+    assert {path.stem for path in SHIPPED} == {"accumulate-only", "spot-trader", "strict", "tracker"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_policy(path: Path) -> None:
+    """It loads, is capped, meets the schema that its first line names, and answers each of its cases as expected."""
+    pairs = PairTable.built_in()
+    policy = load_policy(path, pairs.find)
+    assert not policy.uncapped
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("#:schema ../docs/policy.schema.json\n")
+    jsonschema.validate(tomllib.loads(text), json.loads(SCHEMA.read_text(encoding="utf-8")))
+    results = run_cases(policy, load_cases(cases_path(path)), parser(pairs), pairs.by_id)
+    assert [result for result in results if result.problem] == []
+
+
+def test_schema_is_current() -> None:
+    """docs/policy.schema.json is what the model says now."""
+    mend = "write signer.policy.schema.json_schema() to docs/policy.schema.json"
+    assert SCHEMA.read_text(encoding="utf-8") == json_schema(), mend
