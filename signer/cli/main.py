@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         status = cli.main(arguments, prog_name="signer", standalone_mode=False)
     except click.exceptions.Abort:
-        return _complain("interrupted; nothing was changed", 130)
+        return _complain("interrupted", 130)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -32,7 +32,9 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> None:
     from signer.wiring import prepare, warnings  # noqa: PLC0415
 
     lock = HomeLock(_made(home).lock)
-    prepared = prepare(home, known_passphrase(home, passphrase_file))
+    passphrase = known_passphrase(home, passphrase_file)
+    prepared = prepare(home, passphrase)
+    passphrase.wipe()
     for text in warnings(prepared):
         warn(text)
 
