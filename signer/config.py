@@ -96,8 +96,8 @@ class Config(Strict):
     """The whole of signer.toml."""
 
     version: Literal[1] = 1
-    gateway: GatewayConfig = Field(default_factory=lambda: GatewayConfig())
-    audit: AuditConfig = Field(default_factory=lambda: AuditConfig())
+    gateway: GatewayConfig = Field(default_factory=GatewayConfig)
+    audit: AuditConfig = Field(default_factory=AuditConfig)
     accounts: Mapping[str, AccountConfig] = Field(min_length=1)
 
     @field_validator("accounts")
