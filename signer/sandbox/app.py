@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
 from collections.abc import Iterator
 
 from flask import Flask, Request, Response, request
@@ -16,6 +18,7 @@ from signer.sandbox.faults import (
     Fault,
     Hang,
     Latency,
+    Met,
     NotJson,
     Oversized,
     Redirect,
@@ -46,6 +49,8 @@ def create_app(simulation: Simulation) -> Flask:
 def _serve(simulation: Simulation, incoming: Request) -> Response:
     target = _target(incoming)
     endpoint = endpoint_of(target.partition("?")[0])
+    # Taken first: once a request is listed as arrived, clearing the faults lets go of it.
+    met = simulation.faults.take(endpoint)
     arrival = simulation.arrivals.begin(
         time=simulation.clock.now(),
         method=incoming.method,
@@ -53,26 +58,26 @@ def _serve(simulation: Simulation, incoming: Request) -> Response:
         endpoint=endpoint,
         headers=list(incoming.headers.items()),
         source=incoming.remote_addr or "",
+        fault=met.fault.kind if met else None,
     )
-    fault = simulation.faults.take(endpoint)
     try:
-        return _meet(simulation, incoming, arrival, fault)
+        return _meet(simulation, incoming, arrival, met)
     finally:
         simulation.arrivals.done(arrival)
 
 
-def _meet(simulation: Simulation, incoming: Request, arrival: Arrival, fault: Fault | None) -> Response:
-    arrival.fault = fault.kind if fault else None
+def _meet(simulation: Simulation, incoming: Request, arrival: Arrival, met: Met | None) -> Response:
+    fault = met.fault if met else None
     if isinstance(fault, CloseBeforeReading):
         return _cut(b"")
     arrival.body = incoming.get_data(cache=False)
-    if isinstance(fault, Latency):
-        simulation.faults.wait(fault.seconds)
+    if met and isinstance(fault, Latency):
+        met.wait(fault.seconds)
     answer = _proper(simulation, incoming, arrival) if fault is None or fault.acts else Answer(b"")
     arrival.key, arrival.acted = answer.key, answer.acted
     _note(arrival, answer)
-    if isinstance(fault, Hang):
-        simulation.faults.wait(None)
+    if met and isinstance(fault, Hang):
+        met.wait(None)
     return _spoilt(answer, fault, arrival)
 
 
@@ -135,16 +140,21 @@ def _note(arrival: Arrival, answer: Answer) -> None:
 def _cut(sent: bytes, promised: int | None = None) -> Response:
     """An answer of which only ``sent`` leaves before the connection is closed; with nothing, not even a head."""
     headers = {} if promised is None else {"Content-Length": str(promised)}
-    return Response(_breaking_off(sent), content_type=JSON, headers=headers)
+    # gunicorn's; a test client has none.
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    return Response(_breaking_off(sent, connection), content_type=JSON, headers=headers)
 
 
-def _breaking_off(sent: bytes) -> Iterator[bytes]:
-    """The server sends the head with the first bytes, and takes a broken pipe as: close this connection, say nothing.
+def _breaking_off(sent: bytes, connection: socket.socket | None) -> Iterator[bytes]:
+    """The server sends the head with the first bytes, and takes a broken pipe as: this connection is gone, say nothing.
 
-    That needs no hold of the socket, and is the same with any WSGI server.
+    Shut down here too, because gunicorn would wait on its main thread, two seconds long, for the caller to close first.
     """
     if sent:
         yield sent
+    if connection is not None:
+        with contextlib.suppress(OSError):  # the caller was faster
+            connection.shutdown(socket.SHUT_RDWR)
     raise BrokenPipeError(errno.EPIPE, "a fault closes the connection")
 
 

@@ -64,12 +64,20 @@ class Arrivals:
         self._last = 0
 
     def begin(
-        self, *, time: float, method: str, path: str, endpoint: str, headers: list[tuple[str, str]], source: str
+        self,
+        *,
+        time: float,
+        method: str,
+        path: str,
+        endpoint: str,
+        headers: list[tuple[str, str]],
+        source: str,
+        fault: str | None,
     ) -> Arrival:
         """Note a request as its head has been read."""
         with self._changed:
             self._last += 1
-            arrival = Arrival(self._last, time, method, path, endpoint, headers, source)
+            arrival = Arrival(self._last, time, method, path, endpoint, headers, source, fault=fault)
             self._kept.append(arrival)
             self._changed.notify_all()
             return arrival

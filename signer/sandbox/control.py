@@ -123,12 +123,7 @@ def _market(app: Flask, simulation: Simulation) -> None:
 
     @app.get("/accounts/<account>/<path:method>")
     def ask(account: str, method: str) -> Reply:
-        try:
-            return {"result": simulation.ask(account, method, request.args.to_dict())}
-        except KeyError:
-            raise Wrong(f"there is no account {account!r}; POST /keys opens one") from None
-        except Rejected as no:
-            raise Wrong(", ".join(no.errors)) from None
+        return {"result": _said(lambda: simulation.ask(account, method, request.args.to_dict()))}
 
 
 def _read(adapter: TypeAdapter[T]) -> T:

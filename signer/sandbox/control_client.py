@@ -70,7 +70,7 @@ class Control:
         made = self._ask("POST", "/keys", json=body)
         return MadeKey(made["name"], made["account"], made["api_key"], made["api_secret"])
 
-    def keys(self) -> list[dict[str, Any]]:
+    def list_keys(self) -> list[dict[str, Any]]:
         """All keys, without their secrets, with the highest nonce that each has used."""
         return list(self._ask("GET", "/keys")["keys"])
 

@@ -142,6 +142,19 @@ class _Ordered:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A fault as one request meets it."""
+
+    fault: Fault
+    _cleared: threading.Event
+
+    def wait(self, seconds: float | None) -> None:
+        """Sit out a latency, or (None) a hang; clearing the faults since ends both."""
+        self._cleared.wait(seconds)
+
+
+@final
 class Faults:
     """The faults in force. Safe for threads."""
 
@@ -158,7 +171,7 @@ class Faults:
             self._ordered.append(_Ordered(self._numbers, fault))
             return self._numbers
 
-    def take(self, endpoint: str) -> Fault | None:
+    def take(self, endpoint: str) -> Met | None:
         """What a request to ``endpoint`` meets: of the faults that are due, the one ordered first."""
         with self._lock:
             matching = [ordered for ordered in self._ordered if ordered.matches(endpoint)]
@@ -168,13 +181,7 @@ class Faults:
             if due is None:
                 return None
             due.met += 1
-            return due.fault
-
-    def wait(self, seconds: float | None) -> None:
-        """Sit out a latency, or (None) a hang; clearing the faults ends both."""
-        with self._lock:
-            cleared = self._cleared
-        cleared.wait(seconds)
+            return Met(due.fault, self._cleared)
 
     def clear(self) -> None:
         """Forget all faults and let go of every request that one holds."""

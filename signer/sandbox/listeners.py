@@ -2,8 +2,7 @@
 
 Why gunicorn's ``gthread`` worker and not Werkzeug's threaded server: Werkzeug closes the connection after each answer
 and waits ten milliseconds for late bytes, so there is no keep-alive to test. One worker process, since the books are in
-its memory; many threads, since a hang or latency fault keeps one busy. Connections are closed from inside the app
-(`signer.sandbox.app._breaking_off`), so the server's socket is never touched behind its back.
+its memory; many threads, since a hang or latency fault keeps one busy. It hands the app its socket, which faults close.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ STOP_S = 5
 def bound(address: str, flag: str) -> socket.socket:
     """A listening socket on ``HOST:PORT``. Raises `ConfigError` naming ``flag``."""
     host, _, port = address.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()):
+    if not host or not (port.isascii() and port.isdigit() and int(port) < 2**16):
         raise ConfigError(
             f"{address!r} is not HOST:PORT", where=flag, mend="write it as 127.0.0.1:8080, port 0 for any"
         )
     try:
         return socket.create_server((host, int(port)), backlog=512)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         what = f"cannot listen on {address}: {error}"
         raise ConfigError(what, where=flag, mend="choose another address, or port 0 for any free one") from None
 

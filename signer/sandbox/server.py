@@ -10,13 +10,13 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import final
@@ -81,6 +81,8 @@ class Sandbox:
     """
 
     def __init__(self, settings: Settings) -> None:
+        wanted = _key_settings(settings)
+        _check_loopback(settings.control_listen)
         self._simulation = Simulation(
             lambda now: Exchange(now=now, seed=settings.seed, tier=_order_tier(settings.tier), walk=settings.walk),
             public=PUBLIC_METHODS,
@@ -88,12 +90,8 @@ class Sandbox:
             real_clock=time.time,
             random_bytes=secrets.token_bytes,
         )
-        key = self._simulation.make_key(_key_settings(settings))
-        self._bots = bound(settings.listen, "--listen")
-        self._control = bound(settings.control_listen, "--control-listen")
-        if not ip_address(self._control.getsockname()[0]).is_loopback:
-            mend = "use 127.0.0.1: whoever reaches it can make keys and faults"
-            raise ConfigError("the control interface must stay on this machine", where="--control-listen", mend=mend)
+        key = self._simulation.make_key(wanted)
+        self._bots, self._control = _both_bound(settings)
         self.ready = Ready(
             url=url_of(self._bots),
             control_url=url_of(self._control),
@@ -106,6 +104,22 @@ class Sandbox:
         """Serve in the foreground until a signal ends it (`SystemExit`); ``announce`` is called when it answers."""
         simulation = self._simulation
         serve(self._bots, create_app(simulation), self._control, create_control(simulation), announce)
+
+
+def _both_bound(settings: Settings) -> tuple[socket.socket, socket.socket]:
+    bots = bound(settings.listen, "--listen")
+    try:
+        return bots, bound(settings.control_listen, "--control-listen")
+    except ConfigError:
+        bots.close()
+        raise
+
+
+def _check_loopback(control_listen: str) -> None:
+    host = control_listen.rpartition(":")[0]
+    if host != "localhost" and not host.startswith("127."):
+        what, mend = "the control interface must stay on this machine", "use 127.0.0.1: its users can make keys"
+        raise ConfigError(what, where="--control-listen", mend=mend)
 
 
 def _order_tier(tier: str) -> str:

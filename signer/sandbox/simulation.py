@@ -167,10 +167,12 @@ class Simulation:
                 self._engine.set_price(pair, price)
 
     def ask(self, account: str, method: str, params: Mapping[str, object]) -> object:
-        """A private call past keys and faults, for the control interface. Raises `Rejected`, `KeyError`."""
+        """A private call past keys and faults, for the control interface. Raises `Rejected`, or `ValueError`."""
         with self._lock:
             if account not in self._accounts:
-                raise KeyError(account)
+                raise ValueError(f"there is no account {account!r}; POST /keys opens one")
+            if method not in self.private - OWN_METHODS:
+                raise ValueError(f"unknown method {method!r}; write it as in the path (OpenOrders)")
             self._engine.tick()
             return self._engine.private(account, method, params)
 
