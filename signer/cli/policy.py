@@ -229,8 +229,8 @@ def _show_answer(answer: Mapping[str, object], decision: Decision, charges: list
     from signer.cli.key_store import show_rows
 
     verdict = "denied" if not decision.allowed else "allowed" if answer["fits"] else "allowed, but over a cap"
-    who = f" to client {answer['client']}" if answer["client"] else ""
-    click.echo(f"{answer['call']} is {verdict}{who} under policy {decision.policy} ({decision.policy_hash[:16]}).\n")
+    who = f" by client {answer['client']}" if answer["client"] else ""
+    click.echo(f"{answer['call']}{who} under policy {decision.policy} ({decision.policy_hash[:16]}): {verdict}\n")
     says = [{"says": "yes" if hit.allows else "NO", "rule": hit.rule, "reason": hit.reason} for hit in decision.hits]
     show_rows([dict(row) for row in says], none="")
     if charges:

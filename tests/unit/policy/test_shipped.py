@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from signer.cli.policy import parser
 from signer.policy import load_policy
 from signer.policy.cases import cases_path, load_cases, run_cases
 from signer.policy.load import policy_files
-from signer.policy.schema import json_schema
+from signer.policy.rules import FEATURE_RULES, LIMIT_RULES
+from signer.policy.schema import PolicyFile, json_schema
 from signer.venues.kraken.pairs import PairTable
+from tests.unit.policy.examples import policy_file
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = ROOT / "docs" / "policy.schema.json"
@@ -43,3 +46,16 @@ def test_schema_is_current() -> None:
     """docs/policy.schema.json is what the model says now."""
     mend = "write signer.policy.schema.json_schema() to docs/policy.schema.json"
     assert SCHEMA.read_text(encoding="utf-8") == json_schema(), mend
+
+
+def test_documentation_is_true(tmp_path: Path) -> None:
+    """The policy in docs/policy.md loads, and answers the documented case as it says."""
+    text = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
+    example, cases = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    path = policy_file(tmp_path / "documented.toml", example)
+    pairs = PairTable.built_in()
+    loaded = load_policy(path, pairs.find)
+    documented = load_cases(policy_file(cases_path(path), cases))
+    assert [result.problem for result in run_cases(loaded, documented, parser(pairs), pairs.by_id)] == [""]
+    assert all(f"`{key}`" in text for key in PolicyFile.model_fields if key != "cap")
+    assert all(f"`{rule.__name__.replace('_', '-')}`" in text for rule in (*FEATURE_RULES, *LIMIT_RULES))

@@ -1,0 +1,211 @@
+"""`signer policy` as an operator and a pipeline use it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from signer.cli.main import main
+from signer.clock import SystemClock
+from signer.home import Home
+from signer.keys.argon import INSECURE_TESTS_ONLY
+from signer.keys.file import FileKeyStore
+from signer.keys.issue import issue
+from signer.keys.passphrase import Passphrase
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import Call, Facts, Intent
+from signer.policy import decide, load_policy
+from signer.venues.kraken.pairs import PairTable
+from signer.worker import ThreadWorker
+from tests.unit.policy.examples import add, order
+
+SHIPPED = Path(__file__).parents[2] / "policies"
+ORDER = ("AddOrder", "pair=XBT/USD", "type=buy", "ordertype=limit", "volume=0.02", "price=50000")
+
+
+@pytest.fixture(name="home")
+def _home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.policies.mkdir(parents=True)
+    home.config.write_text("[accounts.main]\n")
+    for file in SHIPPED.glob("*.toml"):
+        (home.policies / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    store = FileKeyStore.create(
+        home.keys, Passphrase(b"only ever used in this test", where="test"), INSECURE_TESTS_ONLY
+    )
+    credential = issue()
+    store.add_client("bot", "main", "spot-trader", credential.api_key, credential.secret, created_us=1)
+    return home
+
+
+def signer(home: Home, *arguments: str) -> int:
+    """The exit status of a `signer policy` command on this home."""
+    return main(["--home", str(home.folder), "policy", *arguments])
+
+
+def spend(home: Home, call: Call, txid: str) -> None:
+    """Let the ledger of this home have settled ``call`` by the bot."""
+    pairs = PairTable.built_in()
+    policy = load_policy(home.policies / "spot-trader.toml", pairs.find)
+    decision = decide(policy, "bot", call, Facts(pairs.by_id, {}))
+
+    async def settle() -> None:
+        worker = ThreadWorker("ledger")
+        ledger = SqliteLedger(home.ledger, SystemClock(), worker)
+        await ledger.open()
+        intent = Intent(
+            client="bot",
+            account="main",
+            endpoint=call.endpoint,
+            orders=decision.orders,
+            targets=(),
+            charges=decision.charges,
+            record="r",
+            at_us=SystemClock().now_us(),
+        )
+        await ledger.settle(await ledger.reserve(intent), [txid])
+        await ledger.close()
+        worker.close()
+
+    asyncio.run(settle())
+
+
+def test_check_names_every_problem(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each problem of each file is a line with file and key on stderr; good files are said to be good; status 3."""
+    bad = tmp_path / "bad.toml"
+    bad.write_text('version = 1\npermissions = ["withdraw-funds"]\nsides = ["up"]\n')
+    assert signer(home, "check", str(bad), str(SHIPPED / "strict.toml")) == 3
+    shown = capsys.readouterr()
+    assert [line.split(": ")[:3] for line in shown.err.splitlines()] == [
+        ["signer", str(bad), "permissions[0]"],
+        ["signer", str(bad), "sides[0]"],
+    ]
+    assert shown.out == f"{SHIPPED / 'strict.toml'}: good\n"
+
+
+def test_check_shows_who_is_uncapped(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A policy without rails loads, and its reason is shown; scripts get it too."""
+    free = tmp_path / "free.toml"
+    free.write_text(
+        'version = 1\npermissions = ["modify-trades"]\npairs = ["XBT/USD"]\nsides = ["buy"]\n'
+        'order_types = ["market"]\nuncapped = "an empty account"\n'
+    )
+    assert signer(home, "check", str(free)) == 0
+    assert capsys.readouterr().out == f"{free}: good, but UNCAPPED: an empty account\n"
+    assert signer(home, "check", "--json", str(free)) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["uncapped"], row["problems"], len(row["hash"])) == ("an empty account", [], 64)
+
+
+def test_explain_to_a_client(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rules, charges and what the ledger says is left, for the client's own policy, without the passphrase."""
+    spend(home, add(order("0.04", "50000")), "OAAAAA-AAAAA-AAAAAA")
+    assert signer(home, "explain", "--json", "--client", "bot", *ORDER) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["policy"], answer["allowed"], answer["fits"]) == ("spot-trader", True, True)
+    assert {"rule": "permissions", "allows": True, "reason": "modify-trades is granted"} in answer["rules"]
+    assert answer["charges"] == [
+        {"cap": "notional 10000 USD / 24h", "unit": "USD", "needs": "1000", "left": "8000", "fits": True},
+        {"cap": "orders 60 / 1m", "unit": "orders", "needs": "1", "left": "59", "fits": True},
+    ]
+    assert signer(home, "explain", "--client", "bot", *ORDER) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("AddOrder by client bot under policy spot-trader (")
+    assert "): allowed\n" in shown
+    assert "notional 10000 USD / 24h" in shown
+
+
+def test_explain_of_a_cap_that_is_used_up(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the policy allows but the cap does not is said so, with status 1."""
+    for number in range(5):
+        spend(home, add(order("0.04", "50000")), f"O{number}AAAA-AAAAA-AAAAAA")
+    assert signer(home, "explain", "--client", "bot", *ORDER) == 1
+    assert "): allowed, but over a cap\n" in capsys.readouterr().out
+
+
+def test_explain_knows_the_clients_orders(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ownership is answered from the ledger: the bot's own order may go, an unknown one not."""
+    spend(home, add(order("0.01")), "OAAAAA-AAAAA-AAAAAA")
+    assert signer(home, "explain", "--client", "bot", "CancelOrder", "txid=OAAAAA-AAAAA-AAAAAA") == 0
+    assert signer(home, "explain", "--client", "bot", "CancelOrder", "txid=OBBBBB-BBBBB-BBBBBB") == 1
+    assert "ownership" in capsys.readouterr().out
+
+
+def test_explain_by_policy(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """A policy of the home by name, or any file, can be asked without a client; denials have status 1."""
+    assert signer(home, "explain", "--policy", "strict", *ORDER) == 1
+    assert "): denied\n" in capsys.readouterr().out
+    assert signer(home, "explain", "--policy", str(SHIPPED / "spot-trader.toml"), *ORDER) == 0
+
+
+def test_explain_what_is_not_understood(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """A call that no policy is asked about says so, for people and for scripts."""
+    assert signer(home, "explain", "--policy", "strict", "Sudo") == 1
+    assert "refused before any policy is asked: EGeneral:Unknown method" in capsys.readouterr().out
+    assert signer(home, "explain", "--json", "--policy", "strict", "AddOrder", "colour=red") == 1
+    assert json.loads(capsys.readouterr().out)["rules"][0]["rule"] == "not-understood"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("--policy", "none", "Balance"), 3, "none.toml: there is no such file"),
+        (("--client", "none", "Balance"), 3, "there is no client 'none'; known are: bot"),
+        (("Balance",), 2, "Give either --client or --policy."),
+        (("--client", "bot", "--policy", "strict", "Balance"), 2, "Give either --client or --policy."),
+        (("--policy", "strict", "Balance", "asset"), 2, "write each field once, as FIELD=VALUE"),
+        (("--policy", "strict", "Balance", "asset=XBT", "asset=ETH"), 2, "write each field once, as FIELD=VALUE"),
+    ],
+)
+def test_explain_asked_wrongly(
+    home: Home, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    """A name or field that is wrong is a message with the mend, and never an answer."""
+    assert signer(home, "explain", *arguments) == status
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert not shown.out
+
+
+def test_cases_of_the_home(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a folder the home's cases are run, all of them."""
+    assert signer(home, "test") == 0
+    assert capsys.readouterr().out.endswith("cases, 0 failed.\n")
+
+
+def test_a_case_that_does_not_hold(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """A policy that no longer answers as its cases say fails the run, and the case says how."""
+    cases = home.policies / "strict.cases.toml"
+    cases.write_text(
+        '[[case]]\nname = "reads"\ncall = "Balance"\nexpect = "allow"\n'
+        '[[case]]\nname = "sees"\ncall = "OpenOrders"\nexpect = "deny"\nrules = ["permissions"]\n'
+        '[[case]]\nname = "why"\ncall = "Balance"\nexpect = "deny"\nrules = ["pairs"]\n'
+        '[[case]]\nname = "spends"\ncall = "OpenOrders"\nexpect = "allow"\ncharges = { "orders 1 / 1s" = "1" }\n'
+    )
+    assert signer(home, "test", "--json") == 1
+    failed = {row["case"]: row["problem"] for row in json.loads(capsys.readouterr().out) if row["problem"]}
+    assert failed == {
+        "reads": "it is denied by permissions: Balance needs query-funds",
+        "sees": "it is allowed",
+        "why": "expected the rules ['pairs'], got ['permissions']: Balance needs query-funds",
+        "spends": "expected the charges {'orders 1 / 1s': '1'}, got {}",
+    }
+    assert signer(home, "test") == 1
+    assert "strict: sees: it is allowed" in capsys.readouterr().out
+
+
+def test_cases_that_test_nothing(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No cases, cases without a policy and misspelt cases are errors, since they would seem to pass."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert signer(home, "test", str(empty)) == 3
+    assert "there is no *.cases.toml file" in capsys.readouterr().err
+    (empty / "lost.cases.toml").write_text("")
+    assert signer(home, "test", str(empty)) == 3
+    assert "there is no policy beside these cases" in capsys.readouterr().err
+    (home.policies / "strict.cases.toml").write_text('[[case]]\nname = "a"\ncall = "Balance"\nexpects = "deny"\n')
+    assert signer(home, "test") == 3
+    assert "case[0].expects: there is no such key; did you mean expect?" in capsys.readouterr().err
