@@ -29,8 +29,8 @@ class NonceSource:
     """Hands out nonces of the credential behind the mark ``name`` (``credential/NAME``).
 
     ``mark`` is the stored mark at the start (0 if there is none), ``raise_mark`` the ledger's method of that name. The
-    mark is stored ``ahead_us`` ahead of use and refreshed in the background when half of that is used, so that a busy
-    lane waits for the store once. ``on_alarm`` hears, in words, of a second refused nonce within a minute.
+    mark is stored ``ahead_us`` ahead of use and refreshed in the background when half of that is used, so that a lane
+    waits for the store once. ``on_alarm`` hears, in words, of a second refused nonce within a minute.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class NonceSource:
         ahead_us: int = 2 * SECOND_US,
     ) -> None:
         self._name = name
-        self._last = mark
+        self._last = max(mark, clock.now_us())
         self._mark = mark
         self._raise_mark = raise_mark
         self._clock = clock
@@ -57,18 +57,22 @@ class NonceSource:
 
     def take(self) -> int | None:
         """The next nonce, or None if the mark must be stored further ahead first (`take_stored`)."""
-        nonce = max(self._last + 1, self._clock.now_us())
+        now_us = self._clock.now_us()
+        nonce = max(self._last + 1, now_us)
+        if nonce > self._mark:
+            # The clock ran past the mark while nobody called: rather than wait for the disk, lag behind it for once.
+            nonce = self._last + 1
         if nonce > self._mark:
             return None
         self._last = nonce
-        if self._mark - nonce < self._ahead_us // 2:
+        if self._mark - max(nonce, now_us) < self._ahead_us // 2:
             self._store_ahead()
         return nonce
 
     async def take_stored(self) -> int:
         """The next nonce, after waiting for the store. Raises `NotServed` if the store fails or no nonce is left."""
         while (nonce := self.take()) is None:
-            if max(self._last + 1, self._clock.now_us()) >= NONCE_LIMIT:
+            if self._last + 1 >= NONCE_LIMIT:
                 raise NotServed(
                     "EService:Unavailable", "EService:Gateway: this key has no nonce left, it must be replaced"
                 )
