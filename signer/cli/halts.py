@@ -143,7 +143,7 @@ async def _tables(ledger: SqliteLedger) -> tuple[list[Row], list[Row], list[Row]
             "endpoint": found.intent.endpoint,
             "at": utc(found.intent.at_us),
             "record": found.intent.record,
-            "state": "unknown" if found.unknown else "in flight",
+            "state": "unknown" if found.unknown else "open",
         }
         for found in await ledger.open_intents()
     ]

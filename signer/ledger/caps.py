@@ -15,14 +15,15 @@ from signer.model import Charge, Usage
 DIGITS = 35
 """Amounts and limits have no more digits than this on either side of the point."""
 
-Key: TypeAlias = tuple[str, str, str, int]
-"""Scope, cap, unit and window: what a total belongs to."""
+Key: TypeAlias = tuple[str, str, int]
+"""Scope, unit and window: what a total belongs to. Not the cap's name, which holds the limit: a policy that changes a
+limit must not make what was spent forgotten."""
 
 
 @dataclass
 class _Cap:
     id: int | None  # None until something is charged
-    upper: Decimal | None
+    said: tuple[str, str]  # its name and limit, as stored
     window: Window
 
 
@@ -31,6 +32,7 @@ class Need:
     """All that one call charges to one cap."""
 
     key: Key
+    cap: str
     amount: Decimal
     limit: Decimal
 
@@ -87,18 +89,19 @@ class Caps:
         return known
 
     def _load(self, key: Key) -> _Cap:
-        query = "SELECT id, upper FROM caps WHERE (scope, cap, unit, window_s) = (?, ?, ?, ?)"
+        query = "SELECT id, name, upper FROM caps WHERE (scope, unit, window_s) = (?, ?, ?)"
         row = self._db.execute(query, key).fetchone()
         if row is None:
-            return _Cap(None, None, Window(key[3], {}))
-        return _Cap(row[0], Decimal(row[1]), _window(self._db, row[0], key[3]))
+            return _Cap(None, ("", ""), Window(key[2], {}))
+        return _Cap(row[0], (row[1], row[2]), _window(self._db, row[0], key[2]))
 
     def _stored(self, cap: _Cap, need: Need) -> int:
-        if cap.id is None or cap.upper != need.limit:
-            write = """INSERT INTO caps (scope, cap, unit, window_s, upper) VALUES (?, ?, ?, ?, ?)
-                ON CONFLICT DO UPDATE SET upper = excluded.upper RETURNING id"""
-            (cap.id,) = self._db.execute(write, (*need.key, str(need.limit))).fetchone()
-            cap.upper = need.limit
+        says = need.cap, str(need.limit)
+        if cap.id is None or cap.said != says:
+            write = """INSERT INTO caps (scope, unit, window_s, name, upper) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT DO UPDATE SET name = excluded.name, upper = excluded.upper RETURNING id"""
+            (cap.id,) = self._db.execute(write, (*need.key, *says)).fetchone()
+            cap.said = says
         assert cap.id is not None  # noqa: S101 - for the type checker
         return cap.id
 
@@ -109,10 +112,10 @@ class Caps:
 
 def usage(db: sqlite3.Connection, scope: str, now_us: int) -> Sequence[Usage]:
     """What is used now of each cap that ``scope`` was ever charged for."""
-    query = "SELECT id, cap, unit, window_s, upper FROM caps WHERE scope = ? ORDER BY cap"
+    query = "SELECT id, name, unit, window_s, upper FROM caps WHERE scope = ? ORDER BY name"
     return [
-        Usage(cap, scope, unit, _window(db, cap_id, window_s).used(now_us), Decimal(upper))
-        for cap_id, cap, unit, window_s, upper in db.execute(query, (scope,)).fetchall()
+        Usage(name, scope, unit, _window(db, cap_id, window_s).used(now_us), Decimal(upper))
+        for cap_id, name, unit, window_s, upper in db.execute(query, (scope,)).fetchall()
     ]
 
 
@@ -122,7 +125,7 @@ def _window(db: sqlite3.Connection, cap_id: int, window_s: int) -> Window:
 
 
 def _key(charge: Charge) -> Key:
-    return charge.scope, charge.cap, charge.unit, charge.window_s
+    return charge.scope, charge.unit, charge.window_s
 
 
 def _needs(charges: Iterable[Charge]) -> Sequence[Need]:
@@ -131,10 +134,10 @@ def _needs(charges: Iterable[Charge]) -> Sequence[Need]:
         if not (_countable(charge.amount) and _countable(charge.limit) and charge.window_s > 0):
             raise LedgerError(f"a charge makes no sense: {charge.amount} of {charge.limit} in {charge.window_s} s")
         key = _key(charge)
-        so_far = needs.get(key, Need(key, Decimal(0), charge.limit))
+        so_far = needs.get(key, Need(key, charge.cap, Decimal(0), charge.limit))
         # Two limits for one total cannot both be meant: the lower one is safe.
-        limit = min(so_far.limit, charge.limit)
-        needs[key] = Need(key, EXACT.add(so_far.amount, charge.amount), limit)
+        limit, cap = min((so_far.limit, so_far.cap), (charge.limit, charge.cap))
+        needs[key] = Need(key, cap, EXACT.add(so_far.amount, charge.amount), limit)
     return [need for need in needs.values() if need.amount]
 
 
@@ -148,10 +151,10 @@ def _countable(amount: Decimal) -> bool:
 def _refusal(short: Sequence[tuple[Need, Decimal]]) -> NotReserved:
     """The answer in Kraken's words (kraken-clients.md §4): a bot skips one order, and slows down for a rate."""
     (need, left), *_ = short
-    _, cap, unit, _ = need.key
-    reason = f"policy cap '{cap}' has {_plain(max(left, Decimal(0)))} {unit} left and this call needs "
-    reason += f"{_plain(need.amount)}"
-    rules = tuple(need.key[1] for need, _ in short)
+    _, unit, _ = need.key
+    reason = f"policy cap '{need.cap}' has {_plain(max(left, Decimal(0)))} {unit} left and this call needs "
+    reason += _plain(need.amount)
+    rules = tuple(need.cap for need, _ in short)
     if unit == "orders":
         return NotReserved("EOrder:Rate limit exceeded", f"EOrder:Rate limit exceeded:{reason}", rules=rules)
     return NotReserved(f"EOrder:Invalid order:{reason}", rules=rules)

@@ -22,9 +22,10 @@ TABLES = (
         id INTEGER PRIMARY KEY CHECK (id = 1), seen_us INTEGER NOT NULL, head_seq INTEGER, head_digest TEXT
     ) STRICT""",
     "INSERT INTO state (id, seen_us) VALUES (1, 0)",
+    # A total is the scope's, by unit and window; name and limit are the policy's last words for it and may change.
     """CREATE TABLE caps (
-        id INTEGER PRIMARY KEY, scope TEXT NOT NULL, cap TEXT NOT NULL, unit TEXT NOT NULL, window_s INTEGER NOT NULL,
-        upper TEXT NOT NULL, UNIQUE (scope, cap, unit, window_s)
+        id INTEGER PRIMARY KEY, scope TEXT NOT NULL, unit TEXT NOT NULL, window_s INTEGER NOT NULL, name TEXT NOT NULL,
+        upper TEXT NOT NULL, UNIQUE (scope, unit, window_s)
     ) STRICT""",
     # What is held and spent, by slot of the cap's window (windows.py).
     """CREATE TABLE spent (

@@ -149,7 +149,7 @@ def test_status_shows_open_calls_and_caps(
     runner.run(ledger.reserve(intent(charge("30"))))
     assert signer(home, "status", "--json") == 0
     shown = json.loads(capsys.readouterr().out)
-    assert [call["state"] for call in shown["open"]] == ["unknown", "in flight"]
+    assert [call["state"] for call in shown["open"]] == ["unknown", "open"]
     (used,) = shown["usage"]
     assert (used["scope"], used["cap"], Decimal(used["used"]), used["limit"]) == (
         "client/bot",

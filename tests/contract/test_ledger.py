@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from signer.errors import Halted, LedgerError, NotReserved
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import ChainHead, Charge, Halt, OrderRef, PlacedOrder
+from signer.model import ChainHead, Charge, Halt, OrderRef, PlacedOrder, Usage
 from signer.worker import ThreadWorker
 from tests.unit.ledger.calls import DAY_S, START_US, SetClock, charge, intent, order, used
 
@@ -45,7 +45,7 @@ async def test_a_cap_can_be_used_to_its_last_unit_and_no_further(ledger: SqliteL
 async def test_all_charges_fit_or_none_is_held(ledger: SqliteLedger) -> None:
     """A call that passes one of its caps leaves the others untouched and no reservation behind."""
     with pytest.raises(NotReserved):
-        await ledger.reserve(intent(charge("10"), charge("101", cap="second")))
+        await ledger.reserve(intent(charge("10"), charge("101", cap="second", unit="EUR")))
     assert await used(ledger) == 0
     assert await ledger.open_intents() == []
 
@@ -56,6 +56,24 @@ async def test_charges_of_one_cap_add_up(ledger: SqliteLedger) -> None:
         await ledger.reserve(intent(charge("60", leg=0), charge("60", leg=1)))
     await ledger.reserve(intent(charge("60", leg=0), charge("40", leg=1)))
     assert await used(ledger) == 100
+
+
+async def test_a_changed_limit_keeps_the_total(ledger: SqliteLedger) -> None:
+    """A policy may raise or lower a cap, whose name tells its limit: what is used stays used under the new one."""
+    await ledger.reserve(intent(charge("60", cap="100 USD / 24h")))
+    with pytest.raises(NotReserved, match="'50 USD / 24h' has 0 USD left"):
+        await ledger.reserve(intent(charge("1", cap="50 USD / 24h", limit="50")))
+    await ledger.reserve(intent(charge("60", cap="120 USD / 1d", limit="120")))
+    assert await ledger.usage("client/bot") == [Usage("120 USD / 1d", "client/bot", "USD", Decimal(120), Decimal(120))]
+    assert list(await ledger.scopes()) == ["client/bot"]
+
+
+async def test_the_lower_of_two_limits_counts(ledger: SqliteLedger) -> None:
+    """One call with two limits for one cap is held to the lower, in whichever order they come."""
+    for charges in ([charge("30", limit="100"), charge("30", limit="50")], [charge("60"), charge("0", limit="50")]):
+        for order_of_legs in (charges, charges[::-1]):
+            with pytest.raises(NotReserved):
+                await ledger.reserve(intent(*order_of_legs))
 
 
 async def test_sums_do_not_round(ledger: SqliteLedger) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
+from signer.ledger.caps import Caps
+from signer.ledger.schema import connect
 from signer.ledger.windows import SLOTS, Window, slot_at
+from tests.unit.ledger.calls import DAY_S, START_US, charge
 
 WINDOW_S = 60
 SLOT_US = WINDOW_S * 1_000_000 // SLOTS
@@ -35,3 +39,15 @@ def test_a_window_is_the_same_when_read_back() -> None:
     window = Window(WINDOW_S, {3: Decimal(3), 1: Decimal(1), 2: Decimal(2)})
     assert window.used(2 * SLOT_US) == 6
     assert window.used((SLOTS + 2) * SLOT_US) == 5
+
+
+def test_the_database_holds_a_bounded_number_of_sums(tmp_path: Path) -> None:
+    """Rows that have left their window are deleted as time goes on."""
+    db = connect(tmp_path / "ledger.db")
+    db.execute("BEGIN")
+    caps = Caps(db)
+    for slot in range(3 * SLOTS):
+        now_us = START_US + slot * DAY_S * 1_000_000 // SLOTS
+        caps.hold(caps.fit([charge("0.5")], now_us), now_us)
+    assert db.execute("SELECT count(*) FROM spent").fetchone() == (SLOTS + 1,)
+    db.close()
