@@ -44,7 +44,7 @@ class Disk(Protocol):
         """Make the folder, private to this user. Raises `AuditError` if others can enter an existing one."""
 
     def names(self, folder: Path) -> Sequence[str]:
-        """Names of the files in the folder."""
+        """Names of the files in the folder; none if there is no folder."""
 
     def read(self, path: Path, offset: int, most: int) -> bytes:
         """Up to ``most`` bytes from ``offset``; empty at the end."""
@@ -65,7 +65,7 @@ class LocalDisk:
 
     def names(self, folder: Path) -> Sequence[str]:
         """Names of the files in the folder."""
-        return os.listdir(folder)  # noqa: PTH208 - names are wanted, not paths
+        return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
     def read(self, path: Path, offset: int, most: int) -> bytes:
         """Up to ``most`` bytes from ``offset``."""

@@ -22,7 +22,7 @@ FLUSH_S: Final = 0.25
 RETRY_S: Final = 1.0
 """How soon a log that failed tries again when nobody asks it to."""
 
-FLUSH_NOTES: Final = 512
+FLUSH_NOTES: Final = 128
 """So many waiting background records are written at once."""
 
 MOST_NOTES: Final = 8192
@@ -70,15 +70,16 @@ class FileAuditLog:
         await self._worker.run(lambda: self._flusher.open(kept))
         self._opened = True
 
-    async def record(self, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
+    async def record(self, entry: Mapping[str, Json], *, within: float = 0.0, urgent: bool = False) -> None:
         """Append ``entry``; durable when this returns. Raises `AuditError` if it cannot be.
 
-        An ``urgent`` one (a cancel, its outcome) is refused only if neither the log nor the reserve can take it.
+        A patient caller (``within`` seconds, at most 0.25) rides along with the next flush. An ``urgent`` record (a
+        cancel, its outcome) is refused only if neither the log nor the reserve can take it.
         """
         if not self._opened:
             raise AuditError("the audit log is not open")
         try:
-            await self._batches.ask(self._waiting(entry, urgent=urgent))
+            await self._batches.ask(self._waiting(entry, urgent=urgent), within=min(within, FLUSH_S))
         except AuditError:
             self._arm(RETRY_S)
             raise

@@ -1,0 +1,136 @@
+"""How audit records are read and shown by the command line: a line each, or whole, safe for a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from signer.audit.chain import unlink
+from signer.audit.disk import LocalDisk
+from signer.audit.segments import Segment, lines, segments
+from signer.model import Json
+
+Fields = Mapping[str, Json]
+
+_SHOWN: Final = (
+    "client",
+    "source",
+    "endpoint",
+    "decision",
+    "outcome",
+    "rules",
+    "errors",
+    "venue_ids",
+    "throttled",
+    "count",
+    "text",
+    "detail",
+    "id",
+)
+
+
+class Place:
+    """Where a reader that follows the log stands."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._disk = LocalDisk()
+        self._segment = Segment(0, "")
+        self._offset = 0
+
+    def last(self, count: int) -> list[bytes]:
+        """The last whole lines, oldest first; `news` goes on after them."""
+        found: list[bytes] = []
+        for segment in reversed(segments(self._disk, self._folder)):
+            if len(found) >= count and self._segment.number:
+                break
+            found = [*deque(self._whole(segment), maxlen=max(count - len(found), 0)), *found]
+        return found
+
+    def news(self) -> list[bytes]:
+        """Whole lines that were not given before."""
+        newer = [segment for segment in segments(self._disk, self._folder) if segment >= self._segment]
+        return [line for segment in newer for line in self._whole(segment)]
+
+    def _whole(self, segment: Segment) -> Iterator[bytes]:
+        offset = self._offset if segment == self._segment else 0
+        for line in lines(self._disk, self._folder / segment.name, offset):
+            if line.endswith(b"\n"):
+                offset += len(line)
+                yield line
+        if segment >= self._segment:
+            self._segment, self._offset = segment, offset
+
+
+def records(folder: Path) -> Iterator[tuple[bytes, Fields]]:
+    """All records, oldest first. A line that is none is told of on stderr; an unfinished last line is passed over."""
+    disk = LocalDisk()
+    for segment in segments(disk, folder):
+        for number, line in enumerate(lines(disk, folder / segment.name), start=1):
+            record = unlink(line)
+            if record is not None:
+                yield line, record.fields
+            elif line.endswith(b"\n"):
+                _not_a_record(f"{segment.name} line {number}")
+
+
+def show_line(line: bytes, *, as_json: bool) -> None:
+    """One line of the log, if it is a record."""
+    record = unlink(line)
+    if record is None:
+        _not_a_record("a line")
+    else:
+        show_record(line, record.fields, as_json=as_json)
+
+
+def show_record(line: bytes, fields: Fields, *, as_json: bool) -> None:
+    """A record in one line."""
+    if as_json:
+        show_raw(line)
+        return
+    parts = [_time(fields), f"#{fields['seq']}", plain(fields.get("kind"))]
+    parts += [plain(fields[name]) for name in _SHOWN if fields.get(name) not in (None, "", [])]
+    click.echo("  ".join(parts))
+
+
+def show_raw(line: bytes) -> None:
+    """A record as it stands in the log."""
+    click.echo(plain(line.decode("ascii", "replace").rstrip("\n")))
+
+
+def show_whole(fields: Fields) -> None:
+    """A record with all that it holds, a line for each field."""
+    click.echo(f"{plain(fields.get('kind'))}  #{fields['seq']}  {_time(fields)}")
+    for name, value in fields.items():
+        if name not in {"kind", "seq", "time", "prev", "v"} and value not in (None, "", [], {}):
+            click.echo(f"  {plain(name):<12} {plain(value)}")
+
+
+def plain(value: Json) -> str:
+    """A value for a terminal: what a caller put into a record must not move the cursor or hide a line."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        text = ",".join(map(str, value))
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def _time(fields: Fields) -> str:
+    at = fields.get("time")
+    if not isinstance(at, int):
+        return "(no time)"
+    seconds, micros = divmod(at, 1_000_000)
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{micros:06d}Z"
+    except (OverflowError, OSError, ValueError):
+        return f"(time {at})"
+
+
+def _not_a_record(where: str) -> None:
+    click.echo(f"signer: warning: {where} is not a record of this log; run `signer audit verify`", err=True)

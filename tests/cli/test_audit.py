@@ -1,0 +1,215 @@
+"""`signer audit`: what it shows, what it finds, and its exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from signer.audit.appender import SEGMENT_BYTES
+from signer.audit.disk import LocalDisk
+from signer.audit.log import FileAuditLog
+from signer.cli import audit_lines
+from signer.cli.main import main
+from signer.clock import SystemClock
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import ChainHead, Json
+from signer.worker import ThreadWorker
+from tests.unit.audit.given import NOON_US, SetClock, entry
+
+CALLS: list[Mapping[str, Json]] = [
+    {**entry("a1", "intent"), "endpoint": "AddOrder", "time": NOON_US},
+    {
+        **entry("a1", "outcome"),
+        "endpoint": "AddOrder",
+        "time": NOON_US + 1,
+        "outcome": "rejected",
+        "errors": ["EOrder:x"],
+    },
+    {**entry("b2", "read"), "client": "tracker", "time": NOON_US + 60_000_000},
+]
+
+
+def write_log(
+    home: Path, entries: Sequence[Mapping[str, Json]], segment_bytes: int = SEGMENT_BYTES
+) -> ChainHead | None:
+    """A log in a home folder, closed; its head."""
+
+    async def write() -> ChainHead | None:
+        worker = ThreadWorker("audit")
+        log = FileAuditLog(
+            home / "audit", SetClock(), worker, LocalDisk(), print, segment_bytes=segment_bytes, reserve_bytes=10
+        )
+        await log.open()
+        for one in entries:
+            await log.record(one)
+        await log.close()
+        worker.close()
+        return log.head()
+
+    return asyncio.run(write())
+
+
+def keep_head(home: Path, head: ChainHead) -> None:
+    """Let the home's ledger know a head."""
+
+    async def keep() -> None:
+        worker = ThreadWorker("ledger")
+        ledger = SqliteLedger(home / "ledger.db", SystemClock(), worker)
+        await ledger.open()
+        await ledger.keep_head(head)
+        await ledger.close()
+        worker.close()
+
+    asyncio.run(keep())
+
+
+def run(home: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a `signer audit` command."""
+    status = main(["--home", str(home), "audit", *arguments])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_tail_shows_the_last_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The newest records, oldest first, a line each, over the end of a segment."""
+    write_log(tmp_path, CALLS, segment_bytes=800)
+    status, out, _ = run(tmp_path, capsys, "tail", "-n", "3")
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[0].startswith("2026-11-23 12:00:00.000001Z  #3  outcome  grid-bot  127.0.0.1  AddOrder  rejected")
+    assert [line.split("  ")[2] for line in lines] == ["outcome", "segment", "read"]
+    assert run(tmp_path, capsys, "tail", "-n", "0")[1] == ""
+
+
+def test_tail_prints_the_very_lines_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json each line is the log's own."""
+    write_log(tmp_path, CALLS)
+    (path,) = (tmp_path / "audit").glob("*.jsonl")
+    assert run(tmp_path, capsys, "tail", "--json")[1] == path.read_text(encoding="ascii")
+
+
+def test_a_follower_gets_each_line_once(tmp_path: Path) -> None:
+    """New lines, whole ones only, also from new segments."""
+    write_log(tmp_path, CALLS[:1], segment_bytes=800)
+    place = audit_lines.Place(tmp_path / "audit")
+    assert len(place.last(1)) == 1
+    assert place.news() == []
+    write_log(tmp_path, CALLS[1:], segment_bytes=800)
+    assert [json.loads(line)["kind"] for line in place.news()] == ["outcome", "segment", "read"]
+    path = sorted((tmp_path / "audit").glob("*.jsonl"))[-1]
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"unfin')
+    assert place.news() == []
+    path.write_bytes(whole + b'{"unfinished"}\n')
+    assert place.news() == [b'{"unfinished"}\n']
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--client", "tracker"], ["b2"]),
+        (["--account", "main", "--kind", "intent"], ["a1"]),
+        (["--endpoint", "AddOrder"], ["a1", "a1"]),
+        (["--outcome", "rejected"], ["a1"]),
+        (["--text", "eorder:X"], ["a1"]),
+        (["--since", "2026-11-23T12:00:30", "--until", "2027-01-01"], ["b2"]),
+        (["--until", "2026-11-23T13:00:30+01:00", "--kind", "outcome"], ["a1"]),
+        (["--until", "2026-11-23T12:00Z"], []),
+        (["--client", "nobody"], []),
+    ],
+)
+def test_search(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], found: list[str]) -> None:
+    """Each filter, and the exit status: 0 if there is something."""
+    write_log(tmp_path, CALLS)
+    status, out, _ = run(tmp_path, capsys, "search", "--json", *options)
+    assert [json.loads(line).get("id") for line in out.splitlines()] == found
+    assert status == (0 if found else 1)
+
+
+def test_search_by_age(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--since 1h` is an hour before now."""
+    write_log(tmp_path, [{**entry("old"), "time": 0}, {**entry("new"), "time": SystemClock().now_us()}])
+    out = run(tmp_path, capsys, "search", "--since", "1h", "--text", "new", "--json")[1]
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ["new"]
+
+
+def test_a_time_that_does_not_read_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message shows the forms that are understood."""
+    status, _, err = run(tmp_path, capsys, "search", "--since", "yesterday")
+    assert status == 2
+    assert "15m" in err
+
+
+def test_show_gives_all_records_of_one_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Intent and outcome of the id, with their fields; another id is not there."""
+    write_log(tmp_path, CALLS)
+    status, out, _ = run(tmp_path, capsys, "show", "a1")
+    assert status == 0
+    assert out.count("AddOrder") == 2
+    assert "errors       EOrder:x" in out
+    status, out, err = run(tmp_path, capsys, "show", "zz")
+    assert (status, out) == (1, "")
+    assert err == "signer: no record has the id zz; find it with `signer audit search`\n"
+
+
+def test_readers_pass_over_an_unfinished_line_and_tell_of_a_bad_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that is being written is no error; one that is no record is named on stderr, and the rest is shown."""
+    write_log(tmp_path, CALLS)
+    (path,) = (tmp_path / "audit").glob("*.jsonl")
+    path.write_bytes(path.read_bytes().replace(b"tracker", b"Tracker") + b'{"unfini')
+    for command in ("search", "tail"):
+        status, out, err = run(tmp_path, capsys, command, "--json")
+        assert (status, len(out.splitlines())) == (0, 3)
+        assert err.count("is not a record") == 1
+
+
+def test_verify_says_ok_and_knows_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 0 for an untouched log; the ledger's head is asked, and a log that goes beyond it is fine."""
+    head = write_log(tmp_path, CALLS[:2])
+    assert head is not None
+    keep_head(tmp_path, head)
+    write_log(tmp_path, CALLS[2:])
+    status, out, _ = run(tmp_path, capsys, "verify", "--json")
+    answer = json.loads(out)
+    assert (status, answer["ok"], answer["records"]) == (0, True, 4)
+    assert answer["kept"] == {"seq": head.seq, "digest": head.digest}
+    assert run(tmp_path, capsys, "verify")[1] == "4 records in 1 segments: nothing was changed\n"
+
+
+def test_verify_finds_an_edit_and_a_cut_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 1, and segment, line and record are named."""
+    head = write_log(tmp_path, CALLS)
+    assert head is not None
+    keep_head(tmp_path, head)
+    (path,) = (tmp_path / "audit").glob("*.jsonl")
+    lines = path.read_bytes().replace(b"grid-bot", b"Grid-bot", 1).splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:3]))
+    status, out, _ = run(tmp_path, capsys, "verify")
+    assert status == 1
+    assert f"{path.name} line 2: record 2 was edited" in out
+    assert "the log ends at record 3 and the ledger knows record 4" in out
+    answer = json.loads(run(tmp_path, capsys, "verify", "--json")[1])
+    assert [(finding["line"], finding["seq"]) for finding in answer["findings"]] == [(2, 2), (3, 4)]
+
+
+def test_verify_without_a_ledger_says_what_it_cannot_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a kept head the end cannot be judged, and the answer says so; no ledger is made."""
+    write_log(tmp_path, CALLS)
+    status, out, _ = run(tmp_path, capsys, "verify")
+    assert status == 0
+    assert "cut off at the log's end cannot be found out" in out
+    assert not (tmp_path / "ledger.db").exists()
+
+
+@pytest.mark.parametrize("command", [["tail"], ["search"], ["show", "x"], ["verify"]])
+def test_a_home_without_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    """One line that says what, where and the mend; no traceback."""
+    status, out, err = run(tmp_path, capsys, *command)
+    assert (status, out) == (5, "")
+    assert err == f"signer: {tmp_path / 'audit'}: there is no audit log; `signer serve` makes it\n"

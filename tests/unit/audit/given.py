@@ -1,0 +1,98 @@
+"""What the audit log's tests are given: a clock, a worker, entries, and a log to use them with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from signer.audit.appender import Appender
+from signer.audit.flusher import Flusher, Waiting
+from signer.audit.log import FileAuditLog
+from signer.audit.reserve import Reserve
+from signer.audit.segments import lines, segments
+from signer.model import ChainHead, Json
+from tests.unit.audit.worse_disk import WorseDisk
+
+T = TypeVar("T")
+FOLDER = Path("/home/audit")
+NOON_US = 1_795_435_200_000_000
+"""2026-11-23 12:00 UTC."""
+RESERVE = 4096
+
+
+class SetClock:
+    """Says what it is told."""
+
+    def __init__(self) -> None:
+        self.us = NOON_US
+
+    def now_us(self) -> int:
+        return self.us
+
+    def monotonic(self) -> float:
+        return self.us / 1_000_000
+
+
+class AtOnce:
+    """A worker that does each job at once, on the caller's thread."""
+
+    def run(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            answer.set_result(job())
+        except Exception as error:
+            answer.set_exception(error)
+        return answer
+
+
+def entry(name: str = "call", kind: str = "read") -> dict[str, Json]:
+    """A record's content that the schema accepts."""
+    return {
+        "kind": kind,
+        "time": NOON_US,
+        "id": name,
+        "client": "grid-bot",
+        "source": "127.0.0.1",
+        "account": "main",
+        "endpoint": "Balance",
+        "fields": {},
+        "outcome": "accepted",
+        "venue_ids": [],
+    }
+
+
+def new_log(disk: WorseDisk, alarms: list[str], **limits: int) -> FileAuditLog:
+    """A log on ``disk`` whose alarms are collected."""
+    return FileAuditLog(FOLDER, SetClock(), AtOnce(), disk, alarms.append, **{"reserve_bytes": RESERVE, **limits})
+
+
+def new_flusher(disk: WorseDisk, clock: SetClock | None = None, segment_bytes: int = 2000) -> Flusher:
+    """The worker's half alone, with small segments."""
+    clock = clock or SetClock()
+    appender = Appender(FOLDER, clock, disk, segment_bytes)
+    return Flusher(appender, Reserve(disk, FOLDER / "reserve", RESERVE), clock, lambda _text: None, "audit")
+
+
+def durable(name: str, *, urgent: bool = False) -> Waiting:
+    """A batch's item for one durable record."""
+    return Waiting([], entry(name, "intent"), urgent, 0)
+
+
+def all_records(disk: WorseDisk) -> list[dict[str, Json]]:
+    """Every record on ``disk``, parsed, in order."""
+    return [json.loads(line) for segment in segments(disk, FOLDER) for line in lines(disk, FOLDER / segment.name)]
+
+
+def ids(disk: WorseDisk) -> list[Json]:
+    """The ids of all records that have one, in order."""
+    return [record["id"] for record in all_records(disk) if "id" in record]
+
+
+def head_of(log: FileAuditLog | Flusher) -> ChainHead:
+    """The head, which must be there."""
+    head = log.head() if isinstance(log, FileAuditLog) else log.head
+    assert head is not None
+    return head

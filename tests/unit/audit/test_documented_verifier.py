@@ -1,0 +1,57 @@
+"""The fifteen lines of docs/audit.md that a stranger verifies with."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from signer.audit.appender import Appender
+from signer.audit.disk import LocalDisk
+from signer.audit.flusher import Flusher
+from signer.audit.reserve import Reserve
+from tests.unit.audit.given import SetClock, durable, head_of
+
+
+def stranger(folder: Path) -> tuple[int, str]:
+    """Run the documented program on a folder: exit status and what it said."""
+    match = re.search(r"```python\n(.*?)```", (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert match is not None
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", match[1], str(folder)], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A log of two segments."""
+    disk, path = LocalDisk(), tmp_path / "audit"
+    flusher = Flusher(
+        Appender(path, SetClock(), disk, 700), Reserve(disk, path / "reserve", 10), SetClock(), print, "audit"
+    )
+    flusher.open(None)
+    for name in ("é", "b", "c", "d"):
+        flusher.serve([durable(name)])
+    (tmp_path / "head").write_text(f"{head_of(flusher).seq} {head_of(flusher).digest}\n", encoding="ascii")
+    flusher.close()
+    return path
+
+
+def test_it_agrees_with_us(folder: Path) -> None:
+    """On an untouched log it ends well and prints the very head that we know."""
+    assert len(list(folder.glob("*.jsonl"))) == 2
+    assert stranger(folder) == (0, (folder.parent / "head").read_text(encoding="ascii"))
+
+
+def test_it_finds_an_edit_and_a_removal(folder: Path) -> None:
+    """An edited byte and a removed line are found and named."""
+    path = sorted(folder.glob("*.jsonl"))[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"grid-bot", b"Grid-bot", 1))
+    assert stranger(folder) == (1, f"{path.name} line 2: edited\n")
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:1] + whole.splitlines(keepends=True)[2:]))
+    assert stranger(folder) == (1, f"{path.name} line 2: does not follow record 1\n")

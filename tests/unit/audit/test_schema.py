@@ -1,0 +1,88 @@
+"""The published schema fits what is written, and little else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from signer.audit.throttle import Throttle
+from signer.model import Intent, Json, Outcome
+from signer.records import reconciled_record
+from tests.unit.audit.given import NOON_US, all_records, entry, new_log
+from tests.unit.audit.worse_disk import WorseDisk
+
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "audit-record.schema.json").read_text(encoding="utf-8"))
+
+INTENT: dict[str, Json] = {
+    **entry("b", "intent"),
+    "endpoint": "AddOrder",
+    "fields": {"pair": "XXBTZUSD", "orders": [{"volume": "1.5", "close": {"ordertype": "limit"}}], "validate": False},
+    "decision": "allow",
+    "rules": ["pairs"],
+    "charges": [{"cap": "notional 5000 USD / 24h", "scope": "client/grid-bot", "amount": "12.50", "unit": "USD"}],
+    "policy": "trader",
+    "policy_hash": "ab" * 32,
+}
+
+
+def valid(record: object) -> bool:
+    """Whether the schema takes the record."""
+    return bool(Draft202012Validator(SCHEMA).is_valid(record))
+
+
+def test_the_schema_is_one() -> None:
+    """The file is valid JSON Schema, draft 2020-12."""
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers, recovered, dropped and throttled records, reads, intents and look-ups are all valid."""
+    disk = WorseDisk()
+    log = new_log(disk, [], most_notes=1)
+    await log.open()
+    disk.room = disk.used()
+    log.note(entry("a"))
+    log.note(entry("dropped"))
+    throttle = Throttle(in_full=0)
+    throttle.admit("10.0.0.9", "denied", 0)
+    disk.room = 1 << 30
+    intent = Intent("grid-bot", "main", "AddOrder", (), (), (), "b", NOON_US)
+    written = [INTENT, *throttle.summaries(NOON_US), reconciled_record(intent, Outcome.ACCEPTED, ["O1", None], NOON_US)]
+    for one in written:
+        await log.record(one)
+    await log.close()
+    again = new_log(disk, [])
+    for path, inode in disk.files.items():
+        inode.seen += b"torn" if path.suffix == ".jsonl" else b""
+    await again.open()
+    records = all_records(disk)
+    assert {record["kind"] for record in records} == {
+        "segment", "read", "intent", "dropped", "throttled", "reconciled", "recovered",
+    }  # fmt: skip
+    for record in records:
+        Draft202012Validator(SCHEMA).validate(record)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seq": 0},
+        {"digest": "AB" * 32},
+        {"time": "2026-11-23"},
+        {"kind": "other"},
+        {"outcome": "maybe"},
+        {"fields": {"price": 1.5}},
+        {"api_key": "x"},
+        {"charges": [{"cap": "c", "scope": "s", "amount": "1e5", "unit": "USD"}]},
+        {"policy_hash": None},
+    ],
+    ids=str,
+)
+def test_what_is_wrong_does_not_fit(change: dict[str, object]) -> None:
+    """An unknown member, a float, another spelling: the schema refuses it."""
+    record = {**INTENT, "v": 1, "seq": 1, "prev": "0" * 64, "digest": "0" * 64}
+    assert valid(record)
+    assert not valid({**record, **change})

@@ -1,0 +1,126 @@
+"""A disk in memory that is as bad as a disk may be: it fills, fails, forgets, and dies in the middle of a write."""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+class Crashed(BaseException):
+    """The machine died. No BaseException that a program may handle: nothing runs any more."""
+
+
+class Inode:
+    """One file's bytes: as the running system sees them, and as they are on the disk."""
+
+    def __init__(self) -> None:
+        self.seen = bytearray()
+        self.durable = b""
+        self.lost_from: int | None = None
+        """A failed sync dropped the pages from here on; the next sync will call them good, and they are not."""
+
+
+class WorseDisk:
+    """Loses at a crash what was not synced, or any part of it.
+
+    ``trouble`` is asked before each step, by its number and name: an OSError number fails it, a Crashed is raised.
+    """
+
+    def __init__(self, room: int = 1 << 30) -> None:
+        self.files: dict[Path, Inode] = {}
+        self.room = room
+        self.trouble: Callable[[int, str], int | type[Crashed] | None] = lambda _number, _name: None
+        self.steps = 0
+        self.syncs = 0
+
+    def prepare(self, folder: Path) -> None:
+        self.step("prepare")
+
+    def names(self, folder: Path) -> Sequence[str]:
+        self.step("names")
+        return [path.name for path in self.files if path.parent == folder]
+
+    def read(self, path: Path, offset: int, most: int) -> bytes:
+        return bytes(self.files[path].seen[offset : offset + most])
+
+    def open(self, path: Path) -> WorseFile:
+        self.step("open")
+        return WorseFile(self, path, self.files.setdefault(path, Inode()))
+
+    def crash(self, chance: random.Random) -> None:
+        """Start anew with what the disk happens to have kept."""
+        self.trouble = lambda _number, _name: None
+        for inode in self.files.values():
+            survivors = [inode.durable]
+            if inode.lost_from is None:
+                survivors.append(bytes(inode.seen))
+                if inode.seen.startswith(inode.durable):
+                    survivors.append(bytes(inode.seen[: chance.randint(len(inode.durable), len(inode.seen))]))
+            inode.durable = chance.choice(survivors)
+            inode.seen, inode.lost_from = bytearray(inode.durable), None
+
+    def step(self, name: str) -> None:
+        self.steps += 1
+        trouble = self.trouble(self.steps, name)
+        if isinstance(trouble, int):
+            raise OSError(trouble, f"simulated in {name}")
+        if trouble is not None:
+            raise trouble
+
+    def used(self) -> int:
+        return sum(len(inode.seen) for inode in self.files.values())
+
+
+class WorseFile:
+    """A file on it."""
+
+    def __init__(self, disk: WorseDisk, path: Path, inode: Inode) -> None:
+        self._disk = disk
+        self._path = path
+        self._inode = inode
+
+    def append(self, data: bytes) -> None:
+        """Half of it is written if the step fails."""
+        try:
+            self._disk.step("append")
+        except BaseException:
+            self._inode.seen += data[: len(data) // 2]
+            raise
+        fits = self._disk.room - self._disk.used()
+        self._inode.seen += data[: max(fits, 0)]
+        if fits < len(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def sync(self) -> None:
+        try:
+            self._disk.step("sync")
+        except OSError:
+            self._inode.lost_from = min(len(self._inode.durable), len(self._inode.seen))
+            raise
+        self._disk.syncs += 1
+        kept = len(self._inode.seen) if self._inode.lost_from is None else self._inode.lost_from
+        self._inode.durable = bytes(self._inode.seen[:kept]).ljust(len(self._inode.seen), b"\0")
+
+    def truncate(self, length: int) -> None:
+        self._disk.step("truncate")
+        if length < len(self._inode.seen):
+            del self._inode.seen[length:]
+        else:
+            self._inode.seen += bytes(length - len(self._inode.seen))
+        if self._inode.lost_from is not None and self._inode.lost_from >= length:
+            self._inode.lost_from = None
+
+    def allocate(self, length: int) -> None:
+        self._disk.step("allocate")
+        more = max(0, length - len(self._inode.seen))
+        if more > self._disk.room - self._disk.used():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._inode.seen += bytes(more)
+
+    def size(self) -> int | None:
+        return len(self._inode.seen) if self._disk.files.get(self._path) is self._inode else None
+
+    def close(self) -> None:
+        """Nothing to do."""
