@@ -137,6 +137,8 @@ def _edited(old: Order, fields: Fields) -> Terms:
     volume = fields.amount("volume")
     display = fields.amount("displayvol") if fields.has("displayvol") else terms.display
     volume = old.remaining if volume is None else terms.pair.lots(volume)
+    if not volume:
+        raise invalid("volume")
     if display is not None and (terms.display is None or not volume / 15 <= display <= volume):
         raise invalid("displayvol")
     if (fields.has("price") and terms.price is None) or (fields.has("price2") and terms.price2 is None):
