@@ -118,12 +118,13 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
     def init_signals(self) -> None:
         """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
         super().init_signals()
-        self.loop.add_signal_handler(signal.SIGHUP, self.asgi.reload)
+        self.loop.add_signal_handler(signal.SIGHUP, lambda: self.asgi.reload())
         for number in (signal.SIGINT, signal.SIGQUIT):
             self.loop.add_signal_handler(number, self.handle_exit_signal)
 
     async def _serve(self) -> None:
         # The worker names its protocol class in the body of this method: there is no other place to give it ours.
+        ASGIProtocol._check_h1c_protocol_available()  # it reads on the base class what it found out on ours
         gasgi.ASGIProtocol = GatewayProtocol
         await super()._serve()
         if not self.servers:

@@ -102,9 +102,12 @@ class Story:
 
     def _secrecy(self) -> None:
         arrivals = self._stage.sandbox.control.arrivals()
-        keys = {dict(arrival.headers).get("API-Key") for arrival in arrivals if arrival.path.startswith("/0/private/")}
-        text = "the exchange saw the real key only, the bot the virtual one only"
-        self._step(text, keys == {self._stage.sandbox.api_key} and self._stage.api_key not in keys, "")
+        private = [arrival for arrival in arrivals if arrival.path.startswith("/0/private/")]
+        keys = {value for arrival in private for name, value in arrival.headers.items() if name.lower() == "api-key"}
+        self._step("the exchange saw the real key only, the bot knows the virtual one only", self._separate(keys), "")
+
+    def _separate(self, keys: set[str]) -> bool:
+        return keys == {self._stage.sandbox.api_key} and self._stage.api_key not in keys
 
     def _audit(self) -> None:
         try:
