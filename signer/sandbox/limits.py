@@ -23,6 +23,7 @@ TIERS = {
     "starter": Tier(60, Fraction(1), 60),
     "intermediate": Tier(125, Fraction("2.34"), 80),
     "pro": Tier(180, Fraction("3.75"), 225),
+    "unlimited": Tier(10**9, Fraction(1), 10**9),  # none of Kraken's: for load tests
 }
 
 _AGES = (5, 10, 15, 45, 90, 300)
