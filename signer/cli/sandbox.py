@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from signer.sandbox.permissions import TRADING
-from signer.sandbox.server import Ready, Sandbox, Settings
+from signer.sandbox.server import Ready, Sandbox, Settings, is_loopback
 
 
 @click.command()
@@ -43,6 +43,8 @@ def sandbox(
     """
     words = tuple(word for word in permissions.split(",") if word)
     made = Sandbox(Settings(listen, control_listen, seed, walk, account, words, tier))
+    if not is_loopback(listen):
+        click.echo(f"signer: --listen {listen}: others on the network can reach this sandbox", err=True)
     if env_file is not None:
         made.ready.write_env_file(env_file)
     line = _as_json(made.ready, env_file) if as_json else _as_text(made.ready, env_file)

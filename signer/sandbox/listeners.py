@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -22,10 +23,14 @@ from signer.errors import ConfigError
 
 WsgiApp: TypeAlias = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-THREADS = 64
+THREADS = 256
+"""Made when needed. Held requests must leave some for the control interface, which lets go of them."""
 KEEP_ALIVE_S = 300
 """As long as the real edge network keeps an idle connection, so that clients' pools behave as there."""
 STOP_S = 5
+LEAST_ANSWER_S = 0.0011
+"""Many clients take bare milliseconds as nonces and would repeat one if answered within the same one, which the real
+exchange never does (kraken-clients.md §2, quirk 14)."""
 
 
 def bound(address: str, flag: str) -> socket.socket:
@@ -71,8 +76,12 @@ def serve(
 
     def by_listener(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         # SERVER_PORT is the listener's own, not what a Host header says.
-        app = control_app if environ["SERVER_PORT"] == control_port else bots_app
-        return app(environ, start_response)
+        if environ["SERVER_PORT"] == control_port:
+            return control_app(environ, start_response)
+        began = time.monotonic()
+        answer = bots_app(environ, start_response)
+        time.sleep(max(0.0, began + LEAST_ANSWER_S - time.monotonic()))
+        return answer
 
     config = Config()
     settings = {

@@ -115,9 +115,14 @@ def _both_bound(settings: Settings) -> tuple[socket.socket, socket.socket]:
         raise
 
 
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach ``HOST:PORT``."""
+    host = address.rpartition(":")[0]
+    return host == "localhost" or host.startswith("127.")
+
+
 def _check_loopback(control_listen: str) -> None:
-    host = control_listen.rpartition(":")[0]
-    if host != "localhost" and not host.startswith("127."):
+    if not is_loopback(control_listen):
         what, mend = "the control interface must stay on this machine", "use 127.0.0.1: its users can make keys"
         raise ConfigError(what, where="--control-listen", mend=mend)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket
 import stat
@@ -181,6 +182,23 @@ def test_it_ends_with_whoever_started_it() -> None:
     child.stdout.close()
 
 
+def test_lost_books_end_it() -> None:
+    """If the process that holds the books is killed, the sandbox ends with an error rather than begin with new ones."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "signer.sandbox.server", "{}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    (worker,) = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    os.kill(int(worker), signal.SIGKILL)
+    _, complaints = child.communicate(timeout=20)
+    assert child.returncode == 1
+    assert b"its books with it" in complaints
+
+
 def test_a_sandbox_that_cannot_start_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     """RunningSandbox raises instead of waiting for ever."""
     with pytest.raises(VenueError, match="did not start"):
@@ -232,6 +250,19 @@ def test_the_env_file_is_its_owners(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(ConfigError, match=r"cannot write .*; choose another path"):
         Ready("http://a", "http://b", "demo", "K", "S").write_env_file(tmp_path / "no" / "bot.env")
+
+
+def test_a_wider_listener_warns() -> None:
+    """Listening beyond loopback is allowed for the bots' side, and said."""
+    command = [sys.executable, "-m", "signer.cli.main", "sandbox", "--listen", "0.0.0.0:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        ready = child.stdout.readline()
+        child.terminate()
+        _, complaints = child.communicate(timeout=20)
+    assert ready.startswith("sandbox ready: http://0.0.0.0:")
+    assert "secret" in ready
+    assert complaints == "signer: --listen 0.0.0.0:0: others on the network can reach this sandbox\n"
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
