@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from fractions import Fraction
 
 from signer.sandbox.rejected import Rejected
 
@@ -14,16 +13,16 @@ class Tier:
     """What an account's verification level allows on each pair."""
 
     threshold: int
-    decay: Fraction
+    decay: float
     """By how much the counter falls in a second."""
     open_orders: int
 
 
 TIERS = {
-    "starter": Tier(60, Fraction(1), 60),
-    "intermediate": Tier(125, Fraction("2.34"), 80),
-    "pro": Tier(180, Fraction("3.75"), 225),
-    "unlimited": Tier(10**9, Fraction(1), 10**9),  # none of Kraken's: for load tests
+    "starter": Tier(60, 1.0, 60),
+    "intermediate": Tier(125, 2.34, 80),
+    "pro": Tier(180, 3.75, 225),
+    "unlimited": Tier(10**9, 1.0, 10**9),  # none of Kraken's: for load tests
 }
 
 _AGES = (5, 10, 15, 45, 90, 300)
@@ -64,7 +63,7 @@ class Counters:
     def count(self, pair: str, now: float) -> float:
         """Answer where a pair's counter stands."""
         count, at = self._counts.get(pair, (0.0, now))
-        return max(0.0, count - float(self.tier.decay) * max(0.0, now - at))
+        return max(0.0, count - self.tier.decay * max(0.0, now - at))
 
     def charge(self, pair: str, cost: float, now: float) -> None:
         """Count a call; `Rejected` if it passes the threshold, and then it counts nothing."""
