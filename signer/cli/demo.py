@@ -103,7 +103,7 @@ class Story:
     def _secrecy(self) -> None:
         arrivals = self._stage.sandbox.control.arrivals()
         private = [arrival for arrival in arrivals if arrival.path.startswith("/0/private/")]
-        keys = {value for arrival in private for name, value in arrival.headers.items() if name.lower() == "api-key"}
+        keys = {value for arrival in private for name, value in arrival.headers if name.lower() == "api-key"}
         self._step("the exchange saw the real key only, the bot knows the virtual one only", self._separate(keys), "")
 
     def _separate(self, keys: set[str]) -> bool:
