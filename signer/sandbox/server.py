@@ -84,7 +84,7 @@ class Sandbox:
         wanted = _key_settings(settings)
         _check_loopback(settings.control_listen)
         self._simulation = Simulation(
-            lambda now: Exchange(now=now, seed=settings.seed, tier=_order_tier(settings.tier), walk=settings.walk),
+            lambda now: Exchange(now=now, seed=settings.seed, tier=settings.tier, walk=settings.walk),
             public=PUBLIC_METHODS,
             private=PRIVATE_METHODS,
             real_clock=time.time,
@@ -125,11 +125,6 @@ def _check_loopback(control_listen: str) -> None:
     if not is_loopback(control_listen):
         what, mend = "the control interface must stay on this machine", "use 127.0.0.1: its users can make keys"
         raise ConfigError(what, where="--control-listen", mend=mend)
-
-
-def _order_tier(tier: str) -> str:
-    """The order counter's tier: it has no unlimited one."""
-    return "pro" if tier == "unlimited" else tier
 
 
 def _key_settings(settings: Settings) -> KeySettings:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from signer.sandbox import limits
 from signer.sandbox.exchange import PRIVATE_METHODS
-from signer.sandbox.key_limits import FAILURES_BEFORE_LOCKOUT, LARGEST_NONCE, LOCKOUT_S, Nonces, RestCounter
+from signer.sandbox.key_limits import FAILURES_BEFORE_LOCKOUT, LARGEST_NONCE, LOCKOUT_S, REST_TIERS, Nonces, RestCounter
 from signer.sandbox.permissions import NEEDS, PERMISSIONS, permits
 from signer.sandbox.simulation import OWN_METHODS
 from tests.unit.sandbox.edge import Edge, errors, sign
@@ -113,6 +114,11 @@ def test_every_method_of_the_engine_has_its_permission() -> None:
     """The engine serves nothing that the permission table does not know."""
     assert NEEDS.keys() >= PRIVATE_METHODS | OWN_METHODS
     assert {word for needs in NEEDS.values() for any_of in needs for word in any_of} <= PERMISSIONS
+
+
+def test_both_counters_know_the_same_tiers() -> None:
+    """A tier chosen for a sandbox is one for calls and for orders."""
+    assert REST_TIERS.keys() == limits.TIERS.keys()
 
 
 def test_the_rest_counter_fills_and_decays(edge: Edge) -> None:
