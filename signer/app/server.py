@@ -118,7 +118,7 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
     def init_signals(self) -> None:
         """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
         super().init_signals()
-        self.loop.add_signal_handler(signal.SIGHUP, lambda: self.asgi.reload())
+        self.loop.add_signal_handler(signal.SIGHUP, lambda: self.asgi.reload())  # noqa: PLW0108 - it is not loaded yet
         for number in (signal.SIGINT, signal.SIGQUIT):
             self.loop.add_signal_handler(number, self.handle_exit_signal)
 

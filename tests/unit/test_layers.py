@@ -26,6 +26,7 @@ SOCKETS_AND_CLOCKS = {"socket", "ssl", "time", "random", "sqlite3", "subprocess"
 
 
 def modules() -> list[Path]:
+    """Every file of the package."""
     return sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.name != "__init__.py")
 
 
