@@ -1,8 +1,11 @@
 """Reads the whole chain and says what was done to it: which record was edited, removed, inserted, moved or cut off.
 
 The chain alone cannot show that its end was cut off, or that all of it was written anew: the head that the ledger
-keeps does. Each line is judged by the record before it and the line after it, so that one change gives one finding at
-its place and not one for every line that follows.
+keeps does. A record is proven only by the unbroken chain from it to that head, so after a finding only what follows the
+last one is proven: whoever damaged record N could have written anew all before it.
+
+Each line is judged by the record before it and the line after it, so that one change gives one finding at its place and
+not one for every line that follows.
 """
 
 from __future__ import annotations

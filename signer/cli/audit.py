@@ -169,6 +169,10 @@ def _as_text(report: Report) -> str:
     said = [plain(str(finding)) for finding in report.findings]
     if report.more:
         said.append(f"and {report.more:,} more")
+    if not report.ok:
+        said.append(
+            "note: only the records after the last of these are proven; whoever made it could change all before"
+        )
     if report.unfinished:
         said.append(f"note: the last line is unfinished ({report.unfinished} bytes): being written, or torn by a crash")
     if report.kept is None:

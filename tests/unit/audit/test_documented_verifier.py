@@ -18,7 +18,8 @@ from tests.unit.audit.given import SetClock, durable, head_of
 
 def stranger(folder: Path) -> tuple[int, str]:
     """Run the documented program on a folder: exit status and what it said."""
-    match = re.search(r"```python\n(.*?)```", (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8"), re.DOTALL)
+    text = (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8")
+    match = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert match is not None
     done = subprocess.run(
         [sys.executable, "-I", "-c", match[1], str(folder)], capture_output=True, text=True, check=False

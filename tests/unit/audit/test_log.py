@@ -107,7 +107,9 @@ async def test_a_dead_disk_cannot_fill_the_memory() -> None:
     heal(disk)
     await log.record(entry("after", "intent"))
     assert ids(disk) == [*(f"{number}" for number in range(10)), "after"]
+    await log.record(entry("later", "intent"))
     assert [record["count"] for record in all_records(disk) if record["kind"] == "dropped"] == [15]
+    assert ids(disk)[10:] == ["after", "later"]
 
 
 async def test_a_full_disk_refuses_alarms_once_and_recovers() -> None:
@@ -367,21 +369,17 @@ async def test_a_closed_log_takes_nothing() -> None:
     assert (log.dropped, log.head()) == (1, None)
 
 
-def test_an_attempt_at_a_segment_leaves_no_hole_in_the_numbers() -> None:
-    """A segment whose header never got written is used by the next attempt."""
+@pytest.mark.parametrize("step", ["open", "append", "sync"])
+def test_an_attempt_at_a_segment_leaves_no_hole_in_the_numbers(step: str) -> None:
+    """A segment that was made but whose header never got written is used by the next attempt."""
     disk = WorseDisk()
     appender = Appender(FOLDER, SetClock(), disk)
     appender.open(None)
-    seen = list[str]()
-
-    def fail_second(_number: int, name: str) -> int | None:
-        seen.append(name)
-        return errno.EIO if name == "sync" and seen.count("sync") < 3 else None
-
-    disk.trouble = fail_second
-    for _ in range(2):
+    fail_steps(disk, step)
+    for _ in range(3):
         with pytest.raises(OSError, match="simulated"):
             appender.append([entry("a")])
+    heal(disk)
     appender.append([entry("b")])
     assert [segment.number for segment in segments(disk, FOLDER)] == [1]
     assert ids(disk) == ["b"]

@@ -46,8 +46,9 @@ class WorseDisk:
         return bytes(self.files[path].seen[offset : offset + most])
 
     def open(self, path: Path) -> WorseFile:
+        inode = self.files.setdefault(path, Inode())
         self.step("open")
-        return WorseFile(self, path, self.files.setdefault(path, Inode()))
+        return WorseFile(self, path, inode)
 
     def crash(self, chance: random.Random) -> None:
         """Start anew with what the disk happens to have kept."""
