@@ -51,6 +51,14 @@ class Recovery:
             await self._ledger.hold(intent.reservation)
         return await self._pass(left)
 
+    async def run(self) -> None:
+        """Look at what the last run left open, then at unknown outcomes for as long as the gateway runs."""
+        try:
+            await self.at_start()
+        except SignerError as error:
+            self._watch.alarm(error.code, f"what the last run left open cannot be looked up now: {error}")
+        await self.forever()
+
     async def forever(self) -> None:
         """Look at unknown outcomes again and again, while the gateway runs."""
         while True:

@@ -138,7 +138,9 @@ class Wiring:
         """Open the stores, reconcile what the last run left open, and begin to serve. Raises `SignerError`."""
         await self.ledger.open()
         await self.audit.open(await self.ledger.head())
-        await self._refresh_pairs()
+        first_time = not self.prepared.home.pairs.exists()
+        if first_time:
+            await self._refresh_pairs()
         left = await self.ledger.open_intents()
         self._pending = Pending(left)
         marks = await self.ledger.marks()
@@ -166,8 +168,13 @@ class Wiring:
             watch=self._watch,
             gone_after_s=max(account.gone_after_seconds for account in self.prepared.config.accounts.values()),
         )
-        await self._recovery.at_start()
-        loops = (self._recovery.forever(), self._summarise(), self._keep_heads(), self._daily())
+        # What is held stays held meanwhile, so nobody need wait for an exchange that may be slow to answer.
+        loops = (
+            self._recovery.run(),
+            self._summarise(),
+            self._keep_heads(),
+            self._keep_pairs(PAIRS_EVERY_S if first_time else 0.0),
+        )
         self._tasks = [asyncio.get_running_loop().create_task(loop) for loop in loops]
         self._loaded("start")
         self.ready = True
@@ -269,11 +276,15 @@ class Wiring:
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
 
-    async def _daily(self) -> None:
+    async def _keep_pairs(self, wait_s: float) -> None:
         while True:
-            await asyncio.sleep(PAIRS_EVERY_S)
-            await self._refresh_pairs()
-            await self._swap()
+            await asyncio.sleep(wait_s)
+            wait_s = PAIRS_EVERY_S
+            try:
+                await self._refresh_pairs()
+                await self._swap()
+            except SignerError as error:
+                self._watch.alarm(error.code, f"the venue's pairs could not be taken up: {error}")
 
     async def _summarise(self) -> None:
         while True:
