@@ -4,8 +4,8 @@
 Python, and each could be read as another number at the venue. So an amount here is ASCII digits with at most one point,
 digits on both sides of it, no sign, no exponent and no leading zero ("0.5" but not "007" or ".5").
 
-At most 15 digits stand before the point and 12 behind: no market has more than 10 decimals, and 27 digits are exact
-in the 28 that `Decimal` arithmetic keeps.
+At most 20 digits stand before the point and 18 behind: more than any market has, as many as a bot prints that never
+rounded a float, and few enough that the product of two is exact in the 100 digits that policy and ledger reckon with.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal, cast
 from signer.model import Json, Price
 from signer.venues.kraken.values import matching, must
 
-_AMOUNT = r"(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,12})?"
+_AMOUNT = r"(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,18})?"
 _SOME = r"(?=[0.]*[1-9])" + _AMOUNT  # above zero
 _LEVERAGE = re.compile(r"([1-9][0-9]{0,2})(?::1)?")
 

@@ -21,6 +21,9 @@ from signer.venues.kraken.pairs import PairTable
 SLACK_US = 60_000_000
 """How far the venue's clock may be behind ours before its order looks older than our intent."""
 
+LOT = Decimal("0.00000001")
+"""How far the volume that the venue shows may be from the one that was asked for, since it rounds to its lots."""
+
 PAGE = 50
 """Rows in one ClosedOrders answer; more than that are pages that we have not seen."""
 
@@ -160,7 +163,11 @@ def _is_row_of(order: Order, row: Mapping[str, object], intent: Intent, pairs: P
     # What a replacement's volume becomes when its order was partly filled, and in which currency the venue shows a
     # volume in quote, is not documented.
     exact = intent.endpoint != "EditOrder" and not order.volume_in_quote
-    return not exact or Decimal(str(row["vol"])) == order.volume
+    return not exact or _has_volume(row, order)
+
+
+def _has_volume(row: Mapping[str, object], order: Order) -> bool:
+    return abs(Decimal(str(row["vol"])) - order.volume) <= LOT
 
 
 def _amended(intent: Intent, rows: Sequence[Row]) -> Found | None:
@@ -173,7 +180,7 @@ def _amended(intent: Intent, rows: Sequence[Row]) -> Found | None:
     shown, asked = (
         (descr["price2"], order.price2) if order.order_type.endswith("-limit") else (descr["price"], order.price)
     )
-    same = Decimal(str(row["vol"])) == order.volume
+    same = _has_volume(row, order)
     if asked is not None and asked.absolute:
         price = to_price(shown)
         same = same and price is not None and price.amount == asked.amount

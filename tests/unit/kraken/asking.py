@@ -1,0 +1,53 @@
+"""Private requests as a client would send them, for the tests of the Kraken venue."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from signer.errors import Refused
+from signer.model import Call, Request
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+NONCE = "1616492376594"
+KRAKEN = Kraken(PairTable.built_in())
+LIMIT = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "37500", "volume": "1.25"}
+
+
+def request(endpoint: str, body: bytes | str, content_type: str = FORM, query: bytes = b"") -> Request:
+    """A POST of ``body`` to a private endpoint."""
+    raw = body.encode() if isinstance(body, str) else body
+    return Request("POST", f"/0/private/{endpoint}", query, content_type, "key", "sign", raw, "127.0.0.1")
+
+
+def parse(endpoint: str, body: bytes | str, content_type: str = FORM) -> Call:
+    """The call that a body means; raises `Refused`."""
+    return KRAKEN.parse(KRAKEN.decode(request(endpoint, body, content_type)))
+
+
+def form(endpoint: str, fields: dict[str, Any]) -> Call:
+    """The call of a form with ``fields``."""
+    return parse(endpoint, urlencode({"nonce": NONCE, **fields}))
+
+
+def as_json(endpoint: str, fields: dict[str, Any]) -> Call:
+    """The call of a JSON object with ``fields``."""
+    return parse(endpoint, json.dumps({"nonce": NONCE, **fields}), JSON)
+
+
+def refused(endpoint: str, body: bytes | str, content_type: str = FORM) -> tuple[str, ...]:
+    """The error array that answers a body."""
+    with pytest.raises(Refused) as caught:
+        parse(endpoint, body, content_type)
+    return caught.value.answer
+
+
+def refused_form(endpoint: str, fields: dict[str, Any]) -> tuple[str, ...]:
+    """The error array that answers a form with ``fields``."""
+    return refused(endpoint, urlencode({"nonce": NONCE, **fields}))

@@ -1,0 +1,151 @@
+"""What a call does to orders that exist."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from signer.model import Action, Change, OrderRef, Price
+from tests.unit.kraken.asking import as_json, form, refused_form
+
+TXID = "OQCLML-BW3P3-BUCMWZ"
+
+
+def test_an_edit_replaces_its_target() -> None:
+    """All that it can change is in the change, and the pair is canonical."""
+    fields = {
+        "pair": "XBT/USD", "txid": TXID, "volume": "2", "displayvol": "1", "price": "100", "price2": "+1%",
+        "oflags": "post", "userref": "9", "cancel_response": "false", "validate": "false",
+    }  # fmt: skip
+    call = form("EditOrder", fields)
+    assert call.targets == (OrderRef("txid", TXID),)
+    assert call.change == Change(
+        replaces=True, pair="XXBTZUSD", volume=Decimal(2), price=Price(Decimal(100)),
+        price2=Price(Decimal(1), "+", True), display_volume=Decimal(1), oflags=frozenset({"post"}), userref=9,
+    )  # fmt: skip
+    assert call.needs == (frozenset({"modify-trades"}), frozenset({"close-trades"}))
+
+
+def test_an_edit_may_name_its_target_by_userref() -> None:
+    """Digits are a userref, which may be several orders: the policy must know."""
+    assert form("EditOrder", {"pair": "XBTUSD", "txid": "42"}).targets == (OrderRef("userref", "42"),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"txid": TXID}, "pair"),
+        ({"pair": "XBTUSD"}, "txid"),
+        ({"pair": "XBTUSD", "txid": f"{TXID},{TXID}"}, "txid"),
+        ({"pair": "XBTUSD", "txid": TXID.lower()}, "txid"),
+        ({"pair": "XBTUSD", "txid": TXID, "volume": "0"}, "volume"),
+        ({"pair": "XBTUSD", "txid": TXID, "oflags": "viqc"}, "oflags"),
+        ({"pair": "XBTUSD", "txid": TXID, "leverage": "5"}, "leverage"),
+    ],
+)
+def test_an_edit_that_is_not_understood_is_refused_by_name(fields: dict[str, str], named: str) -> None:
+    """As for a new order."""
+    assert named in refused_form("EditOrder", fields)[1]
+
+
+def test_an_amend_of_the_limit_stands_in_both_prices() -> None:
+    """The order's type is not said: the limit is `price` of a limit order, `price2` of one that triggers."""
+    call = form("AmendOrder", {"txid": TXID, "order_qty": "3", "limit_price": "50", "post_only": "true"})
+    fifty = Price(Decimal(50))
+    assert call.change == Change(replaces=False, volume=Decimal(3), price=fifty, price2=fifty)
+    assert call.targets == (OrderRef("txid", TXID),)
+    assert call.fields == {"txid": TXID, "order_qty": "3", "limit_price": "50", "post_only": True}
+
+
+def test_an_amend_of_the_trigger_is_the_first_price() -> None:
+    """Whatever the type, the trigger is `price`."""
+    call = form("AmendOrder", {"cl_ord_id": "bot-1", "trigger_price": "40", "display_qty": "1"})
+    assert call.change == Change(replaces=False, price=Price(Decimal(40)), display_volume=Decimal(1))
+    assert call.targets == (OrderRef("cl_ord_id", "bot-1"),)
+    assert call.needs == (frozenset({"modify-trades", "close-trades"}),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({}, "txid"),
+        ({"txid": TXID, "cl_ord_id": "x"}, "txid"),
+        ({"txid": "42"}, "txid"),
+        ({"txid": TXID, "limit_price": "1", "trigger_price": "1"}, "limit_price"),
+        ({"txid": TXID, "volume": "1"}, "volume"),
+        ({"txid": TXID, "pair": "FOO"}, "FOO"),
+    ],
+)
+def test_an_amend_that_is_not_understood_is_refused_by_name(fields: dict[str, str], named: str) -> None:
+    """One target, one meaning of the price."""
+    assert named in refused_form("AmendOrder", fields)[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "targets"),
+    [
+        ({"txid": TXID}, [OrderRef("txid", TXID)]),
+        ({"txid": "42"}, [OrderRef("userref", "42")]),
+        ({"txid": "-42"}, [OrderRef("userref", "-42")]),
+        ({"txid": f"{TXID},42,A"}, [OrderRef("txid", TXID), OrderRef("userref", "42"), OrderRef("txid", "A")]),
+        ({"cl_ord_id": "bot-1"}, [OrderRef("cl_ord_id", "bot-1")]),
+        ({"txid": "", "cl_ord_id": "bot-1"}, [OrderRef("cl_ord_id", "bot-1")]),
+    ],
+)
+def test_a_cancel_names_its_targets(fields: dict[str, str], targets: list[OrderRef]) -> None:
+    """Each kind of name, and lists of them."""
+    call = form("CancelOrder", fields)
+    assert list(call.targets) == targets
+    assert (call.action, call.whole_account) == (Action.CANCEL, False)
+
+
+def test_a_cancel_by_a_json_number_is_by_userref() -> None:
+    """A JSON client sends the userref as a number."""
+    assert as_json("CancelOrder", {"txid": 42}).targets == (OrderRef("userref", "42"),)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"txid": ""}, {"txid": TXID, "cl_ord_id": "x"}, {"txid": f"{TXID},"}, {"txid": ",".join(["A"] * 51)},
+     {"txid": "99999999999"}, {"txid": "007"}, {"txid": "0"}, {"txid": "*"}, {"txid": TXID, "pair": "XBTUSD"}],
+)  # fmt: skip
+def test_a_cancel_that_names_no_order_clearly_is_refused(fields: dict[str, str]) -> None:
+    """Nothing named, named twice, or named in a way that could be two things."""
+    assert refused_form("CancelOrder", fields)[0] == "EGeneral:Invalid arguments"
+
+
+def test_a_batch_cancel_names_each_target() -> None:
+    """Userrefs go on as numbers, ids as text."""
+    call = as_json("CancelOrderBatch", {"orders": [TXID, 42, "43"], "cl_ord_ids": ["bot-1"]})
+    assert call.targets == (
+        OrderRef("txid", TXID), OrderRef("userref", "42"), OrderRef("userref", "43"), OrderRef("cl_ord_id", "bot-1"),
+    )  # fmt: skip
+    assert call.fields == {"orders": [TXID, 42, 43], "cl_ord_ids": ["bot-1"]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"orders": []}, {"orders": ["A"] * 51}, {"orders": ["A"] * 26, "cl_ord_ids": ["b"] * 25}, {"orders": "A"},
+     {"orders": [True]}, {"orders": [["A"]]}, {"cl_ord_ids": ["a b"]}, {"orders": ["A,B"]}],
+)  # fmt: skip
+def test_a_batch_cancel_that_is_not_understood_is_refused(fields: dict[str, Any]) -> None:
+    """From one to fifty, each a single name."""
+    with pytest.raises(Exception, match="EGeneral:Invalid arguments"):
+        as_json("CancelOrderBatch", fields)
+
+
+def test_cancelling_all_reaches_the_whole_account() -> None:
+    """The policy must know that it is not only the client's own orders."""
+    assert form("CancelAll", {}).whole_account
+    call = form("CancelAllOrdersAfter", {"timeout": "60"})
+    assert call.whole_account
+    assert call.fields == {"timeout": "60"}
+
+
+@pytest.mark.parametrize("timeout", [None, "", "-1", "86401", "60.0", "060"])
+def test_the_dead_man_s_switch_takes_whole_seconds_of_a_day(timeout: str | None) -> None:
+    """Zero turns it off; it has no default."""
+    fields = {} if timeout is None else {"timeout": timeout}
+    assert "timeout" in refused_form("CancelAllOrdersAfter", fields)[1]

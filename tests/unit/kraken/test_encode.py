@@ -1,0 +1,78 @@
+"""The canonical bytes of a call, and the message that signs them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+
+import pytest
+
+from signer import __version__
+from signer.errors import NotAllowed
+from signer.secret import HmacKey
+from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form, parse
+from tests.unit.kraken.test_decode import VECTORS
+
+
+def test_the_published_vector_is_signed_as_published() -> None:
+    """With the vector's own body, our message gives the vector's signature; with ours, the recipe's."""
+    vector = VECTORS["valid"][0]
+    request, message = KRAKEN.encode(parse("AddOrder", vector["body"]), int(vector["nonce"]))
+    secret = base64.b64decode(vector["secret"])
+    recipe = b"/0/private/AddOrder" + hashlib.sha256(vector["nonce"].encode() + request.body).digest()
+    assert hmac.digest(secret, message, "sha512") == hmac.digest(secret, recipe, "sha512")
+
+
+def test_the_published_balance_vector_comes_out_byte_for_byte() -> None:
+    """Our body for Balance is the vector's, so our signature must be too."""
+    vector = VECTORS["valid"][1]
+    request, message = KRAKEN.encode(parse("Balance", vector["body"]), int(vector["nonce"]))
+    assert request.body.decode() == vector["body"]
+    key = HmacKey(hmac.new(base64.b64decode(vector["secret"]), digestmod=hashlib.sha512))
+    assert key.matches(message, base64.b64decode(vector["signature"]))
+
+
+def test_a_flat_call_is_a_form_with_the_nonce_first() -> None:
+    """Signs are escaped, names of nested fields too, booleans are in small letters."""
+    fields = {**LIMIT, "price": "+5%", "validate": "True", "close[ordertype]": "limit", "close[price]": "#2%"}
+    request, _ = KRAKEN.encode(form("AddOrder", fields), 7)
+    assert request.body == (
+        b"nonce=7&pair=XXBTZUSD&validate=true&ordertype=limit&type=buy&volume=1.25&price=%2B5%25"
+        b"&close%5Bordertype%5D=limit&close%5Bprice%5D=%232%25"
+    )
+    assert (request.method, request.target) == ("POST", "/0/private/AddOrder")
+    assert request.headers == (
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("User-Agent", f"signer/{__version__}"),
+    )
+
+
+def test_a_batch_is_json() -> None:
+    """Kraken takes lists in JSON only (kraken-api.md §2c)."""
+    request, _ = KRAKEN.encode(as_json("CancelOrderBatch", {"orders": ["A", 5]}), 7)
+    assert json.loads(request.body) == {"nonce": "7", "orders": ["A", 5]}
+    assert request.headers[0] == ("Content-Type", "application/json")
+
+
+def test_trade_volume_with_objects_is_json() -> None:
+    """And with names it is a form."""
+    objects = as_json("TradeVolume", {"pair": [{"asset": "BTC/USD", "aclass": "derivatives"}]})
+    assert json.loads(KRAKEN.encode(objects, 7)[0].body)["pair"] == [{"asset": "BTC/USD", "aclass": "derivatives"}]
+    assert KRAKEN.encode(form("TradeVolume", {"pair": "XBTUSD"}), 7)[0].body == b"nonce=7&pair=XXBTZUSD"
+
+
+def test_signing_adds_the_two_headers_only() -> None:
+    """The body stays as it was signed."""
+    request, _ = KRAKEN.encode(form("Balance", {}), 7)
+    signed = KRAKEN.signed(request, "THE-KEY", b"\x00\x01")
+    assert signed.headers == (*request.headers, ("API-Key", "THE-KEY"), ("API-Sign", "AAE="))
+    assert signed.body == request.body
+
+
+@pytest.mark.parametrize("name", ["Withdraw", "GetApiKeyInfo", "GetWebSocketsToken", "Earn/Allocate"])
+def test_what_must_never_leave_has_no_bytes(name: str) -> None:
+    """Even if a policy error let it come so far."""
+    with pytest.raises(NotAllowed):
+        KRAKEN.encode(form(name, {}), 7)

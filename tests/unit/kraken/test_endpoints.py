@@ -1,0 +1,145 @@
+"""The table of private endpoints, and how calls that touch no order are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from signer.model import Action
+from signer.venues.kraken.endpoints import ENDPOINTS, MEBIBYTE, PERMISSIONS
+from tests.unit.kraken.asking import form, refused, refused_form
+
+NEVER = [
+    "Withdraw", "WithdrawCancel", "WalletTransfer", "AccountTransfer", "CreateSubaccount", "Earn/Allocate",
+    "Earn/Deallocate", "Earn/AllocateStatus", "Earn/DeallocateStatus", "Earn/Strategies", "Earn/Allocations", "Stake",
+    "Unstake", "AddStrategy", "CancelStrategy", "GetWebSocketsToken", "CreateOtcQuoteRequest", "UpdatePrimeApiUserKey",
+    "GetCustodyVault", "CreateUser",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEVER)
+def test_what_moves_money_or_makes_accounts_is_never(name: str) -> None:
+    """Whatever its parameters, which are kept for the record only."""
+    call = form(name, {"asset": "XBT", "amount": "1", "anything": "else"})
+    assert call.never
+    assert call.fields["asset"] == "XBT"
+
+
+@pytest.mark.parametrize("name", ["Nonsense", "addorder", "AddOrder2", "Earn/Nonsense", "Earn", "balance"])
+def test_an_unknown_name_is_an_unknown_method(name: str) -> None:
+    """Names are compared exactly."""
+    assert refused(name, "nonce=1") == ("EGeneral:Unknown method",)
+
+
+def test_permissions_are_kraken_s_thirteen_words() -> None:
+    """Every need of every endpoint is one of them, and every endpoint but the local one needs some."""
+    assert len(PERMISSIONS) == len(set(PERMISSIONS)) == 13
+    for endpoint in ENDPOINTS.values():
+        assert endpoint.local or endpoint.needs, endpoint.name
+        assert all(need and need <= set(PERMISSIONS) for need in endpoint.needs), endpoint.name
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("Balance", [{"query-funds"}]),
+        ("OpenOrders", [{"query-open-trades"}]),
+        ("QueryOrders", [{"query-open-trades", "query-closed-trades"}]),
+        ("Ledgers", [{"query-funds"}, {"query-ledger"}]),
+        ("AddOrder", [{"modify-trades"}]),
+        ("AddOrderBatch", [{"modify-trades"}, {"close-trades"}]),
+        ("EditOrder", [{"modify-trades"}, {"close-trades"}]),
+        ("AmendOrder", [{"modify-trades", "close-trades"}]),
+        ("CancelAll", [{"modify-trades", "close-trades"}]),
+        ("DepositStatus", [{"query-funds"}, {"add-funds"}]),
+        ("WithdrawAddresses", [{"query-funds"}, {"withdraw-funds"}]),
+        ("RetrieveExport", [{"export-data"}]),
+    ],
+)
+def test_an_endpoint_needs_what_kraken_s_page_says(name: str, needs: list[set[str]]) -> None:
+    """Of each set, one (kraken-api.md §1)."""
+    assert ENDPOINTS[name].needs == tuple(frozenset(words) for words in needs)
+
+
+def test_only_an_export_may_be_big() -> None:
+    """Answers are bounded, exports less tightly."""
+    assert ENDPOINTS["RetrieveExport"].max_answer == 64 * MEBIBYTE
+    assert {e.max_answer for e in ENDPOINTS.values() if e.name != "RetrieveExport"} == {16 * MEBIBYTE}
+
+
+@pytest.mark.parametrize("name", ["GetApiKeyInfo", "GetAPIKeyInfo"])
+def test_key_information_is_answered_by_us(name: str) -> None:
+    """Both spellings are one call."""
+    call = form(name, {})
+    assert call.local
+    assert call.endpoint == "GetApiKeyInfo"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given", "fields"),
+    [
+        ("Balance", {}, {}),
+        ("TradeBalance", {"asset": "ZUSD"}, {"asset": "ZUSD"}),
+        ("OpenOrders", {"trades": "True", "userref": "5"}, {"trades": True, "userref": 5}),
+        ("OpenOrders", {"trades": "False"}, {}),
+        ("ClosedOrders", {"start": "1616663618.1234", "closetime": "both", "consolidate_taker": "0"},
+         {"start": "1616663618.1234", "closetime": "both", "consolidate_taker": False}),
+        ("ClosedOrders", {"start": "OAAAAA-BBBBB-CCCCCC"}, {"start": "OAAAAA-BBBBB-CCCCCC"}),
+        ("TradesHistory", {"type": "no position", "ofs": "50"}, {"type": "no position", "ofs": "50"}),
+        ("OpenPositions", {"docalcs": "true", "consolidation": "market"},
+         {"docalcs": True, "consolidation": "market"}),
+        ("Ledgers", {"asset": "XXBT,ZUSD", "type": "all"}, {"asset": "XXBT,ZUSD", "type": "all"}),
+        ("TradeVolume", {"pair": "XBT/USD,ETHUSD"}, {"pair": "XXBTZUSD,XETHZUSD"}),
+        ("Level3", {"pair": "BTC/USD", "depth": "10"}, {"pair": "XXBTZUSD", "depth": "10"}),
+        ("AddExport", {"report": "trades", "fields": "all", "starttm": "1"},
+         {"report": "trades", "fields": "all", "starttm": "1"}),
+        ("DepositAddresses", {"asset": "XBT", "method": "Bitcoin", "new": "true"},
+         {"asset": "XBT", "method": "Bitcoin", "new": True}),
+    ],
+)  # fmt: skip
+def test_a_call_without_orders_is_its_canonical_fields(
+    endpoint: str, given: dict[str, str], fields: dict[str, Any]
+) -> None:
+    """Read by its model, and nothing else touched."""
+    call = form(endpoint, given)
+    assert call.fields == fields
+    assert (call.orders, call.targets, call.change, call.never, call.local) == ((), (), None, False, False)
+
+
+def test_what_changes_something_is_no_read() -> None:
+    """A write is recorded before it leaves; a new deposit address is one."""
+    assert form("DepositAddresses", {"asset": "XBT"}).action is Action.WRITE
+    assert form("RemoveExport", {"id": "ABCD", "type": "delete"}).action is Action.WRITE
+    assert form("ExportStatus", {"report": "trades"}).action is Action.READ
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given"),
+    [
+        ("Balance", {"asset": "XBT"}),
+        ("Balance", {"account_id": "1"}),
+        ("OpenOrders", {"trades": "maybe"}),
+        ("ClosedOrders", {"start": "yesterday"}),
+        ("ClosedOrders", {"ofs": "-1"}),
+        ("ClosedOrders", {"closetime": "never"}),
+        ("QueryOrders", {"txid": ",".join(["A"] * 51)}),
+        ("QueryTrades", {"txid": ",".join(["A"] * 21)}),
+        ("Level3", {"pair": "XBTUSD", "depth": "1001"}),
+        ("RetrieveExport", {"id": "../x"}),
+        ("AddExport", {"report": "trades", "description": "a\u2028b"}),
+        ("WithdrawInfo", {"asset": "XBT", "amount": "1e5"}),
+    ],
+)
+def test_an_unknown_parameter_or_value_of_a_read_is_refused(endpoint: str, given: dict[str, str]) -> None:
+    """Reads are as strict as orders: they choose whose data is told."""
+    assert refused_form(endpoint, given)[0] == "EGeneral:Invalid arguments"
+
+
+@pytest.mark.parametrize("pair", ["FOO", "XBTUSD,FOO", "XBTUSD,"])
+def test_an_unknown_pair_of_a_read_is_refused(pair: str) -> None:
+    """One unknown pair of a list is enough."""
+    assert refused_form("TradeVolume", {"pair": pair})[0] in {
+        "EQuery:Unknown asset pair",
+        "EGeneral:Invalid arguments",
+    }
