@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from signer.cli.key_store import create_store, has_terminal
+from signer.cli.key_store import create_store, has_terminal, read_name
 from signer.config import KRAKEN_ORIGIN, load_config
-from signer.errors import HomeError
+from signer.errors import ConfigError, HomeError
 from signer.home import Home
 from signer.keys.passphrase import Passphrase, from_file
 from signer.keys.private_file import write_private
@@ -32,7 +32,7 @@ origin = "{origin}"
 @click.command()
 @click.option("--no-input", is_flag=True, help="Ask nothing: a random passphrase goes to a 0600 file in the home.")
 @click.option("--passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help="File (0600) to take it from.")
-@click.option("--account", default="main", show_default=True, help="Name of the first account.")
+@click.option("--account", default="main", show_default=True, callback=read_name, help="Name of the first account.")
 @click.option("--origin", default=KRAKEN_ORIGIN, show_default=True, help="Where that account trades.")
 @click.option("--listen", default="127.0.0.1:8787", show_default=True, help="Where bots connect.")
 @click.pass_obj
@@ -45,8 +45,7 @@ def init(home: Home, no_input: bool, passphrase_file: Path | None, account: str,
     with tempfile.TemporaryDirectory(prefix=".signer-init-", dir=home.folder.parent) as beside:
         fresh = Home(Path(beside) / "home")
         fresh.folder.mkdir(mode=0o700)
-        fresh.config.write_text(CONFIG.format(listen=listen, account=account, origin=origin), encoding="utf-8")
-        load_config(fresh.config)
+        _write_config(fresh, CONFIG.format(listen=listen, account=account, origin=origin))
         _copy_policies(fresh)
         if keep:
             write_private(fresh.passphrase, keep.encode() + b"\n", replace=False)
@@ -59,9 +58,17 @@ def init(home: Home, no_input: bool, passphrase_file: Path | None, account: str,
 
 
 def _require_free(home: Home) -> None:
-    if home.folder.exists() and any(home.folder.iterdir()):
+    if home.folder.exists() and not (home.folder.is_dir() and not any(home.folder.iterdir())):
         mend = "choose another --home, or move it away yourself"
         raise HomeError("something is there already", where=str(home.folder), mend=mend)
+
+
+def _write_config(home: Home, text: str) -> None:
+    home.config.write_text(text, encoding="utf-8")
+    try:
+        load_config(home.config)
+    except ConfigError as error:  # names a file that goes away again
+        raise click.UsageError(f"The settings cannot be so: {error.what}.") from None
 
 
 def _passphrase(no_input: bool, file: Path | None) -> tuple[Passphrase, str]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from signer.cli import reload
 from signer.config import check_name
 from signer.errors import ConfigError, KeyStoreError, SignerError
 from signer.home import Home
@@ -95,11 +96,8 @@ def read_credential(stdin: bool, file: Path | None) -> ApiKeySecret:
 
 def take_up(home: Home, what: str) -> None:
     """Have a running gateway use the changed key store. Raises what the reload raises, having said what is saved."""
-    # Only here: the reload pulls in what serving needs, and most commands change nothing.
-    from signer.cli.serve import reload_running  # noqa: PLC0415
-
     try:
-        note = reload_running(home)
+        note = reload.reload_running(home)
     except SignerError:
         warn(f"{what} is saved, but the running gateway goes on without it; run `signer reload` when mended")
         raise

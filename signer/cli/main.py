@@ -19,7 +19,7 @@ COMMANDS = {
     "init": "signer.cli.init:init",
     "keys": "signer.cli.keys:keys",
     "policy": "signer.cli.policy:policy",
-    "reload": "signer.cli.serve:reload",
+    "reload": "signer.cli.reload:reload",
     "resume": "signer.cli.halts:resume",
     "sandbox": "signer.cli.sandbox:sandbox",
     "serve": "signer.cli.serve:serve",
@@ -27,16 +27,19 @@ COMMANDS = {
 }
 """Where each command lives; imported only when it is called, so that `signer --help` starts at once."""
 
+CANNOT = 5
+"""Exit status where the system or a store refuses what must work."""
+
 EXIT_STATUS = {
     "config": 3,
     "home": 3,
     "key-store": 4,
     "wrong-passphrase": 4,
-    "ledger": 5,
-    "audit": 5,
-    "venue": 5,
-    "not-sent": 5,
-    "unanswered": 5,
+    "ledger": CANNOT,
+    "audit": CANNOT,
+    "venue": CANNOT,
+    "not-sent": CANNOT,
+    "unanswered": CANNOT,
 }
 """Exit status by error code (docs/cli.md): 1 the answer is no, 2 wrong usage, 3 a setting or the home, 4 the key
 store, 5 something that must work does not, 130 interrupted."""
@@ -80,8 +83,9 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except SignerError as error:
         return _complain(str(error), EXIT_STATUS.get(error.code, 1))
-    except BrokenPipeError:
-        return 0  # the reader of a pipe went away: not our error
+    except OSError as error:  # not EPIPE: click ends quietly when the reader of a pipe goes away
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        return _complain(f"{text}; see that it is there and that this user may use it", CANNOT)
     return status if isinstance(status, int) else 0
 
 

@@ -1,10 +1,9 @@
-"""`signer serve` and `signer reload`."""
+"""`signer serve`: the gateway in the foreground."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -14,9 +13,7 @@ import click
 from signer.cli.key_store import known_passphrase, passphrase_option, warn
 from signer.errors import HomeError
 from signer.home import Home
-from signer.occupancy import Holder, HomeLock, holder, read_load
-
-RELOAD_S = 10.0
+from signer.occupancy import Holder, HomeLock
 
 
 @click.command()
@@ -46,39 +43,6 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> None:
 
     lock.announce(Holder(os.getpid(), time.time_ns() // 1000, prepared.config.gateway.listen))
     GatewayServer(prepared, ready).run()
-
-
-@click.command()
-@click.pass_obj
-def reload(home: Home) -> None:
-    """Let the running gateway take up the home as it is now."""
-    done = reload_running(home)
-    if done is None:
-        raise HomeError("no gateway runs on this home", where=str(home.folder), mend="start it with `signer serve`")
-    click.echo(done)
-
-
-def reload_running(home: Home) -> str | None:
-    """Let the gateway on ``home`` reload, and wait until it has: a line that says so, or None if none runs.
-
-    Raises `HomeError` if it did not take the change up; the old settings are then still in force.
-    """
-    running = holder(home.lock)
-    if running is None:
-        return None
-    before = read_load(home.state)
-    os.kill(running.pid, signal.SIGHUP)
-    until = time.monotonic() + RELOAD_S
-    while time.monotonic() < until:
-        now = read_load(home.state)
-        if now is not None and now != before:
-            if now.error:
-                mend = "mend it and run `signer reload`; the gateway goes on with its old settings"
-                raise HomeError(f"the running gateway did not take this up: {now.error}", mend=mend)
-            return f"the gateway on {running.listen} has taken it up"
-        time.sleep(0.02)
-    mend = "look at its log; the change is stored and will be in force after a restart"
-    raise HomeError("the running gateway did not answer the reload", where=str(home.folder), mend=mend)
 
 
 def _made(home: Home) -> Home:

@@ -7,10 +7,10 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from signer.cli import reload
 from signer.cli.key_store import INSECURE_VALUE, INSECURE_VARIABLE
 from signer.cli.main import main
 from signer.errors import SignerError
@@ -57,9 +57,7 @@ def shell(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     for name in ("SIGNER_PASSPHRASE", "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
     made = Shell(home, monkeypatch, capfd)
-    serve = ModuleType("signer.cli.serve")
-    serve.reload_running = made.reload_running  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "signer.cli.serve", serve)
+    monkeypatch.setattr(reload, "reload_running", made.reload_running)
     return made
 
 

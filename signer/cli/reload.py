@@ -1,0 +1,49 @@
+"""`signer reload`: let the running gateway take up the home as it is now."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import click
+
+from signer.errors import HomeError
+from signer.home import Home
+from signer.occupancy import holder, read_load
+
+RELOAD_S = 10.0
+LOOK_EVERY_S = 0.02
+
+
+@click.command()
+@click.pass_obj
+def reload(home: Home) -> None:
+    """Let the running gateway take up clients, keys, policies and accounts as they are now."""
+    done = reload_running(home)
+    if done is None:
+        raise HomeError("no gateway runs on this home", where=str(home.folder), mend="start it with `signer serve`")
+    click.echo(done)
+
+
+def reload_running(home: Home) -> str | None:
+    """Let the gateway on ``home`` reload, and wait until it has: a line that says so, or None if none runs.
+
+    Raises `HomeError` if it did not take the change up; the old settings are then still in force.
+    """
+    running = holder(home.lock)
+    if running is None:
+        return None
+    before = read_load(home.state)
+    os.kill(running.pid, signal.SIGHUP)
+    until = time.monotonic() + RELOAD_S
+    while time.monotonic() < until:
+        now = read_load(home.state)
+        if now is not None and now != before:
+            if now.error:
+                mend = "mend it and run `signer reload`; the gateway goes on with its old settings"
+                raise HomeError(f"the running gateway did not take this up: {now.error}", mend=mend)
+            return f"the gateway on {running.listen} has taken it up"
+        time.sleep(LOOK_EVERY_S)
+    mend = "look at its log; the change is stored and will be in force after a restart"
+    raise HomeError("the running gateway did not answer the reload", where=str(home.folder), mend=mend)
