@@ -15,8 +15,9 @@ def intent_record(trace: Trace) -> dict[str, Json]:
 
 
 def outcome_record(trace: Trace) -> dict[str, Json]:
-    """What became of an intent; its call stands in the intent's record of the same id."""
-    return {"kind": "outcome", **_who(trace), **_result(trace)}
+    """What became of an intent, and when; its call stands in the intent's record of the same id."""
+    at_us = trace.journey.answered_us or trace.started_us
+    return {"kind": "outcome", **_who(trace), "time": at_us, **_result(trace)}
 
 
 def read_record(trace: Trace) -> dict[str, Json]:

@@ -212,6 +212,7 @@ class Wiring:
             task.cancel()
         await self.gateway.drained()
         self._note_throttled()
+        self.audit.note({"kind": "stop", "time": self._clock.now_us()})
         await self.audit.close()
         head = self.audit.head()
         if head is not None:
