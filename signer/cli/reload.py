@@ -10,7 +10,7 @@ import click
 
 from signer.errors import HomeError
 from signer.home import Home
-from signer.occupancy import holder, read_load
+from signer.occupancy import Holder, holder, read_load
 
 RELOAD_S = 10.0
 LOOK_EVERY_S = 0.02
@@ -31,12 +31,12 @@ def reload_running(home: Home) -> str | None:
 
     Raises `HomeError` if it did not take the change up; the old settings are then still in force.
     """
-    running = holder(home.lock)
+    until = time.monotonic() + RELOAD_S
+    running = _serving(home, until)
     if running is None:
         return None
     before = read_load(home.state)
     os.kill(running.pid, signal.SIGHUP)
-    until = time.monotonic() + RELOAD_S
     while time.monotonic() < until:
         now = read_load(home.state)
         if now is not None and now != before:
@@ -47,3 +47,17 @@ def reload_running(home: Home) -> str | None:
         time.sleep(LOOK_EVERY_S)
     mend = "look at its log; the change is stored and will be in force after a restart"
     raise HomeError("the running gateway did not answer the reload", where=str(home.folder), mend=mend)
+
+
+def _serving(home: Home, until: float) -> Holder | None:
+    """The gateway on ``home``, once it serves; None if none runs.
+
+    While it starts it may have read the home before the change, and SIGHUP would end it. Raises `HomeError` if it goes
+    on starting (at the prompt for its passphrase, perhaps).
+    """
+    while (running := holder(home.lock)) is not None and not running.listen.startswith("http://"):
+        if time.monotonic() >= until:
+            mend = "run `signer reload` when it is ready"
+            raise HomeError(f"the gateway (process {running.pid}) is still starting", where=str(home.folder), mend=mend)
+        time.sleep(LOOK_EVERY_S)
+    return running

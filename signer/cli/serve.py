@@ -15,6 +15,9 @@ from signer.errors import HomeError
 from signer.home import Home
 from signer.occupancy import Holder, HomeLock
 
+NOTHING_YET = "nothing yet"
+"""What a gateway that does not serve yet says that it listens on: it is not to be signalled."""
+
 
 @click.command()
 @passphrase_option
@@ -29,6 +32,8 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> None:
     from signer.wiring import prepare, warnings  # noqa: PLC0415
 
     lock = HomeLock(_made(home).lock)
+    # At once: what the last gateway left in the file names a process that may be anybody's by now.
+    lock.announce(Holder(os.getpid(), time.time_ns() // 1000, NOTHING_YET))
     passphrase = known_passphrase(home, passphrase_file)
     prepared = prepare(home, passphrase)
     passphrase.wipe()
@@ -41,7 +46,6 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(line) if as_json else f"signer: ready on {address}")
         sys.stdout.flush()
 
-    lock.announce(Holder(os.getpid(), time.time_ns() // 1000, prepared.config.gateway.listen))
     GatewayServer(prepared, ready).run()
 
 
