@@ -45,7 +45,7 @@ class GatewayConfig(Strict):
     """For each source address, with a burst of ten seconds' worth."""
     max_connections: Count = 512
     body_seconds: Seconds = 10.0
-    """How long a client may take to send its request."""
+    """How long a client may take to send a request: the head of its first, and the body of each."""
 
     @field_validator("listen")
     @classmethod

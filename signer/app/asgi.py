@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from signer.contracts import Clock
@@ -84,8 +84,7 @@ class Edge:
 
     async def _request(self, scope: Scope, receive: Receive, path: str) -> Request:
         headers = _headers(scope["headers"])
-        if "content-encoding" in headers:
-            raise BadRequest(415, "compressed bodies are not accepted")
+        _check_framing(headers)
         if int(headers.get("content-length", "0")) > MAX_BODY:
             raise BadRequest(413, "the body is too large")
         try:
@@ -121,7 +120,19 @@ def _exact_path(scope: Scope) -> str:
     return raw.decode("ascii")
 
 
-ONCE = frozenset({"api-key", "api-sign", "content-type", "content-length", "content-encoding", "host"})
+ONCE = frozenset({
+    "api-key", "api-sign", "content-type", "content-length", "content-encoding", "transfer-encoding", "expect", "host"
+})  # fmt: skip
+
+
+def _check_framing(headers: Mapping[str, str]) -> None:
+    """Refuse what the parser lets pass although a proxy before us could read it otherwise (RFC 9112 §6.1, §11.2)."""
+    if "content-encoding" in headers:
+        raise BadRequest(415, "compressed bodies are not accepted")
+    if headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        raise BadRequest(400, "the only transfer coding accepted is chunked")
+    if "expect" in headers:
+        raise BadRequest(417, "send the body at once, without Expect")
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
 from signer.app.asgi import Edge, Receive, Scope, Send
+from signer.app.protocol import KEEP_ALIVE_S, GatewayProtocol
 from signer.app.watch import GatewayWatch
 from signer.clock import SystemClock
 from signer.errors import SignerError
@@ -22,9 +23,6 @@ from signer.metrics import Metrics
 from signer.model import Response
 from signer.wiring import Prepared, Wiring
 
-HEAD_SECONDS = 10.0
-"""How long a client may take to send a request's head, from the first moment of its connection."""
-KEEP_ALIVE_SECONDS = 75
 PLAIN = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -35,6 +33,7 @@ class GatewayApp:
     def __init__(self, prepared: Prepared, ready: Callable[[Prepared], None]) -> None:
         self._prepared = prepared
         self._say_ready = ready
+        self.request_seconds = prepared.config.gateway.body_seconds
         self._metrics = Metrics()
         self._lines = LineLog()
         self._clock = SystemClock()
@@ -42,13 +41,11 @@ class GatewayApp:
         self._edge: Edge | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One lifespan or one HTTP request; anything else (a WebSocket) is refused by closing."""
+        """One lifespan or one HTTP request."""
         if scope["type"] == "http" and self._edge is not None:
             await self._edge(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
 
     def reload(self) -> None:
         """Read the home again, in the background."""
@@ -79,7 +76,7 @@ class GatewayApp:
             wiring.public.answer,
             self._local,
             clock=self._clock,
-            body_seconds=self._prepared.config.gateway.body_seconds,
+            body_seconds=self.request_seconds,
             on_defect=lambda text: watch.alarm("defect", text),
         )
 
@@ -93,23 +90,6 @@ class GatewayApp:
         if path == "/-/metrics":
             return Response(200, METRICS, self._metrics.render(), ours=False)
         return None
-
-
-class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's protocol with two bounds that it lacks: on connections, and on the time to send a request's head."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Take the connection, unless there are too many."""
-        super().connection_made(transport)
-        if self.worker.nr_conns > self.cfg.worker_connections:
-            transport.abort()
-            return
-        self._head_timer = self.worker.loop.call_later(HEAD_SECONDS, self._head_is_late)
-
-    def _head_is_late(self) -> None:
-        """A slow sender of heads (slowloris) holds a connection for nothing: close it."""
-        if self._current_request is None and self.req_count <= 1:
-            self.transport.abort()
 
 
 class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -175,7 +155,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
             "limit_request_line": 4096,
             "limit_request_fields": 48,
             "limit_request_field_size": 4096,
-            "keepalive": KEEP_ALIVE_SECONDS,
+            "keepalive": int(KEEP_ALIVE_S),
             "timeout": 60,
             "graceful_timeout": int(2 * slowest) + 5,
             "loglevel": "critical",
