@@ -79,9 +79,9 @@ def read_answer(call: Call, answer: WireAnswer) -> Verdict:
     txids = _accepted(call, result)
     if txids is None:
         return Verdict(Outcome.UNKNOWN, errors)
-    if call.endpoint == "AddOrderBatch":
+    if call.endpoint == "AddOrderBatch" and not call.dry_run:
         errors += _row_errors(result)
-        if not call.dry_run and txids and not any(txids):
+        if not any(txids):
             return Verdict(Outcome.REJECTED, errors, txids)
     return Verdict(Outcome.ACCEPTED, errors, txids)
 

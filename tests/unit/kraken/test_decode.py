@@ -171,6 +171,7 @@ BAD_BODIES = {
     "JSON control character": '{"nonce":1,"pair":"A\\u0000"}',
     "JSON control character in a name": '{"nonce":1,"pa\\u000air":"A"}',
     "half a letter": '{"nonce":1,"pair":"\\ud800"}',
+    "half a letter among whole ones": '{"nonce":1,"pair":"XBT\\ud800\\u00e9"}',
     "JSON with more behind it": '{"nonce":1}{"nonce":2}',
     "JSON cut short": '{"nonce":1,"pair":"A',
     "JSON with a comment": '{"nonce":1/**/}',

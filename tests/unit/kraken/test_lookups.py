@@ -116,6 +116,11 @@ def test_a_placed_order_is_found(reply: list[WireAnswer]) -> None:
     assert KRAKEN.found(intent(PLACED), reply) == Found(("OA",))
 
 
+def test_a_venue_clock_a_minute_behind_hides_no_order() -> None:
+    """An order that the venue opened up to then before the intent may be it."""
+    assert KRAKEN.found(intent(PLACED), answers({"OA": shown(opentm=AT_S - 60)})) == Found(("OA",))
+
+
 def test_an_order_that_the_venue_does_not_have_is_none() -> None:
     """Both answers whole, and it is in neither."""
     assert KRAKEN.found(intent(PLACED), answers({})) == Found((None,))
@@ -221,6 +226,16 @@ def test_an_amend_is_done_if_the_order_shows_it(row: dict[str, Any], txids: tupl
     assert call.change is not None
     amend = intent(call, (changed(TARGET, call.change),))
     assert KRAKEN.found(amend, [envelope({"OLD": shown(opentm=1, **row)})]) == Found(txids)
+
+
+def test_an_amend_to_a_relative_price_is_told_by_its_volume() -> None:
+    """Kraken shows what the price became, which is not what was asked for."""
+    call = form("AmendOrder", {"txid": "OLD", "order_qty": "2", "limit_price": "+1%"})
+    assert call.change is not None
+    amend = intent(call, (changed(TARGET, call.change),))
+    assert KRAKEN.found(amend, [envelope({"OLD": shown(vol="2", price="37900")})]) == Found(("OLD",))
+    market = intent(call, (replace(TARGET, order_type="market", price=None, volume=Decimal(2)),))
+    assert KRAKEN.found(market, [envelope({"OLD": shown(vol="2", price="0")})]) == Found(("OLD",))
 
 
 def test_the_limit_of_a_triggered_order_is_its_second_price() -> None:

@@ -37,6 +37,12 @@ def test_a_call_without_parameters_has_no_query(method: str) -> None:
     assert KRAKEN.public_request(ask(method, "/0/public/Time")).target == "/0/public/Time"
 
 
+def test_json_is_refused_by_name() -> None:
+    """No client sends it, and a form is what the reader takes it for."""
+    with pytest.raises(NotUnderstood, match="not JSON"):
+        KRAKEN.public_request(ask("POST", "/0/public/Time", body=b"nonce=1", content_type=JSON))
+
+
 @pytest.mark.parametrize(
     ("request_", "error"),
     [

@@ -77,12 +77,22 @@ def test_an_amend_without_its_id_is_unknown() -> None:
 
 
 CERTAIN = [
-    "EAPI:Invalid key", "EAPI:Invalid signature", "EAPI:Invalid nonce", "EAPI:Rate limit exceeded",
-    "EGeneral:Permission denied", "EGeneral:Invalid arguments", "EGeneral:Invalid arguments:volume",
-    "EGeneral:Temporary lockout", "EService:Throttled: 1700000000", "EService: Throttled",
-    "EService:Market in cancel_only mode", "EOrder:Insufficient funds", "EOrder:Invalid price:Invalid price argument",
-    "EOrder:Rate limit exceeded", "EOrder:Order minimum not met", "EOrder:Reduce only:No position exists",
-    "ETrade:User Locked", "EQuery:Unknown asset pair",
+    "EAPI:Invalid key", "EAPI:Invalid signature", "EAPI:Invalid nonce", "EAPI:Rate limit exceeded", "EAPI:Bad request",
+    "EAPI:Feature disabled", "EAPI:Invalid token", "EAuth:Account temporary disabled", "EAuth:Too many requests",
+    "ESession:Invalid session", "EGeneral:Permission denied", "EGeneral:Invalid arguments",
+    "EGeneral:Invalid arguments:volume", "EGeneral:Unknown method", "EGeneral:Temporary lockout",
+    "EGeneral:Too many requests", "EService:Throttled: 1700000000", "EService: Throttled",
+    "EService:Market in cancel_only mode", "EOrder:Insufficient funds", "EOrder:Insufficient margin",
+    "EOrder:Insufficient initial margin", "EOrder:Order minimum not met", "EOrder:Cost minimum not met",
+    "EOrder:Tick size check failed", "EOrder:Invalid price:Invalid price argument", "EOrder:Invalid order",
+    "EOrder:Unknown order", "EOrder:Unknown position", "EOrder:Margin allowance exceeded",
+    "EOrder:Margin level too low", "EOrder:Margin position size exceeded", "EOrder:Cannot open position",
+    "EOrder:Cannot open opposing position", "EOrder:Orders limit exceeded", "EOrder:Positions limit exceeded",
+    "EOrder:Scheduled orders limit exceeded", "EOrder:Trading agreement required", "EOrder:Order not editable",
+    "EOrder:Not enough leaves qty", "EOrder:No amendable parameters", "EOrder:Reduce only:No position exists",
+    "EOrder:Reduce only:Non-PC", "EOrder:Reduce only:Non-ECP", "EOrder:Rate limit exceeded",
+    "EOrder:Domain rate limit exceeded", "ETrade:Invalid request", "ETrade:Locked", "ETrade:User Locked",
+    "EAccount:Invalid permissions", "EFunding:Unknown asset", "EQuery:Unknown asset pair", "EBM:limit exceeded:CAL",
 ]  # fmt: skip
 DOUBTFUL = [
     "EGeneral:Internal error", "EGeneral:Internal error:x", "EDatabase:Internal error", "EService:Unavailable",
@@ -134,6 +144,13 @@ def test_a_batch_is_read_row_by_row() -> None:
 def test_a_batch_with_a_doubtful_row_is_unknown(rows: Any) -> None:
     """All of it stays held until it is looked up."""
     assert read(BATCH, {"orders": rows}).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("result", [{}, {"orders": []}, {"orders": [{"descr": {"order": "buy"}}] * 2}])
+def test_a_dry_run_of_a_batch_places_nothing(result: Any) -> None:
+    """Whatever its answer looks like."""
+    call = as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": [ROW, ROW], "validate": True})
+    assert read(call, result) == Verdict(Outcome.ACCEPTED, (), (None, None))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,19 @@
+"""`Kraken` is a venue: what the story asks of one, it answers."""
+
+from __future__ import annotations
+
+from signer.contracts import Venue
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
+from tests.unit.kraken.asking import form
+
+
+def test_kraken_satisfies_the_contract() -> None:
+    """For the type checker, and by its name."""
+    venue: Venue = Kraken(PairTable.built_in())
+    assert venue.name == "kraken"
+
+
+def test_a_call_is_read_the_same_whichever_table_object_it_was() -> None:
+    """Calls compare by what they say."""
+    assert form("Balance", {}) == form("Balance", {"asset_class": "", "rebase_multiplier": ""})
