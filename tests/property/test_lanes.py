@@ -42,18 +42,22 @@ class Call:
         return min(self.entered, self.ended)
 
 
-CALLS = st.lists(
-    st.builds(
+def plans(clients: int, arrives: int, least: int) -> st.SearchStrategy[list[Call]]:
+    """Plans of so many clients within so many milliseconds."""
+    call = st.builds(
         Call,
-        client=st.integers(0, 4),
+        client=st.integers(1, clients),
         priority=st.sampled_from(Priority),
-        arrives=st.integers(0, 40),
+        arrives=st.integers(0, arrives),
         takes=st.integers(0, 5),
         patience=st.none() | st.integers(0, 30),
         cancelled_after=st.none() | st.integers(0, 30),
-    ),
-    max_size=40,
-)
+    )
+    return st.lists(call, min_size=least, max_size=40)
+
+
+SPARSE = plans(clients=5, arrives=40, least=0)
+CROWDED = plans(clients=3, arrives=8, least=15)
 
 
 @dataclass
@@ -112,7 +116,7 @@ class Play:
         call.outcome = "served"
 
 
-@given(CALLS, st.integers(1, 3), st.integers(0, 20), st.integers(0, 12))
+@given(SPARSE | CROWDED, st.integers(1, 3), st.integers(0, 20), st.integers(0, 12))
 def test_whatever_happens_nonces_go_up_and_no_turn_is_lost(
     calls: list[Call], depth: int, store_takes: int, queue: int
 ) -> None:
@@ -130,7 +134,7 @@ def test_whatever_happens_nonces_go_up_and_no_turn_is_lost(
             assert call.outcome == "served"
 
 
-@given(CALLS)
+@given(SPARSE | CROWDED)
 def test_the_next_is_always_the_right_one(calls: list[Call]) -> None:
     """A waiting call never yields to one of lower priority, to a later one of its own client, or twice to the same
     other client; and no call waits while the lane is free."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -71,6 +72,11 @@ class Store:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run ``main`` on a virtual loop of its own."""
+    """Run ``main`` on a virtual loop of its own; an error in a callback or a forgotten task fails it too."""
+    errors: list[dict[str, Any]] = []
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main)
+        runner.get_loop().set_exception_handler(lambda _, context: errors.append(context))
+        result = runner.run(main)
+        gc.collect()
+    assert errors == []
+    return result

@@ -1,0 +1,88 @@
+"""What Prometheus can ask of the gateway: counts and times only, no key, no secret, no amount."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar, final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics import MetricWrapperBase
+
+MOST_SERIES = 1024
+"""Most combinations of labels of one metric: a flood of new names must not fill the memory."""
+OTHER = "other"
+"""Each label of every further combination."""
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+Metric = TypeVar("Metric", bound=MetricWrapperBase)
+
+
+class _Series(Generic[Metric]):
+    """The series of one metric, looked up once each: the library's own look-up takes a lock every time."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._known: dict[tuple[str, ...], Metric] = {}
+
+    def __getitem__(self, labels: tuple[str, ...]) -> Metric:
+        known = self._known.get(labels)
+        return known if known is not None else self._add(labels)
+
+    def _add(self, labels: tuple[str, ...]) -> Metric:
+        if len(self._known) >= MOST_SERIES:
+            labels = (OTHER,) * len(labels)
+        return self._known.setdefault(labels, self._metric.labels(*labels))
+
+
+@final
+class Metrics:
+    """The metrics of one gateway process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> _Series[Counter]:
+            return _Series(Counter(name, text, labels, registry=registry))
+
+        self._calls = counter("signer_calls", "Private calls answered.", "client", "endpoint", "outcome")
+        self._denied = counter("signer_denied", "Calls denied, by the first rule.", "client", "rule")
+        self._logins = counter("signer_logins_failed", "Calls that were not authentic.", "reason")
+        self._alarms = counter("signer_alarms", "What needs an operator's eye.", "kind")
+        seconds = ("signer_call_seconds", "From a call's arrival to our answer.", ("endpoint",))
+        self._seconds = _Series(Histogram(*seconds, buckets=SECONDS, registry=registry))
+        waiting = ("signer_lane_waiting", "Calls that wait for their turn.", ("credential",))
+        self._waiting = _Series(Gauge(*waiting, registry=registry))
+        self._unknown = Gauge("signer_unknown_outcomes", "Calls sent whose outcome is unknown.", registry=registry)
+        self._healthy = Gauge("signer_audit_healthy", "Whether the audit log can be written.", registry=registry)
+
+    def call_finished(self, client: str, endpoint: str, outcome: str, seconds: float) -> None:
+        """Count a call and the time it took; ``client`` is empty for one that did not prove who it is."""
+        self._calls[client, endpoint, outcome].inc()
+        self._seconds[(endpoint,)].observe(seconds)
+
+    def denied(self, client: str, rule: str) -> None:
+        """Count a denial."""
+        self._denied[client, rule].inc()
+
+    def login_failed(self, reason: str) -> None:
+        """Count a call that was not authentic."""
+        self._logins[(reason,)].inc()
+
+    def alarm(self, kind: str) -> None:
+        """Count an alarm."""
+        self._alarms[(kind,)].inc()
+
+    def lane_waiting(self, credential: str, calls: int) -> None:
+        """Note how many calls wait in the lane of a credential."""
+        self._waiting[(credential,)].set(calls)
+
+    def unknown_outcomes(self, count: int) -> None:
+        """Note of how many calls the outcome is unknown."""
+        self._unknown.set(count)
+
+    def audit_healthy(self, healthy: bool) -> None:
+        """Note whether the audit log can be written."""
+        self._healthy.set(healthy)
+
+    def render(self) -> bytes:
+        """All of it in Prometheus' text format 0.0.4."""
+        return generate_latest(self._registry)
