@@ -87,14 +87,14 @@ def _amend_display(order: Order, fields: Fields) -> None:
 
 
 def _amend_prices(state: State, order: Order, fields: Fields) -> None:
-    """Set the copy's prices. A trailing stop's are distances: new ones are written into its terms."""
+    """Set the copy's prices, also in its terms, from which an edit goes on. A trailing stop's are distances."""
     terms, pair, last = order.terms, order.terms.pair, state.market.last(order.terms.pair)
     if fields.has("trigger_price"):
         written = read_price(fields.text("trigger_price"), "trigger_price")
         if not order.waits or (terms.ordertype in TRAILING) != (written.sign == "+"):
             raise invalid("trigger_price")
+        order.terms = replace(order.terms, price=written)
         if terms.ordertype in TRAILING:
-            order.terms = replace(terms, price=written)
             order.stop = trailing_stop(terms, written, last)
             order.limit = limit_beyond(terms, order.stop)
         else:
@@ -103,8 +103,8 @@ def _amend_prices(state: State, order: Order, fields: Fields) -> None:
         written = read_price(fields.text("limit_price"), "limit_price")
         if order.limit is None or (terms.ordertype in TRAILING) != (written.sign in {"+", "-"}):
             raise invalid("limit_price")
-        if terms.ordertype in TRAILING:
-            order.terms = replace(order.terms, price2=written)
+        resting = terms.ordertype in RESTING
+        order.terms = replace(order.terms, price=written) if resting else replace(order.terms, price2=written)
         order.limit = written.at(pair, order.stop or last, above=not terms.buys)
 
 

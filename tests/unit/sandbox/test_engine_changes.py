@@ -21,6 +21,14 @@ def test_an_amend_keeps_the_txid_and_holds_for_the_new_terms(desk: Desk) -> None
     assert (second["amend_id"], second["limit_price"], second["post_only"]) == (amend, "40000.0", True)
 
 
+def test_an_edit_goes_on_from_what_an_amend_made(desk: Desk) -> None:
+    """What the edit does not state is as the order is now, not as it was placed."""
+    txid = desk.add("buy", "limit", "0.1", "50000")
+    desk.ask("AmendOrder", txid=txid, order_qty="0.2", limit_price="40000")
+    new = desk.look(desk.ask("EditOrder", pair="XBTUSD", txid=txid, userref="5")["txid"])
+    assert (new["vol"], new["descr"]["price"]) == ("0.20000000", "40000.0")
+
+
 def test_an_amend_across_the_market_fills(desk: Desk) -> None:
     """The order takes what it now crosses."""
     txid = desk.add("buy", "limit", "0.1", "50000", cl_ord_id="mine")
