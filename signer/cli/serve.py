@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import resource
+import socket
 import sys
 import time
 from pathlib import Path
@@ -11,9 +14,13 @@ from pathlib import Path
 import click
 
 from signer.cli.key_store import known_passphrase, passphrase_option, warn
-from signer.errors import HomeError
+from signer.cli.main import CANNOT
+from signer.config import split_listen
+from signer.errors import ConfigError, HomeError
 from signer.home import Home
 from signer.occupancy import Holder, HomeLock
+
+PR_SET_DUMPABLE = 4
 
 NOTHING_YET = "nothing yet"
 """What a gateway that does not serve yet says that it listens on: it is not to be signalled."""
@@ -23,7 +30,7 @@ NOTHING_YET = "nothing yet"
 @passphrase_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @click.pass_obj
-def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> None:
+def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     """Run the gateway in the foreground until SIGTERM or Ctrl-C.
 
     SIGHUP (or `signer reload`) takes up changes of clients, keys, policies and accounts without a restart.
@@ -31,6 +38,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> None:
     from signer.app.server import GatewayServer  # noqa: PLC0415 - heavy, and only this command needs it
     from signer.wiring import prepare, warnings  # noqa: PLC0415
 
+    _leave_no_core()
     lock = HomeLock(_made(home).lock)
     # At once: what the last gateway left in the file names a process that may be anybody's by now.
     lock.announce(Holder(os.getpid(), time.time_ns() // 1000, NOTHING_YET))
@@ -46,7 +54,33 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(line) if as_json else f"signer: ready on {address}")
         sys.stdout.flush()
 
-    GatewayServer(prepared, ready).run()
+    _require_free_port(home, prepared.config.gateway.listen)
+    master = os.getpid()
+    try:
+        GatewayServer(prepared, ready).run()
+    except SystemExit as end:
+        if os.getpid() != master:
+            raise  # a worker: the master knows it by its status
+        return CANNOT if end.code else 0  # gunicorn's own statuses mean other things; whoever failed has said why
+    return 0
+
+
+def _leave_no_core() -> None:
+    """A dump of this process would hold keys. Undumpable, it is also closed to other processes of the same user."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":  # a dump that is piped to a program heeds no limit
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _require_free_port(home: Home, listen: str) -> None:
+    """gunicorn would try for five seconds and end without a word."""
+    host, port = split_listen(listen)
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]
+        mend = "stop what listens there, or choose another port"
+        raise ConfigError(f"gateway.listen: {listen}: {why}", where=str(home.config), mend=mend) from None
 
 
 def _made(home: Home) -> Home:
