@@ -25,6 +25,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take the connection, unless there are too many."""
         super().connection_made(transport)
+        self.worker.connections.add(self)
         self._waits_since: float = self.worker.loop.time()
         if self.worker.nr_conns > self.cfg.worker_connections:
             transport.abort()
@@ -33,12 +34,18 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget an idle connection at once; a request that is being answered runs to its end."""
+        self.worker.connections.discard(self)
         if self._watch is not None:
             self._watch.cancel()
         if self._current_request is None and self._task is not None:
             self._task.cancel()
             self._task = None  # gunicorn would keep it for the grace period: a flood of connections would fill memory
         super().connection_lost(exc)
+
+    def close_if_idle(self) -> None:
+        """The worker stops: no further request is taken here. One that is being answered ends the connection itself."""
+        if self._current_request is None:
+            self.transport.close()
 
     def _watch_again(self) -> None:
         self._watch = self.worker.loop.call_later(self.app.request_seconds, self._end_if_idle)

@@ -95,6 +95,10 @@ class GatewayApp:
 class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's ASGI worker, which reloads the home on SIGHUP and ends every signal's way in a clean stop."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.connections: set[GatewayProtocol] = set()
+
     def init_signals(self) -> None:
         """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
         super().init_signals()
@@ -109,6 +113,12 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
         await super()._serve()
         if not self.servers:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    async def _shutdown(self) -> None:
+        """gunicorn would wait for connections that bots merely keep open, until its time is over."""
+        for connection in tuple(self.connections):
+            connection.close_if_idle()
+        await super()._shutdown()
 
 
 class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
