@@ -1,0 +1,50 @@
+"""One sandbox and one gateway for all tests that do not disturb others; each test has an account of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from signer.sandbox.server import RunningSandbox, Settings
+from tests.e2e.gateways import MadeHome, RunningGateway, running
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox() -> Iterator[RunningSandbox]:
+    """A sandbox without rate limits."""
+    with RunningSandbox(Settings(tier="unlimited")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(
+    shared_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningGateway]:
+    """A gateway that no test stops or breaks."""
+    made = MadeHome(tmp_path_factory.mktemp("e2e") / "home", shared_sandbox)
+    made.add_account("first", gone_after_seconds=2)
+    with running(made) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(shared_gateway: RunningGateway) -> Iterator[RunningGateway]:
+    """The shared gateway; faults end with the test."""
+    yield shared_gateway
+    shared_gateway.made.sandbox.control.clear_faults()
+
+
+@pytest.fixture
+def new_account(gateway: RunningGateway) -> Callable[..., str]:
+    """Makes accounts that are the test's own, so that what the exchange has of them is what the test did."""
+    return lambda **settings: gateway.account(f"desk-{next(_NUMBERS)}", **settings)
+
+
+@pytest.fixture
+def account(new_account: Callable[..., str]) -> str:
+    """An account of the test's own."""
+    return new_account()
