@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from signer.contracts import Clock, Lane, SigningKey, Upstream, Venue
 from signer.errors import KeyStoreError, NotSent
@@ -22,7 +22,7 @@ class Credential:
     """A real venue key: its public half, the handle that signs, and the lane its nonces leave by."""
 
     name: str
-    api_key: str
+    api_key: str = field(repr=False)
     key: SigningKey
     lane: Lane
 

@@ -55,9 +55,9 @@ class Request:
     path: str
     query: bytes
     content_type: str
-    api_key: str
-    api_sign: str
-    body: bytes
+    api_key: str = field(repr=False)
+    api_sign: str = field(repr=False)
+    body: bytes = field(repr=False)
     source: str
     """The peer's address, without port."""
 
@@ -320,7 +320,7 @@ class WireRequest:
     method: Literal["GET", "POST"]
     target: str
     """Path with any query, as it will stand in the request line."""
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes
 
 

@@ -6,7 +6,7 @@ A reload builds a whole new snapshot, and only if all of it is valid swaps one r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from signer.accounts import Account
 from signer.contracts import ClientKey, Venue
@@ -28,6 +28,6 @@ class Snapshot:
     """Clients by virtual API key, accounts by name, and the venue's pairs by canonical id."""
 
     venue: Venue
-    clients: Mapping[str, Client]
+    clients: Mapping[str, Client] = field(repr=False)
     accounts: Mapping[str, Account]
     pairs: Mapping[str, Pair]

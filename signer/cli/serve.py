@@ -18,6 +18,7 @@ from signer.cli.main import CANNOT
 from signer.config import split_listen
 from signer.errors import ConfigError, HomeError
 from signer.home import Home
+from signer.keys.passphrase import VARIABLE
 from signer.occupancy import Holder, HomeLock
 
 PR_SET_DUMPABLE = 4
@@ -43,6 +44,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     # At once: what the last gateway left in the file names a process that may be anybody's by now.
     lock.announce(Holder(os.getpid(), time.time_ns() // 1000, NOTHING_YET))
     passphrase = known_passphrase(home, passphrase_file)
+    _forget_variable()
     prepared = prepare(home, passphrase)
     passphrase.wipe()
     for text in warnings(prepared):
@@ -70,6 +72,16 @@ def _leave_no_core() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":  # a dump that is piped to a program heeds no limit
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _forget_variable() -> None:
+    """Take the passphrase out of the environment, and out of the memory that /proc shows as ours and each worker's."""
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_void_p
+    place = getenv(VARIABLE.encode())
+    if place:
+        ctypes.memset(place, 0, len(ctypes.string_at(place)))
+        del os.environ[VARIABLE]
 
 
 def _require_free_port(home: Home, listen: str) -> None:
