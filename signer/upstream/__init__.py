@@ -106,7 +106,7 @@ class Upstream:
                 raise self._not_sent("the time for the call was over before it could be sent", "try again")
             return await connection.exchange(message, deadline)
         finally:
-            if connection.reusable and self._keep:
+            if connection.reusable:
                 self._put_back(connection, loop.time())
             else:
                 connection.close()

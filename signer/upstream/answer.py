@@ -88,8 +88,8 @@ class AnswerReader:
     def on_headers_complete(self) -> None:
         """httptools: the head is complete."""
         self._status = self._parser.get_status_code()
-        if self._status < 200:
-            self._skip_interim()
+        if self._status < 200:  # interim: the answer comes after it (RFC 9110 §15.2)
+            self._headers.clear()
             return
         self._head_done = True
         coding = self._headers.get(b"transfer-encoding")
@@ -114,11 +114,6 @@ class AnswerReader:
         """httptools: the answer's last byte."""
         self.complete = self._head_done
 
-    def _skip_interim(self) -> None:
-        if self._status == 101:
-            raise self._no_answer("changes the protocol")
-        self._headers.clear()
-
     def _decoded(self, body: bytes) -> bytes:
         coding = self._headers.get(b"content-encoding", b"identity").lower()
         if coding == b"identity" or not body:
@@ -127,13 +122,11 @@ class AnswerReader:
             raise self._no_answer("has a content coding that we did not ask for")
         inflate = zlib.decompressobj(_WINDOW_BITS[coding])
         try:
-            plain = inflate.decompress(body, self._max_body + 1)
+            plain = inflate.decompress(body, self._max_body)
         except zlib.error as error:
             raise self._no_answer(f"does not decompress: {error}") from error
-        if len(plain) > self._max_body:
-            raise self._no_answer("is too large")
         if not inflate.eof or inflate.unused_data:
-            raise self._no_answer("does not decompress: it is cut short or goes on after its end")
+            raise self._no_answer("does not decompress: it is too large, cut short, or goes on after its end")
         return plain
 
     def _no_answer(self, why: str) -> Unanswered:

@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether its last exchange ended well and another may follow."""
-        return self.open and self._waiting is None and self._reader.complete and self._reader.keep_alive
+        return self.open and self._reader.complete
 
     def quiet(self) -> bool:
         """Whether it is open and nothing has arrived, asked of the kernel itself.

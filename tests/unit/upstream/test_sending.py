@@ -6,7 +6,9 @@ import asyncio
 import gzip
 import socket
 import zlib
-from typing import Any
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import pytest
 
@@ -16,6 +18,7 @@ from signer.upstream import Upstream
 from signer.upstream.connection import Connection, connect
 from tests.unit.upstream.venue import OK, ORDER, Play, Venue, send
 
+T = TypeVar("T")
 WHOLE = (
     "POST /0/private/AddOrder HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAPI-Key: key\r\nAccept-Encoding: identity\r\n"
     "Content-Length: 16\r\n\r\nnonce=1&volume=1"
@@ -59,7 +62,7 @@ NO_ANSWER = {
     "endless chunk header": Play(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2;" + b"x" * 400_000),
     "unknown content coding": Play(HEAD + b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}"),
     "two content codings": Play(
-        HEAD + b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"
+        HEAD + b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"{}"), "close"
     ),
     "no gzip": Play(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"),
     "half a gzip": Play(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 15\r\n\r\n" + gzip.compress(b"{}")[:15]),
@@ -69,7 +72,12 @@ NO_ANSWER = {
 
 ANSWERS = {
     "length": (Play(HEAD + b"Content-Type: a/b\r\nContent-Length: 2\r\n\r\n{}"), 200, "a/b", b"{}"),
-    "chunks": (Play(HEAD + b"Transfer-Encoding: Chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\nA: b\r\n\r\n"), 200, "", b"{}"),
+    "chunks": (
+        Play(HEAD + b"Transfer-Encoding: Chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\nContent-Type: a/b\r\n\r\n"),
+        200,
+        "",
+        b"{}",
+    ),
     "until the end": (Play(HEAD + b"\r\n{}", "close"), 200, "", b"{}"),
     "HTTP/1.0": (Play(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"), 200, "", b"{}"),
     "HTTP/1.0 until the end": (Play(b"HTTP/1.0 200 OK\r\n\r\n{}", "close"), 200, "", b"{}"),
@@ -78,7 +86,7 @@ ANSWERS = {
     "redirect": (Play(b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\nContent-Length: 0\r\n\r\n"), 302, "", b""),
     "Cloudflare": (Play(b"HTTP/1.1 520 \r\nContent-Length: 4\r\n\r\noops"), 520, "", b"oops"),
     "interim": (
-        Play(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\n" + OK),
+        Play(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nContent-Type: a/b\r\n\r\n" + OK),
         200,
         "application/json",
         b"{}",
@@ -90,6 +98,11 @@ ANSWERS = {
 }
 
 
+async def at_once(call: Awaitable[T]) -> T:
+    """The call's result, which must not wait for a far deadline."""
+    return await asyncio.wait_for(call, 20)
+
+
 @pytest.mark.parametrize("play", NO_ANSWER.values(), ids=NO_ANSWER.keys())
 async def test_what_is_no_whole_answer_is_unanswered(venue: Venue, play: Play) -> None:
     """The venue got the whole request exactly once, so whatever it then does short of a whole, well-formed answer
@@ -97,7 +110,7 @@ async def test_what_is_no_whole_answer_is_unanswered(venue: Venue, play: Play) -
     venue.plays = [play, Play()]
     upstream = Upstream.open(venue.origin, max_body=20_000)
     with pytest.raises(Unanswered):
-        await send(upstream)
+        await at_once(send(upstream, within_s=1000))
     assert venue.received == [WHOLE.format(port=venue.port).encode()]
     assert (await send(upstream)).body == b"{}"
     assert len(venue.received) == 2
@@ -116,25 +129,14 @@ async def test_whole_answers_are_read(venue: Venue, play: Play, status: int, con
 
 
 async def test_silence_until_the_deadline_is_unanswered(venue: Venue) -> None:
-    """A venue that hangs has the request: the outcome is unknown."""
+    """A venue that hangs has the request: the outcome is unknown. The far deadline of the call before on the same
+    connection does not matter."""
     venue.plays = [Play(), Play(b"")]
     upstream = Upstream.open(venue.origin)
-    await send(upstream)
+    await send(upstream, within_s=1000)
     with pytest.raises(Unanswered, match="in time"):
-        await send(upstream, within_s=0.3)
+        await at_once(send(upstream, within_s=0.3))
     assert venue.received == [2 * WHOLE.format(port=venue.port).encode()]
-    upstream.close()
-
-
-async def test_an_earlier_deadline_counts_on_a_kept_connection(venue: Venue) -> None:
-    """The timer of a long call does not hide the deadline of a shorter one after it, nor end a longer one early."""
-    venue.plays = [Play(), Play(), Play(b"")]
-    upstream = Upstream.open(venue.origin)
-    await send(upstream, within_s=0.3)
-    await send(upstream, within_s=100)
-    with pytest.raises(Unanswered, match="in time"):
-        await send(upstream, within_s=0.6)
-    assert len(venue.received) == 1
     upstream.close()
 
 
@@ -162,17 +164,23 @@ async def test_nobody_listens() -> None:
         await send(Upstream.open(f"http://127.0.0.1:{port}"))
 
 
-async def test_a_connection_that_is_never_accepted_is_not_sent() -> None:
-    """Connecting is bounded by its own limit, however far the deadline."""
+@contextmanager
+def deaf_address() -> Iterator[tuple[str, int]]:
+    """An address of this machine where connecting takes for ever: the queue of those to be accepted is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         fillers = [socket.socket() for _ in range(3)]
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
-        with pytest.raises(NotSent, match="in time"):
-            await send(Upstream.open(f"http://127.0.0.1:{full.getsockname()[1]}", connect_s=0.2), within_s=100)
+        yield full.getsockname()
         for filler in fillers:
             filler.close()
+
+
+async def test_a_connection_that_is_never_accepted_is_not_sent() -> None:
+    """Connecting is bounded by its own limit, however far the deadline."""
+    with deaf_address() as (_, port), pytest.raises(NotSent, match="in time"):
+        await at_once(send(Upstream.open(f"http://127.0.0.1:{port}", connect_s=0.2), within_s=1000))
 
 
 async def test_a_deadline_that_is_over_sends_nothing(venue: Venue) -> None:
@@ -229,14 +237,16 @@ async def test_localhost_leads_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])
 async def test_the_next_address_is_tried(venue: Venue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that refuses does not hide the one behind it."""
+    """Neither an address that refuses nor one that never answers hides the one behind it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         closed = free.getsockname()
-    both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", each) for each in (closed, ("127.0.0.1", venue.port))]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
-    venue.plays = [Play()]
-    upstream = Upstream.open("http://localhost")
-    assert (await send(upstream)).status == 200
+    with deaf_address() as deaf:
+        addresses = (closed, deaf, ("127.0.0.1", venue.port))
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        venue.plays = [Play()]
+        upstream = Upstream.open("http://localhost", connect_s=1.0)
+        assert (await send(upstream)).status == 200
     upstream.close()
 
 
@@ -300,7 +310,7 @@ async def test_large_requests_arrive_whole(venue: Venue) -> None:
     """A body larger than the kernel's buffers arrives byte for byte."""
     venue.plays = [Play()]
     upstream = Upstream.open(venue.origin)
-    body = bytes(range(256)) * 16_384
+    body = bytes(range(256)) * 4096
     await send(upstream, WireRequest("POST", ORDER.target, (), body))
     assert venue.received[0].endswith(b"\r\n\r\n" + body)
     upstream.close()
