@@ -109,7 +109,8 @@ def test_a_cancel_by_a_json_number_is_by_userref() -> None:
 @pytest.mark.parametrize(
     "fields",
     [{}, {"txid": ""}, {"txid": TXID, "cl_ord_id": "x"}, {"txid": f"{TXID},"}, {"txid": ",".join(["A"] * 51)},
-     {"txid": "99999999999"}, {"txid": "2147483648"}, {"txid": "-2147483649"}, {"txid": "007"}, {"txid": "0"}, {"txid": "*"}, {"txid": TXID, "pair": "XBTUSD"}],
+     {"txid": "99999999999"}, {"txid": "2147483648"}, {"txid": "-2147483649"},
+     {"txid": "007"}, {"txid": "0"}, {"txid": "*"}, {"txid": TXID, "pair": "XBTUSD"}],
 )  # fmt: skip
 def test_a_cancel_that_names_no_order_clearly_is_refused(fields: dict[str, str]) -> None:
     """Nothing named, named twice, or named in a way that could be two things."""

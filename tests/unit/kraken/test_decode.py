@@ -195,6 +195,12 @@ def test_a_body_that_is_not_utf_8_is_refused(body: bytes) -> None:
         decode(request("AddOrder", body))
 
 
+def test_a_form_that_says_it_is_json_is_refused() -> None:
+    """A reader that believed the content type would find no field in it."""
+    with pytest.raises(NotUnderstood, match="not a JSON object"):
+        decode(request("Balance", "nonce=1", JSON))
+
+
 def test_a_list_at_the_top_is_no_json_object() -> None:
     """Only an object has parameters."""
     with pytest.raises(NotUnderstood):

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from signer.errors import Refused
 from signer.model import Action
 from signer.venues.kraken.endpoints import ENDPOINTS, MEBIBYTE, PERMISSIONS
-from tests.unit.kraken.asking import form, refused, refused_form
+from tests.unit.kraken.asking import as_json, form, refused, refused_form
 
 NEVER = [
     "Withdraw", "WithdrawCancel", "WalletTransfer", "AccountTransfer", "CreateSubaccount", "Earn/Allocate",
@@ -134,6 +135,27 @@ def test_what_changes_something_is_no_read() -> None:
 def test_an_unknown_parameter_or_value_of_a_read_is_refused(endpoint: str, given: dict[str, str]) -> None:
     """Reads are as strict as orders: they choose whose data is told."""
     assert refused_form(endpoint, given)[0] == "EGeneral:Invalid arguments"
+
+
+@pytest.mark.parametrize("pair", [["XBTUSD"], [1], {"asset": "XBT"}, [{"asset": "BTC/USD", "more": "x"}], True])
+def test_trade_volume_takes_names_or_whole_objects(pair: Any) -> None:
+    """Nothing between."""
+    with pytest.raises(Refused, match="EGeneral:Invalid arguments"):
+        as_json("TradeVolume", {"pair": pair})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given"),
+    [
+        ("CancelAllOrdersAfter", {"timeout": "0"}),
+        ("CancelAllOrdersAfter", {"timeout": "86400"}),
+        ("QueryTrades", {"txid": ",".join(["A"] * 20)}),
+        ("QueryOrders", {"txid": ",".join(["A"] * 50)}),
+    ],
+)
+def test_the_limits_of_a_value_are_within_them(endpoint: str, given: dict[str, str]) -> None:
+    """The largest and smallest that Kraken documents are taken."""
+    assert form(endpoint, given).fields == given
 
 
 @pytest.mark.parametrize("pair", ["FOO", "XBTUSD,FOO", "XBTUSD,"])
