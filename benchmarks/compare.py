@@ -1,0 +1,109 @@
+"""`make bench`: short interleaved rounds over all contenders, medians, the tables of docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks.calls import Kind, write_calls
+from benchmarks.contenders import CACHE, DIRECT, GATEWAY, GO, MEMORY, NO_DISK, Field, started
+from benchmarks.report import Key, Measured, Report, tables, write_between_markers
+from benchmarks.wrk import BenchError, Load, run_wrk
+
+CONNECTIONS = (1, 16)
+PLACES_ORDERS = (DIRECT, GO, GATEWAY, NO_DISK)
+CALLS_PER_SECOND = 16_000
+"""Of calls made beforehand: more than a gateway answers. A faster peer plays them again; it has no nonces to mind."""
+DOCUMENT = Path("docs/performance.md")
+
+
+def main() -> int:
+    """Measure and write; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=2, help="whole seconds of each measurement in a round")
+    parser.add_argument("--only", help="contenders whose names contain this")
+    parser.add_argument("--no-write", action="store_true", help="print the tables, leave docs/performance.md alone")
+    asked = parser.parse_args()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    try:
+        report = _measure(asked.rounds, asked.seconds, asked.only or "")
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    text = tables(report)
+    print(text)
+    if not asked.no_write and not asked.only:
+        write_between_markers(DOCUMENT, text, "bench")
+        print(f"bench: written to {DOCUMENT}")
+    return 0
+
+
+def _measure(rounds: int, seconds: int, only: str) -> Report:
+    with _folders() as (folder, memory), started(folder, memory) as field:
+        loads: Measured = defaultdict(list)
+        flushes: list[float] = []
+        for number in range(rounds):
+            print(f"bench: round {number + 1} of {rounds} …", file=sys.stderr)
+            flushes += _flush_seconds(folder / "flushed")
+            for kind in ("Balance", "AddOrder"):
+                _round(field, kind, seconds, only, folder / "calls", loads)
+        return Report(loads, statistics.median(flushes), field.ready_s, field.unlock_s, rounds, seconds)
+
+
+def _round(field: Field, kind: Kind, seconds: int, only: str, calls: Path, loads: Measured) -> None:
+    for connections in CONNECTIONS:
+        write_calls(calls, kind, CALLS_PER_SECOND * seconds, field.client)
+        for name, url in _who(field.urls, kind, only):
+            load = run_wrk(url, calls, connections, seconds)
+            loads[Key(kind, name, connections)].append(load)
+            _show(name, kind, connections, load)
+
+
+def _who(urls: Mapping[str, str], kind: Kind, only: str) -> Iterator[tuple[str, str]]:
+    for name, url in urls.items():
+        if only in name and (kind == "Balance" or name in PLACES_ORDERS):
+            yield name, url
+
+
+def _show(name: str, kind: Kind, connections: int, load: Load) -> None:
+    figures = f"p50 {load.p50_us / 1000:8.3f} ms  {load.rps:8.0f}/s"
+    print(f"  {kind:8} c={connections:<2} {name:24} {figures}", file=sys.stderr)
+
+
+def _flush_seconds(path: Path, count: int = 50) -> Sequence[float]:
+    """What one `fdatasync` of an appended record takes on this disk."""
+    taken = []
+    descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    try:
+        for _ in range(count):
+            os.write(descriptor, bytes(700))
+            before = time.perf_counter()
+            os.fdatasync(descriptor)
+            taken.append(time.perf_counter() - before)
+    finally:
+        os.close(descriptor)
+    return taken
+
+
+@contextmanager
+def _folders() -> Iterator[tuple[Path, Path | None]]:
+    """A folder on this disk, and one on tmpfs if there is such a thing."""
+    with ExitStack() as stack:
+        disk = stack.enter_context(tempfile.TemporaryDirectory(dir=CACHE, prefix="run-"))
+        memory = None
+        if os.access(MEMORY, os.W_OK):
+            memory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY, prefix="signer-bench-")))
+        yield Path(disk).absolute(), memory
+
+
+if __name__ == "__main__":
+    sys.exit(main())

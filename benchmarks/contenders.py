@@ -1,0 +1,99 @@
+"""Everything that is measured, started side by side."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.calls import Credential
+from benchmarks.gateway import gateway, make_home, unlock_seconds
+from benchmarks.processes import ended, free_port, wait_until_open
+from benchmarks.upstream import nginx
+
+CACHE = Path(".cache/bench")
+GO_PEER = CACHE / "go-peer"
+MITMDUMP = CACHE / "mitmproxy/bin/mitmdump"
+GATEWAY = "signer"
+NO_DISK = "signer, home in memory"
+GO = "Go ReverseProxy"
+MITMPROXY = "mitmproxy add-on"
+FLASK = "Flask + requests"
+DIRECT = "direct (nginx)"
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What runs: contenders by name with their URLs, the client's credential, and how the gateway started."""
+
+    urls: dict[str, str]
+    client: Credential
+    home: Path
+    ready_s: float
+    unlock_s: float
+
+
+def new_credential() -> Credential:
+    """A key pair in Kraken's shape."""
+    key = base64.b64encode(secrets.token_bytes(42)).decode()
+    return Credential(key, base64.b64encode(secrets.token_bytes(64)).decode())
+
+
+@contextmanager
+def started(folder: Path, memory: Path | None) -> Iterator[Field]:
+    """All contenders that this machine has, on an upstream that they share; ``folder`` is on the disk to measure.
+
+    With ``memory`` (a folder on tmpfs) a second gateway has its home there, where a flush costs nothing.
+    """
+    client, real = new_credential(), new_credential()
+    with ExitStack() as stack:
+        origin = stack.enter_context(nginx(folder))
+        urls = {DIRECT: origin}
+        environment = {
+            **os.environ,
+            "CLIENT_KEY": client.api_key,
+            "CLIENT_SECRET": client.api_secret,
+            "REAL_KEY": real.api_key,
+            "REAL_SECRET": real.api_secret,
+            "ORIGIN": origin,
+            "GOMAXPROCS": "1",  # as much processor as a gateway process gets
+        }
+        for name, command in _peers(origin):
+            port = free_port()
+            here = {**environment, "LISTEN": f"127.0.0.1:{port}", "AUDIT": str(folder / f"{name.split()[0]}.audit")}
+            words = [word.replace("PORT", str(port)) for word in command]
+            quiet = subprocess.Popen(words, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.enter_context(ended(quiet))
+            wait_until_open(port)
+            urls[name] = f"http://127.0.0.1:{port}"
+        home = folder / "home"
+        make_home(home, origin, client, real)
+        running = stack.enter_context(gateway(home))
+        urls[GATEWAY] = running.url
+        if memory is not None:
+            make_home(memory / "home", origin, client, real)
+            urls[NO_DISK] = stack.enter_context(gateway(memory / "home")).url
+        yield Field(urls, client, home, running.ready_s, unlock_seconds(home))
+
+
+def _peers(origin: str) -> Iterator[tuple[str, Sequence[str]]]:
+    if GO_PEER.exists():
+        yield GO, [str(GO_PEER)]
+    else:
+        print("bench: the Go peer is not built, it is left out")
+    if MITMDUMP.exists():
+        addon = "benchmarks/peers/mitmproxy_addon.py"
+        mode = ["--mode", f"reverse:{origin}", "--listen-host", "127.0.0.1", "--listen-port", "PORT"]
+        yield MITMPROXY, [str(MITMDUMP), "-q", *mode, "-s", addon]
+    else:
+        print("bench: mitmproxy is not installed, its add-on is left out")
+    worker = ["--worker-class", "gthread", "--workers", "1", "--threads", "16", "--keep-alive", "75"]
+    where = ["--bind", "127.0.0.1:PORT", "--no-control-socket"]
+    yield FLASK, [sys.executable, "-m", "gunicorn", *worker, *where, "benchmarks.peers.flask_peer:app"]

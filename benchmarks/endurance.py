@@ -1,0 +1,101 @@
+"""A million requests through one gateway, its memory sampled: it must be small and stay flat."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.calls import Kind, write_calls
+from benchmarks.contenders import CACHE, new_credential
+from benchmarks.gateway import gateway, make_home
+from benchmarks.report import machine, write_between_markers
+from benchmarks.upstream import nginx
+from benchmarks.wrk import BenchError, run_wrk
+
+CONNECTIONS = 16
+SLICE_S = 5
+CALLS_PER_SLICE = 16_000 * SLICE_S
+ORDERS_EVERY = 5
+"""One slice in so many places orders: those go through ledger and durable audit too."""
+DOCUMENT = Path("docs/performance.md")
+MIB = 2**20
+
+
+def main() -> int:
+    """Run, print, and write the outcome into docs/performance.md; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--no-write", action="store_true")
+    asked = parser.parse_args()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    try:
+        text = _run(asked.requests)
+    except BenchError as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 1
+    print(text)
+    if not asked.no_write:
+        write_between_markers(DOCUMENT, text, "soak")
+    return 0
+
+
+def _run(wanted: int) -> str:
+    client, done, orders = new_credential(), 0, 0
+    samples: list[tuple[int, float, float]] = []
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="soak-") as name:
+        folder = Path(name).absolute()
+        with nginx(folder) as origin:
+            make_home(folder / "home", origin, client, new_credential())
+            with gateway(folder / "home") as running:
+                processes = [running.pid, *_children(running.pid)]
+                samples.append((0, *_memory(processes)))
+                while done < wanted:
+                    kind: Kind = "AddOrder" if len(samples) % ORDERS_EVERY == 0 else "Balance"
+                    write_calls(folder / "calls", kind, CALLS_PER_SLICE, client)
+                    count = run_wrk(running.url, folder / "calls", CONNECTIONS, SLICE_S).requests
+                    done, orders = done + count, orders + (count if kind == "AddOrder" else 0)
+                    samples.append((done, *_memory(processes)))
+                    print(f"soak: {_sample(samples[-1])}", file=sys.stderr)
+                if [running.pid, *_children(running.pid)] != processes:
+                    raise BenchError("the worker process was replaced on the way")
+    return _table(samples, orders)
+
+
+def _table(samples: list[tuple[int, float, float]], orders: int) -> str:
+    """The first sample, one at each tenth of the way, and the last."""
+    shown = [samples[round(step * (len(samples) - 1) / 10)] for step in range(11)]
+    lines = [
+        f"On {machine()}: {samples[-1][0]:,} requests at {CONNECTIONS} connections, {orders:,} of them orders.",
+        "",
+    ]
+    lines += ["| requests | resident, master + worker | the same, shared pages counted once |", "|---|---|---|"]
+    lines += [f"| {count:,} | {rss:.1f} MiB | {pss:.1f} MiB |" for count, rss, pss in dict.fromkeys(shown)]
+    return "\n".join(lines)
+
+
+def _sample(sample: tuple[int, float, float]) -> str:
+    count, rss, pss = sample
+    return f"{count:>9,} requests  RSS {rss:6.1f} MiB  PSS {pss:6.1f} MiB"
+
+
+def _children(pid: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return sorted(map(int, found.stdout.split()))
+
+
+def _memory(processes: list[int]) -> tuple[float, float]:
+    """Resident and proportional set sizes in MiB, of all ``processes`` together (Linux)."""
+    sums = {"Rss:": 0, "Pss:": 0}
+    for pid in processes:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+            name, *rest = line.split()
+            if name in sums:
+                sums[name] += int(rest[0]) * 1024
+    return sums["Rss:"] / MIB, sums["Pss:"] / MIB
+
+
+if __name__ == "__main__":
+    sys.exit(main())

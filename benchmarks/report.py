@@ -1,0 +1,131 @@
+"""What was measured, as tables in Markdown, and the targets that it is held to."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from benchmarks.calls import Kind
+from benchmarks.contenders import GATEWAY, GO, MITMPROXY, NO_DISK
+from benchmarks.wrk import Load
+
+
+class Key(NamedTuple):
+    """One measurement, repeated every round."""
+
+    kind: Kind
+    contender: str
+    connections: int
+
+
+Measured: TypeAlias = dict[Key, list[Load]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One run."""
+
+    loads: Measured
+    flush_s: float
+    ready_s: float
+    unlock_s: float
+    rounds: int
+    seconds: int
+
+    def p50_ms(self, kind: Kind, contender: str, connections: int = 1) -> float | None:
+        """The median over the rounds of the median latency; None if it was not measured."""
+        return self._median(Key(kind, contender, connections), lambda load: load.p50_us / 1000)
+
+    def rps(self, kind: Kind, contender: str, connections: int = 16) -> float | None:
+        """The median over the rounds of requests per second."""
+        return self._median(Key(kind, contender, connections), lambda load: load.rps)
+
+    def _median(self, key: Key, figure: Callable[[Load], float]) -> float | None:
+        loads = self.loads.get(key)
+        return statistics.median(map(figure, loads)) if loads else None
+
+
+def tables(report: Report) -> str:
+    """All of it in Markdown."""
+    measured = f"{report.rounds} interleaved rounds of {report.seconds} s each, medians; ratios are of this one run"
+    lines = [f"Measured on {machine()}: {measured}.", ""]
+    lines += [*_contenders(report, "Balance", "Reads (`Balance`)"), ""]
+    lines += [*_contenders(report, "AddOrder", "Orders (`AddOrder`, limit)"), ""]
+    lines += ["| figure | target | measured | |", "|---|---|---|---|", *_targets(report)]
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """Where this runs, in one line."""
+    model = next((line for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ": " + platform.machine())
+    total = next((line for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "")
+    memory = f"{int(total.split()[1]) / 2**20:.0f} GiB, " if total else ""
+    name = model.split(":", 1)[1].strip()
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} × {name}, {memory}{system}"
+
+
+def write_between_markers(path: Path, text: str, name: str) -> None:
+    """Put ``text`` in the place of what stands between the markers of that name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def _contenders(report: Report, kind: Kind, title: str) -> Iterator[str]:
+    yield f"| {title} | p50 at 1 | p99 at 1 | p50 at 16 | requests/s at 1 | requests/s at 16 |"
+    yield "|---|---|---|---|---|---|"
+    for name in dict.fromkeys(key.contender for key in report.loads if key.kind == kind):
+        one, many = report.loads[Key(kind, name, 1)], report.loads[Key(kind, name, 16)]
+        tail = statistics.median(load.p99_us for load in one) / 1000
+        many_ms = statistics.median(load.p50_us for load in many) / 1000
+        rates = (statistics.median(load.rps for load in loads) for loads in (one, many))
+        first = report.p50_ms(kind, name) or 0.0
+        yield (
+            f"| {name} | {first:.2f} ms | {tail:.2f} ms | {many_ms:.2f} ms | "
+            + " | ".join(f"{rate:,.0f}" for rate in rates)
+            + " |"
+        )
+
+
+def _targets(report: Report) -> Iterator[str]:
+    read, read_rps = report.p50_ms("Balance", GATEWAY), report.rps("Balance", GATEWAY)
+    order, order_rps = report.p50_ms("AddOrder", GATEWAY), report.rps("AddOrder", GATEWAY)
+    memory_rps, memory_reads = report.rps("AddOrder", NO_DISK), report.rps("Balance", NO_DISK)
+    go, go_rps, mitm_rps = report.p50_ms("Balance", GO), report.rps("Balance", GO), report.rps("Balance", MITMPROXY)
+    flush_ms = report.flush_s * 1000
+    yield f"| one `fdatasync` on this disk | – | {flush_ms:.2f} ms | |"
+    if read and go:
+        yield _row("reads, p50 at 1, × Go's", "≤ 1.5", read / go, read <= 1.5 * go)
+    if read_rps and go_rps:
+        yield _row("reads, requests/s at 16, × Go's", "≥ 0.4", read_rps / go_rps, read_rps >= 0.4 * go_rps)
+    if read_rps and mitm_rps:
+        yield _row("reads, requests/s at 16, × mitmproxy's", "≥ 6", read_rps / mitm_rps, read_rps >= 6 * mitm_rps)
+    if read and order:
+        bound = 2 * read + 2 * flush_ms
+        yield _row("orders, p50 at 1, ms", f"≤ {bound:.2f} (2 × reads + 2 × `fdatasync`)", order, order <= bound)
+    if read_rps and order_rps:
+        ratio = order_rps / read_rps
+        yield _row("orders, requests/s at 16, × reads", "≥ 0.4", ratio, ratio >= 0.4)
+    if memory_rps and memory_reads:
+        ratio = memory_rps / memory_reads
+        yield _row("the same with the home in memory", "≥ 0.4", ratio, ratio >= 0.4)
+    start = report.ready_s - report.unlock_s
+    yield _row("start to ready without the passphrase's cost, s", "< 1", start, start < 1)
+
+
+def _row(figure: str, target: str, measured: float, reached: bool) -> str:
+    return f"| {figure} | {target} | {measured:.2f} | {'reached' if reached else '**missed**'} |"
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,51 @@
+"""A static nginx on loopback that answers like Kraken."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.processes import ended, free_port, wait_until_open
+
+CONFIG = """\
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+events {{ worker_connections 512; }}
+http {{
+  access_log off;
+  default_type application/json;
+  keepalive_requests 1000000000;
+  keepalive_timeout 3600;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location = /0/private/Balance {{ return 200 '{balance}'; }}
+    location = /0/private/AddOrder {{ return 200 '{order}'; }}
+    location / {{ return 200 '{unknown}'; }}
+  }}
+}}
+"""
+BALANCE = (
+    '{"error":[],"result":{"ZUSD":"171288.6158","ZEUR":"504.1285","XXBT":"1.2435700000","XETH":"42.0000000000",'
+    '"USDC":"0.00000000"}}'
+)
+ORDER = '{"error":[],"result":{"descr":{"order":"buy 0.01 XBTUSD @ limit 30000.1"},"txid":["O$request_id"]}}'
+"""Each answer has an id of its own, which nginx makes."""
+UNKNOWN = '{"error":["EGeneral:Unknown method"]}'
+
+
+@contextmanager
+def nginx(folder: Path) -> Iterator[str]:
+    """Its URL. Everything it writes goes to ``folder``."""
+    port = free_port()
+    config = folder / "nginx.conf"
+    text = CONFIG.format(folder=folder, port=port, balance=BALANCE, order=ORDER, unknown=UNKNOWN)
+    config.write_text(text, encoding="ascii")
+    with ended(subprocess.Popen(["nginx", "-c", str(config), "-p", str(folder), "-e", str(folder / "nginx.log")])):
+        wait_until_open(port)
+        yield f"http://127.0.0.1:{port}"
