@@ -68,7 +68,9 @@ class AnswerReader:
     def answer(self) -> WireAnswer:
         """The complete answer, its body decoded. Raises `Unanswered` if it does not decode."""
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
-        return WireAnswer(self._status, content_type, self._decoded(b"".join(self._body)))
+        body = b"".join(self._body)
+        self._body.clear()  # an idle connection must not keep the last export in memory
+        return WireAnswer(self._status, content_type, self._decoded(body))
 
     def on_message_begin(self) -> None:
         """httptools: the first byte of an answer."""

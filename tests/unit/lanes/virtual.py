@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -77,6 +76,5 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: errors.append(context))
         result = runner.run(main)
-        gc.collect()
     assert errors == []
     return result
