@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from signer.authenticate import Authenticator
 from signer.contracts import AuditLog, Clock, Ledger, Randomness, Throttle
 from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, Refused, SignerError, Unanswered
-from signer.model import Action, Call, Decision, Facts, Intent, Outcome, Request, Response, WireAnswer
+from signer.model import Action, Call, Decision, Facts, Intent, OrderRef, Outcome, Request, Response, WireAnswer
 from signer.pending import Pending
 from signer.policy.decide import decide
+from signer.policy.targets import target_of
 from signer.records import intent_record, outcome_record, read_record, refusal_kind, refusal_record
 from signer.snapshot import Client, Snapshot
 from signer.trace import Trace, Watch
 
 JSON = "application/json"
+ORDER_UNSETTLED = "an earlier call for this order has no outcome yet; nothing was sent"
 UNKNOWN_OUTCOME = "no whole answer came back, the outcome is unknown: look the order up before trying again"
 PATIENCE_S = 0.25
 """How long an outcome may wait for the next flush; until it is durable the intent counts as open."""
@@ -63,7 +66,7 @@ class Gateway:
             client, decoded = await self._authenticator.authenticate(request, trace.snapshot)  # 1
             trace.client = client
             call = trace.call = self._with_own_refs(trace, trace.snapshot.venue.parse(decoded))  # 2
-            decision = await self._decide(trace, client, call)  # 3
+            call, decision = await self._decide(trace, client, call)  # 3
             if call.local:
                 return self._own_answer(trace, client, call)
             if call.action is Action.READ or call.dry_run:
@@ -75,27 +78,54 @@ class Gateway:
         finally:
             self._watch.finished(trace)
 
-    async def _decide(self, trace: Trace, client: Client, call: Call) -> Decision:
+    async def _decide(self, trace: Trace, client: Client, call: Call) -> tuple[Call, Decision]:
         """Step 3: every rule of the client's policy, over the call and what is known of its targets."""
         account = client.info.account
+        if call.change is not None:
+            await self._let_settle(account, call.targets[0])
         placed = {
             ref: self._pending.merged(account, ref, await self._ledger.find_orders(account, ref))
             for ref in call.targets
         }
-        decision = trace.decision = decide(client.policy, client.info.name, call, Facts(trace.snapshot.pairs, placed))
+        facts = Facts(trace.snapshot.pairs, placed)
+        decision = trace.decision = decide(client.policy, client.info.name, call, facts)
         if not decision.allowed:
             raise trace.snapshot.venue.denial(decision)
-        return decision
+        trace.call = self._of_settled_order(trace, call, facts)
+        return trace.call, decision
+
+    async def _let_settle(self, account: str, target: OrderRef) -> None:
+        """A bot may change an order that it has just heard of: let its outcome reach the ledger first."""
+        if self._pending.names(account, target) and self._finishing:
+            await asyncio.wait(list(self._finishing), timeout=ANSWER_ANYWAY_S)
+
+    def _of_settled_order(self, trace: Trace, call: Call, facts: Facts) -> Call:
+        """A change of the order that the ledger knows by that txid, whatever name the client gave it.
+
+        An order that is not settled yet is not changed: after a crash it could not be told by what it was placed as.
+        """
+        target = target_of(call, facts)
+        if call.change is None or target is None:
+            return call
+        if self._pending.names(target.account, call.targets[0]):
+            raise trace.snapshot.venue.not_served(ORDER_UNSETTLED)
+        return replace(call, targets=(OrderRef("txid", target.txid),))
 
     async def _reserve(self, trace: Trace, client: Client, call: Call, decision: Decision) -> None:
         """Step 4: hold all that an order would spend, or nothing. A cancel spends nothing and passes every halt."""
         if call.action is not Action.ORDER:
             return
         intent = trace.intent = self._intent(trace, client, call, decision)
+        if not self._pending.begin_change(intent):  # its charges were reckoned from what the order is no more
+            raise trace.snapshot.venue.not_served(ORDER_UNSETTLED)
         try:
             trace.reservation = await self._ledger.reserve(intent, self._audit.head())
         except LedgerError as error:
+            self._pending.end_change(intent)
             raise trace.snapshot.venue.not_served("the ledger cannot be written; nothing was sent") from error
+        except Refused:
+            self._pending.end_change(intent)
+            raise
         self._pending.add(trace.reservation, intent)
 
     async def _act(self, trace: Trace, client: Client, call: Call) -> Response:
@@ -160,7 +190,7 @@ class Gateway:
 
     async def _conclude(self, trace: Trace) -> None:
         """Step 8. An accepted order's answer does not wait for the disk; a refused one's does, so that what it held is
-        free again when its client hears of it."""
+        free again when its client hears of it, and so does a change's, so that the order can be changed again."""
         self._note_outcome(trace)
         if trace.outcome is Outcome.ACCEPTED and trace.reservation is not None:
             assert trace.intent is not None  # noqa: S101 - reserved with it
@@ -170,23 +200,31 @@ class Gateway:
         task = asyncio.get_running_loop().create_task(self._finish(trace, told))
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
-        if trace.outcome in NOTHING_HAPPENED:
+        if self._is_awaited(trace):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ANSWER_ANYWAY_S):
                     await told.wait()
+
+    def _is_awaited(self, trace: Trace) -> bool:
+        """Whether the client is answered only after the outcome is recorded."""
+        is_change = trace.intent is not None and bool(trace.intent.targets)
+        return trace.outcome in NOTHING_HAPPENED or (is_change and trace.outcome is Outcome.ACCEPTED)
 
     async def _finish(self, trace: Trace, told: asyncio.Event) -> None:
         """The outcome in the audit log first, then in the ledger: a crash between leaves an open intent to look up."""
         if trace.recorded:
             record = outcome_record(trace)
-            patience = 0.0 if trace.outcome in NOTHING_HAPPENED else PATIENCE_S
+            patience = 0.0 if self._is_awaited(trace) else PATIENCE_S
             await self._insist(lambda: self._audit.record(record, within=patience))
-        told.set()  # the ledger takes writes in order: what is given back now is there for whoever reserves next
-        if trace.reservation is not None:
+        if trace.intent is None or not trace.intent.targets:
+            told.set()  # the ledger takes writes in order: what is given back now is there for whoever reserves next
+        if trace.reservation is not None and trace.intent is not None:
             reservation = trace.reservation
             await self._insist(lambda: self._settle(reservation, trace))
             if trace.outcome is not Outcome.UNKNOWN:
                 self._pending.forget(reservation)
+                self._pending.end_change(trace.intent)
+        told.set()
 
     async def _settle(self, reservation: int, trace: Trace) -> None:
         if trace.outcome is Outcome.ACCEPTED and trace.verdict is not None:

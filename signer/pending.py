@@ -16,8 +16,26 @@ class Pending:
 
     def __init__(self, left_open: Iterable[OpenIntent] = ()) -> None:
         self._orders: dict[int, tuple[PlacedOrder, ...]] = {}
+        self._changing: set[tuple[str, OrderRef]] = set()
         for open_intent in left_open:
             self.add(open_intent.reservation, open_intent.intent)
+            self.begin_change(open_intent.intent)
+
+    def begin_change(self, intent: Intent) -> bool:
+        """An edit or amend is about to be reserved; False if another of the same order is not settled yet.
+
+        What a change may add is reckoned from what the order is. Two at once would both be reckoned from the same
+        order and add up to more than was charged; so they go one after the other.
+        """
+        changed = {(intent.account, target) for target in intent.targets}
+        if not self._changing.isdisjoint(changed):
+            return False
+        self._changing |= changed
+        return True
+
+    def end_change(self, intent: Intent) -> None:
+        """The change is settled, or was not made; of a new order's intent nothing is to be ended."""
+        self._changing -= {(intent.account, target) for target in intent.targets}
 
     def add(self, reservation: int, intent: Intent) -> None:
         """A reservation is made. What an edit or amend would change is not yet changed, so only new orders count."""
@@ -37,6 +55,10 @@ class Pending:
     def forget(self, reservation: int) -> None:
         """The ledger has it now, or it never came to be."""
         self._orders.pop(reservation, None)
+
+    def names(self, account: str, ref: OrderRef) -> bool:
+        """Whether ``ref`` names an order that the ledger does not know yet."""
+        return bool(self.merged(account, ref, ()))
 
     def merged(self, account: str, ref: OrderRef, known: Sequence[PlacedOrder]) -> tuple[PlacedOrder, ...]:
         """Pending orders that ``ref`` names, newest first, then those ``known`` to the ledger and not among them."""

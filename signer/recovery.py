@@ -35,18 +35,22 @@ class Recovery:
         watch: Watch,
         gone_after_s: float,
     ) -> None:
-        """``gone_after_s``: an order that the venue does not know so long after its intent will not appear any more."""
+        """``gone_after_s``: an order that the venue does not know so long after it was first missed will not appear any
+        more. Not reckoned from the intent's own time: the wall clock may have been set since."""
         self._snapshot = snapshot
         self._ledger = ledger
         self._audit = audit
         self._pending = pending
         self._clock = clock
         self._watch = watch
-        self._gone_after_us = int(gone_after_s * 1_000_000)
+        self._gone_after_s = gone_after_s
+        self._missed_since: dict[int, float] = {}
+        self._left: set[int] = set()
 
     async def at_start(self) -> int:
         """Look at every intent that the last run left open; how many stay held."""
         left = list(await self._ledger.open_intents())
+        self._left = {one.reservation for one in left}
         for intent in left:
             await self._ledger.hold(intent.reservation)
         return await self._pass(left)
@@ -64,7 +68,8 @@ class Recovery:
         while True:
             await asyncio.sleep(AGAIN_S)
             try:
-                await self._pass([left for left in await self._ledger.open_intents() if left.unknown])
+                now_open = await self._ledger.open_intents()
+                await self._pass([one for one in now_open if one.unknown or one.reservation in self._left])
             except SignerError as error:
                 self._watch.alarm(error.code, f"unknown outcomes cannot be looked up now: {error}")
 
@@ -89,7 +94,7 @@ class Recovery:
         if found is None:
             return False
         placed = [txid for txid in found.txids if txid is not None]
-        if len(placed) < len(found.txids) and self._clock.now_us() - intent.at_us < self._gone_after_us:
+        if len(placed) < len(found.txids) and not self._is_gone(open_intent.reservation):
             return False  # what is missing may still appear
         if placed:
             await self._audit.record(reconciled_record(intent, Outcome.ACCEPTED, found.txids, self._clock.now_us()))
@@ -98,7 +103,13 @@ class Recovery:
             await self._audit.record(reconciled_record(intent, Outcome.NOT_SENT, (), self._clock.now_us()))
             await self._ledger.release(open_intent.reservation)
         self._pending.forget(open_intent.reservation)
+        self._pending.end_change(intent)
+        self._missed_since.pop(open_intent.reservation, None)
         return True
+
+    def _is_gone(self, reservation: int) -> bool:
+        now = self._clock.monotonic()
+        return now - self._missed_since.setdefault(reservation, now) >= self._gone_after_s
 
     async def _look_up(self, open_intent: OpenIntent) -> Found | None:
         snapshot, intent = self._snapshot(), open_intent.intent
