@@ -2,7 +2,7 @@
 
 An order is looked up by the reference that it carries, which is why each gets one (`with_own_refs`). A client's own
 userref is not unique (kraken-api.md §1c-1), so a row counts only if it also was opened since the intent and is the same
-pair, side, type and volume.
+pair, side, type, limit and volume.
 """
 
 from __future__ import annotations
@@ -163,11 +163,23 @@ def _is_row_of(order: Order, row: Mapping[str, object], intent: Intent, pairs: P
     # What a replacement's volume becomes when its order was partly filled, and in which currency the venue shows a
     # volume in quote, is not documented.
     exact = intent.endpoint != "EditOrder" and not order.volume_in_quote
-    return not exact or _has_volume(row, order)
+    return _has_limit(row, order) and (not exact or _has_volume(row, order))
 
 
 def _has_volume(row: Mapping[str, object], order: Order) -> bool:
     return abs(Decimal(str(row["vol"])) - order.volume) <= LOT
+
+
+def _has_limit(row: Mapping[str, object], order: Order) -> bool:
+    """Whether the venue shows the limit (of an order without one, the trigger) that was asked for."""
+    descr = cast("Mapping[str, Json]", row["descr"])
+    shown, asked = (
+        (descr["price2"], order.price2) if order.order_type.endswith("-limit") else (descr["price"], order.price)
+    )
+    if asked is None or not asked.absolute:
+        return True
+    price = to_price(shown)
+    return price is not None and price.amount == asked.amount
 
 
 def _amended(intent: Intent, rows: Sequence[Row]) -> Found | None:
@@ -176,12 +188,5 @@ def _amended(intent: Intent, rows: Sequence[Row]) -> Found | None:
     if len(rows) != 1:
         return None
     txid, row = rows[0]
-    descr = cast("Mapping[str, Json]", row["descr"])
-    shown, asked = (
-        (descr["price2"], order.price2) if order.order_type.endswith("-limit") else (descr["price"], order.price)
-    )
-    same = _has_volume(row, order)
-    if asked is not None and asked.absolute:
-        price = to_price(shown)
-        same = same and price is not None and price.amount == asked.amount
+    same = _has_volume(row, order) and _has_limit(row, order)
     return Found((txid if same else None,))

@@ -136,6 +136,7 @@ def test_an_order_that_the_venue_does_not_have_is_none() -> None:
         {"pair": "UNKNOWN"},
         {"type": "sell"},
         {"ordertype": "market"},
+        {"price": "37500.1"},
         {"vol": "1.26"},
     ],
 )
