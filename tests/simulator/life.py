@@ -1,0 +1,199 @@
+"""One life of the gateway's process: the real parts, connected as `signer.wiring` does, on a simulated machine."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from signer.accounts import Account, Credential
+from signer.audit.log import FileAuditLog
+from signer.audit.throttle import Throttle
+from signer.authenticate import Authenticator
+from signer.errors import SignerError
+from signer.gateway import Gateway
+from signer.lanes import CredentialLane, NonceSource
+from signer.ledger import books, reading
+from signer.ledger.schema import connect
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import ClientInfo
+from signer.pending import Pending
+from signer.policy.load import load_policy
+from signer.policy.policy import Policy
+from signer.recovery import Recovery
+from signer.secret import Secret
+from signer.snapshot import Client, Snapshot
+from signer.trace import Trace
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
+from tests.simulator.asks import CLIENTS, CREDENTIALS, secret_of
+from tests.simulator.venue import SimVenue
+from tests.simulator.world import SimWorker, World, WorldClock
+
+AUDIT = Path("/audit")
+CALL_S = 5.0
+GONE_AFTER_S = 90.0
+HEAD_EVERY_S = 1.0
+SEGMENT_BYTES = 20_000
+RESERVE_BYTES = 4_096
+
+
+@cache
+def pair_table() -> PairTable:
+    """The venue's pairs."""
+    return PairTable.built_in()
+
+
+@cache
+def policy() -> Policy:
+    """What every client of the simulator may do."""
+    return load_policy(Path(__file__).with_name("policy.toml"), pair_table().find)
+
+
+class Connection:
+    """The ledger's connection on a disk that can fail."""
+
+    def __init__(self, path: Path, world: World) -> None:
+        self.db = connect(path)
+        self._world = world
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """As `sqlite3.Connection.execute`, unless the disk fails."""
+        world = self._world
+        if statement in {"BEGIN IMMEDIATE", "COMMIT"} and world.now < world.ledger_fails_until and world.chance(0.5):
+            world.note(f"ledger fails at {statement}")
+            raise sqlite3.OperationalError("disk I/O error")
+        return self.db.execute(statement, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.db, name)
+
+
+class Life:
+    """The gateway from its start to its stop, or until the machine dies."""
+
+    def __init__(self, world: World, venue: SimVenue, ledger_path: Path) -> None:
+        self.world = world
+        self.clock = WorldClock(world)
+        self.ledger = SqliteLedger(ledger_path, self.clock, SimWorker(world, "ledger"))
+        self.audit = FileAuditLog(
+            AUDIT,
+            self.clock,
+            SimWorker(world, "audit"),
+            world.disk,
+            lambda text: world.note(f"alarm audit {text}"),
+            segment_bytes=SEGMENT_BYTES,
+            reserve_bytes=RESERVE_BYTES,
+        )
+        self.connections: list[Connection] = []
+        self.gateway: Gateway
+        self._venue = venue
+        self._folder = str(ledger_path.parent)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """As `signer.wiring.Wiring.start`."""
+        await self._open_ledger()
+        await self.audit.open(await self.ledger.head())
+        pending = Pending(await self.ledger.open_intents())
+        marks = await self.ledger.marks()
+        self.gateway = Gateway(
+            self._snapshot(marks),
+            Authenticator(self.ledger, self.clock, marks),
+            self.ledger,
+            self.audit,
+            pending,
+            Throttle(),
+            clock=self.clock,
+            randomness=self.world.random,
+            watch=self,
+        )
+        recovery = Recovery(
+            lambda: self.gateway.snapshot,
+            self.ledger,
+            self.audit,
+            pending,
+            clock=self.clock,
+            watch=self,
+            gone_after_s=GONE_AFTER_S,
+        )
+        self._tasks = [asyncio.create_task(loop) for loop in (recovery.run(), self._keep_heads())]
+
+    async def settled(self) -> None:
+        """Wait until no call is on its way and no outcome is unknown."""
+        while True:
+            await self.gateway.drained()
+            if not await self.ledger.open_intents():
+                return
+            await asyncio.sleep(5.0)
+
+    async def stop(self) -> None:
+        """As `signer.wiring.Wiring.stop`."""
+        for task in self._tasks:
+            task.cancel()
+        await self.gateway.drained()
+        await self.audit.close()
+        head = self.audit.head()
+        if head is not None:
+            await self.ledger.keep_head(head)
+        await self.ledger.close()
+
+    def bury(self) -> None:
+        """Close what the operating system would close."""
+        for connection in self.connections:
+            connection.db.close()
+
+    def finished(self, trace: Trace) -> None:
+        """`signer.trace.Watch`."""
+        self.world.note(f"answered {trace.client_name} {trace.endpoint}: {trace.outcome} {trace.errors}")
+
+    def alarm(self, kind: str, text: str) -> None:
+        """`signer.trace.Watch`."""
+        self.world.note(f"alarm {kind} {text.replace(self._folder, '')}")
+
+    async def _open_ledger(self) -> None:
+        def connection(path: Path) -> Connection:
+            self.connections.append(Connection(path, self.world))
+            return self.connections[-1]
+
+        with mock.patch.object(books, "connect", connection), mock.patch.object(reading, "connect", connection):
+            await self.ledger.open()
+
+    async def _keep_heads(self) -> None:
+        kept = None
+        while True:
+            await asyncio.sleep(HEAD_EVERY_S)
+            head = self.audit.head()
+            if head is not None and head != kept:
+                try:
+                    await self.ledger.keep_head(head)
+                    kept = head
+                except SignerError as error:
+                    self.alarm(error.code, str(error))
+
+    def _snapshot(self, marks: Mapping[str, int]) -> Snapshot:
+        clients = {f"API-{name}": Client(_info(name), Secret(secret_of(name)).key(), policy()) for name in CLIENTS}
+        accounts = {name: self._account(name, marks) for name in sorted(set(CREDENTIALS.values()))}
+        return Snapshot(Kraken(pair_table()), clients, accounts, pair_table().by_id)
+
+    def _account(self, name: str, marks: Mapping[str, int]) -> Account:
+        credentials = [
+            Credential(key, key, Secret(secret_of(key)).key(), self._lane(key, marks))
+            for key, account in CREDENTIALS.items()
+            if account == name
+        ]
+        return Account(name, credentials, self._venue, CALL_S, self.clock)
+
+    def _lane(self, credential: str, marks: Mapping[str, int]) -> CredentialLane:
+        mark = f"credential/{credential}"
+        alarm: Callable[[str], None] = lambda text: self.alarm("nonce", text)  # noqa: E731
+        nonces = NonceSource(mark, marks.get(mark, 0), self.ledger.raise_mark, self.clock, on_alarm=alarm)
+        return CredentialLane(credential, clock=self.clock, nonces=nonces)
+
+
+def _info(name: str) -> ClientInfo:
+    return ClientInfo(name, CLIENTS[name], "policy", f"API-{name}", "", (), None, "window", False, 0)

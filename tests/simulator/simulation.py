@@ -1,0 +1,145 @@
+"""One simulation: lives of the gateway that end in crashes, and a last one in which everything must come right."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from signer.errors import LedgerError
+from signer.ledger import sqlite
+from signer.model import Halt
+from tests.simulator.asks import CLIENTS
+from tests.simulator.bots import Bots
+from tests.simulator.checks import Checks
+from tests.simulator.life import Life
+from tests.simulator.venue import SimVenue
+from tests.simulator.world import World
+
+HALT_POLL_S = 2.0
+"""How often the ledger looks for what other processes wrote: there are none here, so less often than in earnest."""
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it; without it the disk does
+Program = Callable[[Life], Coroutine[Any, Any, None]]
+
+
+class Simulation:
+    """A machine, a venue and clients, all from one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.world = World(seed)
+        self._folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+        self._ledger = Path(self._folder.name) / "ledger.db"
+        self.checks = Checks(self.world, self._ledger)
+        self.venue = self.checks.venue = SimVenue(self.world, self.checks.before_act, self.checks.after_act)
+        self._slower = mock.patch.object(sqlite, "HALT_POLL_S", HALT_POLL_S)
+        self.bots = Bots(self.world, self.checks.asks)
+
+    def __enter__(self) -> Simulation:
+        self._slower.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._slower.stop()
+        self.checks.close()
+        self._folder.cleanup()
+
+    def live(self, program: Program, *, crash_at: int | None = None) -> bool:
+        """One life of the gateway; False if the machine died in it, at its step ``crash_at`` from here on."""
+        world = self.world
+        life = Life(world, self.venue, self._ledger)
+        world.crash_at = None if crash_at is None else world.steps + crash_at
+
+        async def main() -> bool:
+            await life.start()
+            await program(life)
+            await life.stop()
+            return True
+
+        try:
+            ended = world.run(main())
+        finally:
+            life.bury()
+        if not ended:
+            world.disk_crashes()
+        world.pass_time(world.random.uniform(0.5, 20.0))
+        return bool(ended)
+
+    def come_to_rest(self) -> None:
+        """A last life without faults: recover, wait until nothing is open, and check."""
+        world = self.world
+        world.calm = True
+
+        async def rest(life: Life) -> None:
+            await life.settled()
+            while world.eventful:  # whatever the venue still does must find its reservation in place
+                await asyncio.sleep(10.0)
+            await self.checks.at_the_end(life.ledger)
+
+        assert self.live(rest)
+
+
+def random_simulation(seed: int) -> int:
+    """Concurrent calls with faults of every kind and crashes at any step; a digest of all that happened."""
+    with Simulation(seed) as simulation:
+        world, random = simulation.world, simulation.world.random
+        simulation.venue.faulty = random.choice((0.0, 0.2, 0.5))
+        for _ in range(random.choice((1, 1, 2, 3))):
+            crash_at = random.choice((None, random.randint(1, 60), random.randint(1, 400), random.randint(1, 400)))
+            simulation.live(lambda life: _busy(simulation, life), crash_at=crash_at)
+            world.disk_full_until = world.disk_fails_until = world.ledger_fails_until = 0.0
+        simulation.come_to_rest()
+        return world.digest
+
+
+async def _busy(simulation: Simulation, life: Life) -> None:
+    """All clients at once, and trouble."""
+    world = simulation.world
+    trouble = asyncio.create_task(_trouble(simulation, life))
+    calls = {client: world.random.randint(1, 12) for client in CLIENTS}
+    await asyncio.gather(*(simulation.bots.trade(life, client, calls[client]) for client in CLIENTS))
+    trouble.cancel()
+    world.disk_full_until = world.disk_fails_until = world.ledger_fails_until = 0.0
+    if world.random.random() < 0.5:
+        await life.settled()
+
+
+async def _trouble(simulation: Simulation, life: Life) -> None:
+    """The clock jumps, disks fail, the venue is gone for a while, an operator halts."""
+    world, random = simulation.world, simulation.world.random
+    troubles = random.sample(("clock", "disk full", "disk", "ledger", "venue", "halt"), random.randint(0, 3))
+    while troubles:
+        await asyncio.sleep(random.uniform(0.0, 8.0))
+        trouble = random.choice(troubles)
+        world.note(f"trouble: {trouble}")
+        until = world.now + random.uniform(0.1, 6.0)
+        match trouble:
+            case "clock":
+                world.wall_us = round(random.choice((-0.1, 0.1, -5, 5, -50, 50)) * random.uniform(0, 1_000_000))
+            case "disk full":
+                world.disk_full_until = until
+            case "disk":
+                world.disk_fails_until = until
+            case "ledger":
+                world.ledger_fails_until = until
+            case "venue":
+                simulation.venue.gone_until = until
+            case _:
+                await _halt_for_a_while(life, random.choice(("", *CLIENTS)), until - world.now)
+
+
+async def _halt_for_a_while(life: Life, client: str, seconds: float) -> None:
+    try:
+        await life.ledger.halt(Halt(client, "", "simulated", "operator", life.clock.now_us()))
+        await asyncio.sleep(seconds)
+    except LedgerError:
+        life.world.note("the halt could not be written")
+    while True:
+        try:
+            await life.ledger.resume(client, "")
+        except LedgerError:
+            await asyncio.sleep(0.5)
+        else:
+            return

@@ -1,0 +1,173 @@
+"""The simulator can fail: each way to break the straight line is found out within a few seeds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+
+from signer.accounts import Account, Journey
+from signer.contracts import Venue
+from signer.errors import Unanswered
+from signer.gateway import Gateway
+from signer.lanes.nonces import NonceSource
+from signer.ledger.books import Books
+from signer.model import Call, Intent, OrderRef, Outcome, PlacedOrder, WireAnswer, WireRequest
+from signer.pending import Pending
+from signer.records import intent_record
+from signer.trace import Trace
+from signer.venues.kraken import lookups
+from tests.simulator.simulation import random_simulation
+from tests.simulator.test_every_crash_point import steps_of
+from tests.simulator.venue import PROPER
+
+ENOUGH = 80
+"""Seeds, of which one at least must find out."""
+
+STEPS = 70
+"""Of a life with an order and its amend, at least."""
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def send_before_recording(patch: pytest.MonkeyPatch) -> None:
+    """The intent is recorded in the background."""
+
+    async def record(self: Gateway, trace: Trace, _call: Call) -> None:
+        self._audit.note(intent_record(trace))
+        trace.recorded = True
+
+    patch.setattr(Gateway, "_record_intent", record)
+
+
+def release_what_is_unknown(patch: pytest.MonkeyPatch) -> None:
+    """No answer counts as not done."""
+    settle = Gateway._settle
+
+    async def release(self: Gateway, reservation: int, trace: Trace) -> None:
+        if trace.outcome is Outcome.UNKNOWN:
+            await self._ledger.release(reservation)
+        else:
+            await settle(self, reservation, trace)
+
+    patch.setattr(Gateway, "_settle", release)
+
+
+def send_again(patch: pytest.MonkeyPatch) -> None:
+    """What was not answered is sent once more."""
+    send = Account._send
+
+    async def twice(self: Account, request: WireRequest, journey: Journey, venue: Venue) -> WireAnswer:
+        try:
+            return await send(self, request, journey, venue)
+        except Unanswered:
+            return await send(self, request, journey, venue)
+
+    patch.setattr(Account, "_send", twice)
+
+
+def settle_before_the_record(patch: pytest.MonkeyPatch) -> None:
+    """The ledger hears of the outcome first, so that a crash loses the record of it."""
+    finish = Gateway._finish
+
+    async def settle_first(self: Gateway, trace: Trace, told: asyncio.Event) -> None:
+        if trace.reservation is not None:
+            await self._insist(lambda: self._settle(trace.reservation or 0, trace))
+        await finish(self, trace, told)
+
+    patch.setattr(Gateway, "_finish", settle_first)
+
+
+def forget_the_nonces(patch: pytest.MonkeyPatch) -> None:
+    """Nonces begin with the clock at every start, as if no mark had been stored."""
+    create = NonceSource.__init__
+
+    def unmarked(self: NonceSource, name: str, mark: int, *rest: object, **named: object) -> None:
+        create(self, name, 0, *rest, **named)  # type: ignore[arg-type]
+
+    patch.setattr(NonceSource, "__init__", unmarked)
+
+
+def change_one_order_twice_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Changes of one order do not wait for each other."""
+
+    def always(_self: Pending, _intent: Intent) -> bool:
+        return True
+
+    patch.setattr(Pending, "begin_change", always)
+
+
+def change_what_is_not_settled(patch: pytest.MonkeyPatch) -> None:
+    """An order may be changed before the ledger knows it."""
+
+    def never(_self: Pending, _account: str, _ref: OrderRef) -> bool:
+        return False
+
+    patch.setattr(Pending, "names", never)
+
+
+def look_up_by_reference_alone(patch: pytest.MonkeyPatch) -> None:
+    """A look-up takes an order of another price for the one that it looks for."""
+
+    def any_limit(_row: Mapping[str, object], _order: object) -> bool:
+        return True
+
+    patch.setattr(lookups, "_has_limit", any_limit)
+
+
+def reserve_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Caps are asked but charges are not held."""
+    reserve = Books.reserve
+
+    def unheld(self: Books, intent: Intent, head: None) -> int:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(self._caps, "hold", lambda _needs, _now_us: None)
+            return reserve(self, intent, head)
+
+    patch.setattr(Books, "reserve", unheld)
+
+
+def remember_no_order(patch: pytest.MonkeyPatch) -> None:
+    """What was accepted is not remembered."""
+
+    def nothing(_intent: Intent, _txids: Sequence[str | None], _now_us: int) -> Sequence[PlacedOrder]:
+        return ()
+
+    patch.setattr("signer.ledger.books.placed_by", nothing)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        send_before_recording,
+        release_what_is_unknown,
+        send_again,
+        settle_before_the_record,
+        forget_the_nonces,
+        change_one_order_twice_at_once,
+        look_up_by_reference_alone,
+        reserve_nothing,
+        remember_no_order,
+    ],
+    ids=lambda broken: broken.__name__,
+)
+def test_a_broken_line_is_found_out(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At least one of the seeds that pass unbroken fails."""
+    broken(monkeypatch)
+    assert any(fails(random_simulation, seed) for seed in range(ENOUGH))
+
+
+def test_a_change_of_an_order_that_is_not_settled_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash between the answers to an order and to its amend finds it: chance would seldom."""
+    change_what_is_not_settled(monkeypatch)
+    assert any(fails(steps_of, "add, then amend", PROPER, step) for step in range(20, STEPS))
+
+
+def fails(simulate: Callable[..., object], *values: object) -> bool:
+    """Whether something that must hold does not."""
+    try:
+        simulate(*values)
+    except AssertionError as error:
+        return "the crash point was never reached" not in str(error)
+    return False
