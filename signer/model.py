@@ -361,6 +361,13 @@ class CredentialInfo:
     api_key: str = field(repr=False)
     fingerprint: str
     created_us: int
+    store: str = "file"
+    """Where its secret lives: ``file``, or a store that signer.toml names."""
+
+    @property
+    def reference(self) -> str:
+        """How its secret is named in a store outside: each API key has a name of its own, so none is overwritten."""
+        return f"{self.name}-{self.fingerprint}"
 
 
 @dataclass(frozen=True, slots=True)

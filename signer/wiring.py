@@ -20,7 +20,8 @@ from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.authenticate import Authenticator
 from signer.clock import SystemClock
-from signer.config import AccountConfig, Config, load_config
+from signer.config import HOME_FILE, AccountConfig, Config, load_config
+from signer.contracts import SigningKey
 from signer.errors import ConfigError, SignerError, VenueError
 from signer.gateway import Gateway
 from signer.home import Home
@@ -38,6 +39,7 @@ from signer.policy.policy import Policy
 from signer.public import PublicCalls, SourceRate
 from signer.recovery import Recovery
 from signer.snapshot import Client, Snapshot
+from signer.stores import SigningStores
 from signer.trace import Watch
 from signer.upstream import Upstream
 from signer.venues.kraken.pairs import PairTable
@@ -94,6 +96,10 @@ def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
         if info.account not in config.accounts:
             mend = f"add [accounts.{info.account}] or remove what uses it"
             raise ConfigError(f"{info.name} belongs to account {info.account}", where=str(home.config), mend=mend)
+    for info in store.credentials():
+        if info.store != HOME_FILE and info.store not in config.stores:
+            what = f"the secret of {info.name} is in the store {info.store}, which is not there"
+            raise ConfigError(what, where=str(home.config), mend=f"add [stores.{info.store}]")
     for client in store.clients():
         if client.policy not in policies and not client.revoked:
             what = f"client {client.name} has the policy {client.policy}, and there is no such file"
@@ -130,6 +136,8 @@ class Wiring:
         self._throttle = Throttle()
         self._upstreams: dict[str, Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
+        self._stores = SigningStores(self._store_alarm)
+        self._keys: Mapping[str, SigningKey] = {}
         self._loads = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
@@ -144,6 +152,7 @@ class Wiring:
         left = await self.ledger.open_intents()
         self._pending = Pending(left)
         marks = await self.ledger.marks()
+        self._keys = await self._signing_keys(self.prepared)
         snapshot = await self._snapshot()
         self.gateway = Gateway(
             snapshot,
@@ -182,14 +191,15 @@ class Wiring:
 
     async def reload(self) -> None:
         """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8)."""
-        before = self.prepared
+        before, keys = self.prepared, self._keys
         try:
             fresh = _checked(before.home, load_config(before.home.config), before.store.reopened())
             _check_unmoved(before, fresh)
-            self.prepared = fresh
+            self.prepared, self._keys = fresh, await self._signing_keys(fresh)
             await self._swap()
+            await self._stores.keep_only(fresh.config)
         except SignerError as error:
-            self.prepared = before
+            self.prepared, self._keys = before, keys
             self._watch.alarm("reload", f"not taken, the old settings stay: {error}")
             self._publish(str(error))
         else:
@@ -220,6 +230,7 @@ class Wiring:
         await self.ledger.close()
         for upstream in self._upstreams.values():
             upstream.close()
+        await self._stores.close()
         self._ledger_worker.close()
         self._audit_worker.close()
 
@@ -232,14 +243,23 @@ class Wiring:
         }
         return Snapshot(Kraken(pairs), clients, accounts, pairs.by_id)
 
+    async def _signing_keys(self, prepared: Prepared) -> Mapping[str, SigningKey]:
+        """The handle of each credential by name, from wherever its secret lives. Raises `KeyStoreError`."""
+        infos = prepared.store.credentials()
+        keys = await asyncio.gather(*(self._signing_key(info, prepared) for info in infos))
+        return {info.name: key for info, key in zip(infos, keys, strict=True)}
+
+    async def _signing_key(self, info: CredentialInfo, prepared: Prepared) -> SigningKey:
+        if info.store == HOME_FILE:
+            return prepared.store.signing_key(info.name)
+        return await self._stores.store(info.store, prepared.config).signing_key(info)
+
     def _client(self, info: ClientInfo) -> Client:
         return Client(info, self.prepared.store.client_key(info.name), self.prepared.policies[info.policy])
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
         credentials = [
-            Credential(
-                info.name, info.api_key, self.prepared.store.signing_key(info.name), self._lane(info, config, marks)
-            )
+            Credential(info.name, info.api_key, self._keys[info.name], self._lane(info, config, marks))
             for info in self.prepared.store.credentials()
             if info.account == name
         ]
@@ -303,6 +323,10 @@ class Wiring:
                     kept = head
                 except SignerError as error:
                     self._watch.alarm(error.code, str(error))
+
+    def _store_alarm(self, text: str) -> None:
+        """Called on the loop or on a store's own thread."""
+        self._loop.call_soon_threadsafe(self._watch.alarm, "key-store", text)
 
     def _audit_alarm(self, text: str) -> None:
         """Called on the log's own thread."""

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from signer.cli import reload
-from signer.config import check_name
+from signer.config import HOME_FILE, Config, check_name
+from signer.contracts import SigningStore
 from signer.errors import ConfigError, KeyStoreError, SignerError
 from signer.home import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
@@ -32,6 +33,30 @@ def passphrase_option(function: Function) -> Function:
     """``--passphrase-file``, for every command that opens the key store."""
     text = "File (0600) with the key store's passphrase. Default: docs/key-store.md, section Passphrase."
     return click.option("--passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(function)
+
+
+def admin_option(function: Function) -> Function:
+    """``--vault-token-file``, for commands that write to the store of an account."""
+    text = "File (0600) with a Vault token that has the rights of deploy/vault/admin.hcl. Default: VAULT_TOKEN."
+    return click.option("--vault-token-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(function)
+
+
+def signing_store(name: str, config: Config, vault_token_file: Path | None) -> SigningStore | None:
+    """The store that keeps secrets under ``name``, opened for an administrator; None if that is the home's own file.
+
+    Raises `ConfigError` or `KeyStoreError`.
+    """
+    from signer.stores import SigningStores  # noqa: PLC0415 - most homes need it not
+
+    if name == HOME_FILE:
+        return None
+    if name not in config.stores:
+        raise ConfigError(f"there is no store {name!r}", where="signer.toml", mend=f"add [stores.{name}]")
+    token = os.environ.get("VAULT_TOKEN", "")
+    if vault_token_file is not None:
+        raw = read_private(vault_token_file, most=MOST_BYTES, missing="name the right file")
+        token = raw.decode("ascii", "replace").strip()
+    return SigningStores(warn, attended=True, admin_token=token).store(name, config)
 
 
 def read_name(_ctx: click.Context, _param: click.Parameter, name: str) -> str:

@@ -35,6 +35,7 @@ EXIT_STATUS = {
     "home": 3,
     "key-store": 4,
     "wrong-passphrase": 4,
+    "store-unavailable": CANNOT,
     "ledger": CANNOT,
     "audit": CANNOT,
     "venue": CANNOT,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Unpack, final
 
+from signer.config import HOME_FILE
+from signer.contracts import SigningStore
 from signer.errors import KeyStoreError
 from signer.keys.argon import SALT_BYTES, SECOND_CHOICE, Profile, derive, require_fit
 from signer.keys.entries import AboutT, ClientChange, Editor, described, no_such
@@ -97,22 +99,55 @@ class FileKeyStore:
         return [_client_info(about) for about in self._all(Client)]
 
     def signing_key(self, credential: str) -> HmacKey:
-        """The handle for a real credential. Raises `KeyStoreError` if there is none of that name."""
+        """The handle for a real credential. Raises `KeyStoreError` if this file holds no secret of that name."""
         return self._handle("credential", credential)
 
     def client_key(self, client: str) -> HmacKey:
         """The handle for a client's virtual credential. Raises `KeyStoreError` likewise."""
         return self._handle("client", client)
 
-    def add_credential(self, name: str, account: str, api_key: str, secret: Secret, *, created_us: int) -> None:
-        """Keep a real credential. Raises `KeyStoreError`: the name or the key is taken, or malformed."""
-        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us}
-        about = described(Credential, str(self._path), **fields)
-        self._write(lambda editor: editor.added(about, secret))
+    def add_credential(
+        self,
+        name: str,
+        account: str,
+        api_key: str,
+        secret: Secret,
+        *,
+        created_us: int,
+        elsewhere: tuple[str, SigningStore] | None = None,
+    ) -> None:
+        """Keep a real credential. Raises `KeyStoreError`: the name or the key is taken, or malformed.
 
-    def remove_credential(self, name: str) -> None:
-        """Forget a real credential for good. Raises `KeyStoreError` if there is none of that name."""
-        self._write(lambda editor: editor.removed("credential", name))
+        ``elsewhere`` names the store that keeps the secret in place of this file, which then holds the entry only.
+        """
+        where = str(self._path)
+        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us}
+        if elsewhere is None:
+            about = described(Credential, where, **fields)
+            self._write(lambda editor: editor.added(about, secret))
+            return
+        about = described(Credential, where, **fields, store=elsewhere[0])
+
+        def added(editor: Editor) -> Sequence[Entry]:
+            # An interrupt leaves a secret that no entry names, and that the next attempt replaces; never the reverse.
+            entries = editor.added(about, Secret(b""))
+            elsewhere[1].add(_credential_info(about), secret)
+            return entries
+
+        self._write(added)
+
+    def remove_credential(self, name: str, elsewhere: SigningStore | None = None) -> None:
+        """Forget a real credential for good, in the store ``elsewhere`` first. Raises `KeyStoreError` if there is none
+        of that name, or the store does not destroy it."""
+
+        def removed(editor: Editor) -> Sequence[Entry]:
+            entries = editor.removed("credential", name)
+            gone = next(entry.about for entry in editor.current.entries if entry not in entries)
+            if elsewhere is not None and isinstance(gone, Credential):
+                elsewhere.remove(_credential_info(gone))
+            return entries
+
+        self._write(removed)
 
     def add_client(
         self,
@@ -162,7 +197,8 @@ class FileKeyStore:
         handles = {}
         for entry in envelope.entries:
             secret = opened_entry(entry, envelope.header, self._keys, where=where)
-            handles[entry.about.kind, entry.about.name] = secret.key()
+            if isinstance(entry.about, Client) or entry.about.store == HOME_FILE:
+                handles[entry.about.kind, entry.about.name] = secret.key()
             secret.wipe()
         require_whole(envelope, self._keys, where=where)
         self._envelope = envelope
@@ -209,7 +245,9 @@ def _derived(header: Header, passphrase: Passphrase, where: str) -> StoreKeys:
 
 
 def _credential_info(about: Credential) -> CredentialInfo:
-    return CredentialInfo(about.name, about.account, about.api_key, fingerprint(about.api_key), about.created_us)
+    return CredentialInfo(
+        about.name, about.account, about.api_key, fingerprint(about.api_key), about.created_us, about.store
+    )
 
 
 def _client_info(about: Client) -> ClientInfo:
