@@ -63,12 +63,6 @@ def test_an_endpoint_needs_what_kraken_s_page_says(name: str, needs: list[set[st
     assert ENDPOINTS[name].needs == tuple(frozenset(words) for words in needs)
 
 
-def test_only_an_export_may_be_big() -> None:
-    """Answers are bounded, exports less tightly."""
-    assert ENDPOINTS["RetrieveExport"].max_answer == 64 * MEBIBYTE
-    assert {e.max_answer for e in ENDPOINTS.values() if e.name != "RetrieveExport"} == {16 * MEBIBYTE}
-
-
 @pytest.mark.parametrize("name", ["GetApiKeyInfo", "GetAPIKeyInfo"])
 def test_key_information_is_answered_by_us(name: str) -> None:
     """Both spellings are one call."""
