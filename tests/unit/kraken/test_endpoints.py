@@ -8,7 +8,7 @@ import pytest
 
 from signer.errors import Refused
 from signer.model import Action
-from signer.venues.kraken.endpoints import ENDPOINTS, MEBIBYTE, PERMISSIONS
+from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS
 from tests.unit.kraken.asking import as_json, form, refused, refused_form
 
 NEVER = [
