@@ -13,6 +13,7 @@ help:
 	@echo "make lint    formatting, lints and types"
 	@echo "make bench   side by side with its peers; writes a table"
 	@echo "make lock    resolve the dependencies anew"
+	@echo "make clean   remove .venv and what the tools keep"
 
 demo: $(VENV)/.demo
 	@$(BIN)/signer demo

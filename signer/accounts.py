@@ -59,6 +59,8 @@ class Account:
         go any more (halted or revoked while it waited). Raises `NotServed` (no turn, no signature or not sent: nothing
         left) or `Unanswered` (the outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
         """
+        if not self.credentials:
+            raise venue.not_served(f"account {self.name} has no key; nothing was sent")
         credential = self.credentials[0]
         journey.credential = credential.name
         deadline = self.clock.monotonic() + self.call_seconds

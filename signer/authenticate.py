@@ -85,10 +85,11 @@ class Authenticator:
             raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} is not allowed from this address")
 
     async def _accept_nonce(self, client: Client, nonce: int, signature: bytes, snapshot: Snapshot) -> None:
-        name = client.info.name
+        # With its fingerprint: a new credential under the name begins anew, perhaps in a smaller unit of time.
+        name = f"client/{client.info.name}/{client.info.fingerprint}"
         nonces = self._nonces.get(name)
         if nonces is None:
-            mark = self._marks.get(f"client/{name}", 0)
+            mark = self._marks.get(name, 0)
             nonces = _Nonces(NonceWindow(floor=mark, strict=client.info.nonces == "strict"), mark)
             self._nonces[name] = nonces
         nonces.window.accept(nonce, signature)
@@ -102,7 +103,7 @@ class Authenticator:
                 return
             mark = mark_ahead(nonce, self._clock.now_us())
             try:
-                await self._ledger.raise_mark(f"client/{name}", mark)
+                await self._ledger.raise_mark(name, mark)
             except LedgerError as error:
                 raise snapshot.venue.not_served("the nonce cannot be stored now; nothing was sent") from error
             nonces.mark = mark

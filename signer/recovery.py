@@ -37,6 +37,8 @@ class Recovery:
     ) -> None:
         """``gone_after_s``: an order that the venue does not know so long after it was first missed will not appear any
         more. Not reckoned from the intent's own time: the wall clock may have been set since."""
+        self.held = 0
+        """Outcomes that were unknown when last looked at."""
         self._snapshot = snapshot
         self._ledger = ledger
         self._audit = audit
@@ -81,6 +83,7 @@ class Recovery:
                 intent = open_intent.intent
                 text = f"the outcome of {intent.record} ({intent.client}) is unknown; what it charged stays held"
                 self._watch.alarm("unknown-outcome", text)
+        self.held = held
         return held
 
     async def _reconcile(self, open_intent: OpenIntent) -> bool:

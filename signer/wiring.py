@@ -31,6 +31,7 @@ from signer.lanes import CredentialLane
 from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
 from signer.market import fetch_pairs, load_pairs, save_pairs
+from signer.metrics import Metrics
 from signer.model import ClientInfo, CredentialInfo, Json
 from signer.occupancy import Load, write_load
 from signer.pending import Pending
@@ -107,6 +108,13 @@ def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
     return Prepared(home, config, store, pairs, policies)
 
 
+def _reread(before: Prepared) -> Prepared:
+    """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
+    fresh = _checked(before.home, load_config(before.home.config), before.store.reopened())
+    _check_unmoved(before, fresh)
+    return fresh
+
+
 def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
     if fresh.config.gateway != before.config.gateway:
         where = str(fresh.home.config)
@@ -144,6 +152,8 @@ class Wiring:
 
     async def start(self) -> None:
         """Open the stores, reconcile what the last run left open, and begin to serve. Raises `SignerError`."""
+        # A worker that takes a dead one's place was forked from what the first one knew: who was revoked since, is not.
+        self.prepared = _reread(self.prepared)
         await self.ledger.open()
         await self.audit.open(await self.ledger.head())
         first_time = not self.prepared.home.pairs.exists()
@@ -193,8 +203,7 @@ class Wiring:
         """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8)."""
         before, keys = self.prepared, self._keys
         try:
-            fresh = _checked(before.home, load_config(before.home.config), before.store.reopened())
-            _check_unmoved(before, fresh)
+            fresh = _reread(before)
             self.prepared, self._keys = fresh, await self._signing_keys(fresh)
             await self._swap()
             await self._stores.keep_only(fresh.config)
@@ -210,6 +219,13 @@ class Wiring:
         if not self.ready:
             return "starting or stopping"
         return "" if self.audit.healthy else "the audit log cannot be written"
+
+    def gauge(self, metrics: Metrics) -> None:
+        """Set what is measured only when somebody looks."""
+        metrics.audit_healthy(self.audit.healthy)
+        metrics.unknown_outcomes(self._recovery.held)
+        for (name, _), lane in self._lanes.items():
+            metrics.lane_waiting(name, lane.waiting)
 
     async def _swap(self) -> None:
         snapshot = await self._snapshot()

@@ -21,7 +21,7 @@ SOONEST_ANSWER_S = 0.0011
 (kraken-clients.md, quirk 14). The exchange itself never answers that fast."""
 PRIVATE = "/0/private/"
 PUBLIC = "/0/public/"
-DEFECT = b'{"error":["EService:Unavailable","EService:Policy a defect in the gateway; look the order up"]}'
+DEFECT = b'{"error":["EService:Unavailable","EService:Gateway: a defect in the gateway; look the order up"]}'
 PLAIN = "text/plain; charset=utf-8"
 
 

@@ -39,11 +39,18 @@ class GatewayApp:
         self._clock = SystemClock()
         self._wiring: Wiring | None = None
         self._edge: Edge | None = None
+        self._answering = 0
+        self._quiet = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One lifespan or one HTTP request."""
         if scope["type"] == "http" and self._edge is not None:
-            await self._edge(scope, receive, send)
+            self._answering += 1
+            try:
+                await self._edge(scope, receive, send)
+            finally:
+                self._answering -= 1
+                self._quiet.set()
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
@@ -62,6 +69,9 @@ class GatewayApp:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        while self._answering:  # gunicorn has waited for connections; a call whose bot hung up has none
+            self._quiet.clear()
+            await self._quiet.wait()
         if self._wiring is not None:
             await self._wiring.stop()
         self._lines.flush()
@@ -88,8 +98,13 @@ class GatewayApp:
             trouble = self._wiring.trouble() if self._wiring else "starting"
             return Response(503 if trouble else 200, PLAIN, f"{trouble or 'ready'}\n".encode(), ours=False)
         if path == "/-/metrics":
-            return Response(200, METRICS, self._metrics.render(), ours=False)
+            return Response(200, METRICS, self._rendered(), ours=False)
         return None
+
+    def _rendered(self) -> bytes:
+        if self._wiring is not None:
+            self._wiring.gauge(self._metrics)
+        return self._metrics.render()
 
 
 class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types

@@ -5,26 +5,31 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, final
 
 import requests
 
+from signer.cli.main import main
 from signer.clock import SystemClock
 from signer.home import Home
-from signer.keys.argon import SECOND_CHOICE
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
+from signer.keys.private_file import write_private
 from signer.occupancy import read_load
 from signer.sandbox.arrivals import Arrival
 from signer.sandbox.server import RunningSandbox
@@ -32,7 +37,7 @@ from signer.secret import Secret
 
 Record = dict[str, Any]
 PASSPHRASE = "a passphrase that the tests alone know"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """Longer than anything that is waited for takes on a busy machine: it decides how a test fails, never whether."""
 
 _READS = 'permissions = ["query-funds", "query-open-trades", "query-closed-trades"'
@@ -76,6 +81,19 @@ def until(seen: Callable[[], object], what: str) -> None:
         time.sleep(0.02)
 
 
+@cache
+def _empty_store() -> FileKeyStore:
+    with TemporaryDirectory() as folder:
+        return FileKeyStore.create(Path(folder) / "keys.json", Passphrase(PASSPHRASE.encode(), where="test"))
+
+
+def _copied_store(path: Path) -> FileKeyStore:
+    """An empty store, without the time that deriving its keys takes."""
+    store = _empty_store()
+    write_private(path, store._envelope.text(), replace=False)
+    return FileKeyStore(path, store._keys, store._envelope, secrets.token_bytes)
+
+
 @final
 class MadeHome:
     """A home for a gateway, as `signer init`, `keys add` and `clients add` would make it, without their slow parts."""
@@ -93,7 +111,7 @@ class MadeHome:
             (self.home.policies / f"{name}.toml").write_text(text)
         self.home.passphrase.touch(0o600)
         self.home.passphrase.write_text(PASSPHRASE)
-        self.store = FileKeyStore.create(self.home.keys, Passphrase(PASSPHRASE.encode(), where="test"), SECOND_CHOICE)
+        self.store = _copied_store(self.home.keys)
 
     def add_account(self, name: str, *, origin: str = "", **settings: float) -> None:
         """An account of the sandbox with a key of its own; ``settings`` as in signer.toml."""
@@ -123,10 +141,10 @@ class MadeHome:
         return [sys.executable, "-m", "signer.cli.main", "--home", str(self.home.folder), *arguments]
 
     def status(self) -> dict[str, Any]:
-        """What `signer status` tells a script."""
-        done = self.signer("status", "--json")
-        assert done.returncode == 0, done.stderr
-        return dict(json.loads(done.stdout))
+        """What `signer status` tells a script. Run in this process: to start another takes longer than most tests."""
+        with redirect_stdout(StringIO()) as told:
+            assert main(["--home", str(self.home.folder), "status", "--json"]) == 0
+        return dict(json.loads(told.getvalue()))
 
     def open_calls(self, account: str) -> dict[str, str]:
         """The calls of an account without a known outcome: their state by the id of their audit records."""
@@ -180,6 +198,8 @@ class RunningGateway:
         assert line, f"the gateway did not start: {self.log()}"
         self.ready: dict[str, Any] = json.loads(line)
         self.url: str = self.ready["url"]
+        self.rest_of_output = ""
+        """What it wrote to standard output behind the ready line, known when it has ended."""
 
     def _started(self) -> subprocess.Popen[str]:
         with self._log.open("a") as log:
@@ -232,20 +252,27 @@ class RunningGateway:
         (pid,) = self.workers()
         os.kill(pid, signal.SIGKILL)
 
+    def kill_worker_and_wait(self) -> None:
+        """The same, and wait until another answers."""
+        before = self.workers()
+        self.kill_worker()
+        until(lambda: self.workers() not in ([], before) and self.is_ready(), "a worker reborn")
+
     def stop(self) -> int:
         """SIGTERM, and its exit status."""
         self.process.terminate()
         return self.ended()
 
-    def ended(self) -> int:
+    def ended(self, *, within_s: float = PATIENCE_S) -> int:
         """Its exit status, waiting for the end."""
         try:
-            return self.process.wait(PATIENCE_S * 2)
+            return self.process.wait(within_s)
         finally:
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
             assert self.process.stdout is not None
+            self.rest_of_output = self.process.stdout.read()
             self.process.stdout.close()
 
 

@@ -59,7 +59,7 @@ class Refusal:
     """Whether the call reaches the exchange."""
 
 
-def raw_call(bot: Bot, endpoint: str, fields: dict[str, str], nonce: int) -> requests.Response:
+def raw_call(bot: Bot, endpoint: str, fields: dict[str, str], nonce: int, *, timeout: float = 60) -> requests.Response:
     """A signed call with a nonce of our choice (kraken-api.md §2a)."""
     body = urlencode({"nonce": nonce, **fields})
     path = f"/0/private/{endpoint}"
@@ -70,7 +70,7 @@ def raw_call(bot: Bot, endpoint: str, fields: dict[str, str], nonce: int) -> req
         "API-Sign": base64.b64encode(signature).decode(),
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    return requests.post(bot.url + path, data=body, headers=headers, timeout=60)
+    return requests.post(bot.url + path, data=body, headers=headers, timeout=timeout)
 
 
 def _with(policy: str) -> Arrange:

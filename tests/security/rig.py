@@ -36,6 +36,7 @@ FORM = "application/x-www-form-urlencoded"
 ACCOUNT = "main"
 ANSWER_S = 20.0
 LIMIT = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "20000", "volume": "0.01"}
+LOOKED_UP_BY = {"OpenOrders", "ClosedOrders", "QueryOrders", "OrderAmends"}
 AHEAD_NS = 3_000_000_000
 """After a restart the gateway refuses what is less than two seconds above the last nonce (docs/ledger.md)."""
 
@@ -252,9 +253,15 @@ class Rig:
         """Where bots connect."""
         return self.serving.url
 
-    def bot(self, policy: str, **options: Any) -> Bot:
+    def policy(self, text: str) -> str:
+        """The name of a new policy file with this text."""
+        name = f"policy-{secrets.token_hex(4)}"
+        (self.home.policies / f"{name}.toml").write_text(text)
+        return name
+
+    def bot(self, policy: str, name: str = "", **options: Any) -> Bot:
         """A new client under ``policy``, known to the gateway if it runs."""
-        name = f"bot-{secrets.token_hex(4)}"
+        name = name or f"bot-{secrets.token_hex(4)}"
         api_key = base64.b64encode(secrets.token_bytes(42)).decode()
         raw = secrets.token_bytes(64)
         self._store.add_client(name, ACCOUNT, policy, api_key, Secret(raw), created_us=1, **options)
@@ -288,8 +295,9 @@ class Rig:
         assert [(a.path, a.body) for a in self.arrivals()[before:]] == []
 
     def arrivals(self) -> Sequence[Arrival]:
-        """Every request at the exchange but those for public data, in order."""
-        return [a for a in self.sandbox.control.arrivals() if not a.path.startswith("/0/public/")]
+        """Every request at the exchange, in order, but for public data and the gateway's own look-ups of outcomes."""
+        arrived = self.sandbox.control.arrivals()
+        return [a for a in arrived if not a.path.startswith("/0/public/") and a.endpoint not in LOOKED_UP_BY]
 
 
 @contextmanager

@@ -38,8 +38,6 @@ from signer.venues.kraken.values import (
     words,
 )
 
-MEBIBYTE = 2**20
-
 PERMISSIONS = (
     "query-funds",
     "add-funds",
@@ -75,7 +73,6 @@ class Endpoint:
     """Answered by us."""
     as_json: bool = False
     """Sent as JSON, because Kraken does not take it as a form (kraken-api.md §2c)."""
-    max_answer: int = 16 * MEBIBYTE
 
 
 def _needs(*any_of: str) -> Needs:
@@ -179,7 +176,7 @@ _READS = (
     ),
     Endpoint("ExportStatus", Action.READ, _needs("export-data"), {"report": one_of("trades", "ledgers")}),
     Endpoint(
-        "RetrieveExport", Action.READ, _needs("export-data"), {"id": word}, max_answer=64 * MEBIBYTE
+        "RetrieveExport", Action.READ, _needs("export-data"), {"id": word}
     ),
     Endpoint("ListWalletAccounts", Action.READ, _needs("query-funds")),
     Endpoint("DepositMethods", Action.READ, _needs("add-funds"),

@@ -8,7 +8,7 @@ import pytest
 
 from signer.errors import Refused
 from signer.model import Action
-from signer.venues.kraken.endpoints import ENDPOINTS, MEBIBYTE, PERMISSIONS
+from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS
 from tests.unit.kraken.asking import as_json, form, refused, refused_form
 
 NEVER = [
@@ -61,12 +61,6 @@ def test_permissions_are_kraken_s_thirteen_words() -> None:
 def test_an_endpoint_needs_what_kraken_s_page_says(name: str, needs: list[set[str]]) -> None:
     """Of each set, one (kraken-api.md §1)."""
     assert ENDPOINTS[name].needs == tuple(frozenset(words) for words in needs)
-
-
-def test_only_an_export_may_be_big() -> None:
-    """Answers are bounded, exports less tightly."""
-    assert ENDPOINTS["RetrieveExport"].max_answer == 64 * MEBIBYTE
-    assert {e.max_answer for e in ENDPOINTS.values() if e.name != "RetrieveExport"} == {16 * MEBIBYTE}
 
 
 @pytest.mark.parametrize("name", ["GetApiKeyInfo", "GetAPIKeyInfo"])

@@ -1,0 +1,109 @@
+"""Step 1 with nothing behind it, on a clock and a ledger of our own."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from signer.authenticate import Authenticator
+from signer.contracts import Ledger
+from signer.errors import LedgerError, Refused
+from signer.model import ClientInfo, Request
+from signer.policy.load import load_policy
+from signer.secret import HmacKey, Secret, fingerprint
+from signer.snapshot import Client, Snapshot
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
+from tests.security.rig import Bot
+
+NOON_US = 1_795_435_200_000_000
+PAIRS = PairTable.built_in()
+TRACKER = load_policy(Path(__file__).parents[2] / "policies" / "tracker.toml", PAIRS.find)
+PATH = "/0/private/Balance"
+ACCEPTED = "accepted"
+
+
+class SetClock:
+    """Says what it is told."""
+
+    def __init__(self) -> None:
+        self.us = NOON_US
+
+    def now_us(self) -> int:
+        return self.us
+
+    def monotonic(self) -> float:
+        return self.us / 1_000_000
+
+
+class Marks:
+    """Of a ledger only the nonce marks."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, int] = {}
+        self.broken = False
+
+    async def raise_mark(self, name: str, at_least: int) -> None:
+        if self.broken:
+            raise LedgerError("the disk is gone")
+        self.kept[name] = max(at_least, self.kept.get(name, 0))
+
+
+class CountingKey:
+    """A client's key that counts the signatures that are computed with it."""
+
+    def __init__(self, key: HmacKey) -> None:
+        self._key = key
+        self.messages: list[bytes] = []
+
+    def matches(self, message: bytes, signature: bytes) -> bool:
+        self.messages.append(message)
+        return self._key.matches(message, signature)
+
+
+class Doorway:
+    """An authenticator, the clients it knows, and a way to knock."""
+
+    def __init__(self) -> None:
+        self.clock, self.marks = SetClock(), Marks()
+        self._clients: dict[str, Client] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all but what the ledger keeps."""
+        self.authenticator = Authenticator(cast(Ledger, self.marks), self.clock, dict(self.marks.kept))
+
+    def bot(self, name: str = "bot", **about: Any) -> Bot:
+        """A new client."""
+        bot = Bot(name, b64encode(secrets.token_bytes(42)).decode(), b64encode(secrets.token_bytes(64)).decode())
+        fields: dict[str, Any] = {"sources": (), "expires_us": None, "nonces": "window", "revoked": False, **about}
+        named: dict[str, Any] = {"name": name, "account": "main", "policy": "tracker", "api_key": bot.api_key}
+        info = ClientInfo(**named, fingerprint=fingerprint(bot.api_key), created_us=1, **fields)
+        self._clients[bot.api_key] = Client(info, CountingKey(Secret(b64decode(bot.api_secret)).key()), TRACKER)
+        return bot
+
+    def key(self, bot: Bot) -> CountingKey:
+        """What counts a client's signatures."""
+        return cast(CountingKey, self._clients[bot.api_key].key)
+
+    def snapshot(self) -> Snapshot:
+        """All clients so far."""
+        return Snapshot(Kraken(PAIRS), dict(self._clients), {}, {})
+
+    async def knock(self, request: Request) -> str:
+        """``accepted``, or the first word of the refusal."""
+        try:
+            await self.authenticator.authenticate(request, self.snapshot())
+        except Refused as refused:
+            return refused.answer[0]
+        return ACCEPTED
+
+
+def request(bot: Bot, nonce: int, fields: Mapping[str, str] | None = None, **changed: str) -> Request:
+    """A signed request; ``changed`` is changed after it was signed."""
+    body, _ = bot.signed(PATH, fields, str(nonce))
+    given = {"api_key": bot.api_key, "api_sign": bot.sign(PATH, str(nonce), body), "source": "127.0.0.1", **changed}
+    return Request("POST", PATH, b"", "", body=body, **given)

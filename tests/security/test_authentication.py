@@ -1,0 +1,288 @@
+"""Threat: somebody is taken for a client without holding its secret, uses a call of its again, or locks it out.
+
+*Must hold* 1 and 7: an unknown key, a wrong signature, a call seen before, a revoked or expired credential and a
+foreign address are refused, in the exchange's own words, before anything else happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from signer import authenticate
+from signer.app.asgi import Edge
+from signer.authenticate import FAILING_SOURCES, LOCKOUT_FAILURES, LOCKOUT_US
+from signer.cli.stage import signer
+from signer.model import Request, Response
+from signer.secret import Secret
+from tests.security.doorway import ACCEPTED, NOON_US, CountingKey, Doorway, SetClock, request
+from tests.security.rig import Bot, Rig, ask
+
+KEY, SIGNATURE, NONCE = "EAPI:Invalid key", "EAPI:Invalid signature", "EAPI:Invalid nonce"
+LOCKOUT = "EGeneral:Temporary lockout"
+WRONG = "A" * 86 + "=="
+NOW_MS = NOON_US // 1000
+
+
+@pytest.fixture
+def door() -> Doorway:
+    """A fresh doorway."""
+    return Doorway()
+
+
+# Who is it?
+
+
+@pytest.mark.parametrize("signature", [WRONG, "", "no base64!", "AAAA", "A" * 4000, WRONG + "\n", "é"])
+async def test_an_unknown_key_costs_the_same_work_as_a_bad_signature(
+    door: Doorway, monkeypatch: pytest.MonkeyPatch, signature: str
+) -> None:
+    """One HMAC over the same message, whoever asks: time does not tell which keys exist."""
+    nobody = CountingKey(Secret(bytes(64)).key())
+    monkeypatch.setattr(authenticate, "_NOBODY", nobody)
+    bot = door.bot()
+    known, unknown = request(bot, 1, api_sign=signature), request(bot, 1, api_sign=signature, api_key="K" * 56)
+    assert [await door.knock(known), await door.knock(unknown)] == [SIGNATURE, KEY]
+    assert door.key(bot).messages == nobody.messages
+    assert len(nobody.messages) == 1
+
+
+async def test_nobody_signs_for_an_unknown_key(door: Doorway) -> None:
+    """Not even whoever knows the key that stands in for it (it is no secret)."""
+    stranger = Bot("nobody", "K" * 56, "A" * 86 + "==")
+    assert b64decode(stranger.api_secret) == bytes(64)
+    assert await door.knock(request(stranger, 1)) == KEY
+
+
+@pytest.mark.parametrize("key", ["", " ", "K" * 4000, "é", "\x00"])
+async def test_odd_keys_are_unknown_keys(door: Doorway, key: str) -> None:
+    """Absent, huge or strange."""
+    assert await door.knock(request(door.bot(), 1, api_key=key)) == KEY
+
+
+async def test_a_signature_is_over_all_of_path_nonce_and_body(door: Doorway) -> None:
+    """Another path, another byte of the body or another client's key is a bad signature."""
+    bot, other = door.bot("one"), door.bot("two")
+    good = request(bot, 5, {"asset": "XBT"})
+    changes: list[dict[str, Any]] = [
+        {"path": "/0/private/Withdraw"},
+        {"body": good.body.replace(b"XBT", b"ETH")},
+        {"body": good.body.replace(b"nonce=5", b"nonce=6")},
+        {"body": good.body + b"&a=1"},
+        {"body": b"&" + good.body},
+        {"api_key": other.api_key},
+    ]
+    assert [await door.knock(replace(good, **change)) for change in changes] == [SIGNATURE] * len(changes)
+    assert await door.knock(good) == ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("about", "source"),
+    [
+        ({"revoked": True}, "127.0.0.1"),
+        ({"expires_us": NOON_US}, "127.0.0.1"),
+        ({"sources": (ip_network("10.0.0.0/8"),)}, "127.0.0.1"),
+        ({"sources": (ip_network("10.0.0.0/8"),)}, ""),
+        ({"sources": (ip_network("10.0.0.0/8"),)}, "::ffff:11.0.0.1"),
+        ({"sources": (ip_network("fd00::/8"),)}, "10.0.0.1"),
+    ],
+    ids=["revoked", "expired", "address", "no address", "mapped address", "other family"],
+)
+async def test_a_credential_that_does_not_stand_is_an_unknown_key(
+    door: Doorway, about: dict[str, Any], source: str
+) -> None:
+    """Only whoever holds the secret is told even that; a bad signature is a bad signature as ever."""
+    bot = door.bot(**about)
+    assert await door.knock(request(bot, 1, source=source, api_sign=WRONG)) == SIGNATURE
+    assert await door.knock(request(bot, 2, source=source)) == KEY
+
+
+async def test_a_credential_stands_until_it_expires_and_from_where_it_may(door: Doorway) -> None:
+    """The other side of the same borders."""
+    bot = door.bot(expires_us=NOON_US + 1, sources=(ip_network("10.0.0.0/8"),))
+    assert await door.knock(request(bot, 1, source="10.255.0.1")) == ACCEPTED
+    door.clock.us += 1
+    assert await door.knock(request(bot, 2, source="10.255.0.1")) == KEY
+
+
+def test_each_failed_login_is_audited_with_its_cause(rig: Rig) -> None:
+    """What the client is not told the operator is: revoked, expired and foreign, under kind ``login-failed``."""
+    revoked, expired, foreign = (
+        rig.bot("tracker"),
+        rig.bot("tracker", expires_us=1),
+        rig.bot("tracker", sources=(ip_network("10.0.0.0/8"),)),
+    )
+    rig.update(revoked, revoked=True)
+    for bot in (revoked, expired, foreign):
+        with rig.nothing_arrives():
+            assert rig.call(bot, "Balance") == [KEY]
+    rig.serving.restart()  # what is recorded in the background is on disk then
+    listed = signer(rig.home.folder, "audit", "search", "--kind", "login-failed", "--json")
+    details = [json.loads(line)["detail"] for line in listed.splitlines()]
+    assert f"client {revoked.name} is revoked" in details
+    assert f"client {expired.name} has expired" in details
+    assert f"client {foreign.name} is not allowed from this address" in details
+
+
+# Replay
+
+
+async def test_a_call_is_accepted_once(door: Doorway) -> None:
+    """The same bytes again, at once, together, or under another spelling of the same signature."""
+    bot = door.bot()
+    calls = [request(bot, NOW_MS + n) for n in range(3)]
+    assert sorted(await asyncio.gather(*(door.knock(calls[0]) for _ in range(5)))) == [NONCE] * 4 + [ACCEPTED]
+    assert await door.knock(calls[1]) == ACCEPTED
+    assert await door.knock(calls[1]) == NONCE
+    respelled = replace(calls[2], api_sign=_respelled(calls[2].api_sign))
+    assert b64decode(respelled.api_sign) == b64decode(calls[2].api_sign)
+    assert [await door.knock(calls[2]), await door.knock(respelled)] == [ACCEPTED, NONCE]
+
+
+def _respelled(signature: str) -> str:
+    """Another base64 of the same 64 bytes: the last letter but the padding has four bits that mean nothing."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = alphabet.index(signature[-3])
+    return signature[:-3] + alphabet[last ^ 1] + "=="
+
+
+@pytest.mark.parametrize("unit", [1, 1000, 1_000_000, 10**9], ids=["s", "ms", "us", "ns"])
+async def test_a_call_is_a_replay_after_a_restart_too(door: Doorway, unit: int) -> None:
+    """In every unit that clients count in; and a call of two seconds later is accepted again."""
+    bot = door.bot()
+    nonce = NOON_US // 1_000_000 * unit
+    used = [request(bot, nonce + n) for n in (0, 2, 1)]
+    assert [await door.knock(call) for call in used] == [ACCEPTED] * 3
+    door.restart()
+    assert [await door.knock(call) for call in used] == [NONCE] * 3
+    assert await door.knock(request(bot, nonce + 3 * unit + 3)) == ACCEPTED
+
+
+def test_a_captured_call_is_useless_whenever_it_is_sent_again(rig: Rig) -> None:
+    """Over real sockets and a real restart: refused, and the exchange hears nothing."""
+    bot = rig.bot("tracker")
+    captured = [bot.request("Balance") for _ in range(3)]
+    assert [answer.errors for data in captured if (answer := ask(rig.url, data))] == [[], [], []]
+    with rig.nothing_arrives():
+        assert {tuple(answer.errors) for data in captured if (answer := ask(rig.url, data))} == {(NONCE,)}
+        rig.serving.restart()
+        assert {tuple(answer.errors) for data in captured if (answer := ask(rig.url, data))} == {(NONCE,)}
+    assert rig.call(bot, "Balance") == []
+
+
+async def test_the_same_nonce_under_another_signature_is_another_call(door: Doorway) -> None:
+    """Bots that count bare milliseconds repeat one (quirk 14); only the secret's owner can have signed it."""
+    bot = door.bot()
+    one, two = request(bot, NOW_MS, {"asset": "XBT"}), request(bot, NOW_MS, {"asset": "ETH"})
+    assert [await door.knock(call) for call in (one, two, one, two)] == [ACCEPTED, ACCEPTED, NONCE, NONCE]
+
+
+async def test_strict_is_the_exchanges_own_rule(door: Doorway) -> None:
+    """``nonces = "strict"``: only above the last one, whatever the signature."""
+    bot = door.bot(nonces="strict")
+    calls = [request(bot, NOW_MS), request(bot, NOW_MS, {"asset": "XBT"}), request(bot, NOW_MS - 1)]
+    assert [await door.knock(call) for call in calls] == [ACCEPTED, NONCE, NONCE]
+
+
+async def test_a_nonce_that_cannot_be_stored_is_not_accepted(door: Doorway) -> None:
+    """*Must hold* 3: else the call could be played again after a crash."""
+    bot = door.bot()
+    door.marks.broken = True
+    assert await door.knock(request(bot, NOW_MS)) == "EService:Unavailable"
+    door.marks.broken = False
+    assert await door.knock(request(bot, NOW_MS)) == NONCE
+    assert await door.knock(request(bot, NOW_MS + 1)) == ACCEPTED
+
+
+async def test_a_new_credential_begins_anew(door: Doorway) -> None:
+    """After a rotation to a bot that counts in a smaller unit; the old credential's calls stay what they were."""
+    old = door.bot("bot")
+    call = request(old, NOON_US * 1000)
+    assert await door.knock(call) == ACCEPTED
+    assert await door.knock(request(door.bot("bot"), NOW_MS)) == ACCEPTED
+    assert await door.knock(call) == NONCE
+
+
+# Harm to others
+
+
+async def test_a_refused_call_uses_up_no_nonce(door: Doorway) -> None:
+    """Whoever cannot sign cannot move a client's nonces, nor its stored mark."""
+    bot, other = door.bot("one"), door.bot("two")
+    assert await door.knock(request(bot, 2**64 - 1, api_sign=WRONG)) == SIGNATURE
+    assert await door.knock(replace(request(other, 2**64 - 1), api_key=bot.api_key)) == SIGNATURE
+    assert door.marks.kept == {}
+    assert await door.knock(request(bot, 1)) == ACCEPTED
+
+
+async def test_clients_do_not_touch_each_others_nonces(door: Doorway) -> None:
+    """The highest nonce of one leaves the lowest of another free, after a restart too."""
+    one, two = door.bot("one"), door.bot("two")
+    assert await door.knock(request(one, 2**64 - 1)) == ACCEPTED
+    assert await door.knock(request(two, 1)) == ACCEPTED
+    door.restart()
+    assert await door.knock(request(two, 2)) == ACCEPTED
+
+
+async def test_nobody_can_lock_a_client_out(door: Doorway) -> None:
+    """Failures in its name, from its own address, are answered as a lockout; its good signature passes all the same."""
+    bot, other = door.bot("one"), door.bot("two")
+    answers = [await door.knock(request(bot, 1, api_sign=WRONG)) for _ in range(LOCKOUT_FAILURES + 5)]
+    assert answers == [SIGNATURE] * LOCKOUT_FAILURES + [LOCKOUT] * 5
+    assert await door.knock(request(bot, 1)) == ACCEPTED
+    assert await door.knock(request(bot, 2, api_sign=WRONG, source="10.0.0.1")) == SIGNATURE
+    assert await door.knock(request(other, 1, api_sign=WRONG)) == SIGNATURE
+    door.clock.us += LOCKOUT_US + 1
+    assert await door.knock(request(bot, 2, api_sign=WRONG)) == SIGNATURE
+
+
+async def test_what_is_remembered_of_failures_is_bounded(door: Doorway) -> None:
+    """A flood of made-up keys and addresses takes the place of older ones."""
+    template = request(door.bot(), 1)
+    for number in range(FAILING_SOURCES + 100):
+        await door.knock(replace(template, api_key=f"{number:056}", source=f"10.0.{number % 256}.1"))
+    assert len(door.authenticator._failures) == FAILING_SOURCES
+    assert max(len(key) for _, key in door.authenticator._failures) <= 64
+
+
+# Time
+
+
+@pytest.mark.parametrize(("took", "waited"), [(0.0, 0.0011), (0.0004, 0.0007), (0.0011, 0.0), (0.5, 0.0)])
+@pytest.mark.parametrize("ours", [True, False])
+async def test_our_own_answers_leave_no_sooner_than_1_1_ms(
+    monkeypatch: pytest.MonkeyPatch, ours: bool, took: float, waited: float
+) -> None:
+    """So that a client that counts milliseconds does not repeat a nonce (quirk 14). The exchange's wait for nothing."""
+    clock, slept = SetClock(), list[float]()
+
+    async def answer(_: Request) -> Response:
+        clock.us += round(took * 1_000_000)
+        return Response(200, "application/json", b"{}", ours=ours)
+
+    async def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 6))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    edge = Edge(answer, answer, lambda _: None, clock=clock, body_seconds=1, on_defect=pytest.fail)
+    scope: dict[str, Any] = {
+        "method": "POST",
+        "raw_path": b"/0/private/Balance",
+        "query_string": b"",
+        "client": None,
+        "headers": [],
+    }
+    await edge(scope, receive, send)
+    assert slept == ([waited] if ours and waited else [])

@@ -1,0 +1,159 @@
+"""What the docs, the package's metadata and the locks say is what there is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from signer.cli.main import COMMANDS, EXIT_STATUS, cli
+
+ROOT = Path(__file__).parents[2]
+CLI_DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*.md")])
+MODULES = sorted((ROOT / "signer").rglob("*.py"))
+LOCKS = sorted(ROOT.glob("requirements*.lock"))
+
+COMMAND_ROW = re.compile(r"^\| (?:`([a-z]+(?: [a-z]+)*)[^`]*`)? ?\| (?:`(--?[a-z-]+)[^`]*`)? ?\| .*\|$", re.M)
+OTHER_PLACES = {"|", "<", ">", ">>", "&&", "||", ";", "#"}
+
+
+def name_of(path: Path) -> str:
+    """How a file is called in a test's id."""
+    return str(path.relative_to(ROOT))
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that a page's headings have."""
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    """Each link to a file has that file, and each anchor its heading."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (path.parent / name).resolve() if name else path
+        assert linked.exists(), f"{name_of(path)} links to {target}"
+        assert not anchor or anchor in anchors(linked.read_text(encoding="utf-8")), f"{name_of(path)}: {target}"
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by the words that call it."""
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {sub}", found) for sub, found in command.commands.items())
+        else:
+            yield name, command
+
+
+def test_every_command_and_option_is_documented_and_no_other() -> None:
+    """The tables of docs/cli.md have a row for each option of each command."""
+    documented: dict[str, set[str]] = {}
+    name = ""
+    for words, option in COMMAND_ROW.findall(CLI_DOCS):
+        name = words or name
+        documented.setdefault(name, set()).update({option} - {""})
+    existing = {
+        name: {opt for option in command.params if isinstance(option, click.Option) for opt in option.opts}
+        for name, command in commands()
+    }
+    assert documented == existing
+
+
+def test_every_exit_status_is_documented_and_no_other() -> None:
+    """The table has what errors end with, and 0, 1 (no), 2 (click's usage error) and 130 (Ctrl-C)."""
+    documented = {int(status) for status in re.findall(r"^\| (\d+) \| [a-z]", CLI_DOCS, re.M)}
+    assert documented == {0, 1, 2, 130, *EXIT_STATUS.values()}
+
+
+def shown_commands(text: str) -> Iterator[str]:
+    """Every ``signer …`` that a page shows, in a block or in a line."""
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S):
+        if language in {"", "sh", "console"}:
+            yield from re.findall(r"^(?:\$ )?(signer (?:[^\n\\]|\\\n)+)", block, re.M)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    yield from (re.sub(r"\s+", " ", span) for span in re.findall(r"`(signer [^`]+)`", prose))
+
+
+def taken_apart(shown: str) -> tuple[list[str], click.Command, list[str]]:
+    """The words that name the command, the command, and what it is given, up to where a shell or a reader goes on."""
+    words = shlex.split(shown, comments=True)[1:]
+    end = next((index for index, word in enumerate(words) if word in OTHER_PLACES or word.startswith("[")), len(words))
+    called: list[str] = []
+    command: click.Command = cli
+    for word in words[:end]:
+        known = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        if known is None:
+            break
+        called, command = [*called, word], known
+    return called, command, words[len(called) : end]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_command_that_is_shown_is_understood(path: Path) -> None:
+    """click knows each word and option of it; whether it works, tests/cli/test_documented_commands.py asks."""
+    for shown in shown_commands(path.read_text(encoding="utf-8")):
+        called, command, given = taken_apart(shown)
+        assert not isinstance(command, click.Group) or given in ([], ["…"], ["--version"], ["COMMAND", "…"]), shown
+        try:
+            assert cli.main([*called, "--help", *given], prog_name="signer", standalone_mode=False) == 0
+        except click.ClickException as error:
+            pytest.fail(f"{name_of(path)} shows `{shown}`: {error.format_message()}")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_says_first_what_it_answers(path: Path) -> None:
+    """A module's docstring stands on line 1."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    assert body
+    assert ast.get_docstring(ast.Module(body, []))
+    assert body[0].lineno == 1
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=name_of)
+def test_locks_have_hashes_and_name_no_index(path: Path) -> None:
+    """Each requirement is pinned and has a SHA-256; nothing says where packages come from."""
+    text = path.read_text(encoding="utf-8")
+    requirements = re.sub(r"\s*\\\n\s*", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.M)).splitlines()
+    assert requirements
+    for line in requirements:
+        assert re.match(
+            r"[a-z0-9-]+==[\w.]+ (; [^\\]*)?--hash=sha256:[0-9a-f]{64}( --hash=sha256:[0-9a-f]{64})*$", line
+        )
+    assert "://" not in text
+
+
+def test_locks_have_every_dependency() -> None:
+    """What pyproject.toml asks for is pinned in the lock of the same extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {"": [], **project["optional-dependencies"]}
+    assert {f"requirements{'-' * bool(extra)}{extra}.lock" for extra in extras} == {path.name for path in LOCKS}
+    for extra, more in extras.items():
+        pinned = re.findall(
+            r"^([a-z0-9-]+)==", (ROOT / f"requirements{'-' * bool(extra)}{extra}.lock").read_text(), re.M
+        )
+        asked = [re.split(r"[\[<>=!~ ]", text)[0].lower() for text in [*project["dependencies"], *more]]
+        assert set(asked) <= set(pinned)
+
+
+def test_the_wheel_has_the_data_that_the_program_reads() -> None:
+    """The package-data patterns, as setuptools reads them, find the example policies and the pair table."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    package = ROOT / "signer"
+    found = {file.relative_to(package) for pattern in tool["package-data"]["signer"] for file in package.glob(pattern)}
+    policies = {Path("example_policies") / path.name for path in (ROOT / "policies").glob("*.toml")}
+    assert len(policies) == 8
+    assert found == policies | {Path("venues/kraken/asset_pairs.json"), Path("py.typed")}

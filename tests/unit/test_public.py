@@ -1,0 +1,97 @@
+"""Public calls: an allowlist, a rate, and no more."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from signer.errors import NotSent, VenueError
+from signer.model import Request, WireAnswer, WireRequest
+from signer.public import SOURCES, PublicCalls, SourceRate
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
+
+
+@dataclass
+class HandClock:
+    """A clock moved by hand."""
+
+    at: float = 1000.0
+
+    def now_us(self) -> int:
+        return int(self.at * 1_000_000)
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+@dataclass
+class Sink:
+    """An upstream that keeps what it is given."""
+
+    answer: WireAnswer | VenueError = field(
+        default_factory=lambda: WireAnswer(200, "application/json", b'{"error":[],"result":{"unixtime":1}}')
+    )
+    sent: list[WireRequest] = field(default_factory=list)
+
+    async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
+        self.sent.append(request)
+        if isinstance(self.answer, VenueError):
+            raise self.answer
+        return self.answer
+
+
+def asked(path: str, query: bytes = b"", *, method: str = "GET", source: str = "127.0.0.1") -> Request:
+    """A public request as it arrives."""
+    return Request(method, path, query, "", "a-key", "a-sign", b"", source)
+
+
+def calls(sink: Sink, clock: HandClock, per_second: int = 1) -> PublicCalls:
+    """Public calls with a small rate."""
+    return PublicCalls(Kraken(PairTable.built_in()), sink, SourceRate(per_second, clock), clock)
+
+
+async def test_an_answer_is_relayed_byte_for_byte() -> None:
+    """What the venue says goes back unchanged, and nothing of the caller's headers goes out."""
+    sink = Sink()
+    response = await calls(sink, HandClock()).answer(asked("/0/public/Time"))
+    assert response.body == b'{"error":[],"result":{"unixtime":1}}'
+    assert not response.ours
+    assert sink.sent[0].target == "/0/public/Time"
+    assert {name.lower() for name, _ in sink.sent[0].headers} <= {"user-agent", "accept"}
+
+
+async def test_what_is_not_on_the_list_is_refused_here() -> None:
+    """An unknown public endpoint never reaches the venue."""
+    sink = Sink()
+    response = await calls(sink, HandClock()).answer(asked("/0/public/Secrets"))
+    assert json.loads(response.body)["error"][0] == "EGeneral:Unknown method"
+    assert not sink.sent
+
+
+async def test_each_source_has_a_rate_of_its_own() -> None:
+    """After its burst a source is refused, others are not, and with time it may again."""
+    clock, sink = HandClock(), Sink()
+    public = calls(sink, clock)
+    answers = [(await public.answer(asked("/0/public/Time"))).ours for _ in range(11)]
+    assert answers == [False] * 10 + [True]
+    assert not (await public.answer(asked("/0/public/Time", source="10.0.0.1"))).ours
+    clock.at += 1
+    assert not (await public.answer(asked("/0/public/Time"))).ours
+
+
+def test_a_flood_of_sources_fills_no_memory() -> None:
+    """The address longest unseen is forgotten first."""
+    rate = SourceRate(1, HandClock())
+    for number in range(SOURCES + 5):
+        assert rate.take(f"10.0.{number // 256}.{number % 256}")
+    assert len(rate._buckets) == SOURCES
+
+
+@pytest.mark.parametrize("answer", [NotSent("down"), WireAnswer(502, "text/html", b"<html>")])
+async def test_a_venue_that_does_not_answer_is_said_to_be_unavailable(answer: WireAnswer | VenueError) -> None:
+    """The client library raises its own exception for an exchange that is away."""
+    response = await calls(Sink(answer), HandClock()).answer(asked("/0/public/Time"))
+    assert json.loads(response.body)["error"][0] == "EService:Unavailable"
