@@ -146,6 +146,7 @@ class Wiring:
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
         self._stores = SigningStores(self._store_alarm)
         self._keys: Mapping[str, SigningKey] = {}
+        self._changing = asyncio.Lock()
         self._loads = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
@@ -201,18 +202,19 @@ class Wiring:
 
     async def reload(self) -> None:
         """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8)."""
-        before, keys = self.prepared, self._keys
-        try:
-            fresh = _reread(before)
-            self.prepared, self._keys = fresh, await self._signing_keys(fresh)
-            await self._swap()
-            await self._stores.keep_only(fresh.config)
-        except SignerError as error:
-            self.prepared, self._keys = before, keys
-            self._watch.alarm("reload", f"not taken, the old settings stay: {error}")
-            self._publish(str(error))
-        else:
-            self._loaded("reload")
+        async with self._changing:  # a store outside may take its time, and the last change must win
+            before, keys = self.prepared, self._keys
+            try:
+                fresh = _reread(before)
+                self.prepared, self._keys = fresh, await self._signing_keys(fresh)
+                await self._swap()
+                await self._stores.keep_only(fresh.config)
+            except SignerError as error:
+                self.prepared, self._keys = before, keys
+                self._watch.alarm("reload", f"not taken, the old settings stay: {error}")
+                self._publish(str(error))
+            else:
+                self._loaded("reload")
 
     def trouble(self) -> str:
         """Why no order would be taken now; empty if all is well."""
@@ -318,8 +320,9 @@ class Wiring:
             await asyncio.sleep(wait_s)
             wait_s = PAIRS_EVERY_S
             try:
-                await self._refresh_pairs()
-                await self._swap()
+                async with self._changing:
+                    await self._refresh_pairs()
+                    await self._swap()
             except SignerError as error:
                 self._watch.alarm(error.code, f"the venue's pairs could not be taken up: {error}")
 

@@ -118,7 +118,7 @@ class Pkcs11Store:
             what = f"{self._in_flight} calls wait for the token already"
             raise StoreUnavailable(what, where=self._where, mend="see why it is slow")
         self._in_flight += 1
-        running = asyncio.ensure_future(self._worker.run(lambda: self._safely(job)))
+        running = asyncio.ensure_future(self._worker.run(lambda: self._patiently(job)))
         running.add_done_callback(self._returned)
         done, _ = await asyncio.wait((running,), timeout=self._config.deadline_seconds)
         if not done:
@@ -129,6 +129,13 @@ class Pkcs11Store:
         self._in_flight -= 1
         if not done.cancelled():
             done.exception()  # whoever waits has it; nobody may wait any more
+
+    def _patiently(self, job: Callable[[], T]) -> T:
+        """``job``, once more if its session has gone: the token was put back, or another program logged us out."""
+        try:
+            return self._safely(job)
+        except StoreUnavailable:
+            return self._safely(job)
 
     def _safely(self, job: Callable[[], T]) -> T:
         """``job``, its failures in our words; after one of the module's all is opened anew."""
@@ -203,6 +210,8 @@ class Pkcs11Store:
         )
         try:
             return token.open(rw=self._attended, user_pin=pin.removesuffix(b"\n").decode("utf-8", "replace"))
+        except failures.UserAlreadyLoggedIn:  # a login is the process's, not the session's (PKCS#11 v3.0 §5.6.7)
+            return token.open(rw=self._attended)
         except WRONG_PIN as error:
             self._wrong_pin = self._pin_stamp()
             raise self._refused(f"the PIN is not right ({type(error).__name__}) and is not tried again") from None
