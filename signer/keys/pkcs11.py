@@ -145,7 +145,7 @@ class Pkcs11Store:
             self._let_go()
             mend = "add it anew with `signer keys add`"
             raise KeyStoreError("the token has no such key, or two", where=self._where, mend=mend) from None
-        except (pkcs11.PKCS11Error, RuntimeError) as error:  # the binding says the latter where the module is gone
+        except pkcs11.PKCS11Error as error:
             self._let_go()
             what = f"the token cannot be used now ({type(error).__name__})"
             raise StoreUnavailable(what, where=self._where, mend="see that it is there") from None
@@ -153,8 +153,9 @@ class Pkcs11Store:
     def _key(self, label: str) -> Any:
         key = self._keys.get(label)
         if key is None:
-            key = self._keys[label] = self._opened().get_key(object_class=ObjectClass.SECRET_KEY, label=label)
+            key = self._opened().get_key(object_class=ObjectClass.SECRET_KEY, label=label)
             self._require_fit(key, label)
+            self._keys[label] = key
         return key
 
     def _require_fit(self, key: Any, label: str) -> None:
@@ -200,7 +201,8 @@ class Pkcs11Store:
         token = self._token()
         if (token.flags & TRIED and not self._attended) or token.flags & TokenFlag.USER_PIN_LOCKED:
             raise self._refused("the token says that the last PIN given was wrong, so none is given")
-        if self._pin_stamp() == self._wrong_pin:
+        stamp = self._pin_stamp()
+        if stamp is not None and stamp == self._wrong_pin:
             raise self._refused("the PIN was not right and is not tried again")
         pin = read_private(
             self._config.pin_file,
@@ -213,24 +215,24 @@ class Pkcs11Store:
         except failures.UserAlreadyLoggedIn:  # a login is the process's, not the session's (PKCS#11 v3.0 §5.6.7)
             return token.open(rw=self._attended)
         except WRONG_PIN as error:
-            self._wrong_pin = self._pin_stamp()
+            self._wrong_pin = stamp
             raise self._refused(f"the PIN is not right ({type(error).__name__}) and is not tried again") from None
 
     def _token(self) -> Any:
+        """The token. Modules look for tokens when they are initialised, so one that was put in since needs that anew:
+        it ends all sessions of the process, and those of other stores are opened again like ours."""
+        path = str(self._config.module)
         try:
-            module = pkcs11.lib(str(self._config.module))
-        except (RuntimeError, OSError):
-            mend = "name the HSM's PKCS#11 library in module"
-            raise KeyStoreError("the module cannot be loaded", where=str(self._config.module), mend=mend) from None
-        try:
-            return module.get_token(token_label=self._config.token)
-        except (pkcs11.PKCS11Error, RuntimeError):
-            pass
-        try:
-            # Modules look for tokens when they are initialised. This ends all sessions, and they are opened anew.
-            module.reinitialize()
-            return module.get_token(token_label=self._config.token)
-        except (pkcs11.PKCS11Error, RuntimeError) as error:
+            module = pkcs11.lib(path)
+            try:
+                return module.get_token(token_label=self._config.token)
+            except pkcs11.PKCS11Error:
+                module.reinitialize()
+                return module.get_token(token_label=self._config.token)
+        except pkcs11.PKCS11Error as error:
+            if type(error) is pkcs11.PKCS11Error:  # from the binding, not from the module
+                mend = "name the HSM's PKCS#11 library in module"
+                raise KeyStoreError("it cannot be loaded", where=path, mend=mend) from None
             what = f"there is no such token now ({type(error).__name__})"
             self._unavailable = StoreUnavailable(what, where=self._where, mend="put it in, or name the right one")
             self._not_before = time.monotonic() + AGAIN_S
@@ -253,5 +255,5 @@ class Pkcs11Store:
         if session is not None:
             try:
                 session.close()
-            except (pkcs11.PKCS11Error, RuntimeError):
+            except pkcs11.PKCS11Error:
                 return  # it went with the token

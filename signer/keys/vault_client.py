@@ -43,9 +43,8 @@ def explained(where: str, *, absent: str = "there is no such path in it", mend: 
     """Turn hvac's and requests' errors into `StoreUnavailable` or `KeyStoreError`.
 
     ``absent`` says what a 404 means, and ``mend`` what to do about what Vault refuses.
-
-    ``from None``: the exceptions of both carry requests and answers.
     """
+    # `from None`: the exceptions of both carry requests and answers.
     try:
         yield
     except exceptions.Forbidden as error:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import requests
 
 from signer.errors import KeyStoreError, StoreUnavailable
 from tests.unit.keys.stores import API_KEY, CANARY, MESSAGE, spellings
@@ -158,16 +159,10 @@ async def test_another_authority(tmp_path: Path, new: New) -> None:
 
 async def test_the_administrator_can_read_nothing_back(vault: RunningVault, new: New) -> None:
     """admin.hcl lets in and destroys, but does not let out; nor does it sign."""
-    custody = new()
-    custody.admin_token = ""
     info = new().add("main")
-    import hvac
-
-    admin = hvac.Client(url=vault.address, token=vault.admin_token, verify=str(vault.authority.file))
-    for read in (
-        lambda: admin.read(f"secret/data/signer/{info.reference}"),
-        lambda: admin.write_data("signer-transit/hmac/main/sha2-512", data={"input": ""}),
-    ):
-        with pytest.raises(hvac.exceptions.Forbidden):
-            read()
-    admin.adapter.close()
+    headers = {"X-Vault-Token": vault.admin_token}
+    for path in (f"secret/data/signer/{info.reference}", f"signer-transit/hmac/{info.reference}/sha2-512"):
+        url = f"{vault.address}/v1/{path}"
+        method = "GET" if "data" in path else "POST"
+        answer = requests.request(method, url, headers=headers, verify=str(vault.authority.file), timeout=30)
+        assert answer.status_code == 403

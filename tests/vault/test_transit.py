@@ -231,7 +231,7 @@ async def test_a_version_that_is_gone(vault: RunningVault, new: New) -> None:
 
 
 async def test_a_key_of_another_type(vault: RunningVault, new: New) -> None:
-    """Transit makes an HMAC with a key of any type, and not the one that Kraken wants: so it is refused at the start."""
+    """Transit makes an HMAC with a key of any type, and not the one that Kraken wants: refused at the start."""
     custody = new()
     name = custody.add("main").reference
     delete_key(vault, name)
