@@ -138,6 +138,7 @@ class Wiring:
         self._throttle = Throttle()
         self._upstreams: dict[str, Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
+        self._swapping = asyncio.Lock()
         self._loads = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
@@ -217,8 +218,9 @@ class Wiring:
             metrics.lane_waiting(name, lane.waiting)
 
     async def _swap(self) -> None:
-        snapshot = await self._snapshot()
-        self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
+        async with self._swapping:  # one after the other, so that the last one swaps to what was prepared last
+            snapshot = await self._snapshot()
+            self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
 
     async def stop(self) -> None:
         """Settle and record what is under way, then close everything."""
@@ -284,10 +286,11 @@ class Wiring:
 
     async def _refresh_pairs(self) -> None:
         """Fetch the venue's pairs, if it can be reached in time; else go on with those known."""
-        prepared = self.prepared
-        upstream = self._upstream(prepared.config.public_origin)
+        upstream = self._upstream(self.prepared.config.public_origin)
         try:
-            save_pairs(prepared.home.pairs, await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S))
+            fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
+            prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
+            save_pairs(prepared.home.pairs, fetched)
             self.prepared = _checked(prepared.home, prepared.config, prepared.store)
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
