@@ -131,7 +131,6 @@ def test_an_order_that_the_venue_does_not_have_is_none() -> None:
     [
         {"userref": 2},
         {"userref": None},
-        {"opentm": AT_S - 61},
         {"pair": "ETHUSD"},
         {"pair": "UNKNOWN"},
         {"type": "sell"},
@@ -143,6 +142,13 @@ def test_an_order_that_the_venue_does_not_have_is_none() -> None:
 def test_another_order_under_the_same_reference_is_not_it(other: dict[str, Any]) -> None:
     """A client's own userref may be on many orders."""
     assert KRAKEN.found(intent(PLACED), answers({"OA": shown(**other)})) == Found((None,))
+
+
+def test_one_that_differs_only_in_being_older_says_nothing() -> None:
+    """It may be an earlier order, or this one while our clock is ahead of the venue's: nothing may be given back."""
+    assert KRAKEN.found(intent(PLACED), answers({"OA": shown(opentm=AT_S - 61)})) is None
+    both = {"OA": shown(opentm=AT_S - 61), "OB": shown()}
+    assert KRAKEN.found(intent(PLACED), answers(both)) == Found(("OB",))
 
 
 def test_a_volume_is_compared_within_the_venue_s_rounding() -> None:
