@@ -18,8 +18,9 @@ from signer.venues.kraken.amounts import to_price
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.pairs import PairTable
 
-SLACK_US = 60_000_000
-"""How far the venue's clock may be behind ours before its order looks older than our intent."""
+SLACK_US = 3_600_000_000
+"""How far the venue's clock may be behind ours before its order looks older than our intent. Generous: to take an older
+order alike in all else for this one keeps a charge too long; to miss this one frees it."""
 
 LOT = Decimal("0.00000001")
 """How far the volume that the venue shows may be from the one that was asked for, since it rounds to its lots."""
