@@ -64,7 +64,8 @@ class Prepared:
 
 def prepare(home: Home, passphrase: Passphrase) -> Prepared:
     """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
-    return _checked(home, load_config(home.config), FileKeyStore.open(home.keys, passphrase))
+    config = load_config(home.config)
+    return _checked(home, config, FileKeyStore.open(home.keys, passphrase), pair_table(home.pairs))
 
 
 def pair_table(path: Path) -> PairTable:
@@ -87,8 +88,7 @@ def warnings(prepared: Prepared) -> list[str]:
     return [*lines, *(f"policy {policy.name} has no caps: {policy.uncapped}" for policy in uncapped)]
 
 
-def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
-    pairs = pair_table(home.pairs)
+def _checked(home: Home, config: Config, store: FileKeyStore, pairs: PairTable) -> Prepared:
     policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
     owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
     for info in owners:
@@ -104,7 +104,8 @@ def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
 
 def _reread(before: Prepared) -> Prepared:
     """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
-    fresh = _checked(before.home, load_config(before.home.config), before.store.reopened())
+    home = before.home
+    fresh = _checked(home, load_config(home.config), before.store.reopened(), pair_table(home.pairs))
     _check_unmoved(before, fresh)
     return fresh
 
@@ -290,8 +291,9 @@ class Wiring:
         try:
             fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
             prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
-            save_pairs(prepared.home.pairs, fetched)
-            self.prepared = _checked(prepared.home, prepared.config, prepared.store)
+            pairs = PairTable.from_asset_pairs(fetched)
+            self.prepared = _checked(prepared.home, prepared.config, prepared.store, pairs)
+            save_pairs(prepared.home.pairs, fetched)  # a list that our policies contradict would stop the next start
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
 
