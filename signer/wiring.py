@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from signer import __version__
 from signer.accounts import Account, Credential
@@ -20,7 +21,7 @@ from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.authenticate import Authenticator
 from signer.clock import SystemClock
-from signer.config import HOME_FILE, AccountConfig, Config, load_config
+from signer.config import HOME_FILE, AccountConfig, Config, StoreConfig, load_config
 from signer.contracts import SigningKey
 from signer.errors import ConfigError, SignerError, VenueError
 from signer.gateway import Gateway
@@ -52,6 +53,9 @@ PAIRS_EVERY_S = 24 * 3600.0
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
 
+Held: TypeAlias = tuple[CredentialInfo, StoreConfig | None]
+"""A credential, and the settings of the store outside that holds its secret."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -66,7 +70,8 @@ class Prepared:
 
 def prepare(home: Home, passphrase: Passphrase) -> Prepared:
     """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
-    return _checked(home, load_config(home.config), FileKeyStore.open(home.keys, passphrase))
+    config = load_config(home.config)
+    return _checked(home, config, FileKeyStore.open(home.keys, passphrase), pair_table(home.pairs))
 
 
 def pair_table(path: Path) -> PairTable:
@@ -89,8 +94,7 @@ def warnings(prepared: Prepared) -> list[str]:
     return [*lines, *(f"policy {policy.name} has no caps: {policy.uncapped}" for policy in uncapped)]
 
 
-def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
-    pairs = pair_table(home.pairs)
+def _checked(home: Home, config: Config, store: FileKeyStore, pairs: PairTable) -> Prepared:
     policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
     owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
     for info in owners:
@@ -110,7 +114,8 @@ def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
 
 def _reread(before: Prepared) -> Prepared:
     """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
-    fresh = _checked(before.home, load_config(before.home.config), before.store.reopened())
+    home = before.home
+    fresh = _checked(home, load_config(home.config), before.store.reopened(), pair_table(home.pairs))
     _check_unmoved(before, fresh)
     return fresh
 
@@ -145,7 +150,7 @@ class Wiring:
         self._upstreams: dict[str, Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
         self._stores = SigningStores(self._store_alarm)
-        self._keys: Mapping[str, SigningKey] = {}
+        self._keys: Mapping[Held, SigningKey] = {}
         self._changing = asyncio.Lock()
         self._loads = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -202,7 +207,7 @@ class Wiring:
 
     async def reload(self) -> None:
         """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8)."""
-        async with self._changing:  # a store outside may take its time, and the last change must win
+        async with self._changing:  # one after the other, so that the last one swaps to what was prepared last
             before, keys = self.prepared, self._keys
             try:
                 fresh = _reread(before)
@@ -261,23 +266,30 @@ class Wiring:
         }
         return Snapshot(Kraken(pairs), clients, accounts, pairs.by_id)
 
-    async def _signing_keys(self, prepared: Prepared) -> Mapping[str, SigningKey]:
-        """The handle of each credential by name, from wherever its secret lives. Raises `KeyStoreError`."""
-        infos = prepared.store.credentials()
-        keys = await asyncio.gather(*(self._signing_key(info, prepared) for info in infos))
-        return {info.name: key for info, key in zip(infos, keys, strict=True)}
+    async def _signing_keys(self, prepared: Prepared) -> Mapping[Held, SigningKey]:
+        """The handle of each credential, from wherever its secret lives. Raises `KeyStoreError`.
+
+        A store outside is asked for new ones only: a client is revoked at once, whether or not Vault answers today.
+        """
+        places = [(info, prepared.config.stores.get(info.store)) for info in prepared.store.credentials()]
+        keys = await asyncio.gather(*(self._signing_key(info, prepared) for info, _ in places))
+        return dict(zip(places, keys, strict=True))
 
     async def _signing_key(self, info: CredentialInfo, prepared: Prepared) -> SigningKey:
         if info.store == HOME_FILE:
             return prepared.store.signing_key(info.name)
-        return await self._stores.store(info.store, prepared.config).signing_key(info)
+        held = self._keys.get((info, prepared.config.stores.get(info.store)))
+        return held or await self._stores.store(info.store, prepared.config).signing_key(info)
 
     def _client(self, info: ClientInfo) -> Client:
         return Client(info, self.prepared.store.client_key(info.name), self.prepared.policies[info.policy])
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
+        stores = self.prepared.config.stores
         credentials = [
-            Credential(info.name, info.api_key, self._keys[info.name], self._lane(info, config, marks))
+            Credential(
+                info.name, info.api_key, self._keys[info, stores.get(info.store)], self._lane(info, config, marks)
+            )
             for info in self.prepared.store.credentials()
             if info.account == name
         ]
@@ -307,11 +319,13 @@ class Wiring:
 
     async def _refresh_pairs(self) -> None:
         """Fetch the venue's pairs, if it can be reached in time; else go on with those known."""
-        prepared = self.prepared
-        upstream = self._upstream(prepared.config.public_origin)
+        upstream = self._upstream(self.prepared.config.public_origin)
         try:
-            save_pairs(prepared.home.pairs, await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S))
-            self.prepared = _checked(prepared.home, prepared.config, prepared.store)
+            fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
+            prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
+            pairs = PairTable.from_asset_pairs(fetched)
+            self.prepared = _checked(prepared.home, prepared.config, prepared.store, pairs)
+            save_pairs(prepared.home.pairs, fetched)  # a list that our policies contradict would stop the next start
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
 

@@ -1,4 +1,4 @@
-"""Secrets in Vault's KV engine, version 2: read at the start, at each reload, and held as handles.
+"""Secrets in Vault's KV engine, version 2: read at the start and when one is added, and held as handles.
 
 A running gateway needs Vault for nothing: it goes on with the handles that it holds.
 """
