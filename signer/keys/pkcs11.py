@@ -1,7 +1,9 @@
 """Secrets inside an HSM, by PKCS#11: created there once, sensitive and not extractable; it signs by SHA512_HMAC.
 
-Every call into the module is made on one thread (``worker``): a local token answers in microseconds, but one behind a
-network may block for as long as it likes, and only a call on another thread can be left behind at its deadline.
+Every call into the module is made on a thread that does nothing else (``worker``): a local token answers in
+microseconds, but one behind a network may block for as long as it likes, and only a call on another thread can be left
+behind at its deadline. And a module that uses OpenSSL leaves its errors in the thread's queue, where Python's TLS would
+find them and take them for its own.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -81,7 +84,8 @@ class Pkcs11Store:
         self._wrong_pin: tuple[int, int] | None = None
         self._unavailable: StoreUnavailable | None = None
         self._not_before = 0.0
-        self._in_flight = 0
+        # Two counts, each written by one thread only: calls given by the loop, and calls that the worker is done with.
+        self._given = self._returned = 0
 
     async def signing_key(self, info: CredentialInfo) -> TokenKey:
         """The handle. Raises `KeyStoreError` if the token has no such key, or the PIN is wrong."""
@@ -98,12 +102,12 @@ class Pkcs11Store:
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Create the key in the token; nothing can read it back. Raises `KeyStoreError`."""
         self.remove(info)
-        self._safely(lambda: secret.sealed_by(lambda raw: self._create(info, raw)))
+        self._aside(lambda: secret.sealed_by(lambda raw: self._create(info, raw)))
 
     def remove(self, info: CredentialInfo) -> None:
         """Destroy the key. Raises `KeyStoreError`."""
         self._keys.pop(info.reference, None)
-        self._safely(lambda: [key.destroy() for key in self._found(info.reference)])
+        self._aside(lambda: [key.destroy() for key in self._found(info.reference)])
 
     async def close(self) -> None:
         """Log out."""
@@ -114,21 +118,28 @@ class Pkcs11Store:
 
     async def _call(self, job: Callable[[], T]) -> T:
         """``job`` on the worker, within the deadline; a call that is left behind still counts until it returns."""
-        if self._in_flight >= self._config.in_flight:
-            what = f"{self._in_flight} calls wait for the token already"
+        waiting = self._given - self._returned
+        if waiting >= self._config.in_flight:
+            what = f"{waiting} calls wait for the token already"
             raise StoreUnavailable(what, where=self._where, mend="see why it is slow")
-        self._in_flight += 1
-        running = asyncio.ensure_future(self._worker.run(lambda: self._patiently(job)))
-        running.add_done_callback(self._returned)
-        done, _ = await asyncio.wait((running,), timeout=self._config.deadline_seconds)
-        if not done:
-            raise StoreUnavailable("the token did not answer in time", where=self._where, mend="see why it is slow")
-        return running.result()
+        self._given += 1
+        try:
+            async with asyncio.timeout(self._config.deadline_seconds):
+                return await self._worker.run(lambda: self._counted(job))
+        except TimeoutError:
+            what = "the token did not answer in time"
+            raise StoreUnavailable(what, where=self._where, mend="see why it is slow") from None
 
-    def _returned(self, done: asyncio.Future[Any]) -> None:
-        self._in_flight -= 1
-        if not done.cancelled():
-            done.exception()  # whoever waits has it; nobody may wait any more
+    def _counted(self, job: Callable[[], T]) -> T:
+        try:
+            return self._patiently(job)
+        finally:
+            self._returned += 1
+
+    def _aside(self, job: Callable[[], T]) -> T:
+        """``job`` on a thread of its own, waiting for it: for commands, which have no loop."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._safely, job).result()
 
     def _patiently(self, job: Callable[[], T]) -> T:
         """``job``, once more if its session has gone: the token was put back, or another program logged us out."""

@@ -16,6 +16,8 @@ class Proxy:
         self.open = asyncio.Event()
         self.open.set()
         self.address = ""
+        self.requests = 0
+        """Pieces of a client's bytes that arrived while nothing was let through: over TLS, one for each request."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -41,6 +43,7 @@ class Proxy:
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
             while data := await source.read(65536):
+                self.requests += not self.open.is_set()
                 await self.open.wait()
                 sink.write(data)
         except OSError:

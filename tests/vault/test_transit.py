@@ -124,6 +124,23 @@ async def test_slow_holds_up_nobody_else(vault: RunningVault, new: New) -> None:
         assert await waiting == await signed()
 
 
+async def test_sixteen_are_not_served_one_after_another(vault: RunningVault, new: New) -> None:
+    """Sixteen requests are on their way before the first has its answer."""
+    async with Proxy.to(vault.address) as proxy:
+        custody = new(address=proxy.address)
+        await asyncio.to_thread(custody.add, "main")
+        key = await custody.key("main")
+        await asyncio.gather(*(key.sign(MESSAGE) for _ in range(16)))  # connects as often as it needs
+        proxy.open.clear()
+        burst = [asyncio.ensure_future(key.sign(MESSAGE)) for _ in range(16)]
+        async with asyncio.timeout(60):
+            while proxy.requests < 16:
+                await asyncio.sleep(0.01)
+        assert not any(one.done() for one in burst)
+        proxy.open.set()
+        assert set(await asyncio.gather(*burst)) == {await signed()}
+
+
 async def test_the_deadline_ends_a_call(vault: RunningVault, new: New) -> None:
     """Without an answer in time the signature is refused, and no more than so many wait at once."""
     async with Proxy.to(vault.address) as proxy:
