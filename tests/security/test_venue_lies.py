@@ -7,17 +7,15 @@ tests/unit/upstream and tests/e2e/test_faults.py.
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from signer.home import Home
 from signer.keys.passphrase import from_file
 from signer.model import WireAnswer, WireRequest
 from signer.trace import Trace
 from signer.wiring import Wiring, prepare
-from tests.security.rig import Rig
+from tests.security.rig import Rig, copied
 
 XBTUSD = {"altname": "XBTUSD", "wsname": "XBT/USD", "aclass_base": "currency"}
 ETHUSD = {"altname": "ETHUSD", "wsname": "ETH/USD", "aclass_base": "currency"}
@@ -62,7 +60,7 @@ class Listening:
 )
 async def test_a_list_of_pairs_that_contradicts_us_is_not_taken(rig: Rig, tmp_path: Path, answer: object) -> None:
     """Policies must still load with it; if not, the list known before stays in force and on disk, and it alarms."""
-    home = Home(Path(shutil.copytree(rig.home.folder, tmp_path / "home")))
+    home, _ = copied(rig, tmp_path)
     home.pairs.unlink(missing_ok=True)
     prepared, watch = prepare(home, from_file(home.passphrase)), Listening()
     wiring = Wiring(prepared, watch, lambda: None)
