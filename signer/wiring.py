@@ -322,10 +322,13 @@ class Wiring:
         upstream = self._upstream(self.prepared.config.public_origin)
         try:
             fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
-            prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
-            pairs = PairTable.from_asset_pairs(fetched)
-            self.prepared = _checked(prepared.home, prepared.config, prepared.store, pairs)
-            save_pairs(prepared.home.pairs, fetched)  # a list that our policies contradict would stop the next start
+            async with self._changing:
+                prepared = (
+                    self.prepared
+                )  # only now: a reload may have come meanwhile, and what it revoked stays revoked
+                pairs = PairTable.from_asset_pairs(fetched)
+                self.prepared = _checked(prepared.home, prepared.config, prepared.store, pairs)
+                save_pairs(prepared.home.pairs, fetched)  # one that our policies contradict would stop the next start
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
 
@@ -334,8 +337,8 @@ class Wiring:
             await asyncio.sleep(wait_s)
             wait_s = PAIRS_EVERY_S
             try:
+                await self._refresh_pairs()
                 async with self._changing:
-                    await self._refresh_pairs()
                     await self._swap()
             except SignerError as error:
                 self._watch.alarm(error.code, f"the venue's pairs could not be taken up: {error}")
