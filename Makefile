@@ -19,10 +19,10 @@ demo: $(VENV)/.demo
 	@$(BIN)/signer demo
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
 quick: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not slow"
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
