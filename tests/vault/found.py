@@ -67,3 +67,10 @@ def _build(go: str, binary: Path) -> None:
     if done.returncode:
         raise RuntimeError(f"the Vault of the tests does not build:\n{done.stderr[-2000:]}")
     beside.replace(binary)
+
+
+if __name__ == "__main__":
+    try:
+        find()
+    except NoVault as error:
+        print(f"there is no Vault to test with, its tests are skipped: {error}")
