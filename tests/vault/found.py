@@ -73,4 +73,4 @@ if __name__ == "__main__":
     try:
         find()
     except NoVault as error:
-        print(f"there is no Vault to test with, its tests are skipped: {error}")
+        print(f"there is no Vault to test with, its tests are skipped: {error}")  # noqa: T201
