@@ -307,10 +307,11 @@ class Wiring:
 
     async def _refresh_pairs(self) -> None:
         """Fetch the venue's pairs, if it can be reached in time; else go on with those known."""
-        prepared = self.prepared
-        upstream = self._upstream(prepared.config.public_origin)
+        upstream = self._upstream(self.prepared.config.public_origin)
         try:
-            save_pairs(prepared.home.pairs, await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S))
+            fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
+            prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
+            save_pairs(prepared.home.pairs, fetched)
             self.prepared = _checked(prepared.home, prepared.config, prepared.store)
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")

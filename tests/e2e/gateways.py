@@ -13,7 +13,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from io import StringIO
@@ -71,6 +71,10 @@ class Bot:
     url: str
     api_key: str
     api_secret: str = field(repr=False)
+
+    def at(self, url: str) -> Bot:
+        """The same bot, calling there."""
+        return replace(self, url=url)
 
 
 def until(seen: Callable[[], object], what: str) -> None:

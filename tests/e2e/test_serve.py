@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +193,7 @@ def test_a_reborn_worker_knows_what_was_changed(made: MadeHome) -> None:
     account = account_of(made)
     gone = made.add_client("gone", account, "trader")
     with running(made) as own:
-        gone = replace(gone, url=own.url)
+        gone = gone.at(own.url)
         there = own.client(account)
         assert asked(gone) == []
         made.store.update_client("gone", revoked=True)
