@@ -21,6 +21,7 @@ from signer.model import (
     Halt,
     Intent,
     Json,
+    KeyInfo,
     OpenIntent,
     OrderRef,
     PlacedOrder,
@@ -235,6 +236,12 @@ class Venue(Protocol):
 
     def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
+
+    def key_info_call(self) -> Call:
+        """The read that asks what the key that signs it may do."""
+
+    def read_key_info(self, answer: WireAnswer) -> KeyInfo:
+        """What the answer to `key_info_call` says. Raises `VenueError` if it does not."""
 
     def lookups(self, intent: Intent) -> Sequence[Call]:
         """The reads that tell what became of ``intent``."""

@@ -12,6 +12,7 @@
     ├── HomeError            the home folder is missing, held by another gateway, or of another version
     ├── KeyStoreError        the key store cannot be opened, read or written
     │   ├── WrongPassphrase
+    │   ├── PassphraseChanged
     │   └── StoreUnavailable the store cannot be reached now; it may be back at any moment
     ├── LedgerError          the ledger cannot be opened, read or written
     ├── AuditError           the audit log cannot be written, read or does not verify
@@ -129,6 +130,12 @@ class WrongPassphrase(KeyStoreError):
     """The passphrase does not open the key store."""
 
     code = "wrong-passphrase"
+
+
+class PassphraseChanged(KeyStoreError):
+    """The key store is the one that was opened, under another passphrase since."""
+
+    code = "passphrase-changed"
 
 
 class StoreUnavailable(KeyStoreError):

@@ -371,6 +371,22 @@ class CredentialInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What the venue says of a real key."""
+
+    name: str
+    """As its owner called it at the venue."""
+    permissions: tuple[str, ...]
+    """In the venue's own words, sorted; they may be words that we do not know."""
+    expires_us: int | None
+    nonce: int
+    """The highest that it has seen of the key."""
+    nonce_window: int
+    sources: tuple[str, ...]
+    """Addresses that it takes the key from; empty if from any."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientInfo:
     """A client and its virtual credential, without the secret."""
 

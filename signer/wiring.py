@@ -15,6 +15,7 @@ from pathlib import Path
 
 from signer import __version__
 from signer.accounts import Account, Credential
+from signer.admin import AdminSocket
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
@@ -22,7 +23,7 @@ from signer.authenticate import Authenticator
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, AccountConfig, Config, load_config
 from signer.contracts import SigningKey
-from signer.errors import ConfigError, SignerError, VenueError
+from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, SignerError, VenueError, WrongPassphrase
 from signer.gateway import Gateway
 from signer.home import Home
 from signer.keys.file import FileKeyStore
@@ -45,6 +46,7 @@ from signer.trace import Watch
 from signer.upstream import Upstream
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from signer.verbs import AdminVerbs
 from signer.worker import ThreadWorker
 
 PAIRS_FETCH_S = 3.0
@@ -62,11 +64,15 @@ class Prepared:
     store: FileKeyStore
     pairs: PairTable
     policies: Mapping[str, Policy]
+    passphrase_now: Callable[[], Passphrase | None]
+    """The passphrase as it can be read without asking anybody: of use when it was changed while the gateway runs."""
 
 
-def prepare(home: Home, passphrase: Passphrase) -> Prepared:
+def prepare(
+    home: Home, passphrase: Passphrase, passphrase_now: Callable[[], Passphrase | None] = lambda: None
+) -> Prepared:
     """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
-    return _checked(home, load_config(home.config), FileKeyStore.open(home.keys, passphrase))
+    return _checked(home, load_config(home.config), FileKeyStore.open(home.keys, passphrase), passphrase_now)
 
 
 def pair_table(path: Path) -> PairTable:
@@ -89,7 +95,9 @@ def warnings(prepared: Prepared) -> list[str]:
     return [*lines, *(f"policy {policy.name} has no caps: {policy.uncapped}" for policy in uncapped)]
 
 
-def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
+def _checked(
+    home: Home, config: Config, store: FileKeyStore, passphrase_now: Callable[[], Passphrase | None]
+) -> Prepared:
     pairs = pair_table(home.pairs)
     policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
     owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
@@ -105,14 +113,32 @@ def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
         if client.policy not in policies and not client.revoked:
             what = f"client {client.name} has the policy {client.policy}, and there is no such file"
             raise ConfigError(what, where=str(home.policies), mend=f"restore {client.policy}.toml or revoke the client")
-    return Prepared(home, config, store, pairs, policies)
+    return Prepared(home, config, store, pairs, policies, passphrase_now)
 
 
 def _reread(before: Prepared) -> Prepared:
     """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
-    fresh = _checked(before.home, load_config(before.home.config), before.store.reopened())
+    try:
+        store = before.store.reopened()
+    except PassphraseChanged as error:
+        store = _under_new_passphrase(before, error)
+    fresh = _checked(before.home, load_config(before.home.config), store, before.passphrase_now)
     _check_unmoved(before, fresh)
     return fresh
+
+
+def _under_new_passphrase(before: Prepared, changed: PassphraseChanged) -> FileKeyStore:
+    passphrase = before.passphrase_now()
+    if passphrase is None:
+        mend = "restart the gateway: it knows no file to read the new one from"
+        raise KeyStoreError(changed.what, where=changed.where, mend=mend)
+    try:
+        return before.store.succeeded_by(passphrase)
+    except WrongPassphrase:
+        mend = "put the new one where the gateway was told to read it and run `signer reload`, or restart the gateway"
+        raise KeyStoreError(changed.what, where=changed.where, mend=mend) from None
+    finally:
+        passphrase.wipe()
 
 
 def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
@@ -147,6 +173,7 @@ class Wiring:
         self._stores = SigningStores(self._store_alarm)
         self._keys: Mapping[str, SigningKey] = {}
         self._changing = asyncio.Lock()
+        self._draining: set[asyncio.Task[None]] = set()
         self._loads = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
@@ -196,9 +223,18 @@ class Wiring:
             self._keep_pairs(PAIRS_EVERY_S if first_time else 0.0),
         )
         self._tasks = [asyncio.get_running_loop().create_task(loop) for loop in loops]
+        await self._open_admin()
         self._loaded("start")
         self.ready = True
         self._ready()
+
+    async def _open_admin(self) -> None:
+        home, worker = self.prepared.home, self._audit_worker
+        verbs = AdminVerbs(
+            lambda: self.gateway.snapshot, self.audit, self._drained, home.probes, worker=worker, clock=self._clock
+        )
+        self._admin = AdminSocket(home.admin, verbs.table(), lambda text: self._watch.alarm("defect", text))
+        await self._admin.open()
 
     async def reload(self) -> None:
         """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8)."""
@@ -232,10 +268,28 @@ class Wiring:
     async def _swap(self) -> None:
         snapshot = await self._snapshot()
         self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
+        for key in self._lanes.keys() - self._live():
+            task = self._loop.create_task(self._retire(key))
+            self._draining.add(task)
+            task.add_done_callback(self._draining.discard)
+
+    def _live(self) -> set[tuple[str, str]]:
+        return {(info.name, info.fingerprint) for info in self.prepared.store.credentials()}
+
+    async def _retire(self, key: tuple[str, str]) -> None:
+        """Forget the lane of a credential that is no more, once the last call has left it."""
+        lane = self._lanes[key]
+        await lane.drained()
+        if key not in self._live() and self._lanes.get(key) is lane:
+            del self._lanes[key]
+
+    async def _drained(self) -> None:
+        await asyncio.gather(*self._draining, *(lane.drained() for lane in self._lanes.values()))
 
     async def stop(self) -> None:
         """Settle and record what is under way, then close everything."""
         self.ready = False
+        await self._admin.close()
         for task in self._tasks:
             task.cancel()
         await self.gateway.drained()
@@ -256,8 +310,10 @@ class Wiring:
         config, store, pairs = self.prepared.config, self.prepared.store, self.prepared.pairs
         marks = await self.ledger.marks()
         accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
+        handles = [*((info, store.client_key(info.name)) for info in store.clients()), *store.former_clients()]
+        policies = self.prepared.policies
         clients = {
-            info.api_key: self._client(info) for info in store.clients() if info.policy in self.prepared.policies
+            info.api_key: Client(info, key, policies[info.policy]) for info, key in handles if info.policy in policies
         }
         return Snapshot(Kraken(pairs), clients, accounts, pairs.by_id)
 
@@ -271,9 +327,6 @@ class Wiring:
         if info.store == HOME_FILE:
             return prepared.store.signing_key(info.name)
         return await self._stores.store(info.store, prepared.config).signing_key(info)
-
-    def _client(self, info: ClientInfo) -> Client:
-        return Client(info, self.prepared.store.client_key(info.name), self.prepared.policies[info.policy])
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
         credentials = [
@@ -312,7 +365,7 @@ class Wiring:
             fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
             prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
             save_pairs(prepared.home.pairs, fetched)
-            self.prepared = _checked(prepared.home, prepared.config, prepared.store)
+            self.prepared = _checked(prepared.home, prepared.config, prepared.store, prepared.passphrase_now)
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
 

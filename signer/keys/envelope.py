@@ -76,7 +76,17 @@ class Client(Strict):
     created_us: Time
 
 
-About: TypeAlias = Credential | Client
+class Former(Strict):
+    """What a client's virtual credential was before a rotation, for as long as it still passes."""
+
+    kind: Literal["former"]
+    name: Name
+    """The client's."""
+    api_key: ApiKey
+    until_us: Time
+
+
+About: TypeAlias = Credential | Client | Former
 
 
 class Entry(Strict):

@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -298,6 +299,11 @@ class Rig:
         """Every request at the exchange, in order, but for public data and the gateway's own look-ups of outcomes."""
         arrived = self.sandbox.control.arrivals()
         return [a for a in arrived if not a.path.startswith("/0/public/") and a.endpoint not in LOOKED_UP_BY]
+
+
+def copied(home: Home, folder: Path) -> Home:
+    """A home as it stands, gateway or not, in another place; its sockets stay behind."""
+    return Home(Path(shutil.copytree(home.folder, folder, ignore=shutil.ignore_patterns("*.sock"))))
 
 
 @contextmanager

@@ -28,14 +28,13 @@ from signer.app.watch import GatewayWatch
 from signer.cli.reload import reload_running
 from signer.clock import SystemClock
 from signer.errors import HomeError
-from signer.home import Home
 from signer.keys.passphrase import from_file
 from signer.logline import LineLog
 from signer.metrics import Metrics
 from signer.model import Request, Response
 from signer.sandbox import faults
 from signer.wiring import Wiring, prepare
-from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, Serving, ask, http
+from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, Serving, ask, copied, http
 from tests.unit.keys.stores import spellings
 
 UPSTREAM = [
@@ -203,7 +202,7 @@ def test_no_process_can_be_dumped(rig: Rig) -> None:
 
 def test_the_passphrase_leaves_the_environment(rig: Rig, canary: Canary, tmp_path: Path) -> None:
     """Given in ``SIGNER_PASSPHRASE``, it is gone from master and worker when they serve, from /proc too."""
-    home = Home(Path(shutil.copytree(rig.home.folder, tmp_path / "home")))
+    home = copied(rig.home, tmp_path / "home")
     text = home.passphrase.read_text().strip()
     home.passphrase.unlink()
     serving = Serving(home, {"SIGNER_PASSPHRASE": text})
@@ -297,7 +296,7 @@ async def test_no_object_of_a_gateway_holds_or_shows_a_secret(
 ) -> None:
     """Nothing that a wired gateway can reach in Python's memory holds the bytes of a secret, and no object of ours
     prints one, or a whole API key; after calls and failed logins too."""
-    home = Home(Path(shutil.copytree(rig.home.folder, tmp_path / "home")))
+    home = copied(rig.home, tmp_path / "home")
     clock = SystemClock()
     passphrase = from_file(home.passphrase)
     prepared = prepare(home, passphrase)

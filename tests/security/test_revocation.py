@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
 
 from signer.app.watch import GatewayWatch
 from signer.clock import SystemClock
-from signer.home import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.logline import LineLog
@@ -24,7 +22,7 @@ from signer.occupancy import read_load
 from signer.sandbox.faults import Latency
 from signer.upstream import Upstream
 from signer.wiring import Wiring, prepare
-from tests.security.rig import AHEAD_NS, ANSWER_S, LIMIT, Nonces, Rig, Wire
+from tests.security.rig import AHEAD_NS, ANSWER_S, LIMIT, Nonces, Rig, Wire, copied
 
 REFUSED = ["EAPI:Invalid key"]
 
@@ -98,7 +96,7 @@ class SlowUpstream:
 async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_path: Path) -> None:
     """The list of pairs is fetched in the background; what is swapped to when it comes is what is known then."""
     bot = rig.bot("tracker")
-    home = Home(Path(shutil.copytree(rig.home.folder, tmp_path / "home")))
+    home = copied(rig.home, tmp_path / "home")
     clock = SystemClock()
     prepared = prepare(home, from_file(home.passphrase))
     watch = GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock)
