@@ -66,7 +66,7 @@ $(VENV)/.dev: $(VENV)/.venv requirements-dev.lock pyproject.toml
 
 lock: $(VENV)/.dev
 	@$(PIP) install uv
-	@for extra in "" demo dev; do \
+	@for extra in "" demo dev hsm; do \
 	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    $${extra:+--extra $$extra} pyproject.toml -o requirements$${extra:+-$$extra}.lock >/dev/null || exit 1; \
 	done

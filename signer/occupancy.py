@@ -70,6 +70,10 @@ class HomeLock:
         """Let the next one have it."""
         os.close(self._file)
 
+    def announced(self) -> Holder:
+        """What was said last, by this process or one forked from it."""
+        return _read(self._path)
+
 
 def holder(path: Path) -> Holder | None:
     """Who holds the home, or None. Raises nothing: a file that nobody holds is just old."""

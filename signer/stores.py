@@ -31,6 +31,7 @@ class SigningStores:
         self._admin_token = admin_token
         self._made: dict[tuple[str, StoreConfig], SigningStore] = {}
         self._workers: dict[str, ThreadWorker] = {}
+        self._senders: list[Upstream] = []
 
     def store(self, name: str, config: Config) -> SigningStore:
         """The store ``name`` of ``config``. Raises `ConfigError` if it cannot be one as it is set."""
@@ -46,9 +47,11 @@ class SigningStores:
                 await self._made.pop((name, settings)).close()
 
     async def close(self) -> None:
-        """Close all."""
+        """Close all; for good."""
         for store in self._made.values():
             await store.close()
+        for sender in self._senders:
+            sender.close()
         for worker in self._workers.values():
             worker.close()
 
@@ -63,6 +66,7 @@ class SigningStores:
 
         most = settings.in_flight
         sender = Upstream.open(settings.address, ca_file=settings.ca_file, keep=most, most=most)
+        self._senders.append(sender)
         return VaultTransitStore(name, settings, sender, self._worker(name), self._alarm, admin_token=self._admin_token)
 
     def _pkcs11(self, name: str, settings: Pkcs11Config) -> SigningStore:

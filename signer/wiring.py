@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from signer import __version__
 from signer.accounts import Account, Credential
@@ -21,7 +22,7 @@ from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.authenticate import Authenticator
 from signer.clock import SystemClock
-from signer.config import HOME_FILE, AccountConfig, Config, load_config
+from signer.config import HOME_FILE, AccountConfig, Config, StoreConfig, load_config
 from signer.contracts import SigningKey
 from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, SignerError, VenueError, WrongPassphrase
 from signer.gateway import Gateway
@@ -54,6 +55,9 @@ PAIRS_EVERY_S = 24 * 3600.0
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
 
+Held: TypeAlias = tuple[CredentialInfo, StoreConfig | None]
+"""A credential, and the settings of the store outside that holds its secret."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -72,7 +76,8 @@ def prepare(
     home: Home, passphrase: Passphrase, passphrase_now: Callable[[], Passphrase | None] = lambda: None
 ) -> Prepared:
     """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
-    return _checked(home, load_config(home.config), FileKeyStore.open(home.keys, passphrase), passphrase_now)
+    config, store = load_config(home.config), FileKeyStore.open(home.keys, passphrase)
+    return _checked(home, config, store, pair_table(home.pairs), passphrase_now)
 
 
 def pair_table(path: Path) -> PairTable:
@@ -96,9 +101,12 @@ def warnings(prepared: Prepared) -> list[str]:
 
 
 def _checked(
-    home: Home, config: Config, store: FileKeyStore, passphrase_now: Callable[[], Passphrase | None]
+    home: Home,
+    config: Config,
+    store: FileKeyStore,
+    pairs: PairTable,
+    passphrase_now: Callable[[], Passphrase | None],
 ) -> Prepared:
-    pairs = pair_table(home.pairs)
     policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
     owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
     for info in owners:
@@ -118,11 +126,12 @@ def _checked(
 
 def _reread(before: Prepared) -> Prepared:
     """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
+    home = before.home
     try:
         store = before.store.reopened()
     except PassphraseChanged as error:
         store = _under_new_passphrase(before, error)
-    fresh = _checked(before.home, load_config(before.home.config), store, before.passphrase_now)
+    fresh = _checked(home, load_config(home.config), store, pair_table(home.pairs), before.passphrase_now)
     _check_unmoved(before, fresh)
     return fresh
 
@@ -171,7 +180,7 @@ class Wiring:
         self._upstreams: dict[str, Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
         self._stores = SigningStores(self._store_alarm)
-        self._keys: Mapping[str, SigningKey] = {}
+        self._keys: Mapping[Held, SigningKey] = {}
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._loads = 0
@@ -238,7 +247,7 @@ class Wiring:
 
     async def reload(self) -> None:
         """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8)."""
-        async with self._changing:  # a store outside may take its time, and the last change must win
+        async with self._changing:  # one after the other, so that the last one swaps to what was prepared last
             before, keys = self.prepared, self._keys
             try:
                 fresh = _reread(before)
@@ -317,20 +326,27 @@ class Wiring:
         }
         return Snapshot(Kraken(pairs), clients, accounts, pairs.by_id)
 
-    async def _signing_keys(self, prepared: Prepared) -> Mapping[str, SigningKey]:
-        """The handle of each credential by name, from wherever its secret lives. Raises `KeyStoreError`."""
-        infos = prepared.store.credentials()
-        keys = await asyncio.gather(*(self._signing_key(info, prepared) for info in infos))
-        return {info.name: key for info, key in zip(infos, keys, strict=True)}
+    async def _signing_keys(self, prepared: Prepared) -> Mapping[Held, SigningKey]:
+        """The handle of each credential, from wherever its secret lives. Raises `KeyStoreError`.
+
+        A store outside is asked for new ones only: a client is revoked at once, whether or not Vault answers today.
+        """
+        places = [(info, prepared.config.stores.get(info.store)) for info in prepared.store.credentials()]
+        keys = await asyncio.gather(*(self._signing_key(info, prepared) for info, _ in places))
+        return dict(zip(places, keys, strict=True))
 
     async def _signing_key(self, info: CredentialInfo, prepared: Prepared) -> SigningKey:
         if info.store == HOME_FILE:
             return prepared.store.signing_key(info.name)
-        return await self._stores.store(info.store, prepared.config).signing_key(info)
+        held = self._keys.get((info, prepared.config.stores.get(info.store)))
+        return held or await self._stores.store(info.store, prepared.config).signing_key(info)
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
+        stores = self.prepared.config.stores
         credentials = [
-            Credential(info.name, info.api_key, self._keys[info.name], self._lane(info, config, marks))
+            Credential(
+                info.name, info.api_key, self._keys[info, stores.get(info.store)], self._lane(info, config, marks)
+            )
             for info in self.prepared.store.credentials()
             if info.account == name
         ]
@@ -364,8 +380,9 @@ class Wiring:
         try:
             fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
             prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
-            save_pairs(prepared.home.pairs, fetched)
-            self.prepared = _checked(prepared.home, prepared.config, prepared.store, prepared.passphrase_now)
+            pairs = PairTable.from_asset_pairs(fetched)
+            self.prepared = _checked(prepared.home, prepared.config, prepared.store, pairs, prepared.passphrase_now)
+            save_pairs(prepared.home.pairs, fetched)  # a list that our policies contradict would stop the next start
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
 

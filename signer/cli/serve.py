@@ -49,6 +49,8 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
         warn(text)
 
     def ready(address: str) -> None:
+        if lock.announced().listen != NOTHING_YET:
+            return  # a worker in a dead one's place: whoever waited for the line has it, and may have closed the pipe
         lock.announce(Holder(os.getppid(), time.time_ns() // 1000, address))
         line = {"ready": True, "url": address, "home": str(home.folder)}
         click.echo(json.dumps(line) if as_json else f"signer: ready on {address}")

@@ -1,7 +1,9 @@
 """Secrets inside an HSM, by PKCS#11: created there once, sensitive and not extractable; it signs by SHA512_HMAC.
 
-Every call into the module is made on one thread (``worker``): a local token answers in microseconds, but one behind a
-network may block for as long as it likes, and only a call on another thread can be left behind at its deadline.
+Every call into the module is made on a thread that does nothing else (``worker``): a local token answers in
+microseconds, but one behind a network may block for as long as it likes, and only a call on another thread can be left
+behind at its deadline. And a module that uses OpenSSL leaves its errors in the thread's queue, where Python's TLS would
+find them and take them for its own.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -81,7 +84,8 @@ class Pkcs11Store:
         self._wrong_pin: tuple[int, int] | None = None
         self._unavailable: StoreUnavailable | None = None
         self._not_before = 0.0
-        self._in_flight = 0
+        # Two counts, each written by one thread only: calls given by the loop, and calls that the worker is done with.
+        self._given = self._returned = 0
 
     async def signing_key(self, info: CredentialInfo) -> TokenKey:
         """The handle. Raises `KeyStoreError` if the token has no such key, or the PIN is wrong."""
@@ -98,12 +102,12 @@ class Pkcs11Store:
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Create the key in the token; nothing can read it back. Raises `KeyStoreError`."""
         self.remove(info)
-        self._safely(lambda: secret.sealed_by(lambda raw: self._create(info, raw)))
+        self._aside(lambda: secret.sealed_by(lambda raw: self._create(info, raw)))
 
     def remove(self, info: CredentialInfo) -> None:
         """Destroy the key. Raises `KeyStoreError`."""
         self._keys.pop(info.reference, None)
-        self._safely(lambda: [key.destroy() for key in self._found(info.reference)])
+        self._aside(lambda: [key.destroy() for key in self._found(info.reference)])
 
     async def close(self) -> None:
         """Log out."""
@@ -114,21 +118,28 @@ class Pkcs11Store:
 
     async def _call(self, job: Callable[[], T]) -> T:
         """``job`` on the worker, within the deadline; a call that is left behind still counts until it returns."""
-        if self._in_flight >= self._config.in_flight:
-            what = f"{self._in_flight} calls wait for the token already"
+        waiting = self._given - self._returned
+        if waiting >= self._config.in_flight:
+            what = f"{waiting} calls wait for the token already"
             raise StoreUnavailable(what, where=self._where, mend="see why it is slow")
-        self._in_flight += 1
-        running = asyncio.ensure_future(self._worker.run(lambda: self._patiently(job)))
-        running.add_done_callback(self._returned)
-        done, _ = await asyncio.wait((running,), timeout=self._config.deadline_seconds)
-        if not done:
-            raise StoreUnavailable("the token did not answer in time", where=self._where, mend="see why it is slow")
-        return running.result()
+        self._given += 1
+        try:
+            async with asyncio.timeout(self._config.deadline_seconds):
+                return await self._worker.run(lambda: self._counted(job))
+        except TimeoutError:
+            what = "the token did not answer in time"
+            raise StoreUnavailable(what, where=self._where, mend="see why it is slow") from None
 
-    def _returned(self, done: asyncio.Future[Any]) -> None:
-        self._in_flight -= 1
-        if not done.cancelled():
-            done.exception()  # whoever waits has it; nobody may wait any more
+    def _counted(self, job: Callable[[], T]) -> T:
+        try:
+            return self._patiently(job)
+        finally:
+            self._returned += 1
+
+    def _aside(self, job: Callable[[], T]) -> T:
+        """``job`` on a thread of its own, waiting for it: for commands, which have no loop."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._safely, job).result()
 
     def _patiently(self, job: Callable[[], T]) -> T:
         """``job``, once more if its session has gone: the token was put back, or another program logged us out."""
@@ -145,7 +156,7 @@ class Pkcs11Store:
             self._let_go()
             mend = "add it anew with `signer keys add`"
             raise KeyStoreError("the token has no such key, or two", where=self._where, mend=mend) from None
-        except (pkcs11.PKCS11Error, RuntimeError) as error:  # the binding says the latter where the module is gone
+        except pkcs11.PKCS11Error as error:
             self._let_go()
             what = f"the token cannot be used now ({type(error).__name__})"
             raise StoreUnavailable(what, where=self._where, mend="see that it is there") from None
@@ -153,8 +164,9 @@ class Pkcs11Store:
     def _key(self, label: str) -> Any:
         key = self._keys.get(label)
         if key is None:
-            key = self._keys[label] = self._opened().get_key(object_class=ObjectClass.SECRET_KEY, label=label)
+            key = self._opened().get_key(object_class=ObjectClass.SECRET_KEY, label=label)
             self._require_fit(key, label)
+            self._keys[label] = key
         return key
 
     def _require_fit(self, key: Any, label: str) -> None:
@@ -200,7 +212,8 @@ class Pkcs11Store:
         token = self._token()
         if (token.flags & TRIED and not self._attended) or token.flags & TokenFlag.USER_PIN_LOCKED:
             raise self._refused("the token says that the last PIN given was wrong, so none is given")
-        if self._pin_stamp() == self._wrong_pin:
+        stamp = self._pin_stamp()
+        if stamp is not None and stamp == self._wrong_pin:
             raise self._refused("the PIN was not right and is not tried again")
         pin = read_private(
             self._config.pin_file,
@@ -213,24 +226,24 @@ class Pkcs11Store:
         except failures.UserAlreadyLoggedIn:  # a login is the process's, not the session's (PKCS#11 v3.0 §5.6.7)
             return token.open(rw=self._attended)
         except WRONG_PIN as error:
-            self._wrong_pin = self._pin_stamp()
+            self._wrong_pin = stamp
             raise self._refused(f"the PIN is not right ({type(error).__name__}) and is not tried again") from None
 
     def _token(self) -> Any:
+        """The token. Modules look for tokens when they are initialised, so one that was put in since needs that anew:
+        it ends all sessions of the process, and those of other stores are opened again like ours."""
+        path = str(self._config.module)
         try:
-            module = pkcs11.lib(str(self._config.module))
-        except (RuntimeError, OSError):
-            mend = "name the HSM's PKCS#11 library in module"
-            raise KeyStoreError("the module cannot be loaded", where=str(self._config.module), mend=mend) from None
-        try:
-            return module.get_token(token_label=self._config.token)
-        except (pkcs11.PKCS11Error, RuntimeError):
-            pass
-        try:
-            # Modules look for tokens when they are initialised. This ends all sessions, and they are opened anew.
-            module.reinitialize()
-            return module.get_token(token_label=self._config.token)
-        except (pkcs11.PKCS11Error, RuntimeError) as error:
+            module = pkcs11.lib(path)
+            try:
+                return module.get_token(token_label=self._config.token)
+            except pkcs11.PKCS11Error:
+                module.reinitialize()
+                return module.get_token(token_label=self._config.token)
+        except pkcs11.PKCS11Error as error:
+            if type(error) is pkcs11.PKCS11Error:  # from the binding, not from the module
+                mend = "name the HSM's PKCS#11 library in module"
+                raise KeyStoreError("it cannot be loaded", where=path, mend=mend) from None
             what = f"there is no such token now ({type(error).__name__})"
             self._unavailable = StoreUnavailable(what, where=self._where, mend="put it in, or name the right one")
             self._not_before = time.monotonic() + AGAIN_S
@@ -253,5 +266,5 @@ class Pkcs11Store:
         if session is not None:
             try:
                 session.close()
-            except (pkcs11.PKCS11Error, RuntimeError):
+            except pkcs11.PKCS11Error:
                 return  # it went with the token

@@ -39,19 +39,16 @@ def client(config: VaultConfig, token: str) -> Any:
 
 
 @contextlib.contextmanager
-def explained(
-    where: str, *, absent: str = "there is no such path in it", mend: str = "see Vault's log"
-) -> Iterator[None]:
+def explained(where: str, *, absent: str = "there is no such path in it", mend: str = "") -> Iterator[None]:
     """Turn hvac's and requests' errors into `StoreUnavailable` or `KeyStoreError`.
 
-    ``absent`` says what a 404 means, and ``mend`` what to do about what Vault does not take.
-
-    ``from None``: the exceptions of both carry requests and answers.
+    ``absent`` says what a 404 means, and ``mend`` what to do about what Vault refuses.
     """
+    # `from None`: the exceptions of both carry requests and answers.
     try:
         yield
     except exceptions.Forbidden as error:
-        raise Denied(f"Vault refuses it: {words(error)}", where=where, mend=NO_RIGHT) from None
+        raise Denied(f"Vault refuses it: {words(error)}", where=where, mend=mend or NO_RIGHT) from None
     except exceptions.InvalidPath as error:
         what = words(error)
         mount = f"nothing is mounted there ({what})"
@@ -62,7 +59,9 @@ def explained(
     except (exceptions.InternalServerError, exceptions.BadGateway, exceptions.RateLimitExceeded) as error:
         raise StoreUnavailable(f"Vault cannot now: {words(error)}", where=where, mend=LATER) from None
     except exceptions.VaultError as error:
-        raise KeyStoreError(f"Vault does not take it: {words(error)}", where=where, mend=mend) from None
+        raise KeyStoreError(
+            f"Vault does not take it: {words(error)}", where=where, mend=mend or "see its log"
+        ) from None
     except requests.exceptions.SSLError as error:
         raise _unproven(error, where) from None
     except requests.exceptions.RequestException as error:

@@ -1,4 +1,4 @@
-"""Secrets in Vault's KV engine, version 2: read at the start, at each reload, and held as handles.
+"""Secrets in Vault's KV engine, version 2: read at the start and when one is added, and held as handles.
 
 A running gateway needs Vault for nothing: it goes on with the handles that it holds.
 """
@@ -13,7 +13,7 @@ from typing import Any, final
 from signer.config import VaultKvConfig
 from signer.contracts import Worker
 from signer.errors import KeyStoreError, StoreUnavailable
-from signer.keys.vault_client import client, explained, require_engine, table, write
+from signer.keys.vault_client import explained, require_engine, table, write
 from signer.keys.vault_login import VaultLogin
 from signer.model import CredentialInfo
 from signer.secret import HmacKey, Secret
@@ -98,21 +98,20 @@ class VaultKvStore:
 
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Write the entry. Vault keeps it encrypted; whoever may read that path can read it. Raises `KeyStoreError`."""
-        vault = self._admin()
-        require_engine(vault, self._config.mount, "kv", where=self._where)
         entry = {"api_key": info.api_key, "api_secret": secret.sealed_by(base64.b64encode).decode()}
-        with explained(self._where):
+        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+            require_engine(vault, self._config.mount, "kv", where=self._where)
             write(vault, f"{self._config.mount}/data/{self._path(info)}", {"data": entry})
 
     def remove(self, info: CredentialInfo) -> None:
         """Destroy all versions of the entry. Raises `KeyStoreError`."""
-        vault = self._admin()
-        require_engine(vault, self._config.mount, "kv", where=self._where)
-        with explained(self._where):
+        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+            require_engine(vault, self._config.mount, "kv", where=self._where)
             vault.secrets.kv.v2.delete_metadata_and_all_versions(self._path(info), mount_point=self._config.mount)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Close the connections."""
+        await self._worker.run(self._login.close)
 
     def __repr__(self) -> str:
         return f"VaultKvStore({self._where!r})"
@@ -126,9 +125,6 @@ class VaultKvStore:
                 path, mount_point=self._config.mount, raise_on_deleted_version=True
             )
         return _handle(table(answer, "data", "data", where=where), info, where)
-
-    def _admin(self) -> Any:
-        return client(self._config, self._admin_token) if self._admin_token else self._login.client()
 
     def _path(self, info: CredentialInfo) -> str:
         return f"{self._config.prefix}/{info.reference}"

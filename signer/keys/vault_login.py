@@ -6,8 +6,9 @@ may do more is warned about, once.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -68,10 +69,29 @@ class VaultLogin:
         """Get a new token. Raises `StoreUnavailable`, or `KeyStoreError` for whatever waiting does not mend."""
         vault = client(self._config, "")
         mend = "check [stores.NAME.login] and the file that it names"
-        with explained(self._where, absent="there is no such login; see login.mount", mend=mend):
-            self._prove(vault, self._config.login)
+        try:
+            with explained(self._where, absent="there is no such login; see login.mount", mend=mend):
+                self._prove(vault, self._config.login)
+        except BaseException:
+            vault.adapter.close()
+            raise
+        self.close()
         self._vault = vault
         self._warn_of_excess()
+
+    @contextlib.contextmanager
+    def administrator(self, token: str) -> Iterator[Any]:
+        """An `hvac.Client` for a command: with ``token``, or else with whatever rights this login has."""
+        vault = client(self._config, token) if token else self.client()
+        try:
+            yield vault
+        finally:
+            vault.adapter.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        if self._vault is not None:
+            self._vault.adapter.close()
 
     def refresh(self) -> float:
         """Renew the token, or log in anew where that does not make it last; seconds until this should be done again."""
@@ -125,7 +145,7 @@ class VaultLogin:
         try:
             with explained(self._where):
                 auth = table(self._vault.auth.token.renew_self(), "auth", where=self._where)
-        except Denied:
+        except KeyStoreError:  # it ran out, was revoked, is past its longest life, or Vault is away: the login tells
             return False
         granted = float(auth["lease_duration"])
         self._ends = time.monotonic() + granted

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from signer.config import VaultTransitConfig
 from signer.contracts import Upstream, Worker
 from signer.errors import KeyStoreError, StoreUnavailable, VenueError
-from signer.keys.vault_client import NO_RIGHT, client, explained, require_engine, table
+from signer.keys.vault_client import NO_RIGHT, explained, require_engine, table
 from signer.keys.vault_login import VaultLogin
 from signer.model import CredentialInfo, WireAnswer, WireRequest
 from signer.secret import SECRET_BYTES, Secret
@@ -111,9 +111,9 @@ class VaultTransitStore:
 
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Import ``secret`` as a key that cannot be exported. Raises `KeyStoreError`."""
-        vault, mount, name = self._admin(), self._config.mount, info.reference
-        self.remove(info)
-        with explained(self._where):
+        mount, name = self._config.mount, info.reference
+        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+            self._remove(vault, name)
             pem = table(vault.read(f"{mount}/wrapping_key"), "data", where=self._where)["public_key"]
             ciphertext = secret.sealed_by(lambda raw: _wrapped(raw, pem))
             options = {"type": "hmac", "key_size": SECRET_BYTES, "hash_function": "SHA256", "exportable": False}
@@ -121,13 +121,8 @@ class VaultTransitStore:
 
     def remove(self, info: CredentialInfo) -> None:
         """Destroy the key. Raises `KeyStoreError`."""
-        vault, mount, name = self._admin(), self._config.mount, info.reference
-        require_engine(vault, mount, "transit", where=self._where)
-        with explained(self._where):
-            if vault.read(f"{mount}/keys/{name}") is None:
-                return
-            vault.write_data(f"{mount}/keys/{name}/config", data={"deletion_allowed": True})
-            vault.delete(f"{mount}/keys/{name}")
+        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+            self._remove(vault, info.reference)
 
     async def close(self) -> None:
         """End the renewal."""
@@ -135,6 +130,7 @@ class VaultTransitStore:
             self._renewal.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._renewal
+        await self._worker.run(self._login.close)
 
     def __repr__(self) -> str:
         return f"VaultTransitStore({self._where!r})"
@@ -233,14 +229,18 @@ class VaultTransitStore:
         if key.get("type") != "hmac":
             mend = "remove the credential and add it anew"
             raise KeyStoreError(f"it is a key of type {key.get('type')}, not hmac", where=where, mend=mend)
-        if str(VERSION) not in key.get("keys", {}) or int(key.get("min_encryption_version", 0)) > VERSION:
+        if any(int(key.get(f"min_{use}_version") or 0) > VERSION for use in ("available", "decryption", "encryption")):
             mend = "restore the key, or remove and add the credential"
             raise KeyStoreError(f"version {VERSION} of it, the imported one, is gone", where=where, mend=mend)
-        if key.get("exportable"):
-            self._alarm(f"{where}: it can be exported from Vault; remove the credential and add it anew")
+        if key.get("exportable") or key.get("allow_plaintext_backup"):
+            self._alarm(f"{where}: it can be taken out of Vault; remove the credential and add it anew")
 
-    def _admin(self) -> Any:
-        return client(self._config, self._admin_token) if self._admin_token else self._login.client()
+    def _remove(self, vault: Any, name: str) -> None:
+        require_engine(vault, self._config.mount, "transit", where=self._where)
+        path = f"{self._config.mount}/keys/{name}"
+        if vault.read(path) is not None:
+            vault.write_data(f"{path}/config", data={"deletion_allowed": True})
+            vault.delete(path)
 
 
 def _wrapped(raw: bytes, public_key: str) -> bytes:

@@ -110,7 +110,7 @@ async def test_remove_destroys_the_secret(custody: Custody) -> None:
     assert custody.file.credentials() == []
     if (admin := custody.admin()) is not None:
         admin.remove(info)
-        with pytest.raises(KeyStoreError, match="no such|keys add"):
+        with pytest.raises(KeyStoreError, match="keys add"):
             await custody.stores.store("it", custody.config).signing_key(info)
 
 

@@ -73,8 +73,9 @@ class InFlight:
 
 
 def test_one_ready_line(own: RunningGateway) -> None:
-    """Standard output says once where it listens; by then it answers."""
+    """Standard output says once where it listens, even if a worker dies; by then it answers."""
     assert own.is_ready()
+    own.kill_worker_and_wait()
     assert own.ready == {"ready": True, "url": own.url, "home": str(own.made.home.folder)}
     assert own.stop() == 0
     assert own.rest_of_output == ""
@@ -202,6 +203,13 @@ def test_a_reborn_worker_knows_what_was_changed(made: MadeHome) -> None:
         own.kill_worker_and_wait()
         assert asked(gone) == ["EAPI:Invalid key"]
         assert asked(there) == []
+
+
+def test_a_worker_comes_back_although_nobody_reads_its_output(own: RunningGateway) -> None:
+    """Whoever started the gateway read the ready line and closed the pipe."""
+    assert own.process.stdout is not None
+    own.process.stdout.close()
+    own.kill_worker_and_wait()
 
 
 def test_a_second_gateway_refuses(gateway: RunningGateway) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,19 +34,26 @@ def test_the_port_is_open_on_loopback_only(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8787", "[::]:8787", "192.168.1.5:8787", "gateway.example:8787"])
-def test_wider_needs_a_reason_and_says_it_at_every_start(rig: Rig, tmp_path: Path, listen: str) -> None:
-    """Without one the settings are refused; with one it is among the warnings."""
-    text = rig.home.config.read_text().replace('listen = "127.0.0.1:0"', f'listen = "{listen}"')
-    file = tmp_path / "signer.toml"
-    file.write_text(text)
+def test_wider_needs_a_reason(rig: Rig, tmp_path: Path, listen: str) -> None:
+    """Without one the settings are refused: every address but loopback, and every name that could be another."""
     with pytest.raises(ConfigError, match="allow_wide_listen"):
-        load_config(file)
+        load_config(settings(rig, tmp_path, listen))
+
+
+def test_a_wide_listener_says_its_reason_at_every_start(rig: Rig, tmp_path: Path) -> None:
+    """With one it is among the warnings."""
     prepared = prepare(rig.home, from_file(rig.home.passphrase))
-    file.write_text(text.replace("[gateway]\n", '[gateway]\nallow_wide_listen = "a network of its own"\n'))
-    wide = [line for line in warnings(type(prepared)(prepared.home, load_config(file), prepared.store, prepared.pairs,
-            prepared.policies)) if "beyond this machine" in line]  # fmt: skip
-    assert len(wide) == 1
-    assert "a network of its own" in wide[0]
+    wide = load_config(settings(rig, tmp_path, "0.0.0.0:8787", 'allow_wide_listen = "a network of its own"'))
+    told = warnings(replace(prepared, config=wide))
+    assert [line for line in told if "beyond this machine" in line and "a network of its own" in line]
+
+
+def settings(rig: Rig, folder: Path, listen: str, line: str = "") -> Path:
+    """A signer.toml that listens there, with another line in its table."""
+    text = rig.home.config.read_text().replace('listen = "127.0.0.1:0"', f'listen = "{listen}"\n{line}')
+    file = folder / "signer.toml"
+    file.write_text(text)
+    return file
 
 
 def test_loopback_is_what_nobody_has_to_say() -> None:

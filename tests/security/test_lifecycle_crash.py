@@ -24,6 +24,7 @@ from signer.cli.main import main
 from signer.cli.operation import Operation
 from signer.contracts import SigningKey
 from signer.errors import KeyStoreError
+from signer.keys.file import FileKeyStore
 from signer.model import CredentialInfo, KeyInfo
 from signer.secret import Secret
 from tests.cli.homes import Shell, pasted, shell
@@ -234,13 +235,13 @@ def test_an_interrupt_after_the_last_write_does_not_take_the_new_secret_away(
 ) -> None:
     """Ctrl-C just when the file has come to name the new secret: what it names must stay."""
     assert bench.sh.run("keys", "move", "main", "--to", "vault")[0] == 0
-    write = key_store.FileKeyStore.replace_credential
+    write = FileKeyStore.replace_credential
 
     def interrupted(*given: Any, **named: Any) -> None:
         write(*given, **named)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(key_store.FileKeyStore, "replace_credential", interrupted)
+    monkeypatch.setattr(FileKeyStore, "replace_credential", interrupted)
     assert bench.sh.run("keys", "rotate", "main", "--stdin", stdin=json_of(OTHER_KEY, OTHER))[0] == 130
     assert bench.require_sound().api_key == OTHER_KEY
 

@@ -96,7 +96,7 @@ class SlowUpstream:
 async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_path: Path) -> None:
     """The list of pairs is fetched in the background; what is swapped to when it comes is what is known then."""
     bot = rig.bot("tracker")
-    home = copied(rig.home, tmp_path / "home")
+    home, _ = copied(rig, tmp_path)
     clock = SystemClock()
     prepared = prepare(home, from_file(home.passphrase))
     watch = GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock)

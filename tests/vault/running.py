@@ -1,8 +1,9 @@
-"""A Vault that runs, set up by deploy/vault/setup.sh as an operator would, and that can be sealed, killed and restarted."""
+"""A Vault that runs, set up by deploy/vault/setup.sh as an operator would; it can be sealed, killed and restarted."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import subprocess
@@ -48,13 +49,15 @@ class RunningVault:
         authority.server()  # leaves key and certificate in server.pem
         made = cls(folder, authority, f"https://127.0.0.1:{_free_port()}")
         made._launch()
-        new = made._client().sys.initialize(1, 1)
+        nobody = made._client()
+        new = nobody.sys.initialize(1, 1)
+        nobody.adapter.close()
         made._unseal_key, made._root = new["keys"][0], new["root_token"]
         made.unseal()
         made.set_up(folder / "logins")
         return made
 
-    @property
+    @functools.cached_property
     def root(self) -> Any:
         """hvac as root."""
         return self._client(self._root)
@@ -85,7 +88,7 @@ class RunningVault:
 
     def unseal(self) -> None:
         """Unseal, and wait until it serves."""
-        self._client().sys.submit_unseal_key(self._unseal_key)
+        self.root.sys.submit_unseal_key(self._unseal_key)
         until(lambda: self._health() == 200, "Vault to serve")
 
     @contextlib.contextmanager
@@ -124,6 +127,7 @@ class RunningVault:
 
     def stop(self) -> None:
         """End it."""
+        self.root.adapter.close()
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
@@ -140,7 +144,7 @@ class RunningVault:
             settings = self.folder / "vault.hcl"
             settings.write_text(
                 f'disable_mlock = true\napi_addr = "{self.address}"\nstorage "file" {{ path = "{storage}" }}\n'
-                f'listener "tcp" {{\n  address = "{host_port}"\n  tls_cert_file = "{pem}"\n  tls_key_file = "{pem}"\n}}\n'
+                f'listener "tcp" {{\n address = "{host_port}"\n tls_cert_file = "{pem}"\n tls_key_file = "{pem}"\n}}\n'
             )
             command = [str(program), "server", f"-config={settings}", "-log-level=warn"]
         with (self.folder / "vault.log").open("ab") as log:
