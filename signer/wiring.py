@@ -379,20 +379,24 @@ class Wiring:
         upstream = self._upstream(self.prepared.config.public_origin)
         try:
             fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
-            prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
             pairs = PairTable.from_asset_pairs(fetched)
-            self.prepared = _checked(prepared.home, prepared.config, prepared.store, pairs, prepared.passphrase_now)
-            save_pairs(prepared.home.pairs, fetched)  # a list that our policies contradict would stop the next start
+            async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
+                self.prepared = self._checked_again(pairs)
+            save_pairs(self.prepared.home.pairs, fetched)  # a list that our policies contradict would stop a start
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
+
+    def _checked_again(self, pairs: PairTable) -> Prepared:
+        now = self.prepared
+        return _checked(now.home, now.config, now.store, pairs, now.passphrase_now)
 
     async def _keep_pairs(self, wait_s: float) -> None:
         while True:
             await asyncio.sleep(wait_s)
             wait_s = PAIRS_EVERY_S
             try:
+                await self._refresh_pairs()
                 async with self._changing:
-                    await self._refresh_pairs()
                     await self._swap()
             except SignerError as error:
                 self._watch.alarm(error.code, f"the venue's pairs could not be taken up: {error}")
