@@ -51,17 +51,23 @@ class Account:
     clock: Clock
 
     async def forward(
-        self, venue: Venue, call: Call, client: str, journey: Journey, check: Callable[[], None]
+        self,
+        venue: Venue,
+        call: Call,
+        client: str,
+        journey: Journey,
+        check: Callable[[], None],
+        credential: Credential | None = None,
     ) -> tuple[WireAnswer, Verdict]:
         """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
+
+        By ``credential`` if that matters.
 
         ``check`` is asked inside the turn, at the last moment before signing, and raises `Refused` if the call may not
         go any more (halted or revoked while it waited). Raises `NotServed` (no turn, no signature or not sent: nothing
         left) or `Unanswered` (the outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
         """
-        if not self.credentials:
-            raise venue.not_served(f"account {self.name} has no key; nothing was sent")
-        credential = self.credentials[0]
+        credential = credential or self._chosen(venue)
         journey.credential = credential.name
         deadline = self.clock.monotonic() + self.call_seconds
         async with credential.lane.turn(client, PRIORITIES[call.action], deadline) as turn:
@@ -74,6 +80,15 @@ class Account:
             if verdict.bad_nonce:
                 turn.nonce_refused()
             return answer, verdict
+
+    def credential(self, name: str) -> Credential | None:
+        """The credential of that name, if the account has it."""
+        return next((credential for credential in self.credentials if credential.name == name), None)
+
+    def _chosen(self, venue: Venue) -> Credential:
+        if not self.credentials:
+            raise venue.not_served(f"account {self.name} has no key; nothing was sent")
+        return self.credentials[0]
 
     async def _signature(self, credential: Credential, message: bytes, venue: Venue) -> bytes:
         try:

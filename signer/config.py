@@ -11,10 +11,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from signer.errors import ConfigError
 
@@ -23,8 +23,21 @@ CONFIG_VERSION = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """How accounts, credentials, clients and policies are named: safe in files, logs and labels."""
 
+
+def check_absolute(path: Path) -> Path:
+    """``path`` if it is absolute: a gateway's folder is not its operator's. Raises ValueError."""
+    if not path.is_absolute():
+        raise ValueError(f'write the whole path, such as "/etc/signer/{path.name[:64]}"')
+    return path
+
+
 Seconds = Annotated[float, Field(gt=0, le=600, strict=False)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
+MountPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=128)]
+"""Of an engine or a login in Vault: no slash at the ends."""
+File = Annotated[Path, Field(strict=False), AfterValidator(check_absolute)]
+HOME_FILE = "file"
+"""The name of the store that every home has: its own encrypted file."""
 
 
 class Strict(BaseModel):
@@ -68,6 +81,8 @@ class AccountConfig(Strict):
     """``[accounts.NAME]``: one account at a venue."""
 
     venue: Literal["kraken"] = "kraken"
+    store: str = HOME_FILE
+    """Where `signer keys add` puts the secrets of new credentials."""
     origin: str = KRAKEN_ORIGIN
     lane_depth: Annotated[int, Field(ge=1, le=32)] = 1
     """Requests in flight at once on each credential; more than one only for a key with a nonce window."""
@@ -86,6 +101,85 @@ class AccountConfig(Strict):
         return value
 
 
+class AppRoleLogin(Strict):
+    """``[stores.NAME.login]`` by AppRole: a role, and a secret-id that is the machine's own."""
+
+    method: Literal["approle"]
+    mount: MountPath = "approle"
+    role_id: Annotated[str, Field(min_length=1, max_length=256)]
+    secret_id_file: File
+    wrapped: bool = False
+    """The file holds a response-wrapping token, which is unwrapped once, at the start."""
+
+
+class KubernetesLogin(Strict):
+    """``[stores.NAME.login]`` by the pod's service account."""
+
+    method: Literal["kubernetes"]
+    mount: MountPath = "kubernetes"
+    role: Annotated[str, Field(min_length=1, max_length=256)]
+    jwt_file: File = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class TokenLogin(Strict):
+    """``[stores.NAME.login]`` by a token that something else (Vault's agent) keeps in a file."""
+
+    method: Literal["token"]
+    token_file: File
+
+
+class VaultConfig(Strict):
+    """What both kinds of Vault store are told."""
+
+    address: str
+    namespace: Annotated[str, Field(pattern="^[!-~]{0,256}$")] = ""
+    ca_file: File | None = None
+    """CA certificates (PEM) that prove the address; without it, the system's."""
+    deadline_seconds: Seconds = 2.0
+    """How long one signature, login or read may take."""
+    login: Annotated[AppRoleLogin | KubernetesLogin | TokenLogin, Field(discriminator="method")]
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        check_origin(value)
+        return value
+
+
+class VaultKvConfig(VaultConfig):
+    """``[stores.NAME] kind = "vault-kv"``: secrets are read from KV version 2 and held as handles."""
+
+    kind: Literal["vault-kv"]
+    mount: MountPath = "secret"
+    prefix: MountPath = "signer"
+
+
+class VaultTransitConfig(VaultConfig):
+    """``[stores.NAME] kind = "vault-transit"``: secrets never leave Vault, each signature is a call."""
+
+    kind: Literal["vault-transit"]
+    mount: MountPath = "signer-transit"
+    """One of signer's own: who may sign with one key of it may with all."""
+    in_flight: Annotated[int, Field(ge=1, le=256)] = 32
+    """Signatures under way at once; more are refused."""
+
+
+class Pkcs11Config(Strict):
+    """``[stores.NAME] kind = "pkcs11"``: secrets never leave the token."""
+
+    kind: Literal["pkcs11"]
+    module: File
+    token: Annotated[str, Field(min_length=1, max_length=32)]
+    """The token's label (PKCS#11 v3.0 §3.5)."""
+    pin_file: File
+    deadline_seconds: Seconds = 2.0
+    in_flight: Annotated[int, Field(ge=1, le=256)] = 32
+    """Signatures that may wait for the token or be under way; more are refused."""
+
+
+StoreConfig: TypeAlias = VaultKvConfig | VaultTransitConfig | Pkcs11Config
+
+
 class AuditConfig(Strict):
     """``[audit]``: the log's segments."""
 
@@ -98,6 +192,7 @@ class Config(Strict):
     version: Literal[1] = 1
     gateway: GatewayConfig = Field(default_factory=GatewayConfig)
     audit: AuditConfig = Field(default_factory=AuditConfig)
+    stores: Mapping[str, Annotated[StoreConfig, Field(discriminator="kind")]] = Field(default_factory=dict)
     accounts: Mapping[str, AccountConfig] = Field(min_length=1)
 
     @field_validator("accounts")
@@ -106,6 +201,26 @@ class Config(Strict):
         for name in value:
             check_name(name, "account")
         return value
+
+    @field_validator("stores")
+    @classmethod
+    def _store_names(cls, value: Mapping[str, StoreConfig]) -> Mapping[str, StoreConfig]:
+        for name in value:
+            check_name(name, "store")
+        if HOME_FILE in value:
+            raise ValueError(f'"{HOME_FILE}" is the home\'s own store and is always there; choose another name')
+        return value
+
+    @model_validator(mode="after")
+    def _stores_are_there(self) -> Config:
+        known = [HOME_FILE, *sorted(self.stores)]
+        for name, account in self.accounts.items():
+            if account.store not in known:
+                raise ValueError(
+                    f'accounts.{name}.store = "{account.store[:70]}" is no store; add [stores.{account.store[:70]}], '
+                    f"known are: {', '.join(known)}"
+                )
+        return self
 
     @property
     def public_origin(self) -> str:

@@ -21,6 +21,7 @@ from signer.model import (
     Halt,
     Intent,
     Json,
+    KeyInfo,
     OpenIntent,
     OrderRef,
     PlacedOrder,
@@ -31,6 +32,7 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
+from signer.secret import Secret
 
 T = TypeVar("T")
 
@@ -87,6 +89,29 @@ class KeyStore(Protocol):
 
     def client_key(self, client: str) -> ClientKey:
         """The handle for a client's virtual credential by name. Raises `KeyStoreError` likewise."""
+
+
+class SigningStore(Protocol):
+    """Where the secrets of real credentials live, outside the home: one kind each of ``[stores.NAME]``.
+
+    The home's key store says which credentials there are; a secret is known here by `CredentialInfo.reference`.
+    """
+
+    async def signing_key(self, info: CredentialInfo) -> SigningKey:
+        """The handle for a credential. Raises `KeyStoreError` for what waiting does not mend: no such secret, one of
+        another type, no right to it. Where the store cannot be reached now the handle heals when it can be."""
+
+    def add(self, info: CredentialInfo, secret: Secret) -> None:
+        """Keep ``secret``, so that nothing can read it back. For the CLI: blocks, and needs an administrator's rights.
+
+        Replaces what an interrupted `add` of the same API key left. Raises `KeyStoreError`.
+        """
+
+    def remove(self, info: CredentialInfo) -> None:
+        """Destroy the secret; if there is none, that is well. For the CLI likewise. Raises `KeyStoreError`."""
+
+    async def close(self) -> None:
+        """Let go of connections and sessions."""
 
 
 class Ledger(Protocol):
@@ -211,6 +236,12 @@ class Venue(Protocol):
 
     def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
+
+    def key_info_call(self) -> Call:
+        """The read that asks what the key that signs it may do."""
+
+    def read_key_info(self, answer: WireAnswer) -> KeyInfo:
+        """What the answer to `key_info_call` says. Raises `VenueError` if it does not."""
 
     def lookups(self, intent: Intent) -> Sequence[Call]:
         """The reads that tell what became of ``intent``."""

@@ -11,7 +11,9 @@
     ├── ConfigError          signer.toml, a policy or the environment is wrong
     ├── HomeError            the home folder is missing, held by another gateway, or of another version
     ├── KeyStoreError        the key store cannot be opened, read or written
-    │   └── WrongPassphrase
+    │   ├── WrongPassphrase
+    │   ├── PassphraseChanged
+    │   └── StoreUnavailable the store cannot be reached now; it may be back at any moment
     ├── LedgerError          the ledger cannot be opened, read or written
     ├── AuditError           the audit log cannot be written, read or does not verify
     └── VenueError           the exchange could not be asked, or answered nonsense
@@ -128,6 +130,18 @@ class WrongPassphrase(KeyStoreError):
     """The passphrase does not open the key store."""
 
     code = "wrong-passphrase"
+
+
+class PassphraseChanged(KeyStoreError):
+    """The key store is the one that was opened, under another passphrase since."""
+
+    code = "passphrase-changed"
+
+
+class StoreUnavailable(KeyStoreError):
+    """A store outside this process does not answer now (down, sealed, slow, removed): trying again may help."""
+
+    code = "store-unavailable"
 
 
 class LedgerError(SignerError):

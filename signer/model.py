@@ -361,6 +361,29 @@ class CredentialInfo:
     api_key: str = field(repr=False)
     fingerprint: str
     created_us: int
+    store: str = "file"
+    """Where its secret lives: ``file``, or a store that signer.toml names."""
+
+    @property
+    def reference(self) -> str:
+        """How its secret is named in a store outside: each API key has a name of its own, so none is overwritten."""
+        return f"{self.name}-{self.fingerprint}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What the venue says of a real key."""
+
+    name: str
+    """As its owner called it at the venue."""
+    permissions: tuple[str, ...]
+    """In the venue's own words, sorted; they may be words that we do not know."""
+    expires_us: int | None
+    nonce: int
+    """The highest that it has seen of the key."""
+    nonce_window: int
+    sources: tuple[str, ...]
+    """Addresses that it takes the key from; empty if from any."""
 
 
 @dataclass(frozen=True, slots=True)

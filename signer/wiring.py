@@ -12,16 +12,19 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from signer import __version__
 from signer.accounts import Account, Credential
+from signer.admin import AdminSocket
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.authenticate import Authenticator
 from signer.clock import SystemClock
-from signer.config import AccountConfig, Config, load_config
-from signer.errors import ConfigError, SignerError, VenueError
+from signer.config import HOME_FILE, AccountConfig, Config, StoreConfig, load_config
+from signer.contracts import SigningKey
+from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, SignerError, VenueError, WrongPassphrase
 from signer.gateway import Gateway
 from signer.home import Home
 from signer.keys.file import FileKeyStore
@@ -39,16 +42,21 @@ from signer.policy.policy import Policy
 from signer.public import PublicCalls, SourceRate
 from signer.recovery import Recovery
 from signer.snapshot import Client, Snapshot
+from signer.stores import SigningStores
 from signer.trace import Watch
 from signer.upstream import Upstream
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from signer.verbs import AdminVerbs
 from signer.worker import ThreadWorker
 
 PAIRS_FETCH_S = 3.0
 PAIRS_EVERY_S = 24 * 3600.0
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
+
+Held: TypeAlias = tuple[CredentialInfo, StoreConfig | None]
+"""A credential, and the settings of the store outside that holds its secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +68,16 @@ class Prepared:
     store: FileKeyStore
     pairs: PairTable
     policies: Mapping[str, Policy]
+    passphrase_now: Callable[[], Passphrase | None]
+    """The passphrase as it can be read without asking anybody: of use when it was changed while the gateway runs."""
 
 
-def prepare(home: Home, passphrase: Passphrase) -> Prepared:
+def prepare(
+    home: Home, passphrase: Passphrase, passphrase_now: Callable[[], Passphrase | None] = lambda: None
+) -> Prepared:
     """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
-    config = load_config(home.config)
-    return _checked(home, config, FileKeyStore.open(home.keys, passphrase), pair_table(home.pairs))
+    config, store = load_config(home.config), FileKeyStore.open(home.keys, passphrase)
+    return _checked(home, config, store, pair_table(home.pairs), passphrase_now)
 
 
 def pair_table(path: Path) -> PairTable:
@@ -88,26 +100,54 @@ def warnings(prepared: Prepared) -> list[str]:
     return [*lines, *(f"policy {policy.name} has no caps: {policy.uncapped}" for policy in uncapped)]
 
 
-def _checked(home: Home, config: Config, store: FileKeyStore, pairs: PairTable) -> Prepared:
+def _checked(
+    home: Home,
+    config: Config,
+    store: FileKeyStore,
+    pairs: PairTable,
+    passphrase_now: Callable[[], Passphrase | None],
+) -> Prepared:
     policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
     owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
     for info in owners:
         if info.account not in config.accounts:
             mend = f"add [accounts.{info.account}] or remove what uses it"
             raise ConfigError(f"{info.name} belongs to account {info.account}", where=str(home.config), mend=mend)
+    for info in store.credentials():
+        if info.store != HOME_FILE and info.store not in config.stores:
+            what = f"the secret of {info.name} is in the store {info.store}, which is not there"
+            raise ConfigError(what, where=str(home.config), mend=f"add [stores.{info.store}]")
     for client in store.clients():
         if client.policy not in policies and not client.revoked:
             what = f"client {client.name} has the policy {client.policy}, and there is no such file"
             raise ConfigError(what, where=str(home.policies), mend=f"restore {client.policy}.toml or revoke the client")
-    return Prepared(home, config, store, pairs, policies)
+    return Prepared(home, config, store, pairs, policies, passphrase_now)
 
 
 def _reread(before: Prepared) -> Prepared:
     """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
     home = before.home
-    fresh = _checked(home, load_config(home.config), before.store.reopened(), pair_table(home.pairs))
+    try:
+        store = before.store.reopened()
+    except PassphraseChanged as error:
+        store = _under_new_passphrase(before, error)
+    fresh = _checked(home, load_config(home.config), store, pair_table(home.pairs), before.passphrase_now)
     _check_unmoved(before, fresh)
     return fresh
+
+
+def _under_new_passphrase(before: Prepared, changed: PassphraseChanged) -> FileKeyStore:
+    passphrase = before.passphrase_now()
+    if passphrase is None:
+        mend = "restart the gateway: it knows no file to read the new one from"
+        raise KeyStoreError(changed.what, where=changed.where, mend=mend)
+    try:
+        return before.store.succeeded_by(passphrase)
+    except WrongPassphrase:
+        mend = "put the new one where the gateway was told to read it and run `signer reload`, or restart the gateway"
+        raise KeyStoreError(changed.what, where=changed.where, mend=mend) from None
+    finally:
+        passphrase.wipe()
 
 
 def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
@@ -139,7 +179,10 @@ class Wiring:
         self._throttle = Throttle()
         self._upstreams: dict[str, Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
-        self._swapping = asyncio.Lock()
+        self._stores = SigningStores(self._store_alarm)
+        self._keys: Mapping[Held, SigningKey] = {}
+        self._changing = asyncio.Lock()
+        self._draining: set[asyncio.Task[None]] = set()
         self._loads = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
@@ -156,6 +199,7 @@ class Wiring:
         left = await self.ledger.open_intents()
         self._pending = Pending(left)
         marks = await self.ledger.marks()
+        self._keys = await self._signing_keys(self.prepared)
         snapshot = await self._snapshot()
         self.gateway = Gateway(
             snapshot,
@@ -188,22 +232,34 @@ class Wiring:
             self._keep_pairs(PAIRS_EVERY_S if first_time else 0.0),
         )
         self._tasks = [asyncio.get_running_loop().create_task(loop) for loop in loops]
+        await self._open_admin()
         self._loaded("start")
         self.ready = True
         self._ready()
 
+    async def _open_admin(self) -> None:
+        home, worker = self.prepared.home, self._audit_worker
+        verbs = AdminVerbs(
+            lambda: self.gateway.snapshot, self.audit, self._drained, home.probes, worker=worker, clock=self._clock
+        )
+        self._admin = AdminSocket(home.admin, verbs.table(), lambda text: self._watch.alarm("defect", text))
+        await self._admin.open()
+
     async def reload(self) -> None:
         """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8)."""
-        before = self.prepared
-        try:
-            self.prepared = _reread(before)
-            await self._swap()
-        except SignerError as error:
-            self.prepared = before
-            self._watch.alarm("reload", f"not taken, the old settings stay: {error}")
-            self._publish(str(error))
-        else:
-            self._loaded("reload")
+        async with self._changing:  # one after the other, so that the last one swaps to what was prepared last
+            before, keys = self.prepared, self._keys
+            try:
+                fresh = _reread(before)
+                self.prepared, self._keys = fresh, await self._signing_keys(fresh)
+                await self._swap()
+                await self._stores.keep_only(fresh.config)
+            except SignerError as error:
+                self.prepared, self._keys = before, keys
+                self._watch.alarm("reload", f"not taken, the old settings stay: {error}")
+                self._publish(str(error))
+            else:
+                self._loaded("reload")
 
     def trouble(self) -> str:
         """Why no order would be taken now; empty if all is well."""
@@ -219,13 +275,30 @@ class Wiring:
             metrics.lane_waiting(name, lane.waiting)
 
     async def _swap(self) -> None:
-        async with self._swapping:  # one after the other, so that the last one swaps to what was prepared last
-            snapshot = await self._snapshot()
-            self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
+        snapshot = await self._snapshot()
+        self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
+        for key in self._lanes.keys() - self._live():
+            task = self._loop.create_task(self._retire(key))
+            self._draining.add(task)
+            task.add_done_callback(self._draining.discard)
+
+    def _live(self) -> set[tuple[str, str]]:
+        return {(info.name, info.fingerprint) for info in self.prepared.store.credentials()}
+
+    async def _retire(self, key: tuple[str, str]) -> None:
+        """Forget the lane of a credential that is no more, once the last call has left it."""
+        lane = self._lanes[key]
+        await lane.drained()
+        if key not in self._live() and self._lanes.get(key) is lane:
+            del self._lanes[key]
+
+    async def _drained(self) -> None:
+        await asyncio.gather(*self._draining, *(lane.drained() for lane in self._lanes.values()))
 
     async def stop(self) -> None:
         """Settle and record what is under way, then close everything."""
         self.ready = False
+        await self._admin.close()
         for task in self._tasks:
             task.cancel()
         await self.gateway.drained()
@@ -238,6 +311,7 @@ class Wiring:
         await self.ledger.close()
         for upstream in self._upstreams.values():
             upstream.close()
+        await self._stores.close()
         self._ledger_worker.close()
         self._audit_worker.close()
 
@@ -245,18 +319,33 @@ class Wiring:
         config, store, pairs = self.prepared.config, self.prepared.store, self.prepared.pairs
         marks = await self.ledger.marks()
         accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
+        handles = [*((info, store.client_key(info.name)) for info in store.clients()), *store.former_clients()]
+        policies = self.prepared.policies
         clients = {
-            info.api_key: self._client(info) for info in store.clients() if info.policy in self.prepared.policies
+            info.api_key: Client(info, key, policies[info.policy]) for info, key in handles if info.policy in policies
         }
         return Snapshot(Kraken(pairs), clients, accounts, pairs.by_id)
 
-    def _client(self, info: ClientInfo) -> Client:
-        return Client(info, self.prepared.store.client_key(info.name), self.prepared.policies[info.policy])
+    async def _signing_keys(self, prepared: Prepared) -> Mapping[Held, SigningKey]:
+        """The handle of each credential, from wherever its secret lives. Raises `KeyStoreError`.
+
+        A store outside is asked for new ones only: a client is revoked at once, whether or not Vault answers today.
+        """
+        places = [(info, prepared.config.stores.get(info.store)) for info in prepared.store.credentials()]
+        keys = await asyncio.gather(*(self._signing_key(info, prepared) for info, _ in places))
+        return dict(zip(places, keys, strict=True))
+
+    async def _signing_key(self, info: CredentialInfo, prepared: Prepared) -> SigningKey:
+        if info.store == HOME_FILE:
+            return prepared.store.signing_key(info.name)
+        held = self._keys.get((info, prepared.config.stores.get(info.store)))
+        return held or await self._stores.store(info.store, prepared.config).signing_key(info)
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
+        stores = self.prepared.config.stores
         credentials = [
             Credential(
-                info.name, info.api_key, self.prepared.store.signing_key(info.name), self._lane(info, config, marks)
+                info.name, info.api_key, self._keys[info, stores.get(info.store)], self._lane(info, config, marks)
             )
             for info in self.prepared.store.credentials()
             if info.account == name
@@ -290,12 +379,16 @@ class Wiring:
         upstream = self._upstream(self.prepared.config.public_origin)
         try:
             fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
-            prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
             pairs = PairTable.from_asset_pairs(fetched)
-            self.prepared = _checked(prepared.home, prepared.config, prepared.store, pairs)
-            save_pairs(prepared.home.pairs, fetched)  # a list that our policies contradict would stop the next start
+            async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
+                self.prepared = self._checked_again(pairs)
+            save_pairs(self.prepared.home.pairs, fetched)  # a list that our policies contradict would stop a start
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
+
+    def _checked_again(self, pairs: PairTable) -> Prepared:
+        now = self.prepared
+        return _checked(now.home, now.config, now.store, pairs, now.passphrase_now)
 
     async def _keep_pairs(self, wait_s: float) -> None:
         while True:
@@ -303,7 +396,8 @@ class Wiring:
             wait_s = PAIRS_EVERY_S
             try:
                 await self._refresh_pairs()
-                await self._swap()
+                async with self._changing:
+                    await self._swap()
             except SignerError as error:
                 self._watch.alarm(error.code, f"the venue's pairs could not be taken up: {error}")
 
@@ -323,6 +417,10 @@ class Wiring:
                     kept = head
                 except SignerError as error:
                     self._watch.alarm(error.code, str(error))
+
+    def _store_alarm(self, text: str) -> None:
+        """Called on the loop or on a store's own thread."""
+        self._loop.call_soon_threadsafe(self._watch.alarm, "key-store", text)
 
     def _audit_alarm(self, text: str) -> None:
         """Called on the log's own thread."""

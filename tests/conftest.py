@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.vault.fixtures"]
+
 settings.register_profile(
     "signer", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

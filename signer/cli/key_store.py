@@ -11,14 +11,16 @@ from typing import Any, TypeVar
 import click
 
 from signer.cli import reload
-from signer.config import check_name
+from signer.config import HOME_FILE, Config, check_name
+from signer.contracts import SigningKey, SigningStore
 from signer.errors import ConfigError, HomeError, KeyStoreError, SignerError
 from signer.home import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
-from signer.keys.passphrase import Passphrase, find_passphrase
+from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.private_file import read_private
+from signer.model import CredentialInfo
 
 INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
 INSECURE_VALUE = "anyone-can-open-it"
@@ -32,6 +34,35 @@ def passphrase_option(function: Function) -> Function:
     """``--passphrase-file``, for every command that opens the key store."""
     text = "File (0600) with the key store's passphrase. Default: docs/key-store.md, section Passphrase."
     return click.option("--passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(function)
+
+
+def admin_option(function: Function) -> Function:
+    """``--vault-token-file``, for commands that write to the store of an account."""
+    text = "File (0600) with a Vault token that has the rights of deploy/vault/admin.hcl. Default: VAULT_TOKEN."
+    return click.option("--vault-token-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(function)
+
+
+def signing_store(name: str, config: Config, vault_token_file: Path | None) -> SigningStore | None:
+    """The store that keeps secrets under ``name``, opened for an administrator; None if that is the home's own file.
+
+    Raises `ConfigError` or `KeyStoreError`.
+    """
+    from signer.stores import SigningStores  # noqa: PLC0415 - most homes need it not
+
+    if name == HOME_FILE:
+        return None
+    if name not in config.stores:
+        raise ConfigError(f"there is no store {name!r}", where="signer.toml", mend=f"add [stores.{name}]")
+    token = os.environ.get("VAULT_TOKEN", "")
+    if vault_token_file is not None:
+        raw = read_private(vault_token_file, most=MOST_BYTES, missing="name the right file")
+        token = raw.decode("ascii", "replace").strip()
+    return SigningStores(warn, attended=True, admin_token=token).store(name, config)
+
+
+async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None) -> SigningKey:
+    """The handle of a credential, from the store that keeps its secret. Raises `KeyStoreError`."""
+    return store.signing_key(info.name) if elsewhere is None else await elsewhere.signing_key(info)
 
 
 def read_name(_ctx: click.Context, _param: click.Parameter, name: str) -> str:
@@ -52,11 +83,17 @@ def warn(text: str) -> None:
     click.echo(f"signer: warning: {text}", err=True)
 
 
+def passphrase_source(home: Home, flag: Path | None) -> Passphrase | None:
+    """The passphrase as a file or the environment tells it now; None if only a person can. Raises `KeyStoreError`."""
+    settle(home.passphrase, lambda text: FileKeyStore.is_opened_by(home.keys, text))
+    return find_passphrase(flag, home.passphrase, os.environ, warn)
+
+
 def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
     """The existing store's passphrase: from its source, or asked for. Raises `KeyStoreError` if nobody can tell it."""
     if not home.folder.is_dir():
         raise HomeError("there is no such home", where=str(home.folder), mend="make it with `signer init`")
-    passphrase = find_passphrase(flag, home.passphrase, os.environ, warn)
+    passphrase = passphrase_source(home, flag)
     if passphrase is None and has_terminal():
         text: str = click.prompt("Passphrase of the key store", hide_input=True, default="", show_default=False)
         passphrase = Passphrase(text.encode(), where="passphrase")
@@ -68,7 +105,7 @@ def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
 
 def open_store(home: Home, flag: Path | None) -> FileKeyStore:
     """The home's key store, opened for a command. Not for `serve`, which never takes a store made for tests."""
-    allowed = _insecure_wanted()
+    allowed = allow_test_profile()
     passphrase = known_passphrase(home, flag)
     try:
         return FileKeyStore.open(home.keys, passphrase, allow_test_profile=allowed)
@@ -78,7 +115,7 @@ def open_store(home: Home, flag: Path | None) -> FileKeyStore:
 
 def create_store(home: Home, passphrase: Passphrase) -> FileKeyStore:
     """A new, empty key store in the home. Raises `KeyStoreError` if there is one, or the passphrase is weak."""
-    profile = INSECURE_TESTS_ONLY if _insecure_wanted() else SECOND_CHOICE
+    profile = INSECURE_TESTS_ONLY if allow_test_profile() else SECOND_CHOICE
     return FileKeyStore.create(home.keys, passphrase, profile)
 
 
@@ -124,7 +161,8 @@ def _cell(value: object) -> str:
     return "never" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _insecure_wanted() -> bool:
+def allow_test_profile() -> bool:
+    """Whether the environment asks for key stores that protect nothing, for tests; warns if so."""
     value = os.environ.get(INSECURE_VARIABLE)
     if value is None:
         return False

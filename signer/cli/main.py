@@ -23,6 +23,7 @@ COMMANDS = {
     "resume": "signer.cli.halts:resume",
     "sandbox": "signer.cli.sandbox:sandbox",
     "serve": "signer.cli.serve:serve",
+    "store": "signer.cli.store:store",
     "status": "signer.cli.halts:status",
 }
 """Where each command lives; imported only when it is called, so that `signer --help` starts at once."""
@@ -35,6 +36,8 @@ EXIT_STATUS = {
     "home": 3,
     "key-store": 4,
     "wrong-passphrase": 4,
+    "passphrase-changed": 4,
+    "store-unavailable": CANNOT,
     "ledger": CANNOT,
     "audit": CANNOT,
     "venue": CANNOT,

@@ -13,18 +13,15 @@ from pathlib import Path
 
 import click
 
-from signer.cli.key_store import known_passphrase, passphrase_option, warn
+from signer.cli.key_store import known_passphrase, passphrase_option, passphrase_source, warn
 from signer.cli.main import CANNOT
 from signer.config import split_listen
 from signer.errors import ConfigError, HomeError
 from signer.home import Home
 from signer.keys.passphrase import VARIABLE
-from signer.occupancy import Holder, HomeLock
+from signer.occupancy import NOTHING_YET, Holder, HomeLock
 
 PR_SET_DUMPABLE = 4
-
-NOTHING_YET = "nothing yet"
-"""What a gateway that does not serve yet says that it listens on: it is not to be signalled."""
 
 
 @click.command()
@@ -46,7 +43,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     lock.announce(Holder(os.getpid(), time.time_ns() // 1000, NOTHING_YET))
     passphrase = known_passphrase(home, passphrase_file)
     _forget_variable()
-    prepared = prepare(home, passphrase)
+    prepared = prepare(home, passphrase, lambda: passphrase_source(home, passphrase_file))
     passphrase.wipe()
     for text in warnings(prepared):
         warn(text)

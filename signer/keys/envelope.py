@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
 from cryptography.exceptions import InvalidTag
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from signer.config import Strict
+from signer.config import HOME_FILE, Strict
 from signer.errors import KeyStoreError, WrongPassphrase
 from signer.keys.argon import Profile
 from signer.keys.sealing import RandomBytes, Sealed, StoreKeys
@@ -52,6 +52,13 @@ class Credential(Strict):
     account: Name
     api_key: ApiKey
     created_us: Time
+    store: Name = HOME_FILE
+    """Where the secret is. If not in this file, the entry seals an empty one: its seal still binds all of this."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, fields: SerializerFunctionWrapHandler) -> dict[str, object]:
+        # An entry of a file written before there were other stores is bound to its words without this one.
+        return {key: value for key, value in fields(self).items() if (key, value) != ("store", HOME_FILE)}
 
 
 class Client(Strict):
@@ -69,7 +76,17 @@ class Client(Strict):
     created_us: Time
 
 
-About: TypeAlias = Credential | Client
+class Former(Strict):
+    """What a client's virtual credential was before a rotation, for as long as it still passes."""
+
+    kind: Literal["former"]
+    name: Name
+    """The client's."""
+    api_key: ApiKey
+    until_us: Time
+
+
+About: TypeAlias = Credential | Client | Former
 
 
 class Entry(Strict):

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Unpack, final
 
-from signer.errors import KeyStoreError
+from signer.config import HOME_FILE
+from signer.contracts import SigningStore
+from signer.errors import KeyStoreError, PassphraseChanged, WrongPassphrase
 from signer.keys.argon import SALT_BYTES, SECOND_CHOICE, Profile, derive, require_fit
-from signer.keys.entries import AboutT, ClientChange, Editor, described, no_such
+from signer.keys.entries import AboutT, ClientChange, CredentialChange, Editor, described, no_such
 from signer.keys.envelope import (
     MOST_BYTES,
     Client,
     Credential,
     Entry,
     Envelope,
+    Former,
     Header,
     enveloped,
     opened_entry,
     parse,
     require_keys,
     require_whole,
+    sealed_entry,
 )
 from signer.keys.passphrase import Passphrase
 from signer.keys.private_file import exclusively, read_private, write_private
@@ -84,35 +90,129 @@ class FileKeyStore:
     def reopened(self) -> FileKeyStore:
         """The file as it is now, read with the keys already derived: for a reload, without the passphrase.
 
-        Raises `KeyStoreError` as `open` does, and if the file was made anew or is older than what is held.
+        Raises `KeyStoreError` as `open` does, and if the file was made anew or is older than what is held;
+        `PassphraseChanged` if it takes another passphrase now (`succeeded_by`).
         """
         return FileKeyStore(self._path, self._keys, self._read_again(), self._random_bytes)
+
+    def succeeded_by(self, passphrase: Passphrase) -> FileKeyStore:
+        """The file as it is now, under its new passphrase. Raises as `open` does, and if it is older than what is held.
+
+        Takes as long as `open`.
+        """
+        held = self._envelope
+        tests = held.header.profile.for_tests_only
+        fresh = FileKeyStore.open(self._path, passphrase, allow_test_profile=tests, random_bytes=self._random_bytes)
+        if fresh._envelope.header.store != held.header.store:
+            raise _replaced(self._path)
+        if fresh._envelope.generation <= held.generation:
+            raise _put_back(self._path)
+        return fresh
+
+    @staticmethod
+    def is_opened_by(path: Path, passphrase: Passphrase) -> bool:
+        """Whether ``passphrase`` is that of the store at ``path``. Raises `KeyStoreError` if it does not read."""
+        envelope = _read(path)
+        try:
+            require_keys(envelope, _derived(envelope.header, passphrase, str(path)), where=str(path))
+        except WrongPassphrase:
+            return False
+        return True
 
     def credentials(self) -> Sequence[CredentialInfo]:
         """All real credentials, by name."""
         return [_credential_info(about) for about in self._all(Credential)]
+
+    def credential(self, name: str) -> CredentialInfo:
+        """The credential of that name. Raises `KeyStoreError` if there is none."""
+        known = self.credentials()
+        found = next((info for info in known if info.name == name), None)
+        if found is None:
+            raise no_such("credential", name, [info.name for info in known], str(self._path))
+        return found
+
+    def names(self, info: CredentialInfo) -> bool:
+        """Whether the file, as it is on the disk now, has exactly this credential. True if it does not read."""
+        try:
+            entries = _read(self._path).entries
+        except KeyStoreError:
+            return True
+        return any(isinstance(one.about, Credential) and _credential_info(one.about) == info for one in entries)
 
     def clients(self) -> Sequence[ClientInfo]:
         """All clients, by name, revoked ones included."""
         return [_client_info(about) for about in self._all(Client)]
 
     def signing_key(self, credential: str) -> HmacKey:
-        """The handle for a real credential. Raises `KeyStoreError` if there is none of that name."""
+        """The handle for a real credential. Raises `KeyStoreError` if this file holds no secret of that name."""
         return self._handle("credential", credential)
 
     def client_key(self, client: str) -> HmacKey:
         """The handle for a client's virtual credential. Raises `KeyStoreError` likewise."""
         return self._handle("client", client)
 
-    def add_credential(self, name: str, account: str, api_key: str, secret: Secret, *, created_us: int) -> None:
-        """Keep a real credential. Raises `KeyStoreError`: the name or the key is taken, or malformed."""
-        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us}
-        about = described(Credential, str(self._path), **fields)
-        self._write(lambda editor: editor.added(about, secret))
+    def add_credential(
+        self,
+        name: str,
+        account: str,
+        api_key: str,
+        secret: Secret,
+        *,
+        created_us: int,
+        elsewhere: tuple[str, SigningStore] | None = None,
+    ) -> None:
+        """Keep a real credential. Raises `KeyStoreError`: the name or the key is taken, or malformed.
 
-    def remove_credential(self, name: str) -> None:
-        """Forget a real credential for good. Raises `KeyStoreError` if there is none of that name."""
-        self._write(lambda editor: editor.removed("credential", name))
+        ``elsewhere`` names the store that keeps the secret in place of this file, which then holds the entry only.
+        """
+        where = str(self._path)
+        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us}
+        if elsewhere is None:
+            about = described(Credential, where, **fields)
+            self._write(lambda editor: editor.added(about, secret))
+            return
+        about = described(Credential, where, **fields, store=elsewhere[0])
+
+        def added(editor: Editor) -> Sequence[Entry]:
+            # An interrupt leaves a secret that no entry names, and that the next attempt replaces; never the reverse.
+            entries = editor.added(about, Secret(b""))
+            elsewhere[1].add(_credential_info(about), secret)
+            return entries
+
+        self._write(added)
+
+    def replace_credential(self, name: str, api_key: str, secret: Secret | None, *, created_us: int) -> None:
+        """Another key under the name; ``secret`` is None if the store of its account keeps it by now.
+
+        Raises `KeyStoreError` if there is no such credential, or the key is taken or malformed.
+        """
+        change: CredentialChange = {"api_key": api_key, "created_us": created_us}
+        self._write(lambda editor: editor.rekeyed(name, change, secret or Secret(b"")))
+
+    def move_credential(self, name: str, to: str, secret: Secret | None) -> None:
+        """The secret is kept by ``to`` from now on; ``secret`` is it if that is this file. Raises `KeyStoreError`."""
+        self._write(lambda editor: editor.rekeyed(name, {"store": to}, secret or Secret(b"")))
+
+    def hand_over(self, name: str, to: SigningStore, info: CredentialInfo) -> None:
+        """Have ``to`` keep a copy of a credential's secret that is in this file. Raises `KeyStoreError`."""
+        with exclusively(self._path):
+            current = self._read_again()
+            secret = Editor(current, str(self._path), self._keys, self._random_bytes).secret("credential", name)
+        to.add(info, secret)
+        secret.wipe()
+
+    def remove_credential(self, name: str, elsewhere: SigningStore | None = None) -> None:
+        """Forget a real credential for good, in the store ``elsewhere`` first. Raises `KeyStoreError` if there is none
+        of that name, or the store does not destroy it."""
+
+        def removed(editor: Editor) -> Sequence[Entry]:
+            entries = editor.removed("credential", name)
+            gone = next(entry.about for entry in editor.current.entries if entry not in entries)
+            if elsewhere is not None and isinstance(gone, Credential):
+                elsewhere.remove(_credential_info(gone))
+            return entries
+
+        self._write(removed)
 
     def add_client(
         self,
@@ -153,6 +253,78 @@ class FileKeyStore:
         """
         self._write(lambda editor: editor.changed(name, change, secret))
 
+    def rotate_client(
+        self, name: str, api_key: str, secret: Secret, *, created_us: int, old_until_us: int | None = None
+    ) -> None:
+        """Another virtual credential; the old one passes until ``old_until_us``, if given, and one before it no more.
+
+        Raises `KeyStoreError` as `update_client` does.
+        """
+        change: ClientChange = {"api_key": api_key, "created_us": created_us}
+        if old_until_us is None:
+            self._write(lambda editor: editor.changed(name, change, secret))
+        else:
+            self._write(lambda editor: editor.overlapping(name, change, secret, old_until_us))
+
+    def change_passphrase(self, new: Passphrase) -> None:
+        """Seal everything anew, so that only ``new`` opens it. Raises `KeyStoreError`: a weak one, or a disk's failure.
+
+        What was copied from the disk before still opens with the old one.
+        """
+        new.require_strong()
+        where = str(self._path)
+        with exclusively(self._path):
+            current = self._read_again()
+            header = current.header.model_copy(update={"salt": self._random_bytes(SALT_BYTES).hex()})
+            keys = _derived(header, new, where)
+            entries = []
+            for entry in current.entries:
+                secret = opened_entry(entry, current.header, self._keys, where=where)
+                entries.append(sealed_entry(entry.about, secret, header, keys, self._random_bytes))
+                secret.wipe()
+            envelope = enveloped(header, current.generation + 1, entries, keys)
+            write_private(self._path, envelope.text(), replace=True)
+        self._keys = keys
+        self._hold(envelope)
+
+    def backup(self, target: Path, *, replace: bool = False) -> None:
+        """Copy the file, sealed as it is, to ``target``, and see that the copy opens. Raises `KeyStoreError`."""
+        whole = self.reopened()._envelope
+        write_private(target, whole.text(), replace=replace, exists="give --force to overwrite it, or name another")
+        if _read(target) != whole:
+            raise KeyStoreError("what was written does not read back", where=str(target), mend="look at that disk")
+
+    def restore(self, path: Path, *, older: bool = False) -> Sequence[str]:
+        """Put this store, opened from a backup, at ``path``; the entries that are not as they were there.
+
+        Raises `KeyStoreError` if another store is there, or, unless ``older``, if something was changed there since
+        the backup was made, or nobody can tell.
+        """
+        where, ours = str(path), self._envelope
+        with exclusively(path):
+            there = _there(path, older=older)
+            if there is not None and there.header.store != ours.header.store:
+                mend = "move that one away yourself if it is of no use any more"
+                raise KeyStoreError("another key store is there", where=where, mend=mend)
+            if there is not None and there.generation > ours.generation and not older:
+                changes = there.generation - ours.generation
+                what = f"it was changed {changes} times since the backup: what was revoked or removed would come back"
+                raise KeyStoreError(what, where=where, mend="give --older-than-now if that is meant")
+            # The highest generation yet, so that a running gateway takes it for news.
+            generation = max(ours.generation, there.generation if there else 0) + 1
+            envelope = enveloped(ours.header, generation, ours.entries, self._keys)
+            write_private(path, envelope.text(), replace=True)
+        before = {entry.about: str(entry) for entry in there.entries} if there else {}
+        after = {entry.about: str(entry) for entry in ours.entries}
+        return sorted({name for about, name in (before | after).items() if (about in before) != (about in after)})
+
+    def former_clients(self) -> Sequence[tuple[ClientInfo, HmacKey]]:
+        """The clients as they were before a rotation that let the old credential pass for a while, with its handle."""
+        now = {about.name: about for about in self._all(Client)}
+        return [
+            (_former_info(about, now[about.name]), self._handles["former", about.name]) for about in self._all(Former)
+        ]
+
     def __repr__(self) -> str:
         return f"FileKeyStore({str(self._path)!r})"
 
@@ -162,7 +334,8 @@ class FileKeyStore:
         handles = {}
         for entry in envelope.entries:
             secret = opened_entry(entry, envelope.header, self._keys, where=where)
-            handles[entry.about.kind, entry.about.name] = secret.key()
+            if not isinstance(entry.about, Credential) or entry.about.store == HOME_FILE:
+                handles[entry.about.kind, entry.about.name] = secret.key()
             secret.wipe()
         require_whole(envelope, self._keys, where=where)
         self._envelope = envelope
@@ -180,13 +353,15 @@ class FileKeyStore:
 
     def _read_again(self) -> Envelope:
         envelope, held, where = _read(self._path), self._envelope, str(self._path)
-        mend = "restart the gateway if that is meant"
+        if envelope.header.store != held.header.store:
+            raise _replaced(self._path)
         if envelope.header != held.header:
-            raise KeyStoreError("it was replaced by another key store", where=where, mend=mend)
+            mend = "restart the gateway, or run the command again"
+            raise PassphraseChanged("its passphrase was changed", where=where, mend=mend)
         require_whole(envelope, self._keys, where=where)
         same_generation = envelope.generation == held.generation
         if envelope.generation < held.generation or (same_generation and envelope != held):
-            raise KeyStoreError("it was put back to an earlier state", where=where, mend=mend)
+            raise _put_back(self._path)
         return envelope
 
     def _write(self, change: Callable[[Editor], Sequence[Entry]]) -> None:
@@ -203,13 +378,46 @@ def _read(path: Path) -> Envelope:
     return parse(read_private(path, most=MOST_BYTES, missing=MISSING), where=str(path))
 
 
+def _there(path: Path, *, older: bool) -> Envelope | None:
+    """What a backup would replace; None if there is nothing, or, if ``older`` may be, nothing that reads."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return _read(path)
+    except KeyStoreError as error:
+        if older:
+            return None
+        mend = "give --older-than-now to restore without knowing what was changed since the backup"
+        raise KeyStoreError(error.what, where=str(path), mend=mend) from error
+
+
+def _replaced(path: Path) -> KeyStoreError:
+    return KeyStoreError(
+        "it was replaced by another key store", where=str(path), mend="restart the gateway if that is meant"
+    )
+
+
+def _put_back(path: Path) -> KeyStoreError:
+    return KeyStoreError(
+        "it was put back to an earlier state", where=str(path), mend="restart the gateway if that is meant"
+    )
+
+
 def _derived(header: Header, passphrase: Passphrase, where: str) -> StoreKeys:
     salt = bytes.fromhex(header.salt)
     return StoreKeys(passphrase.stretched_by(lambda text: derive(header.profile, salt, text, where=where)))
 
 
 def _credential_info(about: Credential) -> CredentialInfo:
-    return CredentialInfo(about.name, about.account, about.api_key, fingerprint(about.api_key), about.created_us)
+    return CredentialInfo(
+        about.name, about.account, about.api_key, fingerprint(about.api_key), about.created_us, about.store
+    )
+
+
+def _former_info(former: Former, client: Client) -> ClientInfo:
+    until_us = former.until_us if client.expires_us is None else min(former.until_us, client.expires_us)
+    then = fingerprint(former.api_key)
+    return replace(_client_info(client), api_key=former.api_key, fingerprint=then, expires_us=until_us)
 
 
 def _client_info(about: Client) -> ClientInfo:

@@ -36,6 +36,8 @@ class CredentialLane:
         self._clock = clock
         self._nonces = nonces
         self._free = depth
+        self._under_way: set[CredentialTurn] = set()
+        self._left = asyncio.Event()
         self._room = {Priority.CANCEL: queue, Priority.ORDER: queue * 3 // 4, Priority.READ: queue // 2}
         self._queues: dict[Priority, OrderedDict[str, deque[_Waiter]]] = {each: OrderedDict() for each in Priority}
         self.waiting = 0
@@ -48,6 +50,13 @@ class CredentialLane:
         nonce cannot be secured. Nothing was sent then.
         """
         return CredentialTurn(self, client, priority, deadline)
+
+    async def drained(self) -> None:
+        """Wait until everybody who has a turn now, or waits for one, has left."""
+        now = set(self._under_way)
+        while now & self._under_way:
+            self._left.clear()
+            await self._left.wait()
 
     async def _enter(self, client: str, priority: Priority, deadline: float) -> int:
         if self._clock.monotonic() >= deadline:
@@ -141,13 +150,23 @@ class CredentialTurn:
         self._lane._nonces.refused(self.nonce)
 
     async def __aenter__(self) -> CredentialTurn:
-        self.nonce = await self._lane._enter(self._client, self._priority, self._deadline)
+        self._lane._under_way.add(self)
+        try:
+            self.nonce = await self._lane._enter(self._client, self._priority, self._deadline)
+        except BaseException:
+            self._go()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lane._leave()
+        self._go()
+
+    def _go(self) -> None:
+        self._lane._under_way.discard(self)
+        self._lane._left.set()
 
 
 def _too_late() -> NotServed:

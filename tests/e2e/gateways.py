@@ -200,8 +200,9 @@ class MadeHome:
 class RunningGateway:
     """`signer serve` on a home, ready when the constructor returns."""
 
-    def __init__(self, made: MadeHome) -> None:
+    def __init__(self, made: MadeHome, *options: str) -> None:
         self.made = made
+        self._options = options
         self._names = itertools.count(1)
         self._log = made.home.folder / "gateway.log"
         self.process = self._started()
@@ -215,7 +216,9 @@ class RunningGateway:
 
     def _started(self) -> subprocess.Popen[str]:
         with self._log.open("a") as log:
-            return subprocess.Popen(self.made.command("serve", "--json"), stdout=subprocess.PIPE, stderr=log, text=True)
+            return subprocess.Popen(
+                self.made.command("serve", "--json", *self._options), stdout=subprocess.PIPE, stderr=log, text=True
+            )
 
     def log(self) -> str:
         """All that it wrote to standard error."""
@@ -290,9 +293,9 @@ class RunningGateway:
 
 
 @contextmanager
-def running(made: MadeHome) -> Iterator[RunningGateway]:
-    """A gateway that is stopped at the end, if it still runs."""
-    gateway = RunningGateway(made)
+def running(made: MadeHome, *options: str) -> Iterator[RunningGateway]:
+    """A gateway that is stopped at the end, if it still runs; ``options`` of `signer serve`."""
+    gateway = RunningGateway(made, *options)
     try:
         yield gateway
     finally:

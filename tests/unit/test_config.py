@@ -7,10 +7,26 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from signer.config import AccountConfig, AuditConfig, GatewayConfig, load_config
+from signer.config import (
+    AccountConfig,
+    AppRoleLogin,
+    AuditConfig,
+    GatewayConfig,
+    KubernetesLogin,
+    Pkcs11Config,
+    TokenLogin,
+    VaultKvConfig,
+    VaultTransitConfig,
+    load_config,
+)
 from signer.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+TOKEN = "[stores.hsm]\nkind = 'pkcs11'\nmodule = '/lib/hsm.so'\ntoken = 'signer'\npin_file = '/etc/pin'\n"
+VAULT = (
+    "[stores.v]\nkind = 'vault-kv'\naddress = 'https://vault.example:8200'\n"
+    "[stores.v.login]\nmethod = 'token'\ntoken_file = '/etc/token'\n"
+)
 GOOD = '[accounts.main]\norigin = "https://api.kraken.com"\n'
 
 
@@ -41,6 +57,19 @@ def test_the_defaults_are_loopback_and_kraken_over_tls(tmp_path: Path) -> None:
         ("[accounts.main]\norigin = 'https://api.kraken.com/0'\n", "accounts.main.origin", "no path"),
         ("[accounts.main]\norigin = 'https://u:p@api.kraken.com'\n", "accounts.main.origin", "https://host"),
         ("[accounts.'../x']\n", "accounts", "a-z"),
+        ('[accounts.main]\nstore = "vault"\n', "accounts.main.store", "add [stores.vault], known are: file"),
+        (GOOD + TOKEN.replace("hsm", "file"), "stores", "always there"),
+        (GOOD + TOKEN.replace("pkcs11", "cloud"), "stores.hsm", "'vault-kv', 'vault-transit', 'pkcs11'"),
+        (GOOD + TOKEN.replace("/etc/", ""), "stores.hsm.pkcs11.pin_file", "write the whole path"),
+        (GOOD + TOKEN + "pin = '1234'\n", "stores.hsm.pkcs11.pin", "no such key"),
+        (GOOD + VAULT.replace("https", "http"), "stores.v.vault-kv.address", "use https"),
+        (GOOD + VAULT.replace("token", "password"), "stores.v.vault-kv.login", "'approle', 'kubernetes', 'token'"),
+        (GOOD + VAULT + "mount = '../x'\n", "stores.v.vault-kv.login.token.mount", "no such key"),
+        (
+            GOOD + "[stores.v]\nmount = '../x'\n" + VAULT.replace("[stores.v]\n", ""),
+            "stores.v.vault-kv.mount",
+            "pattern",
+        ),
         ("version = 1\n", "accounts", "required"),
         ("version = 2\n" + GOOD, "version", "upgrade"),
         ("[accounts.main\n", "TOML", "line 1"),
@@ -57,6 +86,11 @@ def test_a_wrong_setting_is_named_with_its_mend(tmp_path: Path, text: str, key: 
     assert "\n" not in message
 
 
+def test_kinds_of_stores_may_be_mixed(tmp_path: Path) -> None:
+    """Each account names its own store; without one it is the home's file."""
+    load(tmp_path, GOOD + '[accounts.a]\nstore = "v"\n[accounts.b]\nstore = "hsm"\n' + VAULT + TOKEN)
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     """A home that was never made is told apart from one that is wrong."""
     with pytest.raises(ConfigError, match="signer init"):
@@ -69,10 +103,17 @@ def test_a_wide_listen_address_needs_its_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "model"), [("gateway", GatewayConfig), ("audit", AuditConfig), ("accounts.NAME", AccountConfig)]
+    ("table", "model"),
+    [
+        ("gateway", GatewayConfig),
+        ("audit", AuditConfig),
+        ("accounts.NAME", AccountConfig),
+        *(("stores.NAME", model) for model in (VaultKvConfig, VaultTransitConfig, Pkcs11Config)),
+        *(("stores.NAME.login", model) for model in (AppRoleLogin, KubernetesLogin, TokenLogin)),
+    ],
 )
 def test_every_key_is_documented(table: str, model: type[BaseModel]) -> None:
     """docs/configuration.md has a row for every key there is."""
     text = DOCS.read_text(encoding="utf-8")
-    for name in model.model_fields:
+    for name in model.model_fields.keys() - ({"login"} if table == "stores.NAME" else set()):
         assert f"| `{table}.{name}` |" in text

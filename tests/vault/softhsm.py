@@ -1,0 +1,55 @@
+"""A real PKCS#11 token in a folder: Debian's softhsm2 (the Makefile installs it)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MODULES = (Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"))
+PIN = "2580-canary-pin"
+LABEL = "signer"
+
+
+def module() -> Path | None:
+    """SoftHSM's PKCS#11 library, if it is here."""
+    return next((path for path in MODULES if path.exists()), None)
+
+
+class Token:
+    """One token. The module reads SOFTHSM2_CONF once, when this process first loads it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tokens = folder / "tokens"
+        self.tokens.mkdir()
+        settings = folder / "softhsm2.conf"
+        settings.write_text(f"directories.tokendir = {self.tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
+        os.environ["SOFTHSM2_CONF"] = str(settings)
+        self.add(LABEL)
+        self.pin_file = folder / "pin"
+        self.give_pin(PIN)
+
+    def add(self, label: str) -> None:
+        """One token more, with the same PIN."""
+        command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "12345678"]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def give_pin(self, pin: str) -> None:
+        """Put ``pin`` where the gateway reads it."""
+        beside = self.pin_file.with_suffix(".new")
+        beside.write_text(pin + "\n")
+        beside.chmod(0o600)
+        beside.replace(self.pin_file)
+
+    @contextmanager
+    def removed(self) -> Iterator[None]:
+        """Pulled out for the length of a block."""
+        aside = self.folder / "aside"
+        self.tokens.rename(aside)
+        try:
+            yield
+        finally:
+            aside.rename(self.tokens)
