@@ -56,6 +56,11 @@ class Home:
         return self.folder / "pairs.json"
 
     @property
+    def tls(self) -> Path:
+        """Folder of the private CA and the leaf that listeners with TLS show."""
+        return self.folder / "tls"
+
+    @property
     def lock(self) -> Path:
         """Held by the gateway that runs on this home; says which process that is."""
         return self.folder / "gateway.lock"

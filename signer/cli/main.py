@@ -14,6 +14,7 @@ from signer.home import Home
 COMMANDS = {
     "audit": "signer.cli.audit:audit",
     "clients": "signer.cli.clients:clients",
+    "connect": "signer.cli.connect:connect",
     "demo": "signer.cli.demo:demo",
     "halt": "signer.cli.halts:halt",
     "init": "signer.cli.init:init",
@@ -24,6 +25,7 @@ COMMANDS = {
     "sandbox": "signer.cli.sandbox:sandbox",
     "serve": "signer.cli.serve:serve",
     "status": "signer.cli.halts:status",
+    "tls": "signer.cli.tls:tls",
 }
 """Where each command lives; imported only when it is called, so that `signer --help` starts at once."""
 
