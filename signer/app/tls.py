@@ -27,11 +27,10 @@ class ServerTls:
         self._certificate = home.folder / (config.certificate or own.leaf)
         self._key = home.folder / (config.key or own.leaf)
         self._stamp: tuple[tuple[int, int], ...] = ()
-        self.context = _context()
+        self._client_ca = home.folder / config.client_ca if config.client_ca else None
+        self.context = _context(self._client_ca)
         self._shown = self.context
         self.context.sni_callback = self._choose
-        if config.client_ca:
-            _require_client_certificates(self.context, home.folder / config.client_ca)
         self.refresh(now)
 
     def refresh(self, now: datetime) -> None:
@@ -41,28 +40,31 @@ class ServerTls:
         stamp = (_stamp(self._certificate), _stamp(self._key))
         if stamp != self._stamp:
             # Into a context of its own: one that is in use could be left with an old key beside a new certificate.
-            self._shown = _loaded(self._certificate, self._key, now)
-            self._stamp = stamp
+            shown = _context(self._client_ca)
+            _load(shown, self._certificate, self._key, now)
+            self._shown, self._stamp = shown, stamp
 
     def _choose(self, handshake: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
         """Called in each handshake, whether the client names a host or not."""
         handshake.context = self._shown
 
 
-def _context() -> ssl.SSLContext:
+def _context(client_ca: Path | None) -> ssl.SSLContext:
+    """A context without a certificate. Whom it trusts is asked of the one that a handshake was given last."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_TICKET  # a session that is resumed shows no certificate anew
     context.num_tickets = 0
+    if client_ca is not None:
+        _require_client_certificates(context, client_ca)
     return context
 
 
-def _loaded(certificate: Path, key: Path, now: datetime) -> ssl.SSLContext:
-    """A context with this certificate and key. Raises `ConfigError` if they cannot be used, now."""
+def _load(context: ssl.SSLContext, certificate: Path, key: Path, now: datetime) -> None:
+    """Have ``context`` show this certificate. Raises `ConfigError` if it, or its key, cannot be used now."""
     _require_private(key)
     _require_current(certificate, now)
-    context = _context()
     try:
         # Without the password, OpenSSL would ask for one on the terminal.
         context.load_cert_chain(certificate, key, password=lambda: b"")
@@ -71,7 +73,6 @@ def _loaded(certificate: Path, key: Path, now: datetime) -> ssl.SSLContext:
         if error.reason == "KEY_VALUES_MISMATCH":
             what = f"it is not the key of {certificate}"
         raise ConfigError(what, where=where, mend="name the certificate's own key, in PEM, not encrypted") from None
-    return context
 
 
 def _require_private(key: Path) -> None:
