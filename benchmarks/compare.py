@@ -14,12 +14,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.calls import Kind, write_calls
-from benchmarks.contenders import CACHE, DIRECT, GATEWAY, GO, MEMORY, NO_DISK, Field, started
+from benchmarks.contenders import CACHE, DIRECT, GATEWAY, GO, MEMORY, NO_DISK, WIDE_LANE, Field, started
 from benchmarks.report import Key, Measured, Report, tables, write_between_markers
 from benchmarks.wrk import BenchError, Load, run_wrk
 
 CONNECTIONS = (1, 16)
-PLACES_ORDERS = (DIRECT, GO, GATEWAY, NO_DISK)
+PLACES_ORDERS = (DIRECT, GO, GATEWAY, WIDE_LANE, NO_DISK)
 CALLS_PER_SECOND = 16_000
 """Of calls made beforehand: more than a gateway answers. A faster peer plays them again; it has no nonces to mind."""
 DOCUMENT = Path("docs/performance.md")

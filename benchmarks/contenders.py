@@ -22,6 +22,7 @@ GO_PEER = CACHE / "go-peer"
 MITMDUMP = CACHE / "mitmproxy/bin/mitmdump"
 GATEWAY = "signer"
 NO_DISK = "signer, home in memory"
+WIDE_LANE = "signer, lane_depth 16"
 GO = "Go ReverseProxy"
 MITMPROXY = "mitmproxy add-on"
 FLASK = "Flask + requests"
@@ -77,6 +78,8 @@ def started(folder: Path, memory: Path | None) -> Iterator[Field]:
         make_home(home, origin, client, real)
         running = stack.enter_context(gateway(home))
         urls[GATEWAY] = running.url
+        make_home(folder / "wide", origin, client, real, "lane_depth = 16\n")
+        urls[WIDE_LANE] = stack.enter_context(gateway(folder / "wide")).url
         if memory is not None:
             make_home(memory / "home", origin, client, real)
             urls[NO_DISK] = stack.enter_context(gateway(memory / "home")).url

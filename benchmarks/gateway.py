@@ -51,7 +51,7 @@ class Running:
 
 
 def make_home(folder: Path, origin: str, client: Credential, real: Credential, extra: str = "") -> None:
-    """A home whose one client has ``client``, trading at ``origin`` with ``real``; ``extra`` goes into signer.toml."""
+    """A home whose client has ``client``, trading at ``origin`` with ``real``; ``extra`` are its account's settings."""
     signer(folder, "init", "--no-input", "--origin", origin, "--listen", "127.0.0.1:0")
     (folder / "policies" / "bench.toml").write_text(POLICY, encoding="ascii")
     with (folder / "signer.toml").open("a", encoding="ascii") as config:

@@ -6,30 +6,23 @@ understand is refused; an order is never sent twice; *unknown* stays held until 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from signer.authenticate import Authenticator
 from signer.contracts import AuditLog, Clock, Ledger, Randomness, Throttle
-from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, Refused, SignerError, Unanswered
+from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, Refused, Unanswered
 from signer.model import Action, Call, Decision, Facts, Intent, OrderRef, Outcome, Request, Response, WireAnswer
+from signer.outcomes import Outcomes
 from signer.pending import Pending
 from signer.policy.decide import decide
 from signer.policy.targets import target_of
-from signer.records import intent_record, outcome_record, read_record, refusal_kind, refusal_record
+from signer.records import intent_record, read_record, refusal_kind, refusal_record
 from signer.snapshot import Client, Snapshot
 from signer.trace import Trace, Watch
 
 JSON = "application/json"
 ORDER_UNSETTLED = "an earlier call for this order has no outcome yet; nothing was sent"
 UNKNOWN_OUTCOME = "no whole answer came back, the outcome is unknown: look the order up before trying again"
-PATIENCE_S = 0.25
-"""How long an outcome may wait for the next flush; until it is durable the intent counts as open."""
-RETRY_S = 1.0
-NOTHING_HAPPENED = frozenset({Outcome.REJECTED, Outcome.NOT_SENT})
-ANSWER_ANYWAY_S = 2.0
 
 
 class Gateway:
@@ -57,7 +50,7 @@ class Gateway:
         self._clock = clock
         self._randomness = randomness
         self._watch = watch
-        self._finishing: set[asyncio.Task[None]] = set()
+        self._outcomes = Outcomes(ledger, audit, pending, watch)
 
     async def answer(self, request: Request) -> Response:
         """One private call, from the bytes that arrived to the answer. Let it run to its end if the client hangs up."""
@@ -96,8 +89,8 @@ class Gateway:
 
     async def _let_settle(self, account: str, target: OrderRef) -> None:
         """A bot may change an order that it has just heard of: let its outcome reach the ledger first."""
-        if self._pending.names(account, target) and self._finishing:
-            await asyncio.wait(list(self._finishing), timeout=ANSWER_ANYWAY_S)
+        if self._pending.names(account, target):
+            await self._outcomes.caught_up()
 
     def _of_settled_order(self, trace: Trace, call: Call, facts: Facts) -> Call:
         """A change of the order that the ledger knows by that txid, whatever name the client gave it.
@@ -141,7 +134,8 @@ class Gateway:
             trace.refused(refused)
             raise
         finally:
-            await self._conclude(trace)  # 8
+            trace.note_outcome()
+            await self._outcomes.conclude(trace)  # 8
 
     async def _read(self, trace: Trace, client: Client, call: Call) -> Response:
         """Steps 6 and 7 of a call that changes nothing: no disk write before it leaves, one record behind it."""
@@ -150,7 +144,7 @@ class Gateway:
         except Unanswered as error:
             raise trace.snapshot.venue.not_served("the exchange did not answer") from error
         response = self._relayed(trace, answer)
-        self._note_outcome(trace)
+        trace.note_outcome()
         self._audit.note(read_record(trace))
         return response
 
@@ -188,67 +182,6 @@ class Gateway:
         trace.errors = verdict.errors
         return Response(200, answer.content_type, answer.body, ours=False)
 
-    async def _conclude(self, trace: Trace) -> None:
-        """Step 8. An accepted order's answer does not wait for the disk; a refused one's does, so that what it held is
-        free again when its client hears of it, and so does a change's, so that the order can be changed again."""
-        self._note_outcome(trace)
-        if trace.outcome is Outcome.ACCEPTED and trace.reservation is not None:
-            assert trace.intent is not None  # noqa: S101 - reserved with it
-            assert trace.verdict is not None  # noqa: S101 - accepted by it
-            self._pending.accepted(trace.reservation, trace.intent, trace.verdict.txids)
-        told = asyncio.Event()
-        task = asyncio.get_running_loop().create_task(self._finish(trace, told))
-        self._finishing.add(task)
-        task.add_done_callback(self._finishing.discard)
-        if self._is_awaited(trace):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_ANYWAY_S):
-                    await told.wait()
-
-    def _is_awaited(self, trace: Trace) -> bool:
-        """Whether the client is answered only after the outcome is recorded."""
-        is_change = trace.intent is not None and bool(trace.intent.targets)
-        return trace.outcome in NOTHING_HAPPENED or (is_change and trace.outcome is Outcome.ACCEPTED)
-
-    async def _finish(self, trace: Trace, told: asyncio.Event) -> None:
-        """The outcome in the audit log first, then in the ledger: a crash between leaves an open intent to look up."""
-        if trace.recorded:
-            record = outcome_record(trace)
-            patience = 0.0 if self._is_awaited(trace) else PATIENCE_S
-            await self._insist(lambda: self._audit.record(record, within=patience))
-        if trace.intent is None or not trace.intent.targets:
-            told.set()  # the ledger takes writes in order: what is given back now is there for whoever reserves next
-        if trace.reservation is not None and trace.intent is not None:
-            reservation = trace.reservation
-            await self._insist(lambda: self._settle(reservation, trace))
-            if trace.outcome is not Outcome.UNKNOWN:
-                self._pending.forget(reservation)
-                self._pending.end_change(trace.intent)
-        told.set()
-
-    async def _settle(self, reservation: int, trace: Trace) -> None:
-        if trace.outcome is Outcome.ACCEPTED and trace.verdict is not None:
-            await self._ledger.settle(reservation, trace.verdict.txids)
-        elif trace.outcome is Outcome.UNKNOWN:
-            await self._ledger.hold(reservation)
-        else:
-            await self._ledger.release(reservation)
-
-    async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Write until it is written. While the disk is gone no further order is taken, so few wait here."""
-        while True:
-            try:
-                return await write()
-            except SignerError as error:
-                self._watch.alarm(error.code, f"an outcome cannot be recorded yet: {error}")
-                await asyncio.sleep(RETRY_S)
-
-    def _note_outcome(self, trace: Trace) -> None:
-        if trace.verdict is not None:
-            trace.outcome = trace.verdict.outcome
-        else:
-            trace.outcome = Outcome.UNKNOWN if trace.journey.sent else Outcome.NOT_SENT
-
     def _refuse(self, trace: Trace, refused: Refused) -> Response:
         trace.refused(refused)
         kind, source = refusal_kind(refused), trace.request.source
@@ -284,5 +217,4 @@ class Gateway:
 
     async def drained(self) -> None:
         """Wait until every outcome is recorded and settled."""
-        while self._finishing:
-            await asyncio.wait(self._finishing)
+        await self._outcomes.drained()

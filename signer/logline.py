@@ -42,5 +42,6 @@ class LineLog:
 
 def _value(value: str | int) -> str:
     """Quoted unless plain, so that no value can forge a field or a line."""
-    text = str(value)
-    return text if _BARE.fullmatch(text) else json.dumps(text)
+    if isinstance(value, int):
+        return str(value)
+    return value if _BARE.fullmatch(value) else json.dumps(value)

@@ -66,6 +66,10 @@ class HomeLock:
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, text, 0)
 
+    def announced(self) -> Holder:
+        """What was said last, by this process or one forked from it."""
+        return _read(self._path)
+
 
 def holder(path: Path) -> Holder | None:
     """Who holds the home, or None. Raises nothing: a file that nobody holds is just old."""

@@ -34,6 +34,13 @@ class Trace:
     detail: str = ""
     """For the operator only."""
 
+    def note_outcome(self) -> None:
+        """How the call ended, as far as is known now: bytes that left without an answer mean *unknown*."""
+        if self.verdict is not None:
+            self.outcome = self.verdict.outcome
+        else:
+            self.outcome = Outcome.UNKNOWN if self.journey.sent else Outcome.NOT_SENT
+
     def refused(self, refused: Refused, cause: Exception | None = None) -> None:
         """Note why the request is refused; the operator's detail is that of the first cause."""
         self.errors, self.rules = refused.answer, refused.rules

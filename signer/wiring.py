@@ -65,7 +65,8 @@ class Prepared:
 
 def prepare(home: Home, passphrase: Passphrase) -> Prepared:
     """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
-    return _checked(home, load_config(home.config), FileKeyStore.open(home.keys, passphrase))
+    config = load_config(home.config)
+    return _checked(home, config, FileKeyStore.open(home.keys, passphrase), pair_table(home.pairs))
 
 
 def pair_table(path: Path) -> PairTable:
@@ -92,8 +93,7 @@ def warnings(prepared: Prepared) -> list[str]:
     return [*lines, *(f"policy {policy.name} has no caps: {policy.uncapped}" for policy in uncapped)]
 
 
-def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
-    pairs = pair_table(home.pairs)
+def _checked(home: Home, config: Config, store: FileKeyStore, pairs: PairTable) -> Prepared:
     policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
     owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
     for info in owners:
@@ -109,7 +109,8 @@ def _checked(home: Home, config: Config, store: FileKeyStore) -> Prepared:
 
 def _reread(before: Prepared) -> Prepared:
     """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
-    fresh = _checked(before.home, load_config(before.home.config), before.store.reopened())
+    home = before.home
+    fresh = _checked(home, load_config(home.config), before.store.reopened(), pair_table(home.pairs))
     _check_unmoved(before, fresh)
     return fresh
 
@@ -146,6 +147,7 @@ class Wiring:
         self._throttle = Throttle()
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
+        self._swapping = asyncio.Lock()
         self._loads = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
@@ -225,9 +227,10 @@ class Wiring:
             metrics.lane_waiting(name, lane.waiting)
 
     async def _swap(self) -> None:
-        snapshot = await self._snapshot()
-        self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
-        self.public.upstream = self._public_upstream()
+        async with self._swapping:  # one after the other, so that the last one swaps to what was prepared last
+            snapshot = await self._snapshot()
+            self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
+            self.public.upstream = self._public_upstream()
 
     async def stop(self) -> None:
         """Settle and record what is under way, then close everything."""
@@ -300,11 +303,13 @@ class Wiring:
 
     async def _refresh_pairs(self) -> None:
         """Fetch the venue's pairs, if it can be reached in time; else go on with those known."""
-        prepared = self.prepared
         upstream = self._public_upstream()
         try:
-            save_pairs(prepared.home.pairs, await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S))
-            self.prepared = _checked(prepared.home, prepared.config, prepared.store)
+            fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
+            prepared = self.prepared  # only now: a reload may have come meanwhile, and what it revoked stays revoked
+            pairs = PairTable.from_asset_pairs(fetched)
+            self.prepared = _checked(prepared.home, prepared.config, prepared.store, pairs)
+            save_pairs(prepared.home.pairs, fetched)  # a list that our policies contradict would stop the next start
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
 

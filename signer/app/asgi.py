@@ -137,9 +137,13 @@ def _exact_path(scope: Scope) -> str:
     return raw.decode("ascii")
 
 
-ONCE = frozenset({
-    "api-key", "api-sign", "content-type", "content-length", "content-encoding", "transfer-encoding", "expect", "host"
-})  # fmt: skip
+ONCE = {
+    name.encode(): name
+    for name in (
+        "api-key", "api-sign", "content-type", "content-length", "content-encoding", "transfer-encoding", "expect",
+        "host",
+    )
+}  # fmt: skip
 
 
 def _check_framing(headers: Mapping[str, str]) -> None:
@@ -155,12 +159,12 @@ def _check_framing(headers: Mapping[str, str]) -> None:
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The few headers that we read. One that stands twice could mean two things: refused."""
     found: dict[str, str] = {}
-    for name, value in pairs:
-        key = name.decode("latin-1").lower()
-        if key in ONCE:
-            if key in found:
-                raise BadRequest(400, f"the header {key} stands twice")
-            found[key] = value.decode("latin-1")
+    for raw, value in pairs:
+        name = ONCE.get(raw.lower())
+        if name is not None:
+            if name in found:
+                raise BadRequest(400, f"the header {name} stands twice")
+            found[name] = value.decode("latin-1")
     return found
 
 

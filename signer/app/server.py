@@ -246,7 +246,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
             "graceful_timeout": int(2 * slowest) + 5,
             "loglevel": "critical",
             "control_socket_disable": True,
-            "umask": 0o077,
+            "umask": 0o077,  # of unix sockets
             "when_ready": self._bound,
             "proc_name": "signer",
         }

@@ -17,7 +17,6 @@ from signer.cli.connect import base_url
 from signer.cli.key_store import Row, open_store, passphrase_option, read_credential, read_name, show_rows, take_up
 from signer.cli.keys import require_account, utc
 from signer.clock import SystemClock
-from signer.config import load_config
 from signer.errors import ConfigError
 from signer.home import Home
 from signer.keys.issue import ApiKeySecret, handed_over, issue
@@ -159,7 +158,7 @@ def _handing_over(
     home: Home, credential: ApiKeySecret, env_file: Path | None, force: bool, *, show: bool
 ) -> contextlib.AbstractContextManager[None]:
     """Give the bot its credential when the block has stored it, and only then."""
-    content = handed_over(base_url(load_config(home.config).gateway), credential)
+    content = handed_over(base_url(home), credential)
     if env_file:
         return staged(env_file, content, replace=force, exists="give --force to overwrite it, or name another")
     return _shown_after(content) if show else contextlib.nullcontext()

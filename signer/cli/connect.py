@@ -17,6 +17,7 @@ from signer.config import GatewayConfig, load_config
 from signer.errors import ConfigError
 from signer.home import Home
 from signer.listen import Listener
+from signer.occupancy import holder
 from signer.tls.folder import TlsFolder, certified_names
 
 KRAKEN = "api.kraken.com"
@@ -63,13 +64,18 @@ def connect(
         _show(lines, client, env_file or Path(f"{client}.env"))
 
 
-def base_url(gateway: GatewayConfig) -> str:
-    """Where a bot calls if its library can be told: the first plain listener, else the first with TLS."""
-    for kind in ("tcp", "tls"):
-        for listener in gateway.listeners:
-            if listener.kind == kind:
-                return _reachable(listener).url
-    return "http://localhost"  # over a unix socket, which has no URL
+def base_url(home: Home) -> str:
+    """Where a bot calls that can be told: the first plain listener, else the first with TLS.
+
+    The running gateway's, whose ports may be free ones, else those of signer.toml.
+    """
+    running = holder(home.lock)
+    if running is not None and running.serves:
+        urls = running.listen.split(", ")
+    else:
+        urls = [_reachable(listener).url for listener in load_config(home.config).gateway.listeners]
+    called = sorted((url for url in urls if not url.startswith("unix:")), key=lambda url: url.startswith("https:"))
+    return called[0] if called else "http://localhost"  # over a unix socket, which has no URL
 
 
 def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, home: Home) -> Listener:

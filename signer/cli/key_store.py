@@ -12,7 +12,7 @@ import click
 
 from signer.cli import reload
 from signer.config import check_name
-from signer.errors import ConfigError, KeyStoreError, SignerError
+from signer.errors import ConfigError, HomeError, KeyStoreError, SignerError
 from signer.home import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.file import FileKeyStore
@@ -54,6 +54,8 @@ def warn(text: str) -> None:
 
 def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
     """The existing store's passphrase: from its source, or asked for. Raises `KeyStoreError` if nobody can tell it."""
+    if not home.folder.is_dir():
+        raise HomeError("there is no such home", where=str(home.folder), mend="make it with `signer init`")
     passphrase = find_passphrase(flag, home.passphrase, os.environ, warn)
     if passphrase is None and has_terminal():
         text: str = click.prompt("Passphrase of the key store", hide_input=True, default="", show_default=False)

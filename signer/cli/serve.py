@@ -35,6 +35,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     from signer.wiring import prepare, warnings  # noqa: PLC0415
 
     _leave_no_core()
+    os.umask(0o077)  # whatever it makes is for its owner; gunicorn's own setting reaches sockets only
     lock = HomeLock(_made(home).lock)
     # At once: what the last gateway left in the file names a process that may be anybody's by now.
     lock.announce(Holder(os.getpid(), time.time_ns() // 1000, NOTHING_YET))
@@ -46,6 +47,8 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
         warn(text)
 
     def ready(urls: list[str]) -> None:
+        if lock.announced().listen != NOTHING_YET:
+            return  # a worker in a dead one's place: whoever waited for the line has it, and may have closed the pipe
         listening = ", ".join(urls)
         lock.announce(Holder(os.getppid(), time.time_ns() // 1000, listening))
         line = {"ready": True, "url": urls[0], "urls": urls, "home": str(home.folder)}

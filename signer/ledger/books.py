@@ -75,8 +75,7 @@ class Books:
         refuse_if_halted(self._halts, intent.client, intent.account)
         needs = self._caps.fit(intent.charges, self._now_us)
         self._caps.hold(needs, self._now_us)
-        self._seen_us = self._now_us
-        self._db.execute("UPDATE state SET seen_us = ?", (self._now_us,))
+        self._see_now()
         if head is not None:
             self.keep_head(head)
         write = "INSERT INTO reservations (held_us, intent) VALUES (?, ?) RETURNING id"
@@ -95,6 +94,9 @@ class Books:
             intent, held_us = taken
             rejected = {leg for leg, txid in enumerate(txids) if txid is None}
             self._caps.give_back((charge for charge in intent.charges if charge.leg in rejected), held_us)
+            kept = [charge for charge in intent.charges if charge.leg not in rejected]
+            self._caps.date_anew(kept, held_us, self._now_us)
+            self._see_now()
             for placed in placed_by(intent, txids, self._now_us):
                 remember(self._db, placed)
 
@@ -124,6 +126,11 @@ class Books:
         ended = self._db.execute("DELETE FROM halts WHERE (client, account) = (?, ?)", (client, account)).rowcount
         self._halts = read_halts(self._db)
         return ended > 0
+
+    def _see_now(self) -> None:
+        """A clock set back later must not bring back what was counted by this one."""
+        self._seen_us = self._now_us
+        self._db.execute("UPDATE state SET seen_us = ?", (self._now_us,))
 
     def _take(self, reservation: int) -> tuple[Intent, int] | None:
         take = "DELETE FROM reservations WHERE id = ? RETURNING intent, held_us"

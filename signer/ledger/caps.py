@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
 from signer.errors import LedgerError, NotReserved
-from signer.ledger.windows import EXACT, Window, slot_at
+from signer.ledger.documents import to_intent
+from signer.ledger.windows import EXACT, SLOTS, Window, slot_at
 from signer.model import Charge, Usage
 
 DIGITS = 35
@@ -57,7 +58,8 @@ class Caps:
         Raises `NotReserved` naming every cap that would be passed, and `LedgerError` for a charge that makes no sense.
         """
         needs = _needs(charges)
-        short = [(need, left) for need in needs if (left := self._left(need, now_us)) < need.amount]
+        overdue = still_open(self._db, min(need.key[2] for need in needs), now_us) if needs else {}
+        short = [(need, left) for need in needs if (left := self._left(need, now_us, overdue)) < need.amount]
         if short:
             raise _refusal(short)
         return needs
@@ -80,8 +82,15 @@ class Caps:
             if cap.id is not None and slot in cap.window.slots:
                 self._write(cap.id, slot, cap.window.add(slot, -charge.amount))
 
-    def _left(self, need: Need, now_us: int) -> Decimal:
-        return EXACT.subtract(need.limit, self._cap(need.key).window.used(now_us))
+    def date_anew(self, charges: Sequence[Charge], held_us: int, now_us: int) -> None:
+        """Let charges held at ``held_us`` count from now on: only now it is known that they were spent by now."""
+        moved = [charge for charge in charges if slot_at(held_us, charge.window_s) != slot_at(now_us, charge.window_s)]
+        self.give_back(moved, held_us)
+        self.hold(_needs(moved), now_us)
+
+    def _left(self, need: Need, now_us: int, overdue: Mapping[Key, Decimal]) -> Decimal:
+        used = EXACT.add(self._cap(need.key).window.used(now_us), overdue.get(need.key, Decimal(0)))
+        return EXACT.subtract(need.limit, used)
 
     def _cap(self, key: Key) -> _Cap:
         if (known := self._known.get(key)) is None:
@@ -110,13 +119,28 @@ class Caps:
         self._db.execute(write, (cap_id, slot, str(amount)))
 
 
+def still_open(db: sqlite3.Connection, shortest_s: int, now_us: int) -> Mapping[Key, Decimal]:
+    """What reservations without outcome hold although their time has left the window: it may yet be spent."""
+    overdue: dict[Key, Decimal] = {}
+    old = db.execute("SELECT intent, held_us FROM reservations WHERE held_us < ?", (now_us - shortest_s * 1_000_000,))
+    for text, held_us in old:
+        for charge in to_intent(text).charges:
+            if slot_at(held_us, charge.window_s) < slot_at(now_us, charge.window_s) - SLOTS:
+                key = _key(charge)
+                overdue[key] = EXACT.add(overdue.get(key, Decimal(0)), charge.amount)
+    return overdue
+
+
 def usage(db: sqlite3.Connection, scope: str, now_us: int) -> Sequence[Usage]:
     """What is used now of each cap that ``scope`` was ever charged for."""
     query = "SELECT id, name, unit, window_s, upper FROM caps WHERE scope = ? ORDER BY name"
-    return [
-        Usage(name, scope, unit, _window(db, cap_id, window_s).used(now_us), Decimal(upper))
-        for cap_id, name, unit, window_s, upper in db.execute(query, (scope,)).fetchall()
-    ]
+    overdue = still_open(db, 0, now_us)
+    found = []
+    for cap_id, name, unit, window_s, upper in db.execute(query, (scope,)).fetchall():
+        late = overdue.get((scope, unit, window_s), Decimal(0))
+        used = EXACT.add(_window(db, cap_id, window_s).used(now_us), late)
+        found.append(Usage(name, scope, unit, used, Decimal(upper)))
+    return found
 
 
 def _window(db: sqlite3.Connection, cap_id: int, window_s: int) -> Window:

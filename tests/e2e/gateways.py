@@ -12,8 +12,9 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from io import StringIO
@@ -71,6 +72,10 @@ class Bot:
     url: str
     api_key: str
     api_secret: str = field(repr=False)
+
+    def at(self, url: str) -> Bot:
+        """The same bot, calling there."""
+        return replace(self, url=url)
 
 
 def until(seen: Callable[[], object], what: str) -> None:
@@ -146,11 +151,18 @@ class MadeHome:
         """The command line."""
         return [sys.executable, "-m", "signer.cli.main", "--home", str(self.home.folder), *arguments]
 
+    def here(self, *arguments: str) -> str:
+        """What a command prints that succeeds. Run in this process: to start another takes longer than most tests.
+
+        And in a thread, so that a test may be inside an event loop.
+        """
+        with redirect_stdout(StringIO()) as told, ThreadPoolExecutor(1) as thread:
+            assert thread.submit(main, ["--home", str(self.home.folder), *arguments]).result() == 0
+        return told.getvalue()
+
     def status(self) -> dict[str, Any]:
-        """What `signer status` tells a script. Run in this process: to start another takes longer than most tests."""
-        with redirect_stdout(StringIO()) as told:
-            assert main(["--home", str(self.home.folder), "status", "--json"]) == 0
-        return dict(json.loads(told.getvalue()))
+        """What `signer status` tells a script."""
+        return dict(json.loads(self.here("status", "--json")))
 
     def open_calls(self, account: str) -> dict[str, str]:
         """The calls of an account without a known outcome: their state by the id of their audit records."""
@@ -278,7 +290,8 @@ class RunningGateway:
                 self.process.kill()
                 self.process.wait()
             assert self.process.stdout is not None
-            self.rest_of_output = self.process.stdout.read()
+            if not self.process.stdout.closed:
+                self.rest_of_output = self.process.stdout.read()
             self.process.stdout.close()
 
 

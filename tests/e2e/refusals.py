@@ -119,8 +119,7 @@ def _nonces_behind(gateway: RunningGateway, new_account: Callable[..., str]) -> 
 
 def _halted(gateway: RunningGateway, new_account: Callable[..., str]) -> Iterator[Bot]:
     bot = gateway.client(new_account())
-    done = gateway.made.signer("halt", "--client", bot.name, "--reason", "out for lunch")
-    assert done.returncode == 0, done.stderr
+    gateway.made.here("halt", "--client", bot.name, "--reason", "out for lunch")
     yield bot
 
 
@@ -132,7 +131,8 @@ def _exchange_gone(gateway: RunningGateway, new_account: Callable[..., str]) -> 
 
 def _exchange_down(gateway: RunningGateway, new_account: Callable[..., str]) -> Iterator[Bot]:
     bot = gateway.client(new_account())
-    gateway.made.sandbox.control.add_fault(Status(status=503))
+    for endpoint in ("Balance", "BalanceEx"):  # libraries differ in which they ask
+        gateway.made.sandbox.control.add_fault(Status(endpoint=endpoint, status=503))
     yield bot
 
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +73,9 @@ class InFlight:
 
 
 def test_one_ready_line(own: RunningGateway) -> None:
-    """Standard output says once where it listens; by then it answers."""
+    """Standard output says once where it listens, even if a worker dies; by then it answers."""
     assert own.is_ready()
+    own.kill_worker_and_wait()
     assert own.ready == {"ready": True, "url": own.url, "urls": [own.url], "home": str(own.made.home.folder)}
     assert own.stop() == 0
     assert own.rest_of_output == ""
@@ -194,7 +194,7 @@ def test_a_reborn_worker_knows_what_was_changed(made: MadeHome) -> None:
     account = account_of(made)
     gone = made.add_client("gone", account, "trader")
     with running(made) as own:
-        gone = replace(gone, url=own.url)
+        gone = gone.at(own.url)
         there = own.client(account)
         assert asked(gone) == []
         made.store.update_client("gone", revoked=True)
@@ -203,6 +203,13 @@ def test_a_reborn_worker_knows_what_was_changed(made: MadeHome) -> None:
         own.kill_worker_and_wait()
         assert asked(gone) == ["EAPI:Invalid key"]
         assert asked(there) == []
+
+
+def test_a_worker_comes_back_although_nobody_reads_its_output(own: RunningGateway) -> None:
+    """Whoever started the gateway read the ready line and closed the pipe."""
+    assert own.process.stdout is not None
+    own.process.stdout.close()
+    own.kill_worker_and_wait()
 
 
 def test_a_second_gateway_refuses(gateway: RunningGateway) -> None:

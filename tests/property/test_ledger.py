@@ -43,19 +43,26 @@ class Oracle:
         self.latest_us = 0
 
     def used(self, cap: str, now_us: int, late: Fraction = Fraction(0)) -> Decimal:
-        """The sum of the cap's charges that are younger than its window, made longer by ``late`` of it."""
+        """The sum of the cap's charges that are open, or younger than its window, made longer by ``late`` of it."""
         window_us = CAPS[cap][0] * 1_000_000 * (1 + late)
-        young = (spent for spent in self.spent if spent.charge.cap == cap and now_us - spent.at_us < window_us)
-        return sum((spent.charge.amount for spent in young), Decimal(0))
+        counted = (
+            spent
+            for spent in self.spent
+            if spent.charge.cap == cap and (spent.reservation in self.open or now_us - spent.at_us < window_us)
+        )
+        return sum((spent.charge.amount for spent in counted), Decimal(0))
 
     def fits(self, charges: Sequence[Charge], now_us: int, late: Fraction = Fraction(0)) -> bool:
         """Whether every cap still holds with ``charges`` added."""
         needs = {cap: sum((c.amount for c in charges if c.cap == cap), Decimal(0)) for cap in CAPS}
         return all(not need or self.used(cap, now_us, late) + need <= CAPS[cap][1] for cap, need in needs.items())
 
-    def close(self, reservation: int, legs: frozenset[int]) -> None:
-        """Only ``legs`` of a reservation stay spent."""
+    def close(self, reservation: int, legs: frozenset[int], now_us: int) -> None:
+        """Only ``legs`` of a reservation stay spent: by now, as far as anybody knows."""
         self.spent = [s for s in self.spent if s.reservation != reservation or s.charge.leg in legs]
+        for spent in self.spent:
+            if spent.reservation == reservation:
+                spent.at_us = now_us
         self.open.remove(reservation)
 
 
@@ -130,7 +137,7 @@ class Play:
         """Twice, since it is idempotent."""
         if reservation := self.chosen(number):
             await asyncio.gather(*(self.ledgers[which].release(reservation) for _ in range(2)))
-            self.oracle.close(reservation, frozenset())
+            self.oracle.close(reservation, frozenset(), 0)
 
     async def settle(self, which: int, value: tuple[int, frozenset[int]]) -> None:
         """Some of its orders were accepted; a release that comes later changes nothing."""
@@ -139,7 +146,8 @@ class Play:
             txids = [f"O{reservation}-{leg}" if leg in legs else None for leg in range(3)]
             await self.ledgers[which].settle(reservation, txids)
             await self.ledgers[which].release(reservation)
-            self.oracle.close(reservation, legs)
+            self.oracle.latest_us = max(self.clock.us, self.oracle.latest_us)
+            self.oracle.close(reservation, legs, self.oracle.latest_us)
 
     async def hold(self, which: int, number: int) -> None:
         """Unknown: everything stays."""

@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,11 +30,13 @@ from signer.home import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.sandbox.arrivals import Arrival
+from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox, Settings
 from signer.secret import Secret
 
 FORM = "application/x-www-form-urlencoded"
 ACCOUNT = "main"
+CREDENTIAL = "real-key"
 ANSWER_S = 20.0
 LIMIT = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "20000", "volume": "0.01"}
 LOOKED_UP_BY = {"OpenOrders", "ClosedOrders", "QueryOrders", "OrderAmends"}
@@ -245,7 +248,7 @@ class Rig:
         (self.home.policies / "narrow.toml").write_text(NARROW)
         self._store = FileKeyStore.open(self.home.keys, from_file(self.home.passphrase))
         real = Secret.from_base64(sandbox.api_secret, where="sandbox")
-        self._store.add_credential("real-key", ACCOUNT, sandbox.api_key, real, created_us=1)
+        self._store.add_credential(CREDENTIAL, ACCOUNT, sandbox.api_key, real, created_us=1)
         self.serving = Serving(self.home)
 
     @property
@@ -298,6 +301,17 @@ class Rig:
         """Every request at the exchange, in order, but for public data and the gateway's own look-ups of outcomes."""
         arrived = self.sandbox.control.arrivals()
         return [a for a in arrived if not a.path.startswith("/0/public/") and a.endpoint not in LOOKED_UP_BY]
+
+
+def copied(rig: Rig, folder: Path) -> tuple[Home, MadeKey]:
+    """A home like the rig's, with a real key of its own: with one key two gateways get in each other's nonces' way."""
+    home = Home(Path(shutil.copytree(rig.home.folder, folder / "home")))
+    made = rig.sandbox.control.make_key(rig.sandbox.account)
+    store = FileKeyStore.open(home.keys, from_file(home.passphrase))
+    store.remove_credential(CREDENTIAL)
+    real = Secret.from_base64(made.api_secret, where="sandbox")
+    store.add_credential("own-key", ACCOUNT, made.api_key, real, created_us=1)
+    return home, made
 
 
 @contextmanager

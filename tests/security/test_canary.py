@@ -28,14 +28,15 @@ from signer.app.watch import GatewayWatch
 from signer.cli.reload import reload_running
 from signer.clock import SystemClock
 from signer.errors import HomeError
-from signer.home import Home
 from signer.keys.passphrase import from_file
 from signer.logline import LineLog
 from signer.metrics import Metrics
 from signer.model import Request, Response
 from signer.sandbox import faults
+from signer.sandbox.control_client import MadeKey
+from signer.sandbox.server import RunningSandbox
 from signer.wiring import Wiring, prepare
-from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, Serving, ask, http
+from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, Serving, ask, copied, http
 from tests.unit.keys.stores import spellings
 
 UPSTREAM = [
@@ -54,12 +55,12 @@ UPSTREAM = [
 class Canary:
     """What must not be seen, and the search for it."""
 
-    def __init__(self, rig: Rig, bot: Bot) -> None:
+    def __init__(self, rig: Rig, bot: Bot, real: MadeKey | RunningSandbox) -> None:
         self._rig = rig
         passphrase = rig.home.passphrase.read_bytes().strip()
-        raw = {"real secret": _raw(rig.sandbox.api_secret), "virtual secret": _raw(bot.api_secret)}
+        raw = {"real secret": _raw(real.api_secret), "virtual secret": _raw(bot.api_secret)}
         self.secrets = {name: _spelled(secret) for name, secret in raw.items()} | {"passphrase": spellings(passphrase)}
-        keys = {"real API key": rig.sandbox.api_key, "virtual API key": bot.api_key}
+        keys = {"real API key": real.api_key, "virtual API key": bot.api_key}
         self.all = self.secrets | {name: [key.encode(), quote(key, "").encode()] for name, key in keys.items()}
 
     def seen(self, text: bytes) -> list[str]:
@@ -90,7 +91,7 @@ def bot(rig: Rig) -> Bot:
 @pytest.fixture
 def canary(rig: Rig, bot: Bot) -> Canary:
     """The search."""
-    return Canary(rig, bot)
+    return Canary(rig, bot, rig.sandbox)
 
 
 def everything(rig: Rig) -> Iterator[tuple[str, bytes]]:
@@ -203,7 +204,7 @@ def test_no_process_can_be_dumped(rig: Rig) -> None:
 
 def test_the_passphrase_leaves_the_environment(rig: Rig, canary: Canary, tmp_path: Path) -> None:
     """Given in ``SIGNER_PASSPHRASE``, it is gone from master and worker when they serve, from /proc too."""
-    home = Home(Path(shutil.copytree(rig.home.folder, tmp_path / "home")))
+    home, _ = copied(rig, tmp_path)
     text = home.passphrase.read_text().strip()
     home.passphrase.unlink()
     serving = Serving(home, {"SIGNER_PASSPHRASE": text})
@@ -292,13 +293,11 @@ async def test_a_defect_deep_inside_shows_no_secret(rig: Rig, bot: Bot, canary: 
     assert canary.seen(log + repr(sent).encode()) == []
 
 
-async def test_no_object_of_a_gateway_holds_or_shows_a_secret(
-    rig: Rig, bot: Bot, canary: Canary, tmp_path: Path
-) -> None:
+async def test_no_object_of_a_gateway_holds_or_shows_a_secret(rig: Rig, bot: Bot, tmp_path: Path) -> None:
     """Nothing that a wired gateway can reach in Python's memory holds the bytes of a secret, and no object of ours
     prints one, or a whole API key; after calls and failed logins too."""
-    home = Home(Path(shutil.copytree(rig.home.folder, tmp_path / "home")))
-    clock = SystemClock()
+    home, made = copied(rig, tmp_path)
+    clock, canary = SystemClock(), Canary(rig, bot, made)
     passphrase = from_file(home.passphrase)
     prepared = prepare(home, passphrase)
     passphrase.wipe()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -173,6 +174,15 @@ def test_many_small_orders_are_one_large_one(rig: Rig, bot: Bot) -> None:
     for _ in range(15):
         rig.place(bot, **worth(100))
     denied(rig, bot, "AddOrder", {**LIMIT, "price": "100", "volume": "0.0001"}, "cap")
+
+
+@pytest.mark.parametrize(("volume", "price"), [("0.01234567", "20000.1"), ("0.00010000", "19999.9"), ("0.03", "20001")])
+def test_amounts_arrive_digit_by_digit(rig: Rig, bot: Bot, volume: str, price: str) -> None:
+    """*Must hold* 6: no binary fraction comes between what was checked and what is sent."""
+    rig.place(bot, volume=volume, price=price)
+    sent = parse_qs(rig.arrivals()[-1].body.decode())
+    assert [Decimal(text) for text in (*sent["volume"], *sent["price"])] == [Decimal(volume), Decimal(price)]
+    assert len(sent["volume"][0]) <= len(volume)
 
 
 # How an order is changed

@@ -22,7 +22,7 @@ MAX_CONNECTIONS = 24
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A gateway of small patience."""
-    settings = f"body_seconds = 1.0\nmax_connections = {MAX_CONNECTIONS}"
+    settings = f"body_seconds = 1.5\nmax_connections = {MAX_CONNECTIONS}"
     with running(tmp_path_factory.mktemp("smuggling"), settings) as made:
         yield made
 

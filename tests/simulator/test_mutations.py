@@ -14,6 +14,7 @@ from signer.gateway import Gateway
 from signer.lanes.nonces import NonceSource
 from signer.ledger.books import Books
 from signer.model import Call, Intent, OrderRef, Outcome, PlacedOrder, WireAnswer, WireRequest
+from signer.outcomes import Outcomes
 from signer.pending import Pending
 from signer.records import intent_record
 from signer.trace import Trace
@@ -43,15 +44,15 @@ def send_before_recording(patch: pytest.MonkeyPatch) -> None:
 
 def release_what_is_unknown(patch: pytest.MonkeyPatch) -> None:
     """No answer counts as not done."""
-    settle = Gateway._settle
+    settle = Outcomes._settle
 
-    async def release(self: Gateway, reservation: int, trace: Trace) -> None:
+    async def release(self: Outcomes, reservation: int, trace: Trace) -> None:
         if trace.outcome is Outcome.UNKNOWN:
             await self._ledger.release(reservation)
         else:
             await settle(self, reservation, trace)
 
-    patch.setattr(Gateway, "_settle", release)
+    patch.setattr(Outcomes, "_settle", release)
 
 
 def send_again(patch: pytest.MonkeyPatch) -> None:
@@ -69,14 +70,14 @@ def send_again(patch: pytest.MonkeyPatch) -> None:
 
 def settle_before_the_record(patch: pytest.MonkeyPatch) -> None:
     """The ledger hears of the outcome first, so that a crash loses the record of it."""
-    finish = Gateway._finish
+    finish = Outcomes._finish
 
-    async def settle_first(self: Gateway, trace: Trace, told: asyncio.Event) -> None:
+    async def settle_first(self: Outcomes, trace: Trace, told: asyncio.Event) -> None:
         if trace.reservation is not None:
             await self._insist(lambda: self._settle(trace.reservation or 0, trace))
         await finish(self, trace, told)
 
-    patch.setattr(Gateway, "_finish", settle_first)
+    patch.setattr(Outcomes, "_finish", settle_first)
 
 
 def forget_the_nonces(patch: pytest.MonkeyPatch) -> None:

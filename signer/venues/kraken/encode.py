@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote_plus
@@ -44,7 +43,7 @@ def encode(call: Call, nonce: int) -> tuple[WireRequest, bytes]:
 def signed(request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
     """``request`` with the headers that authenticate it."""
     credentials = (("API-Key", api_key), ("API-Sign", base64.b64encode(signature).decode()))
-    return replace(request, headers=request.headers + credentials)
+    return WireRequest(request.method, request.target, request.headers + credentials, request.body)
 
 
 def _form(fields: Mapping[str, Json], inside: str = "") -> Iterator[str]:

@@ -18,8 +18,9 @@ from signer.venues.kraken.amounts import to_price
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.pairs import PairTable
 
-SLACK_US = 60_000_000
-"""How far the venue's clock may be behind ours before its order looks older than our intent."""
+SLACK_US = 3_600_000_000
+"""How far the venue's clock may be behind ours before its order looks older than our intent. Generous: to take an older
+order alike in all else for this one keeps a charge too long; to miss this one frees it."""
 
 LOT = Decimal("0.00000001")
 """How far the volume that the venue shows may be from the one that was asked for, since it rounds to its lots."""
@@ -138,23 +139,28 @@ def _rows(answer: WireAnswer) -> list[Row] | None:
     return list(rows.items())
 
 
-def _placed(intent: Intent, rows: Iterable[Row], pairs: PairTable) -> Found:
+def _placed(intent: Intent, rows: Iterable[Row], pairs: PairTable) -> Found | None:
     """Each order takes the oldest row that is it and that no other order has taken."""
-    free = dict(sorted(rows, key=lambda row: Decimal(str(row[1]["opentm"]))))
+    free = dict(sorted(rows, key=_opened))
     txids: list[str | None] = []
     for order in intent.orders:
-        txid = next((txid for txid, row in free.items() if _is_row_of(order, row, intent, pairs)), None)
+        alike = [(txid, row) for txid, row in free.items() if _is_row_of(order, row, intent, pairs)]
+        txid = next((row[0] for row in alike if _opened(row) * 1_000_000 >= intent.at_us - SLACK_US), None)
         if txid is not None:
             del free[txid]
+        elif alike:
+            return None  # the same in all but its age: an earlier order, or this one if our clock is ahead
         txids.append(txid)
     return Found(tuple(txids))
+
+
+def _opened(row: Row) -> Decimal:
+    return Decimal(str(row[1]["opentm"]))
 
 
 def _is_row_of(order: Order, row: Mapping[str, object], intent: Intent, pairs: PairTable) -> bool:
     ref = _ref(order)
     if ref is None or str(row.get(ref.kind)) != ref.value:
-        return False
-    if Decimal(str(row["opentm"])) * 1_000_000 < intent.at_us - SLACK_US:
         return False
     descr = cast("Mapping[str, Json]", row["descr"])
     pair = pairs.find(descr["pair"])

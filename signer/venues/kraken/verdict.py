@@ -62,6 +62,9 @@ _NOT_PLACED = (
 )
 """Errors after which an order is certainly not placed: the "no" rows of kraken-api.md §3. With any other it may be."""
 
+_decode = json.JSONDecoder(parse_float=str).decode
+"""Made once: `json.loads` makes a new decoder at each call that has a ``parse_float``."""
+
 _EMPTY_ERROR = b'{"error":[],'
 
 
@@ -121,7 +124,7 @@ def _envelope(answer: WireAnswer) -> tuple[tuple[str, ...], Json] | None:
     if answer.status != 200:
         return None  # an edge in between speaks; the order may have passed it (kraken-api.md §3)
     try:
-        read = json.loads(answer.body, parse_float=str)
+        read = _decode(answer.body.decode())
     except (ValueError, RecursionError):
         return None
     errors = read.get("error") if isinstance(read, dict) else None

@@ -95,7 +95,7 @@ def test_an_order_is_looked_up_open_and_then_closed() -> None:
     """In that order, so that one which closes in between is seen; closed ones since shortly before the intent."""
     opened, closed = KRAKEN.lookups(intent(PLACED))
     assert (opened.endpoint, opened.fields) == ("OpenOrders", {"userref": 1})
-    assert (closed.endpoint, closed.fields) == ("ClosedOrders", {"userref": 1, "start": str(AT_S - 60)})
+    assert (closed.endpoint, closed.fields) == ("ClosedOrders", {"userref": 1, "start": str(AT_S - 3600)})
 
 
 def test_a_client_order_id_is_looked_up_as_such() -> None:
@@ -118,7 +118,7 @@ def test_a_placed_order_is_found(reply: list[WireAnswer]) -> None:
 
 def test_a_venue_clock_a_minute_behind_hides_no_order() -> None:
     """An order that the venue opened up to then before the intent may be it."""
-    assert KRAKEN.found(intent(PLACED), answers({"OA": shown(opentm=AT_S - 60)})) == Found(("OA",))
+    assert KRAKEN.found(intent(PLACED), answers({"OA": shown(opentm=AT_S - 3600)})) == Found(("OA",))
 
 
 def test_an_order_that_the_venue_does_not_have_is_none() -> None:
@@ -131,7 +131,6 @@ def test_an_order_that_the_venue_does_not_have_is_none() -> None:
     [
         {"userref": 2},
         {"userref": None},
-        {"opentm": AT_S - 61},
         {"pair": "ETHUSD"},
         {"pair": "UNKNOWN"},
         {"type": "sell"},
@@ -143,6 +142,13 @@ def test_an_order_that_the_venue_does_not_have_is_none() -> None:
 def test_another_order_under_the_same_reference_is_not_it(other: dict[str, Any]) -> None:
     """A client's own userref may be on many orders."""
     assert KRAKEN.found(intent(PLACED), answers({"OA": shown(**other)})) == Found((None,))
+
+
+def test_one_that_differs_only_in_being_older_says_nothing() -> None:
+    """It may be an earlier order, or this one while our clock is ahead of the venue's: nothing may be given back."""
+    assert KRAKEN.found(intent(PLACED), answers({"OA": shown(opentm=AT_S - 3601)})) is None
+    both = {"OA": shown(opentm=AT_S - 3601), "OB": shown()}
+    assert KRAKEN.found(intent(PLACED), answers(both)) == Found(("OB",))
 
 
 def test_a_volume_is_compared_within_the_venue_s_rounding() -> None:
