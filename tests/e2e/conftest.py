@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import shutil
 import subprocess
@@ -26,9 +27,11 @@ def node_packages() -> Path:
     folder = Path.home() / ".cache" / "signer" / "node"
     folder.mkdir(parents=True, exist_ok=True)
     modules = folder / "node_modules"
-    if HAS_NODE and not all((modules / package.partition("@")[0]).is_dir() for package in NODE_PACKAGES):
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *NODE_PACKAGES]
-        subprocess.run(command, cwd=folder, capture_output=True, check=True, timeout=110)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run several at a time
+        if HAS_NODE and not all((modules / package.partition("@")[0]).is_dir() for package in NODE_PACKAGES):
+            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *NODE_PACKAGES]
+            subprocess.run(command, cwd=folder, capture_output=True, check=True, timeout=110)
     return modules
 
 
