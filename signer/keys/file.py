@@ -37,7 +37,7 @@ from signer.keys.renewal import (
     there,
 )
 from signer.keys.sealing import RandomBytes, StoreKeys
-from signer.model import ClientInfo, CredentialInfo, Network
+from signer.model import ClientInfo, CredentialInfo, Network, Role
 from signer.secret import HmacKey, Secret
 
 
@@ -162,6 +162,7 @@ class FileKeyStore:
         secret: Secret,
         *,
         created_us: int,
+        role: Role = Role.TRADE,
         elsewhere: tuple[str, SigningStore] | None = None,
     ) -> None:
         """Keep a real credential. Raises `KeyStoreError`: the name or the key is taken, or malformed.
@@ -169,7 +170,7 @@ class FileKeyStore:
         ``elsewhere`` names the store that keeps the secret in place of this file, which then holds the entry only.
         """
         where = str(self._path)
-        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us}
+        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us, "role": role}
         if elsewhere is None:
             about = described(Credential, where, **fields)
             self._write(lambda editor: editor.added(about, secret))

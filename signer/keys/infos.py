@@ -12,7 +12,13 @@ from signer.secret import fingerprint
 def credential_info(about: Credential) -> CredentialInfo:
     """What a list shows of a credential."""
     return CredentialInfo(
-        about.name, about.account, about.api_key, fingerprint(about.api_key), about.created_us, about.store
+        name=about.name,
+        account=about.account,
+        api_key=about.api_key,
+        fingerprint=fingerprint(about.api_key),
+        created_us=about.created_us,
+        role=about.role,
+        store=about.store,
     )
 
 
