@@ -19,10 +19,10 @@ demo: $(VENV)/.demo
 	@$(BIN)/signer demo
 
 test: $(VENV)/.dev hsm
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
 quick: $(VENV)/.dev hsm
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not slow"
 
 # A software HSM, for the tests of the pkcs11 store: without it they are skipped, which CI does not allow.
 hsm:
@@ -54,13 +54,13 @@ $(VENV)/.venv:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.venv requirements-demo.lock pyproject.toml
-	@[ -e $(VENV)/.dev ] || $(PIP) install --require-hashes -r requirements-demo.lock
+	@[ -e $(VENV)/.dev ] || $(PIP) install --use-pep517 --require-hashes -r requirements-demo.lock
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.venv requirements-dev.lock pyproject.toml
 	@echo "installing what the tests need (about half a minute, once) …"
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --use-pep517 --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 

@@ -19,6 +19,7 @@ from signer.snapshot import Snapshot
 from signer.trace import Watch
 
 AGAIN_S = 15.0
+"""Between two looks: each costs the key two reads for each open intent."""
 
 
 class Recovery:
@@ -68,7 +69,7 @@ class Recovery:
     async def forever(self) -> None:
         """Look at unknown outcomes again and again, while the gateway runs."""
         while True:
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(min(AGAIN_S, self._gone_after_s))
             try:
                 now_open = await self._ledger.open_intents()
                 await self._pass([one for one in now_open if one.unknown or one.reservation in self._left])

@@ -33,7 +33,7 @@ def test_each_record_carries_the_digest_of_the_one_before() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [1.5, float("nan"), Decimal("1.5"), b"bytes", {1, 2}, {"deep": {3: "number as name"}}, [object()]],
+    [1.5, float("nan"), Decimal("1.5"), b"bytes", {1, 2}, {"deep": {3: "number as name"}}, [object]],
     ids=repr,
 )
 def test_what_is_not_exact_json_is_refused(bad: Any) -> None:
