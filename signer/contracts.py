@@ -205,9 +205,23 @@ class Lane(Protocol):
 
     credential: str
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it takes no calls."""
+
+    @property
+    def load(self) -> int:
+        """How many calls have a turn or wait for one."""
+
+    def stop(self, why: str) -> None:
+        """Let nobody in any more, and whoever waits go elsewhere."""
+
+    def resume(self) -> None:
+        """Let calls in again."""
+
     def turn(self, client: str, priority: Priority, deadline: float) -> AbstractAsyncContextManager[Turn]:
         """Wait for a turn, hold it until the answer is there. Raises `NotServed` if the queue is full (at once) or
-        ``deadline`` (monotonic seconds) passes first."""
+        ``deadline`` (monotonic seconds) passes first, `LaneStopped` if it is, or comes to be, stopped."""
 
 
 class Upstream(Protocol):

@@ -8,6 +8,7 @@
     │   ├── NotReserved      step 4 said no: a cap would be passed
     │   ├── Halted           step 4 said no: an operator halted the client or the account
     │   └── NotServed        steps 4 to 7 could not be done; nothing was sent, or the outcome is unknown
+    │       └── LaneStopped  the credential's lane takes no calls; another credential's may
     ├── ConfigError          signer.toml, a policy or the environment is wrong
     ├── HomeError            the home folder is missing, held by another gateway, or of another version
     ├── KeyStoreError        the key store cannot be opened, read or written
@@ -106,6 +107,10 @@ class NotServed(Refused):
     """Steps 4 to 7: we could not do our part (store, log, lane or exchange)."""
 
     code = "not-served"
+
+
+class LaneStopped(NotServed):
+    """The lane takes no calls any more: the venue has refused its key. Nothing was sent."""
 
 
 class ConfigError(SignerError):

@@ -38,6 +38,16 @@ class Priority(IntEnum):
     READ = 2
 
 
+class Role(StrEnum):
+    """What a credential is for: it decides which calls it signs."""
+
+    TRADE = "trade"
+    """Orders, cancels, and whatever no other credential of the account is for."""
+    READ = "read"
+    FUNDING = "funding"
+    """Calls that need the venue's permissions for deposits and withdrawals."""
+
+
 class Outcome(StrEnum):
     """How a forwarded call ended."""
 
@@ -345,6 +355,8 @@ class Verdict:
     """One per order of the call; None where the venue rejected that row."""
     bad_nonce: bool = False
     """The venue refused our nonce: the lane heals itself."""
+    bad_key: bool = False
+    """The venue refused our key: the lane must stop, since repeated failures lock the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +375,7 @@ class CredentialInfo:
     api_key: str = field(repr=False)
     fingerprint: str
     created_us: int
+    role: Role = Role.TRADE
     store: str = "file"
     """Where its secret lives: ``file``, or a store that signer.toml names."""
 

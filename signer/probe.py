@@ -13,6 +13,7 @@ OPERATOR = "operator"
 
 async def probe(account: Account, venue: Venue, credential: Credential) -> KeyInfo:
     """What the venue says of ``credential`` now. Raises `VenueError`."""
+    credential.lane.resume()  # an operator asks: if the venue refuses the key again, the lane stops again
     try:
         answer, _ = await account.forward(venue, venue.key_info_call(), OPERATOR, Journey(), lambda: None, credential)
     except Refused as refused:

@@ -354,14 +354,17 @@ class Wiring:
         stores = self.prepared.config.stores
         credentials = [
             Credential(
-                info.name, info.api_key, self._keys[info, stores.get(info.store)], self._lane(info, config, marks)
+                info.name,
+                info.api_key,
+                self._keys[info, stores.get(info.store)],
+                self._lane(info, config, marks),
+                info.role,
             )
             for info in self.prepared.store.credentials()
             if info.account == name
         ]
-        return Account(
-            name, credentials, self._upstream(config.origin, config.resolve), config.call_seconds, self._clock
-        )
+        upstream = self._upstream(config.origin, config.resolve)
+        return Account(name, credentials, upstream, config.call_seconds, self._clock, self._watch.alarm)
 
     def _upstream(self, origin: str, addresses: Sequence[str]) -> Upstream:
         key = (origin, *addresses)

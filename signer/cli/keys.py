@@ -30,7 +30,7 @@ from signer.home import Home
 from signer.keys.probes import forget_probe, kept_probe
 from signer.lanes.nonces import AHEAD_US
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import CredentialInfo, KeyInfo
+from signer.model import CredentialInfo, KeyInfo, Role
 from signer.secret import fingerprint
 
 
@@ -42,6 +42,13 @@ def keys() -> None:
 @keys.command()
 @click.argument("name", callback=read_name)
 @click.option("--account", required=True, help="Account in signer.toml that the key belongs to.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.TRADE.value,
+    show_default=True,
+    help="What it signs: all that no other key of the account is for, reads, or deposits and withdrawals.",
+)
 @click.option("--stdin", is_flag=True, help='Read {"api_key": "…", "api_secret": "…"} from standard input.')
 @click.option("--file", type=click.Path(path_type=Path), help="Read the same JSON from a file (0600).")
 @admin_option
@@ -53,6 +60,7 @@ def add(
     *,
     name: str,
     account: str,
+    role: str,
     stdin: bool,
     file: Path | None,
     vault_token_file: Path | None,
@@ -67,13 +75,14 @@ def add(
     elsewhere = signing_store(kept_in, config, vault_token_file)
     credential = read_credential(stdin, file)
     with on_record(home, "keys add", reason, credential=name) as operation:
-        operation.detail = f"account {account}, fingerprint {fingerprint(credential.api_key)}"
+        operation.detail = f"account {account}, role {role}, fingerprint {fingerprint(credential.api_key)}"
         store.add_credential(
             name,
             account,
             credential.api_key,
             credential.secret,
             created_us=SystemClock().now_us(),
+            role=Role(role),
             elsewhere=None if elsewhere is None else (kept_in, elsewhere),
         )
     credential.secret.wipe()
@@ -240,6 +249,7 @@ def _row(info: CredentialInfo, home: Home, used: Mapping[str, int]) -> Row:
     return {
         "name": info.name,
         "account": info.account,
+        "role": info.role,
         "store": info.store,
         "fingerprint": info.fingerprint,
         "created": utc(info.created_us),

@@ -186,7 +186,7 @@ async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: M
         credential = Credential(
             info.name, info.api_key, await key(), CredentialLane(info.name, clock=clock, nonces=nonces)
         )
-        account = Account(info.account, [credential], upstream, config.call_seconds, clock)
+        account = Account(info.account, [credential], upstream, config.call_seconds, clock, lambda _, text: warn(text))
         return await probe(account, Kraken(PairTable.built_in()), credential)
     finally:
         upstream.close()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Unpack, final
 
 from signer.config import HOME_FILE
 from signer.contracts import SigningStore
-from signer.errors import KeyStoreError, PassphraseChanged, WrongPassphrase
+from signer.errors import KeyStoreError, PassphraseChanged
 from signer.keys.argon import SALT_BYTES, SECOND_CHOICE, Profile, derive, require_fit
 from signer.keys.entries import AboutT, ClientChange, CredentialChange, Editor, described, no_such
 from signer.keys.envelope import (
-    MOST_BYTES,
     Client,
     Credential,
     Entry,
@@ -24,18 +21,24 @@ from signer.keys.envelope import (
     Header,
     enveloped,
     opened_entry,
-    parse,
     require_keys,
     require_whole,
-    sealed_entry,
 )
+from signer.keys.infos import client_info, credential_info, former_info
 from signer.keys.passphrase import Passphrase
-from signer.keys.private_file import exclusively, read_private, write_private
+from signer.keys.private_file import exclusively, write_private
+from signer.keys.renewal import (
+    differences,
+    put_back,
+    read_envelope,
+    replaced,
+    require_restorable,
+    resealed,
+    there,
+)
 from signer.keys.sealing import RandomBytes, StoreKeys
-from signer.model import ClientInfo, CredentialInfo, Network
-from signer.secret import HmacKey, Secret, fingerprint
-
-MISSING = "run `signer init` first, or name the right --home"
+from signer.model import ClientInfo, CredentialInfo, Network, Role
+from signer.secret import HmacKey, Secret
 
 
 @final
@@ -81,7 +84,7 @@ class FileKeyStore:
         Takes as long as its Argon2id profile was made to take. ``allow_test_profile`` is never given by ``serve``.
         """
         where = str(path)
-        envelope = _read(path)
+        envelope = read_envelope(path)
         require_fit(envelope.header.profile, where=where, allow_test_profile=allow_test_profile)
         keys = _derived(envelope.header, passphrase, where)
         require_keys(envelope, keys, where=where)
@@ -104,24 +107,24 @@ class FileKeyStore:
         tests = held.header.profile.for_tests_only
         fresh = FileKeyStore.open(self._path, passphrase, allow_test_profile=tests, random_bytes=self._random_bytes)
         if fresh._envelope.header.store != held.header.store:
-            raise _replaced(self._path)
+            raise replaced(self._path)
         if fresh._envelope.generation <= held.generation:
-            raise _put_back(self._path)
+            raise put_back(self._path)
         return fresh
 
     @staticmethod
     def is_opened_by(path: Path, passphrase: Passphrase) -> bool:
-        """Whether ``passphrase`` is that of the store at ``path``. Raises `KeyStoreError` if it does not read."""
-        envelope = _read(path)
+        """Whether ``passphrase`` is that of the store at ``path``. Not if nothing there reads as one."""
         try:
+            envelope = read_envelope(path)
             require_keys(envelope, _derived(envelope.header, passphrase, str(path)), where=str(path))
-        except WrongPassphrase:
+        except KeyStoreError:
             return False
         return True
 
     def credentials(self) -> Sequence[CredentialInfo]:
         """All real credentials, by name."""
-        return [_credential_info(about) for about in self._all(Credential)]
+        return [credential_info(about) for about in self._all(Credential)]
 
     def credential(self, name: str) -> CredentialInfo:
         """The credential of that name. Raises `KeyStoreError` if there is none."""
@@ -134,14 +137,14 @@ class FileKeyStore:
     def names(self, info: CredentialInfo) -> bool:
         """Whether the file, as it is on the disk now, has exactly this credential. True if it does not read."""
         try:
-            entries = _read(self._path).entries
+            entries = read_envelope(self._path).entries
         except KeyStoreError:
             return True
-        return any(isinstance(one.about, Credential) and _credential_info(one.about) == info for one in entries)
+        return any(isinstance(one.about, Credential) and credential_info(one.about) == info for one in entries)
 
     def clients(self) -> Sequence[ClientInfo]:
         """All clients, by name, revoked ones included."""
-        return [_client_info(about) for about in self._all(Client)]
+        return [client_info(about) for about in self._all(Client)]
 
     def signing_key(self, credential: str) -> HmacKey:
         """The handle for a real credential. Raises `KeyStoreError` if this file holds no secret of that name."""
@@ -159,6 +162,7 @@ class FileKeyStore:
         secret: Secret,
         *,
         created_us: int,
+        role: Role = Role.TRADE,
         elsewhere: tuple[str, SigningStore] | None = None,
     ) -> None:
         """Keep a real credential. Raises `KeyStoreError`: the name or the key is taken, or malformed.
@@ -166,7 +170,7 @@ class FileKeyStore:
         ``elsewhere`` names the store that keeps the secret in place of this file, which then holds the entry only.
         """
         where = str(self._path)
-        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us}
+        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us, "role": role}
         if elsewhere is None:
             about = described(Credential, where, **fields)
             self._write(lambda editor: editor.added(about, secret))
@@ -176,7 +180,7 @@ class FileKeyStore:
         def added(editor: Editor) -> Sequence[Entry]:
             # An interrupt leaves a secret that no entry names, and that the next attempt replaces; never the reverse.
             entries = editor.added(about, Secret(b""))
-            elsewhere[1].add(_credential_info(about), secret)
+            elsewhere[1].add(credential_info(about), secret)
             return entries
 
         self._write(added)
@@ -209,7 +213,7 @@ class FileKeyStore:
             entries = editor.removed("credential", name)
             gone = next(entry.about for entry in editor.current.entries if entry not in entries)
             if elsewhere is not None and isinstance(gone, Credential):
-                elsewhere.remove(_credential_info(gone))
+                elsewhere.remove(credential_info(gone))
             return entries
 
         self._write(removed)
@@ -277,11 +281,7 @@ class FileKeyStore:
             current = self._read_again()
             header = current.header.model_copy(update={"salt": self._random_bytes(SALT_BYTES).hex()})
             keys = _derived(header, new, where)
-            entries = []
-            for entry in current.entries:
-                secret = opened_entry(entry, current.header, self._keys, where=where)
-                entries.append(sealed_entry(entry.about, secret, header, keys, self._random_bytes))
-                secret.wipe()
+            entries = resealed(current, self._keys, header, keys, self._random_bytes, where=where)
             envelope = enveloped(header, current.generation + 1, entries, keys)
             write_private(self._path, envelope.text(), replace=True)
         self._keys = keys
@@ -291,7 +291,7 @@ class FileKeyStore:
         """Copy the file, sealed as it is, to ``target``, and see that the copy opens. Raises `KeyStoreError`."""
         whole = self.reopened()._envelope
         write_private(target, whole.text(), replace=replace, exists="give --force to overwrite it, or name another")
-        if _read(target) != whole:
+        if read_envelope(target) != whole:
             raise KeyStoreError("what was written does not read back", where=str(target), mend="look at that disk")
 
     def restore(self, path: Path, *, older: bool = False) -> Sequence[str]:
@@ -302,27 +302,20 @@ class FileKeyStore:
         """
         where, ours = str(path), self._envelope
         with exclusively(path):
-            there = _there(path, older=older)
-            if there is not None and there.header.store != ours.header.store:
-                mend = "move that one away yourself if it is of no use any more"
-                raise KeyStoreError("another key store is there", where=where, mend=mend)
-            if there is not None and there.generation > ours.generation and not older:
-                changes = there.generation - ours.generation
-                what = f"it was changed {changes} times since the backup: what was revoked or removed would come back"
-                raise KeyStoreError(what, where=where, mend="give --older-than-now if that is meant")
+            found = there(path, older=older)
+            if found is not None:
+                require_restorable(found, ours, where, older=older)
             # The highest generation yet, so that a running gateway takes it for news.
-            generation = max(ours.generation, there.generation if there else 0) + 1
+            generation = max(ours.generation, found.generation if found else 0) + 1
             envelope = enveloped(ours.header, generation, ours.entries, self._keys)
             write_private(path, envelope.text(), replace=True)
-        before = {entry.about: str(entry) for entry in there.entries} if there else {}
-        after = {entry.about: str(entry) for entry in ours.entries}
-        return sorted({name for about, name in (before | after).items() if (about in before) != (about in after)})
+        return differences(found, ours)
 
     def former_clients(self) -> Sequence[tuple[ClientInfo, HmacKey]]:
         """The clients as they were before a rotation that let the old credential pass for a while, with its handle."""
         now = {about.name: about for about in self._all(Client)}
         return [
-            (_former_info(about, now[about.name]), self._handles["former", about.name]) for about in self._all(Former)
+            (former_info(about, now[about.name]), self._handles["former", about.name]) for about in self._all(Former)
         ]
 
     def __repr__(self) -> str:
@@ -352,16 +345,16 @@ class FileKeyStore:
         return sorted((about for about in abouts if isinstance(about, kind)), key=lambda about: about.name)
 
     def _read_again(self) -> Envelope:
-        envelope, held, where = _read(self._path), self._envelope, str(self._path)
+        envelope, held, where = read_envelope(self._path), self._envelope, str(self._path)
         if envelope.header.store != held.header.store:
-            raise _replaced(self._path)
+            raise replaced(self._path)
         if envelope.header != held.header:
             mend = "restart the gateway, or run the command again"
             raise PassphraseChanged("its passphrase was changed", where=where, mend=mend)
         require_whole(envelope, self._keys, where=where)
         same_generation = envelope.generation == held.generation
         if envelope.generation < held.generation or (same_generation and envelope != held):
-            raise _put_back(self._path)
+            raise put_back(self._path)
         return envelope
 
     def _write(self, change: Callable[[Editor], Sequence[Entry]]) -> None:
@@ -374,62 +367,6 @@ class FileKeyStore:
         self._hold(envelope)
 
 
-def _read(path: Path) -> Envelope:
-    return parse(read_private(path, most=MOST_BYTES, missing=MISSING), where=str(path))
-
-
-def _there(path: Path, *, older: bool) -> Envelope | None:
-    """What a backup would replace; None if there is nothing, or, if ``older`` may be, nothing that reads."""
-    if not os.path.lexists(path):
-        return None
-    try:
-        return _read(path)
-    except KeyStoreError as error:
-        if older:
-            return None
-        mend = "give --older-than-now to restore without knowing what was changed since the backup"
-        raise KeyStoreError(error.what, where=str(path), mend=mend) from error
-
-
-def _replaced(path: Path) -> KeyStoreError:
-    return KeyStoreError(
-        "it was replaced by another key store", where=str(path), mend="restart the gateway if that is meant"
-    )
-
-
-def _put_back(path: Path) -> KeyStoreError:
-    return KeyStoreError(
-        "it was put back to an earlier state", where=str(path), mend="restart the gateway if that is meant"
-    )
-
-
 def _derived(header: Header, passphrase: Passphrase, where: str) -> StoreKeys:
     salt = bytes.fromhex(header.salt)
     return StoreKeys(passphrase.stretched_by(lambda text: derive(header.profile, salt, text, where=where)))
-
-
-def _credential_info(about: Credential) -> CredentialInfo:
-    return CredentialInfo(
-        about.name, about.account, about.api_key, fingerprint(about.api_key), about.created_us, about.store
-    )
-
-
-def _former_info(former: Former, client: Client) -> ClientInfo:
-    until_us = former.until_us if client.expires_us is None else min(former.until_us, client.expires_us)
-    then = fingerprint(former.api_key)
-    return replace(_client_info(client), api_key=former.api_key, fingerprint=then, expires_us=until_us)
-
-
-def _client_info(about: Client) -> ClientInfo:
-    return ClientInfo(
-        name=about.name,
-        account=about.account,
-        policy=about.policy,
-        api_key=about.api_key,
-        fingerprint=fingerprint(about.api_key),
-        sources=about.sources,
-        expires_us=about.expires_us,
-        nonces=about.nonces,
-        revoked=about.revoked,
-        created_us=about.created_us,
-    )

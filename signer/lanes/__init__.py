@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import final
 
 from signer.contracts import Clock
-from signer.errors import NotServed
+from signer.errors import LaneStopped, NotServed
 from signer.lanes.nonces import NonceSource
 from signer.model import Priority
 
@@ -38,6 +38,7 @@ class CredentialLane:
         self._free = depth
         self._under_way: set[CredentialTurn] = set()
         self._left = asyncio.Event()
+        self._stopped = ""
         self._room = {Priority.CANCEL: queue, Priority.ORDER: queue * 3 // 4, Priority.READ: queue // 2}
         self._queues: dict[Priority, OrderedDict[str, deque[_Waiter]]] = {each: OrderedDict() for each in Priority}
         self.waiting = 0
@@ -51,6 +52,31 @@ class CredentialLane:
         """
         return CredentialTurn(self, client, priority, deadline)
 
+    @property
+    def load(self) -> int:
+        """How many calls have a turn or wait for one."""
+        return len(self._under_way)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it takes no calls."""
+        return bool(self._stopped)
+
+    def stop(self, why: str) -> None:
+        """Let nobody in any more; whoever waits is told at once (`LaneStopped`). A turn under way goes on."""
+        self._stopped = why
+        for priority, queue in self._queues.items():
+            for client, waiters in list(queue.items()):
+                for waiter in list(waiters):
+                    self._refuse(client, priority, waiter, self._no_entry())
+
+    def resume(self) -> None:
+        """Let calls in again."""
+        self._stopped = ""
+
+    def _no_entry(self) -> LaneStopped:
+        return LaneStopped("EService:Unavailable", f"EService:Gateway: {self._stopped}; nothing was sent")
+
     async def drained(self) -> None:
         """Wait until everybody who has a turn now, or waits for one, has left."""
         now = set(self._under_way)
@@ -59,6 +85,8 @@ class CredentialLane:
             await self._left.wait()
 
     async def _enter(self, client: str, priority: Priority, deadline: float) -> int:
+        if self._stopped:
+            raise self._no_entry()
         if self._clock.monotonic() >= deadline:
             raise _too_late()
         if self._free:  # then nobody waits: a turn that ends goes to the next in line directly
@@ -118,9 +146,12 @@ class CredentialLane:
         return waiter
 
     def _expire(self, client: str, priority: Priority, waiter: _Waiter) -> None:
+        self._refuse(client, priority, waiter, _too_late())
+
+    def _refuse(self, client: str, priority: Priority, waiter: _Waiter, why: NotServed) -> None:
         if not waiter.done():
             self._forget(client, priority, waiter)
-            waiter.set_exception(_too_late())
+            waiter.set_exception(why)
 
     def _forget(self, client: str, priority: Priority, waiter: _Waiter) -> None:
         queue = self._queues[priority]

@@ -31,8 +31,10 @@ from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
 from signer.keys.private_file import write_private
+from signer.model import Role
 from signer.occupancy import read_load
 from signer.sandbox.arrivals import Arrival
+from signer.sandbox.permissions import PERMISSIONS
 from signer.sandbox.server import RunningSandbox
 from signer.secret import Secret
 
@@ -133,6 +135,13 @@ class MadeHome:
             file.write("\n".join(["", *lines, ""]))
         secret = Secret.from_base64(key.api_secret, where="test")
         self.store.add_credential(f"{name}-key", name, key.api_key, secret, created_us=1)
+
+    def add_key(self, name: str, account: str, role: Role) -> str:
+        """Another key of an account, for what ``role`` says; its public half."""
+        key = self.sandbox.control.make_key(account, tier="unlimited", permissions=PERMISSIONS)
+        secret = Secret.from_base64(key.api_secret, where="test")
+        self.store.add_credential(name, account, key.api_key, secret, created_us=1, role=role)
+        return key.api_key
 
     def add_client(
         self, name: str, account: str, policy: str, *, url: str = "", nonces: Literal["window", "strict"] = "window"

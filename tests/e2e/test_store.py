@@ -110,10 +110,10 @@ def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
     other = tmp_path / "other"
     assert run_at(other, "init", "--passphrase-file", str(private(tmp_path / "same", PASSPHRASE))) == 0
     files = {"SHORT": str(private(tmp_path / "short", "short")), "OTHER": str(other / "keys.json")}
-    before = made.home.keys.read_bytes(), made.home.passphrase.read_bytes()
+    before = made.home.keys.read_bytes(), made.home.passphrase.read_text().strip()
     done = run(made, *(files.get(word, word) for word in arguments))
     assert (done.returncode, words in done.stderr, "Traceback" in done.stderr) == (status, True, False), done.stderr
-    assert (made.home.keys.read_bytes(), made.home.passphrase.read_bytes()) == before
+    assert (made.home.keys.read_bytes(), made.home.passphrase.read_text().strip()) == before
     assert not made.home.passphrase.with_name("passphrase.next").exists()
 
 
