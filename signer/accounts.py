@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from signer.contracts import Clock, Lane, SigningKey, Upstream, Venue
-from signer.errors import KeyStoreError, NotSent
-from signer.model import Action, Call, Priority, Verdict, WireAnswer, WireRequest
+from signer.contracts import Clock, Lane, SigningKey, Turn, Upstream, Venue
+from signer.errors import KeyStoreError, LaneStopped, NotSent
+from signer.model import Action, Call, Priority, Role, Verdict, WireAnswer, WireRequest
 
 PRIORITIES = {
     Action.CANCEL: Priority.CANCEL,
@@ -15,6 +15,10 @@ PRIORITIES = {
     Action.WRITE: Priority.ORDER,
     Action.READ: Priority.READ,
 }
+
+
+FUNDING = frozenset({"add-funds", "withdraw-funds"})
+"""Permissions that make a call one for a credential of that role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Credential:
     api_key: str = field(repr=False)
     key: SigningKey
     lane: Lane
+    role: Role = Role.TRADE
 
 
 @dataclass(slots=True)
@@ -49,31 +54,69 @@ class Account:
     upstream: Upstream
     call_seconds: float
     clock: Clock
+    on_alarm: Callable[[str, str], None]
+    """Hears of what an operator should see: a short word for its kind, and a sentence."""
 
     async def forward(
-        self, venue: Venue, call: Call, client: str, journey: Journey, check: Callable[[], None]
+        self,
+        venue: Venue,
+        call: Call,
+        client: str,
+        journey: Journey,
+        check: Callable[[], None],
+        credential: Credential | None = None,
     ) -> tuple[WireAnswer, Verdict]:
         """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
 
-        ``check`` is asked inside the turn, at the last moment before signing, and raises `Refused` if the call may not
-        go any more (halted or revoked while it waited). Raises `NotServed` (no turn, no signature or not sent: nothing
-        left) or `Unanswered` (the outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
+        By ``credential`` if that matters, else by the least busy of those for such calls. ``check`` is asked inside the
+        turn, at the last moment before signing, and raises `Refused` if the call may not go any more (halted or revoked
+        while it waited). Raises `NotServed` (no turn, no signature or not sent: nothing left) or `Unanswered` (the
+        outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
         """
-        if not self.credentials:
-            raise venue.not_served(f"account {self.name} has no key; nothing was sent")
-        credential = self.credentials[0]
-        journey.credential = credential.name
         deadline = self.clock.monotonic() + self.call_seconds
-        async with credential.lane.turn(client, PRIORITIES[call.action], deadline) as turn:
-            check()
-            journey.turn_us, journey.nonce = self.clock.now_us(), turn.nonce
-            request, message = venue.encode(call, turn.nonce)
-            signed = venue.signed(request, credential.api_key, await self._signature(credential, message, venue))
-            answer = await self._send(signed, journey, venue)
-            verdict = venue.read_answer(call, answer)
-            if verdict.bad_nonce:
-                turn.nonce_refused()
-            return answer, verdict
+        while True:
+            chosen = credential or self._chosen(venue, call)
+            journey.credential = chosen.name
+            try:
+                async with chosen.lane.turn(client, PRIORITIES[call.action], deadline) as turn:
+                    check()
+                    return await self._exchange(venue, call, chosen, turn, journey)
+            except LaneStopped:  # while it waited, or between the choice and the turn: nothing was sent
+                if credential is not None:
+                    raise
+
+    def credential(self, name: str) -> Credential | None:
+        """The credential of that name, if the account has it."""
+        return next((credential for credential in self.credentials if credential.name == name), None)
+
+    def _chosen(self, venue: Venue, call: Call) -> Credential:
+        """The least busy of the first role that has one. The venue counts requests and nonces for each key."""
+        for role in _roles(call):
+            fit = [one for one in self.credentials if one.role is role and not one.lane.stopped]
+            if fit:
+                return min(fit, key=lambda one: one.lane.load)
+        raise venue.not_served(f"account {self.name} has no key that may do this now; nothing was sent")
+
+    async def _exchange(
+        self, venue: Venue, call: Call, credential: Credential, turn: Turn, journey: Journey
+    ) -> tuple[WireAnswer, Verdict]:
+        journey.turn_us, journey.nonce = self.clock.now_us(), turn.nonce
+        request, message = venue.encode(call, turn.nonce)
+        signed = venue.signed(request, credential.api_key, await self._signature(credential, message, venue))
+        answer = await self._send(signed, journey, venue)
+        verdict = venue.read_answer(call, answer)
+        if verdict.bad_nonce:
+            turn.nonce_refused()
+        if verdict.bad_key:
+            self._stop(credential)
+        return answer, verdict
+
+    def _stop(self, credential: Credential) -> None:
+        """Not another call: failures that repeat lock the whole account (kraken-api.md §3)."""
+        why = f"the exchange refuses the key of {credential.name}"
+        credential.lane.stop(why)
+        mend = f"see to it there, then `signer keys test {credential.name}` or `signer keys rotate {credential.name}`"
+        self.on_alarm("key-refused", f"{why}, and no call goes by it any more; {mend}")
 
     async def _signature(self, credential: Credential, message: bytes, venue: Venue) -> bytes:
         try:
@@ -95,3 +138,10 @@ class Account:
                 journey.answered_us = self.clock.now_us()
                 return answer
         raise AssertionError("unreachable")
+
+
+def _roles(call: Call) -> tuple[Role, ...]:
+    """Whose credentials may sign such a call, those that are meant for it first."""
+    if any(words & FUNDING for words in call.needs):
+        return (Role.FUNDING, Role.TRADE)
+    return (Role.READ, Role.TRADE) if call.action is Action.READ else (Role.TRADE,)

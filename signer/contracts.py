@@ -21,6 +21,7 @@ from signer.model import (
     Halt,
     Intent,
     Json,
+    KeyInfo,
     OpenIntent,
     OrderRef,
     PlacedOrder,
@@ -204,9 +205,23 @@ class Lane(Protocol):
 
     credential: str
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it takes no calls."""
+
+    @property
+    def load(self) -> int:
+        """How many calls have a turn or wait for one."""
+
+    def stop(self, why: str) -> None:
+        """Let nobody in any more, and whoever waits go elsewhere."""
+
+    def resume(self) -> None:
+        """Let calls in again."""
+
     def turn(self, client: str, priority: Priority, deadline: float) -> AbstractAsyncContextManager[Turn]:
         """Wait for a turn, hold it until the answer is there. Raises `NotServed` if the queue is full (at once) or
-        ``deadline`` (monotonic seconds) passes first."""
+        ``deadline`` (monotonic seconds) passes first, `LaneStopped` if it is, or comes to be, stopped."""
 
 
 class Upstream(Protocol):
@@ -235,6 +250,12 @@ class Venue(Protocol):
 
     def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
+
+    def key_info_call(self) -> Call:
+        """The read that asks what the key that signs it may do."""
+
+    def read_key_info(self, answer: WireAnswer) -> KeyInfo:
+        """What the answer to `key_info_call` says. Raises `VenueError` if it does not."""
 
     def lookups(self, intent: Intent) -> Sequence[Call]:
         """The reads that tell what became of ``intent``."""

@@ -8,10 +8,12 @@
     │   ├── NotReserved      step 4 said no: a cap would be passed
     │   ├── Halted           step 4 said no: an operator halted the client or the account
     │   └── NotServed        steps 4 to 7 could not be done; nothing was sent, or the outcome is unknown
+    │       └── LaneStopped  the credential's lane takes no calls; another credential's may
     ├── ConfigError          signer.toml, a policy or the environment is wrong
     ├── HomeError            the home folder is missing, held by another gateway, or of another version
     ├── KeyStoreError        the key store cannot be opened, read or written
     │   ├── WrongPassphrase
+    │   ├── PassphraseChanged
     │   └── StoreUnavailable the store cannot be reached now; it may be back at any moment
     ├── LedgerError          the ledger cannot be opened, read or written
     ├── AuditError           the audit log cannot be written, read or does not verify
@@ -107,6 +109,10 @@ class NotServed(Refused):
     code = "not-served"
 
 
+class LaneStopped(NotServed):
+    """The lane takes no calls any more: the venue has refused its key. Nothing was sent."""
+
+
 class ConfigError(SignerError):
     """A setting is wrong: the message names file, key and mend."""
 
@@ -129,6 +135,12 @@ class WrongPassphrase(KeyStoreError):
     """The passphrase does not open the key store."""
 
     code = "wrong-passphrase"
+
+
+class PassphraseChanged(KeyStoreError):
+    """The key store is the one that was opened, under another passphrase since."""
+
+    code = "passphrase-changed"
 
 
 class StoreUnavailable(KeyStoreError):

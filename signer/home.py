@@ -56,6 +56,21 @@ class Home:
         return self.folder / "pairs.json"
 
     @property
+    def probes(self) -> Path:
+        """Folder of what the venue last said of each real key, by the key's fingerprint."""
+        return self.folder / "probes"
+
+    @property
+    def admin(self) -> Path:
+        """The running gateway's admin socket."""
+        return self.folder / "gateway.sock"
+
+    @property
+    def tls(self) -> Path:
+        """Folder of the private CA and the leaf that listeners with TLS show."""
+        return self.folder / "tls"
+
+    @property
     def lock(self) -> Path:
         """Held by the gateway that runs on this home; says which process that is."""
         return self.folder / "gateway.lock"

@@ -38,6 +38,16 @@ class Priority(IntEnum):
     READ = 2
 
 
+class Role(StrEnum):
+    """What a credential is for: it decides which calls it signs."""
+
+    TRADE = "trade"
+    """Orders, cancels, and whatever no other credential of the account is for."""
+    READ = "read"
+    FUNDING = "funding"
+    """Calls that need the venue's permissions for deposits and withdrawals."""
+
+
 class Outcome(StrEnum):
     """How a forwarded call ended."""
 
@@ -60,6 +70,8 @@ class Request:
     body: bytes = field(repr=False)
     source: str
     """The peer's address, without port."""
+    certified: str | None = None
+    """The name in the client certificate that the peer showed; None where none is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +355,8 @@ class Verdict:
     """One per order of the call; None where the venue rejected that row."""
     bad_nonce: bool = False
     """The venue refused our nonce: the lane heals itself."""
+    bad_key: bool = False
+    """The venue refused our key: the lane must stop, since repeated failures lock the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +375,7 @@ class CredentialInfo:
     api_key: str = field(repr=False)
     fingerprint: str
     created_us: int
+    role: Role = Role.TRADE
     store: str = "file"
     """Where its secret lives: ``file``, or a store that signer.toml names."""
 
@@ -368,6 +383,22 @@ class CredentialInfo:
     def reference(self) -> str:
         """How its secret is named in a store outside: each API key has a name of its own, so none is overwritten."""
         return f"{self.name}-{self.fingerprint}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What the venue says of a real key."""
+
+    name: str
+    """As its owner called it at the venue."""
+    permissions: tuple[str, ...]
+    """In the venue's own words, sorted; they may be words that we do not know."""
+    expires_us: int | None
+    nonce: int
+    """The highest that it has seen of the key."""
+    nonce_window: int
+    sources: tuple[str, ...]
+    """Addresses that it takes the key from; empty if from any."""
 
 
 @dataclass(frozen=True, slots=True)

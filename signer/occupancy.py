@@ -11,6 +11,10 @@ from pathlib import Path
 
 from signer.errors import HomeError
 
+NOTHING_YET = "nothing yet"
+"""What a gateway that does not serve yet says that it listens on: it is not to be signalled."""
+UNKNOWN = "unknown"
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -19,6 +23,11 @@ class Holder:
     pid: int
     since_us: int
     listen: str
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has said where it listens."""
+        return self.listen not in {NOTHING_YET, UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,10 @@ class HomeLock:
         text = json.dumps(asdict(holder)).encode()
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, text, 0)
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        os.close(self._file)
 
     def announced(self) -> Holder:
         """What was said last, by this process or one forked from it."""
@@ -96,7 +109,7 @@ def _read(path: Path) -> Holder:
     try:
         return Holder(**json.loads(path.read_text(encoding="ascii")))
     except (ValueError, TypeError):
-        return Holder(0, 0, "unknown")  # held, and about to say by whom
+        return Holder(0, 0, UNKNOWN)  # held, and about to say by whom
 
 
 def _held(path: Path) -> HomeError:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from signer.errors import NotAuthentic, Refused
+from signer.errors import ConfigError, NotAuthentic, Refused
 from signer.model import Charge, Intent, Json, Outcome
 from signer.trace import Trace
 
@@ -50,6 +50,20 @@ def reconciled_record(intent: Intent, outcome: Outcome, txids: Sequence[str | No
         "outcome": outcome.value,
         "venue_ids": list(txids),
     }
+
+
+_TOLD = {"id": 32, "act": 32, "stage": 8, "client": 64, "credential": 64, "reason": 200, "detail": 300}
+"""What a command may say of itself in the log, and at how many characters each."""
+
+
+def operator_record(uid: int, name: str, told: Mapping[str, Json], now_us: int) -> dict[str, Json]:
+    """What an operator does with a command: who by the system's word, what and why by the command's.
+
+    Raises `ConfigError` if it says what no command says.
+    """
+    if not all(isinstance(text, str) and len(text) <= _TOLD.get(key, 0) for key, text in told.items()):
+        raise ConfigError("this is not what a command says of itself", mend="use the signer that the gateway runs")
+    return {"kind": "operator", "time": now_us, "by": name, "uid": uid, **told}
 
 
 def _who(trace: Trace) -> dict[str, Json]:

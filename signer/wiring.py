@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from signer import __version__
 from signer.accounts import Account, Credential
+from signer.admin import AdminSocket
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
@@ -23,7 +24,7 @@ from signer.authenticate import Authenticator
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, AccountConfig, Config, StoreConfig, load_config
 from signer.contracts import SigningKey
-from signer.errors import ConfigError, SignerError, VenueError
+from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, SignerError, VenueError, WrongPassphrase
 from signer.gateway import Gateway
 from signer.home import Home
 from signer.keys.file import FileKeyStore
@@ -43,9 +44,11 @@ from signer.recovery import Recovery
 from signer.snapshot import Client, Snapshot
 from signer.stores import SigningStores
 from signer.trace import Watch
-from signer.upstream import Upstream
+from signer.upstream import NOWHERE, Upstream
+from signer.upstream.loop import OwnAddresses
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from signer.verbs import AdminVerbs
 from signer.worker import ThreadWorker
 
 PAIRS_FETCH_S = 3.0
@@ -66,12 +69,16 @@ class Prepared:
     store: FileKeyStore
     pairs: PairTable
     policies: Mapping[str, Policy]
+    passphrase_now: Callable[[], Passphrase | None]
+    """The passphrase as it can be read without asking anybody: of use when it was changed while the gateway runs."""
 
 
-def prepare(home: Home, passphrase: Passphrase) -> Prepared:
+def prepare(
+    home: Home, passphrase: Passphrase, passphrase_now: Callable[[], Passphrase | None] = lambda: None
+) -> Prepared:
     """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
-    config = load_config(home.config)
-    return _checked(home, config, FileKeyStore.open(home.keys, passphrase), pair_table(home.pairs))
+    config, store = load_config(home.config), FileKeyStore.open(home.keys, passphrase)
+    return _checked(home, config, store, pair_table(home.pairs), passphrase_now)
 
 
 def pair_table(path: Path) -> PairTable:
@@ -83,8 +90,12 @@ def pair_table(path: Path) -> PairTable:
 def warnings(prepared: Prepared) -> list[str]:
     """What is not wrong but should be known at every start."""
     config, lines = prepared.config, list[str]()
-    if config.gateway.allow_wide_listen:
-        lines.append(f"listening beyond this machine: {config.gateway.allow_wide_listen}")
+    for listener in config.gateway.listeners:
+        if listener.wide:
+            why = "over TLS" if listener.kind == "tls" else f"without TLS: {config.gateway.allow_wide_listen}"
+            lines.append(f"listening beyond this machine on {listener}, {why}")
+    if config.gateway.trusted_proxies:
+        lines.append(f"believing X-Forwarded-For from {', '.join(config.gateway.trusted_proxies)}")
     for name, account in config.accounts.items():
         if account.origin.startswith("http://"):
             lines.append(f"account {name} talks plain HTTP to {account.origin}: a sandbox, not a real exchange")
@@ -94,7 +105,13 @@ def warnings(prepared: Prepared) -> list[str]:
     return [*lines, *(f"policy {policy.name} has no caps: {policy.uncapped}" for policy in uncapped)]
 
 
-def _checked(home: Home, config: Config, store: FileKeyStore, pairs: PairTable) -> Prepared:
+def _checked(
+    home: Home,
+    config: Config,
+    store: FileKeyStore,
+    pairs: PairTable,
+    passphrase_now: Callable[[], Passphrase | None],
+) -> Prepared:
     policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
     owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
     for info in owners:
@@ -109,15 +126,33 @@ def _checked(home: Home, config: Config, store: FileKeyStore, pairs: PairTable) 
         if client.policy not in policies and not client.revoked:
             what = f"client {client.name} has the policy {client.policy}, and there is no such file"
             raise ConfigError(what, where=str(home.policies), mend=f"restore {client.policy}.toml or revoke the client")
-    return Prepared(home, config, store, pairs, policies)
+    return Prepared(home, config, store, pairs, policies, passphrase_now)
 
 
 def _reread(before: Prepared) -> Prepared:
     """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
     home = before.home
-    fresh = _checked(home, load_config(home.config), before.store.reopened(), pair_table(home.pairs))
+    try:
+        store = before.store.reopened()
+    except PassphraseChanged as error:
+        store = _under_new_passphrase(before, error)
+    fresh = _checked(home, load_config(home.config), store, pair_table(home.pairs), before.passphrase_now)
     _check_unmoved(before, fresh)
     return fresh
+
+
+def _under_new_passphrase(before: Prepared, changed: PassphraseChanged) -> FileKeyStore:
+    passphrase = before.passphrase_now()
+    if passphrase is None:
+        mend = "restart the gateway: it knows no file to read the new one from"
+        raise KeyStoreError(changed.what, where=changed.where, mend=mend)
+    try:
+        return before.store.succeeded_by(passphrase)
+    except WrongPassphrase:
+        mend = "put the new one where the gateway was told to read it and run `signer reload`, or restart the gateway"
+        raise KeyStoreError(changed.what, where=changed.where, mend=mend) from None
+    finally:
+        passphrase.wipe()
 
 
 def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
@@ -129,8 +164,11 @@ def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
 class Wiring:
     """All parts of a running gateway, connected."""
 
-    def __init__(self, prepared: Prepared, watch: Watch, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, prepared: Prepared, watch: Watch, ready: Callable[[], None], own: OwnAddresses = NOWHERE
+    ) -> None:
         self.prepared = prepared
+        self._own = own
         self._watch = watch
         self._ready = ready
         self._clock = SystemClock()
@@ -147,11 +185,12 @@ class Wiring:
             segment_bytes=segment_bytes,
         )
         self._throttle = Throttle()
-        self._upstreams: dict[str, Upstream] = {}
+        self._upstreams: dict[tuple[str, ...], Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
         self._stores = SigningStores(self._store_alarm)
         self._keys: Mapping[Held, SigningKey] = {}
         self._changing = asyncio.Lock()
+        self._draining: set[asyncio.Task[None]] = set()
         self._loads = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
@@ -182,7 +221,7 @@ class Wiring:
             watch=self._watch,
         )
         rate = SourceRate(self.prepared.config.gateway.public_calls_per_second, self._clock)
-        upstream = self._upstream(self.prepared.config.public_origin)
+        upstream = self._public_upstream()
         self.public = PublicCalls(snapshot.venue, upstream, rate, self._clock)
         self._recovery = Recovery(
             lambda: self.gateway.snapshot,
@@ -201,9 +240,18 @@ class Wiring:
             self._keep_pairs(PAIRS_EVERY_S if first_time else 0.0),
         )
         self._tasks = [asyncio.get_running_loop().create_task(loop) for loop in loops]
+        await self._open_admin()
         self._loaded("start")
         self.ready = True
         self._ready()
+
+    async def _open_admin(self) -> None:
+        home, worker = self.prepared.home, self._audit_worker
+        verbs = AdminVerbs(
+            lambda: self.gateway.snapshot, self.audit, self._drained, home.probes, worker=worker, clock=self._clock
+        )
+        self._admin = AdminSocket(home.admin, verbs.table(), lambda text: self._watch.alarm("defect", text))
+        await self._admin.open()
 
     async def reload(self) -> None:
         """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8)."""
@@ -237,10 +285,29 @@ class Wiring:
     async def _swap(self) -> None:
         snapshot = await self._snapshot()
         self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
+        self.public.upstream = self._public_upstream()
+        for key in self._lanes.keys() - self._live():
+            task = self._loop.create_task(self._retire(key))
+            self._draining.add(task)
+            task.add_done_callback(self._draining.discard)
+
+    def _live(self) -> set[tuple[str, str]]:
+        return {(info.name, info.fingerprint) for info in self.prepared.store.credentials()}
+
+    async def _retire(self, key: tuple[str, str]) -> None:
+        """Forget the lane of a credential that is no more, once the last call has left it."""
+        lane = self._lanes[key]
+        await lane.drained()
+        if key not in self._live() and self._lanes.get(key) is lane:
+            del self._lanes[key]
+
+    async def _drained(self) -> None:
+        await asyncio.gather(*self._draining, *(lane.drained() for lane in self._lanes.values()))
 
     async def stop(self) -> None:
         """Settle and record what is under way, then close everything."""
         self.ready = False
+        await self._admin.close()
         for task in self._tasks:
             task.cancel()
         await self.gateway.drained()
@@ -261,8 +328,10 @@ class Wiring:
         config, store, pairs = self.prepared.config, self.prepared.store, self.prepared.pairs
         marks = await self.ledger.marks()
         accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
+        handles = [*((info, store.client_key(info.name)) for info in store.clients()), *store.former_clients()]
+        policies = self.prepared.policies
         clients = {
-            info.api_key: self._client(info) for info in store.clients() if info.policy in self.prepared.policies
+            info.api_key: Client(info, key, policies[info.policy]) for info, key in handles if info.policy in policies
         }
         return Snapshot(Kraken(pairs), clients, accounts, pairs.by_id)
 
@@ -281,24 +350,31 @@ class Wiring:
         held = self._keys.get((info, prepared.config.stores.get(info.store)))
         return held or await self._stores.store(info.store, prepared.config).signing_key(info)
 
-    def _client(self, info: ClientInfo) -> Client:
-        return Client(info, self.prepared.store.client_key(info.name), self.prepared.policies[info.policy])
-
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
         stores = self.prepared.config.stores
         credentials = [
             Credential(
-                info.name, info.api_key, self._keys[info, stores.get(info.store)], self._lane(info, config, marks)
+                info.name,
+                info.api_key,
+                self._keys[info, stores.get(info.store)],
+                self._lane(info, config, marks),
+                info.role,
             )
             for info in self.prepared.store.credentials()
             if info.account == name
         ]
-        return Account(name, credentials, self._upstream(config.origin), config.call_seconds, self._clock)
+        upstream = self._upstream(config.origin, config.resolve)
+        return Account(name, credentials, upstream, config.call_seconds, self._clock, self._watch.alarm)
 
-    def _upstream(self, origin: str) -> Upstream:
-        if origin not in self._upstreams:
-            self._upstreams[origin] = Upstream.open(origin)
-        return self._upstreams[origin]
+    def _upstream(self, origin: str, addresses: Sequence[str]) -> Upstream:
+        key = (origin, *addresses)
+        if key not in self._upstreams:
+            self._upstreams[key] = Upstream.open(origin, addresses=addresses, own=self._own)
+        return self._upstreams[key]
+
+    def _public_upstream(self) -> Upstream:
+        config = self.prepared.config
+        return self._upstream(config.public_origin, config.public_resolve)
 
     def _lane(self, info: CredentialInfo, config: AccountConfig, marks: Mapping[str, int]) -> CredentialLane:
         """One lane for as long as a credential lives: two would race for its nonces. A reload keeps its depth."""
@@ -319,18 +395,19 @@ class Wiring:
 
     async def _refresh_pairs(self) -> None:
         """Fetch the venue's pairs, if it can be reached in time; else go on with those known."""
-        upstream = self._upstream(self.prepared.config.public_origin)
+        upstream = self._public_upstream()
         try:
             fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
-            async with self._changing:
-                prepared = (
-                    self.prepared
-                )  # only now: a reload may have come meanwhile, and what it revoked stays revoked
-                pairs = PairTable.from_asset_pairs(fetched)
-                self.prepared = _checked(prepared.home, prepared.config, prepared.store, pairs)
-                save_pairs(prepared.home.pairs, fetched)  # one that our policies contradict would stop the next start
+            pairs = PairTable.from_asset_pairs(fetched)
+            async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
+                self.prepared = self._checked_again(pairs)
+            save_pairs(self.prepared.home.pairs, fetched)  # a list that our policies contradict would stop a start
         except (VenueError, ConfigError) as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
+
+    def _checked_again(self, pairs: PairTable) -> Prepared:
+        now = self.prepared
+        return _checked(now.home, now.config, now.store, pairs, now.passphrase_now)
 
     async def _keep_pairs(self, wait_s: float) -> None:
         while True:

@@ -19,7 +19,12 @@ from signer.model import Json
 Fields = Mapping[str, Json]
 
 _SHOWN: Final = (
+    "by",
+    "act",
+    "stage",
+    "reason",
     "client",
+    "credential",
     "source",
     "endpoint",
     "decision",

@@ -13,19 +13,23 @@ from typing import Literal
 
 import click
 
+from signer.cli.connect import base_url
 from signer.cli.key_store import Row, open_store, passphrase_option, read_credential, read_name, show_rows, take_up
 from signer.cli.keys import require_account, utc
+from signer.cli.operation import on_record, reason_option
 from signer.clock import SystemClock
-from signer.config import load_config
 from signer.errors import ConfigError
 from signer.home import Home
+from signer.keys.entries import ClientChange
 from signer.keys.issue import ApiKeySecret, handed_over, issue
 from signer.keys.private_file import staged
 from signer.model import ClientInfo, Network
-from signer.occupancy import holder
 from signer.secret import fingerprint
 
 DAY_US = 86_400_000_000
+UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": DAY_US}
+MOST_OVERLAP_US = 31 * DAY_US
+"""A credential that was to be replaced must not live on for want of somebody who looks."""
 Nonces = Literal["window", "strict"]
 
 
@@ -54,6 +58,17 @@ def read_expiry(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     return expires_us
 
 
+def read_overlap(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
+    """``90s``, ``10m``, ``2h`` or ``7d``, in microseconds. A usage error if it is none of these, or over a month."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
+    overlap_us = int(found[1]) * UNITS_US[found[2]] if found else 0
+    if not 0 < overlap_us <= MOST_OVERLAP_US:
+        raise click.BadParameter(f"{text[:40]!r}: write a time such as 90s, 10m or 2h, at most 31d")
+    return overlap_us
+
+
 def env_file_options(function: click.decorators.FC) -> click.decorators.FC:
     """``--env-file`` and ``--force``, for the commands that issue a credential."""
     force = click.option("--force", is_flag=True, help="Overwrite the env file.")
@@ -79,6 +94,7 @@ def clients() -> None:
 )
 @click.option("--nonces", type=click.Choice(["window", "strict"]), default="window", show_default=True)
 @env_file_options
+@reason_option
 @passphrase_option
 @click.pass_obj
 def add(
@@ -93,6 +109,7 @@ def add(
     nonces: Nonces,
     env_file: Path | None,
     force: bool,
+    reason: str,
     passphrase_file: Path | None,
 ) -> None:
     """Issue a virtual key and secret to client NAME; shown once, or written to --env-file."""
@@ -100,7 +117,11 @@ def add(
     _require_policy(home, policy)
     store = open_store(home, passphrase_file)
     credential = read_credential(True, None) if import_stdin else issue()
-    with _handing_over(home, credential, env_file, force, show=not import_stdin):
+    with (
+        on_record(home, "clients add", reason, client=name) as operation,
+        _handing_over(home, credential, env_file, force, show=not import_stdin),
+    ):
+        operation.detail = f"account {account}, policy {policy}, fingerprint {fingerprint(credential.api_key)}"
         store.add_client(
             name,
             account,
@@ -130,46 +151,110 @@ def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
 
 @clients.command()
 @click.argument("name")
+@reason_option
 @passphrase_option
 @click.pass_obj
-def revoke(home: Home, name: str, passphrase_file: Path | None) -> None:
+def revoke(home: Home, name: str, reason: str, passphrase_file: Path | None) -> None:
     """Refuse every call of client NAME from now on, for good."""
-    open_store(home, passphrase_file).update_client(name, revoked=True)
+    store = open_store(home, passphrase_file)
+    with on_record(home, "clients revoke", reason, brake=True, client=name):
+        store.update_client(name, revoked=True)
     click.echo(f"Revoked client {name}.", err=True)
     take_up(home, f"the revocation of {name}")
 
 
 @clients.command()
 @click.argument("name")
+@click.option(
+    "--overlap", metavar="TIME", callback=read_overlap, help="How long the old ones still work: 90s, 10m, 2h."
+)
 @env_file_options
+@reason_option
 @passphrase_option
 @click.pass_obj
-def rotate(home: Home, *, name: str, env_file: Path | None, force: bool, passphrase_file: Path | None) -> None:
-    """Issue a new virtual key and secret to client NAME; the old ones stop working at once."""
+def rotate(
+    home: Home,
+    *,
+    name: str,
+    overlap: int | None,
+    env_file: Path | None,
+    force: bool,
+    reason: str,
+    passphrase_file: Path | None,
+) -> None:
+    """Issue a new virtual key and secret to client NAME; the old ones stop working at once, or after --overlap."""
     credential = issue()
     store = open_store(home, passphrase_file)
-    with _handing_over(home, credential, env_file, force, show=True):
-        created_us = SystemClock().now_us()
-        store.update_client(name, credential.secret, api_key=credential.api_key, created_us=created_us)
-    _confirm(f"Rotated client {name}", credential)
+    with (
+        on_record(home, "clients rotate", reason, client=name) as operation,
+        _handing_over(home, credential, env_file, force, show=True),
+    ):
+        now_us = SystemClock().now_us()
+        until_us = None if overlap is None else now_us + overlap
+        passes = "" if until_us is None else f", the old one passes until {utc(until_us)}"
+        operation.detail = f"fingerprint {fingerprint(credential.api_key)}{passes}"
+        store.rotate_client(name, credential.api_key, credential.secret, created_us=now_us, old_until_us=until_us)
+    _confirm(f"Rotated client {name}{passes}", credential)
     take_up(home, f"the rotation of {name}")
+
+
+@clients.command()
+@click.argument("name")
+@click.option("--policy", help="Policy that it is held to from now on.")
+@click.option("--allow-from", multiple=True, metavar="CIDR", callback=read_networks, help="Source it may call from.")
+@click.option("--allow-from-anywhere", is_flag=True, help="It may call from any source.")
+@click.option("--expires", metavar="DATE|DAYS", callback=read_expiry, help="2027-01-31 (00:00 UTC) or 30d.")
+@click.option("--expires-never", is_flag=True, help="It does not expire.")
+@reason_option
+@passphrase_option
+@click.pass_obj
+def change(
+    home: Home,
+    *,
+    name: str,
+    policy: str | None,
+    allow_from: tuple[Network, ...],
+    allow_from_anywhere: bool,
+    expires: int | None,
+    expires_never: bool,
+    reason: str,
+    passphrase_file: Path | None,
+) -> None:
+    """Change what client NAME may do, from where, or until when. Its credential stays."""
+    if (allow_from and allow_from_anywhere) or (expires is not None and expires_never):
+        raise click.UsageError("An option and its opposite exclude each other.")
+    changes = ClientChange()
+    if policy is not None:
+        _require_policy(home, policy)
+        changes["policy"] = policy
+    if allow_from or allow_from_anywhere:
+        changes["sources"] = allow_from
+    if expires is not None or expires_never:
+        changes["expires_us"] = expires
+    if not changes:
+        raise click.UsageError("Say what is to change: --policy, --allow-from or --expires.")
+    store = open_store(home, passphrase_file)
+    with on_record(home, "clients change", reason, client=name) as operation:
+        operation.detail = ", ".join(f"{key} {_shown(value)}" for key, value in changes.items())
+        store.update_client(name, **changes)
+    click.echo(f"Changed client {name}.", err=True)
+    take_up(home, f"the change of {name}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "any"
+    return "never" if value is None else utc(value) if isinstance(value, int) else str(value)
 
 
 def _handing_over(
     home: Home, credential: ApiKeySecret, env_file: Path | None, force: bool, *, show: bool
 ) -> contextlib.AbstractContextManager[None]:
     """Give the bot its credential when the block has stored it, and only then."""
-    content = handed_over(_base_url(home), credential)
+    content = handed_over(base_url(home), credential)
     if env_file:
         return staged(env_file, content, replace=force, exists="give --force to overwrite it, or name another")
     return _shown_after(content) if show else contextlib.nullcontext()
-
-
-def _base_url(home: Home) -> str:
-    """Where the bot will find the gateway: the running one's address, which may be a free port, else the setting's."""
-    running = holder(home.lock)
-    served = running is not None and running.listen.startswith("http://")
-    return running.listen if running and served else f"http://{load_config(home.config).gateway.listen}"
 
 
 @contextlib.contextmanager

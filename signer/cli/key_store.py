@@ -12,14 +12,15 @@ import click
 
 from signer.cli import reload
 from signer.config import HOME_FILE, Config, check_name
-from signer.contracts import SigningStore
+from signer.contracts import SigningKey, SigningStore
 from signer.errors import ConfigError, HomeError, KeyStoreError, SignerError
 from signer.home import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
-from signer.keys.passphrase import Passphrase, find_passphrase
+from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.private_file import read_private
+from signer.model import CredentialInfo
 
 INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
 INSECURE_VALUE = "anyone-can-open-it"
@@ -59,6 +60,11 @@ def signing_store(name: str, config: Config, vault_token_file: Path | None) -> S
     return SigningStores(warn, attended=True, admin_token=token).store(name, config)
 
 
+async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None) -> SigningKey:
+    """The handle of a credential, from the store that keeps its secret. Raises `KeyStoreError`."""
+    return store.signing_key(info.name) if elsewhere is None else await elsewhere.signing_key(info)
+
+
 def read_name(_ctx: click.Context, _param: click.Parameter, name: str) -> str:
     """A new name, if it is well formed; else a usage error."""
     try:
@@ -77,11 +83,17 @@ def warn(text: str) -> None:
     click.echo(f"signer: warning: {text}", err=True)
 
 
+def passphrase_source(home: Home, flag: Path | None) -> Passphrase | None:
+    """The passphrase as a file or the environment tells it now; None if only a person can. Raises `KeyStoreError`."""
+    settle(home.passphrase, lambda text: FileKeyStore.is_opened_by(home.keys, text))
+    return find_passphrase(flag, home.passphrase, os.environ, warn)
+
+
 def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
     """The existing store's passphrase: from its source, or asked for. Raises `KeyStoreError` if nobody can tell it."""
     if not home.folder.is_dir():
         raise HomeError("there is no such home", where=str(home.folder), mend="make it with `signer init`")
-    passphrase = find_passphrase(flag, home.passphrase, os.environ, warn)
+    passphrase = passphrase_source(home, flag)
     if passphrase is None and has_terminal():
         text: str = click.prompt("Passphrase of the key store", hide_input=True, default="", show_default=False)
         passphrase = Passphrase(text.encode(), where="passphrase")
@@ -93,7 +105,7 @@ def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
 
 def open_store(home: Home, flag: Path | None) -> FileKeyStore:
     """The home's key store, opened for a command. Not for `serve`, which never takes a store made for tests."""
-    allowed = _insecure_wanted()
+    allowed = allow_test_profile()
     passphrase = known_passphrase(home, flag)
     try:
         return FileKeyStore.open(home.keys, passphrase, allow_test_profile=allowed)
@@ -103,7 +115,7 @@ def open_store(home: Home, flag: Path | None) -> FileKeyStore:
 
 def create_store(home: Home, passphrase: Passphrase) -> FileKeyStore:
     """A new, empty key store in the home. Raises `KeyStoreError` if there is one, or the passphrase is weak."""
-    profile = INSECURE_TESTS_ONLY if _insecure_wanted() else SECOND_CHOICE
+    profile = INSECURE_TESTS_ONLY if allow_test_profile() else SECOND_CHOICE
     return FileKeyStore.create(home.keys, passphrase, profile)
 
 
@@ -149,7 +161,8 @@ def _cell(value: object) -> str:
     return "never" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _insecure_wanted() -> bool:
+def allow_test_profile() -> bool:
+    """Whether the environment asks for key stores that protect nothing, for tests; warns if so."""
     value = os.environ.get(INSECURE_VARIABLE)
     if value is None:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import click
 from signer.cli.key_store import (
     Row,
     admin_option,
+    handle_of,
     open_store,
     passphrase_option,
     read_credential,
@@ -19,11 +21,16 @@ from signer.cli.key_store import (
     signing_store,
     take_up,
 )
+from signer.cli.operation import on_record, reason_option
+from signer.cli.succession import Move, Rotation
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, Config, load_config
 from signer.errors import ConfigError
 from signer.home import Home
-from signer.model import CredentialInfo
+from signer.keys.probes import forget_probe, kept_probe
+from signer.lanes.nonces import AHEAD_US
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import CredentialInfo, KeyInfo, Role
 from signer.secret import fingerprint
 
 
@@ -35,9 +42,17 @@ def keys() -> None:
 @keys.command()
 @click.argument("name", callback=read_name)
 @click.option("--account", required=True, help="Account in signer.toml that the key belongs to.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.TRADE.value,
+    show_default=True,
+    help="What it signs: all that no other key of the account is for, reads, or deposits and withdrawals.",
+)
 @click.option("--stdin", is_flag=True, help='Read {"api_key": "…", "api_secret": "…"} from standard input.')
 @click.option("--file", type=click.Path(path_type=Path), help="Read the same JSON from a file (0600).")
 @admin_option
+@reason_option
 @passphrase_option
 @click.pass_obj
 def add(
@@ -45,9 +60,11 @@ def add(
     *,
     name: str,
     account: str,
+    role: str,
     stdin: bool,
     file: Path | None,
     vault_token_file: Path | None,
+    reason: str,
     passphrase_file: Path | None,
 ) -> None:
     """Keep a real API key under NAME, its secret in the account's store. Asks for it, or reads it with --stdin or
@@ -57,14 +74,17 @@ def add(
     kept_in = config.accounts[account].store
     elsewhere = signing_store(kept_in, config, vault_token_file)
     credential = read_credential(stdin, file)
-    store.add_credential(
-        name,
-        account,
-        credential.api_key,
-        credential.secret,
-        created_us=SystemClock().now_us(),
-        elsewhere=None if elsewhere is None else (kept_in, elsewhere),
-    )
+    with on_record(home, "keys add", reason, credential=name) as operation:
+        operation.detail = f"account {account}, role {role}, fingerprint {fingerprint(credential.api_key)}"
+        store.add_credential(
+            name,
+            account,
+            credential.api_key,
+            credential.secret,
+            created_us=SystemClock().now_us(),
+            role=Role(role),
+            elsewhere=None if elsewhere is None else (kept_in, elsewhere),
+        )
     credential.secret.wipe()
     known_by = f"store {kept_in}, fingerprint {fingerprint(credential.api_key)}"
     click.echo(f"Added credential {name} of account {account} ({known_by}).")
@@ -77,7 +97,8 @@ def add(
 @click.pass_obj
 def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
     """List the real credentials, never a key or secret."""
-    rows = [_row(info) for info in open_store(home, passphrase_file).credentials()]
+    used = _last_used(home)
+    rows = [_row(info, home, used) for info in open_store(home, passphrase_file).credentials()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
@@ -88,18 +109,114 @@ def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
 @click.argument("name")
 @click.option("--leave-secret", is_flag=True, help="Forget it here only; its store may be gone for good.")
 @admin_option
+@reason_option
 @passphrase_option
 @click.pass_obj
 def remove(
-    home: Home, *, name: str, leave_secret: bool, vault_token_file: Path | None, passphrase_file: Path | None
+    home: Home,
+    *,
+    name: str,
+    leave_secret: bool,
+    vault_token_file: Path | None,
+    reason: str,
+    passphrase_file: Path | None,
 ) -> None:
     """Forget the real credential NAME for good, and destroy its secret in the store that keeps it."""
     store, config = open_store(home, passphrase_file), load_config(home.config)
-    kept_in = next((info.store for info in store.credentials() if info.name == name), HOME_FILE)
-    elsewhere = None if leave_secret else signing_store(kept_in, config, vault_token_file)
-    store.remove_credential(name, elsewhere)
+    info = store.credential(name)
+    elsewhere = None if leave_secret else signing_store(info.store, config, vault_token_file)
+    with on_record(home, "keys remove", reason, credential=name) as operation:
+        operation.detail = f"account {info.account}, fingerprint {info.fingerprint}"
+        store.remove_credential(name, elsewhere)
+        forget_probe(home.probes, info.fingerprint)
     click.echo(f"Removed credential {name}. If the key may have leaked, delete it at the exchange too.")
     take_up(home, f"the removal of {name}")
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@reason_option
+@passphrase_option
+@click.pass_obj
+def test(home: Home, *, name: str, as_json: bool, reason: str, passphrase_file: Path | None) -> None:
+    """Ask the exchange, signed with the credential NAME, what it may do."""
+    store, config = open_store(home, passphrase_file), load_config(home.config)
+    info = store.credential(name)
+    elsewhere = signing_store(info.store, config, None)
+    with on_record(home, "keys test", reason, credential=name) as operation:
+        found = operation.probe(info, config, lambda: handle_of(info, store, elsewhere))
+    if as_json:
+        click.echo(json.dumps(_told(found), indent=2))
+    else:
+        for key, value in _told(found).items():
+            click.echo(f"{key:<12} {', '.join(value) if isinstance(value, list) else value}")
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--stdin", is_flag=True, help='Read {"api_key": "…", "api_secret": "…"} from standard input.')
+@click.option("--file", type=click.Path(path_type=Path), help="Read the same JSON from a file (0600).")
+@click.option("--other-permissions", is_flag=True, help="Take a key that may do less or more than the old one.")
+@admin_option
+@reason_option
+@passphrase_option
+@click.pass_obj
+def rotate(
+    home: Home,
+    *,
+    name: str,
+    stdin: bool,
+    file: Path | None,
+    other_permissions: bool,
+    vault_token_file: Path | None,
+    reason: str,
+    passphrase_file: Path | None,
+) -> None:
+    """Put a new key in the place of NAME's. It is tried out first; no bot notices, and no call is lost."""
+    store, config = open_store(home, passphrase_file), load_config(home.config)
+    old = store.credential(name)
+    elsewhere = signing_store(old.store, config, vault_token_file)
+    given = read_credential(stdin, file)
+    with on_record(home, "keys rotate", reason, credential=name) as operation:
+        now = Rotation(store, config, operation, elsewhere).rotate(old, given, other_permissions=other_permissions)
+    click.echo(
+        f"Rotated credential {name} (fingerprint {fingerprint(given.api_key)}); no call uses the old key any more."
+    )
+    click.echo(f"Delete this at Kraken now: the key {now} (fingerprint {old.fingerprint}).")
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--to", required=True, metavar="STORE", help=f"A store of signer.toml, or {HOME_FILE}: the home's own.")
+@click.option("--stdin", is_flag=True, help="Read the key's JSON, for a store that does not give a secret back.")
+@click.option("--file", type=click.Path(path_type=Path), help="Read the same JSON from a file (0600).")
+@admin_option
+@reason_option
+@passphrase_option
+@click.pass_obj
+def move(
+    home: Home,
+    *,
+    name: str,
+    to: str,
+    stdin: bool,
+    file: Path | None,
+    vault_token_file: Path | None,
+    reason: str,
+    passphrase_file: Path | None,
+) -> None:
+    """Have another store keep the secret of NAME. The old copy is destroyed when both have signed alike."""
+    store, config = open_store(home, passphrase_file), load_config(home.config)
+    info = store.credential(name)
+    if info.store == to:
+        raise click.UsageError(f"{name} is in the store {to} already.")
+    stores = signing_store(info.store, config, vault_token_file), signing_store(to, config, vault_token_file)
+    given = None if info.store == HOME_FILE else read_credential(stdin, file)
+    with on_record(home, "keys move", reason, credential=name) as operation:
+        operation.detail = f"from {info.store} to {to}"
+        Move(store, operation, *stores).move(info, to, given)
+    click.echo(f"Moved credential {name} to the store {to}.")
 
 
 def require_account(home: Home, account: str) -> Config:
@@ -111,16 +228,45 @@ def require_account(home: Home, account: str) -> Config:
     return config
 
 
+def _told(found: KeyInfo) -> Row:
+    return {
+        "name": found.name,
+        "permissions": list(found.permissions),
+        "expires": utc(found.expires_us) if found.expires_us else "never",
+        "sources": list(found.sources) or ["any"],
+        "nonce_window": found.nonce_window,
+    }
+
+
 def utc(at_us: int) -> str:
     """A time as lists show it: ISO 8601, seconds, UTC."""
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _row(info: CredentialInfo) -> Row:
+def _row(info: CredentialInfo, home: Home, used: Mapping[str, int]) -> Row:
+    probe = kept_probe(home.probes, info.fingerprint)
+    expires_us = probe.key.expires_us if probe else None
     return {
         "name": info.name,
         "account": info.account,
+        "role": info.role,
         "store": info.store,
         "fingerprint": info.fingerprint,
         "created": utc(info.created_us),
+        "used": utc(used[info.name]) if info.name in used else None,
+        "tested": utc(probe.at_us) if probe else None,
+        "permissions": list(probe.key.permissions) if probe else None,
+        "expires": utc(expires_us) if expires_us else None,
     }
+
+
+def _last_used(home: Home) -> Mapping[str, int]:
+    """When each credential last signed a call, to within some seconds, from the mark that its nonces have reached."""
+    from signer.cli.halts import with_ledger  # noqa: PLC0415 - it needs this module
+
+    async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
+        return await ledger.marks()
+
+    now_us = SystemClock().now_us()
+    found = with_ledger(home, marks).items()
+    return {name.removeprefix("credential/"): min(mark - AHEAD_US, now_us) for name, mark in found}

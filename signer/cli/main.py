@@ -14,6 +14,7 @@ from signer.home import Home
 COMMANDS = {
     "audit": "signer.cli.audit:audit",
     "clients": "signer.cli.clients:clients",
+    "connect": "signer.cli.connect:connect",
     "demo": "signer.cli.demo:demo",
     "halt": "signer.cli.halts:halt",
     "init": "signer.cli.init:init",
@@ -23,7 +24,9 @@ COMMANDS = {
     "resume": "signer.cli.halts:resume",
     "sandbox": "signer.cli.sandbox:sandbox",
     "serve": "signer.cli.serve:serve",
+    "store": "signer.cli.store:store",
     "status": "signer.cli.halts:status",
+    "tls": "signer.cli.tls:tls",
 }
 """Where each command lives; imported only when it is called, so that `signer --help` starts at once."""
 
@@ -35,6 +38,7 @@ EXIT_STATUS = {
     "home": 3,
     "key-store": 4,
     "wrong-passphrase": 4,
+    "passphrase-changed": 4,
     "store-unavailable": CANNOT,
     "ledger": CANNOT,
     "audit": CANNOT,

@@ -55,7 +55,7 @@ def _serving(home: Home, until: float) -> Holder | None:
     While it starts it may have read the home before the change, and SIGHUP would end it. Raises `HomeError` if it goes
     on starting (at the prompt for its passphrase, perhaps).
     """
-    while (running := holder(home.lock)) is not None and not running.listen.startswith("http://"):
+    while (running := holder(home.lock)) is not None and not running.serves:
         if time.monotonic() >= until:
             mend = "run `signer reload` when it is ready"
             raise HomeError(f"the gateway (process {running.pid}) is still starting", where=str(home.folder), mend=mend)

@@ -9,12 +9,22 @@ from typing import Literal, TypedDict, TypeVar
 from pydantic import ValidationError
 
 from signer.errors import KeyStoreError
-from signer.keys.envelope import MOST_ENTRIES, About, Client, Credential, Entry, Envelope, opened_entry, sealed_entry
+from signer.keys.envelope import (
+    MOST_ENTRIES,
+    About,
+    Client,
+    Credential,
+    Entry,
+    Envelope,
+    Former,
+    opened_entry,
+    sealed_entry,
+)
 from signer.keys.sealing import RandomBytes, StoreKeys
 from signer.model import Network
 from signer.secret import Secret
 
-AboutT = TypeVar("AboutT", Credential, Client)
+AboutT = TypeVar("AboutT", Credential, Client, Former)
 
 
 class ClientChange(TypedDict, total=False):
@@ -27,6 +37,14 @@ class ClientChange(TypedDict, total=False):
     revoked: bool
     api_key: str
     created_us: int
+
+
+class CredentialChange(TypedDict, total=False):
+    """What may change of a credential, together with its secret."""
+
+    api_key: str
+    created_us: int
+    store: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +73,25 @@ class Editor:
             mend = f"`signer clients add {client} …` issues a new credential under the name"
             raise KeyStoreError(f"client {client!r} is revoked", where=self.where, mend=mend)
         about = described(Client, self.where, **{**dict(entry.about), **change})
-        secret = new_secret or opened_entry(entry, self.current.header, self.keys, where=self.where)
+        secret = new_secret or self.secret("client", client)
+        kept = self._without(entry)
+        return self._joined(_not_formerly(client, kept) if about.revoked or new_secret else kept, about, secret)
+
+    def overlapping(self, client: str, change: ClientChange, new_secret: Secret, until_us: int) -> Sequence[Entry]:
+        """As `changed`, and what the client's credential was until now stays good for a while."""
+        old = self._entry("client", client).about
+        former = described(Former, self.where, name=client, api_key=old.api_key, until_us=until_us)
+        return self._joined(self.changed(client, change, new_secret), former, self.secret("client", client))
+
+    def rekeyed(self, credential: str, change: CredentialChange, secret: Secret) -> Sequence[Entry]:
+        """Another secret for a credential, or another place for it."""
+        entry = self._entry("credential", credential)
+        about = described(Credential, self.where, **{**dict(entry.about), **change})
         return self._joined(self._without(entry), about, secret)
+
+    def secret(self, kind: Literal["credential", "client"], name: str) -> Secret:
+        """The secret of an entry, for a store to take over and wipe."""
+        return opened_entry(self._entry(kind, name), self.current.header, self.keys, where=self.where)
 
     def _joined(self, others: Sequence[Entry], about: About, secret: Secret) -> Sequence[Entry]:
         if len(others) >= MOST_ENTRIES:
@@ -102,6 +137,10 @@ def no_such(kind: str, name: str, known: Sequence[str], where: str) -> KeyStoreE
     return KeyStoreError(
         f"there is no {kind} {name!r}", where=where, mend=f"known are: {', '.join(sorted(known)) or 'none'}"
     )
+
+
+def _not_formerly(client: str, entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if (entry.about.kind, entry.about.name) != ("former", client)]
 
 
 def _makes_room(old: About, new: About) -> bool:

@@ -24,7 +24,7 @@ from signer.config import HOME_FILE, Strict
 from signer.errors import KeyStoreError, WrongPassphrase
 from signer.keys.argon import Profile
 from signer.keys.sealing import RandomBytes, Sealed, StoreKeys
-from signer.model import Network
+from signer.model import Network, Role
 from signer.secret import Secret
 
 FORMAT: Final = "signer-key-store"
@@ -52,13 +52,15 @@ class Credential(Strict):
     account: Name
     api_key: ApiKey
     created_us: Time
+    role: Annotated[Role, Field(strict=False)] = Role.TRADE
     store: Name = HOME_FILE
     """Where the secret is. If not in this file, the entry seals an empty one: its seal still binds all of this."""
 
     @model_serializer(mode="wrap")
     def _without_the_usual(self, fields: SerializerFunctionWrapHandler) -> dict[str, object]:
-        # An entry of a file written before there were other stores is bound to its words without this one.
-        return {key: value for key, value in fields(self).items() if (key, value) != ("store", HOME_FILE)}
+        # An entry of a file written before there were other stores and roles is bound to its words without these.
+        usual = {"store": HOME_FILE, "role": Role.TRADE}
+        return {key: value for key, value in fields(self).items() if usual.get(key) != value}
 
 
 class Client(Strict):
@@ -76,7 +78,17 @@ class Client(Strict):
     created_us: Time
 
 
-About: TypeAlias = Credential | Client
+class Former(Strict):
+    """What a client's virtual credential was before a rotation, for as long as it still passes."""
+
+    kind: Literal["former"]
+    name: Name
+    """The client's."""
+    api_key: ApiKey
+    until_us: Time
+
+
+About: TypeAlias = Credential | Client | Former
 
 
 class Entry(Strict):

@@ -9,29 +9,36 @@ from typing import Literal, Unpack, final
 
 from signer.config import HOME_FILE
 from signer.contracts import SigningStore
-from signer.errors import KeyStoreError
+from signer.errors import KeyStoreError, PassphraseChanged
 from signer.keys.argon import SALT_BYTES, SECOND_CHOICE, Profile, derive, require_fit
-from signer.keys.entries import AboutT, ClientChange, Editor, described, no_such
+from signer.keys.entries import AboutT, ClientChange, CredentialChange, Editor, described, no_such
 from signer.keys.envelope import (
-    MOST_BYTES,
     Client,
     Credential,
     Entry,
     Envelope,
+    Former,
     Header,
     enveloped,
     opened_entry,
-    parse,
     require_keys,
     require_whole,
 )
+from signer.keys.infos import client_info, credential_info, former_info
 from signer.keys.passphrase import Passphrase
-from signer.keys.private_file import exclusively, read_private, write_private
+from signer.keys.private_file import exclusively, write_private
+from signer.keys.renewal import (
+    differences,
+    put_back,
+    read_envelope,
+    replaced,
+    require_restorable,
+    resealed,
+    there,
+)
 from signer.keys.sealing import RandomBytes, StoreKeys
-from signer.model import ClientInfo, CredentialInfo, Network
-from signer.secret import HmacKey, Secret, fingerprint
-
-MISSING = "run `signer init` first, or name the right --home"
+from signer.model import ClientInfo, CredentialInfo, Network, Role
+from signer.secret import HmacKey, Secret
 
 
 @final
@@ -77,7 +84,7 @@ class FileKeyStore:
         Takes as long as its Argon2id profile was made to take. ``allow_test_profile`` is never given by ``serve``.
         """
         where = str(path)
-        envelope = _read(path)
+        envelope = read_envelope(path)
         require_fit(envelope.header.profile, where=where, allow_test_profile=allow_test_profile)
         keys = _derived(envelope.header, passphrase, where)
         require_keys(envelope, keys, where=where)
@@ -86,17 +93,58 @@ class FileKeyStore:
     def reopened(self) -> FileKeyStore:
         """The file as it is now, read with the keys already derived: for a reload, without the passphrase.
 
-        Raises `KeyStoreError` as `open` does, and if the file was made anew or is older than what is held.
+        Raises `KeyStoreError` as `open` does, and if the file was made anew or is older than what is held;
+        `PassphraseChanged` if it takes another passphrase now (`succeeded_by`).
         """
         return FileKeyStore(self._path, self._keys, self._read_again(), self._random_bytes)
 
+    def succeeded_by(self, passphrase: Passphrase) -> FileKeyStore:
+        """The file as it is now, under its new passphrase. Raises as `open` does, and if it is older than what is held.
+
+        Takes as long as `open`.
+        """
+        held = self._envelope
+        tests = held.header.profile.for_tests_only
+        fresh = FileKeyStore.open(self._path, passphrase, allow_test_profile=tests, random_bytes=self._random_bytes)
+        if fresh._envelope.header.store != held.header.store:
+            raise replaced(self._path)
+        if fresh._envelope.generation <= held.generation:
+            raise put_back(self._path)
+        return fresh
+
+    @staticmethod
+    def is_opened_by(path: Path, passphrase: Passphrase) -> bool:
+        """Whether ``passphrase`` is that of the store at ``path``. Not if nothing there reads as one."""
+        try:
+            envelope = read_envelope(path)
+            require_keys(envelope, _derived(envelope.header, passphrase, str(path)), where=str(path))
+        except KeyStoreError:
+            return False
+        return True
+
     def credentials(self) -> Sequence[CredentialInfo]:
         """All real credentials, by name."""
-        return [_credential_info(about) for about in self._all(Credential)]
+        return [credential_info(about) for about in self._all(Credential)]
+
+    def credential(self, name: str) -> CredentialInfo:
+        """The credential of that name. Raises `KeyStoreError` if there is none."""
+        known = self.credentials()
+        found = next((info for info in known if info.name == name), None)
+        if found is None:
+            raise no_such("credential", name, [info.name for info in known], str(self._path))
+        return found
+
+    def names(self, info: CredentialInfo) -> bool:
+        """Whether the file, as it is on the disk now, has exactly this credential. True if it does not read."""
+        try:
+            entries = read_envelope(self._path).entries
+        except KeyStoreError:
+            return True
+        return any(isinstance(one.about, Credential) and credential_info(one.about) == info for one in entries)
 
     def clients(self) -> Sequence[ClientInfo]:
         """All clients, by name, revoked ones included."""
-        return [_client_info(about) for about in self._all(Client)]
+        return [client_info(about) for about in self._all(Client)]
 
     def signing_key(self, credential: str) -> HmacKey:
         """The handle for a real credential. Raises `KeyStoreError` if this file holds no secret of that name."""
@@ -114,6 +162,7 @@ class FileKeyStore:
         secret: Secret,
         *,
         created_us: int,
+        role: Role = Role.TRADE,
         elsewhere: tuple[str, SigningStore] | None = None,
     ) -> None:
         """Keep a real credential. Raises `KeyStoreError`: the name or the key is taken, or malformed.
@@ -121,7 +170,7 @@ class FileKeyStore:
         ``elsewhere`` names the store that keeps the secret in place of this file, which then holds the entry only.
         """
         where = str(self._path)
-        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us}
+        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us, "role": role}
         if elsewhere is None:
             about = described(Credential, where, **fields)
             self._write(lambda editor: editor.added(about, secret))
@@ -131,10 +180,30 @@ class FileKeyStore:
         def added(editor: Editor) -> Sequence[Entry]:
             # An interrupt leaves a secret that no entry names, and that the next attempt replaces; never the reverse.
             entries = editor.added(about, Secret(b""))
-            elsewhere[1].add(_credential_info(about), secret)
+            elsewhere[1].add(credential_info(about), secret)
             return entries
 
         self._write(added)
+
+    def replace_credential(self, name: str, api_key: str, secret: Secret | None, *, created_us: int) -> None:
+        """Another key under the name; ``secret`` is None if the store of its account keeps it by now.
+
+        Raises `KeyStoreError` if there is no such credential, or the key is taken or malformed.
+        """
+        change: CredentialChange = {"api_key": api_key, "created_us": created_us}
+        self._write(lambda editor: editor.rekeyed(name, change, secret or Secret(b"")))
+
+    def move_credential(self, name: str, to: str, secret: Secret | None) -> None:
+        """The secret is kept by ``to`` from now on; ``secret`` is it if that is this file. Raises `KeyStoreError`."""
+        self._write(lambda editor: editor.rekeyed(name, {"store": to}, secret or Secret(b"")))
+
+    def hand_over(self, name: str, to: SigningStore, info: CredentialInfo) -> None:
+        """Have ``to`` keep a copy of a credential's secret that is in this file. Raises `KeyStoreError`."""
+        with exclusively(self._path):
+            current = self._read_again()
+            secret = Editor(current, str(self._path), self._keys, self._random_bytes).secret("credential", name)
+        to.add(info, secret)
+        secret.wipe()
 
     def remove_credential(self, name: str, elsewhere: SigningStore | None = None) -> None:
         """Forget a real credential for good, in the store ``elsewhere`` first. Raises `KeyStoreError` if there is none
@@ -144,7 +213,7 @@ class FileKeyStore:
             entries = editor.removed("credential", name)
             gone = next(entry.about for entry in editor.current.entries if entry not in entries)
             if elsewhere is not None and isinstance(gone, Credential):
-                elsewhere.remove(_credential_info(gone))
+                elsewhere.remove(credential_info(gone))
             return entries
 
         self._write(removed)
@@ -188,6 +257,67 @@ class FileKeyStore:
         """
         self._write(lambda editor: editor.changed(name, change, secret))
 
+    def rotate_client(
+        self, name: str, api_key: str, secret: Secret, *, created_us: int, old_until_us: int | None = None
+    ) -> None:
+        """Another virtual credential; the old one passes until ``old_until_us``, if given, and one before it no more.
+
+        Raises `KeyStoreError` as `update_client` does.
+        """
+        change: ClientChange = {"api_key": api_key, "created_us": created_us}
+        if old_until_us is None:
+            self._write(lambda editor: editor.changed(name, change, secret))
+        else:
+            self._write(lambda editor: editor.overlapping(name, change, secret, old_until_us))
+
+    def change_passphrase(self, new: Passphrase) -> None:
+        """Seal everything anew, so that only ``new`` opens it. Raises `KeyStoreError`: a weak one, or a disk's failure.
+
+        What was copied from the disk before still opens with the old one.
+        """
+        new.require_strong()
+        where = str(self._path)
+        with exclusively(self._path):
+            current = self._read_again()
+            header = current.header.model_copy(update={"salt": self._random_bytes(SALT_BYTES).hex()})
+            keys = _derived(header, new, where)
+            entries = resealed(current, self._keys, header, keys, self._random_bytes, where=where)
+            envelope = enveloped(header, current.generation + 1, entries, keys)
+            write_private(self._path, envelope.text(), replace=True)
+        self._keys = keys
+        self._hold(envelope)
+
+    def backup(self, target: Path, *, replace: bool = False) -> None:
+        """Copy the file, sealed as it is, to ``target``, and see that the copy opens. Raises `KeyStoreError`."""
+        whole = self.reopened()._envelope
+        write_private(target, whole.text(), replace=replace, exists="give --force to overwrite it, or name another")
+        if read_envelope(target) != whole:
+            raise KeyStoreError("what was written does not read back", where=str(target), mend="look at that disk")
+
+    def restore(self, path: Path, *, older: bool = False) -> Sequence[str]:
+        """Put this store, opened from a backup, at ``path``; the entries that are not as they were there.
+
+        Raises `KeyStoreError` if another store is there, or, unless ``older``, if something was changed there since
+        the backup was made, or nobody can tell.
+        """
+        where, ours = str(path), self._envelope
+        with exclusively(path):
+            found = there(path, older=older)
+            if found is not None:
+                require_restorable(found, ours, where, older=older)
+            # The highest generation yet, so that a running gateway takes it for news.
+            generation = max(ours.generation, found.generation if found else 0) + 1
+            envelope = enveloped(ours.header, generation, ours.entries, self._keys)
+            write_private(path, envelope.text(), replace=True)
+        return differences(found, ours)
+
+    def former_clients(self) -> Sequence[tuple[ClientInfo, HmacKey]]:
+        """The clients as they were before a rotation that let the old credential pass for a while, with its handle."""
+        now = {about.name: about for about in self._all(Client)}
+        return [
+            (former_info(about, now[about.name]), self._handles["former", about.name]) for about in self._all(Former)
+        ]
+
     def __repr__(self) -> str:
         return f"FileKeyStore({str(self._path)!r})"
 
@@ -197,7 +327,7 @@ class FileKeyStore:
         handles = {}
         for entry in envelope.entries:
             secret = opened_entry(entry, envelope.header, self._keys, where=where)
-            if isinstance(entry.about, Client) or entry.about.store == HOME_FILE:
+            if not isinstance(entry.about, Credential) or entry.about.store == HOME_FILE:
                 handles[entry.about.kind, entry.about.name] = secret.key()
             secret.wipe()
         require_whole(envelope, self._keys, where=where)
@@ -215,14 +345,16 @@ class FileKeyStore:
         return sorted((about for about in abouts if isinstance(about, kind)), key=lambda about: about.name)
 
     def _read_again(self) -> Envelope:
-        envelope, held, where = _read(self._path), self._envelope, str(self._path)
-        mend = "restart the gateway if that is meant"
+        envelope, held, where = read_envelope(self._path), self._envelope, str(self._path)
+        if envelope.header.store != held.header.store:
+            raise replaced(self._path)
         if envelope.header != held.header:
-            raise KeyStoreError("it was replaced by another key store", where=where, mend=mend)
+            mend = "restart the gateway, or run the command again"
+            raise PassphraseChanged("its passphrase was changed", where=where, mend=mend)
         require_whole(envelope, self._keys, where=where)
         same_generation = envelope.generation == held.generation
         if envelope.generation < held.generation or (same_generation and envelope != held):
-            raise KeyStoreError("it was put back to an earlier state", where=where, mend=mend)
+            raise put_back(self._path)
         return envelope
 
     def _write(self, change: Callable[[Editor], Sequence[Entry]]) -> None:
@@ -235,31 +367,6 @@ class FileKeyStore:
         self._hold(envelope)
 
 
-def _read(path: Path) -> Envelope:
-    return parse(read_private(path, most=MOST_BYTES, missing=MISSING), where=str(path))
-
-
 def _derived(header: Header, passphrase: Passphrase, where: str) -> StoreKeys:
     salt = bytes.fromhex(header.salt)
     return StoreKeys(passphrase.stretched_by(lambda text: derive(header.profile, salt, text, where=where)))
-
-
-def _credential_info(about: Credential) -> CredentialInfo:
-    return CredentialInfo(
-        about.name, about.account, about.api_key, fingerprint(about.api_key), about.created_us, about.store
-    )
-
-
-def _client_info(about: Client) -> ClientInfo:
-    return ClientInfo(
-        name=about.name,
-        account=about.account,
-        policy=about.policy,
-        api_key=about.api_key,
-        fingerprint=fingerprint(about.api_key),
-        sources=about.sources,
-        expires_us=about.expires_us,
-        nonces=about.nonces,
-        revoked=about.revoked,
-        created_us=about.created_us,
-    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn, final
 
 from signer.errors import KeyStoreError
-from signer.keys.private_file import read_private
+from signer.keys.private_file import exclusively, read_private, write_private
 from signer.secret import Secret
 
 LEAST_CHARACTERS = 12
@@ -41,6 +42,15 @@ class Passphrase:
         """What ``derive`` (a key derivation) makes of it."""
         return self._secret.sealed_by(derive)
 
+    def write_to(self, path: Path) -> None:
+        """Keep it in a file of its owner's. Raises `KeyStoreError` if the disk does not take it."""
+
+        def written(text: bytes) -> bytes:
+            write_private(path, text + b"\n", replace=True)
+            return b""
+
+        self._secret.sealed_by(written)
+
     def wipe(self) -> None:
         """Overwrite it (see `Secret.wipe`)."""
         self._secret.wipe()
@@ -50,6 +60,45 @@ class Passphrase:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a passphrase cannot be copied out of the process")
+
+
+@contextlib.contextmanager
+def in_step(home_file: Path, new: Passphrase, opens: Callable[[Passphrase], bool]) -> Iterator[None]:
+    """The home's own passphrase file, if there is one, says ``new`` once the block has made that the store's.
+
+    ``opens`` tells whether a passphrase is the store's. An interrupt anywhere leaves a file beside it with ``new``, and
+    `settle` finds out which of the two is right.
+    """
+    if not os.path.lexists(home_file):
+        yield
+        return
+    with exclusively(home_file):
+        new.write_to(_next(home_file))
+        try:
+            yield
+        finally:
+            _settled(home_file, opens)
+
+
+def settle(home_file: Path, opens: Callable[[Passphrase], bool]) -> None:
+    """Finish what an interrupted change of the passphrase left undone. Raises `KeyStoreError`."""
+    if os.path.lexists(_next(home_file)):
+        with exclusively(home_file):
+            _settled(home_file, opens)
+
+
+def _settled(home_file: Path, opens: Callable[[Passphrase], bool]) -> None:
+    following = _next(home_file)
+    if not os.path.lexists(following):
+        return
+    new = from_file(following)
+    if opens(new):
+        new.write_to(home_file)
+    following.unlink()
+
+
+def _next(home_file: Path) -> Path:
+    return home_file.with_name(f"{home_file.name}.next")
 
 
 def find_passphrase(

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import final
 
 from signer.contracts import Clock
-from signer.errors import NotServed
+from signer.errors import LaneStopped, NotServed
 from signer.lanes.nonces import NonceSource
 from signer.model import Priority
 
@@ -36,6 +36,9 @@ class CredentialLane:
         self._clock = clock
         self._nonces = nonces
         self._free = depth
+        self._under_way: set[CredentialTurn] = set()
+        self._left = asyncio.Event()
+        self._stopped = ""
         self._room = {Priority.CANCEL: queue, Priority.ORDER: queue * 3 // 4, Priority.READ: queue // 2}
         self._queues: dict[Priority, OrderedDict[str, deque[_Waiter]]] = {each: OrderedDict() for each in Priority}
         self.waiting = 0
@@ -49,7 +52,41 @@ class CredentialLane:
         """
         return CredentialTurn(self, client, priority, deadline)
 
+    @property
+    def load(self) -> int:
+        """How many calls have a turn or wait for one."""
+        return len(self._under_way)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it takes no calls."""
+        return bool(self._stopped)
+
+    def stop(self, why: str) -> None:
+        """Let nobody in any more; whoever waits is told at once (`LaneStopped`). A turn under way goes on."""
+        self._stopped = why
+        for priority, queue in self._queues.items():
+            for client, waiters in list(queue.items()):
+                for waiter in list(waiters):
+                    self._refuse(client, priority, waiter, self._no_entry())
+
+    def resume(self) -> None:
+        """Let calls in again."""
+        self._stopped = ""
+
+    def _no_entry(self) -> LaneStopped:
+        return LaneStopped("EService:Unavailable", f"EService:Gateway: {self._stopped}; nothing was sent")
+
+    async def drained(self) -> None:
+        """Wait until everybody who has a turn now, or waits for one, has left."""
+        now = set(self._under_way)
+        while now & self._under_way:
+            self._left.clear()
+            await self._left.wait()
+
     async def _enter(self, client: str, priority: Priority, deadline: float) -> int:
+        if self._stopped:
+            raise self._no_entry()
         if self._clock.monotonic() >= deadline:
             raise _too_late()
         if self._free:  # then nobody waits: a turn that ends goes to the next in line directly
@@ -109,9 +146,12 @@ class CredentialLane:
         return waiter
 
     def _expire(self, client: str, priority: Priority, waiter: _Waiter) -> None:
+        self._refuse(client, priority, waiter, _too_late())
+
+    def _refuse(self, client: str, priority: Priority, waiter: _Waiter, why: NotServed) -> None:
         if not waiter.done():
             self._forget(client, priority, waiter)
-            waiter.set_exception(_too_late())
+            waiter.set_exception(why)
 
     def _forget(self, client: str, priority: Priority, waiter: _Waiter) -> None:
         queue = self._queues[priority]
@@ -141,13 +181,23 @@ class CredentialTurn:
         self._lane._nonces.refused(self.nonce)
 
     async def __aenter__(self) -> CredentialTurn:
-        self.nonce = await self._lane._enter(self._client, self._priority, self._deadline)
+        self._lane._under_way.add(self)
+        try:
+            self.nonce = await self._lane._enter(self._client, self._priority, self._deadline)
+        except BaseException:
+            self._go()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lane._leave()
+        self._go()
+
+    def _go(self) -> None:
+        self._lane._under_way.discard(self)
+        self._lane._left.set()
 
 
 def _too_late() -> NotServed:

@@ -20,6 +20,8 @@ FIRST_JUMP_US = 10 * SECOND_US
 FARTHEST_JUMP_US = 3600 * SECOND_US
 """No jump leads further ahead of the clock: a nonce can never be taken back."""
 REPEATED_WITHIN_S = 60.0
+AHEAD_US = 2 * SECOND_US
+"""How far ahead of use a mark is stored."""
 NONCE_LIMIT = 2**64
 """Nonces are unsigned 64-bit numbers (kraken-api.md §2e)."""
 
@@ -41,7 +43,7 @@ class NonceSource:
         clock: Clock,
         *,
         on_alarm: Callable[[str], None],
-        ahead_us: int = 2 * SECOND_US,
+        ahead_us: int = AHEAD_US,
     ) -> None:
         self._name = name
         self._last = max(mark, clock.now_us())

@@ -31,8 +31,10 @@ from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
 from signer.keys.private_file import write_private
+from signer.model import Role
 from signer.occupancy import read_load
 from signer.sandbox.arrivals import Arrival
+from signer.sandbox.permissions import PERMISSIONS
 from signer.sandbox.server import RunningSandbox
 from signer.secret import Secret
 
@@ -118,6 +120,12 @@ class MadeHome:
         self.home.passphrase.write_text(PASSPHRASE)
         self.store = _copied_store(self.home.keys)
 
+    def listen(self, *addresses: str) -> None:
+        """Have it listen there instead."""
+        text = self.home.config.read_text()
+        first, _, rest = text.partition("listen = ")
+        self.home.config.write_text(f"{first}listen = {json.dumps(addresses)}\n{rest.partition(chr(10))[2]}")
+
     def add_account(self, name: str, *, origin: str = "", **settings: float) -> None:
         """An account of the sandbox with a key of its own; ``settings`` as in signer.toml."""
         key = self.sandbox.control.make_key(name, tier="unlimited")
@@ -127,6 +135,13 @@ class MadeHome:
             file.write("\n".join(["", *lines, ""]))
         secret = Secret.from_base64(key.api_secret, where="test")
         self.store.add_credential(f"{name}-key", name, key.api_key, secret, created_us=1)
+
+    def add_key(self, name: str, account: str, role: Role) -> str:
+        """Another key of an account, for what ``role`` says; its public half."""
+        key = self.sandbox.control.make_key(account, tier="unlimited", permissions=PERMISSIONS)
+        secret = Secret.from_base64(key.api_secret, where="test")
+        self.store.add_credential(name, account, key.api_key, secret, created_us=1, role=role)
+        return key.api_key
 
     def add_client(
         self, name: str, account: str, policy: str, *, url: str = "", nonces: Literal["window", "strict"] = "window"
@@ -200,8 +215,9 @@ class MadeHome:
 class RunningGateway:
     """`signer serve` on a home, ready when the constructor returns."""
 
-    def __init__(self, made: MadeHome) -> None:
+    def __init__(self, made: MadeHome, *options: str) -> None:
         self.made = made
+        self._options = options
         self._names = itertools.count(1)
         self._log = made.home.folder / "gateway.log"
         self.process = self._started()
@@ -215,7 +231,9 @@ class RunningGateway:
 
     def _started(self) -> subprocess.Popen[str]:
         with self._log.open("a") as log:
-            return subprocess.Popen(self.made.command("serve", "--json"), stdout=subprocess.PIPE, stderr=log, text=True)
+            return subprocess.Popen(
+                self.made.command("serve", "--json", *self._options), stdout=subprocess.PIPE, stderr=log, text=True
+            )
 
     def log(self) -> str:
         """All that it wrote to standard error."""
@@ -290,9 +308,9 @@ class RunningGateway:
 
 
 @contextmanager
-def running(made: MadeHome) -> Iterator[RunningGateway]:
-    """A gateway that is stopped at the end, if it still runs."""
-    gateway = RunningGateway(made)
+def running(made: MadeHome, *options: str) -> Iterator[RunningGateway]:
+    """A gateway that is stopped at the end, if it still runs; ``options`` of `signer serve`."""
+    gateway = RunningGateway(made, *options)
     try:
         yield gateway
     finally:

@@ -305,7 +305,8 @@ class Rig:
 
 def copied(rig: Rig, folder: Path) -> tuple[Home, MadeKey]:
     """A home like the rig's, with a real key of its own: with one key two gateways get in each other's nonces' way."""
-    home = Home(Path(shutil.copytree(rig.home.folder, folder / "home")))
+    sockets = shutil.ignore_patterns("*.sock")
+    home = Home(Path(shutil.copytree(rig.home.folder, folder / "home", ignore=sockets)))
     made = rig.sandbox.control.make_key(rig.sandbox.account)
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
     store.remove_credential(CREDENTIAL)

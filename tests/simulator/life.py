@@ -186,7 +186,7 @@ class Life:
             for key, account in CREDENTIALS.items()
             if account == name
         ]
-        return Account(name, credentials, self._venue, CALL_S, self.clock)
+        return Account(name, credentials, self._venue, CALL_S, self.clock, self.alarm)
 
     def _lane(self, credential: str, marks: Mapping[str, int]) -> CredentialLane:
         mark = f"credential/{credential}"

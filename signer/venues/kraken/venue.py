@@ -14,12 +14,13 @@ from signer.model import (
     Found,
     Intent,
     Json,
+    KeyInfo,
     Request,
     Verdict,
     WireAnswer,
     WireRequest,
 )
-from signer.venues.kraken import answers, changes, encode, local, lookups, orders, public, verdict
+from signer.venues.kraken import answers, changes, encode, key_info, local, lookups, orders, public, verdict
 from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import decode
 from signer.venues.kraken.endpoints import ENDPOINTS, Endpoint
@@ -74,6 +75,14 @@ class Kraken:
     def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
         return verdict.read_answer(call, answer)
+
+    def key_info_call(self) -> Call:
+        """The read that asks what the key that signs it may do."""
+        return key_info.CALL
+
+    def read_key_info(self, answer: WireAnswer) -> KeyInfo:
+        """What the answer to `key_info_call` says. Raises `VenueError` if it does not."""
+        return key_info.read(answer)
 
     def lookups(self, intent: Intent) -> Sequence[Call]:
         """The reads that tell what became of ``intent``; none where nothing can tell."""

@@ -101,18 +101,22 @@ def _read_of_read(call: Call, answer: WireAnswer) -> Verdict:
         return Verdict(Outcome.UNKNOWN)
     errors, _ = envelope
     if any(not error.startswith("W") for error in errors):
-        return Verdict(Outcome.REJECTED, errors, bad_nonce=_is_bad_nonce(errors))
+        return Verdict(Outcome.REJECTED, errors, bad_nonce=_is_bad_nonce(errors), bad_key=_is_bad_key(errors))
     return Verdict(Outcome.ACCEPTED, errors)
 
 
 def _refused(errors: tuple[str, ...], severe: tuple[str, ...], result: Json) -> Verdict:
     certain = all(_certainly_not_placed(error) for error in severe) and not result
     outcome = Outcome.REJECTED if certain else Outcome.UNKNOWN
-    return Verdict(outcome, errors, bad_nonce=_is_bad_nonce(errors))
+    return Verdict(outcome, errors, bad_nonce=_is_bad_nonce(errors), bad_key=_is_bad_key(errors))
 
 
 def _is_bad_nonce(errors: tuple[str, ...]) -> bool:
     return any(error.startswith("EAPI:Invalid nonce") for error in errors)
+
+
+def _is_bad_key(errors: tuple[str, ...]) -> bool:
+    return any(error.startswith("EAPI:Invalid key") for error in errors)
 
 
 def _certainly_not_placed(error: str) -> bool:

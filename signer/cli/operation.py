@@ -1,0 +1,218 @@
+"""What an operator does to a home, on the record: alone with it, or beside the gateway that runs on it.
+
+Only one process at a time writes the audit chain and takes nonces of a credential. So a command asks the gateway if one
+runs, and else holds the home's lock until it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import click
+
+from signer.accounts import Account, Credential
+from signer.admin import Operator, ask
+from signer.audit.disk import LocalDisk
+from signer.audit.log import FileAuditLog
+from signer.cli.key_store import warn
+from signer.clock import SystemClock
+from signer.config import AccountConfig, Config
+from signer.contracts import SigningKey
+from signer.errors import HomeError, SignerError
+from signer.home import Home
+from signer.keys.probes import Probe, keep_probe, kept_probe
+from signer.lanes import CredentialLane
+from signer.lanes.nonces import NonceSource
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import CredentialInfo, Json, KeyInfo
+from signer.occupancy import NOTHING_YET, Holder, HomeLock, holder
+from signer.probe import probe
+from signer.records import operator_record
+from signer.secret import fingerprint
+from signer.upstream import Upstream
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
+from signer.worker import ThreadWorker
+
+BUSY_S = 10.0
+LOOK_EVERY_S = 0.05
+MOST_REASON = 200
+MOST_DETAIL = 300
+
+Record = Callable[[Mapping[str, Json]], None]
+"""Puts what a command says of itself into the audit log, durably."""
+
+MakeKey = Callable[[], Awaitable[SigningKey]]
+"""Fetches the handle of a credential from wherever its secret lives; awaited in the event loop that will use it."""
+
+
+def reason_option(function: click.decorators.FC) -> click.decorators.FC:
+    """``--reason``, for every command that is put on record."""
+    return click.option("--reason", default="", callback=_read_reason, help="Why, for the audit log.")(function)
+
+
+@dataclass(slots=True)
+class Operation:
+    """One act of an operator while it goes on."""
+
+    home: Home
+    beside: bool
+    """Whether a gateway runs."""
+    detail: str = ""
+    """What the log should say beyond who did what to whom."""
+
+    def probe(self, info: CredentialInfo, config: Config, key: MakeKey) -> KeyInfo:
+        """What the venue says of a credential that is in force. ``key`` is used if no gateway runs."""
+        if not self.beside:
+            return self.try_out(info, config.accounts[info.account], key)
+        ask(self.home.admin, "probe", credential=info.name)
+        kept = kept_probe(self.home.probes, info.fingerprint)
+        if kept is None:
+            raise HomeError("the gateway knows another key", where=info.name, mend="run `signer reload`")
+        return kept.key
+
+    def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
+        """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
+        found = asyncio.run(_asked(self.home, info, config, key))
+        keep_probe(self.home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), found))
+        return found
+
+    def drain(self) -> None:
+        """Wait until the gateway, if one runs, uses no key that it has let go of."""
+        if self.beside:
+            ask(self.home.admin, "drained")
+
+
+@contextlib.contextmanager
+def on_record(home: Home, act: str, reason: str = "", *, brake: bool = False, **whom: str) -> Iterator[Operation]:
+    """Do ``act`` (the command's words) inside the block: recorded durably before it begins, and how it ended.
+
+    ``whom`` is ``client`` or ``credential``. Raises `HomeError` if the home is not to be had, `AuditError` if the log
+    takes no record: nothing was done then. A ``brake`` works all the same, with a warning.
+    """
+    told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": act, **whom}
+    with contextlib.ExitStack() as stack:
+        record, beside = _log(home, stack, brake=brake)
+        operation = Operation(home, beside)
+        record({**told, "stage": "begun", **({"reason": reason} if reason else {})})
+        try:
+            yield operation
+        except BaseException as error:
+            record({**told, "stage": "failed", "detail": str(error)[:MOST_DETAIL] or type(error).__name__})
+            raise
+        record({**told, "stage": "done", **({"detail": operation.detail[:MOST_DETAIL]} if operation.detail else {})})
+
+
+def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Record, bool]:
+    """What puts a record into the home's audit log, and whether a gateway does it."""
+    try:
+        lock = _lock(home)
+        if lock is None:
+            return _tried(lambda told: ask(home.admin, "record", **told), brake), True
+        stack.callback(lock.release)
+        return _tried(stack.enter_context(contextlib.closing(_Alone(home))).record, brake), False
+    except SignerError as error:
+        if not brake:
+            raise
+        _warn_unrecorded(error)
+        return _warned, False
+
+
+def _tried(record: Record, brake: bool) -> Record:
+    def tried(told: Mapping[str, Json]) -> None:
+        try:
+            record(told)
+        except SignerError as error:
+            _warn_unrecorded(error)
+
+    return tried if brake else record
+
+
+def _warned(_: Mapping[str, Json]) -> None:
+    """It has been said already that nothing is recorded."""
+
+
+def _warn_unrecorded(error: SignerError) -> None:
+    warn(f"this is not in the audit log: {error}")
+
+
+class _Alone:
+    """The home's audit log, opened by the command itself."""
+
+    def __init__(self, home: Home) -> None:
+        self._runner = asyncio.Runner()
+        self._workers = ThreadWorker("ledger"), ThreadWorker("audit")
+        clock = SystemClock()
+        self._ledger = SqliteLedger(home.ledger, clock, self._workers[0])
+        self._log = FileAuditLog(home.audit, clock, self._workers[1], LocalDisk(), warn)
+        self._runner.run(self._open())
+
+    async def _open(self) -> None:
+        await self._ledger.open()
+        await self._log.open(await self._ledger.head())
+
+    def record(self, told: Mapping[str, Json]) -> None:
+        me = Operator.of(os.getuid())
+        self._runner.run(self._log.record(operator_record(me.uid, me.name, told, SystemClock().now_us())))
+
+    def close(self) -> None:
+        self._runner.run(self._close())
+        self._runner.close()
+        for worker in self._workers:
+            worker.close()
+
+    async def _close(self) -> None:
+        await self._log.close()
+        head = self._log.head()
+        if head is not None:
+            await self._ledger.keep_head(head)
+        await self._ledger.close()
+
+
+async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
+    """Nonces go on from the ledger's mark and raise it, so that the gateway's go on above them."""
+    clock, worker, upstream = SystemClock(), ThreadWorker("ledger"), Upstream.open(config.origin)
+    ledger = SqliteLedger(home.ledger, clock, worker)
+    await ledger.open()
+    try:
+        mark = f"credential/{info.name}"
+        nonces = NonceSource(mark, (await ledger.marks()).get(mark, 0), ledger.raise_mark, clock, on_alarm=warn)
+        credential = Credential(
+            info.name, info.api_key, await key(), CredentialLane(info.name, clock=clock, nonces=nonces)
+        )
+        account = Account(info.account, [credential], upstream, config.call_seconds, clock, lambda _, text: warn(text))
+        return await probe(account, Kraken(PairTable.built_in()), credential)
+    finally:
+        upstream.close()
+        await ledger.close()
+        worker.close()
+
+
+def _lock(home: Home) -> HomeLock | None:
+    """The home's lock, or None if a gateway serves on it. Another command, or a start, is waited for."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        running = holder(home.lock)
+        if running is not None and running.serves:
+            return None
+        try:
+            lock = HomeLock(home.lock)
+        except HomeError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(LOOK_EVERY_S)
+        else:
+            lock.announce(Holder(os.getpid(), SystemClock().now_us(), NOTHING_YET))
+            return lock
+
+
+def _read_reason(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+    if not text.isprintable() or len(text) > MOST_REASON:
+        raise click.BadParameter(f"write one line of at most {MOST_REASON} characters")
+    return text.strip()

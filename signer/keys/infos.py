@@ -1,0 +1,45 @@
+"""From an entry of the file to what the rest of the program knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from signer.keys.envelope import Client, Credential, Former
+from signer.model import ClientInfo, CredentialInfo
+from signer.secret import fingerprint
+
+
+def credential_info(about: Credential) -> CredentialInfo:
+    """What a list shows of a credential."""
+    return CredentialInfo(
+        name=about.name,
+        account=about.account,
+        api_key=about.api_key,
+        fingerprint=fingerprint(about.api_key),
+        created_us=about.created_us,
+        role=about.role,
+        store=about.store,
+    )
+
+
+def former_info(former: Former, client: Client) -> ClientInfo:
+    """A client as it was before a rotation: its old key, until that passes no more."""
+    until_us = former.until_us if client.expires_us is None else min(former.until_us, client.expires_us)
+    then = fingerprint(former.api_key)
+    return replace(client_info(client), api_key=former.api_key, fingerprint=then, expires_us=until_us)
+
+
+def client_info(about: Client) -> ClientInfo:
+    """What a list shows of a client."""
+    return ClientInfo(
+        name=about.name,
+        account=about.account,
+        policy=about.policy,
+        api_key=about.api_key,
+        fingerprint=fingerprint(about.api_key),
+        sources=about.sources,
+        expires_us=about.expires_us,
+        nonces=about.nonces,
+        revoked=about.revoked,
+        created_us=about.created_us,
+    )

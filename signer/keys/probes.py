@@ -1,0 +1,45 @@
+"""What the venue last said of each real key, kept for lists: nothing in it is secret, and nothing depends on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from signer.errors import KeyStoreError
+from signer.keys.private_file import read_private, write_private
+from signer.model import KeyInfo
+
+MOST_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One answer, and when it came."""
+
+    at_us: int
+    key: KeyInfo
+
+
+_PROBE = TypeAdapter(Probe)
+
+
+def keep_probe(folder: Path, fingerprint: str, probe: Probe) -> None:
+    """Keep it in place of an earlier one. Raises `KeyStoreError` if the disk does not take it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    write_private(folder / f"{fingerprint}.json", _PROBE.dump_json(probe) + b"\n", replace=True)
+
+
+def kept_probe(folder: Path, fingerprint: str) -> Probe | None:
+    """The last one of the key with that fingerprint; None if there is none, or it does not read."""
+    try:
+        raw = read_private(folder / f"{fingerprint}.json", most=MOST_BYTES, missing="")
+        return _PROBE.validate_json(raw)
+    except (KeyStoreError, ValidationError):
+        return None
+
+
+def forget_probe(folder: Path, fingerprint: str) -> None:
+    """Of a key that is no more."""
+    (folder / f"{fingerprint}.json").unlink(missing_ok=True)

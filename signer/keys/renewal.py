@@ -1,0 +1,75 @@
+"""The file as a whole: read, sealed anew under other keys, or put in the place of another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from signer.errors import KeyStoreError
+from signer.keys.envelope import MOST_BYTES, Entry, Envelope, Header, opened_entry, parse, sealed_entry
+from signer.keys.private_file import read_private
+from signer.keys.sealing import RandomBytes, StoreKeys
+
+MISSING = "run `signer init` first, or name the right --home"
+
+
+def read_envelope(path: Path) -> Envelope:
+    """The file at ``path``, before anything is known of its keys. Raises `KeyStoreError`."""
+    return parse(read_private(path, most=MOST_BYTES, missing=MISSING), where=str(path))
+
+
+def resealed(
+    envelope: Envelope, keys: StoreKeys, header: Header, new_keys: StoreKeys, random_bytes: RandomBytes, *, where: str
+) -> Sequence[Entry]:
+    """The entries of ``envelope`` under another header and its keys. Raises `KeyStoreError` if one does not open."""
+    entries = []
+    for entry in envelope.entries:
+        secret = opened_entry(entry, envelope.header, keys, where=where)
+        entries.append(sealed_entry(entry.about, secret, header, new_keys, random_bytes))
+        secret.wipe()
+    return entries
+
+
+def require_restorable(found: Envelope, saved: Envelope, where: str, *, older: bool) -> None:
+    """Raises `KeyStoreError` if ``saved`` is another store's, or, unless ``older``, was made before a change."""
+    if found.header.store != saved.header.store:
+        mend = "move that one away yourself if it is of no use any more"
+        raise KeyStoreError("another key store is there", where=where, mend=mend)
+    if found != saved and found.generation >= saved.generation and not older:
+        what = "it was changed since the backup: what was revoked or removed would come back"
+        raise KeyStoreError(what, where=where, mend="give --older-than-now if that is meant")
+
+
+def differences(before: Envelope | None, after: Envelope) -> Sequence[str]:
+    """The entries that are in one only, or not alike in both, as `kind name`."""
+    old = {entry.about: str(entry) for entry in before.entries} if before else {}
+    new = {entry.about: str(entry) for entry in after.entries}
+    return sorted({name for about, name in (old | new).items() if (about in old) != (about in new)})
+
+
+def there(path: Path, *, older: bool) -> Envelope | None:
+    """What a backup would replace; None if there is nothing, or, if ``older`` may be, nothing that reads."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return read_envelope(path)
+    except KeyStoreError as error:
+        if older:
+            return None
+        mend = "give --older-than-now to restore without knowing what was changed since the backup"
+        raise KeyStoreError(error.what, where=str(path), mend=mend) from error
+
+
+def replaced(path: Path) -> KeyStoreError:
+    """The error for a file that is another store's."""
+    return KeyStoreError(
+        "it was replaced by another key store", where=str(path), mend="restart the gateway if that is meant"
+    )
+
+
+def put_back(path: Path) -> KeyStoreError:
+    """The error for a file that is older than what was read from it before."""
+    return KeyStoreError(
+        "it was put back to an earlier state", where=str(path), mend="restart the gateway if that is meant"
+    )

@@ -1,0 +1,109 @@
+"""Several keys of one account: each signs what it is for, and one that the exchange refuses stops alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from signer.model import Role
+from signer.sandbox.faults import Errors, Latency
+from tests.e2e.gateways import MadeHome, RunningGateway, order, running, until
+from tests.e2e.test_lifecycle import account_of, asked, made, name_of, run
+
+__all__ = ["made"]
+
+
+@pytest.fixture
+def own(made: MadeHome) -> Iterator[RunningGateway]:
+    """A gateway whose account has a key for trading, and gets more."""
+    with running(made) as gateway:
+        yield gateway
+        made.sandbox.control.clear_faults()
+
+
+def keys_of(made: MadeHome, endpoint: str) -> list[str]:
+    """The keys with which calls to an endpoint arrived, in order."""
+    arrived = made.sandbox.control.arrivals(endpoint=endpoint)
+    known = {info.api_key: info.name for info in made.store.credentials()}
+    headers = [{name.lower(): value for name, value in arrival.headers} for arrival in arrived]
+    return [known[one["api-key"]] for one in headers if one["api-key"] in known]
+
+
+def test_each_call_goes_by_the_key_that_is_for_it(own: RunningGateway) -> None:
+    """Reads by the read-only key, orders and cancels by the trading key."""
+    made, account = own.made, account_of(own.made)
+    made.add_key("reader", account, Role.READ)
+    made.add_key("banker", account, Role.FUNDING)
+    bot = own.client(account)
+    assert asked(bot, "Balance") == []
+    assert asked(bot, "AddOrder", order()) == []
+    (txid,) = made.orders(account)
+    assert asked(bot, "CancelOrder", {"txid": txid}) == []
+    assert keys_of(made, "Balance") == ["reader"]
+    assert keys_of(made, "AddOrder") == keys_of(made, "CancelOrder") == [name_of(made)]
+
+
+def test_two_keys_of_a_role_make_two_lanes(own: RunningGateway) -> None:
+    """While one waits for its answer the other signs; an order's cancel may go by either."""
+    made, account = own.made, account_of(own.made)
+    made.add_key("second", account, Role.TRADE)
+    bot = own.client(account)
+    made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=2.0, count=1))
+    seen = len(made.sandbox.control.arrivals())
+    slow = threading.Thread(target=asked, args=(bot, "AddOrder", order()))
+    slow.start()
+    made.sandbox.control.wait_for_arrival(after=seen, endpoint="AddOrder")
+    assert asked(bot, "AddOrder", order()) == []
+    assert slow.is_alive()
+    slow.join()
+    assert sorted(keys_of(made, "AddOrder")) == sorted([name_of(made), "second"])
+    for txid in made.orders(account):
+        assert asked(bot, "CancelOrder", {"txid": txid}) == []
+
+
+def test_a_key_that_the_exchange_refuses_stops_alone(own: RunningGateway) -> None:
+    """Not another call goes by it, there is an alarm, others go on; `keys test` brings it back."""
+    made, account, first = own.made, account_of(own.made), name_of(own.made)
+    made.add_key("second", account, Role.TRADE)
+    bot = own.client(account)
+    made.sandbox.control.add_fault(Errors(endpoint="AddOrder", count=1, errors=("EAPI:Invalid key",)))
+    assert asked(bot, "AddOrder", order()) == ["EAPI:Invalid key"]
+    for _ in range(3):
+        assert asked(bot, "AddOrder", order()) == []
+    assert keys_of(made, "AddOrder") == [first, "second", "second", "second"]
+    until(lambda: f"the exchange refuses the key of {first}" in own.log(), "the alarm")
+    made.sandbox.control.add_fault(Errors(endpoint="GetApiKeyInfo", count=1, errors=("EAPI:Invalid key",)))
+    assert run(made, "keys", "test", first).returncode == 5
+    assert asked(bot, "AddOrder", order()) == []
+    assert keys_of(made, "AddOrder")[-1] == "second"
+    assert run(made, "keys", "test", first).returncode == 0
+    assert asked(bot, "AddOrder", order()) == []
+    assert keys_of(made, "AddOrder")[-1] == first
+
+
+def test_the_only_key_refused_is_refused_here_from_then_on(own: RunningGateway) -> None:
+    """Nothing more is sent, nothing is held, and a new key of the same name goes on."""
+    made, account = own.made, account_of(own.made)
+    bot = own.client(account)
+    made.sandbox.control.add_fault(Errors(endpoint="Balance", count=1, errors=("EAPI:Invalid key",)))
+    assert asked(bot, "Balance") == ["EAPI:Invalid key"]
+    error, reason = asked(bot, "AddOrder", order())
+    assert (error, "no key that may do this now" in reason) == ("EService:Unavailable", True)
+    assert keys_of(made, "AddOrder") == []
+    assert made.status()["open"] == []
+    made.store.remove_credential(name_of(made))
+    made.add_key("fresh", account, Role.TRADE)
+    assert own.reload() == ""
+    assert asked(bot, "AddOrder", order()) == []
+
+
+def test_a_role_is_given_with_the_key(made: MadeHome) -> None:
+    """`keys add --role`, and `keys list` shows it."""
+    key = made.sandbox.control.make_key(account_of(made))
+    pasted = f'{{"api_key": "{key.api_key}", "api_secret": "{key.api_secret}"}}'
+    added = run(made, "keys", "add", "r", "--account", account_of(made), "--role", "read", "--stdin", stdin=pasted)
+    assert added.returncode == 0, added.stderr
+    assert '"role": "read"' in run(made, "keys", "list", "--json").stdout
+    assert run(made, "keys", "add", "x", "--account", account_of(made), "--role", "admin", "--stdin").returncode == 2

@@ -1,0 +1,124 @@
+"""The key store as a whole: another passphrase, a backup, and back again, beside a gateway and without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.gateways import PASSPHRASE, MadeHome, running
+from tests.e2e.test_lifecycle import account_of, asked, made, own, run
+
+__all__ = ["made", "own"]
+NEW = "five other words for this"
+
+
+def private(path: Path, text: str) -> Path:
+    """A file that only its owner reads."""
+    path.touch(0o600)
+    path.write_text(text)
+    return path
+
+
+def test_a_running_gateway_takes_up_a_new_passphrase(made: MadeHome, tmp_path: Path) -> None:
+    """It reads the new one where it read the old; bots go on, later changes arrive, and so does a reborn worker."""
+    new = private(tmp_path / "new", NEW)
+    with running(made) as gateway:
+        bot = gateway.client(account_of(made))
+        done = run(made, "store", "passphrase", "--new-passphrase-file", str(new), "--reason", "it was on a screen")
+        assert (done.returncode, "has taken it up" in done.stderr) == (0, True), done.stderr
+        assert asked(bot) == []
+        assert run(made, "clients", "list", "--passphrase-file", str(new)).returncode == 0
+        gateway.kill_worker_and_wait()
+        assert asked(bot) == []
+        assert run(made, "clients", "revoke", bot.name).returncode == 0
+        assert asked(bot) == ["EAPI:Invalid key"]
+    assert made.home.passphrase.read_text() == NEW + "\n"
+    with running(made):
+        made.verify()
+
+
+def test_a_gateway_that_cannot_read_the_new_one_goes_on_and_says_so(made: MadeHome, tmp_path: Path) -> None:
+    """Its own file still has the old passphrase: one line says what to do; bots notice nothing; afterwards it works."""
+    made.home.passphrase.rename(tmp_path / "elsewhere")
+    old, new = tmp_path / "elsewhere", private(tmp_path / "new", NEW)
+    with running(made, "--passphrase-file", str(old)) as gateway:
+        bot = made.add_client("late", account_of(made), "tracker", url=gateway.url)
+        assert gateway.reload() == ""
+        flags = ("--passphrase-file", str(old))
+        done = run(made, "store", "passphrase", "--new-passphrase-file", str(new), *flags)
+        assert done.returncode == 3
+        assert "run `signer reload`, or restart the gateway" in done.stderr
+        assert asked(bot) == []
+        old.write_text(NEW)
+        assert run(made, "reload").returncode == 0
+        assert asked(bot) == []
+
+
+def test_back_and_forth(made: MadeHome, tmp_path: Path) -> None:
+    """A backup opens and goes back; it is refused where it would bring back what was revoked, unless that is said."""
+    saved = tmp_path / "saved.json"
+    with running(made) as gateway:
+        bot = gateway.client(account_of(made))
+        assert run(made, "store", "backup", str(saved)).returncode == 0
+        assert saved.stat().st_mode & 0o777 == 0o600
+        assert run(made, "store", "backup", str(saved)).returncode == 4
+        assert run(made, "store", "restore", str(saved)).returncode == 0
+        assert run(made, "store", "backup", str(saved), "--force").returncode == 0
+        assert run(made, "clients", "revoke", bot.name).returncode == 0
+        before = made.home.keys.read_bytes()
+        refused = run(made, "store", "restore", str(saved))
+        assert (refused.returncode, "--older-than-now" in refused.stderr) == (4, True)
+        assert made.home.keys.read_bytes() == before
+        assert asked(bot) == ["EAPI:Invalid key"]
+        done = run(made, "store", "restore", str(saved), "--older-than-now")
+        assert (done.returncode, f"client {bot.name}" in done.stdout) == (0, True), done.stderr
+        assert asked(bot) == []
+    acts = [(one["act"], one["stage"]) for one in made.records(kind="operator") if one["stage"] != "begun"]
+    assert acts[-2:] == [("store restore", "failed"), ("store restore", "done")]
+
+
+def test_a_damaged_store_is_restored(made: MadeHome, tmp_path: Path) -> None:
+    """Nobody can tell what it held, so that must be said; a store that is gone is restored as it is."""
+    saved = tmp_path / "saved.json"
+    assert run(made, "store", "backup", str(saved)).returncode == 0
+    made.home.keys.write_text("{")
+    refused = run(made, "store", "restore", str(saved))
+    assert (refused.returncode, "--older-than-now" in refused.stderr) == (4, True)
+    assert run(made, "store", "restore", str(saved), "--older-than-now").returncode == 0
+    made.home.keys.unlink()
+    assert run(made, "store", "restore", str(saved)).returncode == 0
+    assert account_of(made) in run(made, "keys", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("store", "passphrase"), 2, "give --new-passphrase-file"),
+        (("store", "passphrase", "--new-passphrase-file", "SHORT"), 4, "fewer than 12 characters"),
+        (("store", "passphrase", "--new-passphrase-file", "absent"), 4, "there is no such file"),
+        (("store", "restore", "absent"), 4, "there is no such file"),
+        (("store", "restore", "OTHER"), 4, "another key store is there"),
+        (("store", "restore", "SHORT"), 4, "key store is damaged"),
+        (("store", "backup", "/nowhere/x"), 4, "cannot be written"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
+    made: MadeHome, tmp_path: Path, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    """A passphrase too short, a file that is not there or no backup of this store: what, where and the mend."""
+    other = tmp_path / "other"
+    assert run_at(other, "init", "--passphrase-file", str(private(tmp_path / "same", PASSPHRASE))) == 0
+    files = {"SHORT": str(private(tmp_path / "short", "short")), "OTHER": str(other / "keys.json")}
+    before = made.home.keys.read_bytes(), made.home.passphrase.read_text().strip()
+    done = run(made, *(files.get(word, word) for word in arguments))
+    assert (done.returncode, words in done.stderr, "Traceback" in done.stderr) == (status, True, False), done.stderr
+    assert (made.home.keys.read_bytes(), made.home.passphrase.read_text().strip()) == before
+    assert not made.home.passphrase.with_name("passphrase.next").exists()
+
+
+def run_at(folder: Path, *arguments: str) -> int:
+    """A command on another home."""
+    from signer.cli.main import main
+
+    return main(["--home", str(folder), *arguments])
