@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test quick hsm lint bench lock clean
+.PHONY: help demo test quick hsm vault lint bench lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
@@ -18,10 +18,10 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/signer demo
 
-test: $(VENV)/.dev hsm
+test: $(VENV)/.dev hsm vault
 	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
-quick: $(VENV)/.dev hsm
+quick: $(VENV)/.dev hsm vault
 	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not slow"
 
 # A software HSM, for the tests of the pkcs11 store: without it they are skipped, which CI does not allow.
@@ -30,6 +30,10 @@ hsm:
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    apt-get update -qq && apt-get install -y -qq softhsm2 >/dev/null; } || \
 	  echo "softhsm2 is not here: the tests of the HSM are skipped (Debian: apt-get install softhsm2)"
+
+# A real Vault, for the tests of its stores: found, or built once into ~/.cache/signer.
+vault: $(VENV)/.dev
+	@$(BIN)/python -m tests.vault.found
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

@@ -13,9 +13,10 @@ import pytest
 
 from signer.cli.key_store import INSECURE_VARIABLE, create_store
 from signer.keys.file import FileKeyStore
-from signer.secret import fingerprint
+from signer.model import CredentialInfo
+from signer.secret import Secret, fingerprint
 from tests.cli.homes import Shell, pasted, shell
-from tests.unit.keys.stores import API_KEY, CANARY, PASSPHRASE_TEXT, passphrase, spellings
+from tests.unit.keys.stores import API_KEY, CANARY, PASSPHRASE_TEXT, open_store, passphrase, spellings
 
 SECRET = base64.b64encode(CANARY).decode()
 ADD = ("keys", "add", "main", "--account", "spot")
@@ -215,3 +216,36 @@ def test_a_store_is_made_for_real_use_unless_told_otherwise(sh: Shell) -> None:
     sh.monkeypatch.delenv(INSECURE_VARIABLE)
     create_store(sh.home, passphrase())
     assert not FileKeyStore.open(sh.home.keys, passphrase()).credentials()
+
+
+HSM = '[accounts.held]\nstore = "hsm"\n[stores.hsm]\nkind = "pkcs11"\nmodule = "/nowhere/hsm.so"\n'
+HSM += 'token = "signer"\npin_file = "/nowhere/pin"\n'
+
+
+def test_a_store_that_cannot_be_used_leaves_nothing_half_added(sh: Shell) -> None:
+    """The account's secrets go to an HSM that is not there: one line says so, and no entry is kept."""
+    with sh.home.config.open("a") as file:
+        file.write(HSM)
+    status, out, err = sh.run("keys", "add", "main", "--account", "held", "--stdin", stdin=pasted(API_KEY, SECRET))
+    assert (status, out) == (4, "")
+    assert "/nowhere/hsm.so: it cannot be loaded" in err
+    assert _names(sh) == []
+
+
+class Elsewhere:
+    """A store that takes everything."""
+
+    def add(self, info: CredentialInfo, secret: Secret) -> None:
+        return
+
+
+def test_a_key_whose_store_is_gone_can_be_forgotten(sh: Shell) -> None:
+    """Without its store a removal fails and changes nothing, unless the secret is left where it is."""
+    store = open_store(sh.home.keys)
+    elsewhere = ("gone", Elsewhere())
+    store.add_credential("main", "spot", API_KEY, Secret(CANARY), created_us=1, elsewhere=elsewhere)  # type: ignore[arg-type]
+    status, _, err = sh.run("keys", "remove", "main")
+    assert (status, "there is no store 'gone'" in err) == (3, True)
+    assert _names(sh) == ["main"]
+    assert sh.run("keys", "remove", "main", "--leave-secret")[0] == 0
+    assert _names(sh) == []

@@ -32,7 +32,7 @@ async def _custody(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         vault = request.getfixturevalue("vault")
         made = Custody.made(tmp_path, vault_settings(vault, kind), vault.admin_token)
     yield made
-    await made.stores.close()
+    await made.close()
 
 
 def _local(raw: bytes, message: bytes) -> bytes:

@@ -46,6 +46,7 @@ class Custody:
 
     def __post_init__(self) -> None:
         self.stores = SigningStores(self.alarms.append)
+        self._admin_stores: list[SigningStores] = []
 
     @classmethod
     def made(cls, folder: Path, table: dict[str, Any] | None, admin_token: str = "") -> Custody:
@@ -58,7 +59,14 @@ class Custody:
         """The store, opened as the command line does."""
         if not self.config.stores:
             return None
-        return SigningStores(self.alarms.append, attended=True, admin_token=self.admin_token).store("it", self.config)
+        opened = SigningStores(self.alarms.append, attended=True, admin_token=self.admin_token)
+        self._admin_stores.append(opened)
+        return opened.store("it", self.config)
+
+    async def close(self) -> None:
+        """Close whatever was opened."""
+        for opened in (self.stores, *self._admin_stores):
+            await opened.close()
 
     def add(self, name: str, raw: bytes = CANARY, api_key: str = "") -> CredentialInfo:
         """`signer keys add`."""

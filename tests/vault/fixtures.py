@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,15 @@ import pytest
 from tests.vault.found import NoVault, find
 from tests.vault.running import RunningVault
 from tests.vault.softhsm import Token, module
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the Vault before the first test, if one needs it: it takes minutes, and a test may take two."""
+    needed = any("vault" in f"{item.nodeid} {getattr(item, 'fixturenames', ())}" for item in session.items)
+    if needed and not session.config.option.collectonly:
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        with contextlib.suppress(NoVault):
+            find(lambda text: reporter.write_line(text) if reporter else None)
 
 
 @pytest.fixture(scope="session")

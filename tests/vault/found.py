@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "server"
@@ -23,12 +24,12 @@ class NoVault(Exception):
     """There is no Vault on this machine and none can be built; says what is missing."""
 
 
-def find() -> tuple[str, Path]:
+def find(say: Callable[[str], None] = print) -> tuple[str, Path]:
     """What kind of server there is (``vault``, ``bao`` or ``built``), and its program. Raises `NoVault`."""
     for name in ("vault", "bao"):
         if found := shutil.which(name):
             return name, Path(found)
-    return "built", _built(_go())
+    return "built", _built(_go(), say)
 
 
 def _go() -> tuple[str, str]:
@@ -43,7 +44,7 @@ def _go() -> tuple[str, str]:
     return go, version
 
 
-def _built(go: tuple[str, str]) -> Path:
+def _built(go: tuple[str, str], say: Callable[[str], None]) -> Path:
     program, version = go
     digest = hashlib.sha256(version.encode())
     for name in ("main.go", "go.mod", "go.sum"):
@@ -54,6 +55,7 @@ def _built(go: tuple[str, str]) -> Path:
     with (folder / "build.lock").open("w") as lock:  # two runs at once build it once
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not binary.exists():
+            say("building the Vault of the tests (some minutes, once) …")
             _build(program, binary)
     return binary
 
@@ -65,3 +67,10 @@ def _build(go: str, binary: Path) -> None:
     if done.returncode:
         raise RuntimeError(f"the Vault of the tests does not build:\n{done.stderr[-2000:]}")
     beside.replace(binary)
+
+
+if __name__ == "__main__":
+    try:
+        find()
+    except NoVault as error:
+        print(f"there is no Vault to test with, its tests are skipped: {error}")  # noqa: T201

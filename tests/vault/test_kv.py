@@ -32,7 +32,7 @@ async def _new(vault: RunningVault, tmp_path: Path) -> AsyncIterator[New]:
             folder = tmp_path / secrets.token_hex(4)
             folder.mkdir()
             made = Custody.made(folder, vault_settings(vault, "vault-kv", **settings), vault.admin_token)
-            stack.push_async_callback(made.stores.close)
+            stack.push_async_callback(made.close)
             return made
 
         yield new

@@ -35,7 +35,7 @@ async def _new(token: Token, tmp_path: Path) -> AsyncIterator[New]:
             folder = tmp_path / secrets.token_hex(4)
             folder.mkdir()
             made = Custody.made(folder, token_settings(token, **settings))
-            stack.push_async_callback(made.stores.close)
+            stack.push_async_callback(made.close)
             return made
 
         yield new

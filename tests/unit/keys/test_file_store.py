@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from ipaddress import ip_network
 from pathlib import Path
@@ -216,3 +217,10 @@ def test_the_store_shows_only_where_it_is(tmp_path: Path) -> None:
     for text in shown:
         for secret in (CANARY.decode(), API_KEY, CLIENT_KEY, PASSPHRASE_TEXT):
             assert secret not in text
+
+
+def test_an_entry_of_the_file_itself_is_written_as_before_there_were_other_stores(tmp_path: Path) -> None:
+    """Its words, to which its secret is bound, name no store: files of then and now open each other's entries."""
+    filled_store(tmp_path / "keys.json")
+    entry = json.loads((tmp_path / "keys.json").read_text())["entries"][0]
+    assert set(entry["about"]) == {"kind", "name", "account", "api_key", "created_us"}
