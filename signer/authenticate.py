@@ -83,6 +83,8 @@ class Authenticator:
             raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} has expired")
         if info.sources and not _within(request.source, client):
             raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} is not allowed from this address")
+        if request.certified not in {None, info.name}:
+            raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} showed a certificate of another name")
 
     async def _accept_nonce(self, client: Client, nonce: int, signature: bytes, snapshot: Snapshot) -> None:
         # With its fingerprint: a new credential under the name begins anew, perhaps in a smaller unit of time.

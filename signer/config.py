@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from signer.errors import ConfigError
+from signer.listen import Listener, is_loopback
 
 KRAKEN_ORIGIN = "https://api.kraken.com"
 CONFIG_VERSION = 1
@@ -46,34 +47,92 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
+class TlsConfig(Strict):
+    """``[gateway.tls]``: what listeners with ``tls://`` show, and what they ask to see. Paths are from the home."""
+
+    certificate: str = ""
+    """PEM file with the certificate and those between it and its CA; empty: the leaf that `signer tls init` made."""
+    key: str = ""
+    client_ca: str = ""
+    """PEM file of the CA that vouches for bots. Given: each must show a certificate with its client's name as CN."""
+
+    @model_validator(mode="after")
+    def _together(self) -> TlsConfig:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together; give both, or neither for that of `signer tls init`")
+        return self
+
+
 class GatewayConfig(Strict):
     """``[gateway]``: where bots connect."""
 
-    listen: str = "127.0.0.1:8787"
+    listen: str | list[str] = "127.0.0.1:8787"
+    """One or several of ``address:port``, ``tls://address:port`` and ``unix:/path``."""
     allow_wide_listen: str = ""
     """Why the gateway may listen beyond loopback without TLS. Empty: it may not."""
+    tls: TlsConfig = Field(default_factory=TlsConfig)
+    socket_group: str = ""
+    """Group whose members may connect to the unix sockets; empty: only the gateway's own user may."""
+    trusted_proxies: list[str] = Field(default_factory=list)
+    """Networks of the reverse proxies, or ``unix``, whose ``X-Forwarded-For`` names the source of a call."""
     public_origin: str = ""
     """Where public calls go; empty: to the origin of the first account."""
+    public_resolve: list[str] = Field(default_factory=list)
+    """Addresses of ``public_origin``; as `AccountConfig.resolve`."""
     public_calls_per_second: Count = 20
     """For each source address, with a burst of ten seconds' worth."""
     max_connections: Count = 512
     body_seconds: Seconds = 10.0
     """How long a client may take to send a request: the head of its first, and the body of each."""
 
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """All that ``listen`` names, in its order."""
+        return tuple(Listener.parse(text) for text in _listed(self.listen))
+
     @field_validator("listen")
     @classmethod
-    def _listen(cls, value: str) -> str:
-        split_listen(value)
+    def _listen(cls, value: str | list[str]) -> str | list[str]:
+        listeners = [Listener.parse(text) for text in _listed(value)]
+        if not listeners:
+            raise ValueError('name at least one address, such as "127.0.0.1:8787"')
+        fixed = [listener.bind for listener in listeners if listener.kind == "unix" or listener.port]
+        if len(set(fixed)) < len(fixed):
+            raise ValueError("an address stands twice; name each once")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: list[str]) -> list[str]:
+        for text in value:
+            if text != "unix":
+                _network(text)
+        return value
+
+    @field_validator("public_resolve")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        return check_addresses(value)
 
     @model_validator(mode="after")
     def _loopback_by_default(self) -> GatewayConfig:
-        host, _ = split_listen(self.listen)
-        if not is_loopback(host) and not self.allow_wide_listen:
-            raise ValueError(
-                f'listen = "{self.listen}" reaches beyond this machine; use 127.0.0.1, or say why in '
-                'allow_wide_listen = "reason"'
-            )
+        for listener in self.listeners:
+            if listener.kind == "tcp" and listener.wide and not self.allow_wide_listen:
+                raise ValueError(
+                    f'listen = "{listener}" reaches beyond this machine; use 127.0.0.1, or "tls://{listener}", or say '
+                    'why in allow_wide_listen = "reason"'
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_in_vain(self) -> GatewayConfig:
+        kinds = {listener.kind for listener in self.listeners}
+        if self.tls != TlsConfig() and "tls" not in kinds:
+            raise ValueError('[gateway.tls] is for TLS, and listen names no "tls://…"; add one, or remove the table')
+        if self.socket_group and "unix" not in kinds:
+            raise ValueError('socket_group is for unix sockets, and listen names no "unix:/…"; add one, or remove it')
+        if self.public_resolve and not self.public_origin:
+            raise ValueError("public_resolve goes with public_origin; the account's own is resolve in its table")
         return self
 
 
@@ -84,6 +143,8 @@ class AccountConfig(Strict):
     store: str = HOME_FILE
     """Where `signer keys add` puts the secrets of new credentials."""
     origin: str = KRAKEN_ORIGIN
+    resolve: list[str] = Field(default_factory=list)
+    """Addresses of the origin's host, asked of nobody: for where /etc/hosts leads its name to this gateway."""
     lane_depth: Annotated[int, Field(ge=1, le=32)] = 1
     """Requests in flight at once on each credential; more than one only for a key with a nonce window."""
     queue: Annotated[int, Field(ge=1, le=10_000)] = 256
@@ -99,6 +160,11 @@ class AccountConfig(Strict):
     def _origin(cls, value: str) -> str:
         check_origin(value)
         return value
+
+    @field_validator("resolve")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        return check_addresses(value)
 
 
 class AppRoleLogin(Strict):
@@ -227,6 +293,17 @@ class Config(Strict):
         """Where public calls go."""
         return self.gateway.public_origin or next(iter(self.accounts.values())).origin
 
+    @property
+    def public_resolve(self) -> list[str]:
+        """Its addresses, if they are not to be asked for."""
+        return self.gateway.public_resolve if self.gateway.public_origin else next(iter(self.accounts.values())).resolve
+
+    @property
+    def origins(self) -> Mapping[str, tuple[str, list[str]]]:
+        """Every origin and its addresses, by the key of signer.toml that names it."""
+        found = {f"accounts.{name}.origin": (each.origin, each.resolve) for name, each in self.accounts.items()}
+        return found | {"gateway.public_origin": (self.public_origin, self.public_resolve)}
+
 
 def load_config(path: Path) -> Config:
     """The settings in ``path``. Raises `ConfigError` naming the file, the key and the mend."""
@@ -252,20 +329,14 @@ def check_name(name: str, kind: str) -> str:
     return name
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host can only be this machine. Names are not resolved: only ``localhost`` is believed."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def split_listen(listen: str) -> tuple[str, int]:
-    """``host:port`` as its two parts. Raises ValueError with the mend."""
-    host, colon, port = listen.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise ValueError('write it as "address:port", such as "127.0.0.1:8787"')
-    return host.strip("[]"), int(port)
+def check_addresses(texts: list[str]) -> list[str]:
+    """``texts`` if all are IP addresses. Raises ValueError with the mend."""
+    for text in texts:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise ValueError(f"{text[:100]!r} is not an address; write it as 104.16.0.1 or 2606:4700::1") from None
+    return texts
 
 
 def check_origin(origin: str) -> None:
@@ -276,6 +347,17 @@ def check_origin(origin: str) -> None:
         raise ValueError(f'write an origin as "https://host" with no path, not "{origin[:100]}"')
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError(f'"{origin[:100]}" is not encrypted; plain http is for loopback only, use https')
+
+
+def _listed(listen: str | list[str]) -> list[str]:
+    return [listen] if isinstance(listen, str) else listen
+
+
+def _network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f'{text[:100]!r} is not a network; write it as "10.0.0.7/32", or "unix"') from None
 
 
 def _check_version(tables: Mapping[str, object], path: Path) -> None:

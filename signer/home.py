@@ -66,6 +66,11 @@ class Home:
         return self.folder / "gateway.sock"
 
     @property
+    def tls(self) -> Path:
+        """Folder of the private CA and the leaf that listeners with TLS show."""
+        return self.folder / "tls"
+
+    @property
     def lock(self) -> Path:
         """Held by the gateway that runs on this home; says which process that is."""
         return self.folder / "gateway.lock"

@@ -70,6 +70,8 @@ class Request:
     body: bytes = field(repr=False)
     source: str
     """The peer's address, without port."""
+    certified: str | None = None
+    """The name in the client certificate that the peer showed; None where none is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

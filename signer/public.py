@@ -40,7 +40,7 @@ class PublicCalls:
 
     def __init__(self, venue: Venue, upstream: Upstream, rate: SourceRate, clock: Clock) -> None:
         self.venue = venue
-        self._upstream = upstream
+        self.upstream = upstream
         self._rate = rate
         self._clock = clock
 
@@ -56,7 +56,7 @@ class PublicCalls:
             raise Refused("EAPI:Rate limit exceeded", "EGeneral:Policy public calls from this address come too fast")
         wire = self.venue.public_request(request)
         try:
-            answer = await self._upstream.send(wire, self._clock.monotonic() + ANSWER_S)
+            answer = await self.upstream.send(wire, self._clock.monotonic() + ANSWER_S)
         except VenueError as error:
             raise self.venue.not_served("the exchange cannot be reached") from error
         if answer.status != 200:

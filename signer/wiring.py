@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -44,7 +44,8 @@ from signer.recovery import Recovery
 from signer.snapshot import Client, Snapshot
 from signer.stores import SigningStores
 from signer.trace import Watch
-from signer.upstream import Upstream
+from signer.upstream import NOWHERE, Upstream
+from signer.upstream.loop import OwnAddresses
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from signer.verbs import AdminVerbs
@@ -89,8 +90,12 @@ def pair_table(path: Path) -> PairTable:
 def warnings(prepared: Prepared) -> list[str]:
     """What is not wrong but should be known at every start."""
     config, lines = prepared.config, list[str]()
-    if config.gateway.allow_wide_listen:
-        lines.append(f"listening beyond this machine: {config.gateway.allow_wide_listen}")
+    for listener in config.gateway.listeners:
+        if listener.wide:
+            why = "over TLS" if listener.kind == "tls" else f"without TLS: {config.gateway.allow_wide_listen}"
+            lines.append(f"listening beyond this machine on {listener}, {why}")
+    if config.gateway.trusted_proxies:
+        lines.append(f"believing X-Forwarded-For from {', '.join(config.gateway.trusted_proxies)}")
     for name, account in config.accounts.items():
         if account.origin.startswith("http://"):
             lines.append(f"account {name} talks plain HTTP to {account.origin}: a sandbox, not a real exchange")
@@ -159,8 +164,11 @@ def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
 class Wiring:
     """All parts of a running gateway, connected."""
 
-    def __init__(self, prepared: Prepared, watch: Watch, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, prepared: Prepared, watch: Watch, ready: Callable[[], None], own: OwnAddresses = NOWHERE
+    ) -> None:
         self.prepared = prepared
+        self._own = own
         self._watch = watch
         self._ready = ready
         self._clock = SystemClock()
@@ -177,7 +185,7 @@ class Wiring:
             segment_bytes=segment_bytes,
         )
         self._throttle = Throttle()
-        self._upstreams: dict[str, Upstream] = {}
+        self._upstreams: dict[tuple[str, ...], Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
         self._stores = SigningStores(self._store_alarm)
         self._keys: Mapping[Held, SigningKey] = {}
@@ -213,7 +221,7 @@ class Wiring:
             watch=self._watch,
         )
         rate = SourceRate(self.prepared.config.gateway.public_calls_per_second, self._clock)
-        upstream = self._upstream(self.prepared.config.public_origin)
+        upstream = self._public_upstream()
         self.public = PublicCalls(snapshot.venue, upstream, rate, self._clock)
         self._recovery = Recovery(
             lambda: self.gateway.snapshot,
@@ -277,6 +285,7 @@ class Wiring:
     async def _swap(self) -> None:
         snapshot = await self._snapshot()
         self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
+        self.public.upstream = self._public_upstream()
         for key in self._lanes.keys() - self._live():
             task = self._loop.create_task(self._retire(key))
             self._draining.add(task)
@@ -354,13 +363,18 @@ class Wiring:
             for info in self.prepared.store.credentials()
             if info.account == name
         ]
-        upstream = self._upstream(config.origin)
+        upstream = self._upstream(config.origin, config.resolve)
         return Account(name, credentials, upstream, config.call_seconds, self._clock, self._watch.alarm)
 
-    def _upstream(self, origin: str) -> Upstream:
-        if origin not in self._upstreams:
-            self._upstreams[origin] = Upstream.open(origin)
-        return self._upstreams[origin]
+    def _upstream(self, origin: str, addresses: Sequence[str]) -> Upstream:
+        key = (origin, *addresses)
+        if key not in self._upstreams:
+            self._upstreams[key] = Upstream.open(origin, addresses=addresses, own=self._own)
+        return self._upstreams[key]
+
+    def _public_upstream(self) -> Upstream:
+        config = self.prepared.config
+        return self._upstream(config.public_origin, config.public_resolve)
 
     def _lane(self, info: CredentialInfo, config: AccountConfig, marks: Mapping[str, int]) -> CredentialLane:
         """One lane for as long as a credential lives: two would race for its nonces. A reload keeps its depth."""
@@ -381,7 +395,7 @@ class Wiring:
 
     async def _refresh_pairs(self) -> None:
         """Fetch the venue's pairs, if it can be reached in time; else go on with those known."""
-        upstream = self._upstream(self.prepared.config.public_origin)
+        upstream = self._public_upstream()
         try:
             fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
             pairs = PairTable.from_asset_pairs(fetched)

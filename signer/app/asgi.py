@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
+from signer.app.source import NO_PROXIES, UNIX, Sources
 from signer.contracts import Clock
 from signer.model import Request, Response
 
@@ -22,6 +23,9 @@ SOONEST_ANSWER_S = 0.0011
 PRIVATE = "/0/private/"
 PUBLIC = "/0/public/"
 DEFECT = b'{"error":["EService:Unavailable","EService:Gateway: a defect in the gateway; look the order up"]}'
+FORWARDED = b"x-forwarded-for"
+CERTIFIED = "signer.certified"
+"""Key of the scope: the name in the peer's certificate, where the listener asks for one."""
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -46,10 +50,12 @@ class Edge:
         clock: Clock,
         body_seconds: float,
         on_defect: Callable[[str], None],
+        sources: Sources = NO_PROXIES,
     ) -> None:
         self._private = private
         self._public = public
         self._local = local
+        self._sources = sources
         self._clock = clock
         self._body_seconds = body_seconds
         self._on_defect = on_defect
@@ -100,8 +106,19 @@ class Edge:
             api_key=headers.get("api-key", ""),
             api_sign=headers.get("api-sign", ""),
             body=body,
-            source=scope["client"][0] if scope["client"] else "",
+            source=self._source(scope),
+            certified=scope.get(CERTIFIED),
         )
+
+    def _source(self, scope: Scope) -> str:
+        peer = scope["client"][0].removeprefix("::ffff:") if scope["client"] else UNIX  # IPv4 on a socket of IPv6
+        if not self._sources.trusts(peer):
+            return str(peer)
+        said = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == FORWARDED]
+        try:
+            return self._sources.source(peer, said)
+        except ValueError:
+            raise BadRequest(400, "the proxy must say in X-Forwarded-For who called") from None
 
 
 def _place(defect: Exception) -> str:

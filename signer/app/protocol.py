@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
+
+from signer.app.asgi import CERTIFIED, Scope
 
 KEEP_ALIVE_S = 75.0
 """How long a connection may wait for its next request. gunicorn's own timer is cancelled as soon as it is set."""
@@ -19,11 +21,15 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
     """What the client sent behind the request that is being answered."""
     _ends = False
     """Whether the answer says ``Connection: close``."""
+    _certified: str | None = None
+    """The name in the client's certificate."""
     _watch: asyncio.TimerHandle | None = None
     _task: asyncio.Task[None] | None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take the connection, unless there are too many."""
+        certificate = transport.get_extra_info("peercert")
+        self._certified = _common_name(certificate) if certificate else None
         super().connection_made(transport)
         self.worker.connections.add(self)
         self._waits_since: float = self.worker.loop.time()
@@ -84,5 +90,16 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         self._ends = (b"connection", b"close") in headers
         super()._send_response_start(status, headers, request)
 
+    def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> Scope:
+        scope: Scope = super()._build_http_scope(request, sockname, peername)
+        scope[CERTIFIED] = self._certified
+        return scope
+
     def _is_websocket_upgrade(self, request: Any) -> bool:
         return False
+
+
+def _common_name(certificate: Mapping[str, Any]) -> str:
+    """The one CN of the subject (as `ssl.SSLSocket.getpeercert` has it); empty, which is no client's, if not one."""
+    names = [value for rdn in certificate["subject"] for kind, value in rdn if kind == "commonName"]
+    return str(names[0]) if len(names) == 1 else ""

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.asgi.lifespan import LifespanManager
 from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.sock import close_sockets
 from gunicorn.workers import gasgi
 
 from signer.app.asgi import Edge, Receive, Scope, Send
+from signer.app.binding import group_id, require_bindable
 from signer.app.protocol import KEEP_ALIVE_S, GatewayProtocol
+from signer.app.source import Sources
+from signer.app.tls import ServerTls
 from signer.app.watch import GatewayWatch
 from signer.clock import SystemClock
 from signer.errors import SignerError
+from signer.listen import Listener
 from signer.logline import LineLog
 from signer.metrics import Metrics
 from signer.model import Response
+from signer.tls.authority import utc_now
+from signer.upstream.loop import OwnAddresses, refuse_loop
 from signer.wiring import Prepared, Wiring
 
+TLS_LOOK_EVERY_S = 60.0
 PLAIN = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -30,13 +42,15 @@ METRICS = "text/plain; version=0.0.4; charset=utf-8"
 class GatewayApp:
     """The ASGI application: lifespan, then the edge."""
 
-    def __init__(self, prepared: Prepared, ready: Callable[[Prepared], None]) -> None:
+    def __init__(self, prepared: Prepared, ready: Callable[[], None], own: OwnAddresses) -> None:
         self._prepared = prepared
         self._say_ready = ready
+        self._own = own
         self.request_seconds = prepared.config.gateway.body_seconds
         self._metrics = Metrics()
         self._lines = LineLog()
         self._clock = SystemClock()
+        self._watch = GatewayWatch(self._metrics, self._lines, self._clock)
         self._wiring: Wiring | None = None
         self._edge: Edge | None = None
         self._answering = 0
@@ -59,6 +73,13 @@ class GatewayApp:
         if self._wiring is not None:
             self._reloading = asyncio.get_running_loop().create_task(self._wiring.reload())
 
+    def refresh(self, tls: ServerTls) -> None:
+        """Have ``tls`` look at its files; trouble is an alarm, and what was loaded stays."""
+        try:
+            tls.refresh(utc_now(self._clock.now_us()))
+        except (SignerError, OSError) as error:
+            self._watch.alarm("tls", f"the certificate cannot be renewed or loaded, the old one stays: {error}")
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
@@ -78,16 +99,16 @@ class GatewayApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
-        watch = GatewayWatch(self._metrics, self._lines, self._clock)
-        wiring = self._wiring = Wiring(self._prepared, watch, lambda: self._say_ready(self._prepared))
+        wiring = self._wiring = Wiring(self._prepared, self._watch, self._say_ready, self._own)
         await wiring.start()
         self._edge = Edge(
             wiring.gateway.answer,
             wiring.public.answer,
             self._local,
+            sources=Sources(self._prepared.config.gateway.trusted_proxies),
             clock=self._clock,
             body_seconds=self.request_seconds,
-            on_defect=lambda text: watch.alarm("defect", text),
+            on_defect=lambda text: self._watch.alarm("defect", text),
         )
 
     def _local(self, path: str) -> Response | None:
@@ -117,17 +138,48 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
     def init_signals(self) -> None:
         """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
         super().init_signals()
-        self.loop.add_signal_handler(signal.SIGHUP, lambda: self.asgi.reload())  # noqa: PLW0108 - it is not loaded yet
+        self.loop.add_signal_handler(signal.SIGHUP, self._reload)
         for number in (signal.SIGINT, signal.SIGQUIT):
             self.loop.add_signal_handler(number, self.handle_exit_signal)
 
+    def _reload(self) -> None:
+        if self.app.tls is not None:
+            self.asgi.refresh(self.app.tls)
+        self.asgi.reload()
+
     async def _serve(self) -> None:
-        # The worker names its protocol class in the body of this method: there is no other place to give it ours.
+        """In place of gunicorn's own, which has one protocol class, and TLS on all sockets or on none."""
         ASGIProtocol._check_h1c_protocol_available()  # it reads on the base class what it found out on ours
-        gasgi.ASGIProtocol = GatewayProtocol
-        await super()._serve()
-        if not self.servers:
+        self.lifespan = LifespanManager(self.asgi, self.log, self.state)
+        try:
+            await self.lifespan.startup()
+        except RuntimeError:  # the application has said why
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+        for sock, listener in zip(self.sockets, self.app.listeners, strict=True):
+            self.servers.append(await self._server(sock.sock, listener))
+        look_at = 0.0
+        while self.alive and self.ppid == os.getppid():
+            self.notify()
+            if self.app.tls is not None and self.loop.time() >= look_at:
+                self.asgi.refresh(self.app.tls)
+                look_at = self.loop.time() + TLS_LOOK_EVERY_S
+            await asyncio.sleep(1.0)
+        await self._shutdown()
+
+    async def _server(self, sock: socket.socket, listener: Listener) -> asyncio.Server:
+        def protocol() -> GatewayProtocol:
+            return GatewayProtocol(self)
+
+        if listener.kind == "unix":
+            server: asyncio.Server = await self.loop.create_unix_server(protocol, sock=sock)
+        elif listener.kind == "tls":
+            wait_s = self.asgi.request_seconds
+            server = await self.loop.create_server(
+                protocol, sock=sock, ssl=self.app.tls.context, ssl_handshake_timeout=wait_s, ssl_shutdown_timeout=1.0
+            )
+        else:
+            server = await self.loop.create_server(protocol, sock=sock)
+        return server
 
     async def _shutdown(self) -> None:
         """gunicorn would wait for connections that bots merely keep open, until its time is over."""
@@ -158,10 +210,19 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """The settings of gunicorn, and the way to run it."""
 
-    def __init__(self, prepared: Prepared, ready: Callable[[str], None]) -> None:
+    def __init__(self, prepared: Prepared, ready: Callable[[list[str]], None]) -> None:
+        """``ready`` is told the URLs of all listeners. Raises `SignerError` for a listener that cannot be."""
+        gateway, home = prepared.config.gateway, prepared.home
+        self.listeners = gateway.listeners
+        for listener in self.listeners:
+            require_bindable(listener, home.config)
+        self._group = group_id(gateway.socket_group, home.config) if gateway.socket_group else None
+        encrypted = any(listener.kind == "tls" for listener in self.listeners)
+        self.tls = ServerTls(gateway.tls, home, utc_now(SystemClock().now_us())) if encrypted else None
         self._prepared = prepared
         self._ready = ready
-        self._address = ""
+        self._urls: list[str] = []
+        self._own = OwnAddresses()
         super().__init__()
 
     def load_config(self) -> None:
@@ -169,7 +230,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         gateway = self._prepared.config.gateway
         slowest = max(account.call_seconds for account in self._prepared.config.accounts.values())
         settings: MutableMapping[str, Any] = {
-            "bind": gateway.listen,
+            "bind": [listener.bind for listener in self.listeners],
             "worker_class": GatewayWorker,
             "workers": 1,
             "worker_connections": gateway.max_connections,
@@ -185,6 +246,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
             "graceful_timeout": int(2 * slowest) + 5,
             "loglevel": "critical",
             "control_socket_disable": True,
+            "umask": 0o077,  # of unix sockets
             "when_ready": self._bound,
             "proc_name": "signer",
         }
@@ -193,12 +255,32 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
 
     def load(self) -> GatewayApp:
         """The application, made in the worker."""
-        return GatewayApp(self._prepared, lambda _: self._ready(self._address))
+        return GatewayApp(self._prepared, lambda: self._ready(self._urls), self._own)
 
     def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until told to stop. Raises `ConfigError` for an origin that leads back here."""
+        for name in ("LISTEN_PID", "LISTEN_FDS", "GUNICORN_PID", "GUNICORN_FD"):
+            os.environ.pop(name, None)  # gunicorn would take these sockets instead of those in signer.toml
         GatewayArbiter(self).run()
 
     def _bound(self, arbiter: Any) -> None:
-        host, port = arbiter.LISTENERS[0].getsockname()[:2]
-        self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        """Before the first worker: the ports are known now, whatever signer.toml left open."""
+        sockets = [wrapped.sock for wrapped in arbiter.LISTENERS]
+        self._own = OwnAddresses.of(sockets)
+        try:
+            refuse_loop(self._prepared.config.origins, self._own, str(self._prepared.home.config))
+        except SignerError:
+            close_sockets(arbiter.LISTENERS)
+            raise
+        for sock, listener in zip(sockets, self.listeners, strict=True):
+            if listener.kind == "unix" and self._group is not None:
+                os.chown(listener.path, -1, self._group)
+                Path(listener.path).chmod(0o660)
+            self._urls.append(_url(sock, listener))
+
+
+def _url(sock: socket.socket, listener: Listener) -> str:
+    if listener.kind == "unix":
+        return listener.url
+    host, port = sock.getsockname()[:2]
+    return Listener(listener.kind, host, port).url

@@ -13,18 +13,17 @@ from typing import Literal
 
 import click
 
+from signer.cli.connect import base_url
 from signer.cli.key_store import Row, open_store, passphrase_option, read_credential, read_name, show_rows, take_up
 from signer.cli.keys import require_account, utc
 from signer.cli.operation import on_record, reason_option
 from signer.clock import SystemClock
-from signer.config import load_config
 from signer.errors import ConfigError
 from signer.home import Home
 from signer.keys.entries import ClientChange
 from signer.keys.issue import ApiKeySecret, handed_over, issue
 from signer.keys.private_file import staged
 from signer.model import ClientInfo, Network
-from signer.occupancy import holder
 from signer.secret import fingerprint
 
 DAY_US = 86_400_000_000
@@ -252,17 +251,10 @@ def _handing_over(
     home: Home, credential: ApiKeySecret, env_file: Path | None, force: bool, *, show: bool
 ) -> contextlib.AbstractContextManager[None]:
     """Give the bot its credential when the block has stored it, and only then."""
-    content = handed_over(_base_url(home), credential)
+    content = handed_over(base_url(home), credential)
     if env_file:
         return staged(env_file, content, replace=force, exists="give --force to overwrite it, or name another")
     return _shown_after(content) if show else contextlib.nullcontext()
-
-
-def _base_url(home: Home) -> str:
-    """Where the bot will find the gateway: the running one's address, which may be a free port, else the setting's."""
-    running = holder(home.lock)
-    served = running is not None and running.listen.startswith("http://")
-    return running.listen if running and served else f"http://{load_config(home.config).gateway.listen}"
 
 
 @contextlib.contextmanager

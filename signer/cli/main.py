@@ -14,6 +14,7 @@ from signer.home import Home
 COMMANDS = {
     "audit": "signer.cli.audit:audit",
     "clients": "signer.cli.clients:clients",
+    "connect": "signer.cli.connect:connect",
     "demo": "signer.cli.demo:demo",
     "halt": "signer.cli.halts:halt",
     "init": "signer.cli.init:init",
@@ -25,6 +26,7 @@ COMMANDS = {
     "serve": "signer.cli.serve:serve",
     "store": "signer.cli.store:store",
     "status": "signer.cli.halts:status",
+    "tls": "signer.cli.tls:tls",
 }
 """Where each command lives; imported only when it is called, so that `signer --help` starts at once."""
 

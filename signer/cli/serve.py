@@ -6,7 +6,6 @@ import ctypes
 import json
 import os
 import resource
-import socket
 import sys
 import time
 from pathlib import Path
@@ -15,8 +14,7 @@ import click
 
 from signer.cli.key_store import known_passphrase, passphrase_option, passphrase_source, warn
 from signer.cli.main import CANNOT
-from signer.config import split_listen
-from signer.errors import ConfigError, HomeError
+from signer.errors import HomeError
 from signer.home import Home
 from signer.keys.passphrase import VARIABLE
 from signer.occupancy import NOTHING_YET, Holder, HomeLock
@@ -48,18 +46,19 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     for text in warnings(prepared):
         warn(text)
 
-    def ready(address: str) -> None:
+    def ready(urls: list[str]) -> None:
         if lock.announced().listen != NOTHING_YET:
             return  # a worker in a dead one's place: whoever waited for the line has it, and may have closed the pipe
-        lock.announce(Holder(os.getppid(), time.time_ns() // 1000, address))
-        line = {"ready": True, "url": address, "home": str(home.folder)}
-        click.echo(json.dumps(line) if as_json else f"signer: ready on {address}")
+        listening = ", ".join(urls)
+        lock.announce(Holder(os.getppid(), time.time_ns() // 1000, listening))
+        line = {"ready": True, "url": urls[0], "urls": urls, "home": str(home.folder)}
+        click.echo(json.dumps(line) if as_json else f"signer: ready on {listening}")
         sys.stdout.flush()
 
-    _require_free_port(home, prepared.config.gateway.listen)
+    server = GatewayServer(prepared, ready)
     master = os.getpid()
     try:
-        GatewayServer(prepared, ready).run()
+        server.run()
     except SystemExit as end:
         if os.getpid() != master:
             raise  # a worker: the master knows it by its status
@@ -82,17 +81,6 @@ def _forget_variable() -> None:
     if place:
         ctypes.memset(place, 0, len(ctypes.string_at(place)))
         del os.environ[VARIABLE]
-
-
-def _require_free_port(home: Home, listen: str) -> None:
-    """gunicorn would try for five seconds and end without a word."""
-    host, port = split_listen(listen)
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        why = str(error.strerror).partition(" (while")[0]
-        mend = "stop what listens there, or choose another port"
-        raise ConfigError(f"gateway.listen: {listen}: {why}", where=str(home.config), mend=mend) from None
 
 
 def _made(home: Home) -> Home:

@@ -9,18 +9,23 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
 from signer.errors import NotSent
 from signer.model import WireAnswer, WireRequest
 from signer.upstream.connection import Connection, connect
+from signer.upstream.loop import OwnAddresses
 from signer.upstream.origin import Origin, tls_context
 
-__all__ = ["Upstream"]
+__all__ = ["NOWHERE", "Upstream"]
 
 MAX_BODY = 64 * 1024 * 1024
 """Most bytes of one answer's body, before and after decompression: RetrieveExport's archives are the largest."""
+
+NOWHERE = OwnAddresses()
+"""For who does not listen."""
 
 _HEAD = re.compile(
     rb"(?:GET|POST) /[!-~]* HTTP/1\.1\r\n"
@@ -41,6 +46,7 @@ class Upstream:
         origin: Origin,
         tls: ssl.SSLContext | None,
         *,
+        own: OwnAddresses = NOWHERE,
         connect_s: float = 5.0,
         idle_s: float = 10.0,
         keep: int = 16,
@@ -48,6 +54,7 @@ class Upstream:
         max_body: int = MAX_BODY,
     ) -> None:
         self.origin = origin
+        self._own = own
         self._tls = tls
         self._connect_s = connect_s
         self._idle_s = idle_s
@@ -62,6 +69,8 @@ class Upstream:
         cls,
         origin: str,
         *,
+        addresses: Sequence[str] = (),
+        own: OwnAddresses = NOWHERE,
         ca_file: Path | None = None,
         connect_s: float = 5.0,
         idle_s: float = 10.0,
@@ -72,11 +81,12 @@ class Upstream:
         """The way to ``origin``; connects when first needed. Raises `ConfigError` for an origin that cannot be used.
 
         A connection may take ``connect_s`` to be made, and is not used again after ``idle_s`` unused; ``keep`` of
-        them wait for the next call, and ``most`` calls may be under way.
+        them wait for the next call, and ``most`` calls may be under way. ``addresses`` stand in for the resolver's
+        answer, and no call is sent to an address of ``own``.
         """
-        parsed = Origin.parse(origin)
+        parsed = Origin.parse(origin, addresses)
         tls = tls_context(ca_file) if parsed.tls else None
-        return cls(parsed, tls, connect_s=connect_s, idle_s=idle_s, keep=keep, most=most, max_body=max_body)
+        return cls(parsed, tls, own=own, connect_s=connect_s, idle_s=idle_s, keep=keep, most=most, max_body=max_body)
 
     async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
         """One attempt. Raises `NotSent` (no byte left) or `Unanswered` (bytes left, no whole answer).
@@ -131,7 +141,7 @@ class Upstream:
 
     async def _fresh(self, deadline: float) -> Connection:
         until = min(deadline, asyncio.get_running_loop().time() + self._connect_s)
-        connection = await connect(self.origin, self._tls, until, self._max_body)
+        connection = await connect(self.origin, self._tls, until, self._max_body, self._own)
         # Under TLS the kernel may hold session tickets now, which are no answer (RFC 8446 §4.6.1).
         if not (connection.open if self.origin.tls else connection.quiet()):
             connection.close()

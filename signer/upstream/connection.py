@@ -14,6 +14,7 @@ from typing import Any, cast
 from signer.errors import NotSent, Unanswered
 from signer.model import WireAnswer
 from signer.upstream.answer import AnswerReader
+from signer.upstream.loop import WHAT, OwnAddresses, mend_of
 from signer.upstream.origin import Origin, is_loopback
 
 _PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
@@ -145,11 +146,14 @@ class Connection(asyncio.Protocol):
         self.close()
 
 
-async def connect(origin: Origin, tls: ssl.SSLContext | None, deadline: float, max_body: int) -> Connection:
-    """Connect to ``origin``, trying its addresses in the resolver's order. Raises `NotSent`."""
+async def connect(
+    origin: Origin, tls: ssl.SSLContext | None, deadline: float, max_body: int, own: OwnAddresses
+) -> Connection:
+    """Connect to ``origin``, trying its addresses in their order. Raises `NotSent`, also if one is our ``own``."""
     try:
         async with asyncio.timeout_at(deadline):
-            return await _connect_any(origin, tls, deadline, max_body)
+            addresses = await _addresses(origin, own)
+            return await _connect_any(origin, addresses, tls, deadline, max_body)
     except ssl.SSLCertVerificationError as error:
         what = f"its certificate does not prove that it is {origin.host} ({error.verify_message})"
         mend = "check the account's origin and this machine's clock and CA certificates"
@@ -161,11 +165,20 @@ async def connect(origin: Origin, tls: ssl.SSLContext | None, deadline: float, m
         raise NotSent(what, where=str(origin), mend="check the network and the account's origin") from error
 
 
-async def _connect_any(origin: Origin, tls: ssl.SSLContext | None, deadline: float, max_body: int) -> Connection:
+async def _addresses(origin: Origin, own: OwnAddresses) -> list[Any]:
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    hosts = origin.addresses or (origin.host,)
+    found = [each for host in hosts for each in await loop.getaddrinfo(host, origin.port, type=socket.SOCK_STREAM)]
+    if any(own.include(str(each[4][0]), origin.port) for each in found):
+        raise NotSent(WHAT, where=str(origin), mend=mend_of(origin))
     # Only https proves who answers; for plain HTTP the name `localhost` may not lead anywhere else.
-    addresses = [each for each in found if origin.tls or is_loopback(str(each[4][0]))]
+    return [each for each in found if origin.tls or is_loopback(str(each[4][0]))]
+
+
+async def _connect_any(
+    origin: Origin, addresses: list[Any], tls: ssl.SSLContext | None, deadline: float, max_body: int
+) -> Connection:
+    loop = asyncio.get_running_loop()
     failure = OSError("it has no usable address")
     for position, (family, kind, protocol, _, address) in enumerate(addresses):
         # An address that swallows packets leaves the others their share of the time.

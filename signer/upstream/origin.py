@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,11 @@ class Origin:
     host: str
     port: int
     tls: bool
+    addresses: tuple[str, ...] = ()
+    """Of the host, if the resolver is not to be asked. Whoever answers there must still prove to be the host."""
 
     @classmethod
-    def parse(cls, text: str) -> Origin:
+    def parse(cls, text: str, addresses: Sequence[str] = ()) -> Origin:
         """Read ``https://host[:port]``, or ``http://`` to this machine only. Raises `ConfigError`.
 
         Plain HTTP further than loopback would show every order and signature to the network.
@@ -39,7 +42,7 @@ class Origin:
         if scheme == "http" and not is_loopback(host) and host != "localhost":
             mend = "use https://, or http:// to 127.0.0.1 for a sandbox"
             raise ConfigError(f"the origin {text!r} is plain HTTP to another machine", where="origin", mend=mend)
-        return cls(host, number, scheme == "https")
+        return cls(host, number, scheme == "https", tuple(addresses))
 
     @property
     def authority(self) -> str:

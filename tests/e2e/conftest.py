@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,24 @@ from signer.sandbox.server import RunningSandbox, Settings
 from tests.e2e.gateways import MadeHome, RunningGateway, running
 
 _NUMBERS = itertools.count(1)
+NODE_PACKAGES = ("ccxt@4.5.84", "node-kraken-api@2.2.2")
+HAS_NODE = bool(shutil.which("node") and shutil.which("npm"))
+if not HAS_NODE:
+    print("tests/e2e: node or npm is not here, so no client library in JavaScript is run")  # noqa: T201
+
+
+@pytest.fixture(scope="session")
+def node_packages() -> Path:
+    """The folder of the client libraries in JavaScript, kept from one run to the next; empty without node."""
+    folder = Path.home() / ".cache" / "signer" / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    modules = folder / "node_modules"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run several at a time
+        if HAS_NODE and not all((modules / package.partition("@")[0]).is_dir() for package in NODE_PACKAGES):
+            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *NODE_PACKAGES]
+            subprocess.run(command, cwd=folder, capture_output=True, check=True, timeout=110)
+    return modules
 
 
 @pytest.fixture(scope="session")

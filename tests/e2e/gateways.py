@@ -120,6 +120,12 @@ class MadeHome:
         self.home.passphrase.write_text(PASSPHRASE)
         self.store = _copied_store(self.home.keys)
 
+    def listen(self, *addresses: str) -> None:
+        """Have it listen there instead."""
+        text = self.home.config.read_text()
+        first, _, rest = text.partition("listen = ")
+        self.home.config.write_text(f"{first}listen = {json.dumps(addresses)}\n{rest.partition(chr(10))[2]}")
+
     def add_account(self, name: str, *, origin: str = "", **settings: float) -> None:
         """An account of the sandbox with a key of its own; ``settings`` as in signer.toml."""
         key = self.sandbox.control.make_key(name, tier="unlimited")

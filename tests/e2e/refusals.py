@@ -59,7 +59,15 @@ class Refusal:
     """Whether the call reaches the exchange."""
 
 
-def raw_call(bot: Bot, endpoint: str, fields: dict[str, str], nonce: int, *, timeout: float = 60) -> requests.Response:
+def raw_call(
+    bot: Bot,
+    endpoint: str,
+    fields: dict[str, str],
+    nonce: int,
+    session: requests.Session | None = None,
+    *,
+    timeout: float = 60,
+) -> requests.Response:
     """A signed call with a nonce of our choice (kraken-api.md §2a)."""
     body = urlencode({"nonce": nonce, **fields})
     path = f"/0/private/{endpoint}"
@@ -70,7 +78,8 @@ def raw_call(bot: Bot, endpoint: str, fields: dict[str, str], nonce: int, *, tim
         "API-Sign": base64.b64encode(signature).decode(),
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    return requests.post(bot.url + path, data=body, headers=headers, timeout=timeout)
+    post = session.post if session else requests.post
+    return post(bot.url + path, data=body, headers=headers, timeout=timeout)
 
 
 def _with(policy: str) -> Arrange:

@@ -64,7 +64,7 @@ async def test_a_list_of_pairs_that_contradicts_us_is_not_taken(rig: Rig, tmp_pa
     home.pairs.unlink(missing_ok=True)
     prepared, watch = prepare(home, from_file(home.passphrase)), Listening()
     wiring = Wiring(prepared, watch, lambda: None)
-    wiring._upstreams[prepared.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
+    wiring._upstreams[prepared.config.public_origin,] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
     await wiring.start()
     pairs = wiring.gateway.snapshot.pairs
     await wiring.stop()

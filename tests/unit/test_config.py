@@ -14,6 +14,7 @@ from signer.config import (
     GatewayConfig,
     KubernetesLogin,
     Pkcs11Config,
+    TlsConfig,
     TokenLogin,
     VaultKvConfig,
     VaultTransitConfig,
@@ -52,6 +53,16 @@ def test_the_defaults_are_loopback_and_kraken_over_tls(tmp_path: Path) -> None:
         (GOOD + "[gateway]\nlissten = '127.0.0.1:1'\n", "gateway.lissten", "no such key"),
         (GOOD + "[gateway]\nlisten = '8787'\n", "gateway.listen", "address:port"),
         (GOOD + "[gateway]\nlisten = '0.0.0.0:8787'\n", "gateway", "allow_wide_listen"),
+        (GOOD + "[gateway]\nlisten = []\n", "gateway.listen", "at least one"),
+        (GOOD + "[gateway]\nlisten = ['127.0.0.1:1', 'tls://127.0.0.1:1']\n", "gateway.listen", "stands twice"),
+        (GOOD + "[gateway]\nlisten = ['127.0.0.1:1', '10.0.0.7:1']\n", "gateway", "allow_wide_listen"),
+        (GOOD + "[gateway]\nlisten = ['127.0.0.1:1', 'http://127.0.0.1:2']\n", "gateway.listen", "address:port"),
+        (GOOD + "[gateway]\nsocket_group = 'bots'\n", "gateway", "remove it"),
+        (GOOD + "[gateway]\ntrusted_proxies = ['10.0.0.7/8']\n", "gateway.trusted_proxies", "10.0.0.7/32"),
+        (GOOD + "[gateway]\npublic_resolve = ['10.0.0.7']\n", "gateway", "public_origin"),
+        (GOOD + "resolve = ['api.kraken.com']\n", "accounts.main.resolve", "is not an address"),
+        (GOOD + "[gateway.tls]\nclient_ca = 'bots.pem'\n", "gateway", "listen names no"),
+        (GOOD + "[gateway]\nlisten = 'tls://127.0.0.1:1'\ntls.key = 'k.pem'\n", "gateway.tls", "go together"),
         (GOOD + "[gateway]\nmax_connections = '5'\n", "gateway.max_connections", "integer"),
         ("[accounts.main]\norigin = 'http://api.kraken.com'\n", "accounts.main.origin", "use https"),
         ("[accounts.main]\norigin = 'https://api.kraken.com/0'\n", "accounts.main.origin", "no path"),
@@ -102,10 +113,25 @@ def test_a_wide_listen_address_needs_its_reason(tmp_path: Path) -> None:
     load(tmp_path, GOOD + '[gateway]\nlisten = "0.0.0.0:8787"\nallow_wide_listen = "behind a firewall of its own"\n')
 
 
+def test_tls_and_unix_sockets_need_no_waiver(tmp_path: Path) -> None:
+    """What nobody on the way can read, and what no other machine can reach."""
+    load(tmp_path, GOOD + '[gateway]\nlisten = ["tls://0.0.0.0:443", "unix:/run/signer/bots", "127.0.0.1:0"]\n')
+
+
+def test_public_calls_go_where_the_first_account_trades(tmp_path: Path) -> None:
+    """By the same addresses, unless they have an origin of their own."""
+    path = tmp_path / "signer.toml"
+    path.write_text('[accounts.main]\nresolve = ["192.0.2.1"]\n', encoding="utf-8")
+    assert load_config(path).public_resolve == ["192.0.2.1"]
+    path.write_text('gateway.public_origin = "https://x.test"\n' + path.read_text(), encoding="utf-8")
+    assert load_config(path).public_resolve == []
+
+
 @pytest.mark.parametrize(
     ("table", "model"),
     [
         ("gateway", GatewayConfig),
+        ("gateway.tls", TlsConfig),
         ("audit", AuditConfig),
         ("accounts.NAME", AccountConfig),
         *(("stores.NAME", model) for model in (VaultKvConfig, VaultTransitConfig, Pkcs11Config)),

@@ -30,10 +30,10 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def server(self, address: str = "127.0.0.1", expires: timedelta = DAY) -> ssl.SSLContext:
-        """TLS for a server that shows a certificate of this authority for ``address``."""
+        """TLS for a server that shows a certificate of this authority for ``address``, or a name."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        names = x509.SubjectAlternativeName([_name(address)])
         builder = _builder(subject, self._name, key, expires).add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         file = self._folder / "server.pem"
@@ -45,6 +45,13 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context
+
+
+def _name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _builder(

@@ -1,0 +1,149 @@
+"""`signer connect`: the exact lines that lead a client library to this gateway."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import shlex
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from signer.cli.key_store import read_name
+from signer.cli.libraries import LIBRARIES, Library
+from signer.config import GatewayConfig, load_config
+from signer.errors import ConfigError
+from signer.home import Home
+from signer.listen import Listener
+from signer.occupancy import holder
+from signer.tls.folder import TlsFolder, certified_names
+
+KRAKEN = "api.kraken.com"
+WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """All that a bot needs, apart from its credential."""
+
+    environment: dict[str, str]
+    hosts: str
+    """A line for /etc/hosts on the bot's machine, or empty."""
+    language: str
+    code: str
+    notes: list[str]
+
+
+@click.command()
+@click.argument("library", type=click.Choice(list(LIBRARIES)), metavar="LIBRARY")
+@click.option("--client", required=True, callback=read_name, help="The client that the bot is.")
+@click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help="Its env file. Default: CLIENT.env.")
+@click.option("--tls", is_flag=True, help="By the TLS listener, even if there is a plain one.")
+@click.option("--ca-file", type=click.Path(path_type=Path), metavar="FILE", help="The bot's copy of the CA.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def connect(
+    home: Home, *, library: str, client: str, env_file: Path | None, tls: bool, ca_file: Path | None, as_json: bool
+) -> None:
+    """Print the lines that make LIBRARY call this gateway: environment, /etc/hosts, code. No secret is among them.
+
+    LIBRARY is one of krakenex, python-kraken-sdk, ccxt-python, ccxt-js, freqtrade, hummingbot, node-kraken-api,
+    kraken-cli, curl and requests.
+    """
+    chosen, gateway = LIBRARIES[library], load_config(home.config).gateway
+    listener = _listener(chosen, library, gateway, tls, home)
+    lines = _lines(chosen, listener, str(ca_file or TlsFolder(home.tls).ca), private_ca=not gateway.tls.certificate)
+    if gateway.tls.client_ca and listener.kind == "tls":
+        lines.notes.append(f"The listener asks for a client certificate with the name {client} (docs/tls.md).")
+    if as_json:
+        members = {name: getattr(lines, name) for name in ("environment", "hosts", "language", "code", "notes")}
+        click.echo(json.dumps(members, indent=2))
+    else:
+        _show(lines, client, env_file or Path(f"{client}.env"))
+
+
+def base_url(home: Home) -> str:
+    """Where a bot calls that can be told: the first plain listener, else the first with TLS.
+
+    The running gateway's, whose ports may be free ones, else those of signer.toml.
+    """
+    running = holder(home.lock)
+    if running is not None and running.serves:
+        urls = running.listen.split(", ")
+    else:
+        urls = [_reachable(listener).url for listener in load_config(home.config).gateway.listeners]
+    called = sorted((url for url in urls if not url.startswith("unix:")), key=lambda url: url.startswith("https:"))
+    return called[0] if called else "http://localhost"  # over a unix socket, which has no URL
+
+
+def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, home: Home) -> Listener:
+    """The one to call. Raises `ConfigError` with the mend if the library can use none of them."""
+    wanted = ["tls"] if tls or library.hard_coded or library.needs_tls else ["tcp", "tls"]
+    wanted += ["unix"] if library.unix and not tls else []
+    found = [listener for kind in wanted for listener in gateway.listeners if listener.kind == kind]
+    if library.hard_coded:
+        found = [listener for listener in found if listener.port == 443]
+    where = str(home.config)
+    if not found:
+        mend = 'run `signer tls init` and add "tls://127.0.0.1:443" to gateway.listen (docs/tls.md)'
+        needs = (
+            f"a TLS listener on port 443: it knows only https://{KRAKEN}" if library.hard_coded else "a TLS listener"
+        )
+        needs = needs if "tls" in wanted and "tcp" not in wanted else "a listener on TCP"
+        raise ConfigError(f"{name} needs {needs}", where=where, mend=mend)
+    if found[0].kind != "unix" and not found[0].port:
+        raise ConfigError(
+            "gateway.listen: port 0 is another one at each start", where=where, mend="choose a fixed port"
+        )
+    return _certified(_reachable(found[0]), gateway, home)
+
+
+def _certified(listener: Listener, gateway: GatewayConfig, home: Home) -> Listener:
+    """With a certificate from elsewhere, the name that it is for. A bot that hard-codes the exchange's has no say."""
+    if listener.kind != "tls" or not gateway.tls.certificate:
+        return listener
+    names = certified_names(home.folder / gateway.tls.certificate)
+    return replace(listener, host=names[0]) if names else listener
+
+
+def _lines(library: Library, listener: Listener, ca: str, *, private_ca: bool) -> Lines:
+    private = private_ca and listener.kind == "tls"
+    url = "http://localhost" if listener.kind == "unix" else listener.url
+    environment = {name: text.replace("@URL@", url) for name, text in library.environment.items()}
+    if private and library.trust:
+        environment[library.trust] = ca
+    code = library.lines(private_ca=private).replace("@URL@", url).replace("@CA@", ca)
+    if listener.kind == "unix":
+        code = code.replace("curl -sS ", f"curl -sS --unix-socket {shlex.quote(listener.path)} ")
+    hosts = f"{listener.host if _is_address(listener.host) else '127.0.0.1'} {KRAKEN}" if library.hard_coded else ""
+    notes = [note for note in library.notes if private or "this CA" not in note]
+    return Lines(environment, hosts, library.language, code, notes)
+
+
+def _reachable(listener: Listener) -> Listener:
+    """One that listens on every address is called by this machine's name."""
+    return replace(listener, host=socket.gethostname()) if listener.host in WILDCARDS else listener
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _show(lines: Lines, client: str, env_file: Path) -> None:
+    file = shlex.quote(str(env_file))
+    click.echo(f"# In the bot's environment; {file} is what `signer clients add {client}` or `rotate` wrote:")
+    click.echo(f"set -a; . {file if '/' in file else f'./{file}'}; set +a")
+    for name, value in lines.environment.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    if lines.hosts:
+        click.echo(f"\n# In /etc/hosts on the bot's machine:\n{lines.hosts}")
+    if lines.code:
+        click.echo(f"\n# In the bot ({lines.language}):\n{lines.code}", nl=False)
+    for note in lines.notes:
+        click.echo(f"signer: {note}", err=True)

@@ -1,0 +1,167 @@
+"""What to write in each client library so that it calls the gateway. tests/e2e/test_connect.py runs what it can have.
+
+In the texts, ``@URL@`` stands for where the bot calls, and ``@CA@`` for the file of the CA that it must trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """One client library, and the lines that lead it to the gateway."""
+
+    language: str
+    code: str = ""
+    code_tls: str = ""
+    """Over TLS with a private CA, if the code differs then."""
+    trust: str = ""
+    """The environment variable that names the CA."""
+    hard_coded: bool = False
+    """It knows no other address than https://api.kraken.com."""
+    needs_tls: bool = False
+    unix: bool = False
+    """It can call a unix socket."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def lines(self, *, private_ca: bool) -> str:
+        """The code, with its marks."""
+        return self.code_tls if private_ca and self.code_tls else self.code
+
+
+REQUESTS_CA = "REQUESTS_CA_BUNDLE"
+ONLY_CA = "{} makes this CA the only one trusted; a bot that calls others as well needs a bundle (docs/tls.md)."
+NO_STREAM = "Its WebSocket calls do not pass: GetWebSocketsToken is refused."
+
+KRAKENEX = """\
+import os
+import krakenex
+
+api = krakenex.API(os.environ["KRAKEN_API_KEY"], os.environ["KRAKEN_API_SECRET"])
+api.uri = "@URL@"
+"""
+
+SDK = """\
+import os
+from kraken.spot import Funding, Market, Trade, User
+
+signer = {"key": os.environ["KRAKEN_API_KEY"], "secret": os.environ["KRAKEN_API_SECRET"], "url": "@URL@"}
+user, trade, funding, market = User(**signer), Trade(**signer), Funding(**signer), Market(url="@URL@")
+"""
+
+CCXT = """\
+import os
+import ccxt  # the same settings serve ccxt.async_support
+
+exchange = ccxt.kraken({
+    "apiKey": os.environ["KRAKEN_API_KEY"],
+    "secret": os.environ["KRAKEN_API_SECRET"],
+    "urls": {"api": {"public": "@URL@", "private": "@URL@"}},@TRUST@
+})
+"""
+CCXT_TRUST = """
+    "requests_trust_env": True,  # ccxt ignores REQUESTS_CA_BUNDLE without it
+    "cafile": "@CA@",  # read by ccxt.async_support"""
+
+CCXT_JS = """\
+const ccxt = require("ccxt");
+
+const exchange = new ccxt.kraken({
+    apiKey: process.env.KRAKEN_API_KEY,
+    secret: process.env.KRAKEN_API_SECRET,
+    urls: { api: { public: "@URL@", private: "@URL@" } },
+});
+"""
+
+FREQTRADE = """\
+{
+  "exchange": {
+    "name": "kraken",
+    "key": "",
+    "secret": "",
+    "ccxt_config": {"urls": {"api": {"public": "@URL@", "private": "@URL@"}}@SYNC@},
+    "ccxt_async_config": {"urls": {"api": {"public": "@URL@", "private": "@URL@"}}@ASYNC@}
+  }
+}
+"""
+
+NODE_KRAKEN_API = """\
+const { Kraken } = require("node-kraken-api");
+
+const kraken = new Kraken({ key: process.env.KRAKEN_API_KEY, secret: process.env.KRAKEN_API_SECRET });
+"""
+
+CURL = """\
+# kraken Balance; kraken AddOrder pair=XBTUSD type=buy ordertype=limit price=20000 volume=0.01
+# Values are sent as they are: encode what a form must not have. No secret becomes a program's argument.
+kraken() (
+  path="/0/private/$1" nonce="$(date +%s%N)"; shift
+  body="nonce=$nonce"; for field; do body="$body&$field"; done
+  key="$(printf %s "$KRAKEN_API_SECRET" | openssl base64 -d -A | od -An -v -tx1)$(printf ' 00%.0s' {1..64})"
+  pad() { for byte in $key; do printf -v byte %02x "$((0x$byte ^ $1))"; printf "\\\\x$byte"; done; }
+  inner() { pad 0x36; printf %s "$path"; printf %s "$nonce$body" | openssl dgst -sha256 -binary; }
+  sign="$({ pad 0x5c; inner | openssl dgst -sha512 -binary; } | openssl dgst -sha512 -binary | openssl base64 -A)"
+  curl -sS @CURL@-H @<(printf 'API-Key: %s\\nAPI-Sign: %s\\n' "$KRAKEN_API_KEY" "$sign") -d "$body" "@URL@$path"
+)
+"""
+
+REQUESTS = """\
+import base64, hashlib, hmac, os, time, urllib.parse
+import requests
+
+def kraken(endpoint, **fields):
+    path, nonce = f"/0/private/{endpoint}", str(time.time_ns())
+    body = urllib.parse.urlencode({"nonce": nonce, **fields})
+    message = path.encode() + hashlib.sha256((nonce + body).encode()).digest()
+    signature = hmac.digest(base64.b64decode(os.environ["KRAKEN_API_SECRET"]), message, "sha512")
+    headers = {
+        "API-Key": os.environ["KRAKEN_API_KEY"],
+        "API-Sign": base64.b64encode(signature).decode(),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    return requests.post("@URL@" + path, data=body, headers=headers, timeout=60).json()
+"""
+
+LIBRARIES = {
+    "krakenex": Library("python", KRAKENEX, trust=REQUESTS_CA, notes=(ONLY_CA.format(REQUESTS_CA),)),
+    "python-kraken-sdk": Library("python", SDK, trust=REQUESTS_CA, notes=(ONLY_CA.format(REQUESTS_CA),)),
+    "ccxt-python": Library(
+        "python",
+        CCXT.replace("@TRUST@", ""),
+        CCXT.replace("@TRUST@", CCXT_TRUST),
+        trust=REQUESTS_CA,
+        notes=(ONLY_CA.format(REQUESTS_CA),),
+    ),
+    "ccxt-js": Library("javascript", CCXT_JS, trust="NODE_EXTRA_CA_CERTS"),
+    "freqtrade": Library(
+        "json",
+        FREQTRADE.replace("@SYNC@", "").replace("@ASYNC@", ""),
+        FREQTRADE.replace("@SYNC@", ', "requests_trust_env": true').replace("@ASYNC@", ', "cafile": "@CA@"'),
+        trust=REQUESTS_CA,
+        notes=(
+            "Merge it into config.json; key and secret come from the environment:",
+            "FREQTRADE__EXCHANGE__KEY=$KRAKEN_API_KEY FREQTRADE__EXCHANGE__SECRET=$KRAKEN_API_SECRET",
+        ),
+    ),
+    "hummingbot": Library(
+        "shell",
+        trust="SSL_CERT_FILE",
+        hard_coded=True,
+        notes=("Give `connect kraken` the key and secret of the env file.", ONLY_CA.format("SSL_CERT_FILE"), NO_STREAM),
+    ),
+    "node-kraken-api": Library("javascript", NODE_KRAKEN_API, trust="NODE_EXTRA_CA_CERTS", hard_coded=True),
+    "kraken-cli": Library(
+        "shell",
+        needs_tls=True,
+        environment={"KRAKEN_SPOT_URL": "@URL@", "KRAKEN_DANGER_ALLOW_ANY_URL_HOST": "1"},
+        notes=(
+            "It trusts only the public CAs that it was built with: gateway.tls.certificate must be of one of them.",
+        ),
+    ),
+    "curl": Library("bash", CURL.replace("@CURL@", ""), CURL.replace("@CURL@", "--cacert '@CA@' "), unix=True),
+    "requests": Library("python", REQUESTS, trust=REQUESTS_CA, notes=(ONLY_CA.format(REQUESTS_CA),)),
+}
+"""By the name that `signer connect` takes."""

@@ -1,0 +1,96 @@
+"""`signer tls`: a private CA, for bots that cannot be told another address than the exchange's own."""
+
+from __future__ import annotations
+
+import json
+import socket
+from datetime import UTC, datetime
+
+import click
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from signer.cli.key_store import take_up
+from signer.errors import HomeError
+from signer.home import Home
+from signer.tls.authority import ServerName, permitted_names, server_name
+from signer.tls.folder import TlsFolder
+
+ALWAYS = ("api.kraken.com", "localhost", "127.0.0.1", "::1")
+"""What bots call it, whatever else they do."""
+
+
+def read_hosts(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> list[ServerName]:
+    """Host names and addresses. A usage error with the mend if one is neither."""
+    try:
+        return [server_name(text) for text in texts]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.group()
+def tls() -> None:
+    """Make, show and renew what listeners with TLS show to bots."""
+
+
+@tls.command()
+@click.option("--host", "hosts", multiple=True, metavar="NAME", callback=read_hosts, help="More names or addresses.")
+@click.option("--force", is_flag=True, help="Replace the CA that there is: every bot must trust the new one.")
+@click.pass_obj
+def init(home: Home, hosts: list[ServerName], force: bool) -> None:
+    """Make a CA that can vouch for api.kraken.com, this machine and each --host, and for nothing else."""
+    if not home.folder.is_dir():
+        raise HomeError("there is no such home", where=str(home.folder), mend="make it with `signer init`")
+    owner = socket.gethostname()
+    names = list(dict.fromkeys([*map(server_name, ALWAYS), *_own_name(owner), *hosts]))
+    folder = TlsFolder(home.tls)
+    folder.create(names, owner, datetime.now(UTC), replace=force)
+    click.echo(f"signer: {folder.ca} is what bots must trust; `signer tls show --pem` prints it", err=True)
+    take_up(home, "the certificate")
+
+
+@tls.command()
+@click.option("--pem", is_flag=True, help="Print the CA's certificate, for the bots.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def show(home: Home, pem: bool, as_json: bool) -> None:
+    """Show the CA, what it may vouch for, and until when its leaf is good; never a key."""
+    folder = TlsFolder(home.tls)
+    ca, leaf = folder.ca_certificate(), folder.leaf_certificate()
+    if pem:
+        click.echo(ca.public_bytes(Encoding.PEM), nl=False)
+        return
+    row = {
+        "ca": str(folder.ca),
+        "fingerprint": ca.fingerprint(hashes.SHA256()).hex(),
+        "names": [str(name.value) for name in permitted_names(ca)],
+        "ca_expires": _utc(ca.not_valid_after_utc),
+        "leaf_serial": f"{leaf.serial_number:x}",
+        "leaf_expires": _utc(leaf.not_valid_after_utc),
+    }
+    if as_json:
+        click.echo(json.dumps(row, indent=2))
+        return
+    for key, value in row.items():
+        click.echo(f"{key.replace('_', ' '):14}{', '.join(value) if isinstance(value, list) else value}")
+
+
+@tls.command()
+@click.pass_obj
+def renew(home: Home) -> None:
+    """Make a new leaf now; a running gateway shows it from the next connection on."""
+    folder = TlsFolder(home.tls)
+    folder.renew(datetime.now(UTC))
+    click.echo(f"signer: the new leaf is good until {_utc(folder.leaf_certificate().not_valid_after_utc)}", err=True)
+    take_up(home, "the certificate")
+
+
+def _own_name(name: str) -> list[ServerName]:
+    try:
+        return [server_name(name)]
+    except ValueError:  # a machine may be called what no certificate can bear
+        return []
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
