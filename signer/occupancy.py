@@ -115,4 +115,6 @@ def _read(path: Path) -> Holder:
 def _held(path: Path) -> HomeError:
     by = _read(path)
     what = f"another gateway (process {by.pid}, listening on {by.listen}) runs on this home"
+    if not by.serves:
+        what = f"process {by.pid} starts a gateway on this home, or changes it"
     return HomeError(what, where=str(path.parent), mend="stop it first, or give this one a --home of its own")

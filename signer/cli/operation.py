@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import click
 
@@ -94,7 +95,8 @@ def on_record(home: Home, act: str, reason: str = "", *, brake: bool = False, **
     """Do ``act`` (the command's words) inside the block: recorded durably before it begins, and how it ended.
 
     ``whom`` is ``client`` or ``credential``. Raises `HomeError` if the home is not to be had, `AuditError` if the log
-    takes no record: nothing was done then. A ``brake`` works all the same, with a warning.
+    takes no record: nothing was done then. A ``brake`` works all the same, with a warning; and once something is done
+    that its end cannot be recorded is no reason to stop half way.
     """
     told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": act, **whom}
     with contextlib.ExitStack() as stack:
@@ -104,9 +106,11 @@ def on_record(home: Home, act: str, reason: str = "", *, brake: bool = False, **
         try:
             yield operation
         except BaseException as error:
-            record({**told, "stage": "failed", "detail": str(error)[:MOST_DETAIL] or type(error).__name__})
+            _tried(record)({**told, "stage": "failed", "detail": str(error)[:MOST_DETAIL] or type(error).__name__})
             raise
-        record({**told, "stage": "done", **({"detail": operation.detail[:MOST_DETAIL]} if operation.detail else {})})
+        _tried(record)(
+            {**told, "stage": "done", **({"detail": operation.detail[:MOST_DETAIL]} if operation.detail else {})}
+        )
 
 
 def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Record, bool]:
@@ -114,9 +118,11 @@ def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Recor
     try:
         lock = _lock(home)
         if lock is None:
-            return _tried(lambda told: ask(home.admin, "record", **told), brake), True
+            beside = partial(_tell_gateway, home)
+            return _tried(beside) if brake else beside, True
         stack.callback(lock.release)
-        return _tried(stack.enter_context(contextlib.closing(_Alone(home))).record, brake), False
+        alone = stack.enter_context(contextlib.closing(_Alone(home))).record
+        return _tried(alone) if brake else alone, False
     except SignerError as error:
         if not brake:
             raise
@@ -124,14 +130,18 @@ def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Recor
         return _warned, False
 
 
-def _tried(record: Record, brake: bool) -> Record:
+def _tell_gateway(home: Home, told: Mapping[str, Json]) -> None:
+    ask(home.admin, "record", **told)
+
+
+def _tried(record: Record) -> Record:
     def tried(told: Mapping[str, Json]) -> None:
         try:
             record(told)
         except SignerError as error:
             _warn_unrecorded(error)
 
-    return tried if brake else record
+    return tried
 
 
 def _warned(_: Mapping[str, Json]) -> None:

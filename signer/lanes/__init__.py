@@ -134,6 +134,9 @@ class CredentialLane:
             raise
         finally:
             timer.cancel()
+        if self._stopped:  # since the turn was handed over
+            self._leave()
+            raise self._no_entry()
 
     def _next_of(self, queue: OrderedDict[str, deque[_Waiter]]) -> _Waiter:
         client, waiters = next(iter(queue.items()))

@@ -92,7 +92,7 @@ def test_the_only_key_refused_is_refused_here_from_then_on(own: RunningGateway) 
     error, reason = asked(bot, "AddOrder", order())
     assert (error, "no key that may do this now" in reason) == ("EService:Unavailable", True)
     assert keys_of(made, "AddOrder") == []
-    assert made.status()["open"] == []
+    until(lambda: made.status()["open"] == [], "what was held given back")
     made.store.remove_credential(name_of(made))
     made.add_key("fresh", account, Role.TRADE)
     assert own.reload() == ""
