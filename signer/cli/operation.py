@@ -187,7 +187,11 @@ class _Alone:
 
 async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
     """Nonces go on from the ledger's mark and raise it, so that the gateway's go on above them."""
-    clock, worker, upstream = SystemClock(), ThreadWorker("ledger"), Upstream.open(config.origin)
+    clock, worker, upstream = (
+        SystemClock(),
+        ThreadWorker("ledger"),
+        Upstream.open(config.origin, addresses=config.resolve),
+    )
     ledger = SqliteLedger(home.ledger, clock, worker)
     await ledger.open()
     try:
