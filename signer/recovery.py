@@ -69,7 +69,7 @@ class Recovery:
     async def forever(self) -> None:
         """Look at unknown outcomes again and again, while the gateway runs."""
         while True:
-            await asyncio.sleep(min(AGAIN_S, self._gone_after_s))
+            await asyncio.sleep(AGAIN_S)
             try:
                 now_open = await self._ledger.open_intents()
                 await self._pass([one for one in now_open if one.unknown or one.reservation in self._left])

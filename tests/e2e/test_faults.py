@@ -64,7 +64,6 @@ def _said(outcome: Outcome, *errors: str, acts: bool = False) -> list[Case]:
 CASES = [
     Case(Latency(seconds=0.2), "accepted", True, ()),
     *_lost(
-        Latency(seconds=2 * CALL_S),
         Hang(),
         Hang(acts=True),
         CloseBeforeReading(),
@@ -151,6 +150,18 @@ def test_an_order_meets_a_fault(case: Case, faulty: RunningGateway, new_bot: Cal
     else:
         until(lambda: not made.open_calls(bot.account), "the settled call")
         assert made.used(bot.name)["USD"] == (200 if case.acted else 0)
+    assert len(made.arrivals(bot.account)) == 1
+
+
+@pytest.mark.slow
+def test_an_order_that_arrives_late(faulty: RunningGateway, new_bot: Callable[[], Bot]) -> None:
+    """On the books or not (a look-up may overtake its nonce, and the exchange then refuses it): the ledger agrees."""
+    made, bot = faulty.made, new_bot()
+    made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=2 * CALL_S))
+    assert "the outcome is unknown" in errors_of(ask(bot, "AddOrder", order()))[1]
+    until(lambda: bool(made.records(kind="reconciled", client=bot.name)), "the look-up's word")
+    until(lambda: not made.open_calls(bot.account), "the closed call")
+    assert made.used(bot.name)["USD"] == 200 * len(made.orders(bot.account))
     assert len(made.arrivals(bot.account)) == 1
 
 
