@@ -1,7 +1,6 @@
-"""The only place that names concrete backends: from a home folder to a gateway that runs.
+"""The only place that names concrete backends: from a home that was read to a gateway that runs.
 
-`prepare` reads and checks everything that can be wrong before a process is forked or a port answers; `Wiring` connects
-the parts inside the worker process, and connects them anew on a reload.
+`Wiring` connects the parts inside the worker process, and connects them anew on a reload.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 from signer import __version__
@@ -22,23 +19,19 @@ from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.authenticate import Authenticator
 from signer.clock import SystemClock
-from signer.config import HOME_FILE, AccountConfig, Config, StoreConfig, load_config
+from signer.config import HOME_FILE, AccountConfig, StoreConfig
 from signer.contracts import SigningKey
-from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, SignerError, VenueError, WrongPassphrase
+from signer.errors import ConfigError, SignerError, VenueError
 from signer.gateway import Gateway
-from signer.home import Home
-from signer.keys.file import FileKeyStore
-from signer.keys.passphrase import Passphrase
 from signer.lanes import CredentialLane
 from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
-from signer.market import fetch_pairs, load_pairs, save_pairs
+from signer.market import fetch_pairs, save_pairs
 from signer.metrics import Metrics
-from signer.model import ClientInfo, CredentialInfo, Json
+from signer.model import CredentialInfo, Json
 from signer.occupancy import Load, write_load
 from signer.pending import Pending
-from signer.policy.load import load_policies
-from signer.policy.policy import Policy
+from signer.prepared import Prepared, checked, reread
 from signer.public import PublicCalls, SourceRate
 from signer.recovery import Recovery
 from signer.snapshot import Client, Snapshot
@@ -58,107 +51,6 @@ HEAD_EVERY_S = 1.0
 
 Held: TypeAlias = tuple[CredentialInfo, StoreConfig | None]
 """A credential, and the settings of the store outside that holds its secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A home that has been read and checked whole."""
-
-    home: Home
-    config: Config
-    store: FileKeyStore
-    pairs: PairTable
-    policies: Mapping[str, Policy]
-    passphrase_now: Callable[[], Passphrase | None]
-    """The passphrase as it can be read without asking anybody: of use when it was changed while the gateway runs."""
-
-
-def prepare(
-    home: Home, passphrase: Passphrase, passphrase_now: Callable[[], Passphrase | None] = lambda: None
-) -> Prepared:
-    """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
-    config, store = load_config(home.config), FileKeyStore.open(home.keys, passphrase)
-    return _checked(home, config, store, pair_table(home.pairs), passphrase_now)
-
-
-def pair_table(path: Path) -> PairTable:
-    """The venue's pairs as last fetched into ``path``, else those known when this version was made."""
-    fetched = load_pairs(path)
-    return PairTable.built_in() if fetched is None else PairTable.from_asset_pairs(fetched)
-
-
-def warnings(prepared: Prepared) -> list[str]:
-    """What is not wrong but should be known at every start."""
-    config, lines = prepared.config, list[str]()
-    for listener in config.gateway.listeners:
-        if listener.wide:
-            why = "over TLS" if listener.kind == "tls" else f"without TLS: {config.gateway.allow_wide_listen}"
-            lines.append(f"listening beyond this machine on {listener}, {why}")
-    if config.gateway.trusted_proxies:
-        lines.append(f"believing X-Forwarded-For from {', '.join(config.gateway.trusted_proxies)}")
-    for name, account in config.accounts.items():
-        if account.origin.startswith("http://"):
-            lines.append(f"account {name} talks plain HTTP to {account.origin}: a sandbox, not a real exchange")
-        if not any(credential.account == name for credential in prepared.store.credentials()):
-            lines.append(f"account {name} has no key yet; add one with `signer keys add NAME --account {name} --stdin`")
-    uncapped = [policy for policy in prepared.policies.values() if policy.uncapped]
-    return [*lines, *(f"policy {policy.name} has no caps: {policy.uncapped}" for policy in uncapped)]
-
-
-def _checked(
-    home: Home,
-    config: Config,
-    store: FileKeyStore,
-    pairs: PairTable,
-    passphrase_now: Callable[[], Passphrase | None],
-) -> Prepared:
-    policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
-    owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
-    for info in owners:
-        if info.account not in config.accounts:
-            mend = f"add [accounts.{info.account}] or remove what uses it"
-            raise ConfigError(f"{info.name} belongs to account {info.account}", where=str(home.config), mend=mend)
-    for info in store.credentials():
-        if info.store != HOME_FILE and info.store not in config.stores:
-            what = f"the secret of {info.name} is in the store {info.store}, which is not there"
-            raise ConfigError(what, where=str(home.config), mend=f"add [stores.{info.store}]")
-    for client in store.clients():
-        if client.policy not in policies and not client.revoked:
-            what = f"client {client.name} has the policy {client.policy}, and there is no such file"
-            raise ConfigError(what, where=str(home.policies), mend=f"restore {client.policy}.toml or revoke the client")
-    return Prepared(home, config, store, pairs, policies, passphrase_now)
-
-
-def _reread(before: Prepared) -> Prepared:
-    """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
-    home = before.home
-    try:
-        store = before.store.reopened()
-    except PassphraseChanged as error:
-        store = _under_new_passphrase(before, error)
-    fresh = _checked(home, load_config(home.config), store, pair_table(home.pairs), before.passphrase_now)
-    _check_unmoved(before, fresh)
-    return fresh
-
-
-def _under_new_passphrase(before: Prepared, changed: PassphraseChanged) -> FileKeyStore:
-    passphrase = before.passphrase_now()
-    if passphrase is None:
-        mend = "restart the gateway: it knows no file to read the new one from"
-        raise KeyStoreError(changed.what, where=changed.where, mend=mend)
-    try:
-        return before.store.succeeded_by(passphrase)
-    except WrongPassphrase:
-        mend = "put the new one where the gateway was told to read it and run `signer reload`, or restart the gateway"
-        raise KeyStoreError(changed.what, where=changed.where, mend=mend) from None
-    finally:
-        passphrase.wipe()
-
-
-def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
-    if fresh.config.gateway != before.config.gateway:
-        where = str(fresh.home.config)
-        raise ConfigError("[gateway] has changed", where=where, mend="restart the gateway for that, or change it back")
 
 
 class Wiring:
@@ -198,7 +90,7 @@ class Wiring:
     async def start(self) -> None:
         """Open the stores, reconcile what the last run left open, and begin to serve. Raises `SignerError`."""
         # A worker that takes a dead one's place was forked from what the first one knew: who was revoked since, is not.
-        self.prepared = _reread(self.prepared)
+        self.prepared = reread(self.prepared)
         await self.ledger.open()
         await self.audit.open(await self.ledger.head())
         first_time = not self.prepared.home.pairs.exists()
@@ -258,7 +150,7 @@ class Wiring:
         async with self._changing:  # one after the other, so that the last one swaps to what was prepared last
             before, keys = self.prepared, self._keys
             try:
-                fresh = _reread(before)
+                fresh = reread(before)
                 self.prepared, self._keys = fresh, await self._signing_keys(fresh)
                 await self._swap()
                 await self._stores.keep_only(fresh.config)
@@ -407,7 +299,7 @@ class Wiring:
 
     def _checked_again(self, pairs: PairTable) -> Prepared:
         now = self.prepared
-        return _checked(now.home, now.config, now.store, pairs, now.passphrase_now)
+        return checked(now.home, now.config, now.store, pairs, now.passphrase_now)
 
     async def _keep_pairs(self, wait_s: float) -> None:
         while True:

@@ -30,9 +30,10 @@ from signer.listen import Listener
 from signer.logline import LineLog
 from signer.metrics import Metrics
 from signer.model import Response
+from signer.prepared import Prepared
 from signer.tls.authority import utc_now
 from signer.upstream.loop import OwnAddresses, refuse_loop
-from signer.wiring import Prepared, Wiring
+from signer.wiring import Wiring
 
 TLS_LOOK_EVERY_S = 60.0
 PLAIN = "text/plain; charset=utf-8"

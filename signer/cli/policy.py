@@ -145,7 +145,7 @@ def _pair_table(home: Home) -> PairTable:
     """The pairs that the gateway of this home knows."""
     if not home.pairs.exists():
         return PairTable.built_in()
-    from signer.wiring import pair_table
+    from signer.prepared import pair_table
 
     return pair_table(home.pairs)
 

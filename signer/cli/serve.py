@@ -32,7 +32,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     SIGHUP (or `signer reload`) takes up changes of clients, keys, policies and accounts without a restart.
     """
     from signer.app.server import GatewayServer  # noqa: PLC0415 - heavy, and only this command needs it
-    from signer.wiring import prepare, warnings  # noqa: PLC0415
+    from signer.prepared import prepare, warnings  # noqa: PLC0415
 
     _leave_no_core()
     os.umask(0o077)  # whatever it makes is for its owner; gunicorn's own setting reaches sockets only

@@ -32,10 +32,11 @@ from signer.keys.passphrase import from_file
 from signer.logline import LineLog
 from signer.metrics import Metrics
 from signer.model import Request, Response
+from signer.prepared import prepare
 from signer.sandbox import faults
 from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox
-from signer.wiring import Wiring, prepare
+from signer.wiring import Wiring
 from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, Serving, ask, copied, http
 from tests.unit.keys.stores import spellings
 

@@ -14,7 +14,7 @@ import pytest
 from signer.config import GatewayConfig, load_config
 from signer.errors import ConfigError
 from signer.keys.passphrase import from_file
-from signer.wiring import prepare, warnings
+from signer.prepared import prepare, warnings
 from tests.security.rig import Rig
 
 LISTENING = "0A"

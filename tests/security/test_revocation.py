@@ -19,9 +19,10 @@ from signer.logline import LineLog
 from signer.metrics import Metrics
 from signer.model import WireAnswer, WireRequest
 from signer.occupancy import read_load
+from signer.prepared import prepare
 from signer.sandbox.faults import Latency
 from signer.upstream import Upstream
-from signer.wiring import Wiring, prepare
+from signer.wiring import Wiring
 from tests.security.rig import AHEAD_NS, ANSWER_S, LIMIT, Nonces, Rig, Wire, copied
 
 REFUSED = ["EAPI:Invalid key"]

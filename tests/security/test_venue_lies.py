@@ -13,8 +13,9 @@ import pytest
 
 from signer.keys.passphrase import from_file
 from signer.model import WireAnswer, WireRequest
+from signer.prepared import prepare
 from signer.trace import Trace
-from signer.wiring import Wiring, prepare
+from signer.wiring import Wiring
 from tests.security.rig import Rig, copied
 
 XBTUSD = {"altname": "XBTUSD", "wsname": "XBT/USD", "aclass_base": "currency"}

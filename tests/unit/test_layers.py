@@ -11,12 +11,12 @@ import pytest
 ROOT = Path(__file__).parents[2] / "signer"
 LAYERS: dict[str, int] = {
     **dict.fromkeys(("errors", "secret", "model", "contracts"), 0),
-    **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen"), 1),
+    **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen", "findings"), 1),
     **dict.fromkeys(("keys", "ledger", "audit", "lanes", "upstream", "market", "metrics"), 2),
     **dict.fromkeys(("clock", "worker", "occupancy", "logline"), 2),
     **dict.fromkeys(("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls"), 3),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "admin", "verbs"), 3),
-    **dict.fromkeys(("stores", "wiring"), 4),
+    **dict.fromkeys(("prepared", "stores", "wiring"), 4),
     **dict.fromkeys(("app", "console", "sandbox"), 5),
     "cli": 6,
 }
