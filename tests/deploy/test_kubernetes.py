@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from signer import __version__
 from signer.cli.main import main
 from signer.config import Config, KubernetesLogin, VaultTransitConfig
-from signer.keys.passphrase import CREDENTIAL, find_passphrase
+from signer.keys.passphrase import CREDENTIAL
 from tests.deploy.manifests import DOCKERFILE, KUBERNETES, OBJECTS, Json, comments, documents
 
 PATCH: Json = documents(KUBERNETES / "vault.yaml")[0]
@@ -153,16 +152,12 @@ def test_policies_can_come_as_symlinks_that_change_at_once(tmp_path: Path, capfd
     assert "query-funds" in capfd.readouterr().out
 
 
-def test_the_passphrase_may_be_root_s_and_its_group_s(tmp_path: Path) -> None:
+def test_the_passphrase_may_be_root_s_and_its_group_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mode 0440, as a Secret is with fsGroup, in the folder that the image names; also for `signer init`."""
     file = tmp_path / CREDENTIAL
     file.write_text("five words for this test\n")
     file.chmod(0o440)
-    assert find_passphrase(None, tmp_path / "none", {"CREDENTIALS_DIRECTORY": str(tmp_path)}, print) is not None
-    os.environ["CREDENTIALS_DIRECTORY"] = str(tmp_path)
-    try:
-        assert main(["--home", str(tmp_path / "home"), "init"]) == 0
-        assert main(["--home", str(tmp_path / "home"), "keys", "list"]) == 0
-    finally:
-        del os.environ["CREDENTIALS_DIRECTORY"]
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert main(["--home", str(tmp_path / "home"), "init"]) == 0
+    assert main(["--home", str(tmp_path / "home"), "keys", "list"]) == 0
     assert not (tmp_path / "home" / "passphrase").exists()

@@ -83,19 +83,17 @@ def confinement(service: dict[str, list[str]]) -> Callable[[], None]:
     """
     calls, families = allowed_calls(service), service["RestrictAddressFamilies"][0].split()
     libc, seccomp = ctypes.CDLL(None, use_errno=True), ctypes.CDLL("libseccomp.so.2", use_errno=True)
-    seccomp.seccomp_init.restype = ctypes.c_void_p
-    seccomp.seccomp_init.argtypes = [ctypes.c_uint32]
-    for name in ("seccomp_load", "seccomp_rule_add_array"):
-        getattr(seccomp, name).argtypes = [ctypes.c_void_p]
-    context = seccomp.seccomp_init(SCMP_ACT_ERRNO | errno.EPERM)
+    context_of, pointer = seccomp.seccomp_init, ctypes.c_void_p
+    context_of.restype, context_of.argtypes = pointer, [ctypes.c_uint32]
+    seccomp.seccomp_load.argtypes = [pointer]
+    seccomp.seccomp_rule_add_array.argtypes = [pointer, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint, pointer]
+    context = context_of(SCMP_ACT_ERRNO | errno.EPERM)
 
     def allow(name: str, *compared: _Compared) -> None:
         number = seccomp.seccomp_syscall_resolve_name(name.encode())
-        arguments = (_Compared * len(compared))(*compared)
-        answer = seccomp.seccomp_rule_add_array(
-            ctypes.c_void_p(context), ctypes.c_uint32(SCMP_ACT_ALLOW), number, len(compared), arguments
-        )
-        assert number < 0 or answer == 0, f"no rule for {name}: {answer}"
+        rules = (_Compared * len(compared))(*compared)
+        answer = seccomp.seccomp_rule_add_array(context, SCMP_ACT_ALLOW, number, len(compared), rules)
+        assert number < 0 or answer == 0, f"no rule for {name}: {answer}"  # below 0: of another machine's processor
 
     for name in sorted(calls - {"socket"}):
         allow(name)
