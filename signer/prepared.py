@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signer.config import HOME_FILE, Config, load_config
+from signer.contracts import Venue
 from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, WrongPassphrase
 from signer.home import Home
 from signer.keys.file import FileKeyStore
@@ -15,6 +16,7 @@ from signer.market import load_pairs
 from signer.model import ClientInfo, CredentialInfo
 from signer.policy.load import load_policies
 from signer.policy.policy import Policy
+from signer.standing import Duty, duties
 from signer.venues.kraken.pairs import PairTable
 
 
@@ -59,8 +61,26 @@ def warnings(prepared: Prepared) -> list[str]:
             lines.append(f"account {name} talks plain HTTP to {account.origin}: a sandbox, not a real exchange")
         if not any(credential.account == name for credential in prepared.store.credentials()):
             lines.append(f"account {name} has no key yet; add one with `signer keys add NAME --account {name} --stdin`")
+    lines += _waived(prepared)
     uncapped = [policy for policy in prepared.policies.values() if policy.uncapped]
     return [*lines, *(f"policy {policy.name} has no caps: {policy.uncapped}" for policy in uncapped)]
+
+
+def _waived(prepared: Prepared) -> list[str]:
+    known, lines = {info.name for info in prepared.store.credentials()}, list[str]()
+    for name, waived in prepared.config.waivers.items():
+        if name in known:
+            lines += [f"credential {name} may have {word}, by waiver: {reason}" for word, reason in waived.items()]
+        else:
+            lines.append(f"[waivers.{name}] waives nothing: there is no such credential")
+    return lines
+
+
+def duties_now(prepared: Prepared, venue: Venue, now_us: int) -> Mapping[str, Duty]:
+    """What the settings ask of each credential, by its name."""
+    policies = prepared.policies
+    clients = [(info, policies[info.policy]) for info in prepared.store.clients() if info.policy in policies]
+    return duties(prepared.store.credentials(), clients, venue, prepared.config.waivers, now_us)
 
 
 def checked(

@@ -33,7 +33,7 @@ from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, Json, KeyInfo
 from signer.occupancy import NOTHING_YET, Holder, HomeLock, holder
-from signer.probe import probe
+from signer.probe import known, probe
 from signer.records import operator_record
 from signer.secret import fingerprint
 from signer.upstream import Upstream
@@ -201,7 +201,7 @@ async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: M
             info.name, info.api_key, await key(), CredentialLane(info.name, clock=clock, nonces=nonces)
         )
         account = Account(info.account, [credential], upstream, config.call_seconds, clock, lambda _, text: warn(text))
-        return await probe(account, Kraken(PairTable.built_in()), credential)
+        return known(await probe(account, Kraken(PairTable.built_in()), credential), info.name)
     finally:
         upstream.close()
         await ledger.close()
