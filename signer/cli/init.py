@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from signer.cli.key_store import create_store, has_terminal, read_name
 from signer.config import KRAKEN_ORIGIN, load_config
 from signer.errors import ConfigError, HomeError
 from signer.home import Home
-from signer.keys.passphrase import Passphrase, from_file
+from signer.keys.passphrase import Passphrase, from_credential, from_file
 from signer.keys.private_file import write_private
 
 CONFIG = """\
@@ -79,6 +80,8 @@ def _passphrase(no_input: bool, file: Path | None) -> tuple[Passphrase, str]:
     if no_input:
         text = secrets.token_urlsafe(32)
         return Passphrase(text.encode(), where="passphrase"), text
+    if (credential := from_credential(os.environ)) is not None:
+        return credential, ""
     if not has_terminal():
         raise click.UsageError("There is no terminal to ask on: give --no-input or --passphrase-file.")
     text = click.prompt("Passphrase for the key store", hide_input=True, confirmation_prompt=True)

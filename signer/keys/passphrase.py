@@ -111,13 +111,20 @@ def find_passphrase(
     """
     if flag is not None:
         return from_file(flag)
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if folder and os.path.lexists(Path(folder) / CREDENTIAL):
-        return from_file(Path(folder) / CREDENTIAL, systemd=True)
+    if (credential := from_credential(environment)) is not None:
+        return credential
     if VARIABLE in environment:
         warn(f"{VARIABLE} can be read by every process of this user and by its children; use --passphrase-file")
         return Passphrase(environment[VARIABLE].encode(errors="surrogateescape"), where=VARIABLE)
     return from_file(home_file) if os.path.lexists(home_file) else None
+
+
+def from_credential(environment: Mapping[str, str]) -> Passphrase | None:
+    """The passphrase in systemd's folder of credentials, or one laid out like it. Raises `KeyStoreError`."""
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if not folder or not os.path.lexists(Path(folder) / CREDENTIAL):
+        return None
+    return from_file(Path(folder) / CREDENTIAL, systemd=True)
 
 
 def from_file(path: Path, *, systemd: bool = False) -> Passphrase:
