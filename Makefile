@@ -50,7 +50,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose/*.yaml
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run deploy/vault/setup.sh; else echo "lint: shellcheck is not here, shell scripts not checked"; fi
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev hsm vault
 	@benchmarks/run
 
 # The virtual environment. On a Debian machine that lacks venv or the headers that gunicorn's parser is compiled with,

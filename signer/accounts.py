@@ -134,10 +134,11 @@ class Account:
 
     async def _send(self, request: WireRequest, journey: Journey, venue: Venue) -> WireAnswer:
         """One attempt, and a second only if not one byte of the first left."""
+        deadline = self.clock.monotonic() + self.call_seconds
         for attempts_left in (1, 0):
             journey.sent, journey.sent_us = True, self.clock.now_us()
             try:
-                answer = await self.upstream.send(request, self.clock.monotonic() + self.call_seconds)
+                answer = await self.upstream.send(request, deadline)
             except NotSent as error:
                 journey.sent = False
                 if not attempts_left:

@@ -151,8 +151,9 @@ class AccountConfig(Strict):
     """Requests in flight at once on each credential; more than one only for a key with a nonce window."""
     queue: Annotated[int, Field(ge=1, le=10_000)] = 256
     """Calls that may wait for a lane before more are refused."""
-    call_seconds: Seconds = 20.0
-    """How long a call may wait for its turn, and again for its answer."""
+    call_seconds: Seconds = 14.0
+    """How long a call may wait for its turn, and again for its answer: by default less than 30 s in all, after which
+    kraken-cli would send an order anew."""
     gone_after_seconds: Seconds = 90.0
     """An order whose answer was lost, and that the venue does not know after so long, was never placed. Kraken's own
     ``deadline`` is at most 60 s ahead."""

@@ -35,10 +35,11 @@ from signer.occupancy import Load, write_load
 from signer.pending import Pending
 from signer.prepared import Prepared, checked, duties_now, reread
 from signer.proving import DAILY_S, Proving
-from signer.public import PublicCalls, SourceRate
+from signer.public import BURST_S, PublicCalls
 from signer.recovery import Recovery
 from signer.secret import fingerprint
 from signer.snapshot import Client, Snapshot
+from signer.source_rate import SourceRate
 from signer.standing import KINDS, Duty, Standing
 from signer.stores import SigningStores
 from signer.trace import Watch
@@ -111,7 +112,9 @@ class Wiring:
         snapshot = await self._snapshot()
         self.gateway = Gateway(
             snapshot,
-            Authenticator(self.ledger, self._clock, marks),
+            Authenticator(
+                self.ledger, self._clock, marks, on_alarm=lambda text: self._watch.alarm("failing-source", text)
+            ),
             self.ledger,
             self.audit,
             self._pending,
@@ -120,7 +123,8 @@ class Wiring:
             randomness=random.SystemRandom(),
             watch=self._watch,
         )
-        rate = SourceRate(self.prepared.config.gateway.public_calls_per_second, self._clock)
+        per_second = self.prepared.config.gateway.public_calls_per_second
+        rate = SourceRate[str](per_second, per_second * BURST_S, self._clock)
         upstream = self._public_upstream()
         self.public = PublicCalls(snapshot.venue, upstream, rate, self._clock)
         self._recovery = Recovery(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import contextlib
 import json
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any, final
@@ -28,7 +28,8 @@ from signer.secret import SECRET_BYTES, Secret
 
 VERSION = 1
 """Of every key: each API key has a Transit key of its own, imported once. A later version would sign otherwise."""
-PREFIX = f"vault:v{VERSION}:"
+_HMAC = re.compile(rb'"hmac":"vault:v%d:([0-9A-Za-z+/]{86}==)"' % VERSION)
+"""The member that is asked for: 64 bytes in base64. Vault writes JSON without spaces; to read all of it costs more."""
 AGAIN_S = 1.0
 """Between two attempts to log in."""
 _WORDS = 200
@@ -154,16 +155,10 @@ class VaultTransitStore:
     def _signature(self, answer: WireAnswer) -> bytes:
         if answer.status != 200:
             raise self._no(answer)
-        try:
-            text: str = json.loads(answer.body)["data"]["hmac"]
-            if not text.startswith(PREFIX):
-                raise ValueError
-            signature = base64.b64decode(text[len(PREFIX) :], validate=True)
-        except (ValueError, TypeError, KeyError, AttributeError, binascii.Error):
-            signature = b""
-        if len(signature) != 64:
+        found = _HMAC.search(answer.body)
+        if found is None:
             raise KeyStoreError("what it answers is no HMAC-SHA512", where=self._where, mend="check address and mount")
-        return signature
+        return base64.b64decode(found[1])
 
     def _no(self, answer: WireAnswer) -> KeyStoreError:
         said = _errors(answer)

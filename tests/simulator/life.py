@@ -104,7 +104,7 @@ class Life:
         marks = await self.ledger.marks()
         self.gateway = Gateway(
             self._snapshot(marks),
-            Authenticator(self.ledger, self.clock, marks),
+            Authenticator(self.ledger, self.clock, marks, on_alarm=lambda text: self.alarm("failing-source", text)),
             self.ledger,
             self.audit,
             pending,

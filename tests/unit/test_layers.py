@@ -14,7 +14,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen", "findings"), 1),
     **dict.fromkeys(("keys", "ledger", "audit", "lanes", "upstream", "market", "metrics"), 2),
     **dict.fromkeys(("clock", "worker", "occupancy", "logline"), 2),
-    **dict.fromkeys(("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls"), 3),
+    **dict.fromkeys(("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls", "source_rate"), 3),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
     **dict.fromkeys(("prepared", "stores", "wiring"), 4),
     **dict.fromkeys(("app", "console", "sandbox"), 5),
