@@ -162,7 +162,7 @@ LIBRARIES = {
         environment={"KRAKEN_SPOT_URL": "@URL@", "KRAKEN_DANGER_ALLOW_ANY_URL_HOST": "1"},
         notes=(
             "0.2.1 or later: 0.2.0 does not know this CA, it trusts only the public ones that it was built with.",
-            "It sends a call, or an order, anew after 30 s without an answer: keep accounts.NAME.call_seconds below 15.",
+            "It sends a call, or an order, anew after 30 s unanswered: keep accounts.NAME.call_seconds below 15.",
             ONLY_CA.format("SSL_CERT_FILE"),
             "Its WebSocket commands do not pass: GetWebSocketsToken is refused.",
         ),
