@@ -38,6 +38,8 @@ class Load:
     count: int
     at_us: int
     error: str
+    version: str = ""
+    """Of signer, that the worker runs."""
 
 
 class HomeLock:

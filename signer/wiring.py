@@ -349,4 +349,4 @@ class Wiring:
 
     def _publish(self, error: str) -> None:
         self._loads += 1
-        write_load(self.prepared.home.state, Load(os.getpid(), self._loads, self._clock.now_us(), error))
+        write_load(self.prepared.home.state, Load(os.getpid(), self._loads, self._clock.now_us(), error, __version__))

@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -53,6 +53,10 @@ MakeKey = Callable[[], Awaitable[SigningKey]]
 """Fetches the handle of a credential from wherever its secret lives; awaited in the event loop that will use it."""
 
 
+Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[KeyInfo]]
+"""Asks the venue what a credential may do; its key is used if no gateway runs. Raises `SignerError`."""
+
+
 def reason_option(function: click.decorators.FC) -> click.decorators.FC:
     """``--reason``, for every command that is put on record."""
     return click.option("--reason", default="", callback=_read_reason, help="Why, for the audit log.")(function)
@@ -80,9 +84,7 @@ class Operation:
 
     def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
-        found = asyncio.run(_asked(self.home, info, config, key))
-        keep_probe(self.home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), found))
-        return found
+        return asyncio.run(_heard(self.home, info, config, key))
 
     def drain(self) -> None:
         """Wait until the gateway, if one runs, uses no key that it has let go of."""
@@ -111,6 +113,31 @@ def on_record(home: Home, act: str, reason: str = "", *, brake: bool = False, **
         _tried(record)(
             {**told, "stage": "done", **({"detail": operation.detail[:MOST_DETAIL]} if operation.detail else {})}
         )
+
+
+@contextlib.asynccontextmanager
+async def asking(home: Home) -> AsyncIterator[Ask]:
+    """What asks the venue about credentials without putting it on record: through the gateway that runs, or alone.
+
+    Raises `HomeError` if the home is not to be had.
+    """
+    lock = await asyncio.to_thread(_lock, home)
+
+    async def ask_venue(info: CredentialInfo, config: Config, key: SigningKey | None) -> KeyInfo:
+        async def held() -> SigningKey:
+            if key is None:
+                raise HomeError("its key cannot sign", where=info.name, mend="see its store")
+            return key
+
+        if lock is not None:
+            return await _heard(home, info, config.accounts[info.account], held)
+        return await asyncio.to_thread(Operation(home, beside=True).probe, info, config, held)
+
+    try:
+        yield ask_venue
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Record, bool]:
@@ -183,6 +210,13 @@ class _Alone:
         if head is not None:
             await self._ledger.keep_head(head)
         await self._ledger.close()
+
+
+async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
+    """What the venue says of a key, kept for lists. Raises `VenueError`."""
+    found = await _asked(home, info, config, key)
+    keep_probe(home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), found))
+    return found
 
 
 async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
