@@ -59,11 +59,8 @@ def _log(home: Home, kept: ChainHead | None) -> Iterator[Finding]:
     elif kept is not None and head.seq == kept.seq and head.digest != kept.digest:
         yield error("audit", about, f"record {head.seq} is not the one that the ledger knows", VERIFY)
     else:
-        yield fine(
-            "audit",
-            about,
-            f"reaches what the ledger knows of it (record {head.seq}); `signer audit verify` proves the rest",
-        )
+        what = f"reaches what the ledger knows of it (record {head.seq}); `signer audit verify` proves the rest"
+        yield fine("audit", about, what)
 
 
 def _head(home: Home) -> ChainHead | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from signer.config import load_config
@@ -74,11 +75,14 @@ def _policies(home: Home, pairs: PairTable, findings: list[Finding]) -> Mapping[
         try:
             loaded[path.stem] = load_policy(path, pairs.find, known)
         except ConfigError as why:
-            findings += [
-                error("policy", f"policy {path.stem}", line.removeprefix(f"{path}: "), "")
-                for line in str(why).split("\n")
-            ]
+            findings += [_problem(path, line) for line in str(why).split("\n")]
     return loaded
+
+
+def _problem(path: Path, line: str) -> Finding:
+    """A line of the loader's: file, key, what and mend."""
+    what, _, mend = line.removeprefix(f"{path}: ").rpartition("; ")
+    return error("policy", f"policy {path.stem}", what, mend)
 
 
 def _policy_names(home: Home) -> set[str]:

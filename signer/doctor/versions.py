@@ -29,7 +29,7 @@ def examine(today: date) -> list[Finding]:
 
 
 def python(version: tuple[int, int], today: date) -> Iterator[Finding]:
-    """Python 3.11 came in October 2022, each next one a year later; each has security fixes for five years (PEP 602)."""
+    """3.11 came in October 2022, each next one a year later, and each has security fixes for five years (PEP 602)."""
     about, ends = f"Python {platform.python_version()}", date(2016 + version[1], 10, 31)
     mend = "install a newer Python, and make the virtual environment anew with it"
     if version < LEAST_PYTHON:
