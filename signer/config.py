@@ -37,6 +37,8 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 MountPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=128)]
 """Of an engine or a login in Vault: no slash at the ends."""
 File = Annotated[Path, Field(strict=False), AfterValidator(check_absolute)]
+Reason = Annotated[str, Field(pattern=r"^[ -~]*[!-~][ -~]*$", max_length=200)]
+"""Why something is waived, in one line of printable ASCII."""
 HOME_FILE = "file"
 """The name of the store that every home has: its own encrypted file."""
 
@@ -260,6 +262,8 @@ class Config(Strict):
     audit: AuditConfig = Field(default_factory=AuditConfig)
     stores: Mapping[str, Annotated[StoreConfig, Field(discriminator="kind")]] = Field(default_factory=dict)
     accounts: Mapping[str, AccountConfig] = Field(min_length=1)
+    waivers: Mapping[str, Mapping[str, Reason]] = Field(default_factory=dict)
+    """``[waivers.CREDENTIAL]``: permissions that a real key may have although it should not, each with the reason."""
 
     @field_validator("accounts")
     @classmethod
@@ -275,6 +279,13 @@ class Config(Strict):
             check_name(name, "store")
         if HOME_FILE in value:
             raise ValueError(f'"{HOME_FILE}" is the home\'s own store and is always there; choose another name')
+        return value
+
+    @field_validator("waivers")
+    @classmethod
+    def _waiver_names(cls, value: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+        for name in value:
+            check_name(name, "credential")
         return value
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from signer.config import HOME_FILE, Config, load_config
+from signer.contracts import Venue
 from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, WrongPassphrase
 from signer.findings import Finding, Weight
 from signer.home import Home
@@ -17,6 +18,7 @@ from signer.market import load_pairs
 from signer.model import ClientInfo, CredentialInfo
 from signer.policy.load import load_policies
 from signer.policy.policy import Policy
+from signer.standing import Duty, duties
 from signer.venues.kraken.pairs import PairTable
 
 
@@ -51,7 +53,8 @@ def warnings(prepared: Prepared, today: date) -> list[Finding]:
     """What is not wrong but should be known at every start."""
     config, credentials = prepared.config, prepared.store.credentials()
     policies = prepared.policies.values()
-    return [*of_settings(config), *of_accounts(config, credentials), *of_policies(policies, today)]
+    of_keys = [*of_accounts(config, credentials), *of_waivers(config, credentials)]
+    return [*of_settings(config), *of_keys, *of_policies(policies, today)]
 
 
 def of_settings(config: Config) -> Iterator[Finding]:
@@ -75,6 +78,17 @@ def of_accounts(config: Config, credentials: Sequence[CredentialInfo]) -> Iterat
         if not any(credential.account == name for credential in credentials):
             mend = f"add one with `signer keys add NAME --account {name} --stdin`"
             yield _warning("no-key", f"account {name}", "has no key yet", mend)
+
+
+def of_waivers(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
+    """Of `warnings`, what keys may do although they should not, each with its reason."""
+    known = {info.name for info in credentials}
+    for name, waived in config.waivers.items():
+        if name not in known:
+            yield _warning("waiver", f"[waivers.{name}]", "waives nothing: there is no such credential", "remove it")
+            continue
+        for word, reason in waived.items():
+            yield _warning("waiver", f"credential {name}", f"may have {word}, by waiver: {reason}")
 
 
 def of_policies(policies: Iterable[Policy], today: date, ahead: timedelta = timedelta()) -> Iterator[Finding]:
@@ -110,6 +124,19 @@ def misfits(home: Home, config: Config, store: FileKeyStore, policies: Container
             what = f"client {client.name} has the policy {client.policy}, and there is no such file"
             mend = f"restore {client.policy}.toml or revoke the client"
             yield ConfigError(what, where=str(home.policies), mend=mend)
+
+
+def duties_now(prepared: Prepared, venue: Venue, now_us: int) -> Mapping[str, Duty]:
+    """What the settings ask of each credential, by its name."""
+    return duties_of(prepared.config, prepared.store, prepared.policies, venue, now_us)
+
+
+def duties_of(
+    config: Config, store: FileKeyStore, policies: Mapping[str, Policy], venue: Venue, now_us: int
+) -> Mapping[str, Duty]:
+    """As `duties_now`, of these parts of a home; clients whose policy is not there ask nothing."""
+    clients = [(info, policies[info.policy]) for info in store.clients() if info.policy in policies]
+    return duties(store.credentials(), clients, venue, config.waivers, now_us)
 
 
 def checked(

@@ -33,7 +33,7 @@ from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, Json, KeyInfo
 from signer.occupancy import NOTHING_YET, Holder, HomeLock, holder
-from signer.probe import probe
+from signer.probe import Asked, known, probe
 from signer.records import operator_record
 from signer.secret import fingerprint
 from signer.upstream import Upstream
@@ -53,7 +53,7 @@ MakeKey = Callable[[], Awaitable[SigningKey]]
 """Fetches the handle of a credential from wherever its secret lives; awaited in the event loop that will use it."""
 
 
-Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[KeyInfo]]
+Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[Asked]]
 """Asks the venue what a credential may do; its key is used if no gateway runs. Raises `SignerError`."""
 
 
@@ -77,14 +77,11 @@ class Operation:
         if not self.beside:
             return self.try_out(info, config.accounts[info.account], key)
         ask(self.home.admin, "probe", credential=info.name)
-        kept = kept_probe(self.home.probes, info.fingerprint)
-        if kept is None:
-            raise HomeError("the gateway knows another key", where=info.name, mend="run `signer reload`")
-        return kept.key
+        return _kept(self.home, info)
 
     def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
-        return asyncio.run(_heard(self.home, info, config, key))
+        return known(asyncio.run(_heard(self.home, info, config, key)), info.name)
 
     def drain(self) -> None:
         """Wait until the gateway, if one runs, uses no key that it has let go of."""
@@ -123,18 +120,17 @@ async def asking(home: Home) -> AsyncIterator[Ask]:
     """
     lock = await asyncio.to_thread(_lock, home)
 
-    async def ask_venue(info: CredentialInfo, config: Config, key: SigningKey | None) -> KeyInfo:
-        async def held() -> SigningKey:
-            if key is None:
-                raise HomeError("its key cannot sign", where=info.name, mend="see its store")
-            return key
+    async def beside(info: CredentialInfo, _config: Config, _key: SigningKey | None) -> Asked:
+        told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name)
+        return Asked(_kept(home, info), bool(told["moved"]))
 
-        if lock is not None:
-            return await _heard(home, info, config.accounts[info.account], held)
-        return await asyncio.to_thread(Operation(home, beside=True).probe, info, config, held)
+    async def alone(info: CredentialInfo, config: Config, key: SigningKey | None) -> Asked:
+        if key is None:
+            raise HomeError("the gateway that ran is gone", where=str(home.folder), mend="try again")
+        return await _heard(home, info, config.accounts[info.account], lambda: _given(key))
 
     try:
-        yield ask_venue
+        yield beside if lock is None else alone
     finally:
         if lock is not None:
             lock.release()
@@ -212,14 +208,27 @@ class _Alone:
         await self._ledger.close()
 
 
-async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
+async def _given(key: SigningKey) -> SigningKey:
+    return key
+
+
+def _kept(home: Home, info: CredentialInfo) -> KeyInfo:
+    """What the gateway kept of its last answer."""
+    kept = kept_probe(home.probes, info.fingerprint)
+    if kept is None:
+        raise HomeError("the gateway knows another key", where=info.name, mend="run `signer reload`")
+    return kept.key
+
+
+async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Asked:
     """What the venue says of a key, kept for lists. Raises `VenueError`."""
-    found = await _asked(home, info, config, key)
-    keep_probe(home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), found))
-    return found
+    asked = await _asked(home, info, config, key)
+    if asked.key is not None:
+        keep_probe(home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), asked.key))
+    return asked
 
 
-async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
+async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Asked:
     """Nonces go on from the ledger's mark and raise it, so that the gateway's go on above them."""
     clock, worker, upstream = (
         SystemClock(),

@@ -14,10 +14,15 @@ from signer.doctor.said import error, failed, fine, warning
 from signer.errors import HomeError, SignerError
 from signer.findings import Finding
 from signer.keys.file import FileKeyStore
-from signer.model import CredentialInfo, KeyInfo
+from signer.model import CredentialInfo
+from signer.prepared import duties_of
+from signer.probe import Asked
+from signer.probe import known as known_key
+from signer.standing import Duty, judge, used_elsewhere
 from signer.stores import SigningStores
+from signer.venues.kraken.venue import Kraken
 
-Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[KeyInfo]]
+Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[Asked]]
 """Asks the venue what a credential may do: through the running gateway, else with the key. Raises `SignerError`."""
 Asking = Callable[[], AbstractAsyncContextManager[Ask]]
 """Has the home for as long as it is asked; raises `HomeError` if it is not to be had."""
@@ -58,6 +63,7 @@ class _Examination:
         self._clock = clock
         self._stores = stores
         self._heard = heard
+        self._venue = Kraken(known.pairs)
         self._usable = {HOME_FILE}
 
     async def run(self) -> tuple[list[Finding], list[Finding]]:
@@ -67,10 +73,12 @@ class _Examination:
         if store is None:
             return of_stores, []
         credentials = store.credentials()
+        asked_of = duties_of(self._config, store, self._known.policies, self._venue, self._clock.now_us())
         signed = [await self._signing(info, store) for info in credentials]
         try:
             async with self._asking() as ask:
-                judged: list[Sequence[Finding]] = await asyncio.gather(*(self._judged(ask, one) for one in signed))
+                looks = [self._judged(ask, one, asked_of[one.info.name]) for one in signed]
+                judged: list[Sequence[Finding]] = await asyncio.gather(*looks)
         except HomeError as why:  # somebody else has the home, and goes on having it
             judged = [failed("keys", why)]
         return of_stores, [finding for found in (*(one.said for one in signed), *judged) for finding in found]
@@ -101,14 +109,15 @@ class _Examination:
         except SignerError as why:
             self._heard.clear()
             return _Signed(info, None, failed(about, why))
-        return _Signed(info, key, self._overheard(about))
+        signs = fine("signature", about, f"signs (role {info.role}, store {info.store})")
+        return _Signed(info, key, [signs, *self._overheard(about)])
 
     async def _handle(self, info: CredentialInfo, store: FileKeyStore) -> SigningKey:
         if info.store == HOME_FILE:
             return store.signing_key(info.name)
         return await self._stores.store(info.store, self._config).signing_key(info)
 
-    async def _judged(self, ask: Ask, signed: _Signed) -> Sequence[Finding]:
+    async def _judged(self, ask: Ask, signed: _Signed, duty: Duty) -> Sequence[Finding]:
         info, about = signed.info, f"credential {signed.info.name}"
         if info.account not in self._config.accounts:
             return []  # said of the settings
@@ -116,11 +125,12 @@ class _Examination:
             what, mend = f"cannot be tried without its store ({info.store})", "mend that first"
             return [] if signed.said else [warning("unproven", about, what, mend)]
         try:
-            found = await ask(info, self._config, signed.key)
+            asked = await ask(info, self._config, signed.key)
+            judged = judge(known_key(asked, info.name), duty, self._venue, self._clock.now_us())
         except SignerError as why:
             mend = why.mend or f"see to it at the exchange, then `signer keys test {info.name}`"
             return [error("unproven", about, why.what, mend)]
-        return [fine("key", about, f"is taken by the exchange ({', '.join(found.permissions)})")]
+        return [*judged, used_elsewhere(info.name)] if asked.moved else judged
 
     def _overheard(self, about: str) -> list[Finding]:
         texts, self._heard[:] = list(dict.fromkeys(self._heard)), []

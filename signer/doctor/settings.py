@@ -18,7 +18,7 @@ from signer.model import ClientInfo
 from signer.occupancy import holder
 from signer.policy.load import load_policy, policy_files
 from signer.policy.policy import Policy
-from signer.prepared import misfits, of_accounts, of_policies, of_settings, pair_table
+from signer.prepared import misfits, of_accounts, of_policies, of_settings, of_waivers, pair_table
 from signer.venues.kraken.pairs import PairTable
 
 REVIEW_AHEAD = timedelta(days=14)
@@ -48,7 +48,8 @@ def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
         findings.append(fine("policies", "policies", f"read ({', '.join(sorted(known.policies))})"))
     findings += of_policies(known.policies.values(), today, REVIEW_AHEAD)
     if known.config is not None and known.store is not None:
-        findings += of_accounts(known.config, known.store.credentials())
+        credentials = known.store.credentials()
+        findings += [*of_accounts(known.config, credentials), *of_waivers(known.config, credentials)]
         names = _policy_names(known.home)
         for misfit in misfits(known.home, known.config, known.store, names):
             findings += failed("key store", misfit)

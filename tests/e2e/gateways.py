@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -31,12 +31,13 @@ from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
 from signer.keys.private_file import write_private
-from signer.model import Role
+from signer.keys.probes import Probe, keep_probe
+from signer.model import KeyInfo, Role
 from signer.occupancy import read_load
 from signer.sandbox.arrivals import Arrival
-from signer.sandbox.permissions import PERMISSIONS
+from signer.sandbox.permissions import PERMISSIONS, TRADING
 from signer.sandbox.server import RunningSandbox
-from signer.secret import Secret
+from signer.secret import Secret, fingerprint
 
 Record = dict[str, Any]
 PASSPHRASE = "a passphrase that the tests alone know"
@@ -78,6 +79,11 @@ class Bot:
     def at(self, url: str) -> Bot:
         """The same bot, calling there."""
         return replace(self, url=url)
+
+
+def waivers(credential: str, permissions: Collection[str]) -> list[str]:
+    """The lines of signer.toml that let a key have ``permissions``, whatever its clients can use."""
+    return [f"[waivers.{credential}]", *(f'{word} = "for tests"' for word in sorted(permissions))]
 
 
 def until(seen: Callable[[], object], what: str) -> None:
@@ -131,14 +137,20 @@ class MadeHome:
         key = self.sandbox.control.make_key(name, tier="unlimited")
         lines = [f"[accounts.{name}]", f'origin = "{origin or self.sandbox.url}"']
         lines += [f"{setting} = {value}" for setting, value in settings.items()]
+        lines += waivers(f"{name}-key", TRADING)  # clients come and go
         with self.home.config.open("a") as file:
             file.write("\n".join(["", *lines, ""]))
         secret = Secret.from_base64(key.api_secret, where="test")
         self.store.add_credential(f"{name}-key", name, key.api_key, secret, created_us=1)
+        tested = KeyInfo("", tuple(sorted(TRADING)), None, 0, 0, ())
+        probe = Probe(SystemClock().now_us(), tested)
+        keep_probe(self.home.probes, fingerprint(key.api_key), probe)  # as `keys test` would, so that none need wait
 
     def add_key(self, name: str, account: str, role: Role) -> str:
         """Another key of an account, for what ``role`` says; its public half."""
         key = self.sandbox.control.make_key(account, tier="unlimited", permissions=PERMISSIONS)
+        with self.home.config.open("a") as file:
+            file.write("\n".join(["", *waivers(name, PERMISSIONS), ""]))
         secret = Secret.from_base64(key.api_secret, where="test")
         self.store.add_credential(name, account, key.api_key, secret, created_us=1, role=role)
         return key.api_key

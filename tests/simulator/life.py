@@ -20,13 +20,14 @@ from signer.lanes import CredentialLane, NonceSource
 from signer.ledger import books, reading
 from signer.ledger.schema import connect
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import ClientInfo
+from signer.model import ClientInfo, KeyInfo
 from signer.pending import Pending
 from signer.policy.load import load_policy
 from signer.policy.policy import Policy
 from signer.recovery import Recovery
 from signer.secret import Secret
 from signer.snapshot import Client, Snapshot
+from signer.standing import Standing
 from signer.trace import Trace
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
@@ -182,7 +183,7 @@ class Life:
 
     def _account(self, name: str, marks: Mapping[str, int]) -> Account:
         credentials = [
-            Credential(key, key, Secret(secret_of(key)).key(), self._lane(key, marks))
+            Credential(key, key, Secret(secret_of(key)).key(), self._lane(key, marks), standing=Standing(PROVEN))
             for key, account in CREDENTIALS.items()
             if account == name
         ]
@@ -193,6 +194,9 @@ class Life:
         alarm: Callable[[str], None] = lambda text: self.alarm("nonce", text)  # noqa: E731
         nonces = NonceSource(mark, marks.get(mark, 0), self.ledger.raise_mark, self.clock, on_alarm=alarm)
         return CredentialLane(credential, clock=self.clock, nonces=nonces)
+
+
+PROVEN = KeyInfo("", (), None, 0, 0, ())
 
 
 def _info(name: str) -> ClientInfo:

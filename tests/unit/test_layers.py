@@ -15,7 +15,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("keys", "ledger", "audit", "lanes", "upstream", "market", "metrics"), 2),
     **dict.fromkeys(("clock", "worker", "occupancy", "logline"), 2),
     **dict.fromkeys(("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls"), 3),
-    **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "admin", "verbs"), 3),
+    **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
     **dict.fromkeys(("prepared", "stores", "wiring"), 4),
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
     "cli": 6,
