@@ -121,7 +121,8 @@ async def asking(home: Home) -> AsyncIterator[Ask]:
     lock = await asyncio.to_thread(_lock, home)
 
     async def beside(info: CredentialInfo, _config: Config, _key: SigningKey | None) -> Asked:
-        told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name)
+        # A key that the venue refuses is not tried anew: whoever has this run daily would lock the account.
+        told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name, resume=False)
         return Asked(_kept(home, info), bool(told["moved"]))
 
     async def alone(info: CredentialInfo, config: Config, key: SigningKey | None) -> Asked:

@@ -78,10 +78,11 @@ class _Examination:
         try:
             async with self._asking() as ask:
                 looks = [self._judged(ask, one, asked_of[one.info.name]) for one in signed]
-                judged: list[Sequence[Finding]] = await asyncio.gather(*looks)
+                judged: Sequence[Sequence[Finding]] = await asyncio.gather(*looks)
         except HomeError as why:  # somebody else has the home, and goes on having it
-            judged = [failed("keys", why)]
-        return of_stores, [finding for found in (*(one.said for one in signed), *judged) for finding in found]
+            judged = [failed(f"credential {one.info.name}", why) for one in signed]
+        pairs = zip(signed, judged, strict=True)
+        return of_stores, [finding for one, said in pairs for finding in (*one.said, *said)]
 
     async def _store(self, name: str) -> Sequence[Finding]:
         about = f"store {name}"

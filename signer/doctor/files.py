@@ -30,7 +30,7 @@ def examine(home: Home, config: Config | None) -> list[Finding]:
     for path in [*told, *(path for path, private in named if not private)]:
         findings += _unwritten(path)
     looked_at = len(secret) + len(ours) + len(told) + len(named)
-    if not any(finding.kind in {"mode", "owner", "symlink", "key-store"} for finding in findings):
+    if all(finding.kind == "passphrase-beside" for finding in findings):
         what = f"is its owner's alone, and nobody else may change any of {counted(looked_at, 'file')}"
         findings.insert(0, fine("files", str(home.folder), what))
     return findings
