@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from signer.cli.key_store import open_store, passphrase_option
@@ -81,10 +80,17 @@ def _as_page(parts: Iterable[Part]) -> Sequence[Finding]:
 def _show(console: Console, finding: Finding) -> None:
     mark, style = MARKS[finding.weight]
     refused = "refused: " if finding.weight is Weight.REFUSED else ""
-    said = Text.assemble((mark, style), f" {refused}{finding.about}: {finding.what}")
-    console.print(Padding(said, (0, 0, 0, 2), expand=False))
+    _hang(console, Text(f"  {mark} ", style=style), Text(f"{refused}{finding.about}: {finding.what}"))
     if finding.mend:
-        console.print(Padding(Text(f"→ {finding.mend}", style="dim"), (0, 0, 0, 4), expand=False))
+        _hang(console, Text("    "), Text(f"→ {finding.mend}", style="dim"))
+
+
+def _hang(console: Console, first: Text, text: Text) -> None:
+    """``text`` behind ``first``, its further lines below its beginning."""
+    for line in text.wrap(console, max(20, console.width - len(first))):
+        line.rstrip()
+        console.print(Text.assemble(first, line))
+        first = Text(" " * len(first))
 
 
 def _summary(findings: Sequence[Finding]) -> Text:

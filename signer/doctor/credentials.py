@@ -129,8 +129,9 @@ class _Examination:
             asked = await ask(info, self._config, signed.key)
             judged = judge(known_key(asked, info.name), duty, self._venue, self._clock.now_us())
         except SignerError as why:
-            mend = why.mend or f"see to it at the exchange, then `signer keys test {info.name}`"
-            return [error("unproven", about, why.what, mend)]
+            what, _, mend = why.what.partition("; ")
+            otherwise = f"see to it at the exchange, then `signer keys test {info.name}`"
+            return [error("unproven", about, what, why.mend or mend or otherwise)]
         return [*judged, used_elsewhere(info.name)] if asked.moved else judged
 
     def _overheard(self, about: str) -> list[Finding]:
