@@ -103,8 +103,10 @@ class Proving:
         if (standing.word, standing.findings) == before:
             return
         for finding in standing.findings:
-            if finding.weight is not Weight.FINE:
+            if finding.weight in {Weight.ERROR, Weight.REFUSED}:
                 self._watch.alarm("credential", f"{finding.weight}: {finding}")
+            elif finding.weight is Weight.WARNING:
+                self._watch.warn("credential", str(finding))
         self._audit.note(credential_record(account.name, credential.name, standing, now_us))
 
     async def _ask(self, these: Iterable[tuple[Account, Credential]]) -> None:

@@ -63,5 +63,8 @@ class Watch(Protocol):
     def finished(self, trace: Trace) -> None:
         """A request has its answer."""
 
+    def warn(self, kind: str, text: str) -> None:
+        """Something works, and should be known."""
+
     def alarm(self, kind: str, text: str) -> None:
         """Something needs an operator's eye; ``kind`` is a short stable word."""

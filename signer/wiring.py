@@ -22,6 +22,7 @@ from signer.clock import SystemClock
 from signer.config import HOME_FILE, AccountConfig, StoreConfig
 from signer.contracts import SigningKey
 from signer.errors import ConfigError, SignerError, VenueError
+from signer.findings import Weight
 from signer.gateway import Gateway
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.lanes import CredentialLane
@@ -399,4 +400,7 @@ class Wiring:
 
     def _publish(self, error: str) -> None:
         self._loads += 1
-        write_load(self.prepared.home.state, Load(os.getpid(), self._loads, self._clock.now_us(), error, __version__))
+        found = [finding for standing in self._standings.values() for finding in standing.findings]
+        refused = [str(finding) for finding in found if finding.weight is Weight.REFUSED]
+        load = Load(os.getpid(), self._loads, self._clock.now_us(), error, refused, __version__)
+        write_load(self.prepared.home.state, load)

@@ -28,6 +28,10 @@ class GatewayWatch:
         self._metrics.call_finished(client, endpoint, outcome, took_us / 1_000_000)
         self._line(trace, outcome, took_us)
 
+    def warn(self, kind: str, text: str) -> None:
+        """Write its line."""
+        self._lines.line(time=self._clock.now_us(), level="warning", kind=kind, text=text)
+
     def alarm(self, kind: str, text: str) -> None:
         """Count an alarm and write its line."""
         self._metrics.alarm(kind)

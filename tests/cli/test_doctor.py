@@ -15,6 +15,7 @@ from signer.cli.main import main
 from signer.doctor import disks
 from signer.home import Home
 from signer.model import Role
+from signer.sandbox.faults import Errors
 from signer.sandbox.server import RunningSandbox, Settings
 from tests.e2e.gateways import MadeHome, running
 
@@ -101,6 +102,23 @@ def test_a_key_that_may_do_too_much_is_judged_as_the_start_judges_it(made: MadeH
     with running(made):
         assert [one for one in findings(made) if one["weight"] == "refused"] == alone
     assert "  ✗ refused: credential extra: may " in doctor(made)[1]
+
+
+def test_a_key_that_the_exchange_refuses_is_not_tried_anew(made: MadeHome, sandbox: RunningSandbox) -> None:
+    """Whoever has the doctor run daily would lock the account; `keys test` is for the person who has mended it."""
+    with running(made) as gateway:
+        assert gateway.is_ready()
+        sandbox.control.add_fault(Errors(endpoint="GetApiKeyInfo", count=1, errors=("EAPI:Invalid key",)))
+        assert "refused the key" in told_of_key(made)
+        before = made.arrivals("main", "GetApiKeyInfo")
+        assert "the exchange refuses the key of main-key" in told_of_key(made)
+        assert made.arrivals("main", "GetApiKeyInfo") == before
+
+
+def told_of_key(made: MadeHome) -> str:
+    """The error that is told of the account's key."""
+    (found,) = [one["what"] for one in findings(made) if one["kind"] == "unproven"]
+    return str(found)
 
 
 def test_a_home_that_is_not_there(made: MadeHome, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -132,11 +132,11 @@ class MadeHome:
         first, _, rest = text.partition("listen = ")
         self.home.config.write_text(f"{first}listen = {json.dumps(addresses)}\n{rest.partition(chr(10))[2]}")
 
-    def add_account(self, name: str, *, origin: str = "", **settings: float) -> None:
+    def add_account(self, name: str, *, origin: str = "", **settings: float | Sequence[str]) -> None:
         """An account of the sandbox with a key of its own; ``settings`` as in signer.toml."""
         key = self.sandbox.control.make_key(name, tier="unlimited")
         lines = [f"[accounts.{name}]", f'origin = "{origin or self.sandbox.url}"']
-        lines += [f"{setting} = {value}" for setting, value in settings.items()]
+        lines += [f"{setting} = {json.dumps(value)}" for setting, value in settings.items()]
         lines += waivers(f"{name}-key", TRADING)  # clients come and go
         with self.home.config.open("a") as file:
             file.write("\n".join(["", *lines, ""]))

@@ -152,6 +152,10 @@ class Life:
         """`signer.trace.Watch`."""
         self.world.note(f"answered {trace.client_name} {trace.endpoint}: {trace.outcome} {trace.errors}")
 
+    def warn(self, kind: str, text: str) -> None:
+        """`signer.trace.Watch`: the simulated keys are never asked about."""
+        raise AssertionError(f"{kind}: {text}")
+
     def alarm(self, kind: str, text: str) -> None:
         """`signer.trace.Watch`."""
         self.world.note(f"alarm {kind} {text.replace(self._folder, '')}")

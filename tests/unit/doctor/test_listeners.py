@@ -66,7 +66,7 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-LOAD = Load(1, 1, 101_000_000, "", __version__)
+LOAD = Load(1, 1, 101_000_000, "", version=__version__)
 
 
 def test_what_is_loaded_is_what_is_on_disk(home: Home) -> None:
