@@ -70,6 +70,7 @@ def test_beside_a_running_gateway(made: MadeHome) -> None:
         told = findings(made)
         assert not [one for one in told if one["weight"] in {"error", "refused"}], told
         assert {"gateway", "listener", "load", "audit"} <= {one["kind"] for one in told}
+        assert "version" not in {one["kind"] for one in told}
         (made.home.policies / "slow.toml").touch()
         assert "stale" in {one["kind"] for one in findings(made)}
         made.home.config.write_text(made.home.config.read_text() + "[nonsense]\n")

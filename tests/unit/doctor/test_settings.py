@@ -12,6 +12,7 @@ from signer.errors import KeyStoreError, WrongPassphrase
 from signer.findings import Finding
 from signer.home import Home
 from signer.keys.file import FileKeyStore
+from signer.prepared import of_policies
 from signer.secret import Secret
 from tests.e2e.gateways import POLICIES
 from tests.unit.doctor.looking import said
@@ -120,3 +121,11 @@ def test_a_policy_that_is_to_be_reviewed(home: Home, review_by: str, expected: l
     """From a fortnight before the day on; a day that there is not is no day."""
     (home.policies / "tracker.toml").write_text(f'review_by = "{review_by}"\n{POLICIES["tracker"]}')
     assert said(found(home)) == expected
+
+
+def test_the_start_says_it_only_when_the_day_has_come(home: Home) -> None:
+    """A fortnight ahead is for the doctor; from the day on every start says it too."""
+    (home.policies / "tracker.toml").write_text(f'review_by = "2026-11-24"\n{POLICIES["tracker"]}')
+    known, _ = read(home, lambda: open_store(home.keys))
+    assert said(of_policies(known.policies.values(), TODAY)) == []
+    assert said(of_policies(known.policies.values(), date(2026, 11, 24))) == [("warning", "review")]
