@@ -81,11 +81,6 @@ class Bot:
         return replace(self, url=url)
 
 
-def waivers(credential: str, permissions: Collection[str]) -> list[str]:
-    """The lines of signer.toml that let a key have ``permissions``, whatever its clients can use."""
-    return [f"[waivers.{credential}]", *(f'{word} = "for tests"' for word in sorted(permissions))]
-
-
 def until(seen: Callable[[], object], what: str) -> None:
     """Wait for what can only be observed by asking. Fails naming it."""
     end = time.monotonic() + PATIENCE_S
@@ -132,28 +127,44 @@ class MadeHome:
         first, _, rest = text.partition("listen = ")
         self.home.config.write_text(f"{first}listen = {json.dumps(addresses)}\n{rest.partition(chr(10))[2]}")
 
-    def add_account(self, name: str, *, origin: str = "", **settings: float | Sequence[str]) -> None:
-        """An account of the sandbox with a key of its own; ``settings`` as in signer.toml."""
-        key = self.sandbox.control.make_key(name, tier="unlimited")
+    def add_account(
+        self,
+        name: str,
+        *,
+        origin: str = "",
+        permissions: Collection[str] = TRADING,
+        waived: bool = True,
+        **settings: float | Sequence[str],
+    ) -> None:
+        """An account of the sandbox with a key of its own; ``settings`` as in signer.toml.
+
+        ``waived``: whether the key may have its permissions whatever its clients can use, since those come and go.
+        """
         lines = [f"[accounts.{name}]", f'origin = "{origin or self.sandbox.url}"']
         lines += [f"{setting} = {json.dumps(value)}" for setting, value in settings.items()]
-        lines += waivers(f"{name}-key", TRADING)  # clients come and go
         with self.home.config.open("a") as file:
             file.write("\n".join(["", *lines, ""]))
-        secret = Secret.from_base64(key.api_secret, where="test")
-        self.store.add_credential(f"{name}-key", name, key.api_key, secret, created_us=1)
-        tested = KeyInfo("", tuple(sorted(TRADING)), None, 0, 0, ())
-        probe = Probe(SystemClock().now_us(), tested)
-        keep_probe(self.home.probes, fingerprint(key.api_key), probe)  # as `keys test` would, so that none need wait
+        self.add_key(f"{name}-key", name, Role.TRADE, permissions, waived=waived)
 
-    def add_key(self, name: str, account: str, role: Role) -> str:
+    def add_key(
+        self, name: str, account: str, role: Role, permissions: Collection[str] = PERMISSIONS, *, waived: bool = True
+    ) -> str:
         """Another key of an account, for what ``role`` says; its public half."""
-        key = self.sandbox.control.make_key(account, tier="unlimited", permissions=PERMISSIONS)
-        with self.home.config.open("a") as file:
-            file.write("\n".join(["", *waivers(name, PERMISSIONS), ""]))
+        if waived:
+            self.waive(name, permissions)
+        key = self.sandbox.control.make_key(account, tier="unlimited", permissions=permissions)
         secret = Secret.from_base64(key.api_secret, where="test")
         self.store.add_credential(name, account, key.api_key, secret, created_us=1, role=role)
+        tested = KeyInfo("", tuple(sorted(permissions)), None, 0, 0, ())
+        probe = Probe(SystemClock().now_us(), tested)
+        keep_probe(self.home.probes, fingerprint(key.api_key), probe)  # as `keys test` would, so that none need wait
         return key.api_key
+
+    def waive(self, credential: str, permissions: Collection[str]) -> None:
+        """Let a key have them, in signer.toml."""
+        lines = [f"[waivers.{credential}]", *(f'{word} = "for tests"' for word in sorted(permissions))]
+        with self.home.config.open("a") as file:
+            file.write("\n".join(["", *lines, ""]))
 
     def add_client(
         self, name: str, account: str, policy: str, *, url: str = "", nonces: Literal["window", "strict"] = "window"
@@ -284,7 +295,7 @@ class RunningGateway:
         assert self.reload() == ""
         return bot
 
-    def account(self, name: str, *, origin: str = "", **settings: float) -> str:
+    def account(self, name: str, *, origin: str = "", **settings: Any) -> str:
         """A new account, in force with its first client."""
         self.made.add_account(name, origin=origin, **settings)
         return name
