@@ -148,7 +148,11 @@ def test_a_key_that_becomes_too_powerful_is_refused_that_day_and_comes_back() ->
     assert "withdraw-funds" in bench.alarms[0]
 
 
-@pytest.mark.parametrize("trouble", [NotSent("unreachable"), Unanswered("cut"), refusal("EService:Busy")], ids=str)
+@pytest.mark.parametrize(
+    "trouble",
+    [NotSent("unreachable"), Unanswered("cut"), refusal("EService:Busy")],
+    ids=["not-sent", "unanswered", "busy"],
+)
 def test_an_exchange_that_is_away_is_asked_again_and_again(trouble: Answer | Exception) -> None:
     """Soon at first, then each minute; said once; only reads pass; and what it says in the end counts at once."""
     bench = told(trouble, seconds=600.0)
