@@ -110,6 +110,9 @@ class SigningStore(Protocol):
     def remove(self, info: CredentialInfo) -> None:
         """Destroy the secret; if there is none, that is well. For the CLI likewise. Raises `KeyStoreError`."""
 
+    async def describe(self) -> str:
+        """How the store is found now, in words that follow its name. Raises `KeyStoreError` if it cannot be used."""
+
     async def close(self) -> None:
         """Let go of connections and sessions."""
 

@@ -40,6 +40,8 @@ class Load:
     error: str
     refused: list[str] = field(default_factory=list)
     """Of each key that no call may go by, what is wrong with it."""
+    version: str = ""
+    """Of signer, that the worker runs."""
 
 
 class HomeLock:

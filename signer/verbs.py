@@ -54,7 +54,8 @@ class AdminVerbs:
         for account in self._snapshot().accounts.values():
             credential = account.credential(name)
             if credential is not None:
-                credential.lane.resume()  # an operator asks: if the venue refuses the key again, the lane stops again
+                if question.get("resume", True):
+                    credential.lane.resume()  # an operator asks: if the venue refuses the key again, it stops again
                 await self._proving.prove(account, credential)
-                return None
+                return {"moved": credential.standing.moved}
         raise KeyStoreError(f"the gateway has no credential {name[:64]!r}", mend="run `signer reload`")

@@ -406,4 +406,5 @@ class Wiring:
         self._loads += 1
         found = [finding for standing in self._standings.values() for finding in standing.findings]
         refused = [str(finding) for finding in found if finding.weight is Weight.REFUSED]
-        write_load(self.prepared.home.state, Load(os.getpid(), self._loads, self._clock.now_us(), error, refused))
+        load = Load(os.getpid(), self._loads, self._clock.now_us(), error, refused, __version__)
+        write_load(self.prepared.home.state, load)

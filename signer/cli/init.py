@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -66,7 +65,7 @@ def _require_free(home: Home) -> None:
 
 
 def _write_config(home: Home, text: str) -> None:
-    home.config.write_text(text, encoding="utf-8")
+    write_private(home.config, text.encode(), replace=False)
     try:
         load_config(home.config)
     except ConfigError as error:  # names a file that goes away again
@@ -92,5 +91,4 @@ def _copy_policies(home: Home) -> None:
     home.policies.mkdir(mode=0o700)
     for example in files("signer.example_policies").iterdir():
         if example.name.endswith(".toml"):
-            with example.open("rb") as source, (home.policies / example.name).open("wb") as target:
-                shutil.copyfileobj(source, target)
+            write_private(home.policies / example.name, example.read_bytes(), replace=False)

@@ -16,6 +16,7 @@ COMMANDS = {
     "clients": "signer.cli.clients:clients",
     "connect": "signer.cli.connect:connect",
     "demo": "signer.cli.demo:demo",
+    "doctor": "signer.cli.doctor:doctor",
     "halt": "signer.cli.halts:halt",
     "init": "signer.cli.init:init",
     "keys": "signer.cli.keys:keys",

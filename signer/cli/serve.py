@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -43,8 +44,8 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     _forget_variable()
     prepared = prepare(home, passphrase, lambda: passphrase_source(home, passphrase_file))
     passphrase.wipe()
-    for text in warnings(prepared):
-        warn(text)
+    for finding in warnings(prepared, datetime.now(UTC).date()):
+        warn(str(finding))
 
     def ready(urls: list[str]) -> None:
         if lock.announced().listen != NOTHING_YET:

@@ -38,6 +38,15 @@ def read_private(path: Path, *, most: int, missing: str, systemd: bool = False) 
     return content
 
 
+def require_private(path: Path, *, missing: str, systemd: bool = False) -> None:
+    """Raises `KeyStoreError` as `read_private` would; reads nothing."""
+    descriptor = _opened(path, missing)
+    try:
+        _require_private(os.fstat(descriptor), path, systemd=systemd)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def staged(path: Path, content: bytes, *, replace: bool, exists: str = "name another") -> Iterator[None]:
     """Have ``content`` safe on disk beside ``path``; it takes the place of ``path`` when the block ends well.

@@ -79,6 +79,12 @@ class VaultLogin:
         self._vault = vault
         self._warn_of_excess()
 
+    def describe(self) -> str:
+        """That the login works, and for how long its token is good. Raises `KeyStoreError`."""
+        self.client()
+        minutes = (self._ends - time.monotonic()) / 60
+        return f"logs in, with a token for {f'{minutes:.0f} minutes' if minutes < float('inf') else 'ever'}"
+
     @contextlib.contextmanager
     def administrator(self, token: str) -> Iterator[Any]:
         """An `hvac.Client` for a command: with ``token``, or else with whatever rights this login has."""

@@ -125,6 +125,10 @@ class VaultTransitStore:
         with self._login.administrator(self._admin_token) as vault, explained(self._where):
             self._remove(vault, info.reference)
 
+    async def describe(self) -> str:
+        """Log in, if that is not done yet. Raises `KeyStoreError`."""
+        return await self._worker.run(self._login.describe)
+
     async def close(self) -> None:
         """End the renewal."""
         if self._renewal is not None:

@@ -17,7 +17,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls", "source_rate"), 3),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
     **dict.fromkeys(("prepared", "stores", "wiring"), 4),
-    **dict.fromkeys(("app", "console", "sandbox"), 5),
+    **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
     "cli": 6,
 }
 SIDEWAYS_IN_LAYER_2 = {"keys", "ledger", "audit", "lanes", "upstream", "market", "metrics", "occupancy", "logline"}

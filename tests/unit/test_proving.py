@@ -149,7 +149,9 @@ def test_a_key_that_becomes_too_powerful_is_refused_that_day_and_comes_back() ->
 
 
 @pytest.mark.parametrize(
-    "trouble", [NotSent("unreachable"), Unanswered("cut"), refusal("EService:Busy")], ids=["unreachable", "cut", "busy"]
+    "trouble",
+    [NotSent("unreachable"), Unanswered("cut"), refusal("EService:Busy")],
+    ids=["not-sent", "unanswered", "busy"],
 )
 def test_an_exchange_that_is_away_is_asked_again_and_again(trouble: Answer | Exception) -> None:
     """Soon at first, then each minute; said once; only reads pass; and what it says in the end counts at once."""
