@@ -242,7 +242,7 @@ class Pkcs11Config(Strict):
     token: Annotated[str, Field(min_length=1, max_length=32)]
     """The token's label (PKCS#11 v3.0 §3.5)."""
     pin_file: File
-    environment: list[str] = Field(default_factory=lambda: list(HSM_VARIABLES))
+    environment: Annotated[tuple[str, ...], Field(strict=False)] = HSM_VARIABLES
     """Variables that the module reads. `serve` forgets all that it need not know of its environment."""
     deadline_seconds: Seconds = 2.0
     in_flight: Annotated[int, Field(ge=1, le=256)] = 32
