@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from signer.app import dump
 from signer.config import Config
-from signer.hardening import forget_variable, has_swap
+from signer.hardening import forget_variable, has_swap, lock_memory
 
 HSM = {"kind": "pkcs11", "module": "/lib/hsm.so", "token": "it", "pin_file": "/pin"}
 
@@ -26,6 +29,18 @@ def test_swap_is_found(tmp_path: Path, text: str, swaps: bool) -> None:
     (tmp_path / "swaps").write_text(text)
     assert has_swap(tmp_path / "swaps") == swaps
     assert has_swap(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("hard", "asked_under"), [(2**28, 0), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)])
+def test_memory_is_not_locked_under_a_limit(monkeypatch: pytest.MonkeyPatch, hard: int, asked_under: int) -> None:
+    """While the kernel is asked the soft limit is 0, or none: it says yes only to whom no allocation can harm later."""
+    limits, asked = [(2**20, hard)], []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mlockall=lambda _: asked.append(limits[-1])))
+    assert lock_memory()
+    assert asked == [(asked_under, hard)]
+    assert limits[-1] == (asked_under or 2**20, hard)
 
 
 def test_a_variable_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
