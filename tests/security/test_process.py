@@ -30,7 +30,7 @@ import pytest
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.occupancy import read_load
-from tests.security.rig import LIMIT, Bot, Rig, Serving, ask, copied
+from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, Serving, ask, copied
 from tests.unit.keys.stores import MESSAGE
 
 NOBODY = 65534
@@ -269,6 +269,7 @@ def test_a_reborn_worker_is_as_closed(watched: Watched) -> None:
     os.kill(before, signal.SIGKILL)
     _until(lambda: watched.serving.workers() not in ([], [before]))
     _until(lambda: ask_ready(watched))
+    Nonces.ahead += AHEAD_NS
     watched.place_orders()
     pid = watched.processes["worker"]
     assert (_locked_kib(pid) > 0) == (_locked_kib(watched.processes["master"]) > 0)
