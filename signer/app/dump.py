@@ -13,7 +13,6 @@ import platform
 import signal
 import sqlite3
 import ssl
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
@@ -29,7 +28,7 @@ MOST_LINES = 256
 
 def show_threads_on_signal(*, chain: bool = False) -> None:
     """Have `SIGNAL` write where each thread is; with ``chain``, then do what was to be done at it before this call."""
-    faulthandler.register(SIGNAL, file=sys.stderr, all_threads=True, chain=chain)
+    faulthandler.register(SIGNAL, file=2, all_threads=True, chain=chain)
 
 
 def say(lines: Sequence[str]) -> None:

@@ -221,7 +221,7 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def handle_usr1(self) -> None:
         """Show what master and worker are doing (`signer.app.dump`); there are no log files to reopen."""
         dump.say([f"master {os.getpid()}: {dump.versions()}", f"workers: {sorted(self.WORKERS) or 'none'}"])
-        faulthandler.dump_traceback(file=sys.stderr)
+        faulthandler.dump_traceback(2)
         self.kill_workers(dump.SIGNAL)
 
     def handle_int(self) -> None:

@@ -1,9 +1,8 @@
 """Threat: a secret is shown by something that went wrong. Secrets go through every failure, and are seen nowhere.
 
 *Must hold* 2: no secret in a log, error, repr, traceback, metric, audit record or process list (`test_process.py` looks
-into processes). What is
-searched for, in every spelling: the real and the virtual secret, the passphrase, both whole API keys, and every
-API-Sign that the exchange received.
+into processes). What is searched for, in every spelling: the real and the virtual secret, the passphrase, both whole
+API keys, and every API-Sign that the exchange received.
 """
 
 from __future__ import annotations
