@@ -233,6 +233,10 @@ class VaultTransitConfig(VaultConfig):
     """Signatures under way at once; more are refused."""
 
 
+HSM_VARIABLES = ("SOFTHSM2_CONF", "YUBIHSM_PKCS11_CONF", "ChrystokiConfigurationPath", "CS_PKCS11_R3_CFG")
+"""Paths of the settings of SoftHSM, YubiHSM 2, Luna and Utimaco."""
+
+
 class Pkcs11Config(Strict):
     """``[stores.NAME] kind = "pkcs11"``: secrets never leave the token."""
 
@@ -241,6 +245,8 @@ class Pkcs11Config(Strict):
     token: Annotated[str, Field(min_length=1, max_length=32)]
     """The token's label (PKCS#11 v3.0 §3.5)."""
     pin_file: File
+    environment: Annotated[tuple[str, ...], Field(strict=False)] = HSM_VARIABLES
+    """Variables that the module reads. `serve` forgets all that it need not know of its environment."""
     deadline_seconds: Seconds = 2.0
     in_flight: Annotated[int, Field(ge=1, le=256)] = 32
     """Signatures that may wait for the token or be under way; more are refused."""
@@ -309,6 +315,12 @@ class Config(Strict):
     def public_resolve(self) -> list[str]:
         """Its addresses, if they are not to be asked for."""
         return self.gateway.public_resolve if self.gateway.public_origin else next(iter(self.accounts.values())).resolve
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Of the environment, what the modules of HSMs read."""
+        stores = [store for store in self.stores.values() if isinstance(store, Pkcs11Config)]
+        return frozenset(name for store in stores for name in store.environment)
 
     @property
     def origins(self) -> Mapping[str, tuple[str, list[str]]]:

@@ -209,6 +209,16 @@ class Wiring:
             expires_us = key.expires_us if key else None
             metrics.credential(name, proven=standing.word == "proven", found=found, expires_us=expires_us)
 
+    def picture(self) -> list[str]:
+        """What is under way, in counts and names, a line each."""
+        lines = [self.trouble() or "ready"]
+        if self.ready:
+            lines.append(f"{len(self._pending)} orders and changes open, {self._recovery.held} unknown outcomes held")
+        for (name, _), lane in self._lanes.items():
+            stopped = ", stopped" if lane.stopped else ""
+            lines.append(f"lane {name}: {lane.load} under way, {lane.waiting} of them waiting for their turn{stopped}")
+        return [*lines, *(f"upstream {upstream.origin}: {upstream.picture()}" for upstream in self._upstreams.values())]
+
     async def _swap(self) -> None:
         snapshot = await self._snapshot()
         self._proving.judge(snapshot)

@@ -9,6 +9,7 @@ import click
 
 from signer import __version__
 from signer.errors import SignerError
+from signer.hardening import close_off
 from signer.home import Home
 
 COMMANDS = {
@@ -78,6 +79,12 @@ def cli(ctx: click.Context, home: str | None) -> None:
     ctx.obj = Home.chosen(home)
 
 
+def run() -> int:
+    """The whole process: closed to the others of this machine before it can know a secret."""
+    close_off()
+    return main()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; the process's exit status. Prints one line for an error, never a traceback."""
     try:
@@ -101,4 +108,4 @@ def _complain(text: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

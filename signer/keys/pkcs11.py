@@ -192,7 +192,7 @@ class Pkcs11Store:
     def _found(self, label: str) -> list[Any]:
         return list(self._opened().get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: label}))
 
-    def _create(self, info: CredentialInfo, raw: bytes) -> bytes:
+    def _create(self, info: CredentialInfo, raw: bytearray) -> None:
         self._opened().create_object(
             {
                 Attribute.CLASS: ObjectClass.SECRET_KEY,
@@ -205,10 +205,9 @@ class Pkcs11Store:
                 Attribute.EXTRACTABLE: False,
                 Attribute.MODIFIABLE: False,
                 Attribute.SIGN: True,
-                Attribute.VALUE: raw,
+                Attribute.VALUE: bytes(raw),
             }
         )
-        return b""
 
     def _opened(self) -> Any:
         if self._session is None:

@@ -206,7 +206,7 @@ def _read_jwt(path: Path) -> str:
         raise KeyStoreError(what, where=str(path), mend="mount the service account's token there") from None
 
 
-def _one_line(raw: bytes, path: Path) -> str:
+def _one_line(raw: bytes | bytearray, path: Path) -> str:
     text = raw.decode("ascii", "replace").strip()
     if not text.isascii() or not text.isprintable() or not text or " " in text:
         raise KeyStoreError("there is no token or id in it", where=str(path), mend="put it there, and nothing else")

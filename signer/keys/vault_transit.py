@@ -242,13 +242,15 @@ class VaultTransitStore:
             vault.delete(path)
 
 
-def _wrapped(raw: bytes, public_key: str) -> bytes:
+def _wrapped(raw: bytes | bytearray, public_key: str) -> bytes:
     """``raw`` for `import`: AES-KWP (RFC 5649) under a fresh key, which goes along under RSA-OAEP. Base64."""
     wrapping = serialization.load_pem_public_key(public_key.encode())
     assert isinstance(wrapping, rsa.RSAPublicKey)  # noqa: S101 - Transit's is RSA-4096
     ephemeral = secrets.token_bytes(32)
     oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
-    return base64.b64encode(wrapping.encrypt(ephemeral, oaep) + keywrap.aes_key_wrap_with_padding(ephemeral, raw))
+    return base64.b64encode(
+        wrapping.encrypt(ephemeral, oaep) + keywrap.aes_key_wrap_with_padding(ephemeral, bytes(raw))
+    )
 
 
 def _errors(answer: WireAnswer) -> str:

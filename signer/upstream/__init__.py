@@ -104,6 +104,10 @@ class Upstream:
         finally:
             self._in_use -= 1
 
+    def picture(self) -> str:
+        """How many calls are under way, and how many connections wait for one."""
+        return f"{self._in_use} calls under way, {len(self._idle)} idle connections"
+
     def close(self) -> None:
         """Close the connections that no call is using, and the others as soon as their answers are there."""
         self._keep = 0
