@@ -178,10 +178,8 @@ def _expiring(key: KeyInfo, now_us: int) -> Iterator[_Said]:
 
 
 def _waiver(duty: Duty, words: Iterable[str]) -> str:
-    example = " ".join(f'{_shown(word)} = "…"' for word in sorted(words)[:1])
-    return (
-        f"take that away at Kraken, or waive it with its reason in signer.toml: [waivers.{duty.credential}] {example}"
-    )
+    example = " ".join(f'{_shown(word)} = "reason"' for word in sorted(words)[:1])
+    return f"take that away at Kraken, or waive it in signer.toml: [waivers.{duty.credential}] {example}"
 
 
 def _listed(words: Iterable[str]) -> str:
