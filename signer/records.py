@@ -52,7 +52,9 @@ def reconciled_record(intent: Intent, outcome: Outcome, txids: Sequence[str | No
     }
 
 
-_TOLD = {"id": 32, "act": 32, "stage": 8, "client": 64, "credential": 64, "reason": 200, "detail": 300}
+_TOLD = {
+    "id": 32, "act": 32, "stage": 8, "client": 64, "account": 64, "credential": 64, "reason": 200, "detail": 300
+}  # fmt: skip
 """What a command may say of itself in the log, and at how many characters each."""
 
 

@@ -21,6 +21,7 @@ from signer.cli.key_store import (
     signing_store,
     take_up,
 )
+from signer.cli.ledger import with_ledger
 from signer.cli.operation import on_record, reason_option
 from signer.cli.succession import Move, Rotation
 from signer.clock import SystemClock
@@ -262,7 +263,6 @@ def _row(info: CredentialInfo, home: Home, used: Mapping[str, int]) -> Row:
 
 def _last_used(home: Home) -> Mapping[str, int]:
     """When each credential last signed a call, to within some seconds, from the mark that its nonces have reached."""
-    from signer.cli.halts import with_ledger  # noqa: PLC0415 - it needs this module
 
     async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
         return await ledger.marks()
