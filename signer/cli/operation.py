@@ -95,8 +95,8 @@ def on_record(home: Home, act: str, reason: str = "", *, brake: bool = False, **
     """Do ``act`` (the command's words) inside the block: recorded durably before it begins, and how it ended.
 
     ``whom`` is ``client``, ``account`` or ``credential``, left out if empty. Raises `HomeError` if the home is not to
-    be had, `AuditError` if the log takes no record: nothing was done then. A ``brake`` works all the same, with a warning;
-    and once something is done that its end cannot be recorded is no reason to stop half way.
+    be had, `AuditError` if the log takes no record: nothing was done then. A ``brake`` works all the same, with a
+    warning; and once something is done that its end cannot be recorded is no reason to stop half way.
     """
     told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": act}
     told |= {key: name for key, name in whom.items() if name}
