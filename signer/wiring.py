@@ -99,6 +99,8 @@ class Wiring:
         left = await self.ledger.open_intents()
         self._pending = Pending(left)
         marks = await self.ledger.marks()
+        self.prepared.store.require_latest(marks)
+        await self.ledger.raise_mark(*self.prepared.store.mark)
         self._keys = await self._signing_keys(self.prepared)
         snapshot = await self._snapshot()
         self.gateway = Gateway(

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from signer.cli import reload
+from signer.cli.ledger import with_ledger
 from signer.config import HOME_FILE, Config, check_name
 from signer.contracts import SigningKey, SigningStore
-from signer.errors import ConfigError, HomeError, KeyStoreError, SignerError
+from signer.errors import ConfigError, HomeError, KeyStoreError, LedgerError, SignerError
 from signer.home import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
 from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.private_file import read_private
+from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo
 
 INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
@@ -105,12 +108,39 @@ def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
 
 def open_store(home: Home, flag: Path | None) -> FileKeyStore:
     """The home's key store, opened for a command. Not for `serve`, which never takes a store made for tests."""
-    allowed = allow_test_profile()
     passphrase = known_passphrase(home, flag)
     try:
-        return FileKeyStore.open(home.keys, passphrase, allow_test_profile=allowed)
+        store = open_file(home, home.keys, passphrase)
     finally:
         passphrase.wipe()
+    store.require_latest(known_marks(home))
+    return store
+
+
+def open_file(home: Home, path: Path, passphrase: Passphrase) -> FileKeyStore:
+    """A key store's file, whose changes the home's ledger keeps count of. Raises `KeyStoreError`."""
+    written = partial(_keep_mark, home)
+    return FileKeyStore.open(path, passphrase, allow_test_profile=allow_test_profile(), written=written)
+
+
+def known_marks(home: Home) -> Mapping[str, int]:
+    """The ledger's marks. None, with a warning, if it fails: a client must be revoked all the same."""
+
+    async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
+        return await ledger.marks()
+
+    try:
+        return with_ledger(home, marks)
+    except LedgerError as error:
+        warn(f"whether the key store was put back to an earlier state cannot be known: {error}")
+        return {}
+
+
+def _keep_mark(home: Home, name: str, generation: int) -> None:
+    try:
+        with_ledger(home, lambda ledger: ledger.raise_mark(name, generation))
+    except LedgerError as error:
+        warn(f"the change is made, but until the next start nobody would notice if it were undone: {error}")
 
 
 def create_store(home: Home, passphrase: Passphrase) -> FileKeyStore:

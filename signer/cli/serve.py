@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from signer.cli.key_store import known_passphrase, passphrase_option, passphrase_source, warn
+from signer.cli.key_store import known_marks, known_passphrase, passphrase_option, passphrase_source, warn
 from signer.cli.main import CANNOT
 from signer.errors import HomeError
 from signer.home import Home
@@ -43,6 +43,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     _forget_variable()
     prepared = prepare(home, passphrase, lambda: passphrase_source(home, passphrase_file))
     passphrase.wipe()
+    prepared.store.require_latest(known_marks(home))
     for text in warnings(prepared):
         warn(text)
 
