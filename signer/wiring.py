@@ -23,6 +23,7 @@ from signer.config import HOME_FILE, AccountConfig, StoreConfig
 from signer.contracts import SigningKey
 from signer.errors import ConfigError, SignerError, VenueError
 from signer.gateway import Gateway
+from signer.keys.unwrapped import Unwrapped
 from signer.lanes import CredentialLane
 from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
@@ -57,7 +58,13 @@ class Wiring:
     """All parts of a running gateway, connected."""
 
     def __init__(
-        self, prepared: Prepared, watch: Watch, ready: Callable[[], None], own: OwnAddresses = NOWHERE
+        self,
+        prepared: Prepared,
+        watch: Watch,
+        ready: Callable[[], None],
+        own: OwnAddresses = NOWHERE,
+        *,
+        unwrapped: Unwrapped | None = None,
     ) -> None:
         self.prepared = prepared
         self._own = own
@@ -79,7 +86,7 @@ class Wiring:
         self._throttle = Throttle()
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
-        self._stores = SigningStores(self._store_alarm)
+        self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()

@@ -26,6 +26,7 @@ from signer.app.tls import ServerTls
 from signer.app.watch import GatewayWatch
 from signer.clock import SystemClock
 from signer.errors import SignerError
+from signer.keys.unwrapped import Unwrapped
 from signer.listen import Listener
 from signer.logline import LineLog
 from signer.metrics import Metrics
@@ -43,10 +44,11 @@ METRICS = "text/plain; version=0.0.4; charset=utf-8"
 class GatewayApp:
     """The ASGI application: lifespan, then the edge."""
 
-    def __init__(self, prepared: Prepared, ready: Callable[[], None], own: OwnAddresses) -> None:
+    def __init__(self, prepared: Prepared, ready: Callable[[], None], own: OwnAddresses, unwrapped: Unwrapped) -> None:
         self._prepared = prepared
         self._say_ready = ready
         self._own = own
+        self._unwrapped = unwrapped
         self.request_seconds = prepared.config.gateway.body_seconds
         self._metrics = Metrics()
         self._lines = LineLog()
@@ -100,7 +102,9 @@ class GatewayApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
-        wiring = self._wiring = Wiring(self._prepared, self._watch, self._say_ready, self._own)
+        wiring = self._wiring = Wiring(
+            self._prepared, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped
+        )
         await wiring.start()
         self._edge = Edge(
             wiring.gateway.answer,
@@ -224,6 +228,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         self._ready = ready
         self._urls: list[str] = []
         self._own = OwnAddresses()
+        self._unwrapped = Unwrapped()  # before any fork: a worker born again finds what the dead one unwrapped
         super().__init__()
 
     def load_config(self) -> None:
@@ -256,7 +261,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
 
     def load(self) -> GatewayApp:
         """The application, made in the worker."""
-        return GatewayApp(self._prepared, lambda: self._ready(self._urls), self._own)
+        return GatewayApp(self._prepared, lambda: self._ready(self._urls), self._own, self._unwrapped)
 
     def run(self) -> None:
         """Serve until told to stop. Raises `ConfigError` for an origin that leads back here."""

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from signer.config import VaultTransitConfig
 from signer.contracts import Upstream, Worker
 from signer.errors import KeyStoreError, StoreUnavailable, VenueError
+from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import NO_RIGHT, explained, require_engine, table
 from signer.keys.vault_login import VaultLogin
 from signer.model import CredentialInfo, WireAnswer, WireRequest
@@ -57,7 +58,7 @@ class VaultTransitStore:
     """A `signer.contracts.SigningStore` of kind ``vault-transit``.
 
     ``sender`` is the way to the same address; it bounds how many calls are under way. ``admin_token`` is for `add` and
-    `remove`; the gateway has none.
+    `remove`; the gateway has none, but ``unwrapped``.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class VaultTransitStore:
         worker: Worker,
         alarm: Callable[[str], None],
         *,
+        unwrapped: Unwrapped | None = None,
         admin_token: str = "",
     ) -> None:
         self._where = f"store {name} ({config.address})"
@@ -75,14 +77,13 @@ class VaultTransitStore:
         self._sender = sender
         self._worker = worker
         self._alarm = alarm
-        self._admin_token = admin_token
         rights = {
             f"{config.mount}/hmac/any/sha2-512": frozenset({"update"}),
             f"{config.mount}/keys/any": frozenset({"read"}),
             f"{config.mount}/keys/any/config": frozenset[str](),
             f"{config.mount}/export/hmac-key/any": frozenset[str](),
         }
-        self._login = VaultLogin(config, self._where, rights, alarm)
+        self._login = VaultLogin(config, self._where, rights, alarm, unwrapped=unwrapped, admin_token=admin_token)
         self._renewal: asyncio.Task[None] | None = None
         self._logging_in: asyncio.Future[None] | None = None
         self._no_login_before = 0.0
@@ -112,7 +113,7 @@ class VaultTransitStore:
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Import ``secret`` as a key that cannot be exported. Raises `KeyStoreError`."""
         mount, name = self._config.mount, info.reference
-        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+        with self._login.administrator() as vault, explained(self._where):
             self._remove(vault, name)
             pem = table(vault.read(f"{mount}/wrapping_key"), "data", where=self._where)["public_key"]
             ciphertext = secret.sealed_by(lambda raw: _wrapped(raw, pem))
@@ -121,7 +122,7 @@ class VaultTransitStore:
 
     def remove(self, info: CredentialInfo) -> None:
         """Destroy the key. Raises `KeyStoreError`."""
-        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+        with self._login.administrator() as vault, explained(self._where):
             self._remove(vault, info.reference)
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ import pytest
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.gateways import Bot, MadeHome, RunningGateway, errors_of, order, running, until
 from tests.e2e.refusals import UNAVAILABLE, raw_call
-from tests.vault.custody import KINDS, token_settings, vault_settings
+from tests.vault.custody import KINDS, token_settings, vault_settings, wrapped_login
 from tests.vault.running import RunningVault
 from tests.vault.softhsm import Token
 
@@ -30,10 +30,13 @@ def toml(table: dict[str, Any], name: str) -> str:
     return "\n".join(lines + [toml(table[key], f"{name}.{key}") for key in table if key not in plain])
 
 
-def home_with_every_store(folder: Path, sandbox: RunningSandbox, vault: RunningVault, token: Token) -> MadeHome:
-    """One account for each kind, named after it, its key put there by `signer keys add`."""
+def home_with_every_store(
+    folder: Path, sandbox: RunningSandbox, vault: RunningVault, token: Token, **settings: object
+) -> MadeHome:
+    """One account for each kind, named after it, its key put there by `signer keys add`; ``settings`` of Vault's."""
     made = MadeHome(folder / "home", sandbox)
-    tables = {kind: vault_settings(vault, kind, deadline_seconds=5) for kind in ("vault-kv", "vault-transit")}
+    settings = {"deadline_seconds": 5, **settings}
+    tables = {kind: vault_settings(vault, kind, **settings) for kind in ("vault-kv", "vault-transit")}
     tables["pkcs11"] = token_settings(token)
     admin = folder / "admin-token"
     admin.write_text(vault.admin_token)
@@ -153,15 +156,21 @@ def test_the_token_is_pulled_out_and_put_back(custody: RunningGateway, token: To
 def test_a_start_without_vault(
     shared_sandbox: RunningSandbox, vault: RunningVault, token: Token, tmp_path: Path
 ) -> None:
-    """The gateway starts and serves what it can; the rest heals without a restart."""
-    made = home_with_every_store(tmp_path, shared_sandbox, vault, token)
+    """The gateway starts and serves what it can; the rest heals without a restart. The secret-id that its worker
+    unwraps then, once for both stores, serves the worker that takes a dead one's place."""
+    login = wrapped_login(vault, tmp_path / "logins")
+    made = home_with_every_store(tmp_path, shared_sandbox, vault, token, login=login)
     with vault.killed():
         gateway = RunningGateway(made)
         bots = {kind: gateway.client(kind) for kind in KINDS}
         assert {kind for kind, bot in bots.items() if ask(bot)["error"]} == {"vault-kv", "vault-transit"}
     for kind in OUTSIDE:
         until(lambda kind=kind: not ask(bots[kind])["error"], f"{kind} to sign")  # type: ignore[misc]
+    gateway.kill_worker_and_wait()
+    assert {kind for kind, bot in bots.items() if ask(bot)["error"]} == set()
     assert gateway.stop() == 0
+    done = made.signer("serve")
+    assert (done.returncode, "somebody else did" in done.stderr) == (5, True)
 
 
 def test_a_setting_that_is_wrong_leaves_the_old_one_in_force(custody: RunningGateway) -> None:
