@@ -21,14 +21,16 @@ from signer.cli.key_store import (
     signing_store,
     take_up,
 )
-from signer.cli.ledger import with_ledger
+from signer.cli.ledger import require_home, with_ledger
 from signer.cli.operation import on_record, reason_option
 from signer.cli.succession import Move, Rotation
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, Config, load_config
 from signer.errors import ConfigError
 from signer.home import Home
+from signer.keys.file import FileKeyStore
 from signer.keys.probes import forget_probe, kept_probe
+from signer.keys.replaced import Replaced, forget_replaced, kept_replaced
 from signer.lanes.nonces import AHEAD_US
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, KeyInfo, Role
@@ -98,12 +100,29 @@ def add(
 @click.pass_obj
 def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
     """List the real credentials, never a key or secret."""
-    used = _last_used(home)
-    rows = [_row(info, home, used) for info in open_store(home, passphrase_file).credentials()]
+    used, store = _last_used(home), open_store(home, passphrase_file)
+    rows = [_row(info, home, used) for info in store.credentials()]
     if as_json:
+        rows += [_replaced_row(key) for key in kept_replaced(home.replaced, store.credentials())]
         click.echo(json.dumps(rows, indent=2))
     else:
-        show_rows(rows, none="There are no credentials; add one with `signer keys add`.")
+        shown = [{key: value for key, value in row.items() if key != "delete_since"} for row in rows]
+        show_rows(shown, none="There are no credentials; add one with `signer keys add`.")
+        _remind(home, store)
+
+
+@keys.command()
+@click.argument("name")
+@click.argument("fingerprint")
+@reason_option
+@click.pass_obj
+def forget(home: Home, *, name: str, fingerprint: str, reason: str) -> None:
+    """Say that the key FINGERPRINT, which NAME had before a rotation, is deleted at the exchange."""
+    require_home(home)
+    with on_record(home, "keys forget", reason, credential=name) as operation:
+        operation.detail = f"fingerprint {fingerprint}"
+        forget_replaced(home.replaced, name, fingerprint)
+    click.echo(f"The old key {fingerprint} of {name} is not listed any more.", err=True)
 
 
 @keys.command()
@@ -180,11 +199,11 @@ def rotate(
     elsewhere = signing_store(old.store, config, vault_token_file)
     given = read_credential(stdin, file)
     with on_record(home, "keys rotate", reason, credential=name) as operation:
-        now = Rotation(store, config, operation, elsewhere).rotate(old, given, other_permissions=other_permissions)
+        Rotation(store, config, operation, elsewhere).rotate(old, given, other_permissions=other_permissions)
     click.echo(
         f"Rotated credential {name} (fingerprint {fingerprint(given.api_key)}); no call uses the old key any more."
     )
-    click.echo(f"Delete this at Kraken now: the key {now} (fingerprint {old.fingerprint}).")
+    _remind(home, store)
 
 
 @keys.command()
@@ -258,7 +277,32 @@ def _row(info: CredentialInfo, home: Home, used: Mapping[str, int]) -> Row:
         "tested": utc(probe.at_us) if probe else None,
         "permissions": list(probe.key.permissions) if probe else None,
         "expires": utc(expires_us) if expires_us else None,
+        "at_venue": probe.key.name if probe else None,
+        "delete_since": None,
     }
+
+
+def _replaced_row(key: Replaced) -> Row:
+    """As `_row`, of a key that signs nothing any more."""
+    unknown = dict.fromkeys(("store", "used", "tested", "permissions", "expires"))
+    return {
+        "name": key.name,
+        "account": key.account,
+        "role": key.role,
+        "fingerprint": key.fingerprint,
+        "created": utc(key.created_us),
+        **unknown,
+        "at_venue": key.at_venue or None,
+        "delete_since": utc(key.since_us),
+    }
+
+
+def _remind(home: Home, store: FileKeyStore) -> None:
+    for key in kept_replaced(home.replaced, store.credentials()):
+        called = repr(key.at_venue) if key.at_venue else "whose name there is not known"
+        which = f"the key {called} (fingerprint {key.fingerprint}), replaced {utc(key.since_us)}"
+        then = f"`signer keys forget {key.name} {key.fingerprint}`"
+        click.echo(f"Delete this at Kraken now: {which}; then run {then}.")
 
 
 def _last_used(home: Home) -> Mapping[str, int]:
