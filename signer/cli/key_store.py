@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ INSECURE_VALUE = "anyone-can-open-it"
 """Set like this, commands make and open key stores that protect nothing. `serve` does not."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+T = TypeVar("T")
 Row = dict[str, object]
 
 
@@ -60,7 +62,22 @@ def signing_store(name: str, config: Config, vault_token_file: Path | None) -> S
     if vault_token_file is not None:
         raw = read_private(vault_token_file, most=MOST_BYTES, missing="name the right file")
         token = raw.decode("ascii", "replace").strip()
-    return SigningStores(warn, attended=True, admin_token=token).store(name, config)
+    stores, loop = SigningStores(warn, attended=True, admin_token=token), _loop()
+    click.get_current_context().call_on_close(lambda: loop.run(stores.close()))
+    return stores.store(name, config)
+
+
+def in_loop(work: Coroutine[None, None, T]) -> T:
+    """What ``work`` comes to, in the one event loop of this command: a store's connections live and die in it."""
+    return _loop().run(work)
+
+
+def _loop() -> asyncio.Runner:
+    context = click.get_current_context()
+    if __name__ not in context.meta:
+        context.meta[__name__] = context.with_resource(asyncio.Runner())
+    runner: asyncio.Runner = context.meta[__name__]
+    return runner
 
 
 async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None) -> SigningKey:

@@ -232,6 +232,7 @@ def move(
     if info.store == to:
         raise click.UsageError(f"{name} is in the store {to} already.")
     stores = signing_store(info.store, config, vault_token_file), signing_store(to, config, vault_token_file)
+    _require_apart(info.store, to, config)
     given = None if info.store == HOME_FILE else read_credential(stdin, file)
     with on_record(home, "keys move", reason, credential=name) as operation:
         operation.detail = f"from {info.store} to {to}"
@@ -246,6 +247,13 @@ def require_account(home: Home, account: str) -> Config:
         mend = f"add [accounts.{account}] to it; known are: {', '.join(sorted(config.accounts))}"
         raise ConfigError(f"there is no account {account!r}", where=str(home.config), mend=mend)
     return config
+
+
+def _require_apart(here: str, there: str, config: Config) -> None:
+    """Raises `ConfigError` if both names lead to one place: the old copy would be the new one, and be destroyed."""
+    if HOME_FILE not in {here, there} and config.stores[here].place == config.stores[there].place:
+        mend = f"to rename a store, give credentials of {here} anew with `signer keys remove` and `signer keys add`"
+        raise ConfigError(f"the stores {here} and {there} are one place", where="signer.toml", mend=mend)
 
 
 def _told(found: KeyInfo) -> Row:

@@ -21,7 +21,7 @@ from signer.accounts import Account, Credential
 from signer.admin import Operator, ask
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
-from signer.cli.key_store import warn
+from signer.cli.key_store import in_loop, warn
 from signer.clock import SystemClock
 from signer.config import AccountConfig, Config
 from signer.contracts import SigningKey
@@ -80,7 +80,7 @@ class Operation:
 
     def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
-        found = asyncio.run(_asked(self.home, info, config, key))
+        found = in_loop(_asked(self.home, info, config, key))
         keep_probe(self.home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), found))
         return found
 

@@ -6,7 +6,6 @@ goes only when no call under way can still need it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hmac
 import secrets
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from signer.cli import reload
-from signer.cli.key_store import handle_of, warn
+from signer.cli.key_store import handle_of, in_loop, warn
 from signer.cli.operation import Operation
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, Config
@@ -93,7 +92,7 @@ class Move:
             raise KeyStoreError("this is another API key", where=info.name, mend="to change the key, use `keys rotate`")
         moved = replace(info, store=to)
         with self._copied(moved, given):
-            asyncio.run(self._require_same(info, moved, given))
+            in_loop(self._require_same(info, moved, given))
             _take_up(self.operation)
             self.store.move_credential(info.name, to, given.secret if given and to == HOME_FILE else None)
         _take_up(self.operation)

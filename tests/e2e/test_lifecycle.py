@@ -124,7 +124,14 @@ class Burst:
         target = self.placed + more
         until(lambda: self.placed >= target or self.errors, f"{more} more orders")
 
+    def __enter__(self) -> Burst:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> None:
+        """Wait for the answers that are still due."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
