@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from signer.cli.key_store import known_marks, known_passphrase, passphrase_option, passphrase_source, warn
-from signer.cli.main import CANNOT
+from signer.cli.main import CANNOT, EXIT_STATUS
 from signer.errors import HomeError
 from signer.home import Home
 from signer.keys.passphrase import VARIABLE
@@ -63,7 +63,8 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     except SystemExit as end:
         if os.getpid() != master:
             raise  # a worker: the master knows it by its status
-        return CANNOT if end.code else 0  # gunicorn's own statuses mean other things; whoever failed has said why
+        # gunicorn's own statuses mean other things; whoever failed has said why
+        return EXIT_STATUS.get(server.failure, CANNOT) if end.code else 0
     return 0
 
 

@@ -106,7 +106,7 @@ def test_an_older_key_store_is_noticed_at_the_start(made: MadeHome, tmp_path: Pa
         made.home.keys.write_bytes(older)
         gateway.kill_worker()
     finally:
-        assert gateway.ended() == 5
+        assert gateway.ended() == 4
     assert "put back to an earlier state" in gateway.log()
     done = made.signer("serve")
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)

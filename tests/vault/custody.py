@@ -35,7 +35,7 @@ def wrapped_login(vault: RunningVault, folder: Path) -> dict[str, object]:
     return {"method": "approle", "role_id": vault.role_id, "secret_id_file": str(folder / "secret-id"), "wrapped": True}
 
 
-def token_settings(token: Token, **settings: object) -> dict[str, Any]:
+def token_settings(token: Token, /, **settings: object) -> dict[str, Any]:
     """A table for signer.toml."""
     made = {"kind": "pkcs11", "module": str(module()), "token": LABEL, "pin_file": str(token.pin_file)}
     return {**made, "deadline_seconds": DEADLINE_S, **settings}
