@@ -87,6 +87,7 @@ class VaultTransitStore:
         self._renewal: asyncio.Task[None] | None = None
         self._logging_in: asyncio.Future[None] | None = None
         self._no_login_before = 0.0
+        self._proven = ""
 
     async def signing_key(self, info: CredentialInfo) -> TransitKey:
         """The handle. Raises `KeyStoreError` if the key is not there, or is not one that signs as Kraken wants."""
@@ -107,8 +108,11 @@ class VaultTransitStore:
         token = self._login.token or await self._new_token("", deadline)
         answer = await self._ask(name, message, token, deadline)
         if answer.status == 403:  # the token ran out or was revoked: whoever waits in line goes on with the next one
-            answer = await self._ask(name, message, await self._new_token(token, deadline), deadline)
-        return self._signature(answer)
+            token = await self._new_token(token, deadline)
+            answer = await self._ask(name, message, token, deadline)
+        signature = self._signature(answer)
+        self._proven = token
+        return signature
 
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Import ``secret`` as a key that cannot be exported. Raises `KeyStoreError`."""
@@ -180,7 +184,8 @@ class VaultTransitStore:
         """A token other than ``refused``: one login for all who wait. Raises `KeyStoreError`."""
         loop = asyncio.get_running_loop()
         if self._logging_in is None and self._login.token in {"", refused}:
-            if loop.time() < self._no_login_before:
+            # One that never signed may lack the right, and another login would not help. One that did has ended.
+            if loop.time() < self._no_login_before and (not refused or refused != self._proven):
                 raise KeyStoreError(
                     "Vault refuses the token, and logged us in just now", where=self._where, mend=NO_RIGHT
                 )

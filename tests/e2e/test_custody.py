@@ -225,7 +225,7 @@ def test_a_token_expires_in_the_middle_of_a_burst(custody: RunningGateway, vault
                 return len(seen)
 
             until(lambda: tokens() >= 3, "two tokens to expire")
-            assert all(answer["error"] == [] for answer in answers)
+            assert [answer["error"] for answer in answers if answer["error"]] == []
     finally:
         vault.root.write_data(role, data={"token_ttl": "1h", "token_max_ttl": "24h"})
         vault.revoke_logins()
