@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # The image: Python, the locked dependencies and signer; no compiler, no key, no home. Nothing in it needs a shell.
 FROM python:3.11-slim-bookworm AS build
-# gunicorn's parser is compiled here.
+# gunicorn's parser is compiled here. The compiler stays in this stage, and Debian keeps no old versions to pin.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/signer
 WORKDIR /src
@@ -15,7 +16,9 @@ RUN /opt/signer/bin/pip install --no-cache-dir --no-deps . && /opt/signer/bin/pi
 FROM python:3.11-slim-bookworm
 RUN install -d -m 0700 -o 10001 -g 10001 /var/lib/signer
 COPY --from=build /opt/signer /opt/signer
-ENV PATH=/opt/signer/bin:/usr/local/bin:/usr/bin:/bin SIGNER_HOME=/var/lib/signer/home PYTHONDONTWRITEBYTECODE=1
+# The passphrase is looked for in /run/secrets/signer-passphrase, as systemd's credentials are.
+ENV PATH=/opt/signer/bin:/usr/local/bin:/usr/bin:/bin SIGNER_HOME=/var/lib/signer/home PYTHONDONTWRITEBYTECODE=1 \
+  CREDENTIALS_DIRECTORY=/run/secrets
 USER 10001:10001
 WORKDIR /var/lib/signer
 VOLUME /var/lib/signer

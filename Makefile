@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test quick hsm vault lint bench lock clean
+.PHONY: help demo test quick hsm units vault lint bench lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
@@ -18,10 +18,10 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/signer demo
 
-test: $(VENV)/.dev hsm vault
+test: $(VENV)/.dev hsm units vault
 	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
-quick: $(VENV)/.dev hsm vault
+quick: $(VENV)/.dev hsm units vault
 	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not slow"
 
 # A software HSM, for the tests of the pkcs11 store: without it they are skipped, which CI does not allow.
@@ -31,6 +31,13 @@ hsm:
 	    apt-get update -qq && apt-get install -y -qq softhsm2 >/dev/null; } || \
 	  echo "softhsm2 is not here: the tests of the HSM are skipped (Debian: apt-get install softhsm2)"
 
+# What judges the systemd unit; likewise.
+units:
+	@command -v systemd-analyze >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd >/dev/null; } || \
+	  echo "systemd-analyze is not here: the tests of the unit are skipped (Debian: apt-get install systemd)"
+
 # A real Vault, for the tests of its stores: found, or built once into ~/.cache/signer.
 vault: $(VENV)/.dev
 	@$(BIN)/python -m tests.vault.found
@@ -39,9 +46,11 @@ lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose/*.yaml
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run deploy/vault/setup.sh; else echo "lint: shellcheck is not here, shell scripts not checked"; fi
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev hsm vault
 	@benchmarks/run
 
 # The virtual environment. On a Debian machine that lacks venv or the headers that gunicorn's parser is compiled with,

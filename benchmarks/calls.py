@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,17 +27,23 @@ class Credential:
     api_secret: str
 
 
+def new_credential() -> Credential:
+    """A key pair in Kraken's shape."""
+    key = base64.b64encode(secrets.token_bytes(42)).decode()
+    return Credential(key, base64.b64encode(secrets.token_bytes(64)).decode())
+
+
 def write_calls(path: Path, kind: Kind, count: int, credential: Credential) -> None:
     """``count`` calls with nonces that rise from now (µs), in the form that replay.lua reads."""
     first = time.time_ns() // 1000
     with path.open("wb") as file:
         file.write(b"%d\n" % count)
         for nonce in range(first, first + count):
-            call = _signed(kind, nonce, credential)
+            call = signed_call(kind, nonce, credential)
             file.write(b"%d\n%b" % (len(call), call))
 
 
-def _signed(kind: Kind, nonce: int, credential: Credential) -> bytes:
+def signed_call(kind: Kind, nonce: int, credential: Credential) -> bytes:
     """One POST as a Python client sends it, API-Sign as in kraken-api.md §2a."""
     path, body = f"/0/private/{kind}", f"nonce={nonce}{PARAMETERS[kind]}".encode()
     message = path.encode() + hashlib.sha256(str(nonce).encode() + body).digest()

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.calls import Kind, write_calls
 from benchmarks.contenders import CACHE, DIRECT, GATEWAY, GO, MEMORY, NO_DISK, WIDE_LANE, Field, started
-from benchmarks.report import Key, Measured, Report, tables, write_between_markers
+from benchmarks.report import Key, Loads, Report, tables, write_between_markers
+from benchmarks.stores import every_store
 from benchmarks.wrk import BenchError, Load, run_wrk
 
 CONNECTIONS = (1, 16)
@@ -30,7 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="whole seconds of each measurement in a round")
-    parser.add_argument("--only", help="contenders whose names contain this")
+    parser.add_argument("--only", help="contenders whose names contain this, or: key stores")
     parser.add_argument("--no-write", action="store_true", help="print the tables, leave docs/performance.md alone")
     asked = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -48,18 +49,25 @@ def main() -> int:
 
 
 def _measure(rounds: int, seconds: int, only: str) -> Report:
-    with _folders() as (folder, memory), started(folder, memory) as field:
-        loads: Measured = defaultdict(list)
+    with ExitStack() as stack:
+        folder, memory = stack.enter_context(_folders())
+        field = stack.enter_context(started(folder, memory))
+        wanted = only in "key stores"
+        stores = stack.enter_context(every_store(folder, memory or folder, field.origin)) if wanted else None
+        loads: Loads = defaultdict(list)
         flushes: list[float] = []
         for number in range(rounds):
             print(f"bench: round {number + 1} of {rounds} …", file=sys.stderr)
             flushes += _flush_seconds(folder / "flushed")
             for kind in ("Balance", "AddOrder"):
                 _round(field, kind, seconds, only, folder / "calls", loads)
-        return Report(loads, statistics.median(flushes), field.ready_s, field.unlock_s, rounds, seconds)
+            if stores is not None:
+                stores.round(folder / "calls", seconds, CALLS_PER_SECOND // 4)
+        measured = stores.measured if stores is not None else None
+        return Report(loads, statistics.median(flushes), field.ready_s, field.unlock_s, rounds, seconds, measured)
 
 
-def _round(field: Field, kind: Kind, seconds: int, only: str, calls: Path, loads: Measured) -> None:
+def _round(field: Field, kind: Kind, seconds: int, only: str, calls: Path, loads: Loads) -> None:
     for connections in CONNECTIONS:
         write_calls(calls, kind, CALLS_PER_SECOND * seconds, field.client)
         for name, url in _who(field.urls, kind, only):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.calls import Credential
+from benchmarks.calls import Credential, new_credential
 from benchmarks.gateway import gateway, make_home, unlock_seconds
 from benchmarks.processes import ended, free_port, wait_until_open
 from benchmarks.upstream import nginx
@@ -34,17 +32,12 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 class Field:
     """What runs: contenders by name with their URLs, the client's credential, and how the gateway started."""
 
+    origin: str
     urls: dict[str, str]
     client: Credential
     home: Path
     ready_s: float
     unlock_s: float
-
-
-def new_credential() -> Credential:
-    """A key pair in Kraken's shape."""
-    key = base64.b64encode(secrets.token_bytes(42)).decode()
-    return Credential(key, base64.b64encode(secrets.token_bytes(64)).decode())
 
 
 @contextmanager
@@ -54,6 +47,7 @@ def started(folder: Path, memory: Path | None) -> Iterator[Field]:
     With ``memory`` (a folder on tmpfs) a second gateway has its home there, where a flush costs nothing.
     """
     client, real = new_credential(), new_credential()
+    accounts = {"bench": ("main", client, real)}
     with ExitStack() as stack:
         origin = stack.enter_context(nginx(folder))
         urls = {DIRECT: origin}
@@ -75,15 +69,15 @@ def started(folder: Path, memory: Path | None) -> Iterator[Field]:
             wait_until_open(port)
             urls[name] = f"http://127.0.0.1:{port}"
         home = folder / "home"
-        make_home(home, origin, client, real)
+        make_home(home, origin, accounts)
         running = stack.enter_context(gateway(home))
         urls[GATEWAY] = running.url
-        make_home(folder / "wide", origin, client, real, "lane_depth = 16\n")
+        make_home(folder / "wide", origin, accounts, "lane_depth = 16")
         urls[WIDE_LANE] = stack.enter_context(gateway(folder / "wide")).url
         if memory is not None:
-            make_home(memory / "home", origin, client, real)
+            make_home(memory / "home", origin, accounts)
             urls[NO_DISK] = stack.enter_context(gateway(memory / "home")).url
-        yield Field(urls, client, home, running.ready_s, unlock_seconds(home))
+        yield Field(origin, urls, client, home, running.ready_s, unlock_seconds(home))
 
 
 def _peers(origin: str) -> Iterator[tuple[str, Sequence[str]]]:

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.calls import Kind, write_calls
-from benchmarks.contenders import CACHE, new_credential
+from benchmarks.calls import Kind, new_credential, write_calls
+from benchmarks.contenders import CACHE
 from benchmarks.gateway import gateway, make_home
 from benchmarks.report import machine, write_between_markers
 from benchmarks.upstream import nginx
@@ -48,7 +48,7 @@ def _run(wanted: int) -> str:
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="soak-") as name:
         folder = Path(name).absolute()
         with nginx(folder) as origin:
-            make_home(folder / "home", origin, client, new_credential())
+            make_home(folder / "home", origin, {"bench": ("main", client, new_credential())})
             with gateway(folder / "home") as running:
                 processes = [running.pid, *_children(running.pid)]
                 samples.append((0, *_memory(processes)))

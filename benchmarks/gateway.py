@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,15 +50,21 @@ class Running:
     """From its start to that line."""
 
 
-def make_home(folder: Path, origin: str, client: Credential, real: Credential, extra: str = "") -> None:
-    """A home whose client has ``client``, trading at ``origin`` with ``real``; ``extra`` are its account's settings."""
+def make_home(
+    folder: Path, origin: str, accounts: Mapping[str, tuple[str, Credential, Credential]], extra: str = ""
+) -> None:
+    """A home whose clients trade at ``origin``; of each: its name, its account, its own credential and the real one.
+
+    ``extra`` are further settings of account main, and further tables.
+    """
     signer(folder, "init", "--no-input", "--origin", origin, "--listen", "127.0.0.1:0")
     (folder / "policies" / "bench.toml").write_text(POLICY, encoding="ascii")
     with (folder / "signer.toml").open("a", encoding="ascii") as config:
-        config.write(extra)
-    signer(folder, "keys", "add", "real", "--account", "main", "--stdin", stdin=_json(real))
-    add = ("clients", "add", "bench", "--account", "main", "--policy", "bench", "--import-stdin")
-    signer(folder, *add, stdin=_json(client))
+        config.write(f"{extra}\n")
+    for name, (account, client, real) in accounts.items():
+        signer(folder, "keys", "add", f"real-{name}", "--account", account, "--stdin", stdin=_json(real))
+        add = ("clients", "add", name, "--account", account, "--policy", "bench", "--import-stdin")
+        signer(folder, *add, stdin=_json(client))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from benchmarks.calls import Kind
 from benchmarks.contenders import GATEWAY, GO, MITMPROXY, NO_DISK
+from benchmarks.stores import AT_ONCE, BARE, BOTH, HVAC, TOKEN, Measured
 from benchmarks.wrk import Load
 
 
@@ -23,19 +24,20 @@ class Key(NamedTuple):
     connections: int
 
 
-Measured: TypeAlias = dict[Key, list[Load]]
+Loads: TypeAlias = dict[Key, list[Load]]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """One run."""
 
-    loads: Measured
+    loads: Loads
     flush_s: float
     ready_s: float
     unlock_s: float
     rounds: int
     seconds: int
+    stores: Measured | None = None
 
     def p50_ms(self, kind: Kind, contender: str, connections: int = 1) -> float | None:
         """The median over the rounds of the median latency; None if it was not measured."""
@@ -56,6 +58,7 @@ def tables(report: Report) -> str:
     lines = [f"Measured on {machine()}: {measured}.", ""]
     lines += [*_contenders(report, "Balance", "Reads (`Balance`)"), ""]
     lines += [*_contenders(report, "AddOrder", "Orders (`AddOrder`, limit)"), ""]
+    lines += [*_stores(report.stores), ""] if report.stores else []
     lines += ["| figure | target | measured | |", "|---|---|---|---|", *_targets(report)]
     return "\n".join(lines)
 
@@ -116,8 +119,44 @@ def _targets(report: Report) -> Iterator[str]:
     if memory_rps and memory_reads:
         ratio = memory_rps / memory_reads
         yield _row("the same with the home in memory", "≥ 0.4", ratio, ratio >= 0.4)
+    if report.stores:
+        yield from _store_targets(report.stores)
     start = report.ready_s - report.unlock_s
     yield _row("start to ready without the passphrase's cost, s", "< 1", start, start < 1)
+
+
+def _stores(measured: Measured) -> Iterator[str]:
+    titles = ("reads, p50 at 1", "adds", "orders, p50 at 1", "adds", "reads/s at 16", "orders/s at 16", "a signature")
+    yield f"| Key in | {' | '.join(titles)} |"
+    yield "|---" * (len(titles) + 1) + "|"
+    for store in dict.fromkeys(store for _, store in measured.rps):
+        cells = []
+        for kind in BOTH:
+            cells.append(f"{statistics.median(measured.calls_us[kind, store]):,.0f} µs")
+            cells.append(f"{measured.adds_us(kind, store):+,.0f} µs" if store != "file" else "–")
+        cells += [f"{statistics.median(measured.rps[kind, store]):,.0f}" for kind in BOTH]
+        yield f"| {store} | {' | '.join(cells)} | {statistics.median(measured.signatures_us[store]):,.0f} µs |"
+    bare = [f"{statistics.median(measured.calls_us[kind, BARE]):,.0f} µs" for kind in BOTH]
+    last = [f"{statistics.median(measured.signatures_us[name]):,.0f} µs" for name in (BARE, HVAC, TOKEN)]
+    yield f"| {BARE} to Vault | {bare[0]} | | {bare[1]} | | | | {last[0]} |"
+    yield f"| {HVAC} | | | | | | | {last[1]} |"
+    yield f"| {TOKEN} | | | | | | | {last[2]} |"
+
+
+def _store_targets(measured: Measured) -> Iterator[str]:
+    for kind, name in zip(BOTH, ("reads", "orders"), strict=True):
+        added = measured.adds_us(kind, "vault-kv") / statistics.median(measured.calls_us[kind, "file"])
+        yield _row(f"{name} with vault-kv, p50 at 1, added", "≤ 0.05 (nothing measurable)", added, added <= 0.05)
+    for kind, name in zip(BOTH, ("reads", "orders"), strict=True):
+        added = measured.adds_us(kind, "pkcs11")
+        yield _row(f"{name} with pkcs11, p50 at 1, added, µs", "≤ 100", added, added <= 100)
+    over = measured.transit_over_bare()
+    yield _row("a signature by vault-transit, × a bare round trip", "≤ 1.3", over, over <= 1.3)
+    for kind, name in zip(BOTH, ("a read", "an order"), strict=True):
+        over = measured.transit_adds_over_bare(kind)
+        yield _row(f"what vault-transit adds to {name}, × a bare round trip", "≤ 1.3", over, over <= 1.3)
+    ratio = measured.transit_at_once()
+    yield _row(f"reads with vault-transit, requests/s at {AT_ONCE}, × at 1", "> 1", ratio, ratio > 1)
 
 
 def _row(figure: str, target: str, measured: float, reached: bool) -> str:

@@ -1,40 +1,253 @@
-"""What one signature costs in each key store, on a real Vault and a real PKCS#11 token: python -m benchmarks.stores.
+"""Reads and orders with a key in each kind of store, and what a signature costs alone: part of `make bench`.
 
-All ways are measured in turns of one signature each, so that a busy moment of the machine is shared by all. The bare
-round trip is the same request on one kept-alive TLS connection, written and read by hand: what no client can beat.
+One gateway has an account for each kind, on a real Vault and a real PKCS#11 token, so that nothing but the store
+differs. At one connection the kinds take turns of one call each, so that a busy moment of the machine is shared by all.
+The bare round trip is a signature's request to Vault on one kept-alive TLS connection, written and read by hand: what
+no client can beat.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import http.client
 import json
+import os
+import random
+import socket
 import ssl
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import hvac
 import uvloop
+from pkcs11 import Mechanism
 
+from benchmarks.calls import Credential, Kind, new_credential, signed_call, write_calls
+from benchmarks.gateway import gateway, make_home
+from benchmarks.wrk import BenchError, run_wrk
+from signer.config import load_config
+from signer.home import Home
+from signer.keys.file import FileKeyStore
+from signer.keys.passphrase import from_file
+from signer.keys.pkcs11 import TokenKey
+from signer.stores import SigningStores
+from tests.e2e.test_custody import toml
 from tests.unit.keys.stores import MESSAGE
-from tests.vault.custody import KINDS, Custody, token_settings, vault_settings
+from tests.vault.custody import KINDS, token_settings, vault_settings
+from tests.vault.found import NoVault, find
 from tests.vault.running import RunningVault
-from tests.vault.softhsm import Token
+from tests.vault.softhsm import Token, module
 
-ROUNDS = 2000
+TURNS = 200
+"""Of one call each, in each round."""
 AT_ONCE = 16
-MOST_OVER_BARE = 1.3
-MOST_PKCS11_US = 100.0
+BARE = "bare round trip"
+BOTH: tuple[Kind, ...] = ("Balance", "AddOrder")
+HVAC = "hvac, same request"
+"""Not in turns with the rest: it costs a few milliseconds, after which every other way would find cold caches."""
 
-Way = Callable[[], Awaitable[bytes]]
+TOKEN = "pkcs11, the token alone"
+
+Way = Callable[[], Awaitable[bytes | float]]
+"""Makes a signature; if it has timed itself, it answers the µs."""
 
 
-def bare_way(vault: RunningVault, token: str, name: str) -> Way:
+@dataclass
+class Measured:
+    """By store: p50 at one connection in µs, one for each round; requests per second at sixteen connections."""
+
+    calls_us: dict[tuple[Kind, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    signatures_us: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    rps: dict[tuple[Kind, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    transit_alone_rps: list[float] = field(default_factory=list)
+    """Reads per second with vault-transit at one connection, beside those at sixteen."""
+
+    def adds_us(self, kind: Kind, store: str) -> float:
+        """What a call costs more than with the file's key: of each round's difference the median."""
+        pairs = zip(self.calls_us[kind, store], self.calls_us[kind, "file"], strict=True)
+        return float(statistics.median(one - file for one, file in pairs))
+
+    def transit_over_bare(self) -> float:
+        """A signature by vault-transit as a multiple of the bare round trip in the same turns: the rounds' median."""
+        pairs = zip(self.signatures_us["vault-transit"], self.signatures_us[BARE], strict=True)
+        return float(statistics.median(ours / bare for ours, bare in pairs))
+
+    def transit_at_once(self) -> float:
+        """Reads per second at sixteen connections as a multiple of those at one: one, if each waits for the last."""
+        pairs = zip(self.rps["Balance", "vault-transit"], self.transit_alone_rps, strict=True)
+        return float(statistics.median(many / one for many, one in pairs))
+
+    def transit_adds_over_bare(self, kind: Kind) -> float:
+        """What vault-transit adds to a call, as a multiple of the bare round trip in the same turns."""
+        rows = (self.calls_us[kind, store] for store in ("vault-transit", "file", BARE))
+        return float(statistics.median((ours - file) / bare for ours, file, bare in zip(*rows, strict=True)))
+
+
+class EveryStore:
+    """A gateway with an account for each store, and the same keys in this process."""
+
+    def __init__(self, url: str, home: Home, clients: dict[str, Credential], vault: RunningVault) -> None:
+        self.measured = Measured()
+        self._url = url
+        self._home = home
+        self._clients = clients
+        self._vault = vault
+        self._loop = uvloop.new_event_loop()
+        self._stores = SigningStores(print)
+        self._ways = self._loop.run_until_complete(self._signing())
+
+    def round(self, calls: Path, seconds: int, calls_per_second: int) -> None:
+        """Measure everything once."""
+        self._loop.run_until_complete(self._sign_in_turns())
+        for kind in BOTH:
+            self._call_in_turns(kind)
+            for store, client in self._clients.items():
+                write_calls(calls, kind, calls_per_second * seconds, client)
+                load = run_wrk(self._url, calls, AT_ONCE, seconds)
+                self.measured.rps[kind, store].append(load.rps)
+                if (kind, store) == ("Balance", "vault-transit"):
+                    write_calls(calls, kind, calls_per_second * seconds, client)
+                    self.measured.transit_alone_rps.append(run_wrk(self._url, calls, 1, seconds).rps)
+                p50 = self.measured.calls_us[kind, store][-1] / 1000
+                print(f"  {kind:8} {store:24} p50 {p50:8.3f} ms  {load.rps:8.0f}/s", file=sys.stderr)
+
+    def close(self) -> None:
+        """Log out and end the loop."""
+        self._loop.run_until_complete(self._stores.close())
+        self._loop.close()
+
+    def _call_in_turns(self, kind: Kind) -> None:
+        host, port = self._url.removeprefix("http://").split(":")
+        taken: dict[str, list[float]] = defaultdict(list)
+        bare, names = self._bare, [*self._clients, BARE]
+        with ExitStack() as stack:
+            lines = {store: stack.enter_context(socket.create_connection((host, int(port)))) for store in self._clients}
+            for _ in range(TURNS):
+                # Each turn in another order: who follows a slow one finds cold caches.
+                for store in random.sample(names, len(names)):
+                    if store == BARE:
+                        start = time.perf_counter()
+                        bare()
+                        taken[BARE].append((time.perf_counter() - start) * 1e6)
+                        continue
+                    client = self._clients[store]
+                    call = signed_call(kind, time.time_ns() // 1000, client)
+                    start = time.perf_counter()
+                    lines[store].sendall(call)
+                    answer = _answer(lines[store])
+                    taken[store].append((time.perf_counter() - start) * 1e6)
+                    if b'{"error":[],' not in answer:
+                        raise BenchError(f"a call with {store} failed: {answer!r}")
+        for store, times in taken.items():
+            self.measured.calls_us[kind, store].append(statistics.median(times))
+
+    async def _sign_in_turns(self) -> None:
+        taken: dict[str, list[float]] = defaultdict(list)
+        names = list(self._ways)
+        for _ in range(TURNS):
+            for name in random.sample(names, len(names)):
+                start = time.perf_counter()
+                said = await self._ways[name]()
+                taken[name].append(said if isinstance(said, float) else (time.perf_counter() - start) * 1e6)
+        for _ in range(TURNS // 4):
+            start = time.perf_counter()
+            await self._hvac()
+            taken[HVAC].append((time.perf_counter() - start) * 1e6)
+        for name, times in taken.items():
+            self.measured.signatures_us[name].append(statistics.median(times))
+
+    async def _signed_bare(self) -> bytes:
+        return self._bare()
+
+    async def _signing(self) -> dict[str, Way]:
+        config = load_config(self._home.config)
+        file = FileKeyStore.open(self._home.keys, from_file(self._home.passphrase))
+        ways: dict[str, Way] = {}
+        for info in file.credentials():
+            if info.store in config.stores:
+                key = await self._stores.store(info.store, config).signing_key(info)
+            else:
+                key = file.signing_key(info.name)
+            store = info.name.removeprefix("real-")
+            ways[store] = lambda key=key: key.sign(MESSAGE)  # type: ignore[misc]
+            if store == "vault-transit":
+                token = self._vault.token("signer-gateway")
+                self._hvac = hvac_way(self._vault, token, info.reference)
+                self._bare = bare_call(self._vault, token, info.reference)
+            if isinstance(key, TokenKey):
+                ways[TOKEN] = token_alone(key)
+        ways[BARE] = self._signed_bare
+        return ways
+
+
+@contextmanager
+def every_store(folder: Path, fast: Path, origin: str) -> Iterator[EveryStore | None]:
+    """All of it started, with the home in ``fast``; None, and a line that says why, if this machine lacks a store."""
+    try:
+        find()
+    except NoVault as missing:
+        print(f"bench: the key stores are left out: {missing}")
+        yield None
+        return
+    if module() is None:
+        print("bench: the key stores are left out: softhsm2 is not here")
+        yield None
+        return
+    with ExitStack() as stack:
+        for name in ("vault", "token"):
+            (folder / name).mkdir()
+        vault = RunningVault.start(folder / "vault")
+        stack.callback(vault.stop)
+        token = Token(folder / "token")
+        home, clients = _home(fast / "stores", origin, vault, token)
+        running = stack.enter_context(gateway(home.folder))
+        made = EveryStore(running.url, home, clients, vault)
+        stack.callback(made.close)
+        yield made
+
+
+def _home(folder: Path, origin: str, vault: RunningVault, token: Token) -> tuple[Home, dict[str, Credential]]:
+    tables = {kind: vault_settings(vault, kind) for kind in ("vault-kv", "vault-transit")}
+    tables["pkcs11"] = token_settings(token)
+    settings = ["lane_depth = 16"]  # of account main, which is in every home and is the file's here
+    for kind in KINDS[1:]:
+        settings += [f"[accounts.{kind}]", f'origin = "{origin}"', f'store = "{kind}"', "lane_depth = 16"]
+    settings += [toml(table, f"stores.{kind}") for kind, table in tables.items()]
+    clients = {kind: new_credential() for kind in KINDS}
+    os.environ["VAULT_TOKEN"] = vault.admin_token
+    try:
+        accounts = {kind: ("main" if kind == "file" else kind, clients[kind], new_credential()) for kind in KINDS}
+        make_home(folder, origin, accounts, "\n".join(settings))
+    finally:
+        del os.environ["VAULT_TOKEN"]
+    return Home(folder), clients
+
+
+def _answer(line: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _more(line)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += _more(line)
+    return body
+
+
+def _more(line: socket.socket) -> bytes:
+    data = line.recv(65536)
+    if not data:
+        raise BenchError("the gateway hung up")
+    return data
+
+
+def bare_call(vault: RunningVault, token: str, name: str) -> Callable[[], bytes]:
     """The request for a signature, and nothing else."""
     host, port = vault.address.removeprefix("https://").split(":")
     context = ssl.create_default_context(cafile=str(vault.authority.file))
@@ -44,7 +257,7 @@ def bare_way(vault: RunningVault, token: str, name: str) -> Way:
     head = f"POST /v1/signer-transit/hmac/{name}/sha2-512 HTTP/1.1\r\nHost: {host}\r\nX-Vault-Token: {token}\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
-    async def ask() -> bytes:
+    def ask() -> bytes:
         connection.sock.sendall(request)
         answer = b""
         while not answer.endswith(b"}\n"):
@@ -52,6 +265,19 @@ def bare_way(vault: RunningVault, token: str, name: str) -> Way:
         return base64.b64decode(json.loads(answer.partition(b"\r\n\r\n")[2])["data"]["hmac"][9:])
 
     return ask
+
+
+def token_alone(key: TokenKey) -> Way:
+    """The module's own time for a signature, taken on the thread that calls it: what no hand-over can beat."""
+    store, label = key._store, key._label
+
+    def sign() -> float:
+        handle = store._key(label)
+        start = time.perf_counter()
+        handle.sign(MESSAGE, mechanism=Mechanism.SHA512_HMAC)
+        return (time.perf_counter() - start) * 1e6
+
+    return lambda: store._call(sign)
 
 
 def hvac_way(vault: RunningVault, token: str, name: str) -> Way:
@@ -64,68 +290,3 @@ def hvac_way(vault: RunningVault, token: str, name: str) -> Way:
         return base64.b64decode(answer["data"]["hmac"][9:])
 
     return ask
-
-
-async def timed(way: Way) -> float:
-    """Microseconds that one signature took."""
-    start = time.perf_counter()
-    await way()
-    return (time.perf_counter() - start) * 1e6
-
-
-async def measure(folder: Path, vault: RunningVault, token: Token) -> bool:
-    """Print the table; whether each store keeps to its limit."""
-    tables = {"file": None, "pkcs11": token_settings(token)}
-    tables |= {kind: vault_settings(vault, kind) for kind in ("vault-kv", "vault-transit")}
-    ways: dict[str, Way] = {}
-    homes = {}
-    for kind in KINDS:
-        (folder / kind).mkdir()
-        home = homes[kind] = Custody.made(folder / kind, tables[kind], vault.admin_token)
-        home.add("main")
-        key = await home.key("main")
-        ways[kind] = lambda key=key: key.sign(MESSAGE)  # type: ignore[misc]
-    login, name = vault.token("signer-gateway"), homes["vault-transit"].info("main").reference
-    ways["hvac, same request"] = hvac_way(vault, login, name)
-    ways["bare round trip"] = bare_way(vault, login, name)
-
-    expected = await ways["file"]()
-    for way in ways.values():
-        assert await way() == expected
-    taken: dict[str, list[float]] = {kind: [] for kind in ways}
-    for _ in range(ROUNDS):
-        for kind, way in ways.items():
-            taken[kind].append(await timed(way))
-    p50 = {kind: statistics.median(times) for kind, times in taken.items()}
-    p99 = {kind: statistics.quantiles(times, n=100)[98] for kind, times in taken.items()}
-    for kind in ways:
-        print(f"{kind:20} p50 {p50[kind]:8.1f} µs   p99 {p99[kind]:8.1f} µs")
-
-    bursts = []
-    for _ in range(ROUNDS // 20):
-        start = time.perf_counter()
-        await asyncio.gather(*(ways["vault-transit"]() for _ in range(AT_ONCE)))
-        bursts.append((time.perf_counter() - start) * 1e6 / AT_ONCE)
-    print(f"{'vault-transit, 16':20} {statistics.median(bursts):12.1f} µs each, sixteen at once")
-    over = p50["vault-transit"] / p50["bare round trip"]
-    print(f"transit is {over:.2f} times the bare round trip (at most {MOST_OVER_BARE})")
-    for home in homes.values():
-        await home.stores.close()
-    return over <= MOST_OVER_BARE and p50["pkcs11"] - p50["file"] <= MOST_PKCS11_US
-
-
-def main() -> int:
-    """Exit status 1 if a store costs more than it may."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("vault", "token", "homes"):
-            (Path(folder) / name).mkdir()
-        vault = RunningVault.start(Path(folder) / "vault")
-        try:
-            kept = uvloop.run(measure(Path(folder) / "homes", vault, Token(Path(folder) / "token")))
-        finally:
-            vault.stop()
-    return 0 if kept else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -26,6 +26,7 @@ http {{
     listen 127.0.0.1:{port};
     location = /0/private/Balance {{ return 200 '{balance}'; }}
     location = /0/private/AddOrder {{ return 200 '{order}'; }}
+    location = /0/private/GetApiKeyInfo {{ return 200 '{key}'; }}
     location / {{ return 200 '{unknown}'; }}
   }}
 }}
@@ -36,6 +37,11 @@ BALANCE = (
 )
 ORDER = '{"error":[],"result":{"descr":{"order":"buy 0.01 XBTUSD @ limit 30000.1"},"txid":["O$request_id"]}}'
 """Each answer has an id of its own, which nginx makes."""
+KEY = (
+    '{"error":[],"result":{"apiKeyName":"bench","nonce":"0","nonceWindow":"0","validUntil":"0","ipAllowlist":["127.0.0.1"],'
+    '"permissions":["query-funds","query-open-trades","query-closed-trades","modify-trades"]}}'
+)
+"""What the policy of the benchmark needs of the real key, and no more: another would be refused."""
 UNKNOWN = '{"error":["EGeneral:Unknown method"]}'
 
 
@@ -44,7 +50,7 @@ def nginx(folder: Path) -> Iterator[str]:
     """Its URL. Everything it writes goes to ``folder``."""
     port = free_port()
     config = folder / "nginx.conf"
-    text = CONFIG.format(folder=folder, port=port, balance=BALANCE, order=ORDER, unknown=UNKNOWN)
+    text = CONFIG.format(folder=folder, port=port, balance=BALANCE, order=ORDER, key=KEY, unknown=UNKNOWN)
     config.write_text(text, encoding="ascii")
     with ended(subprocess.Popen(["nginx", "-c", str(config), "-p", str(folder), "-e", str(folder / "nginx.log")])):
         wait_until_open(port)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from signer.contracts import Clock, Lane, SigningKey, Turn, Upstream, Venue
 from signer.errors import KeyStoreError, LaneStopped, NotSent
 from signer.model import Action, Call, Priority, Role, Verdict, WireAnswer, WireRequest
+from signer.standing import Standing, roles_of
 
 PRIORITIES = {
     Action.CANCEL: Priority.CANCEL,
@@ -15,10 +16,6 @@ PRIORITIES = {
     Action.WRITE: Priority.ORDER,
     Action.READ: Priority.READ,
 }
-
-
-FUNDING = frozenset({"add-funds", "withdraw-funds"})
-"""Permissions that make a call one for a credential of that role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,11 @@ class Credential:
     key: SigningKey
     lane: Lane
     role: Role = Role.TRADE
+    standing: Standing = field(default_factory=Standing)
+
+    def admits(self, action: Action) -> bool:
+        """Whether a client's call that does ``action`` may go by it now."""
+        return not self.lane.stopped and self.standing.admits(action)
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Journey:
 
     credential: str = ""
     nonce: int = 0
+    after: int = 0
+    """The nonce before it on its credential (`Turn.after`)."""
     sent: bool = False
     """True from the moment at which bytes may have left: from then on no answer means *unknown*."""
     turn_us: int = 0
@@ -68,10 +72,10 @@ class Account:
     ) -> tuple[WireAnswer, Verdict]:
         """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
 
-        By ``credential`` if that matters, else by the least busy of those for such calls. ``check`` is asked inside the
-        turn, at the last moment before signing, and raises `Refused` if the call may not go any more (halted or revoked
-        while it waited). Raises `NotServed` (no turn, no signature or not sent: nothing left) or `Unanswered` (the
-        outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
+        By ``credential`` if that matters, whatever is known of it, else by the least busy of those for such calls.
+        ``check`` is asked inside the turn, at the last moment before signing, and raises `Refused` if the call may not
+        go any more (halted or revoked while it waited). Raises `NotServed` (no turn, no signature or not sent: nothing
+        left) or `Unanswered` (the outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
         """
         deadline = self.clock.monotonic() + self.call_seconds
         while True:
@@ -79,6 +83,8 @@ class Account:
             journey.credential = chosen.name
             try:
                 async with chosen.lane.turn(client, PRIORITIES[call.action], deadline) as turn:
+                    if credential is None and not chosen.admits(call.action):
+                        continue  # refused while the call waited
                     check()
                     return await self._exchange(venue, call, chosen, turn, journey)
             except LaneStopped:  # while it waited, or between the choice and the turn: nothing was sent
@@ -91,16 +97,18 @@ class Account:
 
     def _chosen(self, venue: Venue, call: Call) -> Credential:
         """The least busy of the first role that has one. The venue counts requests and nonces for each key."""
-        for role in _roles(call):
-            fit = [one for one in self.credentials if one.role is role and not one.lane.stopped]
+        for role in roles_of(call):
+            fit = [one for one in self.credentials if one.role is role and one.admits(call.action)]
             if fit:
                 return min(fit, key=lambda one: one.lane.load)
-        raise venue.not_served(f"account {self.name} has no key that may do this now; nothing was sent")
+        unproven = any(not one.standing.refused and one.standing.key is None for one in self.credentials)
+        why = ": the exchange has not said yet what it may do" if unproven else ""
+        raise venue.not_served(f"account {self.name} has no key that may do this now{why}; nothing was sent")
 
     async def _exchange(
         self, venue: Venue, call: Call, credential: Credential, turn: Turn, journey: Journey
     ) -> tuple[WireAnswer, Verdict]:
-        journey.turn_us, journey.nonce = self.clock.now_us(), turn.nonce
+        journey.turn_us, journey.nonce, journey.after = self.clock.now_us(), turn.nonce, turn.after
         request, message = venue.encode(call, turn.nonce)
         signed = venue.signed(request, credential.api_key, await self._signature(credential, message, venue))
         answer = await self._send(signed, journey, venue)
@@ -126,10 +134,11 @@ class Account:
 
     async def _send(self, request: WireRequest, journey: Journey, venue: Venue) -> WireAnswer:
         """One attempt, and a second only if not one byte of the first left."""
+        deadline = self.clock.monotonic() + self.call_seconds
         for attempts_left in (1, 0):
             journey.sent, journey.sent_us = True, self.clock.now_us()
             try:
-                answer = await self.upstream.send(request, self.clock.monotonic() + self.call_seconds)
+                answer = await self.upstream.send(request, deadline)
             except NotSent as error:
                 journey.sent = False
                 if not attempts_left:
@@ -138,10 +147,3 @@ class Account:
                 journey.answered_us = self.clock.now_us()
                 return answer
         raise AssertionError("unreachable")
-
-
-def _roles(call: Call) -> tuple[Role, ...]:
-    """Whose credentials may sign such a call, those that are meant for it first."""
-    if any(words & FUNDING for words in call.needs):
-        return (Role.FUNDING, Role.TRADE)
-    return (Role.READ, Role.TRADE) if call.action is Action.READ else (Role.TRADE,)

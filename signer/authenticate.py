@@ -1,7 +1,8 @@
 """Step 1: which client is calling?
 
 Known key, allowed source address, not revoked or expired, Kraken's own API-Sign over the raw bytes, and a nonce that
-was not seen before. An unknown key costs the same work as a bad signature, so that time does not tell them apart.
+was not seen before. An unknown key costs the same work as a bad signature, until its source has failed too often: then
+it costs none. A good signature always passes, whatever else its source does.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import asyncio
 import base64
 import binascii
 import ipaddress
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from signer.contracts import Clock, Ledger
@@ -20,12 +20,16 @@ from signer.model import Decoded, Request
 from signer.replay import NonceWindow, mark_ahead
 from signer.secret import Secret
 from signer.snapshot import Client, Snapshot
+from signer.source_rate import SourceRate
 
-LOCKOUT_FAILURES = 30
-LOCKOUT_US = 60_000_000
-"""So many failures of one key from one address within a minute are answered as a lockout from then on. A good signature
-always passes, so that nobody can lock a bot out by failing in its name."""
-FAILING_SOURCES = 4096
+LOCKOUT_S = 60
+KEY_FAILURES = 30
+"""So many failures of one key from one source at once, and as many again within `LOCKOUT_S`, are said to be failures;
+the rest are answered as a lockout. A good signature always passes, so nobody locks a bot out by failing in its name."""
+SOURCE_FAILURES = 120
+"""The same for one source, whatever keys it shows. More than a few broken bots behind one address need; and an unknown
+key from a source beyond it is answered without looking at the call."""
+LOCKOUT = "EGeneral:Temporary lockout"
 
 _NOBODY = Secret(bytes(64)).key()
 """Signs for callers whose key we do not know: the work must not be less than for one that we know."""
@@ -39,14 +43,22 @@ class _Nonces:
 
 
 class Authenticator:
-    """Knows every client's recent nonces and stores a mark ahead of them, so that a restart forgets none."""
+    """Knows every client's recent nonces and stores a mark ahead of them, so that a restart forgets none.
 
-    def __init__(self, ledger: Ledger, clock: Clock, marks: Mapping[str, int]) -> None:
+    ``on_alarm`` hears, in words and at most once in `LOCKOUT_S` of each, of a source that fails too often.
+    """
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, marks: Mapping[str, int], *, on_alarm: Callable[[str], None]
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._marks = marks
         self._nonces: dict[str, _Nonces] = {}
-        self._failures: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
+        self._on_alarm = on_alarm
+        self._of_key = SourceRate[tuple[str, str]](KEY_FAILURES / LOCKOUT_S, KEY_FAILURES, clock)
+        self._of_source = SourceRate[str](SOURCE_FAILURES / LOCKOUT_S, SOURCE_FAILURES, clock)
+        self._alarms = SourceRate[str](1 / LOCKOUT_S, 1, clock)
 
     async def authenticate(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded]:
         """The client that sent ``request``, and the request taken apart. Raises `NotAuthentic` or `NotUnderstood`."""
@@ -59,6 +71,8 @@ class Authenticator:
 
     def _identify(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded, bytes]:
         client = snapshot.clients.get(request.api_key)
+        if client is None and self._of_source.spent(request.source):
+            raise NotAuthentic("EAPI:Invalid key", detail="unknown key, not looked at")
         signature = _decoded_signature(request.api_sign)
         try:
             decoded = snapshot.venue.decode(request)
@@ -111,16 +125,16 @@ class Authenticator:
             nonces.mark = mark
 
     def _counted(self, request: Request, refused: NotAuthentic) -> NotAuthentic:
-        now, who = self._clock.now_us(), (request.source, request.api_key[:64])
-        since, count = self._failures.pop(who, (now, 0))
-        if now - since > LOCKOUT_US:
-            since, count = now, 0
-        self._failures[who] = (since, count + 1)
-        if len(self._failures) > FAILING_SOURCES:
-            self._failures.popitem(last=False)
-        if count < LOCKOUT_FAILURES:
+        """``refused``, or a lockout if its key or its source has failed too often. Both are asked either way."""
+        key_within = self._of_key.take((request.source, request.api_key[:64]))
+        source_within = self._of_source.take(request.source)
+        if not source_within and self._alarms.take(request.source):
+            self._on_alarm(
+                f"{request.source} has failed {SOURCE_FAILURES} times to prove who it is: locked out for now"
+            )
+        if key_within and source_within:
             return refused
-        return NotAuthentic("EGeneral:Temporary lockout", detail=refused.detail or refused.answer[0])
+        return NotAuthentic(LOCKOUT, detail=refused.detail or refused.answer[0])
 
 
 def _decoded_signature(text: str) -> bytes:

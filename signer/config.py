@@ -37,6 +37,8 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 MountPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=128)]
 """Of an engine or a login in Vault: no slash at the ends."""
 File = Annotated[Path, Field(strict=False), AfterValidator(check_absolute)]
+Reason = Annotated[str, Field(pattern=r"^[ -~]*[!-~][ -~]*$", max_length=200)]
+"""Why something is waived, in one line of printable ASCII."""
 HOME_FILE = "file"
 """The name of the store that every home has: its own encrypted file."""
 
@@ -149,8 +151,9 @@ class AccountConfig(Strict):
     """Requests in flight at once on each credential; more than one only for a key with a nonce window."""
     queue: Annotated[int, Field(ge=1, le=10_000)] = 256
     """Calls that may wait for a lane before more are refused."""
-    call_seconds: Seconds = 20.0
-    """How long a call may wait for its turn, and again for its answer."""
+    call_seconds: Seconds = 14.0
+    """How long a call may wait for its turn, and again for its answer: by default less than 30 s in all, after which
+    kraken-cli would send an order anew."""
     gone_after_seconds: Seconds = 90.0
     """An order whose answer was lost, and that the venue does not know after so long, was never placed. Kraken's own
     ``deadline`` is at most 60 s ahead."""
@@ -240,6 +243,10 @@ class VaultTransitConfig(VaultConfig):
         return self.address, self.namespace, self.mount
 
 
+HSM_VARIABLES = ("SOFTHSM2_CONF", "YUBIHSM_PKCS11_CONF", "ChrystokiConfigurationPath", "CS_PKCS11_R3_CFG")
+"""Paths of the settings of SoftHSM, YubiHSM 2, Luna and Utimaco."""
+
+
 class Pkcs11Config(Strict):
     """``[stores.NAME] kind = "pkcs11"``: secrets never leave the token."""
 
@@ -248,6 +255,8 @@ class Pkcs11Config(Strict):
     token: Annotated[str, Field(min_length=1, max_length=32)]
     """The token's label (PKCS#11 v3.0 §3.5)."""
     pin_file: File
+    environment: Annotated[tuple[str, ...], Field(strict=False)] = HSM_VARIABLES
+    """Variables that the module reads. `serve` forgets all that it need not know of its environment."""
     deadline_seconds: Seconds = 2.0
     in_flight: Annotated[int, Field(ge=1, le=256)] = 32
     """Signatures that may wait for the token or be under way; more are refused."""
@@ -275,6 +284,8 @@ class Config(Strict):
     audit: AuditConfig = Field(default_factory=AuditConfig)
     stores: Mapping[str, Annotated[StoreConfig, Field(discriminator="kind")]] = Field(default_factory=dict)
     accounts: Mapping[str, AccountConfig] = Field(min_length=1)
+    waivers: Mapping[str, Mapping[str, Reason]] = Field(default_factory=dict)
+    """``[waivers.CREDENTIAL]``: permissions that a real key may have although it should not, each with the reason."""
 
     @field_validator("accounts")
     @classmethod
@@ -290,6 +301,13 @@ class Config(Strict):
             check_name(name, "store")
         if HOME_FILE in value:
             raise ValueError(f'"{HOME_FILE}" is the home\'s own store and is always there; choose another name')
+        return value
+
+    @field_validator("waivers")
+    @classmethod
+    def _waiver_names(cls, value: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+        for name in value:
+            check_name(name, "credential")
         return value
 
     @model_validator(mode="after")
@@ -312,6 +330,12 @@ class Config(Strict):
     def public_resolve(self) -> list[str]:
         """Its addresses, if they are not to be asked for."""
         return self.gateway.public_resolve if self.gateway.public_origin else next(iter(self.accounts.values())).resolve
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Of the environment, what the modules of HSMs read."""
+        stores = [store for store in self.stores.values() if isinstance(store, Pkcs11Config)]
+        return frozenset(name for store in stores for name in store.environment)
 
     @property
     def origins(self) -> Mapping[str, tuple[str, list[str]]]:

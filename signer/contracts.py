@@ -110,6 +110,9 @@ class SigningStore(Protocol):
     def remove(self, info: CredentialInfo) -> None:
         """Destroy the secret; if there is none, that is well. For the CLI likewise. Raises `KeyStoreError`."""
 
+    async def describe(self) -> str:
+        """How the store is found now, in words that follow its name. Raises `KeyStoreError` if it cannot be used."""
+
     async def close(self) -> None:
         """Let go of connections and sessions."""
 
@@ -196,6 +199,8 @@ class Turn(Protocol):
     """A client's turn in a lane: the nonce it must use."""
 
     nonce: int
+    after: int
+    """The nonce before it on this credential: none of ours lies between. 0 if there never was one."""
 
     def nonce_refused(self) -> None:
         """The venue refused the nonce: jump forward."""
@@ -213,6 +218,10 @@ class Lane(Protocol):
     @property
     def load(self) -> int:
         """How many calls have a turn or wait for one."""
+
+    @property
+    def handed(self) -> int:
+        """The highest nonce that can have been sent; 0 if there never was one."""
 
     def stop(self, why: str) -> None:
         """Let nobody in any more, and whoever waits go elsewhere."""
@@ -236,6 +245,10 @@ class Venue(Protocol):
     """How one exchange speaks. Pure: no sockets, no clock."""
 
     name: str
+    permissions: frozenset[str]
+    """Every word that we know for what a key may do."""
+    withdrawing: frozenset[str]
+    """Those of them that lead to money leaving the account."""
 
     def decode(self, request: Request) -> Decoded:
         """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
@@ -257,6 +270,12 @@ class Venue(Protocol):
 
     def read_key_info(self, answer: WireAnswer) -> KeyInfo:
         """What the answer to `key_info_call` says. Raises `VenueError` if it does not."""
+
+    def reach(self, permissions: frozenset[str]) -> Sequence[Call]:
+        """The kinds of calls that a policy granting ``permissions`` may let through to the venue: without fields."""
+
+    def lookup_reach(self) -> Sequence[Call]:
+        """The kinds of reads among all `lookups`: without fields."""
 
     def lookups(self, intent: Intent) -> Sequence[Call]:
         """The reads that tell what became of ``intent``."""

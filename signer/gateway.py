@@ -188,8 +188,11 @@ class Gateway:
     def _refuse(self, trace: Trace, refused: Refused) -> Response:
         trace.refused(refused)
         kind, source = refusal_kind(refused), trace.request.source
-        if not trace.recorded and self._throttle.admit(source, kind, trace.started_us, trace.client_name):
-            self._audit.note(refusal_record(trace, refused))
+        if not trace.recorded:
+            if self._throttle.admit(source, kind, trace.started_us, trace.client_name):
+                self._audit.note(refusal_record(trace, refused))
+            else:  # whoever cannot prove to be a client does not fill the other log either
+                trace.counted_only = isinstance(refused, NotAuthentic)
         return Response(200, JSON, trace.snapshot.venue.refusal(refused), ours=True)
 
     def _own_answer(self, trace: Trace, client: Client, call: Call) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Generic, TypeVar, final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -51,6 +52,12 @@ class Metrics:
         self._seconds = _Series(Histogram(*seconds, buckets=SECONDS, registry=registry))
         waiting = ("signer_lane_waiting", "Calls that wait for their turn.", ("credential",))
         self._waiting = _Series(Gauge(*waiting, registry=registry))
+        proven = ("signer_credential_proven", "Whether calls that change something may go by it.", ("credential",))
+        self._proven = _Series(Gauge(*proven, registry=registry))
+        finding = ("signer_credential_finding", "What is to be mended about a real key.", ("credential", "kind"))
+        self._finding = _Series(Gauge(*finding, registry=registry))
+        expires = ("signer_credential_expires_timestamp_seconds", "When a real key ends at the venue.", ("credential",))
+        self._expires = _Series(Gauge(*expires, registry=registry))
         self._unknown = Gauge("signer_unknown_outcomes", "Calls sent whose outcome is unknown.", registry=registry)
         self._healthy = Gauge("signer_audit_healthy", "Whether the audit log can be written.", registry=registry)
 
@@ -74,6 +81,14 @@ class Metrics:
     def lane_waiting(self, credential: str, calls: int) -> None:
         """Note how many calls wait in the lane of a credential."""
         self._waiting[(credential,)].set(calls)
+
+    def credential(self, name: str, *, proven: bool, found: Mapping[str, bool], expires_us: int | None) -> None:
+        """Note what is known of a real key: ``found`` says of every kind of finding whether it is one now."""
+        self._proven[(name,)].set(proven)
+        for kind, now in found.items():
+            self._finding[name, kind].set(now)
+        if expires_us is not None:
+            self._expires[(name,)].set(expires_us / 1_000_000)
 
     def unknown_outcomes(self, count: int) -> None:
         """Note of how many calls the outcome is unknown."""

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from signer.errors import HomeError
@@ -38,6 +38,10 @@ class Load:
     count: int
     at_us: int
     error: str
+    refused: list[str] = field(default_factory=list)
+    """Of each key that no call may go by, what is wrong with it."""
+    version: str = ""
+    """Of signer, that the worker runs."""
 
 
 class HomeLock:

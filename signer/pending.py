@@ -21,6 +21,10 @@ class Pending:
             self.add(open_intent.reservation, open_intent.intent)
             self.begin_change(open_intent.intent)
 
+    def __len__(self) -> int:
+        """How many are not settled: new orders, and changes of orders."""
+        return len(self._orders) + len(self._changing)
+
     def begin_change(self, intent: Intent) -> bool:
         """An edit or amend is about to be reserved; False if another of the same order is not settled yet.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 from signer.config import HOME_FILE, Config, load_config
+from signer.contracts import Venue
 from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, WrongPassphrase
+from signer.findings import Finding, Weight
 from signer.home import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase
@@ -15,6 +18,7 @@ from signer.market import load_pairs
 from signer.model import ClientInfo, CredentialInfo
 from signer.policy.load import load_policies
 from signer.policy.policy import Policy
+from signer.standing import Duty, duties
 from signer.venues.kraken.pairs import PairTable
 
 
@@ -45,22 +49,94 @@ def pair_table(path: Path) -> PairTable:
     return PairTable.built_in() if fetched is None else PairTable.from_asset_pairs(fetched)
 
 
-def warnings(prepared: Prepared) -> list[str]:
+def warnings(prepared: Prepared, today: date) -> list[Finding]:
     """What is not wrong but should be known at every start."""
-    config, lines = prepared.config, list[str]()
+    config, credentials = prepared.config, prepared.store.credentials()
+    policies = prepared.policies.values()
+    of_keys = [*of_accounts(config, credentials), *of_waivers(config, credentials)]
+    return [*of_settings(config), *of_keys, *of_policies(policies, today)]
+
+
+def of_settings(config: Config) -> Iterator[Finding]:
+    """Of `warnings`, those that signer.toml alone tells."""
     for listener in config.gateway.listeners:
         if listener.wide:
             why = "over TLS" if listener.kind == "tls" else f"without TLS: {config.gateway.allow_wide_listen}"
-            lines.append(f"listening beyond this machine on {listener}, {why}")
+            yield _warning("wide", f"listener {listener}", f"listening beyond this machine, {why}")
     if config.gateway.trusted_proxies:
-        lines.append(f"believing X-Forwarded-For from {', '.join(config.gateway.trusted_proxies)}")
+        what = f"believing X-Forwarded-For from {', '.join(config.gateway.trusted_proxies)}"
+        yield _warning("proxies", "trusted_proxies", what)
     for name, account in config.accounts.items():
         if account.origin.startswith("http://"):
-            lines.append(f"account {name} talks plain HTTP to {account.origin}: a sandbox, not a real exchange")
-        if not any(credential.account == name for credential in prepared.store.credentials()):
-            lines.append(f"account {name} has no key yet; add one with `signer keys add NAME --account {name} --stdin`")
-    uncapped = [policy for policy in prepared.policies.values() if policy.uncapped]
-    return [*lines, *(f"policy {policy.name} has no caps: {policy.uncapped}" for policy in uncapped)]
+            what = f"talks plain HTTP to {account.origin}: a sandbox, not a real exchange"
+            yield _warning("sandbox", f"account {name}", what)
+
+
+def of_accounts(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
+    """Of `warnings`, the accounts that nothing can be signed for."""
+    for name in config.accounts:
+        if not any(credential.account == name for credential in credentials):
+            mend = f"add one with `signer keys add NAME --account {name} --stdin`"
+            yield _warning("no-key", f"account {name}", "has no key yet", mend)
+
+
+def of_waivers(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
+    """Of `warnings`, what keys may do although they should not, each with its reason."""
+    known = {info.name for info in credentials}
+    for name, waived in config.waivers.items():
+        if name not in known:
+            yield _warning("waiver", f"[waivers.{name}]", "waives nothing: there is no such credential", "remove it")
+            continue
+        for word, reason in waived.items():
+            yield _warning("waiver", f"credential {name}", f"may have {word}, by waiver: {reason}")
+
+
+def of_policies(policies: Iterable[Policy], today: date, ahead: timedelta = timedelta()) -> Iterator[Finding]:
+    """Of `warnings`, the policies that are not bounded, and those that are due to be looked at within ``ahead``."""
+    for policy in policies:
+        about = f"policy {policy.name}"
+        if policy.uncapped:
+            yield _warning("uncapped", about, f"has no caps: {policy.uncapped}")
+        if policy.review_by is not None and policy.review_by <= today + ahead:
+            was = "was to be" if policy.review_by < today else "is to be"
+            mend = "see if it still fits, then set review_by anew"
+            yield _warning("review", about, f"{was} reviewed by {policy.review_by}", mend)
+
+
+def _warning(kind: str, about: str, what: str, mend: str = "") -> Finding:
+    return Finding(Weight.WARNING, kind, about, what, mend)
+
+
+def misfits(home: Home, config: Config, store: FileKeyStore, policies: Container[str]) -> Iterator[ConfigError]:
+    """Everything in the key store that the settings, or the names of ``policies``, have no place for."""
+    owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
+    for info in owners:
+        if info.account not in config.accounts:
+            mend = f"add [accounts.{info.account}] or remove what uses it"
+            what = f"{info.name} belongs to account {info.account}, which is not there"
+            yield ConfigError(what, where=str(home.config), mend=mend)
+    for credential in store.credentials():
+        if credential.store != HOME_FILE and credential.store not in config.stores:
+            what = f"the secret of {credential.name} is in the store {credential.store}, which is not there"
+            yield ConfigError(what, where=str(home.config), mend=f"add [stores.{credential.store}]")
+    for client in store.clients():
+        if client.policy not in policies and not client.revoked:
+            what = f"client {client.name} has the policy {client.policy}, and there is no such file"
+            mend = f"restore {client.policy}.toml or revoke the client"
+            yield ConfigError(what, where=str(home.policies), mend=mend)
+
+
+def duties_now(prepared: Prepared, venue: Venue, now_us: int) -> Mapping[str, Duty]:
+    """What the settings ask of each credential, by its name."""
+    return duties_of(prepared.config, prepared.store, prepared.policies, venue, now_us)
+
+
+def duties_of(
+    config: Config, store: FileKeyStore, policies: Mapping[str, Policy], venue: Venue, now_us: int
+) -> Mapping[str, Duty]:
+    """As `duties_now`, of these parts of a home; clients whose policy is not there ask nothing."""
+    clients = [(info, policies[info.policy]) for info in store.clients() if info.policy in policies]
+    return duties(store.credentials(), clients, venue, config.waivers, now_us)
 
 
 def checked(
@@ -72,19 +148,8 @@ def checked(
 ) -> Prepared:
     """These parts of ``home``, if they fit each other. Raises `ConfigError` for the first that does not."""
     policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
-    owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
-    for info in owners:
-        if info.account not in config.accounts:
-            mend = f"add [accounts.{info.account}] or remove what uses it"
-            raise ConfigError(f"{info.name} belongs to account {info.account}", where=str(home.config), mend=mend)
-    for info in store.credentials():
-        if info.store != HOME_FILE and info.store not in config.stores:
-            what = f"the secret of {info.name} is in the store {info.store}, which is not there"
-            raise ConfigError(what, where=str(home.config), mend=f"add [stores.{info.store}]")
-    for client in store.clients():
-        if client.policy not in policies and not client.revoked:
-            what = f"client {client.name} has the policy {client.policy}, and there is no such file"
-            raise ConfigError(what, where=str(home.policies), mend=f"restore {client.policy}.toml or revoke the client")
+    for error in misfits(home, config, store, policies):
+        raise error
     return Prepared(home, config, store, pairs, policies, passphrase_now)
 
 

@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from signer.accounts import Account, Credential, Journey
 from signer.contracts import Venue
 from signer.errors import Refused, VenueError
-from signer.model import KeyInfo
+from signer.model import KeyInfo, Verdict, WireAnswer
 
 OPERATOR = "operator"
 """Whose turn in the lane it is: no client is called so by accident, and one that is only shares its turns."""
+TRIES = 3
+"""A refused nonce lets the lane jump forward; more often than this, another program counts in larger ones."""
 
 
-async def probe(account: Account, venue: Venue, credential: Credential) -> KeyInfo:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the venue said of a key when it was asked."""
+
+    key: KeyInfo | None
+    """None if it refuses every nonce of ours: another program counts in larger ones."""
+    moved: bool
+    """Whether its nonce moved without us since our last call."""
+
+
+async def probe(account: Account, venue: Venue, credential: Credential) -> Asked:
     """What the venue says of ``credential`` now. Raises `VenueError`."""
-    credential.lane.resume()  # an operator asks: if the venue refuses the key again, the lane stops again
+    for tried in range(TRIES):
+        journey = Journey()
+        answer, verdict = await _answer(account, venue, credential, journey)
+        if not verdict.bad_nonce:
+            key = venue.read_key_info(answer)
+            return Asked(key, tried > 0 or _moved(key, journey, credential))
+    return Asked(None, moved=True)
+
+
+def known(asked: Asked, name: str) -> KeyInfo:
+    """What ``asked`` says of the key of credential ``name``. Raises `VenueError` if that is nothing."""
+    if asked.key is None:
+        mend = "make a key that this gateway alone has"
+        raise VenueError(f"the exchange refuses the nonces of {name}: another program uses this key", mend=mend)
+    return asked.key
+
+
+async def _answer(
+    account: Account, venue: Venue, credential: Credential, journey: Journey
+) -> tuple[WireAnswer, Verdict]:
     try:
-        answer, _ = await account.forward(venue, venue.key_info_call(), OPERATOR, Journey(), lambda: None, credential)
+        return await account.forward(venue, venue.key_info_call(), OPERATOR, journey, lambda: None, credential)
     except Refused as refused:
         cause = refused.__cause__
         raise VenueError(f"{credential.name} could not be tested: {cause or refused.answer[-1]}") from None
-    return venue.read_key_info(answer)
+
+
+def _moved(key: KeyInfo, journey: Journey, credential: Credential) -> bool:
+    """Whether the highest nonce that the venue has seen is one that we never used.
+
+    It may count the one that asked or not (its page does not say). Ours only rise, so none lies between that one
+    and the one before it. Of a key that we never used before, nothing can be told.
+    """
+    between = 0 < journey.after < key.nonce < journey.nonce
+    return between or key.nonce > credential.lane.handed

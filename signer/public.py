@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from signer.contracts import Clock, Upstream, Venue
 from signer.errors import Refused, VenueError
 from signer.model import Request, Response
+from signer.source_rate import SourceRate
 
 BURST_S = 10
-SOURCES = 4096
 ANSWER_S = 10.0
 JSON = "application/json"
-
-
-class SourceRate:
-    """A token bucket for each source address; bounded memory, the address longest unseen is forgotten first."""
-
-    def __init__(self, per_second: int, clock: Clock) -> None:
-        self._rate = per_second
-        self._most = per_second * BURST_S
-        self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, source: str) -> bool:
-        """Whether one more call of ``source`` is within its rate."""
-        now = self._clock.monotonic()
-        tokens, since = self._buckets.pop(source, (float(self._most), now))
-        tokens = min(self._most, tokens + (now - since) * self._rate)
-        allowed = tokens >= 1
-        self._buckets[source] = (tokens - 1 if allowed else tokens, now)
-        if len(self._buckets) > SOURCES:
-            self._buckets.popitem(last=False)
-        return allowed
 
 
 class PublicCalls:
     """Answers public calls from the venue, in requests that we build ourselves."""
 
-    def __init__(self, venue: Venue, upstream: Upstream, rate: SourceRate, clock: Clock) -> None:
+    def __init__(self, venue: Venue, upstream: Upstream, rate: SourceRate[str], clock: Clock) -> None:
         self.venue = venue
         self.upstream = upstream
         self._rate = rate

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from signer.errors import ConfigError, NotAuthentic, Refused
 from signer.model import Charge, Intent, Json, Outcome
+from signer.standing import Standing
 from signer.trace import Trace
 
 
@@ -49,6 +50,18 @@ def reconciled_record(intent: Intent, outcome: Outcome, txids: Sequence[str | No
         "endpoint": intent.endpoint,
         "outcome": outcome.value,
         "venue_ids": list(txids),
+    }
+
+
+def credential_record(account: str, name: str, standing: Standing, now_us: int) -> dict[str, Json]:
+    """What was found out about a real key: which calls may go by it from now on, and why."""
+    return {
+        "kind": "credential",
+        "time": now_us,
+        "account": account,
+        "credential": name,
+        "standing": standing.word,
+        "findings": [finding.kind for finding in standing.findings],
     }
 
 

@@ -11,9 +11,11 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import NoReturn, final
+from typing import NoReturn, TypeVar, final
 
 from signer.errors import KeyStoreError
+
+T = TypeVar("T")
 
 SECRET_BYTES = 64
 """A Kraken secret is the base64 of 64 bytes (kraken-api.md §2)."""
@@ -74,13 +76,23 @@ class Secret:
             raise KeyStoreError(what, where=where, mend=mend)
         return cls(raw)
 
+    @classmethod
+    def taken_from(cls, raw: bytearray) -> Secret:
+        """The bytes in ``raw``, which is overwritten."""
+        secret = cls(raw)
+        raw[:] = bytes(len(raw))
+        return secret
+
     def key(self) -> HmacKey:
         """The handle that signs with this secret."""
         return HmacKey(hmac.new(self._raw, digestmod=hashlib.sha512))
 
-    def sealed_by(self, seal: Callable[[bytes], bytes]) -> bytes:
-        """What ``seal`` (an encryption) makes of the bytes. The only way they go anywhere."""
-        return seal(bytes(self._raw))
+    def sealed_by(self, seal: Callable[[bytearray], T]) -> T:
+        """What ``seal`` (an encryption) makes of the bytes. The only way they go anywhere.
+
+        It is lent our own copy, not a new one that nobody could overwrite, and must not keep it.
+        """
+        return seal(self._raw)
 
     def wipe(self) -> None:
         """Overwrite our copy. Copies that Python made on the way in are beyond reach (docs/threat-model.md)."""

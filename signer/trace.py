@@ -33,6 +33,8 @@ class Trace:
     rules: tuple[str, ...] = ()
     detail: str = ""
     """For the operator only."""
+    counted_only: bool = False
+    """One of so many failures to authenticate that it has no record and no line of its own."""
 
     def note_outcome(self) -> None:
         """How the call ended, as far as is known now: bytes that left without an answer mean *unknown*."""
@@ -62,6 +64,9 @@ class Watch(Protocol):
 
     def finished(self, trace: Trace) -> None:
         """A request has its answer."""
+
+    def warn(self, kind: str, text: str) -> None:
+        """Something works, and should be known."""
 
     def alarm(self, kind: str, text: str) -> None:
         """Something needs an operator's eye; ``kind`` is a short stable word."""

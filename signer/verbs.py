@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import final
 
-from signer.accounts import Credential
 from signer.admin import Operator, Verb
-from signer.contracts import AuditLog, Clock, Worker
+from signer.contracts import AuditLog, Clock
 from signer.errors import KeyStoreError
-from signer.keys.probes import Probe, keep_probe
-from signer.model import Json, KeyInfo
-from signer.probe import probe
+from signer.model import Json
+from signer.proving import Proving
 from signer.records import operator_record
-from signer.secret import fingerprint
 from signer.snapshot import Snapshot
 
 
@@ -27,16 +23,14 @@ class AdminVerbs:
         snapshot: Callable[[], Snapshot],
         audit: AuditLog,
         drained: Callable[[], Awaitable[None]],
-        probes: Path,
+        proving: Proving,
         *,
-        worker: Worker,
         clock: Clock,
     ) -> None:
         self._snapshot = snapshot
         self._audit = audit
         self._await_drained = drained
-        self._probes = probes
-        self._worker = worker
+        self._proving = proving
         self._clock = clock
 
     def table(self) -> Mapping[str, Verb]:
@@ -55,15 +49,13 @@ class AdminVerbs:
         return None
 
     async def _probe(self, _: Operator, question: Mapping[str, Json]) -> Json:
-        """Ask the venue what a key may do, and keep the answer where lists look for it."""
-        snapshot, name = self._snapshot(), str(question.get("credential"))
-        for account in snapshot.accounts.values():
+        """Ask the venue what a key may do, judge it, and keep the answer where lists look for it."""
+        name = str(question.get("credential"))
+        for account in self._snapshot().accounts.values():
             credential = account.credential(name)
             if credential is not None:
-                await self._keep(credential, await probe(account, snapshot.venue, credential))
-                return None
+                if question.get("resume", True):
+                    credential.lane.resume()  # an operator asks: if the venue refuses the key again, it stops again
+                await self._proving.prove(account, credential)
+                return {"moved": credential.standing.moved}
         raise KeyStoreError(f"the gateway has no credential {name[:64]!r}", mend="run `signer reload`")
-
-    async def _keep(self, credential: Credential, key: KeyInfo) -> None:
-        kept = Probe(self._clock.now_us(), key)
-        await self._worker.run(lambda: keep_probe(self._probes, fingerprint(credential.api_key), kept))

@@ -22,20 +22,26 @@ from signer.clock import SystemClock
 from signer.config import HOME_FILE, AccountConfig, StoreConfig
 from signer.contracts import SigningKey
 from signer.errors import ConfigError, SignerError, VenueError
+from signer.findings import Weight
 from signer.gateway import Gateway
+from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.keys.unwrapped import Unwrapped
 from signer.lanes import CredentialLane
 from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
 from signer.market import fetch_pairs, save_pairs
 from signer.metrics import Metrics
-from signer.model import CredentialInfo, Json
+from signer.model import Action, CredentialInfo, Json, KeyInfo, Role
 from signer.occupancy import Load, write_load
 from signer.pending import Pending
-from signer.prepared import Prepared, checked, reread
-from signer.public import PublicCalls, SourceRate
+from signer.prepared import Prepared, checked, duties_now, reread
+from signer.proving import DAILY_S, Proving
+from signer.public import BURST_S, PublicCalls
 from signer.recovery import Recovery
+from signer.secret import fingerprint
 from signer.snapshot import Client, Snapshot
+from signer.source_rate import SourceRate
+from signer.standing import KINDS, Duty, Standing
 from signer.stores import SigningStores
 from signer.trace import Watch
 from signer.upstream import NOWHERE, Upstream
@@ -49,6 +55,8 @@ PAIRS_FETCH_S = 3.0
 PAIRS_EVERY_S = 24 * 3600.0
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
+PROVE_S = 3.0
+"""How long a start waits for what the venue says of the keys: with a venue that is away, reads pass all the same."""
 
 Held: TypeAlias = tuple[CredentialInfo, StoreConfig | None]
 """A credential, and the settings of the store outside that holds its secret."""
@@ -86,6 +94,7 @@ class Wiring:
         self._throttle = Throttle()
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
+        self._standings: dict[tuple[str, str], Standing] = {}
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
         self._changing = asyncio.Lock()
@@ -112,7 +121,9 @@ class Wiring:
         snapshot = await self._snapshot()
         self.gateway = Gateway(
             snapshot,
-            Authenticator(self.ledger, self._clock, marks),
+            Authenticator(
+                self.ledger, self._clock, marks, on_alarm=lambda text: self._watch.alarm("failing-source", text)
+            ),
             self.ledger,
             self.audit,
             self._pending,
@@ -121,7 +132,8 @@ class Wiring:
             randomness=random.SystemRandom(),
             watch=self._watch,
         )
-        rate = SourceRate(self.prepared.config.gateway.public_calls_per_second, self._clock)
+        per_second = self.prepared.config.gateway.public_calls_per_second
+        rate = SourceRate[str](per_second, per_second * BURST_S, self._clock)
         upstream = self._public_upstream()
         self.public = PublicCalls(snapshot.venue, upstream, rate, self._clock)
         self._recovery = Recovery(
@@ -133,12 +145,22 @@ class Wiring:
             watch=self._watch,
             gone_after_s=max(account.gone_after_seconds for account in self.prepared.config.accounts.values()),
         )
+        self._proving = Proving(
+            lambda: self.gateway.snapshot,
+            self._duties,
+            self._keep_probe,
+            audit=self.audit,
+            watch=self._watch,
+            clock=self._clock,
+        )
+        await self._proving.at_start(PROVE_S)
         # What is held stays held meanwhile, so nobody need wait for an exchange that may be slow to answer.
         loops = (
             self._recovery.run(),
             self._summarise(),
             self._keep_heads(),
             self._keep_pairs(PAIRS_EVERY_S if first_time else 0.0),
+            self._proving.run(),
         )
         self._tasks = [asyncio.get_running_loop().create_task(loop) for loop in loops]
         await self._open_admin()
@@ -147,10 +169,8 @@ class Wiring:
         self._ready()
 
     async def _open_admin(self) -> None:
-        home, worker = self.prepared.home, self._audit_worker
-        verbs = AdminVerbs(
-            lambda: self.gateway.snapshot, self.audit, self._drained, home.probes, worker=worker, clock=self._clock
-        )
+        home = self.prepared.home
+        verbs = AdminVerbs(lambda: self.gateway.snapshot, self.audit, self._drained, self._proving, clock=self._clock)
         self._admin = AdminSocket(home.admin, verbs.table(), lambda text: self._watch.alarm("defect", text))
         await self._admin.open()
 
@@ -174,7 +194,17 @@ class Wiring:
         """Why no order would be taken now; empty if all is well."""
         if not self.ready:
             return "starting or stopping"
-        return "" if self.audit.healthy else "the audit log cannot be written"
+        if not self.audit.healthy:
+            return "the audit log cannot be written"
+        return self._without_keys(self.gateway.snapshot)
+
+    def _without_keys(self, snapshot: Snapshot) -> str:
+        """Says so if there are keys for orders, and not one may sign any now."""
+        served = {client.info.account for client in snapshot.clients.values() if not client.info.revoked}
+        keys = [each for name in served for each in snapshot.accounts[name].credentials if each.role is Role.TRADE]
+        if not keys or any(each.admits(Action.ORDER) for each in keys):
+            return ""
+        return f"no key may sign orders now: {', '.join(f'{each.name} is {each.standing.word}' for each in keys)}"
 
     def gauge(self, metrics: Metrics) -> None:
         """Set what is measured only when somebody looks."""
@@ -182,9 +212,25 @@ class Wiring:
         metrics.unknown_outcomes(self._recovery.held)
         for (name, _), lane in self._lanes.items():
             metrics.lane_waiting(name, lane.waiting)
+        for (name, _), standing in self._standings.items():
+            kinds, key = {finding.kind for finding in standing.findings}, standing.key
+            found = {kind: kind in kinds for kind in KINDS}
+            expires_us = key.expires_us if key else None
+            metrics.credential(name, proven=standing.word == "proven", found=found, expires_us=expires_us)
+
+    def picture(self) -> list[str]:
+        """What is under way, in counts and names, a line each."""
+        lines = [self.trouble() or "ready"]
+        if self.ready:
+            lines.append(f"{len(self._pending)} orders and changes open, {self._recovery.held} unknown outcomes held")
+        for (name, _), lane in self._lanes.items():
+            stopped = ", stopped" if lane.stopped else ""
+            lines.append(f"lane {name}: {lane.load} under way, {lane.waiting} of them waiting for their turn{stopped}")
+        return [*lines, *(f"upstream {upstream.origin}: {upstream.picture()}" for upstream in self._upstreams.values())]
 
     async def _swap(self) -> None:
         snapshot = await self._snapshot()
+        self._proving.judge(snapshot)
         self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
         self.public.upstream = self._public_upstream()
         for key in self._lanes.keys() - self._live():
@@ -200,7 +246,7 @@ class Wiring:
         lane = self._lanes[key]
         await lane.drained()
         if key not in self._live() and self._lanes.get(key) is lane:
-            del self._lanes[key]
+            del self._lanes[key], self._standings[key]
 
     async def _drained(self) -> None:
         await asyncio.gather(*self._draining, *(lane.drained() for lane in self._lanes.values()))
@@ -260,6 +306,7 @@ class Wiring:
                 self._keys[info, stores.get(info.store)],
                 self._lane(info, config, marks),
                 info.role,
+                self._standing(info),
             )
             for info in self.prepared.store.credentials()
             if info.account == name
@@ -293,6 +340,24 @@ class Wiring:
                 info.name, clock=self._clock, nonces=nonces, depth=config.lane_depth, queue=config.queue
             )
         return self._lanes[key]
+
+    def _standing(self, info: CredentialInfo) -> Standing:
+        """As long-lived as its lane. One that a reload brings may have been asked about by the command that added it;
+        at a start nothing is believed that was not heard just now."""
+        key = (info.name, info.fingerprint)
+        if key not in self._standings:
+            standing = self._standings[key] = Standing()
+            kept = kept_probe(self.prepared.home.probes, info.fingerprint) if self.ready else None
+            if kept is not None and 0 <= self._clock.now_us() - kept.at_us < DAILY_S * 1_000_000:
+                standing.key = kept.key
+        return self._standings[key]
+
+    def _duties(self) -> Mapping[str, Duty]:
+        return duties_now(self.prepared, Kraken(self.prepared.pairs), self._clock.now_us())
+
+    async def _keep_probe(self, credential: Credential, key: KeyInfo) -> None:
+        folder, kept = self.prepared.home.probes, Probe(self._clock.now_us(), key)
+        await self._audit_worker.run(lambda: keep_probe(folder, fingerprint(credential.api_key), kept))
 
     async def _refresh_pairs(self) -> None:
         """Fetch the venue's pairs, if it can be reached in time; else go on with those known."""
@@ -358,4 +423,7 @@ class Wiring:
 
     def _publish(self, error: str) -> None:
         self._loads += 1
-        write_load(self.prepared.home.state, Load(os.getpid(), self._loads, self._clock.now_us(), error))
+        found = [finding for standing in self._standings.values() for finding in standing.findings]
+        refused = [str(finding) for finding in found if finding.weight is Weight.REFUSED]
+        load = Load(os.getpid(), self._loads, self._clock.now_us(), error, refused, __version__)
+        write_load(self.prepared.home.state, load)

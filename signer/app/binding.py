@@ -14,8 +14,8 @@ from signer.listen import Listener
 
 _ELSEWHERE = "stop what listens there, or choose another port"
 _LOW_PORT = (
-    "give the service AmbientCapabilities=CAP_NET_BIND_SERVICE, lower net.ipv4.ip_unprivileged_port_start, or choose "
-    "a port above 1023"
+    "give the service AmbientCapabilities=CAP_NET_BIND_SERVICE (deploy/systemd/drop-ins/port-443.conf), lower "
+    "net.ipv4.ip_unprivileged_port_start, or choose a port above 1023"
 )
 _FOLDER = "choose a folder that only its owner may write to, such as /run/signer"
 
@@ -62,12 +62,22 @@ def _try_path(path: Path) -> None:
         raise ConfigError("everybody may write to its folder", mend=_FOLDER)
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ConfigError("the gateway may not write to its folder", mend="make it the folder's owner")
+    _try_chown(path.parent)
     if not os.path.lexists(path):
         return
     if not stat.S_ISSOCK(path.lstat().st_mode):
         raise ConfigError("something that is no socket is there", mend="move it away, or choose another path")
     if _is_served(path):
         raise ConfigError("a running program listens there", mend="stop it, or choose another path")
+
+
+def _try_chown(folder: Path) -> None:
+    """gunicorn gives each unix socket its owner, and ends without a word where a filter of system calls forbids it."""
+    try:
+        os.chown(folder, -1, -1)  # changes nothing, so nothing but a filter can refuse it
+    except PermissionError:
+        mend = "allow the service chown: deploy/systemd/drop-ins/unix-socket.conf"
+        raise ConfigError("the socket cannot be given to its owner", mend=mend) from None
 
 
 def _is_served(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import mmap
 import os
 import signal
@@ -19,6 +20,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.sock import close_sockets
 from gunicorn.workers import gasgi
 
+from signer.app import dump
 from signer.app.asgi import Edge, Receive, Scope, Send
 from signer.app.binding import group_id, require_bindable
 from signer.app.protocol import KEEP_ALIVE_S, GatewayProtocol
@@ -27,6 +29,7 @@ from signer.app.tls import ServerTls
 from signer.app.watch import GatewayWatch
 from signer.clock import SystemClock
 from signer.errors import SignerError
+from signer.hardening import lock_memory
 from signer.keys.unwrapped import Unwrapped
 from signer.listen import Listener
 from signer.logline import LineLog
@@ -94,6 +97,10 @@ class GatewayApp:
         except (SignerError, OSError) as error:
             self._watch.alarm("tls", f"the certificate cannot be renewed or loaded, the old one stays: {error}")
 
+    def picture(self) -> list[str]:
+        """What it is doing, for a dump."""
+        return [f"{self._answering} requests under way", *(self._wiring.picture() if self._wiring else ["starting"])]
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
@@ -152,17 +159,32 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
         super().__init__(*arguments, **named)
         self.connections: set[GatewayProtocol] = set()
 
+    def init_process(self) -> None:
+        """Locks of memory stay behind in a fork. Whether they are allowed, the master has said."""
+        lock_memory()
+        super().init_process()
+
     def init_signals(self) -> None:
         """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {dump.SIGNAL})  # gunicorn lets it end the process for a moment
+        faulthandler.unregister(dump.SIGNAL)  # it would put back what the master did at it before
         super().init_signals()
         self.loop.add_signal_handler(signal.SIGHUP, self._reload)
         for number in (signal.SIGINT, signal.SIGQUIT):
             self.loop.add_signal_handler(number, self.handle_exit_signal)
+        self.loop.add_signal_handler(dump.SIGNAL, self._dump)
+        dump.show_threads_on_signal(chain=True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {dump.SIGNAL})
 
     def _reload(self) -> None:
         if self.app.tls is not None:
             self.asgi.refresh(self.app.tls)
         self.asgi.reload()
+
+    def _dump(self) -> None:
+        connections = f"{len(self.connections)} connections of bots"
+        told = [f"worker {os.getpid()}: {dump.versions()}", connections, *self.asgi.picture()]
+        dump.say([*told, *dump.waiting(asyncio.all_tasks(self.loop))])
 
     async def _serve(self) -> None:
         """In place of gunicorn's own, which has one protocol class, and TLS on all sockets or on none."""
@@ -211,6 +233,12 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def handle_hup(self) -> None:
         """Reload inside the worker, so that nothing in flight is lost."""
         self.kill_workers(signal.SIGHUP)
+
+    def handle_usr1(self) -> None:
+        """Show what master and worker are doing (`signer.app.dump`); there are no log files to reopen."""
+        dump.say([f"master {os.getpid()}: {dump.versions()}", f"workers: {sorted(self.WORKERS) or 'none'}"])
+        faulthandler.dump_traceback(2)
+        self.kill_workers(dump.SIGNAL)
 
     def handle_int(self) -> None:
         """A clean stop."""

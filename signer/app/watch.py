@@ -17,7 +17,7 @@ class GatewayWatch:
         self._clock = clock
 
     def finished(self, trace: Trace) -> None:
-        """Count a request and write its line."""
+        """Count a request and write its line, unless it is one of too many from somebody who is no client."""
         took_us = max(0, self._clock.now_us() - trace.started_us)
         client, outcome = trace.client_name, trace.outcome.value if trace.outcome else "refused"
         if not client:
@@ -26,7 +26,12 @@ class GatewayWatch:
             self._metrics.denied(client, trace.rules[0])
         endpoint = trace.call.endpoint if trace.call else ""
         self._metrics.call_finished(client, endpoint, outcome, took_us / 1_000_000)
-        self._line(trace, outcome, took_us)
+        if not trace.counted_only:
+            self._line(trace, outcome, took_us)
+
+    def warn(self, kind: str, text: str) -> None:
+        """Write its line."""
+        self._lines.line(time=self._clock.now_us(), level="warning", kind=kind, text=text)
 
     def alarm(self, kind: str, text: str) -> None:
         """Count an alarm and write its line."""

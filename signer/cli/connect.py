@@ -71,9 +71,10 @@ def base_url(home: Home) -> str:
     """
     running = holder(home.lock)
     if running is not None and running.serves:
-        urls = running.listen.split(", ")
+        listeners = [_listening(url) for url in running.listen.split(", ")]
     else:
-        urls = [_reachable(listener).url for listener in load_config(home.config).gateway.listeners]
+        listeners = list(load_config(home.config).gateway.listeners)
+    urls = [_reachable(listener).url for listener in listeners]
     called = sorted((url for url in urls if not url.startswith("unix:")), key=lambda url: url.startswith("https:"))
     return called[0] if called else "http://localhost"  # over a unix socket, which has no URL
 
@@ -120,6 +121,11 @@ def _lines(library: Library, listener: Listener, ca: str, *, private_ca: bool) -
     hosts = f"{listener.host if _is_address(listener.host) else '127.0.0.1'} {KRAKEN}" if library.hard_coded else ""
     notes = [note for note in library.notes if private or "this CA" not in note]
     return Lines(environment, hosts, library.language, code, notes)
+
+
+def _listening(url: str) -> Listener:
+    """The listener that a running gateway announces by its URL."""
+    return Listener.parse(url.replace("https://", "tls://").removeprefix("http://"))
 
 
 def _reachable(listener: Listener) -> Listener:

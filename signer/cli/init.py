@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import shutil
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +14,7 @@ from signer.cli.key_store import create_store, has_terminal, read_name
 from signer.config import KRAKEN_ORIGIN, load_config
 from signer.errors import ConfigError, HomeError
 from signer.home import Home
-from signer.keys.passphrase import Passphrase, from_file
+from signer.keys.passphrase import Passphrase, from_credential, from_file
 from signer.keys.private_file import write_private
 
 CONFIG = """\
@@ -65,7 +65,7 @@ def _require_free(home: Home) -> None:
 
 
 def _write_config(home: Home, text: str) -> None:
-    home.config.write_text(text, encoding="utf-8")
+    write_private(home.config, text.encode(), replace=False)
     try:
         load_config(home.config)
     except ConfigError as error:  # names a file that goes away again
@@ -79,6 +79,8 @@ def _passphrase(no_input: bool, file: Path | None) -> tuple[Passphrase, str]:
     if no_input:
         text = secrets.token_urlsafe(32)
         return Passphrase(text.encode(), where="passphrase"), text
+    if (credential := from_credential(os.environ)) is not None:
+        return credential, ""
     if not has_terminal():
         raise click.UsageError("There is no terminal to ask on: give --no-input or --passphrase-file.")
     text = click.prompt("Passphrase for the key store", hide_input=True, confirmation_prompt=True)
@@ -89,5 +91,4 @@ def _copy_policies(home: Home) -> None:
     home.policies.mkdir(mode=0o700)
     for example in files("signer.example_policies").iterdir():
         if example.name.endswith(".toml"):
-            with example.open("rb") as source, (home.policies / example.name).open("wb") as target:
-                shutil.copyfileobj(source, target)
+            write_private(home.policies / example.name, example.read_bytes(), replace=False)

@@ -180,8 +180,9 @@ def read_credential(stdin: bool, file: Path | None) -> ApiKeySecret:
     return read_pasted(api_key, click.prompt("API secret (private part)", hide_input=True), where="API secret")
 
 
-def take_up(home: Home, what: str) -> None:
-    """Have a running gateway use the changed key store. Raises what the reload raises, having said what is saved."""
+def take_up(home: Home, what: str) -> bool:
+    """Have a running gateway, if there is one, use the changed key store. Raises what the reload raises, having said
+    what is saved."""
     try:
         note = reload.reload_running(home)
     except SignerError:
@@ -189,6 +190,7 @@ def take_up(home: Home, what: str) -> None:
         raise
     if note:
         click.echo(note, err=True)
+    return note is not None
 
 
 def show_rows(rows: list[Row], *, none: str) -> None:

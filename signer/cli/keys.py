@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from signer.admin import ask
+from signer.cli.judging import judged, say
 from signer.cli.key_store import (
     Row,
     admin_option,
@@ -20,13 +23,15 @@ from signer.cli.key_store import (
     show_rows,
     signing_store,
     take_up,
+    warn,
 )
 from signer.cli.ledger import require_home, with_ledger
 from signer.cli.operation import on_record, reason_option
 from signer.cli.succession import Move, Rotation
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, Config, load_config
-from signer.errors import ConfigError
+from signer.errors import ConfigError, SignerError
+from signer.findings import Weight
 from signer.home import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import forget_probe, kept_probe
@@ -91,7 +96,20 @@ def add(
     credential.secret.wipe()
     known_by = f"store {kept_in}, fingerprint {fingerprint(credential.api_key)}"
     click.echo(f"Added credential {name} of account {account} ({known_by}).")
-    take_up(home, f"credential {name}")
+    if take_up(home, f"credential {name}"):
+        _ask_about(home, config, store, name)
+
+
+def _ask_about(home: Home, config: Config, store: FileKeyStore, name: str) -> None:
+    """Have the running gateway prove a new key now: until then it signs reads only."""
+    try:
+        ask(home.admin, "probe", credential=name)
+    except SignerError as error:
+        warn(f"only reads go by {name} until the exchange could be asked about it: {error}")
+        return
+    kept = kept_probe(home.probes, store.credential(name).fingerprint)
+    if kept is not None:
+        say(judged(home, config, store, name, kept.key))
 
 
 @keys.command("list")
@@ -159,18 +177,24 @@ def remove(
 @reason_option
 @passphrase_option
 @click.pass_obj
-def test(home: Home, *, name: str, as_json: bool, reason: str, passphrase_file: Path | None) -> None:
-    """Ask the exchange, signed with the credential NAME, what it may do."""
+def test(home: Home, *, name: str, as_json: bool, reason: str, passphrase_file: Path | None) -> int:
+    """Ask the exchange, signed with the credential NAME, what it may do, and say whether that is what it should.
+
+    The exit status is 1 if it may do too little or too much.
+    """
     store, config = open_store(home, passphrase_file), load_config(home.config)
     info = store.credential(name)
     elsewhere = signing_store(info.store, config, None)
     with on_record(home, "keys test", reason, credential=name) as operation:
         found = operation.probe(info, config, lambda: handle_of(info, store, elsewhere))
+    findings = judged(home, config, store, name, found)
     if as_json:
-        click.echo(json.dumps(_told(found), indent=2))
+        click.echo(json.dumps({**_told(found), "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
         for key, value in _told(found).items():
             click.echo(f"{key:<12} {', '.join(value) if isinstance(value, list) else value}")
+        say(findings)
+    return 1 if any(finding.weight in {Weight.ERROR, Weight.REFUSED} for finding in findings) else 0
 
 
 @keys.command()

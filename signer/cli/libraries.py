@@ -34,7 +34,9 @@ class Library:
 
 REQUESTS_CA = "REQUESTS_CA_BUNDLE"
 ONLY_CA = "{} makes this CA the only one trusted; a bot that calls others as well needs a bundle (docs/tls.md)."
-NO_STREAM = "Its WebSocket calls do not pass: GetWebSocketsToken is refused."
+NO_STREAM = (
+    "It shows balances but does not trade: GetWebSocketsToken is refused, and without its stream it is never ready."
+)
 
 KRAKENEX = """\
 import os
@@ -155,10 +157,14 @@ LIBRARIES = {
     "node-kraken-api": Library("javascript", NODE_KRAKEN_API, trust="NODE_EXTRA_CA_CERTS", hard_coded=True),
     "kraken-cli": Library(
         "shell",
+        trust="SSL_CERT_FILE",
         needs_tls=True,
         environment={"KRAKEN_SPOT_URL": "@URL@", "KRAKEN_DANGER_ALLOW_ANY_URL_HOST": "1"},
         notes=(
-            "It trusts only the public CAs that it was built with: gateway.tls.certificate must be of one of them.",
+            "0.2.1 or later: 0.2.0 does not know this CA, it trusts only the public ones that it was built with.",
+            "It sends a call, or an order, anew after 30 s unanswered: keep accounts.NAME.call_seconds below 15.",
+            ONLY_CA.format("SSL_CERT_FILE"),
+            "Its WebSocket commands do not pass: GetWebSocketsToken is refused.",
         ),
     ),
     "curl": Library("bash", CURL.replace("@CURL@", ""), CURL.replace("@CURL@", "--cacert '@CA@' "), unix=True),

@@ -9,6 +9,7 @@ import click
 
 from signer import __version__
 from signer.errors import SignerError
+from signer.hardening import close_off
 from signer.home import Home
 
 COMMANDS = {
@@ -16,6 +17,7 @@ COMMANDS = {
     "clients": "signer.cli.clients:clients",
     "connect": "signer.cli.connect:connect",
     "demo": "signer.cli.demo:demo",
+    "doctor": "signer.cli.doctor:doctor",
     "halt": "signer.cli.halts:halt",
     "init": "signer.cli.init:init",
     "keys": "signer.cli.keys:keys",
@@ -77,6 +79,12 @@ def cli(ctx: click.Context, home: str | None) -> None:
     ctx.obj = Home.chosen(home)
 
 
+def run() -> int:
+    """The whole process: closed to the others of this machine before it can know a secret."""
+    close_off()
+    return main()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; the process's exit status. Prints one line for an error, never a traceback."""
     try:
@@ -100,4 +108,4 @@ def _complain(text: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

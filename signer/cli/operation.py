@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,7 +33,7 @@ from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, Json, KeyInfo
 from signer.occupancy import NOTHING_YET, Holder, HomeLock, holder
-from signer.probe import probe
+from signer.probe import Asked, known, probe
 from signer.records import operator_record
 from signer.secret import fingerprint
 from signer.upstream import Upstream
@@ -51,6 +51,10 @@ Record = Callable[[Mapping[str, Json]], None]
 
 MakeKey = Callable[[], Awaitable[SigningKey]]
 """Fetches the handle of a credential from wherever its secret lives; awaited in the event loop that will use it."""
+
+
+Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[Asked]]
+"""Asks the venue what a credential may do; its key is used if no gateway runs. Raises `SignerError`."""
 
 
 def reason_option(function: click.decorators.FC) -> click.decorators.FC:
@@ -73,16 +77,11 @@ class Operation:
         if not self.beside:
             return self.try_out(info, config.accounts[info.account], key)
         ask(self.home.admin, "probe", credential=info.name)
-        kept = kept_probe(self.home.probes, info.fingerprint)
-        if kept is None:
-            raise HomeError("the gateway knows another key", where=info.name, mend="run `signer reload`")
-        return kept.key
+        return _kept(self.home, info)
 
     def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
-        found = in_loop(_asked(self.home, info, config, key))
-        keep_probe(self.home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), found))
-        return found
+        return known(in_loop(_heard(self.home, info, config, key)), info.name)
 
     def drain(self) -> None:
         """Wait until the gateway, if one runs, uses no key that it has let go of."""
@@ -112,6 +111,31 @@ def on_record(home: Home, act: str, reason: str = "", *, brake: bool = False, **
         _tried(record)(
             {**told, "stage": "done", **({"detail": operation.detail[:MOST_DETAIL]} if operation.detail else {})}
         )
+
+
+@contextlib.asynccontextmanager
+async def asking(home: Home) -> AsyncIterator[Ask]:
+    """What asks the venue about credentials without putting it on record: through the gateway that runs, or alone.
+
+    Raises `HomeError` if the home is not to be had.
+    """
+    lock = await asyncio.to_thread(_lock, home)
+
+    async def beside(info: CredentialInfo, _config: Config, _key: SigningKey | None) -> Asked:
+        # A key that the venue refuses is not tried anew: whoever has this run daily would lock the account.
+        told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name, resume=False)
+        return Asked(_kept(home, info), bool(told["moved"]))
+
+    async def alone(info: CredentialInfo, config: Config, key: SigningKey | None) -> Asked:
+        if key is None:
+            raise HomeError("the gateway that ran is gone", where=str(home.folder), mend="try again")
+        return await _heard(home, info, config.accounts[info.account], lambda: _given(key))
+
+    try:
+        yield beside if lock is None else alone
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Record, bool]:
@@ -186,7 +210,27 @@ class _Alone:
         await self._ledger.close()
 
 
-async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
+async def _given(key: SigningKey) -> SigningKey:
+    return key
+
+
+def _kept(home: Home, info: CredentialInfo) -> KeyInfo:
+    """What the gateway kept of its last answer."""
+    kept = kept_probe(home.probes, info.fingerprint)
+    if kept is None:
+        raise HomeError("the gateway knows another key", where=info.name, mend="run `signer reload`")
+    return kept.key
+
+
+async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Asked:
+    """What the venue says of a key, kept for lists. Raises `VenueError`."""
+    asked = await _asked(home, info, config, key)
+    if asked.key is not None:
+        keep_probe(home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), asked.key))
+    return asked
+
+
+async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Asked:
     """Nonces go on from the ledger's mark and raise it, so that the gateway's go on above them."""
     clock, worker, upstream = (
         SystemClock(),

@@ -43,6 +43,8 @@ def reload_running(home: Home) -> str | None:
             if now.error:
                 mend = "mend it and run `signer reload`; the gateway goes on with its old settings"
                 raise HomeError(f"the running gateway did not take this up: {now.error}", mend=mend)
+            for text in now.refused:
+                click.echo(f"signer: warning: refused: {text}", err=True)
             return f"the gateway on {running.listen} has taken it up"
         time.sleep(LOOK_EVERY_S)
     mend = "look at its log; the change is stored and will be in force after a restart"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from signer.cli import reload
+from signer.cli.judging import judged, require_fit, say
 from signer.cli.key_store import handle_of, in_loop, warn
 from signer.cli.operation import Operation
 from signer.clock import SystemClock
@@ -44,6 +45,9 @@ class Rotation:
             after = self.operation.try_out(new, self.config.accounts[new.account], lambda: self._handle(new, given))
             if before is not None and not other_permissions:
                 _require_alike(before, after)
+            findings = judged(self.operation.home, self.config, self.store, new.name, after)
+            require_fit(findings)
+            say(findings)
             _take_up(self.operation)  # a gateway that would not take this up later is found out now
             called = before.name if before else ""
             keep_replaced(self.operation.home.replaced, Replaced.of(old, called, new.created_us))

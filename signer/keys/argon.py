@@ -6,7 +6,7 @@ than RFC 9106 asks for is refused, and so is one that would have us allocate a t
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from pydantic import Field
@@ -61,8 +61,11 @@ def require_fit(profile: Profile, *, where: str, allow_test_profile: bool = Fals
         raise KeyStoreError(what, where=where, mend="restore the file from a backup, or make a new key store")
 
 
-def derive(profile: Profile, salt: bytes, passphrase: bytes, *, where: str) -> bytes:
-    """The `KEY_BYTES` bytes that ``passphrase`` stands for. Call `require_fit` first. Raises `KeyStoreError`."""
+def derive(profile: Profile, salt: bytes, passphrase: bytes | bytearray, *, where: str) -> bytearray:
+    """The `KEY_BYTES` bytes that ``passphrase`` stands for, to be overwritten by whoever asked.
+
+    Call `require_fit` first. Raises `KeyStoreError`.
+    """
     function = Argon2id(
         salt=salt,
         length=KEY_BYTES,
@@ -70,11 +73,13 @@ def derive(profile: Profile, salt: bytes, passphrase: bytes, *, where: str) -> b
         lanes=profile.lanes,
         memory_cost=profile.memory_kib,
     )
+    keys = bytearray(KEY_BYTES)
     try:
-        return function.derive(passphrase)
+        function.derive_into(cast("bytes", passphrase), keys)  # it takes any buffer; its stub says bytes
     except MemoryError:
         what = f"opening it takes {profile.memory_kib // 1024} MiB of memory, which this machine does not give"
         raise KeyStoreError(what, where=where, mend="free memory, or raise the limit of the service") from None
+    return keys
 
 
 def _as_strong(profile: Profile, choice: Profile) -> bool:

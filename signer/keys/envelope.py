@@ -127,7 +127,7 @@ class Envelope(Strict):
         return json.dumps(self.model_dump(mode="json"), indent=1).encode() + b"\n"
 
 
-def parse(raw: bytes, *, where: str) -> Envelope:
+def parse(raw: bytes | bytearray, *, where: str) -> Envelope:
     """Read a file that nothing is known about yet. Raises `KeyStoreError`: not ours, newer, unknown field, damaged."""
     try:
         data = json.loads(raw.decode(), object_pairs_hook=_without_duplicates)

@@ -38,7 +38,7 @@ def read_pasted(api_key: str, api_secret: str, *, where: str) -> ApiKeySecret:
     return ApiKeySecret(api_key.strip(), Secret.from_base64(api_secret, where=where))
 
 
-def read_json(text: bytes, *, where: str) -> ApiKeySecret:
+def read_json(text: bytes | bytearray, *, where: str) -> ApiKeySecret:
     """``{"api_key": "…", "api_secret": "…"}``, exactly. Raises `KeyStoreError` likewise."""
     mend = 'write {"api_key": "…", "api_secret": "…"}'
     try:

@@ -6,11 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn, final
+from typing import NoReturn, TypeVar, final
 
 from signer.errors import KeyStoreError
 from signer.keys.private_file import exclusively, read_private, write_private
 from signer.secret import Secret
+
+T = TypeVar("T")
 
 LEAST_CHARACTERS = 12
 MOST_BYTES = 4096
@@ -25,11 +27,11 @@ class Passphrase:
 
     __slots__ = ("_characters", "_secret", "_where")
 
-    def __init__(self, text: bytes, *, where: str) -> None:
+    def __init__(self, text: bytes | bytearray, *, where: str) -> None:
         if not text:
             raise KeyStoreError("the passphrase is empty", where=where, mend="give one")
         self._secret = Secret(text)
-        self._characters = len(text.decode(errors="replace"))
+        self._characters = sum(byte & 0xC0 != 0x80 for byte in text)  # of UTF-8, without a text to leave behind
         self._where = where
 
     def require_strong(self) -> None:
@@ -38,18 +40,14 @@ class Passphrase:
             what = f"the passphrase has fewer than {LEAST_CHARACTERS} characters"
             raise KeyStoreError(what, where=self._where, mend="use five random words or more")
 
-    def stretched_by(self, derive: Callable[[bytes], bytes]) -> bytes:
+    def stretched_by(self, derive: Callable[[bytearray], T]) -> T:
         """What ``derive`` (a key derivation) makes of it."""
         return self._secret.sealed_by(derive)
 
     def write_to(self, path: Path) -> None:
         """Keep it in a file of its owner's. Raises `KeyStoreError` if the disk does not take it."""
 
-        def written(text: bytes) -> bytes:
-            write_private(path, text + b"\n", replace=True)
-            return b""
-
-        self._secret.sealed_by(written)
+        self._secret.sealed_by(lambda text: write_private(path, text + b"\n", replace=True))
 
     def wipe(self) -> None:
         """Overwrite it (see `Secret.wipe`)."""
@@ -111,16 +109,28 @@ def find_passphrase(
     """
     if flag is not None:
         return from_file(flag)
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if folder and os.path.lexists(Path(folder) / CREDENTIAL):
-        return from_file(Path(folder) / CREDENTIAL, systemd=True)
+    if (credential := from_credential(environment)) is not None:
+        return credential
     if VARIABLE in environment:
         warn(f"{VARIABLE} can be read by every process of this user and by its children; use --passphrase-file")
         return Passphrase(environment[VARIABLE].encode(errors="surrogateescape"), where=VARIABLE)
     return from_file(home_file) if os.path.lexists(home_file) else None
 
 
+def from_credential(environment: Mapping[str, str]) -> Passphrase | None:
+    """The passphrase in systemd's folder of credentials, or one laid out like it. Raises `KeyStoreError`."""
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if not folder or not os.path.lexists(Path(folder) / CREDENTIAL):
+        return None
+    return from_file(Path(folder) / CREDENTIAL, systemd=True)
+
+
 def from_file(path: Path, *, systemd: bool = False) -> Passphrase:
     """The content of a private file, less one newline at its end. Raises `KeyStoreError`."""
     text = read_private(path, most=MOST_BYTES, missing="name the right file", systemd=systemd)
-    return Passphrase(text.removesuffix(b"\n"), where=str(path))
+    if text.endswith(b"\n"):
+        text.pop()
+    try:
+        return Passphrase(text, where=str(path))
+    finally:
+        text[:] = bytes(len(text))

@@ -109,6 +109,10 @@ class Pkcs11Store:
         self._keys.pop(info.reference, None)
         self._aside(lambda: [key.destroy() for key in self._found(info.reference)])
 
+    async def describe(self) -> str:
+        """Look at the token, without a login. Raises `KeyStoreError` if it is not there."""
+        return await self._call(self._told)
+
     async def close(self) -> None:
         """Log out."""
         await self._worker.run(self._let_go)
@@ -161,6 +165,13 @@ class Pkcs11Store:
             what = f"the token cannot be used now ({type(error).__name__})"
             raise StoreUnavailable(what, where=self._where, mend="see that it is there") from None
 
+    def _told(self) -> str:
+        token = self._token()
+        if token.flags & TRIED:
+            self._alarm(f"{self._where}: the token says that the last PIN given was wrong, so none is given")
+        made_by = " ".join(f"{token.manufacturer_id} {token.model}".split())
+        return f"has its token {self._config.token} ({made_by})"
+
     def _key(self, label: str) -> Any:
         key = self._keys.get(label)
         if key is None:
@@ -181,7 +192,7 @@ class Pkcs11Store:
     def _found(self, label: str) -> list[Any]:
         return list(self._opened().get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: label}))
 
-    def _create(self, info: CredentialInfo, raw: bytes) -> bytes:
+    def _create(self, info: CredentialInfo, raw: bytearray) -> None:
         self._opened().create_object(
             {
                 Attribute.CLASS: ObjectClass.SECRET_KEY,
@@ -194,10 +205,9 @@ class Pkcs11Store:
                 Attribute.EXTRACTABLE: False,
                 Attribute.MODIFIABLE: False,
                 Attribute.SIGN: True,
-                Attribute.VALUE: raw,
+                Attribute.VALUE: bytes(raw),
             }
         )
-        return b""
 
     def _opened(self) -> Any:
         if self._session is None:

@@ -18,8 +18,9 @@ LOCK_PAUSE_S = 0.05
 """A write takes milliseconds: one that waits five seconds is told who is in its way."""
 
 
-def read_private(path: Path, *, most: int, missing: str, systemd: bool = False) -> bytes:
-    """The bytes of ``path``, at most ``most`` of them; ``missing`` is the mend if there is no such file.
+def read_private(path: Path, *, most: int, missing: str, systemd: bool = False) -> bytearray:
+    """The bytes of ``path``, at most ``most`` of them, in memory that can be overwritten; ``missing`` is the mend if
+    there is no such file.
 
     Raises `KeyStoreError` for a symlink, for anything but a regular file, for another owner, and for a mode that lets
     anybody else in. ``systemd``: a file of systemd's credentials folder, which may belong to root and show the access
@@ -28,18 +29,31 @@ def read_private(path: Path, *, most: int, missing: str, systemd: bool = False) 
     # Checked on the open file, not on the path: a path may name another file a moment later.
     descriptor = _opened(path, missing)
     try:
-        _require_private(os.fstat(descriptor), path, systemd=systemd)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(most + 1)
+        status = os.fstat(descriptor)
+        _require_private(status, path, systemd=systemd)
+        content = bytearray(min(status.st_size, most) + 1)
+        # Unbuffered: a buffer of Python's would be a copy that nobody overwrites.
+        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+            length = file.readinto(content)
     finally:
         os.close(descriptor)
+    del content[length:]
     if len(content) > most:
         raise KeyStoreError(f"it is larger than {most} bytes", where=str(path), mend="name the right file")
     return content
 
 
+def require_private(path: Path, *, missing: str, systemd: bool = False) -> None:
+    """Raises `KeyStoreError` as `read_private` would; reads nothing."""
+    descriptor = _opened(path, missing)
+    try:
+        _require_private(os.fstat(descriptor), path, systemd=systemd)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
-def staged(path: Path, content: bytes, *, replace: bool, exists: str = "name another") -> Iterator[None]:
+def staged(path: Path, content: bytes | bytearray, *, replace: bool, exists: str = "name another") -> Iterator[None]:
     """Have ``content`` safe on disk beside ``path``; it takes the place of ``path`` when the block ends well.
 
     If the block, or the machine, fails first, ``path`` is as it was. 0600. Raises `KeyStoreError` if the disk does not
@@ -60,7 +74,7 @@ def staged(path: Path, content: bytes, *, replace: bool, exists: str = "name ano
             beside.unlink()
 
 
-def write_private(path: Path, content: bytes, *, replace: bool, exists: str = "name another") -> None:
+def write_private(path: Path, content: bytes | bytearray, *, replace: bool, exists: str = "name another") -> None:
     """Put ``content`` at ``path``, whole or not at all. Raises as `staged` does."""
     with staged(path, content, replace=replace, exists=exists):
         pass
@@ -120,7 +134,7 @@ def _explained(path: Path, exists: str) -> Iterator[None]:
         raise KeyStoreError(what, where=str(path), mend="mend the disk or the folder's permissions") from error
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | bytearray) -> None:
     path.unlink(missing_ok=True)  # what a crash left behind
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -116,6 +116,10 @@ class VaultKvStore:
             require_engine(vault, self._config.mount, "kv", where=self._where)
             vault.secrets.kv.v2.delete_metadata_and_all_versions(self._path(info), mount_point=self._config.mount)
 
+    async def describe(self) -> str:
+        """Log in, if that is not done yet. Raises `KeyStoreError`."""
+        return await self._worker.run(self._login.describe)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._worker.run(self._login.close)

@@ -94,6 +94,12 @@ class VaultLogin:
         if not self._by_hand:
             self._warn_of_excess()
 
+    def describe(self) -> str:
+        """That the login works, and for how long its token is good. Raises `KeyStoreError`."""
+        self.client()
+        minutes = (self._ends - time.monotonic()) / 60
+        return f"logs in, with a token for {f'{minutes:.0f} minutes' if minutes < float('inf') else 'ever'}"
+
     @contextlib.contextmanager
     def administrator(self) -> Iterator[Any]:
         """An `hvac.Client` for a command: with the administrator's token, or else with the rights of this login."""
@@ -232,7 +238,7 @@ def _read_jwt(path: Path) -> str:
         raise KeyStoreError(what, where=str(path), mend="mount the service account's token there") from None
 
 
-def _one_line(raw: bytes, path: Path) -> str:
+def _one_line(raw: bytes | bytearray, path: Path) -> str:
     text = raw.decode("ascii", "replace").strip()
     if not text.isascii() or not text.isprintable() or not text or " " in text:
         raise KeyStoreError("there is no token or id in it", where=str(path), mend="put it there, and nothing else")

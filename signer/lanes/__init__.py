@@ -62,6 +62,11 @@ class CredentialLane:
         """Whether it takes no calls."""
         return bool(self._stopped)
 
+    @property
+    def handed(self) -> int:
+        """The highest nonce that can have been sent."""
+        return self._nonces.handed
+
     def stop(self, why: str) -> None:
         """Let nobody in any more; whoever waits is told at once (`LaneStopped`). A turn under way goes on."""
         self._stopped = why
@@ -170,14 +175,14 @@ class CredentialLane:
 class CredentialTurn:
     """One client's turn (`signer.contracts.Turn`)."""
 
-    __slots__ = ("_client", "_deadline", "_lane", "_priority", "nonce")
+    __slots__ = ("_client", "_deadline", "_lane", "_priority", "after", "nonce")
 
     def __init__(self, lane: CredentialLane, client: str, priority: Priority, deadline: float) -> None:
         self._lane = lane
         self._client = client
         self._priority = priority
         self._deadline = deadline
-        self.nonce = 0
+        self.nonce = self.after = 0
 
     def nonce_refused(self) -> None:
         """The venue refused the nonce: the lane's next ones jump forward."""
@@ -187,6 +192,7 @@ class CredentialTurn:
         self._lane._under_way.add(self)
         try:
             self.nonce = await self._lane._enter(self._client, self._priority, self._deadline)
+            self.after = self._lane._nonces.before  # nobody has had a turn since
         except BaseException:
             self._go()
             raise

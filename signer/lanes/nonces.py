@@ -45,6 +45,10 @@ class NonceSource:
         on_alarm: Callable[[str], None],
         ahead_us: int = AHEAD_US,
     ) -> None:
+        self.before = mark
+        """The nonce handed out before the last one; at first the mark, which none of an earlier run has passed."""
+        self.handed = mark
+        """The highest nonce that can have been sent."""
         self._name = name
         self._last = max(mark, clock.now_us())
         self._mark = mark
@@ -66,6 +70,7 @@ class NonceSource:
             nonce = self._last + 1
         if nonce > self._mark:
             return None
+        self.before, self.handed = self.handed, nonce
         self._last = nonce
         if self._mark - max(nonce, now_us) < self._ahead_us // 2:
             self._store_ahead()
@@ -100,7 +105,7 @@ class NonceSource:
             self._on_alarm(f"{self._name}: the venue refuses our nonces; is another program using this key?")
 
     def advance_past(self, nonce: int) -> None:
-        """Go on above ``nonce``, such as the highest one that the venue says it has seen (GetApiKeyInfo)."""
+        """Go on above ``nonce``."""
         self._last = max(self._last, nonce)
 
     def _store_ahead(self) -> asyncio.Task[None]:

@@ -27,6 +27,7 @@ FORMS = {
     "max_notional": 'write an amount with its unit, as "10000 USD"',
     "window": 'write a number and s, m, h or d, as "24h"',
     "uncapped": "write a reason",
+    "review_by": 'write a day that there is, in quotes, as "2027-01-31"',
 }
 """How to write what pydantic only knows as text of some pattern."""
 

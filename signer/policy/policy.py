@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 
 from signer.model import Pair, RuleHit
@@ -54,6 +55,8 @@ class Policy:
     """SHA-256 (hex) of all that a decision can depend on, whatever spelling and order the file has."""
     uncapped: str
     """Why it trades without all caps; empty if it has them."""
+    review_by: date | None
+    """When somebody should have looked at it again; no decision depends on it."""
     permissions: frozenset[str]
     granted: Mapping[str, RuleHit]
     """By permission."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -74,6 +75,7 @@ class _Resolver:
             description=file.description,
             hash=self._hash(),
             uncapped=file.uncapped or "",
+            review_by=date.fromisoformat(file.review_by) if file.review_by else None,
             permissions=frozenset(file.permissions),
             granted={word: _says("permissions", f"{word} is granted") for word in file.permissions},
             sides={side: _says("sides", f"{side} is listed") for side in file.sides},
@@ -96,7 +98,7 @@ class _Resolver:
 
     def _hash(self) -> str:
         """Of the meaning, not of the text: spelling, order and comments of the file make no difference."""
-        stated = self._file.model_dump(mode="json", exclude={"description"})
+        stated = self._file.model_dump(mode="json", exclude={"description", "review_by"})
         for key, value in stated.items():
             if isinstance(value, list) and key != "cap":
                 stated[key] = sorted(set(value))

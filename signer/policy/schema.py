@@ -6,9 +6,10 @@ The JSON Schema that editors use (docs/policy.schema.json) is made from this mod
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Permission = Literal[
     "query-funds",
@@ -50,6 +51,15 @@ OrderFlag = Literal["post", "fcib", "fciq", "nompp", "viqc"]
 # The digits are bounded so that no amount is beyond exact arithmetic.
 Money = Annotated[str, Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,18})? [A-Za-z0-9.]{1,16}$", examples=["2500 USD"])]
 Window = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$", examples=["24h"])]
+
+
+def _real_day(text: str) -> str:
+    """``text`` if there is such a day. Raises ValueError."""
+    date.fromisoformat(text)
+    return text
+
+
+Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2027-01-31"]), AfterValidator(_real_day)]
 Reason = Annotated[str, Field(pattern=r"^\S.*$")]
 
 
@@ -74,6 +84,10 @@ class PolicyFile(Table):
 
     version: Literal[1] = Field(description="Version of this format.")
     description: str = Field("", description="What the policy is for, in a sentence.")
+    review_by: Day | None = Field(
+        None,
+        description="Day (UTC) by which somebody should look at the policy again; decides nothing, warns when past.",
+    )
     permissions: tuple[Permission, ...] = Field(
         strict=False, description="Kraken's own words, as on the page of an API key."
     )

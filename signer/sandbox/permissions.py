@@ -28,14 +28,12 @@ TRADING = frozenset(
         "query-funds",
         "query-open-trades",
         "query-closed-trades",
-        "query-ledger",
         "modify-trades",
         "close-trades",
-        "export-data",
-        "create-ws-token",
     }
 )
-"""What a trading bot's key has: nothing that moves money off the account or locks it up."""
+"""What a trading bot's key has: nothing that moves money off the account or locks it up, and nothing that it does not
+use."""
 
 Needs: TypeAlias = tuple[frozenset[str], ...]
 """Of each set, one permission is needed."""

@@ -145,9 +145,10 @@ class RunningSandbox:
 
     def __init__(self, settings: Settings | None = None) -> None:
         argument = json.dumps(asdict(settings or Settings()))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "signer.sandbox.server", argument], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        # The gateway's passphrase, or a token of Vault's, is no business of an exchange.
+        known = {name: text for name, text in os.environ.items() if not name.startswith(("SIGNER_", "VAULT_"))}
+        command = [sys.executable, "-m", "signer.sandbox.server", argument]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=known)
         assert self._process.stdout is not None  # noqa: S101 - we asked for a pipe
         line = self._process.stdout.readline()
         if not line:

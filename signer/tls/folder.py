@@ -100,7 +100,7 @@ class TlsFolder:
             ) from error
 
     def _read(self, path: Path) -> bytes:
-        return read_private(path, most=MOST_BYTES, missing=_INIT)
+        return bytes(read_private(path, most=MOST_BYTES, missing=_INIT))
 
 
 def certified_names(path: Path) -> list[str]:

@@ -54,6 +54,7 @@ class Upstream:
         max_body: int = MAX_BODY,
     ) -> None:
         self.origin = origin
+        self._authority = origin.authority
         self._own = own
         self._tls = tls
         self._connect_s = connect_s
@@ -103,6 +104,10 @@ class Upstream:
         finally:
             self._in_use -= 1
 
+    def picture(self) -> str:
+        """How many calls are under way, and how many connections wait for one."""
+        return f"{self._in_use} calls under way, {len(self._idle)} idle connections"
+
     def close(self) -> None:
         """Close the connections that no call is using, and the others as soon as their answers are there."""
         self._keep = 0
@@ -150,14 +155,13 @@ class Upstream:
 
     def _message(self, request: WireRequest) -> bytes:
         """Head and body as one piece. Raises `NotSent` for a line break, or anything else that could frame it anew."""
-        lines = [f"{request.method} {request.target} HTTP/1.1", f"Host: {self.origin.authority}"]
-        lines += [f"{name}: {value}" for name, value in request.headers]
-        lines.append("Accept-Encoding: identity")
-        if request.body or request.method == "POST":  # RFC 9110 §8.6
-            lines.append(f"Content-Length: {len(request.body)}")
-        lines += ["", ""]
-        head = "\r\n".join(lines).encode("utf-8", "surrogatepass")
-        framed_anew = any(name.lower() in _OURS for name, _ in request.headers) or head.count(b"\n") != len(lines) - 1
+        start = f"{request.method} {request.target} HTTP/1.1\r\nHost: {self._authority}\r\n"
+        headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
+        framed = request.body or request.method == "POST"  # RFC 9110 §8.6
+        length = f"Content-Length: {len(request.body)}\r\n" if framed else ""
+        head = f"{start}{headers}Accept-Encoding: identity\r\n{length}\r\n".encode("utf-8", "surrogatepass")
+        lines = len(request.headers) + (5 if framed else 4)
+        framed_anew = head.count(b"\n") != lines or not _OURS.isdisjoint([name.lower() for name, _ in request.headers])
         if framed_anew or _HEAD.fullmatch(head) is None:
             raise self._not_sent("the request's head is not plain HTTP", "report this as a defect")
         return head + request.body

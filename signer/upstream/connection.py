@@ -7,6 +7,7 @@ over; from it on the venue may have acted, whatever happens next.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from typing import Any, cast
@@ -17,7 +18,6 @@ from signer.upstream.answer import AnswerReader
 from signer.upstream.loop import WHAT, OwnAddresses, mend_of
 from signer.upstream.origin import Origin, is_loopback
 
-_PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
 _UNKNOWN = "look the call's outcome up before repeating it"
 
 
@@ -27,7 +27,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, origin: Origin, sock: socket.socket, max_body: int) -> None:
         self._where = str(origin)
         self._tls = origin.tls
-        self._socket = sock
+        self._arrived = select.poll()
+        self._arrived.register(sock, select.POLLIN)
         self._reader = AnswerReader(self._where, max_body)
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[WireAnswer] | None = None
@@ -51,15 +52,7 @@ class Connection(asyncio.Protocol):
         The event loop may not have read yet that the peer closed, or that it sent bytes before being asked: an
         attempt to have them taken for the next call's answer.
         """
-        if not self.open:
-            return False
-        try:
-            self._socket.recv(1, _PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return self.open and not self._arrived.poll(0)
 
     def exchange(self, message: bytes, deadline: float) -> asyncio.Future[WireAnswer]:
         """Hand ``message`` over in one write; the answer, or `Unanswered`. Only on an open connection."""

@@ -229,6 +229,7 @@ ORDER = "AddOrder pair=XBTUSD type=buy ordertype=limit price=20000 volume=0.01"
         ("policy test", "", set[str]()),
         ("status", "", {"reservation", "endpoint", "record", "state", "client", "account"}),
         ("audit verify", "", {"segment", "line", "what"}),
+        ("doctor", "", set[str]()),
     ],
 )
 def test_json_answers_have_the_names_that_are_documented(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
+from signer.cli.connect import base_url
 from signer.cli.libraries import LIBRARIES
+from signer.occupancy import Holder, HomeLock
 from tests.cli.homes import Shell, shell
 
 HARD_CODED = 'listen = ["127.0.0.1:9999", "tls://127.0.0.1:443"]'
@@ -141,3 +144,14 @@ def test_an_env_file_names_the_listener_that_a_bot_can_use(sh: Shell, tmp_path: 
     options = ("--account", "spot", "--policy", "trader", "--env-file", str(env))
     assert sh.run("clients", "add", "grid", *options)[0] == 0
     assert env.read_text().startswith("KRAKEN_BASE_URL=http://127.0.0.1:9999\n")
+
+
+@pytest.mark.parametrize(("listen", "called"), [("https://0.0.0.0:8443", "https"), ("http://[::]:8787", "http")])
+def test_a_gateway_that_listens_everywhere_is_called_by_its_name(sh: Shell, listen: str, called: str) -> None:
+    """A bot elsewhere can do nothing with the wildcard that the running gateway announces."""
+    lock = HomeLock(sh.home.lock)
+    lock.announce(Holder(os.getpid(), 1, listen))
+    try:
+        assert base_url(sh.home) == f"{called}://{socket.gethostname()}:{listen.rpartition(':')[2]}"
+    finally:
+        lock.release()

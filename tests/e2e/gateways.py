@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -31,12 +31,13 @@ from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
 from signer.keys.private_file import write_private
-from signer.model import Role
+from signer.keys.probes import Probe, keep_probe
+from signer.model import KeyInfo, Role
 from signer.occupancy import read_load
 from signer.sandbox.arrivals import Arrival
-from signer.sandbox.permissions import PERMISSIONS
+from signer.sandbox.permissions import PERMISSIONS, TRADING
 from signer.sandbox.server import RunningSandbox
-from signer.secret import Secret
+from signer.secret import Secret, fingerprint
 
 Record = dict[str, Any]
 PASSPHRASE = "a passphrase that the tests alone know"
@@ -126,22 +127,44 @@ class MadeHome:
         first, _, rest = text.partition("listen = ")
         self.home.config.write_text(f"{first}listen = {json.dumps(addresses)}\n{rest.partition(chr(10))[2]}")
 
-    def add_account(self, name: str, *, origin: str = "", **settings: float) -> None:
-        """An account of the sandbox with a key of its own; ``settings`` as in signer.toml."""
-        key = self.sandbox.control.make_key(name, tier="unlimited")
+    def add_account(
+        self,
+        name: str,
+        *,
+        origin: str = "",
+        permissions: Collection[str] = TRADING,
+        waived: bool = True,
+        **settings: float | Sequence[str],
+    ) -> None:
+        """An account of the sandbox with a key of its own; ``settings`` as in signer.toml.
+
+        ``waived``: whether the key may have its permissions whatever its clients can use, since those come and go.
+        """
         lines = [f"[accounts.{name}]", f'origin = "{origin or self.sandbox.url}"']
-        lines += [f"{setting} = {value}" for setting, value in settings.items()]
+        lines += [f"{setting} = {json.dumps(value)}" for setting, value in settings.items()]
         with self.home.config.open("a") as file:
             file.write("\n".join(["", *lines, ""]))
-        secret = Secret.from_base64(key.api_secret, where="test")
-        self.store.add_credential(f"{name}-key", name, key.api_key, secret, created_us=1)
+        self.add_key(f"{name}-key", name, Role.TRADE, permissions, waived=waived)
 
-    def add_key(self, name: str, account: str, role: Role) -> str:
+    def add_key(
+        self, name: str, account: str, role: Role, permissions: Collection[str] = PERMISSIONS, *, waived: bool = True
+    ) -> str:
         """Another key of an account, for what ``role`` says; its public half."""
-        key = self.sandbox.control.make_key(account, tier="unlimited", permissions=PERMISSIONS)
+        if waived:
+            self.waive(name, permissions)
+        key = self.sandbox.control.make_key(account, tier="unlimited", permissions=permissions)
         secret = Secret.from_base64(key.api_secret, where="test")
         self.store.add_credential(name, account, key.api_key, secret, created_us=1, role=role)
+        tested = KeyInfo("", tuple(sorted(permissions)), None, 0, 0, ())
+        probe = Probe(SystemClock().now_us(), tested)
+        keep_probe(self.home.probes, fingerprint(key.api_key), probe)  # as `keys test` would, so that none need wait
         return key.api_key
+
+    def waive(self, credential: str, permissions: Collection[str]) -> None:
+        """Let a key have them, in signer.toml."""
+        lines = [f"[waivers.{credential}]", *(f'{word} = "for tests"' for word in sorted(permissions))]
+        with self.home.config.open("a") as file:
+            file.write("\n".join(["", *lines, ""]))
 
     def add_client(
         self, name: str, account: str, policy: str, *, url: str = "", nonces: Literal["window", "strict"] = "window"
@@ -276,7 +299,7 @@ class RunningGateway:
         assert self.reload() == ""
         return bot
 
-    def account(self, name: str, *, origin: str = "", **settings: float) -> str:
+    def account(self, name: str, *, origin: str = "", **settings: Any) -> str:
         """A new account, in force with its first client."""
         self.made.add_account(name, origin=origin, **settings)
         return name

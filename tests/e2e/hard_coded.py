@@ -123,9 +123,7 @@ class World:
         made.listen(f"tls://127.0.0.1:{self._port}")
         text = made.home.config.read_text()
         made.home.config.write_text(text.replace(f'public_origin = "{self.sandbox.url}"\n', ""))
-        made.add_account(name, origin=f"{ORIGIN}:{port}" if self._hooked else ORIGIN)
-        with made.home.config.open("a") as file:
-            file.write(f"resolve = {json.dumps(resolve)}\n")
+        made.add_account(name, origin=f"{ORIGIN}:{port}" if self._hooked else ORIGIN, resolve=resolve)
         done = made.signer("tls", "init")
         assert done.returncode == 0, done.stderr
         return made
@@ -167,7 +165,8 @@ def seen(world: World, *, namespace: bool) -> dict[str, Any]:
     with world.serving(made) as environment:
         found["sdk"] = asked([sys.executable, "-c", SDK], "REQUESTS_CA_BUNDLE", environment)
         found["untrusting"] = asked([sys.executable, "-c", REFUSED], "NOTHING", environment)
-        found["arrived"] = [arrival.path for arrival in made.arrivals("pinned", "")]
+        arrived = [arrival.path for arrival in made.arrivals("pinned", "")]
+        found["arrived"] = [path for path in arrived if not path.endswith("/GetApiKeyInfo")]  # the gateway's own
         found["orders"] = list(made.orders("pinned"))
         if namespace:
             found["aiohttp"] = asked([sys.executable, "-c", AIOHTTP], "SSL_CERT_FILE", environment)

@@ -79,7 +79,8 @@ if PREFIX:
         assert seen["loop"]["status"] == 3
         assert "accounts.unpinned.origin: its name leads back to this gateway" in seen["loop"]["says"]
         assert "resolve" in seen["loop"]["says"]
-        assert seen["loop"]["says"].count("\n") == 1
+        errors = [line for line in seen["loop"]["says"].splitlines() if not line.startswith("signer: warning: ")]
+        assert len(errors) == 1
 
     if shutil.which("node") and shutil.which("npm"):
 

@@ -165,7 +165,7 @@ def test_a_client_needs_its_own_certificate(mutual: RunningGateway, certificates
     with pytest.raises(requests.ConnectionError):
         balance(bot, mutual.url, 1, verify=ca)
     assert with_certificate("other", 2)["error"] == ["EAPI:Invalid key"]
-    assert made.arrivals(account, "") == []
+    assert made.arrivals(account, "Balance") == []
     assert with_certificate("my-bot", 3)["error"] == []
     failed = made.wait_for_record(kind="login-failed")
     assert "EAPI:Invalid key" in json.dumps(failed)

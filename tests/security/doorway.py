@@ -68,13 +68,14 @@ class Doorway:
     """An authenticator, the clients it knows, and a way to knock."""
 
     def __init__(self) -> None:
-        self.clock, self.marks = SetClock(), Marks()
+        self.clock, self.marks, self.alarms = SetClock(), Marks(), list[str]()
         self._clients: dict[str, Client] = {}
         self.restart()
 
     def restart(self) -> None:
         """Forget all but what the ledger keeps."""
-        self.authenticator = Authenticator(cast(Ledger, self.marks), self.clock, dict(self.marks.kept))
+        kept = dict(self.marks.kept)
+        self.authenticator = Authenticator(cast(Ledger, self.marks), self.clock, kept, on_alarm=self.alarms.append)
 
     def bot(self, name: str = "bot", **about: Any) -> Bot:
         """A new client."""

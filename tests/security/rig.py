@@ -37,9 +37,15 @@ from signer.secret import Secret
 FORM = "application/x-www-form-urlencoded"
 ACCOUNT = "main"
 CREDENTIAL = "real-key"
+OWN_KEY = "own-key"
 ANSWER_S = 20.0
 LIMIT = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "20000", "volume": "0.01"}
-LOOKED_UP_BY = {"OpenOrders", "ClosedOrders", "QueryOrders", "OrderAmends"}
+ASKED_BY_US = {"OpenOrders", "ClosedOrders", "QueryOrders", "OrderAmends", "GetApiKeyInfo"}
+PERMISSIONS = (
+    "query-funds", "add-funds", "query-open-trades", "query-closed-trades", "modify-trades", "close-trades",
+    "query-ledger", "export-data",
+)  # fmt: skip
+"""Of the real key: what the widest policy grants. Waived, since clients come and go."""
 AHEAD_NS = 3_000_000_000
 """After a restart the gateway refuses what is less than two seconds above the last nonce (docs/ledger.md)."""
 
@@ -243,6 +249,8 @@ class Rig:
         where = ("--origin", sandbox.url, "--listen", "127.0.0.1:0")
         assert main(["--home", str(self.home.folder), "init", "--no-input", *where]) == 0
         config = self.home.config.read_text().replace("[gateway]\n", f"[gateway]\n{settings}\n")
+        waived = "".join(f'{word} = "for tests"\n' for word in PERMISSIONS)
+        config += f"\n[waivers.{CREDENTIAL}]\n{waived}\n[waivers.{OWN_KEY}]\n{waived}"
         self.home.config.write_text(config)
         (self.home.policies / "wide.toml").write_text(WIDE)
         (self.home.policies / "narrow.toml").write_text(NARROW)
@@ -298,20 +306,20 @@ class Rig:
         assert [(a.path, a.body) for a in self.arrivals()[before:]] == []
 
     def arrivals(self) -> Sequence[Arrival]:
-        """Every request at the exchange, in order, but for public data and the gateway's own look-ups of outcomes."""
+        """Every request at the exchange, in order, but for public data and what the gateway asks for itself."""
         arrived = self.sandbox.control.arrivals()
-        return [a for a in arrived if not a.path.startswith("/0/public/") and a.endpoint not in LOOKED_UP_BY]
+        return [a for a in arrived if not a.path.startswith("/0/public/") and a.endpoint not in ASKED_BY_US]
 
 
 def copied(rig: Rig, folder: Path) -> tuple[Home, MadeKey]:
     """A home like the rig's, with a real key of its own: with one key two gateways get in each other's nonces' way."""
     sockets = shutil.ignore_patterns("*.sock")
     home = Home(Path(shutil.copytree(rig.home.folder, folder / "home", ignore=sockets)))
-    made = rig.sandbox.control.make_key(rig.sandbox.account)
+    made = rig.sandbox.control.make_key(rig.sandbox.account, permissions=PERMISSIONS)
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
     store.remove_credential(CREDENTIAL)
     real = Secret.from_base64(made.api_secret, where="sandbox")
-    store.add_credential("own-key", ACCOUNT, made.api_key, real, created_us=1)
+    store.add_credential(OWN_KEY, ACCOUNT, made.api_key, real, created_us=1)
     return home, made
 
 
@@ -319,7 +327,7 @@ def copied(rig: Rig, folder: Path) -> tuple[Home, MadeKey]:
 def running(folder: Path, settings: str = "") -> Iterator[Rig]:
     """A rig that serves, and is ended when the block ends."""
     with ExitStack() as stack:
-        sandbox = stack.enter_context(RunningSandbox(Settings(tier="unlimited")))
+        sandbox = stack.enter_context(RunningSandbox(Settings(tier="unlimited", permissions=PERMISSIONS)))
         rig = Rig(folder, sandbox, settings)
         rig.serving.start()
         stack.callback(rig.serving.stop)

@@ -17,15 +17,15 @@ import pytest
 
 from signer import authenticate
 from signer.app.asgi import Edge
-from signer.authenticate import FAILING_SOURCES, LOCKOUT_FAILURES, LOCKOUT_US
+from signer.authenticate import KEY_FAILURES, LOCKOUT, LOCKOUT_S, SOURCE_FAILURES
 from signer.cli.stage import signer
 from signer.model import Request, Response
 from signer.secret import Secret
+from signer.source_rate import SOURCES
 from tests.security.doorway import ACCEPTED, NOON_US, CountingKey, Doorway, SetClock, request
 from tests.security.rig import Bot, Rig, ask
 
 KEY, SIGNATURE, NONCE = "EAPI:Invalid key", "EAPI:Invalid signature", "EAPI:Invalid nonce"
-LOCKOUT = "EGeneral:Temporary lockout"
 WRONG = "A" * 86 + "=="
 NOW_MS = NOON_US // 1000
 
@@ -233,22 +233,62 @@ async def test_clients_do_not_touch_each_others_nonces(door: Doorway) -> None:
 async def test_nobody_can_lock_a_client_out(door: Doorway) -> None:
     """Failures in its name, from its own address, are answered as a lockout; its good signature passes all the same."""
     bot, other = door.bot("one"), door.bot("two")
-    answers = [await door.knock(request(bot, 1, api_sign=WRONG)) for _ in range(LOCKOUT_FAILURES + 5)]
-    assert answers == [SIGNATURE] * LOCKOUT_FAILURES + [LOCKOUT] * 5
+    answers = [await door.knock(request(bot, 1, api_sign=WRONG)) for _ in range(KEY_FAILURES + 5)]
+    assert answers == [SIGNATURE] * KEY_FAILURES + [LOCKOUT] * 5
     assert await door.knock(request(bot, 1)) == ACCEPTED
     assert await door.knock(request(bot, 2, api_sign=WRONG, source="10.0.0.1")) == SIGNATURE
     assert await door.knock(request(other, 1, api_sign=WRONG)) == SIGNATURE
-    door.clock.us += LOCKOUT_US + 1
+    door.clock.us += LOCKOUT_S * 1_000_000
     assert await door.knock(request(bot, 2, api_sign=WRONG)) == SIGNATURE
+
+
+async def test_a_source_that_sprays_keys_is_locked_out_without_any_work(
+    door: Doorway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each unknown key fails once, none thirty times: the source's own bound holds, and then no HMAC is computed."""
+    nobody = CountingKey(Secret(bytes(64)).key())
+    monkeypatch.setattr(authenticate, "_NOBODY", nobody)
+    template = request(door.bot(), 1)
+    sprayed = [replace(template, api_key=f"{number:056}") for number in range(SOURCE_FAILURES + 50)]
+    assert [await door.knock(each) for each in sprayed] == [KEY] * SOURCE_FAILURES + [LOCKOUT] * 50
+    assert len(nobody.messages) == SOURCE_FAILURES
+    assert await door.knock(replace(sprayed[0], source="10.0.0.1")) == KEY
+    door.clock.us += 1_000_000
+    per_second = SOURCE_FAILURES // LOCKOUT_S
+    assert [await door.knock(each) for each in sprayed[:3]] == [KEY] * per_second + [LOCKOUT] * (3 - per_second)
+
+
+async def test_a_bot_at_the_address_of_a_spray_goes_on(door: Doorway) -> None:
+    """All bots of one machine share 127.0.0.1: a good signature passes, and only failures hear of the lockout."""
+    bot, other = door.bot("one"), door.bot("two")
+    for number in range(SOURCE_FAILURES * 2):
+        await door.knock(request(other, 1, api_key=f"{number:056}"))
+        assert await door.knock(request(bot, number + 1)) == ACCEPTED
+    assert await door.knock(request(other, 1, api_sign=WRONG)) == LOCKOUT
+    assert await door.knock(request(other, 1)) == ACCEPTED
+
+
+async def test_a_failing_source_is_alarmed_once_in_a_while(door: Doorway) -> None:
+    """Once when it is locked out, once again after a minute of it, and for each source; never its key."""
+    template = request(door.bot(), 1)
+    for minute in range(2):
+        for number in range(SOURCE_FAILURES * 2):
+            await door.knock(replace(template, api_key=f"{number:056}"))
+        assert len(door.alarms) == minute + 1
+        door.clock.us += LOCKOUT_S * 1_000_001
+    for number in range(SOURCE_FAILURES + 1):
+        await door.knock(replace(template, api_key=f"{number:056}", source="10.0.0.1"))
+    assert [text.split()[0] for text in door.alarms] == ["127.0.0.1", "127.0.0.1", "10.0.0.1"]
+    assert not any("0" * 9 in text for text in door.alarms)
 
 
 async def test_what_is_remembered_of_failures_is_bounded(door: Doorway) -> None:
     """A flood of made-up keys and addresses takes the place of older ones."""
     template = request(door.bot(), 1)
-    for number in range(FAILING_SOURCES + 100):
-        await door.knock(replace(template, api_key=f"{number:056}", source=f"10.0.{number % 256}.1"))
-    assert len(door.authenticator._failures) == FAILING_SOURCES
-    assert max(len(key) for _, key in door.authenticator._failures) <= 64
+    for number in range(SOURCES + 100):
+        await door.knock(replace(template, api_key=f"{number:0560}", source=f"10.{number % 40}.{number // 40}.1"))
+    assert len(door.authenticator._of_key._buckets) == len(door.authenticator._of_source._buckets) == SOURCES
+    assert max(len(key) for _, key in door.authenticator._of_key._buckets) <= 64
 
 
 # Time

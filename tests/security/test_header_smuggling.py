@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from signer.sandbox.arrivals import Arrival
-from tests.security.rig import FORM, LIMIT, LOOKED_UP_BY, Bot, Rig, ask, http
+from tests.security.rig import ASKED_BY_US, FORM, LIMIT, Bot, Rig, ask, http
 
 SMUGGLED = [
     "API-Nonce: 1",
@@ -62,7 +62,7 @@ def arrived(rig: Rig, data: bytes) -> Arrival:
 
 
 def _of_bots(rig: Rig) -> list[Arrival]:
-    return [a for a in rig.sandbox.control.arrivals() if a.endpoint not in LOOKED_UP_BY]
+    return [a for a in rig.sandbox.control.arrivals() if a.endpoint not in ASKED_BY_US]
 
 
 def headers(arrival: Arrival) -> dict[str, str]:

@@ -57,6 +57,10 @@ class FolderStore:
     def remove(self, info: CredentialInfo) -> None:
         (self._folder / info.reference).unlink(missing_ok=True)
 
+    async def describe(self) -> str:
+        """Always there."""
+        return "is there"
+
     async def close(self) -> None:
         """Nothing is open."""
 

@@ -16,10 +16,13 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
 
 from signer.app.protocol import KEEP_ALIVE_S, GatewayProtocol
+from signer.audit.throttle import IN_FULL
+from signer.authenticate import SOURCE_FAILURES
 from signer.cli.stage import signer
 from signer.model import Request, WireAnswer, WireRequest
-from signer.public import BURST_S, SOURCES, PublicCalls, SourceRate
+from signer.public import BURST_S, PublicCalls
 from signer.replay import SIGNATURES_PER_NONCE, NonceWindow
+from signer.source_rate import SOURCES, SourceRate
 from signer.venues.kraken.venue import Kraken
 from tests.security.doorway import PAIRS, SetClock
 from tests.security.rig import Rig, Wire, ask, http
@@ -46,7 +49,7 @@ class CountingUpstream:
 async def test_public_calls_are_bounded_for_each_address() -> None:
     """A burst, then the rate; what is over it never reaches the exchange, and other addresses go on."""
     clock, upstream = SetClock(), CountingUpstream()
-    calls = PublicCalls(Kraken(PAIRS), upstream, SourceRate(RATE, clock), clock)
+    calls = PublicCalls(Kraken(PAIRS), upstream, SourceRate(RATE, RATE * BURST_S, clock), clock)
     answers = [json.loads((await calls.answer(public("10.0.0.1"))).body)["error"] for _ in range(RATE * BURST_S + 3)]
     assert [error[0] for error in answers if error] == ["EAPI:Rate limit exceeded"] * 3
     assert upstream.calls == RATE * BURST_S
@@ -59,7 +62,7 @@ async def test_public_calls_are_bounded_for_each_address() -> None:
 
 def test_what_is_remembered_of_addresses_is_bounded() -> None:
     """More addresses than there is room for take the place of those unseen for longest."""
-    rate = SourceRate(RATE, SetClock())
+    rate = SourceRate[str](RATE, RATE, SetClock())
     assert all(rate.take(f"10.0.{number // 256}.{number % 256}") for number in range(SOURCES + 500))
     assert len(rate._buckets) == SOURCES
 
@@ -76,6 +79,28 @@ def test_denials_are_recorded_in_part_and_counted_in_full(rig: Rig) -> None:
     counted = sum(record["count"] for record in records if record["kind"] == "throttled")
     assert 0 < len(in_full) < sent / 2
     assert len(in_full) + counted == sent
+
+
+def test_a_flood_of_failures_is_counted_in_full_and_costs_each_log_a_bounded_piece(rig: Rig) -> None:
+    """Sprayed keys: a few records and lines, one alarm, every one of them in the metrics; a client's call passes."""
+    bot = rig.bot("tracker")
+    lines, sent = rig.serving.log.read_bytes().count(b"\n"), SOURCE_FAILURES + 30
+    answers = [
+        ask(rig.url, http("POST", "/0/private/Balance", b"nonce=1", f"API-Key: made-up-{number}"))
+        for number in range(sent)
+    ]
+    assert answers[-1] is not None
+    assert answers[-1].errors == ["EGeneral:Temporary lockout"]
+    assert rig.call(bot, "Balance") == []
+    metrics = ask(rig.url, http("GET", "/-/metrics"))
+    assert metrics is not None
+    failed = [line for line in metrics.body.decode().splitlines() if line.startswith("signer_logins_failed_total{")]
+    assert sum(float(line.rsplit(" ", 1)[1]) for line in failed) >= sent
+    assert 'signer_alarms_total{kind="failing-source"} 1.0' in metrics.body.decode()
+    rig.serving.restart()  # what is counted so far is recorded at the stop, and the log's lines are all written
+    assert rig.serving.log.read_bytes().count(b"\n") - lines < sent / 2
+    records = map(json.loads, signer(rig.home.folder, "audit", "search", "--json").splitlines())
+    assert [each["count"] for each in records if each.get("throttled") == "login-failed"][-1] >= sent - 2 * IN_FULL
 
 
 def test_made_up_names_do_not_grow_the_metrics_or_the_log(rig: Rig) -> None:

@@ -44,6 +44,9 @@ class Listening:
     def finished(self, trace: Trace) -> None:
         return None
 
+    def warn(self, kind: str, text: str) -> None:
+        return None
+
     def alarm(self, kind: str, text: str) -> None:
         self.alarms.append(kind)
 

@@ -20,13 +20,14 @@ from signer.lanes import CredentialLane, NonceSource
 from signer.ledger import books, reading
 from signer.ledger.schema import connect
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import ClientInfo
+from signer.model import ClientInfo, KeyInfo
 from signer.pending import Pending
 from signer.policy.load import load_policy
 from signer.policy.policy import Policy
 from signer.recovery import Recovery
 from signer.secret import Secret
 from signer.snapshot import Client, Snapshot
+from signer.standing import Standing
 from signer.trace import Trace
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
@@ -103,7 +104,7 @@ class Life:
         marks = await self.ledger.marks()
         self.gateway = Gateway(
             self._snapshot(marks),
-            Authenticator(self.ledger, self.clock, marks),
+            Authenticator(self.ledger, self.clock, marks, on_alarm=lambda text: self.alarm("failing-source", text)),
             self.ledger,
             self.audit,
             pending,
@@ -151,6 +152,10 @@ class Life:
         """`signer.trace.Watch`."""
         self.world.note(f"answered {trace.client_name} {trace.endpoint}: {trace.outcome} {trace.errors}")
 
+    def warn(self, kind: str, text: str) -> None:
+        """`signer.trace.Watch`: the simulated keys are never asked about."""
+        raise AssertionError(f"{kind}: {text}")
+
     def alarm(self, kind: str, text: str) -> None:
         """`signer.trace.Watch`."""
         self.world.note(f"alarm {kind} {text.replace(self._folder, '')}")
@@ -182,7 +187,7 @@ class Life:
 
     def _account(self, name: str, marks: Mapping[str, int]) -> Account:
         credentials = [
-            Credential(key, key, Secret(secret_of(key)).key(), self._lane(key, marks))
+            Credential(key, key, Secret(secret_of(key)).key(), self._lane(key, marks), standing=Standing(PROVEN))
             for key, account in CREDENTIALS.items()
             if account == name
         ]
@@ -193,6 +198,9 @@ class Life:
         alarm: Callable[[str], None] = lambda text: self.alarm("nonce", text)  # noqa: E731
         nonces = NonceSource(mark, marks.get(mark, 0), self.ledger.raise_mark, self.clock, on_alarm=alarm)
         return CredentialLane(credential, clock=self.clock, nonces=nonces)
+
+
+PROVEN = KeyInfo("", (), None, 0, 0, ())
 
 
 def _info(name: str) -> ClientInfo:

@@ -55,6 +55,9 @@ PERMISSIONS = (
 )
 """Kraken's words for what a key may do (kraken-api.md §1i)."""
 
+WITHDRAWING = frozenset({"withdraw-funds", "add-withdraw-address", "update-withdraw-address"})
+"""Those with which a thief of the key takes the money away (kraken-api.md §1i)."""
+
 Needs = tuple[frozenset[str], ...]
 
 

@@ -120,6 +120,10 @@ def _read(endpoint: str, fields: Mapping[str, Json]) -> Call:
     return Call(endpoint, Action.READ, fields, ENDPOINTS[endpoint].needs)
 
 
+KINDS = tuple(_read(endpoint, {}) for endpoint in ("OpenOrders", "ClosedOrders", "QueryOrders"))
+"""Every kind of read that `lookups` makes."""
+
+
 def _rows(answer: WireAnswer) -> list[Row] | None:
     """The orders in an answer of OpenOrders, ClosedOrders or QueryOrders, or None if they are not all there."""
     if answer.status != 200:

@@ -23,7 +23,7 @@ from signer.model import (
 from signer.venues.kraken import answers, changes, encode, key_info, local, lookups, orders, public, verdict
 from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import decode
-from signer.venues.kraken.endpoints import ENDPOINTS, Endpoint
+from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.values import read_fields
 
@@ -49,6 +49,8 @@ class Kraken:
     """
 
     name = "kraken"
+    permissions = frozenset(PERMISSIONS)
+    withdrawing = WITHDRAWING
 
     def __init__(self, pairs: PairTable) -> None:
         self.pairs = pairs
@@ -83,6 +85,19 @@ class Kraken:
     def read_key_info(self, answer: WireAnswer) -> KeyInfo:
         """What the answer to `key_info_call` says. Raises `VenueError` if it does not."""
         return key_info.read(answer)
+
+    def reach(self, permissions: frozenset[str]) -> Sequence[Call]:
+        """The kinds of calls that a policy granting ``permissions`` may let through to the venue: without fields."""
+        forwarded = (each for each in ENDPOINTS.values() if not each.never and not each.local)
+        return [
+            Call(each.name, each.action, {}, each.needs)
+            for each in forwarded
+            if all(need & permissions for need in each.needs)
+        ]
+
+    def lookup_reach(self) -> Sequence[Call]:
+        """The kinds of reads among all `lookups`: without fields."""
+        return lookups.KINDS
 
     def lookups(self, intent: Intent) -> Sequence[Call]:
         """The reads that tell what became of ``intent``; none where nothing can tell."""

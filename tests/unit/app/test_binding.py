@@ -83,6 +83,17 @@ def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None
     assert "everybody may write to its folder; choose a folder that only its owner may write to" in says
 
 
+def test_a_filter_that_forbids_chown_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gunicorn would end the start without a word."""
+
+    def denied(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", denied)
+    says = refusal(Listener("unix", path=str(tmp_path / "bots")))
+    assert "allow the service chown: deploy/systemd/drop-ins/unix-socket.conf" in says
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     """It is not made: whose it should be is not ours to guess."""
     says = refusal(Listener("unix", path=str(tmp_path / "run" / "bots")))

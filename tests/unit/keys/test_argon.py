@@ -65,7 +65,7 @@ def test_a_machine_without_the_memory_says_so(monkeypatch: pytest.MonkeyPatch) -
     class Starved:
         def __init__(self, **parameters: object) -> None: ...
 
-        def derive(self, passphrase: bytes) -> bytes:
+        def derive_into(self, passphrase: bytes, keys: bytearray) -> int:
             raise MemoryError
 
     monkeypatch.setattr(argon, "Argon2id", Starved)

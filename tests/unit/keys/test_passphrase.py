@@ -13,7 +13,7 @@ from signer.keys.passphrase import Passphrase, find_passphrase, from_file
 
 def _text(passphrase: Passphrase | None) -> bytes:
     assert passphrase is not None
-    return passphrase.stretched_by(lambda text: text)
+    return passphrase.stretched_by(bytes)
 
 
 def _private(path: Path, text: str) -> Path:

@@ -171,6 +171,7 @@ def test_hash_is_of_the_meaning() -> None:
         pairs=["ETHUSD", "BTC/USD"], sides=["sell", "buy"], max_order_size=["10.0 ETH", "0.50 BTC"], description="two"
     )
     assert one.hash == same.hash
+    assert one.hash == policy(pairs=["XBT/USD", "ETH/USD"], review_by="2027-01-31").hash
     assert len({one.hash, policy(max_order_size=["0.4 XBT", "10 ETH"]).hash, policy(sides=["buy"]).hash}) == 3
 
 

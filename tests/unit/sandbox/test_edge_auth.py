@@ -123,7 +123,7 @@ def test_both_counters_know_the_same_tiers() -> None:
 
 def test_the_rest_counter_fills_and_decays(edge: Edge) -> None:
     """A key's calls count one or two, orders nothing, and time takes them away."""
-    key = edge.make_key(tier="pro")
+    key = edge.make_key(tier="pro", permissions=PERMISSIONS)
     answers = [errors(edge.call("Balance", key=key)) for _ in range(21)]
     assert answers == [[]] * 20 + [["EAPI:Rate limit exceeded"]]
     assert errors(edge.call("AddOrder", key=key)) == []
@@ -185,7 +185,8 @@ def test_a_key_tells_about_itself(edge: Edge) -> None:
 
 def test_a_websocket_token_needs_its_permission(edge: Edge) -> None:
     """GetWebSocketsToken answers a token for 900 seconds to keys that may have one."""
-    token = edge.call("GetWebSocketsToken").get_json()["result"]
+    streamer = edge.make_key(permissions={"create-ws-token"})
+    token = edge.call("GetWebSocketsToken", key=streamer).get_json()["result"]
     assert token["expires"] == 900
     assert token["token"]
     bare = edge.make_key(permissions=frozenset())
@@ -208,7 +209,7 @@ def test_refusals_have_no_result(edge: Edge) -> None:
 
 def test_an_export_is_bytes(edge: Edge) -> None:
     """RetrieveExport answers the raw archive."""
-    answer = edge.call("RetrieveExport", id="X")
+    answer = edge.call("RetrieveExport", key=edge.make_key(permissions={"export-data"}), id="X")
     assert answer.content_type == "application/octet-stream"
     assert answer.data == b"PK\x03\x04"
 

@@ -1,0 +1,106 @@
+"""`signer doctor`: looks at everything, and prints a page: what is fine, what is not, and the mend for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from signer.cli.key_store import open_store, passphrase_option
+from signer.cli.operation import asking
+from signer.clock import SystemClock
+from signer.doctor.examination import Part, examine
+from signer.findings import Finding, Weight
+from signer.home import Home
+
+MARKS = {
+    Weight.FINE: ("✓", "green"),
+    Weight.WARNING: ("!", "yellow"),
+    Weight.ERROR: ("✗", "red"),
+    Weight.REFUSED: ("✗", "red"),
+}
+BAD = {Weight.ERROR, Weight.REFUSED}
+WIDE = 1000
+"""Columns where nobody looks on: a line stays a line for whoever searches it."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@passphrase_option
+@click.pass_obj
+def doctor(home: Home, as_json: bool, passphrase_file: Path | None) -> int:
+    """Look at everything: files, settings, keys, exchange, listeners, ledger, disk, versions.
+
+    Prints what is fine, what is not, and the mend. Exit status 1 if anything is an error or refused.
+    """
+
+    parts = examine(home, lambda: open_store(home, passphrase_file), lambda: asking(home), SystemClock())
+    shown = _as_json(parts) if as_json else _as_page(parts)
+    return 1 if any(finding.weight in BAD for finding in shown) else 0
+
+
+def _as_json(parts: Iterable[Part]) -> Sequence[Finding]:
+    rows = [(part.subject, finding) for part in parts for finding in part.findings]
+    findings = [finding for _, finding in rows]
+    told = [
+        {
+            "subject": subject,
+            "weight": finding.weight.value,
+            "kind": finding.kind,
+            "about": finding.about,
+            "what": finding.what,
+            "mend": finding.mend,
+        }
+        for subject, finding in rows
+    ]
+    click.echo(json.dumps({"ok": not any(one.weight in BAD for one in findings), "findings": told}, indent=2))
+    return findings
+
+
+def _as_page(parts: Iterable[Part]) -> Sequence[Finding]:
+    """Part by part, as they are looked at: some of it takes seconds."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    findings: list[Finding] = []
+    for part in parts:
+        if part.findings:
+            console.print(Text(part.subject.capitalize(), style="bold"))
+        for finding in part.findings:
+            _show(console, finding)
+        findings += part.findings
+    console.print(_summary(findings))
+    return findings
+
+
+def _show(console: Console, finding: Finding) -> None:
+    mark, style = MARKS[finding.weight]
+    refused = "refused: " if finding.weight is Weight.REFUSED else ""
+    _hang(console, Text(f"  {mark} ", style=style), Text(f"{refused}{finding.about}: {finding.what}"))
+    if finding.mend:
+        _hang(console, Text("    "), Text(f"→ {finding.mend}", style="dim"))
+
+
+def _hang(console: Console, first: Text, text: Text) -> None:
+    """``text`` behind ``first``, its further lines below its beginning."""
+    for line in text.wrap(console, max(20, console.width - len(first))):
+        line.rstrip()
+        console.print(Text.assemble(first, line))
+        first = Text(" " * len(first))
+
+
+def _summary(findings: Sequence[Finding]) -> Text:
+    bad = sum(finding.weight in BAD for finding in findings)
+    warnings = sum(finding.weight is Weight.WARNING for finding in findings)
+    if not bad and not warnings:
+        return Text("\nAll is well.", style="green")
+    counts = [
+        f"{number} {word}{'s' if number > 1 else ''}"
+        for number, word in ((bad, "error"), (warnings, "warning"))
+        if number
+    ]
+    return Text(f"\n{' and '.join(counts)}.", style="red" if bad else "yellow")

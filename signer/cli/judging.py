@@ -1,0 +1,44 @@
+"""What a command says of a real key that the exchange was just asked about: fit for its clients, too weak, too much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from signer.cli.key_store import warn
+from signer.clock import SystemClock
+from signer.config import Config
+from signer.errors import KeyStoreError, SignerError
+from signer.findings import Finding, Weight
+from signer.home import Home
+from signer.keys.file import FileKeyStore
+from signer.model import KeyInfo
+from signer.prepared import checked, duties_now, pair_table
+from signer.standing import judge
+from signer.venues.kraken.venue import Kraken
+
+
+def judged(home: Home, config: Config, store: FileKeyStore, name: str, key: KeyInfo) -> Sequence[Finding]:
+    """What is to be said of ``key`` as that of credential ``name``, worst first. Nothing, with a warning, where the
+    policies do not load: then nobody can say what is asked of it."""
+    try:
+        prepared = checked(home, config, store, pair_table(home.pairs), lambda: None)
+    except SignerError as error:
+        warn(f"whether the key is fit for its clients cannot be said: {error}")
+        return ()
+    venue, now_us = Kraken(prepared.pairs), SystemClock().now_us()
+    return judge(key, duties_now(prepared, venue, now_us)[name], venue, now_us)
+
+
+def say(findings: Sequence[Finding]) -> None:
+    """One line on stderr for each that is not fine."""
+    for finding in findings:
+        if finding.weight is not Weight.FINE:
+            warn(str(finding) if finding.weight is Weight.WARNING else f"{finding.weight}: {finding}")
+
+
+def require_fit(findings: Sequence[Finding]) -> None:
+    """Raises `KeyStoreError` for a key that the gateway would refuse."""
+    for finding in findings:
+        if finding.weight is Weight.REFUSED:
+            what = f"the new key would be refused, and the old one stays: it {finding.what}"
+            raise KeyStoreError(what, where=finding.about, mend=finding.mend)

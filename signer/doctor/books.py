@@ -1,0 +1,77 @@
+"""The ledger and the audit log: whether they open, agree with each other, and what in them waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from signer.audit.chain import START, unlink
+from signer.audit.disk import LocalDisk
+from signer.audit.segments import last_line, segments
+from signer.doctor.said import counted, error, failed, fine, warning, when
+from signer.errors import LedgerError
+from signer.findings import Finding
+from signer.home import Home
+from signer.ledger.reading import Reader
+from signer.model import ChainHead, Halt, OpenIntent
+
+VERIFY = "`signer audit verify` reads all of it and names the place"
+
+
+def examine(home: Home, *, running: bool) -> list[Finding]:
+    """Both. ``running``: a gateway is at work, so a call without an outcome may be under way."""
+    if not home.ledger.exists():
+        return [fine("ledger", "ledger", "is made at the first start")]
+    try:
+        reader = Reader(home.ledger)
+        try:
+            kept, halts, intents = reader.head(), list(reader.halts()), list(reader.open_intents())
+        finally:
+            reader.close()
+    except LedgerError as why:
+        return failed("ledger", why)
+    opened = fine("ledger", "ledger", "opens")
+    return [opened, *map(_halted, halts), *_unsettled(intents, running), *_log(home, kept)]
+
+
+def _halted(halt: Halt) -> Finding:
+    whom = f"client {halt.client}" if halt.client else f"account {halt.account}" if halt.account else "everybody"
+    option = f" --client {halt.client}" if halt.client else f" --account {halt.account}" if halt.account else ""
+    what = f"halted by {halt.by} since {when(halt.at_us)}: {halt.reason}"
+    return warning("halt", whom, what, f"`signer resume{option}` ends it")
+
+
+def _unsettled(intents: list[OpenIntent], running: bool) -> Iterator[Finding]:
+    held = [one for one in intents if one.unknown or not running]
+    if held:
+        what = f"{counted(len(held), 'call')} without a known outcome; what they charged stays held"
+        mend = "`signer status` lists them; the gateway looks them up at the exchange while it runs"
+        yield warning("unknown-outcome", f"ledger, since {when(held[0].intent.at_us)}", what, mend)
+
+
+def _log(home: Home, kept: ChainHead | None) -> Iterator[Finding]:
+    about = "audit log"
+    head = _head(home)
+    if head is None:
+        yield error("audit", about, "its last whole line is not a record of it", VERIFY)
+    elif kept is not None and head.seq < kept.seq:
+        what = f"ends at record {head.seq}, and the ledger knows record {kept.seq}: records are missing"
+        yield error("audit", about, what, VERIFY)
+    elif kept is not None and head.seq == kept.seq and head.digest != kept.digest:
+        yield error("audit", about, f"record {head.seq} is not the one that the ledger knows", VERIFY)
+    else:
+        what = f"reaches what the ledger knows of it (record {head.seq}); `signer audit verify` proves the rest"
+        yield fine("audit", about, what)
+
+
+def _head(home: Home) -> ChainHead | None:
+    """The last record; None if what stands last is none. A segment that a crash left empty is passed over."""
+    disk = LocalDisk()
+    for segment in reversed(segments(disk, home.audit)):
+        path = home.audit / segment.name
+        line, end = last_line(disk, path, path.stat().st_size)
+        record = unlink(line)
+        if record is not None:
+            return ChainHead(record.seq, record.digest)
+        if end:
+            return None
+    return START

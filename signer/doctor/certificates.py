@@ -1,0 +1,81 @@
+"""The certificates that TLS listeners show, the CA behind them, and the one that bots' certificates are checked by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from signer.app.tls import ServerTls
+from signer.config import Config
+from signer.doctor.said import error, failed, fine, warning
+from signer.errors import ConfigError, KeyStoreError
+from signer.findings import Finding
+from signer.home import Home
+from signer.tls.authority import due, permitted_names
+from signer.tls.folder import TlsFolder, certified_names
+
+SOON = timedelta(days=14)
+
+
+def examine(home: Home, config: Config | None, now: datetime, *, running: bool) -> list[Finding]:
+    """Those of the home's ``tls`` folder, if there is one, and those that signer.toml names."""
+    found: list[Finding] = []
+    shown = config is not None and any(listener.kind == "tls" for listener in config.gateway.listeners)
+    own = config is None or not config.gateway.tls.certificate
+    if home.tls.is_dir() or (shown and own):
+        found += _own(TlsFolder(home.tls), now, renewed=running and shown and own)
+    if config is not None and shown:
+        found += _named(home, config, now)
+    return found
+
+
+def _own(folder: TlsFolder, now: datetime, *, renewed: bool) -> Iterator[Finding]:
+    try:
+        ca, leaf = folder.ca_certificate(), folder.leaf_certificate()
+    except (ConfigError, KeyStoreError) as why:
+        yield from failed(f"CA in {folder.folder}", why)
+        return
+    names = ", ".join(str(name.value) for name in permitted_names(ca))
+    mend = "make a new one with `signer tls init --force`, and have every bot trust it"
+    yield ending("CA of `signer tls init`", ca, now, mend, f"vouches for {names}")
+    if renewed and due(leaf, now - timedelta(days=1)):
+        what = f"ends on {leaf.not_valid_after_utc:%Y-%m-%d}, and the gateway has not renewed it"
+        yield error("certificate", "leaf", what, "see its log for `tls` alarms, or run `signer tls renew`")
+    else:
+        yield fine("certificate", "leaf", f"good until {leaf.not_valid_after_utc:%Y-%m-%d}, renews itself")
+
+
+def _named(home: Home, config: Config, now: datetime) -> Iterator[Finding]:
+    tls = config.gateway.tls
+    try:
+        if tls.certificate:
+            ServerTls(tls, home, now)  # that it, its key and the clients' CA belong together and load
+            path = home.folder / tls.certificate
+            names = ", ".join(certified_names(path)) or "no name"
+            yield ending(f"certificate {path}", _read(path), now, "renew it", f"is for {names}")
+        if tls.client_ca:
+            path = home.folder / tls.client_ca
+            mend = "name a new one in gateway.tls.client_ca, and give the bots certificates of it"
+            yield ending(f"CA of the clients {path}", _read(path), now, mend, "is there")
+    except (ConfigError, KeyStoreError) as why:
+        yield from failed("gateway.tls", why)
+
+
+def ending(about: str, certificate: x509.Certificate, now: datetime, mend: str, otherwise: str) -> Finding:
+    """Whether ``certificate`` ends soon; ``otherwise`` is what to say besides if not."""
+    ends = certificate.not_valid_after_utc
+    if now >= ends:
+        return error("certificate", about, f"expired on {ends:%Y-%m-%d}", mend)
+    if now >= ends - SOON:
+        return warning("certificate", about, f"ends on {ends:%Y-%m-%d}", mend)
+    return fine("certificate", about, f"{otherwise}, until {ends:%Y-%m-%d}")
+
+
+def _read(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        raise ConfigError("no certificate in PEM can be read in it", where=str(path), mend="name another") from None

@@ -1,0 +1,67 @@
+"""Whether the exchange can be reached, and whether its clock and ours agree.
+
+Nonces, expiry and the order of the log stand on our clock; it is compared with the exchange's public Time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from signer.config import Config
+from signer.contracts import Clock
+from signer.doctor.said import error, fine, warning
+from signer.errors import SignerError
+from signer.findings import Finding
+from signer.upstream import NOWHERE, Upstream
+from signer.upstream.loop import OwnAddresses, refuse_loop
+from signer.venues.kraken import server_time
+
+ASK_S = 5.0
+WARN_S = 1.0
+ERROR_S = 30.0
+MEND = "set this machine's clock, and keep it set (`timedatectl set-ntp true`, chrony)"
+
+
+async def examine(config: Config, own: OwnAddresses, where: str, clock: Clock) -> list[Finding]:
+    """Each origin that signer.toml names, asked once."""
+    ways: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for key, (origin, addresses) in config.origins.items():
+        ways.setdefault((origin, tuple(addresses)), []).append(key)
+    asked = [_origin(origin, addresses, keys[0], own, where, clock) for (origin, addresses), keys in ways.items()]
+    return [finding for found in await asyncio.gather(*asked) for finding in found]
+
+
+async def _origin(
+    origin: str, addresses: Sequence[str], key: str, own: OwnAddresses, where: str, clock: Clock
+) -> list[Finding]:
+    about = f"exchange {origin}"
+    try:
+        refuse_loop({key: (origin, addresses)}, own, where)
+        least, most = await _ahead(origin, addresses, clock)
+    except SignerError as why:
+        mend = why.mend or "see to this machine's network, resolver and firewall"
+        return [error("unreachable", about, why.what, mend)]
+    return [judged(about, least, most)]
+
+
+async def _ahead(origin: str, addresses: Sequence[str], clock: Clock) -> tuple[float, float]:
+    """By how many seconds our clock is ahead, at least and at most: the answer was made between sending and receiving,
+    and says whole seconds."""
+    upstream = Upstream.open(origin, addresses=addresses, own=NOWHERE)
+    try:
+        await upstream.send(server_time.REQUEST, clock.monotonic() + ASK_S)  # connects, so that the next is quick
+        sent = clock.now_us()
+        theirs = server_time.read(await upstream.send(server_time.REQUEST, clock.monotonic() + ASK_S))
+        return sent / 1e6 - (theirs + 1), clock.now_us() / 1e6 - theirs
+    finally:
+        upstream.close()
+
+
+def judged(about: str, least: float, most: float) -> Finding:
+    """What to say of a clock that is ahead by ``least`` to ``most`` seconds (behind, where they are negative)."""
+    off = max(least, -most, 0.0)
+    if off <= WARN_S:
+        return fine("clock", about, "answers, and its clock and ours agree")
+    what = f"its clock and ours differ: ours is {off:.0f} s {'ahead' if least > 0 else 'behind'}, or more"
+    return error("clock", about, what, MEND) if off > ERROR_S else warning("clock", about, what, MEND)

@@ -1,0 +1,149 @@
+"""The stores outside the home, and each credential: does its key sign, and is it what the settings ask of it?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from signer.config import HOME_FILE, AppRoleLogin, Config, StoreConfig, VaultConfig
+from signer.contracts import Clock, SigningKey
+from signer.doctor.known import KnownHome
+from signer.doctor.said import error, failed, fine, warning
+from signer.errors import HomeError, SignerError
+from signer.findings import Finding
+from signer.keys.file import FileKeyStore
+from signer.model import CredentialInfo
+from signer.prepared import duties_of
+from signer.probe import Asked
+from signer.probe import known as known_key
+from signer.standing import Duty, judge, used_elsewhere
+from signer.stores import SigningStores
+from signer.venues.kraken.venue import Kraken
+
+Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[Asked]]
+"""Asks the venue what a credential may do: through the running gateway, else with the key. Raises `SignerError`."""
+Asking = Callable[[], AbstractAsyncContextManager[Ask]]
+"""Has the home for as long as it is asked; raises `HomeError` if it is not to be had."""
+MESSAGE = b"signer doctor"
+SIGNATURE_BYTES = 64
+
+
+async def examine(known: KnownHome, asking: Asking, clock: Clock) -> tuple[list[Finding], list[Finding]]:
+    """Of the stores, and of the credentials."""
+    if known.config is None:
+        return [], []
+    heard: list[str] = []
+    stores = SigningStores(heard.append)
+    try:
+        return await _Examination(known, known.config, asking, clock, stores, heard).run()
+    finally:
+        await stores.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A credential, its key if that signs, and what is to be said of it."""
+
+    info: CredentialInfo
+    key: SigningKey | None
+    said: Sequence[Finding] = ()
+
+
+class _Examination:
+    """One look at all of them. ``heard`` is what the stores have to say while they are used."""
+
+    def __init__(
+        self, known: KnownHome, config: Config, asking: Asking, clock: Clock, stores: SigningStores, heard: list[str]
+    ) -> None:
+        self._known = known
+        self._config = config
+        self._asking = asking
+        self._clock = clock
+        self._stores = stores
+        self._heard = heard
+        self._venue = Kraken(known.pairs)
+        self._usable = {HOME_FILE}
+
+    async def run(self) -> tuple[list[Finding], list[Finding]]:
+        """One store after the other, one signature after the other, then the venue about all keys at once."""
+        of_stores = [finding for name in self._config.stores for finding in await self._store(name)]
+        store = self._known.store
+        if store is None:
+            return of_stores, []
+        credentials = store.credentials()
+        asked_of = duties_of(self._config, store, self._known.policies, self._venue, self._clock.now_us())
+        signed = [await self._signing(info, store) for info in credentials]
+        try:
+            async with self._asking() as ask:
+                looks = [self._judged(ask, one, asked_of[one.info.name]) for one in signed]
+                judged: Sequence[Sequence[Finding]] = await asyncio.gather(*looks)
+        except HomeError as why:  # somebody else has the home, and goes on having it
+            judged = [failed(f"credential {one.info.name}", why) for one in signed]
+        pairs = zip(signed, judged, strict=True)
+        return of_stores, [finding for one, said in pairs for finding in (*one.said, *said)]
+
+    async def _store(self, name: str) -> Sequence[Finding]:
+        about = f"store {name}"
+        if _is_wrapped(self._config.stores[name]):
+            return [
+                fine("store", about, "is not logged in to: its secret-id is wrapped, and can be unwrapped only once")
+            ]
+        try:
+            told = await self._stores.store(name, self._config).describe()
+        except SignerError as why:
+            return failed(about, why)
+        self._usable.add(name)
+        return [fine("store", about, told), *self._overheard(about)]
+
+    async def _signing(self, info: CredentialInfo, store: FileKeyStore) -> _Signed:
+        """The handle, if it signs."""
+        about = f"credential {info.name}"
+        if info.store not in self._usable:
+            return _Signed(info, None)
+        try:
+            key = await self._handle(info, store)
+            if len(await key.sign(MESSAGE)) != SIGNATURE_BYTES:
+                short = error("signature", about, "its store makes no signature of 64 bytes", "add the key anew")
+                return _Signed(info, None, [short])
+        except SignerError as why:
+            self._heard.clear()
+            return _Signed(info, None, failed(about, why))
+        signs = fine("signature", about, f"signs (role {info.role}, store {info.store})")
+        return _Signed(info, key, [signs, *self._overheard(about)])
+
+    async def _handle(self, info: CredentialInfo, store: FileKeyStore) -> SigningKey:
+        if info.store == HOME_FILE:
+            return store.signing_key(info.name)
+        return await self._stores.store(info.store, self._config).signing_key(info)
+
+    async def _judged(self, ask: Ask, signed: _Signed, duty: Duty) -> Sequence[Finding]:
+        info, about = signed.info, f"credential {signed.info.name}"
+        if info.account not in self._config.accounts:
+            return []  # said of the settings
+        if signed.key is None and self._known.gateway is None:
+            what, mend = f"cannot be tried without its store ({info.store})", "mend that first"
+            return [] if signed.said else [warning("unproven", about, what, mend)]
+        try:
+            asked = await ask(info, self._config, signed.key)
+            judged = judge(known_key(asked, info.name), duty, self._venue, self._clock.now_us())
+        except SignerError as why:
+            what, _, mend = why.what.partition("; ")
+            otherwise = f"see to it at the exchange, then `signer keys test {info.name}`"
+            return [error("unproven", about, what, why.mend or mend or otherwise)]
+        return [*judged, used_elsewhere(info.name)] if asked.moved else judged
+
+    def _overheard(self, about: str) -> list[Finding]:
+        texts, self._heard[:] = list(dict.fromkeys(self._heard)), []
+        return [_said(about, text) for text in texts]
+
+
+def _said(about: str, text: str) -> Finding:
+    """What a store said to an operator: where, what, and the mend behind the last semicolon, if there is one."""
+    what, _, mend = (text.partition("): ")[2] or text).partition("; ")
+    return warning("store", about, what, mend)
+
+
+def _is_wrapped(settings: StoreConfig) -> bool:
+    return isinstance(settings, VaultConfig) and isinstance(settings.login, AppRoleLogin) and settings.login.wrapped

@@ -1,0 +1,97 @@
+"""Room on the disks that the ledger and the audit log need, and what it costs to make a record durable there."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from signer.audit.disk import LocalDisk
+from signer.audit.segments import segments
+from signer.contracts import Clock
+from signer.doctor.said import error, fine, warning
+from signer.findings import Finding
+from signer.home import Home
+
+MIB = 1 << 20
+LEAST_BYTES, FEW_BYTES = 64 * MIB, 1024 * MIB
+"""A segment of the log, and a good deal more than one. The log's own reserve is for cancels on a full disk alone."""
+LEAST_FILES, FEW_FILES = 100, 10_000
+LEAST_DAYS, FEW_DAYS = 2.0, 14.0
+DAY_S = 24 * 3600.0
+WRITES = 20
+WRITE_BYTES = 4096
+SLOW_S = 0.010
+"""Every order waits for one such write, and again for the ledger's."""
+MEND = "make room, or move old segments of the audit log away (docs/audit.md)"
+
+
+def examine(home: Home, clock: Clock) -> list[Finding]:
+    """Each file system that ledger and audit log are on."""
+    folders = {folder.stat().st_dev: folder for folder in (home.folder, home.audit) if folder.is_dir()}
+    found: list[Finding] = []
+    for folder in folders.values():
+        found += room(folder, os.statvfs(folder), _bytes_a_day(home, clock))
+        found += sync_cost(folder, clock)
+    return found
+
+
+def room(folder: Path, disk: os.statvfs_result, bytes_a_day: float) -> Iterator[Finding]:
+    """What is left on ``disk``, and for how long if the log grows by ``bytes_a_day`` (0: not known)."""
+    about, free = f"disk of {folder}", disk.f_bavail * disk.f_frsize
+    days = free / bytes_a_day if bytes_a_day else float("inf")
+    what = f"{_size(free)} free" + (f", room for {days:.0f} days of the audit log" if days < 1000 else "")
+    if free < LEAST_BYTES or days < LEAST_DAYS:
+        yield error("disk", about, f"{what}: orders are refused when it is full", MEND)
+    elif free < FEW_BYTES or days < FEW_DAYS:
+        yield warning("disk", about, what, MEND)
+    else:
+        yield fine("disk", about, what)
+    if disk.f_files and disk.f_favail < FEW_FILES:  # 0: a file system that does not count them
+        say = error if disk.f_favail < LEAST_FILES else warning
+        yield say("inodes", about, f"room for {disk.f_favail} more files", "remove files that nobody needs")
+
+
+def sync_cost(folder: Path, clock: Clock) -> Iterator[Finding]:
+    """How long a small write takes until it is durable: the median, by a file of its own that is removed again."""
+    about = f"disk of {folder}"
+    try:
+        took = statistics.median(_writes(folder, clock))
+    except OSError as why:
+        yield error("sync", about, f"cannot be written to ({why.strerror})", "see to the disk and the folder's owner")
+        return
+    what = f"a record is durable in {took * 1000:.1f} ms"
+    if took > SLOW_S:
+        mend = "put the home on a local SSD: each order waits for two such writes"
+        yield warning("sync", about, what, mend)
+    else:
+        yield fine("sync", about, what)
+
+
+def _writes(folder: Path, clock: Clock) -> list[float]:
+    took = []
+    with tempfile.NamedTemporaryFile(prefix=".doctor-", dir=folder, buffering=0) as file:
+        for _ in range(WRITES):
+            begun = clock.monotonic()
+            file.write(bytes(WRITE_BYTES))
+            os.fdatasync(file.fileno())
+            took.append(clock.monotonic() - begun)
+    return took
+
+
+def _bytes_a_day(home: Home, clock: Clock) -> float:
+    """How fast the log has grown since its oldest segment that is there was begun; 0 if that is no two days ago."""
+    found = segments(LocalDisk(), home.audit)
+    if not found:
+        return 0.0
+    begun = datetime.strptime(found[0].day, "%Y%m%d").replace(tzinfo=UTC)
+    days = (clock.now_us() / 1e6 - begun.timestamp()) / DAY_S
+    size = sum((home.audit / segment.name).stat().st_size for segment in found)
+    return size / days if days >= 2 else 0.0
+
+
+def _size(free: int) -> str:
+    return f"{free / (1024 * MIB):.1f} GiB" if free >= 1024 * MIB else f"{free / MIB:.0f} MiB"

@@ -1,0 +1,100 @@
+"""All of it, in the order of the page. A part that cannot be looked at is a finding, and never the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from signer.config import VaultConfig
+from signer.contracts import Clock
+from signer.doctor import books, certificates, clocks, credentials, disks, files, listeners, settings, vaults, versions
+from signer.doctor.credentials import Asking
+from signer.doctor.known import KnownHome
+from signer.doctor.said import error, failed
+from signer.errors import SignerError
+from signer.findings import Finding
+from signer.home import Home
+from signer.keys.file import FileKeyStore
+
+Opened = Callable[[], FileKeyStore]
+Look = Callable[[], Sequence[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One subject, and what was found."""
+
+    subject: str
+    findings: Sequence[Finding]
+
+
+def examine(home: Home, opened: Opened, asking: Asking, clock: Clock) -> Iterator[Part]:
+    """Look at ``home``, a part at a time. ``opened`` gives its key store, or raises; ``asking`` asks about keys.
+
+    Blocks, and is not for an event loop. Raises nothing.
+    """
+    now_us = clock.now_us()
+    if not home.folder.is_dir():
+        missing = error("home", str(home.folder), "there is no such home", "make it with `signer init`, or give --home")
+        yield Part("files", [missing])
+    else:
+        yield from _home(home, opened, asking, clock, now_us)
+    yield _part("versions", partial(versions.examine, datetime.fromtimestamp(now_us / 1e6, UTC).date()))
+
+
+def _home(home: Home, opened: Opened, asking: Asking, clock: Clock, now_us: int) -> Iterator[Part]:
+    now = datetime.fromtimestamp(now_us / 1e6, UTC)
+    known, unread = settings.read(home, opened)
+    config = known.config
+    serves = known.gateway is not None and known.gateway.serves
+    yield _part("files", lambda: files.examine(home, config))
+    yield _part("settings", lambda: [*unread, *settings.examine(known, now_us, now.date())])
+    yield from _keys(known, asking, clock)
+    if config is not None:
+        own = listeners.own_addresses(known)
+        yield _part("exchange", lambda: asyncio.run(clocks.examine(config, own, str(home.config), clock)))
+    yield _part("listeners", lambda: listeners.examine(known))
+    yield _part("tls", lambda: certificates.examine(home, config, now, running=serves))
+    yield _part("ledger and audit log", lambda: books.examine(home, running=serves))
+    yield _part("disk", lambda: disks.examine(home, clock))
+
+
+def _keys(known: KnownHome, asking: Asking, clock: Clock) -> Iterator[Part]:
+    """Stores and credentials are looked at in one event loop, which the stores' handles belong to."""
+    of_stores: list[Finding] = []
+
+    def both() -> Sequence[Finding]:
+        about_stores, about_keys = asyncio.run(credentials.examine(known, asking, clock))
+        of_stores.extend(about_stores)
+        return about_keys
+
+    vault = [
+        (name, each)
+        for name, each in (known.config.stores.items() if known.config else ())
+        if isinstance(each, VaultConfig)
+    ]
+    servers = _part(
+        "stores", lambda: [finding for name, each in vault for finding in vaults.examine(name, each, clock)]
+    )
+    keys = _part("keys", both)
+    yield Part("stores", [*servers.findings, *of_stores])
+    yield keys
+
+
+def _part(subject: str, look: Look) -> Part:
+    """What ``look`` finds, or that it could not look."""
+    try:
+        return Part(subject, list(look()))
+    except SignerError as why:
+        return Part(subject, failed(subject, why))
+    except OSError as why:
+        what = (
+            f"cannot be looked at: {why.filename}: {why.strerror}" if why.filename else f"cannot be looked at ({why})"
+        )
+        return Part(subject, [error("unreadable", subject, what, "see that this user may read it")])
+    except Exception as defect:  # noqa: BLE001 - one look that goes wrong must not hide all others; its text may hold anything
+        what = f"cannot be looked at: a defect of signer ({type(defect).__name__})"
+        return Part(subject, [error("defect", subject, what, "please report it")])

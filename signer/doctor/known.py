@@ -1,0 +1,27 @@
+"""A home as far as it can be read: what does not read is a finding, and whatever else can be looked at is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from signer.config import Config
+from signer.home import Home
+from signer.keys.file import FileKeyStore
+from signer.occupancy import Holder
+from signer.policy.policy import Policy
+from signer.venues.kraken.pairs import PairTable
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHome:
+    """The parts that could be read; None for those that could not."""
+
+    home: Home
+    config: Config | None = None
+    store: FileKeyStore | None = None
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    """Those that load."""
+    pairs: PairTable = field(default_factory=PairTable.built_in)
+    gateway: Holder | None = None
+    """That runs on the home, or is about to."""

@@ -1,0 +1,40 @@
+"""Findings, said shortly."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from signer.errors import SignerError
+from signer.findings import Finding, Weight
+
+
+def fine(kind: str, about: str, what: str) -> Finding:
+    """All is well with it."""
+    return Finding(Weight.FINE, kind, about, what)
+
+
+def warning(kind: str, about: str, what: str, mend: str) -> Finding:
+    """It works, and should be known."""
+    return Finding(Weight.WARNING, kind, about, what, mend)
+
+
+def error(kind: str, about: str, what: str, mend: str) -> Finding:
+    """It does not work, or it is not safe."""
+    return Finding(Weight.ERROR, kind, about, what, mend)
+
+
+def failed(about: str, why: SignerError) -> list[Finding]:
+    """What an error says: a finding for each of its lines."""
+    if "\n" not in why.what:
+        return [error(why.code, about, why.what, why.mend)]
+    return [error(why.code, about, line, "") for line in why.what.splitlines()]
+
+
+def when(at_us: int) -> str:
+    """A time as people read it."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def counted(number: int, word: str) -> str:
+    """``3 clients``, ``1 client``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

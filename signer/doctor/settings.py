@@ -1,0 +1,101 @@
+"""Settings, key store, policies and clients: whether each reads, and whether they fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from signer.config import load_config
+from signer.doctor.known import KnownHome
+from signer.doctor.said import counted, error, failed, fine, warning, when
+from signer.errors import ConfigError, SignerError
+from signer.findings import Finding
+from signer.home import Home
+from signer.keys.file import FileKeyStore
+from signer.model import ClientInfo
+from signer.occupancy import holder
+from signer.policy.load import load_policy, policy_files
+from signer.policy.policy import Policy
+from signer.prepared import misfits, of_accounts, of_policies, of_settings, of_waivers, pair_table
+from signer.venues.kraken.pairs import PairTable
+
+REVIEW_AHEAD = timedelta(days=14)
+T = TypeVar("T")
+
+
+def read(home: Home, opened: Callable[[], FileKeyStore]) -> tuple[KnownHome, list[Finding]]:
+    """All of the home that reads, and a finding for what does not. ``opened`` gives the key store, or raises."""
+    findings: list[Finding] = []
+    config = _tried("signer.toml", lambda: load_config(home.config), findings)
+    store = _tried("key store", opened, findings)
+    pairs = _tried("list of pairs", lambda: pair_table(home.pairs), findings) or PairTable.built_in()
+    return KnownHome(home, config, store, _policies(home, pairs, findings), pairs, holder(home.lock)), findings
+
+
+def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
+    """How the parts that were read fit each other, and what should be known of them."""
+    findings: list[Finding] = []
+    if known.config is not None:
+        accounts = ", ".join(sorted(known.config.accounts))
+        findings += [fine("settings", "signer.toml", f"reads (accounts: {accounts})"), *of_settings(known.config)]
+    if known.store is not None:
+        credentials, clients = known.store.credentials(), _live(known.store)
+        what = f"opens ({counted(len(credentials), 'credential')}, {counted(len(clients), 'client')})"
+        findings += [fine("key-store", "key store", what), *_expired(clients, now_us)]
+    if known.policies:
+        findings.append(fine("policies", "policies", f"read ({', '.join(sorted(known.policies))})"))
+    findings += of_policies(known.policies.values(), today, REVIEW_AHEAD)
+    if known.config is not None and known.store is not None:
+        credentials = known.store.credentials()
+        findings += [*of_accounts(known.config, credentials), *of_waivers(known.config, credentials)]
+        names = _policy_names(known.home)
+        for misfit in misfits(known.home, known.config, known.store, names):
+            findings += failed("key store", misfit)
+    return findings
+
+
+def _tried(about: str, read_it: Callable[[], T], findings: list[Finding]) -> T | None:
+    try:
+        return read_it()
+    except SignerError as why:
+        findings += failed(about, why)
+        return None
+
+
+def _policies(home: Home, pairs: PairTable, findings: list[Finding]) -> Mapping[str, Policy]:
+    try:
+        files = policy_files(home.policies)
+    except ConfigError as why:
+        findings += failed("policies", why)
+        return {}
+    known = [pair.wsname for pair in pairs.by_id.values()]
+    loaded: dict[str, Policy] = {}
+    for path in files:
+        try:
+            loaded[path.stem] = load_policy(path, pairs.find, known)
+        except ConfigError as why:
+            findings += [_problem(path, line) for line in str(why).split("\n")]
+    return loaded
+
+
+def _problem(path: Path, line: str) -> Finding:
+    """A line of the loader's: file, key, what and mend."""
+    what, _, mend = line.removeprefix(f"{path}: ").rpartition("; ")
+    return error("policy", f"policy {path.stem}", what, mend)
+
+
+def _policy_names(home: Home) -> set[str]:
+    return {path.stem for path in policy_files(home.policies)} if home.policies.is_dir() else set()
+
+
+def _live(store: FileKeyStore) -> list[ClientInfo]:
+    return [client for client in store.clients() if not client.revoked]
+
+
+def _expired(clients: list[ClientInfo], now_us: int) -> Iterator[Finding]:
+    for client in clients:
+        if client.expires_us is not None and client.expires_us <= now_us:
+            mend = f"run `signer clients change {client.name} --expires …`, or revoke it"
+            yield warning("client-expired", f"client {client.name}", f"expired on {when(client.expires_us)}", mend)

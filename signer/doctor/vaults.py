@@ -1,0 +1,83 @@
+"""Each Vault that signer.toml names: whether it serves, what it says of itself, and the certificate that it shows."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+
+from signer.config import VaultConfig
+from signer.contracts import Clock
+from signer.doctor import clocks
+from signer.doctor.certificates import ending
+from signer.doctor.said import error, failed, fine
+from signer.errors import ConfigError, KeyStoreError
+from signer.findings import Finding
+from signer.keys.vault_client import client, explained, table
+from signer.upstream.origin import Origin, tls_context
+
+HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200"
+"""Asked so that every state is answered with 200, and the answer tells which it is."""
+
+
+def examine(name: str, config: VaultConfig, clock: Clock) -> list[Finding]:
+    """Without a login. Blocks for as long as ``deadline_seconds`` allows."""
+    about = f"store {name} ({config.address})"
+    try:
+        health = _health(config, about)
+    except KeyStoreError as why:
+        return failed(about, why)
+    return [*_state(about, health), *_clock(about, health, clock), *_certificate(about, config, clock)]
+
+
+def _health(config: VaultConfig, where: str) -> Mapping[str, Any]:
+    vault = client(config.model_copy(update={"namespace": ""}), "")  # asked of the server, not of a namespace
+    try:
+        with explained(where):
+            return table(vault.adapter.get(HEALTH), where=where)
+    finally:
+        vault.adapter.close()
+
+
+def _state(about: str, health: Mapping[str, Any]) -> Iterator[Finding]:
+    if not health.get("initialized"):
+        yield error("vault", about, "is not initialised", "run `vault operator init`, then deploy/vault/setup.sh")
+    elif health.get("sealed"):
+        yield error("vault", about, "is sealed", "unseal it: `vault operator unseal`")
+    else:
+        standby = ", a standby" if health.get("standby") or health.get("performance_standby") else ""
+        yield fine("vault", about, f"serves (version {str(health.get('version'))[:40]}{standby})")
+
+
+def _clock(about: str, health: Mapping[str, Any], clock: Clock) -> Iterator[Finding]:
+    """Vault says whole seconds, and how long the answer took is at most the deadline: good enough for a warning."""
+    theirs = health.get("server_time_utc")
+    if isinstance(theirs, int):
+        ahead = clock.now_us() / 1e6 - theirs
+        judged = clocks.judged(about, ahead - 2, ahead + 1)
+        if judged.mend:
+            yield judged
+
+
+def _certificate(about: str, config: VaultConfig, clock: Clock) -> Iterator[Finding]:
+    origin = Origin.parse(config.address)
+    if not origin.tls:
+        return
+    try:
+        context = tls_context(config.ca_file)
+        place = (origin.host, origin.port)
+        with (
+            socket.create_connection(place, config.deadline_seconds) as plain,
+            context.wrap_socket(plain, server_hostname=origin.host) as secured,
+        ):
+            shown = secured.getpeercert(binary_form=True)
+    except (OSError, ConfigError):
+        return  # the health was asked on such a connection a moment ago
+    if shown is not None:
+        now = datetime.fromtimestamp(clock.now_us() / 1e6, UTC)
+        found = ending(about, x509.load_der_x509_certificate(shown), now, "renew Vault's certificate", "")
+        if found.mend:
+            yield found

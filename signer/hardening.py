@@ -1,0 +1,87 @@
+"""What a process does so that nobody else on the machine can look into it (prctl(2), mlockall(2), getrlimit(2)).
+
+It knows nothing of secrets: it closes the process that has them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+PR_SET_DUMPABLE = 4
+MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
+SWAPS = Path("/proc/swaps")
+
+KEPT = frozenset(
+    {
+        *("HOME", "LOGNAME", "PATH", "TMPDIR", "USER"),
+        *("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LC_TIME", "TZ", "TZDIR"),
+        *("OPENSSL_CONF", "OPENSSL_MODULES", "SSL_CERT_DIR", "SSL_CERT_FILE"),
+        *("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"),  # systemd's
+    }
+)
+"""Variables that the gateway, or a library in it, may read while it runs. None is meant for a secret."""
+
+
+def close_off() -> None:
+    """Leave no core file, be closed to other processes of the same user, make files for their owner only.
+
+    A process forked from this one is closed too; a program that it executes is not.
+    """
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":  # a dump that is piped to a program heeds no limit
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def lock_memory() -> bool:
+    """Keep what this process has in memory, now and later, out of swap. Whether that could be done.
+
+    Only what is used is locked (MCL_ONFAULT), so it takes no more memory than before. A process forked from this one
+    has to lock its own.
+    """
+    # Under a limit that an allocation could reach, the gateway would one day die of it: so without one, or not at all.
+    # With a soft limit of 0 the kernel lets only those lock whom no limit binds (CAP_IPC_LOCK).
+    limits = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    unlimited = limits[1] == resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (limits[1] if unlimited else 0, limits[1]))
+    try:
+        flags = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT
+        return sys.platform == "linux" and not ctypes.CDLL(None).mlockall(flags)
+    finally:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (limits[1] if unlimited else limits[0], limits[1]))
+
+
+def has_swap(swaps: Path = SWAPS) -> bool:
+    """Whether this machine writes memory to a disk at all. True if it does not say."""
+    try:
+        return len(swaps.read_text().splitlines()) > 1  # the first line is the head of the table
+    except OSError:
+        return True
+
+
+def forget_variable(name: str) -> None:
+    """Take ``name`` out of the environment, and its value out of the memory that ``/proc/PID/environ`` shows."""
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_void_p
+    place = getenv(os.fsencode(name))
+    if place:
+        ctypes.memset(place, 0, len(ctypes.string_at(place)))
+        _overwrite(os.environb.pop(os.fsencode(name)))
+
+
+def forget_environment(kept: Collection[str] = ()) -> None:
+    """Forget every variable that is neither among `KEPT` nor in ``kept``, for this process and what it forks."""
+    for name in set(os.environ) - KEPT - set(kept):
+        forget_variable(name)
+
+
+def _overwrite(value: bytes) -> None:
+    """Wipe what Python would free as it is. CPython keeps the bytes at the end of the object; those of less than two
+    bytes are shared by everybody."""
+    if sys.implementation.name == "cpython" and len(value) > 1:
+        ctypes.memset(id(value) + bytes.__basicsize__ - 1, 0, len(value))

@@ -1,0 +1,145 @@
+"""Every real key is asked about at start, daily, and when somebody wants to know: no order goes by one that was not.
+
+What the venue says is judged by what the settings ask (`signer.standing`). A key that is too powerful is refused from
+that moment; one that the venue could not be asked about signs reads alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import final
+
+from signer.accounts import Account, Credential
+from signer.contracts import AuditLog, Clock
+from signer.errors import SignerError
+from signer.findings import Weight
+from signer.model import KeyInfo
+from signer.probe import probe
+from signer.records import credential_record
+from signer.snapshot import Snapshot
+from signer.standing import Duty, judge, used_elsewhere
+from signer.trace import Watch
+
+DAILY_S = 24 * 3600.0
+FIRST_AGAIN_S = 1.0
+MOST_AGAIN_S = 60.0
+"""How long a key that could not be asked about waits for its next chance: at first, and at most."""
+
+Keep = Callable[[Credential, KeyInfo], Awaitable[None]]
+"""Keeps what the venue said, for lists and for the next start."""
+
+
+@final
+class Proving:
+    """Finds out the standing of every credential of what is in force."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        duties: Callable[[], Mapping[str, Duty]],
+        keep: Keep,
+        *,
+        audit: AuditLog,
+        watch: Watch,
+        clock: Clock,
+    ) -> None:
+        self._snapshot = snapshot
+        self._duties = duties
+        self._keep = keep
+        self._audit = audit
+        self._watch = watch
+        self._clock = clock
+        self._new = asyncio.Event()
+        self._trouble: dict[str, str] = {}
+
+    async def at_start(self, within_s: float) -> None:
+        """Ask about all, and wait for the answers so long; what is late is asked about again by `run`."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._ask(self._all())
+        except TimeoutError:
+            for _, credential in self._unproven():
+                self._could_not(credential, f"no answer within {within_s:g} s")
+
+    async def run(self) -> None:
+        """Ask about all of them daily, and about those that are not proven again and again."""
+        again_s, asked_all = FIRST_AGAIN_S, self._clock.monotonic()
+        while True:
+            if await self._woken(again_s if self._unproven() else MOST_AGAIN_S):
+                again_s = FIRST_AGAIN_S
+            daily = self._clock.monotonic() - asked_all >= DAILY_S
+            if daily:
+                asked_all = self._clock.monotonic()
+            await self._ask(self._all() if daily else self._unproven())
+            again_s = min(2 * again_s, MOST_AGAIN_S)
+
+    async def prove(self, account: Account, credential: Credential) -> None:
+        """Ask about one now, and judge it. Raises `VenueError`; what was known of it then stays."""
+        asked = await probe(account, self._snapshot().venue, credential)
+        standing = credential.standing
+        standing.moved = asked.moved
+        if asked.key is not None:
+            standing.key = asked.key
+            await self._keep(credential, asked.key)
+        self._trouble.pop(credential.name, None)
+        self._judge(account, credential, self._duties())
+
+    def judge(self, snapshot: Snapshot) -> None:
+        """Judge all of ``snapshot``, which is about to be in force, by the settings as they are now."""
+        duties = self._duties()
+        for account in snapshot.accounts.values():
+            for credential in account.credentials:
+                self._judge(account, credential, duties)
+        self._new.set()
+
+    def _judge(self, account: Account, credential: Credential, duties: Mapping[str, Duty]) -> None:
+        """Say what has changed, so that a warning is heard once and not daily."""
+        standing, duty = credential.standing, duties.get(credential.name, Duty(credential.name))
+        before = standing.word, standing.findings
+        now_us = self._clock.now_us()
+        found = judge(standing.key, duty, self._snapshot().venue, now_us) if standing.key else ()
+        standing.found((*found, used_elsewhere(credential.name)) if standing.moved else found)
+        if (standing.word, standing.findings) == before:
+            return
+        for finding in standing.findings:
+            if finding.weight in {Weight.ERROR, Weight.REFUSED}:
+                self._watch.alarm("credential", f"{finding.weight}: {finding}")
+            elif finding.weight is Weight.WARNING:
+                self._watch.warn("credential", str(finding))
+        self._audit.note(credential_record(account.name, credential.name, standing, now_us))
+
+    async def _ask(self, these: Iterable[tuple[Account, Credential]]) -> None:
+        await asyncio.gather(*(self._try(account, credential) for account, credential in these))
+
+    async def _try(self, account: Account, credential: Credential) -> None:
+        if credential.lane.stopped:
+            return  # the venue refuses the key: each further try counts towards a lockout of the account
+        try:
+            await self.prove(account, credential)
+        except SignerError as error:
+            self._could_not(credential, str(error))
+
+    def _could_not(self, credential: Credential, why: str) -> None:
+        if self._trouble.get(credential.name) == why:
+            return
+        self._trouble[credential.name] = why
+        left = "what was known of it stays" if credential.standing.key else "only reads go by it until it is"
+        self._watch.alarm("credential", f"credential {credential.name} could not be asked about, {left}: {why}")
+
+    async def _woken(self, within_s: float) -> bool:
+        """Whether there is something new to judge, before that time is over."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._new.wait()
+        except TimeoutError:
+            return False
+        self._new.clear()
+        return True
+
+    def _all(self) -> list[tuple[Account, Credential]]:
+        accounts = self._snapshot().accounts.values()
+        return [(account, credential) for account in accounts for credential in account.credentials]
+
+    def _unproven(self) -> list[tuple[Account, Credential]]:
+        return [(account, each) for account, each in self._all() if each.standing.key is None and not each.lane.stopped]

@@ -1,0 +1,66 @@
+"""What Vault's Transit answers is a signature of the imported key's first version, or it is none."""
+
+from __future__ import annotations
+
+import base64
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from signer.config import VaultTransitConfig
+from signer.errors import KeyStoreError
+from signer.keys.vault_transit import VaultTransitStore
+from signer.model import WireAnswer, WireRequest
+from signer.worker import ThreadWorker
+
+SIGNATURE = bytes(range(64))
+TEXT = base64.b64encode(SIGNATURE).decode()
+
+
+class Vault:
+    """Answers always the same."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
+        return WireAnswer(200, "application/json", self._body)
+
+
+async def hmac(body: str) -> bytes:
+    """What the store makes of Vault's answer."""
+    login = {"method": "token", "token_file": "/nowhere"}
+    settings: dict[str, Any] = {"kind": "vault-transit", "address": "http://127.0.0.1:1", "login": login}
+    worker = ThreadWorker("test")
+    config = VaultTransitConfig.model_validate(settings)
+    store = VaultTransitStore("it", config, Vault(body.encode()), worker, pytest.fail)
+    store._login = SimpleNamespace(token="any")  # type: ignore[assignment]
+    try:
+        return await store.hmac("key", b"message")
+    finally:
+        worker.close()
+
+
+async def test_a_signature_is_read() -> None:
+    """As Vault writes it, among what else it says."""
+    body = f'{{"request_id":"1","lease_id":"","data":{{"hmac":"vault:v1:{TEXT}"}},"warnings":null}}\n'
+    assert await hmac(body) == SIGNATURE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f'"hmac":"vault:v2:{TEXT}"',
+        f'"hmac":"vault:v1:{TEXT[:-4]}"',
+        f'"hmac":"vault:v1:{TEXT[4:]}"',
+        f'"hmac":"vault:v1:{TEXT}{TEXT}"',
+        f'"hmac":"{TEXT}"',
+        '"hmac":null',
+        "",
+    ],
+)
+async def test_what_is_no_signature_is_refused(data: str) -> None:
+    """Another version's, a shorter or longer one, or none."""
+    with pytest.raises(KeyStoreError, match="no HMAC-SHA512"):
+        await hmac(f'{{"data":{{{data}}}}}')

@@ -1,0 +1,108 @@
+"""What a process does so that it cannot be looked into."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from signer.app import dump
+from signer.config import Config
+from signer.hardening import forget_variable, has_swap, lock_memory
+
+HSM = {"kind": "pkcs11", "module": "/lib/hsm.so", "token": "it", "pin_file": "/pin"}
+
+
+@pytest.mark.parametrize(
+    ("text", "swaps"), [("Filename Type Size\n", False), ("Filename Type Size\n/dev/sda2 partition 1\n", True)]
+)
+def test_swap_is_found(tmp_path: Path, text: str, swaps: bool) -> None:
+    """As the kernel's table says: its first line is a head. Who cannot tell says that there is some."""
+    (tmp_path / "swaps").write_text(text)
+    assert has_swap(tmp_path / "swaps") == swaps
+    assert has_swap(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("hard", "asked_under"), [(2**28, 0), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)])
+def test_memory_is_not_locked_under_a_limit(monkeypatch: pytest.MonkeyPatch, hard: int, asked_under: int) -> None:
+    """While the kernel is asked the soft limit is 0, or none: it says yes only to whom no allocation can harm later."""
+    limits, asked = [(2**20, hard)], []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mlockall=lambda _: asked.append(limits[-1])))
+    assert lock_memory()
+    assert asked == [(asked_under, hard)]
+    assert limits[-1] == (asked_under or 2**20, hard)
+
+
+def test_a_variable_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For Python and for whatever asks the C library; one that is not there is no trouble."""
+    monkeypatch.setenv("SOME_TOKEN", "some token")
+    forget_variable("SOME_TOKEN")
+    forget_variable("SOME_TOKEN")
+    assert "SOME_TOKEN" not in os.environ
+    assert subprocess.run(["/usr/bin/env"], capture_output=True, check=True).stdout.count(b"SOME_TOKEN") == 0
+
+
+def test_what_is_needed_stays() -> None:
+    """The list's variables and those named; nothing else, empty ones and those of one letter included."""
+    code = (
+        "import os; from signer.hardening import forget_environment; forget_environment({'HSM'}); print({**os.environ})"
+    )
+    given = {"HSM": "1", "TZ": "UTC", "PATH": "/bin", "A": "", "B": "b", "TOKEN": "x=y", "LC_CTYPE": "C.UTF-8"}
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True)
+    assert eval(done.stdout) == {"HSM": "1", "TZ": "UTC", "PATH": "/bin", "LC_CTYPE": "C.UTF-8"}  # noqa: S307
+
+
+def test_an_hsm_names_its_variables() -> None:
+    """The settings of a module that finds its own by the environment are kept, by default those of well-known ones."""
+    named = {"stores": {"it": {**HSM, "environment": ["OURS"]}, "usual": HSM}, "accounts": {"main": {}}}
+    assert Config.model_validate(named).variables >= {"OURS", "SOFTHSM2_CONF"}
+    assert Config.model_validate({"accounts": {"main": {}}}).variables == frozenset()
+
+
+async def test_tasks_that_wait_alike_are_one_line() -> None:
+    """A thousand idle connections do not fill a dump; where each waits is told from the outside in, without values."""
+
+    async def outer(secret: str) -> None:
+        await inner(secret)
+
+    async def inner(secret: str) -> None:
+        await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(outer(f"canary {number}")) for number in range(1000)]
+    await asyncio.sleep(0)
+    (line,) = dump.waiting(tasks)
+    assert line.startswith("1000 x ")
+    places = [place.rpartition(":")[0].rpartition(".")[2] for place in line.split(" > ")]
+    assert places == ["outer", "inner", "wait"]
+    assert "canary" not in line
+    for task in tasks:
+        task.cancel()
+
+
+def test_a_dump_is_bounded(capfd: pytest.CaptureFixture[str]) -> None:
+    """However much there is to tell."""
+    dump.say([f"line {number}" for number in range(10 * dump.MOST_LINES)])
+    assert len(capfd.readouterr().err.splitlines()) == dump.MOST_LINES
+
+
+def test_a_gateway_that_starts_survives_a_dump() -> None:
+    """Before there is a loop, at a prompt perhaps: the stacks, and it goes on."""
+    code = (
+        "import os; from signer.app.dump import show_threads_on_signal; show_threads_on_signal()\n"
+        f"def asking(secret): os.kill(os.getpid(), {int(signal.SIGUSR1)})\n"
+        "asking('canary'); print('goes on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "goes on\n"
+    assert "in asking" in done.stderr
+    assert "canary" not in done.stderr

@@ -1,0 +1,278 @@
+"""When keys are asked about, and what becomes of the answers: on a virtual clock, before an exchange that is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from signer.accounts import Account, Credential, Journey
+from signer.errors import NotSent, Unanswered
+from signer.lanes import CredentialLane, NonceSource
+from signer.model import Action, ChainHead, Json, KeyInfo, Role, WireAnswer, WireRequest
+from signer.proving import DAILY_S, MOST_AGAIN_S, Proving
+from signer.secret import Secret
+from signer.snapshot import Snapshot
+from signer.standing import Duty
+from signer.trace import Trace
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
+from tests.unit.lanes.virtual import START_US, Store, VirtualClock, run
+
+FIT = ("query-funds",)
+DUTY = Duty("key", serves=True, usable=frozenset(FIT))
+INFO = {"apiKeyName": "n", "nonceWindow": "0", "permissions": [*FIT], "validUntil": "0", "ipAllowlist": ["192.0.2.1"]}
+
+Answer = Callable[[int], object]
+
+
+def info(seen: int | None = None, **changes: object) -> Answer:
+    """GetApiKeyInfo's answer; the highest nonce seen is the one that asks, unless ``seen`` says another."""
+    return lambda nonce: {"error": [], "result": {**INFO, "nonce": str(nonce if seen is None else seen), **changes}}
+
+
+def refusal(error: str) -> Answer:
+    """An answer that is an error."""
+    return lambda _: {"error": [error]}
+
+
+class Exchange:
+    """Answers one after the other, the last one for ever; or takes its time, or cannot be reached."""
+
+    def __init__(self, *answers: Answer | Exception) -> None:
+        self.answers = list(answers)
+        self.asked_at: list[float] = []
+        self.takes_s = 0.0
+
+    async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
+        """`signer.contracts.Upstream`."""
+        self.asked_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.takes_s)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        (nonce,) = parse_qs(request.body.decode())["nonce"]
+        return WireAnswer(200, "application/json", json.dumps(answer(int(nonce))).encode())
+
+
+class Bench:
+    """One credential, and all that watches it."""
+
+    def __init__(self, *answers: Answer | Exception, mark: int = 0) -> None:
+        self.exchange, self.clock = Exchange(*answers), VirtualClock()
+        self.alarms: list[str] = []
+        self.warnings: list[str] = []
+        self.records: list[Mapping[str, Json]] = []
+        self.kept: list[KeyInfo] = []
+        self.duty = DUTY
+        nonces = NonceSource("credential/main", mark, Store(mark).raise_mark, self.clock, on_alarm=lambda _: None)
+        lane = CredentialLane("key", clock=self.clock, nonces=nonces)
+        self.credential = Credential("key", "API", Secret(bytes(64)).key(), lane, Role.TRADE)
+        account = Account("main", [self.credential], self.exchange, 20.0, self.clock, self.alarm)
+        self.snapshot = Snapshot(Kraken(PairTable.built_in()), {}, {"main": account}, {})
+        self.proving = Proving(
+            lambda: self.snapshot, lambda: {"key": self.duty}, self.keep, audit=self, watch=self, clock=self.clock
+        )
+
+    async def keep(self, _: Credential, key: KeyInfo) -> None:
+        """Where lists look."""
+        self.kept.append(key)
+
+    async def for_s(self, seconds: float) -> None:
+        """Start, and go on so long."""
+        await self.proving.at_start(3.0)
+        running = asyncio.get_running_loop().create_task(self.proving.run())
+        await asyncio.sleep(seconds)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    def finished(self, trace: Trace) -> None:
+        """`signer.trace.Watch`."""
+        raise AssertionError(trace)
+
+    def warn(self, kind: str, text: str) -> None:
+        """`signer.trace.Watch`."""
+        self.warnings.append(f"{kind} {text}")
+
+    def alarm(self, kind: str, text: str) -> None:
+        """`signer.trace.Watch`."""
+        self.alarms.append(f"{kind} {text}")
+
+    def note(self, entry: Mapping[str, Json]) -> None:
+        """`signer.contracts.AuditLog`."""
+        self.records.append(entry)
+
+    async def record(self, entry: Mapping[str, Json], *, within: float = 0.0, urgent: bool = False) -> None:
+        """`signer.contracts.AuditLog`."""
+        raise AssertionError(entry)
+
+    def head(self) -> ChainHead | None:
+        """`signer.contracts.AuditLog`."""
+        return None
+
+
+def told(*answers: Answer | Exception, seconds: float = 0.5, mark: int = 0) -> Bench:
+    """What was seen of an exchange that answers so, for so long."""
+
+    async def seen() -> Bench:
+        bench = Bench(*answers, mark=mark)
+        await bench.for_s(seconds)
+        return bench
+
+    return run(seen())
+
+
+def test_a_fit_key_is_asked_about_once_and_then_daily() -> None:
+    """Proven at the start; one record; no warning; and asked again each day."""
+    bench = told(info(), seconds=2.5 * DAILY_S)
+    assert bench.credential.standing.word == "proven"
+    assert [round(at / DAILY_S, 2) for at in bench.exchange.asked_at] == [0, 1, 2]
+    assert (bench.alarms, bench.warnings, len(bench.records), len(bench.kept)) == ([], [], 1, 3)
+    assert bench.records[0]["standing"] == "proven"
+
+
+def test_a_key_that_becomes_too_powerful_is_refused_that_day_and_comes_back() -> None:
+    """An alarm and a record when it changes, and not daily."""
+    much = info(permissions=[*FIT, "withdraw-funds"])
+    bench = told(info(), much, much, info(), seconds=1.5 * DAILY_S)
+    assert bench.credential.standing.word == "refused"
+    assert not any(bench.credential.admits(action) for action in Action)
+    bench = told(info(), much, much, info(), seconds=3.5 * DAILY_S)
+    assert [record["standing"] for record in bench.records] == ["proven", "refused", "proven"]
+    assert len(bench.alarms) == 1
+    assert "withdraw-funds" in bench.alarms[0]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [NotSent("unreachable"), Unanswered("cut"), refusal("EService:Busy")],
+    ids=["not-sent", "unanswered", "busy"],
+)
+def test_an_exchange_that_is_away_is_asked_again_and_again(trouble: Answer | Exception) -> None:
+    """Soon at first, then each minute; said once; only reads pass; and what it says in the end counts at once."""
+    bench = told(trouble, seconds=600.0)
+    assert bench.credential.admits(Action.READ)
+    assert not bench.credential.admits(Action.CANCEL)
+    waits = [
+        later - earlier for earlier, later in zip(bench.exchange.asked_at, bench.exchange.asked_at[1:], strict=False)
+    ]
+    assert max(waits) <= MOST_AGAIN_S + 0.1
+    assert 10 <= len([wait for wait in waits if wait > 0.01]) <= 20
+    assert len(bench.alarms) == 1
+    assert "only reads go by it" in bench.alarms[0]
+    assert told(trouble, trouble, trouble, info(), seconds=10.0).credential.standing.word == "proven"
+
+
+def test_a_known_key_stays_known_while_the_exchange_is_away() -> None:
+    """What was heard of it holds until something else is heard."""
+    bench = told(info(), NotSent("unreachable"), seconds=1.5 * DAILY_S)
+    assert bench.credential.standing.word == "proven"
+    assert "what was known of it stays" in bench.alarms[0]
+
+
+def test_a_start_waits_for_a_slow_exchange_only_so_long() -> None:
+    """Then it goes on, and the next try counts."""
+
+    async def seen() -> tuple[float, str, str]:
+        bench = Bench(info())
+        bench.exchange.takes_s = 5.0
+        await bench.proving.at_start(3.0)
+        waited, word = asyncio.get_running_loop().time(), bench.credential.standing.word
+        bench.exchange.takes_s = 0.0
+        await bench.for_s(5.0)
+        return waited, word, bench.credential.standing.word
+
+    assert run(seen()) == (3.0, "unproven", "proven")
+
+
+def test_a_key_that_the_exchange_refuses_is_not_asked_about_again() -> None:
+    """Each further failure counts towards a lockout of the whole account; an operator tries it again."""
+    bench = told(refusal("EAPI:Invalid key"), seconds=3 * DAILY_S)
+    assert len(bench.exchange.asked_at) == 1
+    assert bench.credential.lane.stopped
+
+
+@pytest.mark.parametrize(
+    ("mark", "seen", "moved"),
+    [
+        (0, START_US - 5, False),
+        (START_US - 10, START_US - 10, False),
+        (START_US - 10, START_US - 5, True),
+        (START_US - 10, START_US + 10**9, True),
+        (START_US - 10, None, False),
+    ],
+    ids=["never used by us", "ours", "between two of ours", "above ours", "the one that asks"],
+)
+def test_a_nonce_that_is_none_of_ours(mark: int, seen: int | None, *, moved: bool) -> None:
+    """Known as that of another program, from what the exchange says it has seen."""
+    bench = told(info(seen), mark=mark)
+    assert bench.credential.standing.word == "proven"
+    assert ["used by another program" in text for text in bench.warnings] == [True] * moved
+
+
+@pytest.mark.parametrize(("refusals", "word"), [(2, "proven"), (3, "unproven")])
+def test_nonces_that_are_refused(refusals: int, word: str) -> None:
+    """The lane jumps, and tries again; after the third the key is left alone for a while. Known as used elsewhere."""
+    bench = told(*[refusal("EAPI:Invalid nonce")] * refusals, info())
+    assert bench.credential.standing.word == word
+    assert "used by another program" in bench.warnings[0]
+
+
+def test_settings_that_change_are_judged_before_they_are_in_force() -> None:
+    """By what the exchange has said already: nobody is asked."""
+
+    async def seen() -> Bench:
+        bench = Bench(info())
+        await bench.proving.at_start(3.0)
+        bench.duty = replace(DUTY, usable=frozenset())
+        bench.proving.judge(bench.snapshot)
+        return bench
+
+    bench = run(seen())
+    assert bench.credential.standing.refused
+    assert len(bench.exchange.asked_at) == 1
+
+
+def test_a_new_key_is_asked_about_without_delay() -> None:
+    """A reload that brings one does not wait for it, and it does not wait for its turn of the day."""
+
+    async def seen() -> Bench:
+        bench = Bench(info())
+        running = asyncio.get_running_loop().create_task(bench.proving.run())
+        bench.proving.judge(bench.snapshot)
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return bench
+
+    assert run(seen()).credential.standing.word == "proven"
+
+
+def test_a_call_that_waits_while_its_key_is_refused_goes_no_further() -> None:
+    """It was let in before; what it would have signed is not signed."""
+
+    async def seen() -> tuple[str, int]:
+        bench = Bench(info())
+        await bench.proving.at_start(3.0)
+        venue, (account,) = bench.snapshot.venue, bench.snapshot.accounts.values()
+        bench.exchange.takes_s = 2.0
+        calls: Iterable[Coroutine[Any, Any, object]] = [
+            account.forward(venue, replace(venue.key_info_call(), action=Action.ORDER), "bot", Journey(), lambda: None)
+            for _ in range(2)
+        ]
+        first, second = [asyncio.get_running_loop().create_task(call) for call in calls]
+        await asyncio.sleep(1.0)
+        bench.duty = replace(DUTY, usable=frozenset())
+        bench.proving.judge(bench.snapshot)
+        (answer,) = await asyncio.gather(second, return_exceptions=True)
+        await first
+        return str(answer), len(bench.exchange.asked_at)
+
+    answer, asked = run(seen())
+    assert "no key that may do this now" in answer
+    assert asked == 2
