@@ -25,7 +25,7 @@ from signer.cli.key_store import (
     take_up,
     warn,
 )
-from signer.cli.ledger import require_home, with_ledger
+from signer.cli.ledger import with_ledger
 from signer.cli.operation import on_record, reason_option
 from signer.cli.succession import Move, Rotation
 from signer.clock import SystemClock
@@ -133,10 +133,11 @@ def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
 @click.argument("name")
 @click.argument("fingerprint")
 @reason_option
+@passphrase_option
 @click.pass_obj
-def forget(home: Home, *, name: str, fingerprint: str, reason: str) -> None:
+def forget(home: Home, *, name: str, fingerprint: str, reason: str, passphrase_file: Path | None) -> None:
     """Say that the key FINGERPRINT, which NAME had before a rotation, is deleted at the exchange."""
-    require_home(home)
+    open_store(home, passphrase_file)  # a leaked key that nobody is reminded of lives on: not for everybody to say
     with on_record(home, "keys forget", reason, credential=name) as operation:
         operation.detail = f"fingerprint {fingerprint}"
         forget_replaced(home.replaced, name, fingerprint)
