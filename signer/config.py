@@ -222,6 +222,11 @@ class VaultKvConfig(VaultConfig):
     mount: MountPath = "secret"
     prefix: MountPath = "signer"
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where its secrets lie: two stores of one place are one."""
+        return self.address, self.namespace, self.mount, self.prefix
+
 
 class VaultTransitConfig(VaultConfig):
     """``[stores.NAME] kind = "vault-transit"``: secrets never leave Vault, each signature is a call."""
@@ -231,6 +236,11 @@ class VaultTransitConfig(VaultConfig):
     """One of signer's own: who may sign with one key of it may with all."""
     in_flight: Annotated[int, Field(ge=1, le=256)] = 32
     """Signatures under way at once; more are refused."""
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """As `VaultKvConfig.place`."""
+        return self.address, self.namespace, self.mount
 
 
 HSM_VARIABLES = ("SOFTHSM2_CONF", "YUBIHSM_PKCS11_CONF", "ChrystokiConfigurationPath", "CS_PKCS11_R3_CFG")
@@ -250,6 +260,11 @@ class Pkcs11Config(Strict):
     deadline_seconds: Seconds = 2.0
     in_flight: Annotated[int, Field(ge=1, le=256)] = 32
     """Signatures that may wait for the token or be under way; more are refused."""
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """As `VaultKvConfig.place`."""
+        return self.kind, self.token
 
 
 StoreConfig: TypeAlias = VaultKvConfig | VaultTransitConfig | Pkcs11Config

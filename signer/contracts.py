@@ -152,7 +152,8 @@ class Ledger(Protocol):
         """What is used now of each cap that the scope has ever been charged for."""
 
     async def marks(self) -> Mapping[str, int]:
-        """Stored high-water marks by name (nonces: ``credential/NAME``, ``client/NAME``)."""
+        """Stored high-water marks by name: ``credential/NAME`` and ``client/NAME`` of nonces, ``key-store/ID`` of the
+        file's generations."""
 
     async def raise_mark(self, name: str, at_least: int) -> None:
         """Store a mark ahead of use; never lowers one. Durable when this returns."""

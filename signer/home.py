@@ -61,6 +61,11 @@ class Home:
         return self.folder / "probes"
 
     @property
+    def replaced(self) -> Path:
+        """Folder of the keys that a rotation took out of use, by fingerprint, until they are deleted at the venue."""
+        return self.folder / "replaced"
+
+    @property
     def admin(self) -> Path:
         """The running gateway's admin socket."""
         return self.folder / "gateway.sock"

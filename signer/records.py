@@ -65,7 +65,9 @@ def credential_record(account: str, name: str, standing: Standing, now_us: int) 
     }
 
 
-_TOLD = {"id": 32, "act": 32, "stage": 8, "client": 64, "credential": 64, "reason": 200, "detail": 300}
+_TOLD = {
+    "id": 32, "act": 32, "stage": 8, "client": 64, "account": 64, "credential": 64, "reason": 200, "detail": 300
+}  # fmt: skip
 """What a command may say of itself in the log, and at how many characters each."""
 
 

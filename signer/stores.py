@@ -14,6 +14,7 @@ from typing import final
 from signer.config import Config, Pkcs11Config, StoreConfig, VaultKvConfig
 from signer.contracts import SigningStore
 from signer.errors import ConfigError
+from signer.keys.unwrapped import Unwrapped
 from signer.upstream import Upstream
 from signer.worker import ThreadWorker
 
@@ -22,11 +23,20 @@ from signer.worker import ThreadWorker
 class SigningStores:
     """The stores outside the home that signer.toml names, each made when it is first asked for.
 
-    ``alarm`` hears what an operator should know. ``attended`` and ``admin_token`` are for the command line.
+    ``alarm`` hears what an operator should know. ``unwrapped`` outlives the gateway's worker; ``attended`` and
+    ``admin_token`` are for the command line.
     """
 
-    def __init__(self, alarm: Callable[[str], None], *, attended: bool = False, admin_token: str = "") -> None:
+    def __init__(
+        self,
+        alarm: Callable[[str], None],
+        *,
+        unwrapped: Unwrapped | None = None,
+        attended: bool = False,
+        admin_token: str = "",
+    ) -> None:
         self._alarm = alarm
+        self._unwrapped = unwrapped
         self._attended = attended
         self._admin_token = admin_token
         self._made: dict[tuple[str, StoreConfig], SigningStore] = {}
@@ -61,13 +71,28 @@ class SigningStores:
         if isinstance(settings, VaultKvConfig):
             from signer.keys.vault_kv import VaultKvStore  # noqa: PLC0415
 
-            return VaultKvStore(name, settings, self._worker(name), self._alarm, admin_token=self._admin_token)
+            return VaultKvStore(
+                name,
+                settings,
+                self._worker(name),
+                self._alarm,
+                unwrapped=self._unwrapped,
+                admin_token=self._admin_token,
+            )
         from signer.keys.vault_transit import VaultTransitStore  # noqa: PLC0415
 
         most = settings.in_flight
         sender = Upstream.open(settings.address, ca_file=settings.ca_file, keep=most, most=most)
         self._senders.append(sender)
-        return VaultTransitStore(name, settings, sender, self._worker(name), self._alarm, admin_token=self._admin_token)
+        return VaultTransitStore(
+            name,
+            settings,
+            sender,
+            self._worker(name),
+            self._alarm,
+            unwrapped=self._unwrapped,
+            admin_token=self._admin_token,
+        )
 
     def _pkcs11(self, name: str, settings: Pkcs11Config) -> SigningStore:
         try:

@@ -25,6 +25,7 @@ from signer.errors import ConfigError, SignerError, VenueError
 from signer.findings import Weight
 from signer.gateway import Gateway
 from signer.keys.probes import Probe, keep_probe, kept_probe
+from signer.keys.unwrapped import Unwrapped
 from signer.lanes import CredentialLane
 from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
@@ -65,7 +66,13 @@ class Wiring:
     """All parts of a running gateway, connected."""
 
     def __init__(
-        self, prepared: Prepared, watch: Watch, ready: Callable[[], None], own: OwnAddresses = NOWHERE
+        self,
+        prepared: Prepared,
+        watch: Watch,
+        ready: Callable[[], None],
+        own: OwnAddresses = NOWHERE,
+        *,
+        unwrapped: Unwrapped | None = None,
     ) -> None:
         self.prepared = prepared
         self._own = own
@@ -88,7 +95,7 @@ class Wiring:
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
         self._lanes: dict[tuple[str, str], CredentialLane] = {}
         self._standings: dict[tuple[str, str], Standing] = {}
-        self._stores = SigningStores(self._store_alarm)
+        self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
@@ -108,6 +115,8 @@ class Wiring:
         left = await self.ledger.open_intents()
         self._pending = Pending(left)
         marks = await self.ledger.marks()
+        self.prepared.store.require_latest(marks)
+        await self.ledger.raise_mark(*self.prepared.store.mark)
         self._keys = await self._signing_keys(self.prepared)
         snapshot = await self._snapshot()
         self.gateway = Gateway(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import mmap
 import os
 import signal
 import socket
@@ -29,6 +30,7 @@ from signer.app.watch import GatewayWatch
 from signer.clock import SystemClock
 from signer.errors import SignerError
 from signer.hardening import lock_memory
+from signer.keys.unwrapped import Unwrapped
 from signer.listen import Listener
 from signer.logline import LineLog
 from signer.metrics import Metrics
@@ -39,6 +41,8 @@ from signer.upstream.loop import OwnAddresses, refuse_loop
 from signer.wiring import Wiring
 
 TLS_LOOK_EVERY_S = 60.0
+MOST_CODE = 32
+"""Bytes; longer than any error's code."""
 PLAIN = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -46,10 +50,19 @@ METRICS = "text/plain; version=0.0.4; charset=utf-8"
 class GatewayApp:
     """The ASGI application: lifespan, then the edge."""
 
-    def __init__(self, prepared: Prepared, ready: Callable[[], None], own: OwnAddresses) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        ready: Callable[[], None],
+        own: OwnAddresses,
+        unwrapped: Unwrapped,
+        on_failure: Callable[[SignerError], None],
+    ) -> None:
         self._prepared = prepared
         self._say_ready = ready
         self._own = own
+        self._unwrapped = unwrapped
+        self._on_failure = on_failure
         self.request_seconds = prepared.config.gateway.body_seconds
         self._metrics = Metrics()
         self._lines = LineLog()
@@ -94,6 +107,7 @@ class GatewayApp:
             await self._start()
         except SignerError as error:
             print(f"signer: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the process ends with this line
+            self._on_failure(error)
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
@@ -107,7 +121,9 @@ class GatewayApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
-        wiring = self._wiring = Wiring(self._prepared, self._watch, self._say_ready, self._own)
+        wiring = self._wiring = Wiring(
+            self._prepared, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped
+        )
         await wiring.start()
         self._edge = Edge(
             wiring.gateway.answer,
@@ -252,6 +268,8 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         self._ready = ready
         self._urls: list[str] = []
         self._own = OwnAddresses()
+        self._failure = mmap.mmap(-1, MOST_CODE)  # shared with the workers, which end after they wrote it
+        self._unwrapped = Unwrapped()  # before any fork: a worker born again finds what the dead one unwrapped
         super().__init__()
 
     def load_config(self) -> None:
@@ -284,7 +302,15 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
 
     def load(self) -> GatewayApp:
         """The application, made in the worker."""
-        return GatewayApp(self._prepared, lambda: self._ready(self._urls), self._own)
+        return GatewayApp(self._prepared, lambda: self._ready(self._urls), self._own, self._unwrapped, self._fail)
+
+    @property
+    def failure(self) -> str:
+        """The code (`SignerError.code`) of what kept a worker from starting; empty if nothing did."""
+        return self._failure[:].rstrip(b"\0").decode()
+
+    def _fail(self, error: SignerError) -> None:
+        self._failure[:] = error.code.encode()[:MOST_CODE].ljust(MOST_CODE, b"\0")
 
     def run(self) -> None:
         """Serve until told to stop. Raises `ConfigError` for an origin that leads back here."""

@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import pwd
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
+from signer.admin import Operator
 from signer.cli.key_store import Row, show_rows, warn
 from signer.cli.keys import require_account, utc
+from signer.cli.ledger import require_home, with_ledger
+from signer.cli.operation import on_record, reason_option
 from signer.clock import SystemClock
-from signer.errors import ConfigError, HomeError, KeyStoreError
+from signer.errors import ConfigError, KeyStoreError
 from signer.home import Home
 from signer.keys.envelope import MOST_BYTES, Client, parse
 from signer.keys.private_file import read_private
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
 from signer.occupancy import holder
-from signer.worker import ThreadWorker
 
-T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MOST_REASON = 120
 """Characters; the reason is part of the answer that a halted bot gets (`Halted.because`)."""
-
-
-@asynccontextmanager
-async def opened_ledger(home: Home) -> AsyncIterator[SqliteLedger]:
-    """The home's ledger, beside a running gateway or not. Raises `HomeError` if there is no such home."""
-    if not home.config.is_file():
-        raise HomeError("there is no home here", where=str(home.folder), mend="run `signer init`, or give --home")
-    worker = ThreadWorker("ledger")
-    ledger = SqliteLedger(home.ledger, SystemClock(), worker)
-    try:
-        await ledger.open()
-        yield ledger
-    finally:
-        await ledger.close()
-        worker.close()
-
-
-def with_ledger(home: Home, use: Callable[[SqliteLedger], Coroutine[None, None, T]]) -> T:
-    """What ``use`` makes of the home's ledger."""
-
-    async def run() -> T:
-        async with opened_ledger(home) as ledger:
-            return await use(ledger)
-
-    return asyncio.run(run())
 
 
 def read_reason(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
@@ -81,23 +54,30 @@ def halt(home: Home, client: str, account: str, reason: str) -> None:
         require_account(home, account)
     if client:
         _require_client(home, client)
-    placed = Halt(client, account, reason, _operator(), SystemClock().now_us())
+    placed = Halt(client, account, reason, Operator.of(os.getuid()).name, SystemClock().now_us())
+    # In force before it is on record: a gateway that hangs, or a full disk, must not keep the brake waiting.
     with_ledger(home, lambda ledger: ledger.halt(placed))
     click.echo(f"Halted {_whom(client, account)}; `signer resume` ends it.", err=True)
+    with on_record(home, "halt", reason, brake=True, client=client, account=account):
+        pass
 
 
 @click.command()
 @whom_options
+@reason_option
 @click.pass_obj
-def resume(home: Home, client: str, account: str) -> int:
+def resume(home: Home, client: str, account: str, reason: str) -> int:
     """End the halt of a client, of an account, or of everybody. Exit status 1 if there is none."""
     _require_one(client, account)
+    require_home(home)
 
     async def end(ledger: SqliteLedger) -> tuple[bool, Sequence[Halt]]:
         return await ledger.resume(client, account), await ledger.halts()
 
-    ended, left = with_ledger(home, end)
     whom = _whom(client, account)
+    with on_record(home, "resume", reason, client=client, account=account) as operation:
+        ended, left = with_ledger(home, end)
+        operation.detail = "" if ended else f"there is no halt of {whom}"
     click.echo(f"Resumed {whom}." if ended else f"There is no halt of {whom}.", err=True)
     if left:
         names = ", ".join(_whom(halt.client, halt.account) for halt in left)
@@ -179,10 +159,3 @@ def _require_client(home: Home, client: str) -> None:
     if client not in known:
         mend = f"known are: {', '.join(known)}" if known else "there are no clients yet"
         raise ConfigError(f"there is no client {client!r}", where=str(home.keys), mend=mend)
-
-
-def _operator() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user may have no name
-        return f"uid {os.getuid()}"

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from signer.cli import reload
+from signer.cli.ledger import with_ledger
 from signer.config import HOME_FILE, Config, check_name
 from signer.contracts import SigningKey, SigningStore
-from signer.errors import ConfigError, HomeError, KeyStoreError, SignerError
+from signer.errors import ConfigError, HomeError, KeyStoreError, LedgerError, SignerError
 from signer.home import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
 from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.private_file import read_private
+from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo
 
 INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
@@ -27,6 +31,7 @@ INSECURE_VALUE = "anyone-can-open-it"
 """Set like this, commands make and open key stores that protect nothing. `serve` does not."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+T = TypeVar("T")
 Row = dict[str, object]
 
 
@@ -57,7 +62,22 @@ def signing_store(name: str, config: Config, vault_token_file: Path | None) -> S
     if vault_token_file is not None:
         raw = read_private(vault_token_file, most=MOST_BYTES, missing="name the right file")
         token = raw.decode("ascii", "replace").strip()
-    return SigningStores(warn, attended=True, admin_token=token).store(name, config)
+    stores, loop = SigningStores(warn, attended=True, admin_token=token), _loop()
+    click.get_current_context().call_on_close(lambda: loop.run(stores.close()))
+    return stores.store(name, config)
+
+
+def in_loop(work: Coroutine[None, None, T]) -> T:
+    """What ``work`` comes to, in the one event loop of this command: a store's connections live and die in it."""
+    return _loop().run(work)
+
+
+def _loop() -> asyncio.Runner:
+    context = click.get_current_context()
+    if __name__ not in context.meta:
+        context.meta[__name__] = context.with_resource(asyncio.Runner())
+    runner: asyncio.Runner = context.meta[__name__]
+    return runner
 
 
 async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None) -> SigningKey:
@@ -105,12 +125,39 @@ def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
 
 def open_store(home: Home, flag: Path | None) -> FileKeyStore:
     """The home's key store, opened for a command. Not for `serve`, which never takes a store made for tests."""
-    allowed = allow_test_profile()
     passphrase = known_passphrase(home, flag)
     try:
-        return FileKeyStore.open(home.keys, passphrase, allow_test_profile=allowed)
+        store = open_file(home, home.keys, passphrase)
     finally:
         passphrase.wipe()
+    store.require_latest(known_marks(home))
+    return store
+
+
+def open_file(home: Home, path: Path, passphrase: Passphrase) -> FileKeyStore:
+    """A key store's file, whose changes the home's ledger keeps count of. Raises `KeyStoreError`."""
+    written = partial(_keep_mark, home)
+    return FileKeyStore.open(path, passphrase, allow_test_profile=allow_test_profile(), written=written)
+
+
+def known_marks(home: Home) -> Mapping[str, int]:
+    """The ledger's marks. None, with a warning, if it fails: a client must be revoked all the same."""
+
+    async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
+        return await ledger.marks()
+
+    try:
+        return with_ledger(home, marks)
+    except LedgerError as error:
+        warn(f"whether the key store was put back to an earlier state cannot be known: {error}")
+        return {}
+
+
+def _keep_mark(home: Home, name: str, generation: int) -> None:
+    try:
+        with_ledger(home, lambda ledger: ledger.raise_mark(name, generation))
+    except LedgerError as error:
+        warn(f"the change is made, but until the next start nobody would notice if it were undone: {error}")
 
 
 def create_store(home: Home, passphrase: Passphrase) -> FileKeyStore:

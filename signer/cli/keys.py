@@ -25,6 +25,7 @@ from signer.cli.key_store import (
     take_up,
     warn,
 )
+from signer.cli.ledger import with_ledger
 from signer.cli.operation import on_record, reason_option
 from signer.cli.succession import Move, Rotation
 from signer.clock import SystemClock
@@ -34,6 +35,7 @@ from signer.findings import Weight
 from signer.home import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import forget_probe, kept_probe
+from signer.keys.replaced import Replaced, forget_replaced, kept_replaced
 from signer.lanes.nonces import AHEAD_US
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, KeyInfo, Role
@@ -116,12 +118,30 @@ def _ask_about(home: Home, config: Config, store: FileKeyStore, name: str) -> No
 @click.pass_obj
 def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
     """List the real credentials, never a key or secret."""
-    used = _last_used(home)
-    rows = [_row(info, home, used) for info in open_store(home, passphrase_file).credentials()]
+    used, store = _last_used(home), open_store(home, passphrase_file)
+    rows = [_row(info, home, used) for info in store.credentials()]
     if as_json:
+        rows += [_replaced_row(key) for key in kept_replaced(home.replaced, store.credentials())]
         click.echo(json.dumps(rows, indent=2))
     else:
-        show_rows(rows, none="There are no credentials; add one with `signer keys add`.")
+        shown = [{key: value for key, value in row.items() if key != "delete_since"} for row in rows]
+        show_rows(shown, none="There are no credentials; add one with `signer keys add`.")
+        _remind(home, store)
+
+
+@keys.command()
+@click.argument("name")
+@click.argument("fingerprint")
+@reason_option
+@passphrase_option
+@click.pass_obj
+def forget(home: Home, *, name: str, fingerprint: str, reason: str, passphrase_file: Path | None) -> None:
+    """Say that the key FINGERPRINT, which NAME had before a rotation, is deleted at the exchange."""
+    open_store(home, passphrase_file)  # a leaked key that nobody is reminded of lives on: not for everybody to say
+    with on_record(home, "keys forget", reason, credential=name) as operation:
+        operation.detail = f"fingerprint {fingerprint}"
+        forget_replaced(home.replaced, name, fingerprint)
+    click.echo(f"The old key {fingerprint} of {name} is not listed any more.", err=True)
 
 
 @keys.command()
@@ -204,11 +224,11 @@ def rotate(
     elsewhere = signing_store(old.store, config, vault_token_file)
     given = read_credential(stdin, file)
     with on_record(home, "keys rotate", reason, credential=name) as operation:
-        now = Rotation(store, config, operation, elsewhere).rotate(old, given, other_permissions=other_permissions)
+        Rotation(store, config, operation, elsewhere).rotate(old, given, other_permissions=other_permissions)
     click.echo(
         f"Rotated credential {name} (fingerprint {fingerprint(given.api_key)}); no call uses the old key any more."
     )
-    click.echo(f"Delete this at Kraken now: the key {now} (fingerprint {old.fingerprint}).")
+    _remind(home, store)
 
 
 @keys.command()
@@ -237,6 +257,7 @@ def move(
     if info.store == to:
         raise click.UsageError(f"{name} is in the store {to} already.")
     stores = signing_store(info.store, config, vault_token_file), signing_store(to, config, vault_token_file)
+    _require_apart(info.store, to, config)
     given = None if info.store == HOME_FILE else read_credential(stdin, file)
     with on_record(home, "keys move", reason, credential=name) as operation:
         operation.detail = f"from {info.store} to {to}"
@@ -251,6 +272,13 @@ def require_account(home: Home, account: str) -> Config:
         mend = f"add [accounts.{account}] to it; known are: {', '.join(sorted(config.accounts))}"
         raise ConfigError(f"there is no account {account!r}", where=str(home.config), mend=mend)
     return config
+
+
+def _require_apart(here: str, there: str, config: Config) -> None:
+    """Raises `ConfigError` if both names lead to one place: the old copy would be the new one, and be destroyed."""
+    if HOME_FILE not in {here, there} and config.stores[here].place == config.stores[there].place:
+        mend = f"to rename a store, give credentials of {here} anew with `signer keys remove` and `signer keys add`"
+        raise ConfigError(f"the stores {here} and {there} are one place", where="signer.toml", mend=mend)
 
 
 def _told(found: KeyInfo) -> Row:
@@ -282,12 +310,36 @@ def _row(info: CredentialInfo, home: Home, used: Mapping[str, int]) -> Row:
         "tested": utc(probe.at_us) if probe else None,
         "permissions": list(probe.key.permissions) if probe else None,
         "expires": utc(expires_us) if expires_us else None,
+        "at_venue": probe.key.name if probe else None,
+        "delete_since": None,
     }
+
+
+def _replaced_row(key: Replaced) -> Row:
+    """As `_row`, of a key that signs nothing any more."""
+    unknown = dict.fromkeys(("store", "used", "tested", "permissions", "expires"))
+    return {
+        "name": key.name,
+        "account": key.account,
+        "role": key.role,
+        "fingerprint": key.fingerprint,
+        "created": utc(key.created_us),
+        **unknown,
+        "at_venue": key.at_venue or None,
+        "delete_since": utc(key.since_us),
+    }
+
+
+def _remind(home: Home, store: FileKeyStore) -> None:
+    for key in kept_replaced(home.replaced, store.credentials()):
+        called = repr(key.at_venue) if key.at_venue else "whose name there is not known"
+        which = f"the key {called} (fingerprint {key.fingerprint}), replaced {utc(key.since_us)}"
+        then = f"`signer keys forget {key.name} {key.fingerprint}`"
+        click.echo(f"Delete this at Kraken now: {which}; then run {then}.")
 
 
 def _last_used(home: Home) -> Mapping[str, int]:
     """When each credential last signed a call, to within some seconds, from the mark that its nonces have reached."""
-    from signer.cli.halts import with_ledger  # noqa: PLC0415 - it needs this module
 
     async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
         return await ledger.marks()

@@ -21,7 +21,7 @@ from signer.accounts import Account, Credential
 from signer.admin import Operator, ask
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
-from signer.cli.key_store import warn
+from signer.cli.key_store import in_loop, warn
 from signer.clock import SystemClock
 from signer.config import AccountConfig, Config
 from signer.contracts import SigningKey
@@ -81,7 +81,7 @@ class Operation:
 
     def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
-        return known(asyncio.run(_heard(self.home, info, config, key)), info.name)
+        return known(in_loop(_heard(self.home, info, config, key)), info.name)
 
     def drain(self) -> None:
         """Wait until the gateway, if one runs, uses no key that it has let go of."""
@@ -93,11 +93,12 @@ class Operation:
 def on_record(home: Home, act: str, reason: str = "", *, brake: bool = False, **whom: str) -> Iterator[Operation]:
     """Do ``act`` (the command's words) inside the block: recorded durably before it begins, and how it ended.
 
-    ``whom`` is ``client`` or ``credential``. Raises `HomeError` if the home is not to be had, `AuditError` if the log
-    takes no record: nothing was done then. A ``brake`` works all the same, with a warning; and once something is done
-    that its end cannot be recorded is no reason to stop half way.
+    ``whom`` is ``client``, ``account`` or ``credential``, left out if empty. Raises `HomeError` if the home is not to
+    be had, `AuditError` if the log takes no record: nothing was done then. A ``brake`` works all the same, with a
+    warning; and once something is done that its end cannot be recorded is no reason to stop half way.
     """
-    told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": act, **whom}
+    told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": act}
+    told |= {key: name for key, name in whom.items() if name}
     with contextlib.ExitStack() as stack:
         record, beside = _log(home, stack, brake=brake)
         operation = Operation(home, beside)

@@ -203,7 +203,7 @@ def _fields(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _standing(home: Home, client: Client, call: Call) -> Standing:
-    from signer.cli.halts import with_ledger
+    from signer.cli.ledger import with_ledger
 
     async def ask(ledger: SqliteLedger) -> Standing:
         placed = {ref: tuple(await ledger.find_orders(client.account, ref)) for ref in call.targets}

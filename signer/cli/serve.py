@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from signer.cli.key_store import known_passphrase, passphrase_option, passphrase_source, warn
-from signer.cli.main import CANNOT
+from signer.cli.key_store import known_marks, known_passphrase, passphrase_option, passphrase_source, warn
+from signer.cli.main import CANNOT, EXIT_STATUS
 from signer.errors import HomeError
 from signer.hardening import forget_environment, forget_variable, has_swap, lock_memory
 from signer.home import Home
@@ -48,6 +48,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     forget_variable(VARIABLE)
     prepared = prepare(home, passphrase, lambda: passphrase_source(home, passphrase_file))
     passphrase.wipe()
+    prepared.store.require_latest(known_marks(home))
     forget_environment(prepared.config.variables)
     from signer.app.server import GatewayServer  # noqa: PLC0415 - gunicorn copies the environment as it is imported
 
@@ -70,7 +71,8 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     except SystemExit as end:
         if os.getpid() != master:
             raise  # a worker: the master knows it by its status
-        return CANNOT if end.code else 0  # gunicorn's own statuses mean other things; whoever failed has said why
+        # gunicorn's own statuses mean other things; whoever failed has said why
+        return EXIT_STATUS.get(server.failure, CANNOT) if end.code else 0
     return 0
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from signer.cli.key_store import (
-    allow_test_profile,
     has_terminal,
+    known_marks,
     known_passphrase,
+    open_file,
     open_store,
     passphrase_option,
     take_up,
@@ -66,11 +67,11 @@ def backup(home: Home, *, file: Path, force: bool, reason: str, passphrase_file:
 def restore(home: Home, *, file: Path, older_than_now: bool, reason: str, passphrase_file: Path | None) -> None:
     """Put the backup FILE in the key store's place. It opens with the passphrase that it was made under."""
     then = known_passphrase(home, passphrase_file)
-    saved = FileKeyStore.open(file, then, allow_test_profile=allow_test_profile())
+    saved = open_file(home, file, then)
     with on_record(home, "store restore", reason) as operation:
         operation.detail = f"{file}{', older than now' if older_than_now else ''}"
         with _in_step(home, then):
-            changed = saved.restore(home.keys, older=older_than_now)
+            changed = saved.restore(home.keys, known_marks(home), older=older_than_now)
     then.wipe()
     click.echo(f"Restored the key store from {file}. Otherwise than before: {', '.join(changed) or 'nothing'}.")
     take_up(home, "the restored key store")

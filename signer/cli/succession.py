@@ -6,7 +6,6 @@ goes only when no call under way can still need it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hmac
 import secrets
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from signer.cli import reload
 from signer.cli.judging import judged, require_fit, say
-from signer.cli.key_store import handle_of, warn
+from signer.cli.key_store import handle_of, in_loop, warn
 from signer.cli.operation import Operation
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, Config
@@ -24,6 +23,7 @@ from signer.errors import KeyStoreError, SignerError, VenueError
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import ApiKeySecret
 from signer.keys.probes import forget_probe, kept_probe
+from signer.keys.replaced import Replaced, keep_replaced
 from signer.model import CredentialInfo, KeyInfo
 from signer.secret import Secret, fingerprint
 
@@ -37,8 +37,8 @@ class Rotation:
     operation: Operation
     elsewhere: SigningStore | None
 
-    def rotate(self, old: CredentialInfo, given: ApiKeySecret, *, other_permissions: bool) -> str:
-        """Rotate; what the old key is called at the venue. Any error leaves the old key in force."""
+    def rotate(self, old: CredentialInfo, given: ApiKeySecret, *, other_permissions: bool) -> None:
+        """Rotate; the old key is one of `kept_replaced` then. Any error leaves it in force."""
         new = self._renewed(old, given)
         before = self._before(old, other_permissions)
         with _kept(self.store, self.elsewhere, new, given.secret):
@@ -49,15 +49,15 @@ class Rotation:
             require_fit(findings)
             say(findings)
             _take_up(self.operation)  # a gateway that would not take this up later is found out now
+            called = before.name if before else ""
+            keep_replaced(self.operation.home.replaced, Replaced.of(old, called, new.created_us))
             secret = given.secret if self.elsewhere is None else None
             self.store.replace_credential(old.name, new.api_key, secret, created_us=new.created_us)
-        called = repr(before.name) if before else "that it had"
         self.operation.detail = f"fingerprint {new.fingerprint}; to be deleted at the venue: {called} {old.fingerprint}"
         _take_up(self.operation)
         self.operation.drain()
         _destroyed(self.elsewhere, old)
         forget_probe(self.operation.home.probes, old.fingerprint)
-        return called
 
     def _renewed(self, old: CredentialInfo, given: ApiKeySecret) -> CredentialInfo:
         if given.api_key == old.api_key:
@@ -96,7 +96,7 @@ class Move:
             raise KeyStoreError("this is another API key", where=info.name, mend="to change the key, use `keys rotate`")
         moved = replace(info, store=to)
         with self._copied(moved, given):
-            asyncio.run(self._require_same(info, moved, given))
+            in_loop(self._require_same(info, moved, given))
             _take_up(self.operation)
             self.store.move_credential(info.name, to, given.secret if given and to == HOME_FILE else None)
         _take_up(self.operation)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Unpack, final
+from typing import Literal, TypeAlias, Unpack, final
 
 from signer.config import HOME_FILE
 from signer.contracts import SigningStore
@@ -29,6 +29,8 @@ from signer.keys.passphrase import Passphrase
 from signer.keys.private_file import exclusively, write_private
 from signer.keys.renewal import (
     differences,
+    mark_of,
+    outdated,
     put_back,
     read_envelope,
     replaced,
@@ -40,15 +42,26 @@ from signer.keys.sealing import RandomBytes, StoreKeys
 from signer.model import ClientInfo, CredentialInfo, Network, Role
 from signer.secret import HmacKey, Secret
 
+Written: TypeAlias = Callable[[str, int], None]
+"""Told of each change once it is on the disk, as `FileKeyStore.mark` has it."""
+
 
 @final
 class FileKeyStore:
     """A `contracts.KeyStore` in one file, held open: every entry was verified and is a handle by now."""
 
-    def __init__(self, path: Path, keys: StoreKeys, envelope: Envelope, random_bytes: RandomBytes) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keys: StoreKeys,
+        envelope: Envelope,
+        random_bytes: RandomBytes,
+        written: Written = lambda *_: None,
+    ) -> None:
         self._path = path
         self._keys = keys
         self._random_bytes = random_bytes
+        self._written = written
         self._hold(envelope)
 
     @classmethod
@@ -78,6 +91,7 @@ class FileKeyStore:
         *,
         allow_test_profile: bool = False,
         random_bytes: RandomBytes = secrets.token_bytes,
+        written: Written = lambda *_: None,
     ) -> FileKeyStore:
         """The store at ``path``. Raises `WrongPassphrase`, or `KeyStoreError` for whatever else is wrong with it.
 
@@ -88,7 +102,19 @@ class FileKeyStore:
         require_fit(envelope.header.profile, where=where, allow_test_profile=allow_test_profile)
         keys = _derived(envelope.header, passphrase, where)
         require_keys(envelope, keys, where=where)
-        return cls(path, keys, envelope, random_bytes)
+        return cls(path, keys, envelope, random_bytes, written)
+
+    @property
+    def mark(self) -> tuple[str, int]:
+        """The high-water mark (`contracts.Ledger.marks`) by which an earlier state of the file is told from this one:
+        its name, and the generation that is held."""
+        return mark_of(self._envelope)
+
+    def require_latest(self, marks: Mapping[str, int]) -> None:
+        """Raises `KeyStoreError` if ``marks`` know a later state than the one that is held."""
+        name, generation = self.mark
+        if generation < marks.get(name, 0):
+            raise put_back(self._path)
 
     def reopened(self) -> FileKeyStore:
         """The file as it is now, read with the keys already derived: for a reload, without the passphrase.
@@ -283,7 +309,7 @@ class FileKeyStore:
             keys = _derived(header, new, where)
             entries = resealed(current, self._keys, header, keys, self._random_bytes, where=where)
             envelope = enveloped(header, current.generation + 1, entries, keys)
-            write_private(self._path, envelope.text(), replace=True)
+            self._publish(self._path, envelope)
         self._keys = keys
         self._hold(envelope)
 
@@ -294,21 +320,23 @@ class FileKeyStore:
         if read_envelope(target) != whole:
             raise KeyStoreError("what was written does not read back", where=str(target), mend="look at that disk")
 
-    def restore(self, path: Path, *, older: bool = False) -> Sequence[str]:
+    def restore(self, path: Path, marks: Mapping[str, int], *, older: bool = False) -> Sequence[str]:
         """Put this store, opened from a backup, at ``path``; the entries that are not as they were there.
 
         Raises `KeyStoreError` if another store is there, or, unless ``older``, if something was changed there since
-        the backup was made, or nobody can tell.
+        the backup was made, by the file there or by ``marks``, or nobody can tell.
         """
         where, ours = str(path), self._envelope
         with exclusively(path):
             found = there(path, older=older)
             if found is not None:
                 require_restorable(found, ours, where, older=older)
-            # The highest generation yet, so that a running gateway takes it for news.
-            generation = max(ours.generation, found.generation if found else 0) + 1
-            envelope = enveloped(ours.header, generation, ours.entries, self._keys)
-            write_private(path, envelope.text(), replace=True)
+            known = marks.get(self.mark[0], 0)
+            if known > ours.generation and not older:
+                raise outdated(where)
+            # The highest generation yet, so that a running gateway takes it for news, and a start for the latest.
+            latest = max(ours.generation, found.generation if found else 0, known)
+            self._publish(path, enveloped(ours.header, latest + 1, ours.entries, self._keys))
         return differences(found, ours)
 
     def former_clients(self) -> Sequence[tuple[ClientInfo, HmacKey]]:
@@ -363,8 +391,13 @@ class FileKeyStore:
             current = self._read_again()
             editor = Editor(current, str(self._path), self._keys, self._random_bytes)
             envelope = enveloped(current.header, current.generation + 1, change(editor), self._keys)
-            write_private(self._path, envelope.text(), replace=True)
+            self._publish(self._path, envelope)
         self._hold(envelope)
+
+    def _publish(self, path: Path, envelope: Envelope) -> None:
+        write_private(path, envelope.text(), replace=True)
+        # Only now: a mark ahead of its file would shut everybody out of a home where a command was interrupted.
+        self._written(*mark_of(envelope))
 
 
 def _derived(header: Header, passphrase: Passphrase, where: str) -> StoreKeys:

@@ -37,8 +37,18 @@ def require_restorable(found: Envelope, saved: Envelope, where: str, *, older: b
         mend = "move that one away yourself if it is of no use any more"
         raise KeyStoreError("another key store is there", where=where, mend=mend)
     if found != saved and found.generation >= saved.generation and not older:
-        what = "it was changed since the backup: what was revoked or removed would come back"
-        raise KeyStoreError(what, where=where, mend="give --older-than-now if that is meant")
+        raise outdated(where)
+
+
+def outdated(where: str) -> KeyStoreError:
+    """The error for a backup that was made before a change of what it would replace."""
+    what = "it was changed since the backup: what was revoked or removed would come back"
+    return KeyStoreError(what, where=where, mend="give --older-than-now if that is meant")
+
+
+def mark_of(envelope: Envelope) -> tuple[str, int]:
+    """Under which name the ledger keeps how far the store has come, and how far this is."""
+    return f"key-store/{envelope.header.store}", envelope.generation
 
 
 def differences(before: Envelope | None, after: Envelope) -> Sequence[str]:
@@ -69,7 +79,7 @@ def replaced(path: Path) -> KeyStoreError:
 
 
 def put_back(path: Path) -> KeyStoreError:
-    """The error for a file that is older than what was read from it before."""
-    return KeyStoreError(
-        "it was put back to an earlier state", where=str(path), mend="restart the gateway if that is meant"
-    )
+    """The error for a file that is older than what was read from it before, or than what the ledger knows."""
+    what = "it was put back to an earlier state: what was revoked, rotated or removed since would come back"
+    mend = f"put the latest one there, or, if that is meant, run `signer store restore {path} --older-than-now`"
+    return KeyStoreError(what, where=str(path), mend=mend)

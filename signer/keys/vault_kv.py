@@ -13,6 +13,7 @@ from typing import Any, final
 from signer.config import VaultKvConfig
 from signer.contracts import Worker
 from signer.errors import KeyStoreError, StoreUnavailable
+from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import explained, require_engine, table, write
 from signer.keys.vault_login import VaultLogin
 from signer.model import CredentialInfo
@@ -62,20 +63,26 @@ class HeldKey:
 class VaultKvStore:
     """A `signer.contracts.SigningStore` of kind ``vault-kv``.
 
-    ``admin_token`` is for `add` and `remove`; the gateway has none.
+    ``admin_token`` is for `add` and `remove`; the gateway has none, but ``unwrapped``.
     """
 
     def __init__(
-        self, name: str, config: VaultKvConfig, worker: Worker, alarm: Callable[[str], None], *, admin_token: str = ""
+        self,
+        name: str,
+        config: VaultKvConfig,
+        worker: Worker,
+        alarm: Callable[[str], None],
+        *,
+        unwrapped: Unwrapped | None = None,
+        admin_token: str = "",
     ) -> None:
         self._where = f"store {name} ({config.address})"
         self._config = config
         self._worker = worker
         self._alarm = alarm
-        self._admin_token = admin_token
         data = f"{config.mount}/data/{config.prefix}"
         rights = {f"{data}/any": frozenset({"read"}), f"{config.mount}/metadata/{config.prefix}/any": frozenset[str]()}
-        self._login = VaultLogin(config, self._where, rights, alarm)
+        self._login = VaultLogin(config, self._where, rights, alarm, unwrapped=unwrapped, admin_token=admin_token)
         self._held: dict[str, HeldKey] = {}
 
     async def signing_key(self, info: CredentialInfo) -> HeldKey:
@@ -99,13 +106,13 @@ class VaultKvStore:
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Write the entry. Vault keeps it encrypted; whoever may read that path can read it. Raises `KeyStoreError`."""
         entry = {"api_key": info.api_key, "api_secret": secret.sealed_by(base64.b64encode).decode()}
-        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+        with self._login.administrator() as vault, explained(self._where):
             require_engine(vault, self._config.mount, "kv", where=self._where)
             write(vault, f"{self._config.mount}/data/{self._path(info)}", {"data": entry})
 
     def remove(self, info: CredentialInfo) -> None:
         """Destroy all versions of the entry. Raises `KeyStoreError`."""
-        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+        with self._login.administrator() as vault, explained(self._where):
             require_engine(vault, self._config.mount, "kv", where=self._where)
             vault.secrets.kv.v2.delete_metadata_and_all_versions(self._path(info), mount_point=self._config.mount)
 

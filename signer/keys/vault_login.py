@@ -15,6 +15,7 @@ from typing import Any, TypeVar, final
 from signer.config import AppRoleLogin, KubernetesLogin, TokenLogin, VaultConfig
 from signer.errors import KeyStoreError, StoreUnavailable
 from signer.keys.private_file import read_private
+from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import Denied, client, explained, table
 
 MOST_BYTES = 16 * 1024
@@ -32,15 +33,28 @@ Rights = Mapping[str, frozenset[str]]
 
 @final
 class VaultLogin:
-    """A token for Vault, kept alive. Not for two threads at once."""
+    """A token for Vault, kept alive. Not for two threads at once.
 
-    def __init__(self, config: VaultConfig, where: str, rights: Rights, warn: Callable[[str], None]) -> None:
+    ``unwrapped`` is the gateway's; a command has none, and uses ``admin_token`` where the login is the gateway's alone.
+    """
+
+    def __init__(
+        self,
+        config: VaultConfig,
+        where: str,
+        rights: Rights,
+        warn: Callable[[str], None],
+        *,
+        unwrapped: Unwrapped | None = None,
+        admin_token: str = "",
+    ) -> None:
         self._config = config
         self._where = where
         self._rights = rights
         self._warn = warn
+        self._unwrapped = unwrapped
+        self._admin_token = admin_token
         self._warned: set[str] = set()
-        self._secret_id = ""
         self._vault: Any = None
         self._life_s = 0.0
         self._ends = 0.0
@@ -77,7 +91,8 @@ class VaultLogin:
             raise
         self.close()
         self._vault = vault
-        self._warn_of_excess()
+        if not self._by_hand:
+            self._warn_of_excess()
 
     def describe(self) -> str:
         """That the login works, and for how long its token is good. Raises `KeyStoreError`."""
@@ -86,9 +101,9 @@ class VaultLogin:
         return f"logs in, with a token for {f'{minutes:.0f} minutes' if minutes < float('inf') else 'ever'}"
 
     @contextlib.contextmanager
-    def administrator(self, token: str) -> Iterator[Any]:
-        """An `hvac.Client` for a command: with ``token``, or else with whatever rights this login has."""
-        vault = client(self._config, token) if token else self.client()
+    def administrator(self) -> Iterator[Any]:
+        """An `hvac.Client` for a command: with the administrator's token, or else with the rights of this login."""
+        vault = client(self._config, self._admin_token) if self._admin_token else self.client()
         try:
             yield vault
         finally:
@@ -109,7 +124,16 @@ class VaultLogin:
     def __repr__(self) -> str:
         return f"VaultLogin({self._config.address!r})"
 
+    @property
+    def _by_hand(self) -> bool:
+        """Whether the login is one that a command would take away from the gateway."""
+        login = self._config.login
+        return self._unwrapped is None and isinstance(login, AppRoleLogin) and login.wrapped
+
     def _prove(self, vault: Any, login: AppRoleLogin | KubernetesLogin | TokenLogin) -> None:
+        if self._by_hand:
+            self._use_admin_token(vault)
+            return
         if isinstance(login, TokenLogin):
             vault.token = _read_private(login.token_file)
             self._read_own(vault)
@@ -122,13 +146,19 @@ class VaultLogin:
         self._take(table(answer, "auth", where=self._where))
 
     def _secret_id_of(self, vault: Any, login: AppRoleLogin) -> str:
-        if not login.wrapped:
-            return _read_private(login.secret_id_file)
-        if not self._secret_id:
-            self._secret_id = self._unwrapped(vault, _read_private(login.secret_id_file))
-        return self._secret_id
+        text = _read_private(login.secret_id_file)
+        if not login.wrapped or self._unwrapped is None:
+            return text
+        return self._unwrapped.secret_id(text, lambda: self._unwrap(vault, text))
 
-    def _unwrapped(self, vault: Any, wrapping: str) -> str:
+    def _use_admin_token(self, vault: Any) -> None:
+        if not self._admin_token:
+            mend = "give --vault-token-file a token with the rights of both gateway.hcl and admin.hcl (deploy/vault)"
+            raise KeyStoreError("a wrapped secret-id serves once, for the gateway", where=self._where, mend=mend)
+        vault.token = self._admin_token
+        self._lasts(0, renewable=False, policies=[])
+
+    def _unwrap(self, vault: Any, wrapping: str) -> str:
         vault.token = wrapping
         try:
             with explained(self._where):
@@ -158,13 +188,15 @@ class VaultLogin:
         return granted >= self._life_s / 2
 
     def _take(self, auth: Mapping[str, Any]) -> None:
-        self._lasts(float(auth["lease_duration"]), bool(auth["renewable"]), auth.get("policies") or [])
+        self._lasts(
+            float(auth["lease_duration"]), renewable=bool(auth["renewable"]), policies=auth.get("policies") or []
+        )
 
     def _read_own(self, vault: Any) -> None:
         data = table(vault.auth.token.lookup_self(), "data", where=self._where)
-        self._lasts(float(data["ttl"]), bool(data.get("renewable")), data.get("policies") or [])
+        self._lasts(float(data["ttl"]), renewable=bool(data.get("renewable")), policies=data.get("policies") or [])
 
-    def _lasts(self, seconds: float, renewable: bool, policies: list[str]) -> None:
+    def _lasts(self, seconds: float, *, renewable: bool, policies: list[str]) -> None:
         self._life_s = seconds or float("inf")  # 0: for ever
         self._ends = time.monotonic() + self._life_s
         self._renewable = renewable and seconds > 0

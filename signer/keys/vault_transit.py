@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from signer.config import VaultTransitConfig
 from signer.contracts import Upstream, Worker
 from signer.errors import KeyStoreError, StoreUnavailable, VenueError
+from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import NO_RIGHT, explained, require_engine, table
 from signer.keys.vault_login import VaultLogin
 from signer.model import CredentialInfo, WireAnswer, WireRequest
@@ -58,7 +59,7 @@ class VaultTransitStore:
     """A `signer.contracts.SigningStore` of kind ``vault-transit``.
 
     ``sender`` is the way to the same address; it bounds how many calls are under way. ``admin_token`` is for `add` and
-    `remove`; the gateway has none.
+    `remove`; the gateway has none, but ``unwrapped``.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class VaultTransitStore:
         worker: Worker,
         alarm: Callable[[str], None],
         *,
+        unwrapped: Unwrapped | None = None,
         admin_token: str = "",
     ) -> None:
         self._where = f"store {name} ({config.address})"
@@ -76,17 +78,17 @@ class VaultTransitStore:
         self._sender = sender
         self._worker = worker
         self._alarm = alarm
-        self._admin_token = admin_token
         rights = {
             f"{config.mount}/hmac/any/sha2-512": frozenset({"update"}),
             f"{config.mount}/keys/any": frozenset({"read"}),
             f"{config.mount}/keys/any/config": frozenset[str](),
             f"{config.mount}/export/hmac-key/any": frozenset[str](),
         }
-        self._login = VaultLogin(config, self._where, rights, alarm)
+        self._login = VaultLogin(config, self._where, rights, alarm, unwrapped=unwrapped, admin_token=admin_token)
         self._renewal: asyncio.Task[None] | None = None
         self._logging_in: asyncio.Future[None] | None = None
         self._no_login_before = 0.0
+        self._proven = ""
 
     async def signing_key(self, info: CredentialInfo) -> TransitKey:
         """The handle. Raises `KeyStoreError` if the key is not there, or is not one that signs as Kraken wants."""
@@ -107,13 +109,16 @@ class VaultTransitStore:
         token = self._login.token or await self._new_token("", deadline)
         answer = await self._ask(name, message, token, deadline)
         if answer.status == 403:  # the token ran out or was revoked: whoever waits in line goes on with the next one
-            answer = await self._ask(name, message, await self._new_token(token, deadline), deadline)
-        return self._signature(answer)
+            token = await self._new_token(token, deadline)
+            answer = await self._ask(name, message, token, deadline)
+        signature = self._signature(answer)
+        self._proven = token
+        return signature
 
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Import ``secret`` as a key that cannot be exported. Raises `KeyStoreError`."""
         mount, name = self._config.mount, info.reference
-        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+        with self._login.administrator() as vault, explained(self._where):
             self._remove(vault, name)
             pem = table(vault.read(f"{mount}/wrapping_key"), "data", where=self._where)["public_key"]
             ciphertext = secret.sealed_by(lambda raw: _wrapped(raw, pem))
@@ -122,7 +127,7 @@ class VaultTransitStore:
 
     def remove(self, info: CredentialInfo) -> None:
         """Destroy the key. Raises `KeyStoreError`."""
-        with self._login.administrator(self._admin_token) as vault, explained(self._where):
+        with self._login.administrator() as vault, explained(self._where):
             self._remove(vault, info.reference)
 
     async def describe(self) -> str:
@@ -178,7 +183,8 @@ class VaultTransitStore:
         """A token other than ``refused``: one login for all who wait. Raises `KeyStoreError`."""
         loop = asyncio.get_running_loop()
         if self._logging_in is None and self._login.token in {"", refused}:
-            if loop.time() < self._no_login_before:
+            # One that never signed may lack the right, and another login would not help. One that did has ended.
+            if loop.time() < self._no_login_before and (not refused or refused != self._proven):
                 raise KeyStoreError(
                     "Vault refuses the token, and logged us in just now", where=self._where, mend=NO_RIGHT
                 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from signer.admin import Operator
 from signer.cli.main import main
 from signer.clock import SystemClock
 from signer.errors import Halted
@@ -89,6 +91,44 @@ def test_halts_are_shown_and_ended_one_by_one(home: Home, capsys: pytest.Capture
     assert "There is no halt of everything." in capsys.readouterr().err
 
 
+def records(home: Home) -> list[dict[str, object]]:
+    """What the audit log holds of operators' acts."""
+    lines = b"".join(path.read_bytes() for path in sorted(home.audit.glob("audit-*.jsonl"))).splitlines()
+    return [record for record in map(json.loads, lines) if record["kind"] == "operator"]
+
+
+def test_halt_and_resume_are_on_record(home: Home) -> None:
+    """Who did it, to whom, why, and that there was nothing to resume."""
+    assert signer(home, "halt", "--client", "bot", "--reason", "runaway") == 0
+    assert signer(home, "resume", "--client", "bot", "--reason", "mended") == 0
+    assert signer(home, "resume", "--account", "second") == 1
+    told = [
+        (one["act"], one["stage"], one.get("client"), one.get("account"), one.get("reason")) for one in records(home)
+    ]
+    assert told == [
+        ("halt", "begun", "bot", None, "runaway"),
+        ("halt", "done", "bot", None, None),
+        ("resume", "begun", "bot", None, "mended"),
+        ("resume", "done", "bot", None, None),
+        ("resume", "begun", None, "second", None),
+        ("resume", "done", None, "second", None),
+    ]
+    assert {(one["uid"], one["by"]) for one in records(home)} == {(os.getuid(), Operator.of(os.getuid()).name)}
+    assert records(home)[-1]["detail"] == "there is no halt of account second"
+    assert signer(home, "audit", "verify") == 0
+
+
+def test_the_brake_works_without_a_log(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """A halt that cannot be recorded is in force, with a warning; to resume is refused, and the halt stays."""
+    home.audit.write_text("this is no folder")
+    assert signer(home, "halt", "--reason", "x") == 0
+    assert "not in the audit log" in capsys.readouterr().err
+    assert signer(home, "resume") == 5
+    capsys.readouterr()
+    assert signer(home, "status", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["halts"]) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_status", "message"),
     [
@@ -120,8 +160,9 @@ def test_the_brake_works_with_a_broken_key_store(home: Home, capsys: pytest.Capt
 
 def test_a_folder_that_is_no_home_stays_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A halt in the wrong folder would stop nothing, so it is refused."""
-    assert signer(Home(tmp_path), "halt", "--reason", "x") == 3
-    assert "there is no home here" in capsys.readouterr().err
+    for command in (("halt", "--reason", "x"), ("resume",)):
+        assert signer(Home(tmp_path), *command) == 3
+        assert "there is no home here" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -224,8 +224,12 @@ class MadeHome:
     def arrivals(self, account: str, endpoint: str = "AddOrder") -> list[Arrival]:
         """The truth: every call to an endpoint (all, if empty) that reached the exchange with the account's key."""
         key = next(info.api_key for info in self.store.credentials() if info.account == account)
+        return self.arrivals_of([key], endpoint)
+
+    def arrivals_of(self, keys: Sequence[str], endpoint: str = "AddOrder") -> list[Arrival]:
+        """The same of the account's ``keys``, whenever it had them."""
         listed = self.sandbox.control.arrivals(endpoint=endpoint)
-        return [arrival for arrival in listed if ("api-key", key) in ((n.lower(), v) for n, v in arrival.headers)]
+        return [one for one in listed if any(name.lower() == "api-key" and key in keys for name, key in one.headers)]
 
     def verify(self) -> str:
         """What `signer audit verify` says, having found nothing changed."""

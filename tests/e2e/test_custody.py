@@ -15,7 +15,8 @@ import pytest
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.gateways import Bot, MadeHome, RunningGateway, errors_of, order, running, until
 from tests.e2e.refusals import UNAVAILABLE, raw_call
-from tests.vault.custody import KINDS, token_settings, vault_settings
+from tests.vault.custody import KINDS, token_settings, vault_settings, wrapped_login
+from tests.vault.proxy import Valve
 from tests.vault.running import RunningVault
 from tests.vault.softhsm import Token
 
@@ -30,20 +31,30 @@ def toml(table: dict[str, Any], name: str) -> str:
     return "\n".join(lines + [toml(table[key], f"{name}.{key}") for key in table if key not in plain])
 
 
-def home_with_every_store(folder: Path, sandbox: RunningSandbox, vault: RunningVault, token: Token) -> MadeHome:
-    """One account for each kind, named after it, its key put there by `signer keys add`."""
-    made = MadeHome(folder / "home", sandbox)
-    tables = {kind: vault_settings(vault, kind, deadline_seconds=5) for kind in ("vault-kv", "vault-transit")}
+def add_stores(made: MadeHome, vault: RunningVault, token: Token, **settings: object) -> Path:
+    """Have signer.toml name a store of each kind, ``settings`` for those in Vault; the administrator's token file."""
+    settings = {"deadline_seconds": 5, **settings}
+    tables = {kind: vault_settings(vault, kind, **settings) for kind in ("vault-kv", "vault-transit")}
     tables["pkcs11"] = token_settings(token)
-    admin = folder / "admin-token"
+    with made.home.config.open("a") as file:
+        for kind, table in tables.items():
+            file.write(toml(table, f"stores.{kind}"))
+    admin = made.home.folder.with_name("admin-token")
+    admin.touch(0o600)
     admin.write_text(vault.admin_token)
-    admin.chmod(0o600)
+    return admin
+
+
+def home_with_every_store(
+    folder: Path, sandbox: RunningSandbox, vault: RunningVault, token: Token, **settings: object
+) -> MadeHome:
+    """One account for each kind, named after it, its key put there by `signer keys add`; ``settings`` of Vault's."""
+    made = MadeHome(folder / "home", sandbox)
     with made.home.config.open("a") as file:
         for kind in KINDS:
             store = "" if kind == "file" else f'store = "{kind}"\n'
             file.write(f'[accounts.{kind}]\norigin = "{sandbox.url}"\n{store}')
-        for kind, table in tables.items():
-            file.write(toml(table, f"stores.{kind}"))
+    admin = add_stores(made, vault, token, **settings)
     for kind in KINDS:
         key = sandbox.control.make_key(f"custody-{folder.name}-{kind}", tier="unlimited")
         pasted = json.dumps({"api_key": key.api_key, "api_secret": key.api_secret})
@@ -54,11 +65,23 @@ def home_with_every_store(folder: Path, sandbox: RunningSandbox, vault: RunningV
 
 
 @pytest.fixture(scope="module")
+def valve(vault: RunningVault) -> Iterator[Valve]:
+    """The gateway's way to Vault."""
+    with Valve.to(vault.address) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def custody(
-    shared_sandbox: RunningSandbox, vault: RunningVault, token: Token, tmp_path_factory: pytest.TempPathFactory
+    shared_sandbox: RunningSandbox,
+    vault: RunningVault,
+    valve: Valve,
+    token: Token,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningGateway]:
     """A gateway with a key of every kind."""
-    made = home_with_every_store(tmp_path_factory.mktemp("custody"), shared_sandbox, vault, token)
+    folder = tmp_path_factory.mktemp("custody")
+    made = home_with_every_store(folder, shared_sandbox, vault, token, address=valve.address)
     with running(made) as gateway:
         yield gateway
     made.verify()
@@ -126,6 +149,43 @@ def test_vault_sealed_in_the_middle_of_a_burst(custody: RunningGateway, vault: R
         until(lambda: taken(inside, answers), "Transit to sign again")
 
 
+def test_vault_killed_and_restarted_in_the_middle_of_a_burst(custody: RunningGateway, vault: RunningVault) -> None:
+    """As sealed, but the connections break: nothing of what Vault did not sign is sent or held, and it heals."""
+    bots = {kind: custody.client(kind) for kind in KINDS}
+    inside = bots["vault-transit"]
+    with settled(custody.made, inside) as answers, ThreadPoolExecutor(4) as pool:
+        burst = [pool.submit(ask, inside) for _ in range(12)]
+        with vault.killed():
+            burst += [pool.submit(ask, inside) for _ in range(12)]
+            answers += [each.result() for each in burst]
+            for kind in ("file", "vault-kv", "pkcs11"):
+                assert ask(bots[kind])["error"] == []
+        refused = [errors_of(answer) for answer in answers if answer["error"]]
+        assert refused
+        assert all(first == UNAVAILABLE and "nothing was sent" in second for first, second in refused)
+        until(lambda: taken(inside, answers), "Transit to sign again")
+
+
+def test_vault_slow_in_the_middle_of_a_burst(custody: RunningGateway, valve: Valve) -> None:
+    """Within the deadline an order waits and goes out once; behind it, it is refused and nothing of it is sent, also
+    when the signature comes late. Other credentials do not wait."""
+    inside, plain = custody.client("vault-transit"), custody.client("file")
+    with settled(custody.made, inside) as answers, ThreadPoolExecutor(4) as pool:
+        before = valve.waiting
+        with valve.shut():
+            burst = [pool.submit(ask, inside) for _ in range(4)]
+            until(lambda: valve.waiting > before, "a signature held back")
+            assert ask(plain)["error"] == []
+        answers += [each.result() for each in burst]
+        assert all(answer["error"] == [] for answer in answers)
+        with valve.shut():
+            late = ask(inside)
+            assert errors_of(late)[0] == UNAVAILABLE
+            assert ask(plain)["error"] == []
+        answers.append(late)
+        until(lambda: taken(inside, answers), "Transit to sign again")
+
+
 def test_tokens_revoked_in_the_middle_of_a_burst(custody: RunningGateway, vault: RunningVault) -> None:
     """Not one order is refused: whoever meets the dead token waits for the next one."""
     inside = custody.client("vault-transit")
@@ -150,18 +210,45 @@ def test_the_token_is_pulled_out_and_put_back(custody: RunningGateway, token: To
         until(lambda: taken(held, answers), "the token to sign again")
 
 
+def test_a_token_expires_in_the_middle_of_a_burst(custody: RunningGateway, vault: RunningVault) -> None:
+    """Not one order is refused though each token lasts two seconds and none is renewed: the next login follows."""
+    role, inside = "auth/approle/role/signer-gateway", custody.client("vault-transit")
+    vault.root.write_data(role, data={"token_ttl": "2s", "token_max_ttl": "2s"})
+    seen: set[str] = set()
+    try:
+        vault.revoke_logins()
+        with settled(custody.made, inside) as answers:
+
+            def tokens() -> int:
+                answers.append(ask(inside))
+                seen.update(vault.logins())
+                return len(seen)
+
+            until(lambda: tokens() >= 3, "two tokens to expire")
+            assert [answer["error"] for answer in answers if answer["error"]] == []
+    finally:
+        vault.root.write_data(role, data={"token_ttl": "1h", "token_max_ttl": "24h"})
+        vault.revoke_logins()
+
+
 def test_a_start_without_vault(
     shared_sandbox: RunningSandbox, vault: RunningVault, token: Token, tmp_path: Path
 ) -> None:
-    """The gateway starts and serves what it can; the rest heals without a restart."""
-    made = home_with_every_store(tmp_path, shared_sandbox, vault, token)
+    """The gateway starts and serves what it can; the rest heals without a restart. The secret-id that its worker
+    unwraps then, once for both stores, serves the worker that takes a dead one's place."""
+    login = wrapped_login(vault, tmp_path / "logins")
+    made = home_with_every_store(tmp_path, shared_sandbox, vault, token, login=login)
     with vault.killed():
         gateway = RunningGateway(made)
         bots = {kind: gateway.client(kind) for kind in KINDS}
         assert {kind for kind, bot in bots.items() if ask(bot)["error"]} == {"vault-kv", "vault-transit"}
     for kind in OUTSIDE:
         until(lambda kind=kind: not ask(bots[kind])["error"], f"{kind} to sign")  # type: ignore[misc]
+    gateway.kill_worker_and_wait()
+    assert {kind for kind, bot in bots.items() if ask(bot)["error"]} == set()
     assert gateway.stop() == 0
+    done = made.signer("serve")
+    assert (done.returncode, "somebody else did" in done.stderr) == (4, True)
 
 
 def test_a_setting_that_is_wrong_leaves_the_old_one_in_force(custody: RunningGateway) -> None:

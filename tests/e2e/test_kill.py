@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 
-from signer.cli.halts import with_ledger
+from signer.cli.ledger import with_ledger
 from signer.contracts import Ledger
 from signer.model import OrderRef
 from signer.occupancy import holder

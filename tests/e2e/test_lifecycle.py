@@ -89,10 +89,10 @@ def rotated(made: MadeHome, key: MadeKey, *options: str) -> Done:
 
 
 def listed(made: MadeHome) -> dict[str, Any]:
-    """The one row of `keys list`."""
+    """The one row of `keys list` that is in force."""
     done = run(made, "keys", "list", "--json")
     assert done.returncode == 0, done.stderr
-    (row,) = json.loads(done.stdout)
+    (row,) = (row for row in json.loads(done.stdout) if row["delete_since"] is None)
     return dict(row)
 
 
@@ -125,7 +125,14 @@ class Burst:
         target = self.placed + more
         until(lambda: self.placed >= target or self.errors, f"{more} more orders")
 
+    def __enter__(self) -> Burst:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> None:
+        """Wait for the answers that are still due."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -183,6 +190,27 @@ def test_a_rotation_is_on_record(own: RunningGateway) -> None:
     assert key.api_key not in text
     assert key.api_secret not in text
     made.verify()
+
+
+def test_a_replaced_key_is_listed_until_it_is_deleted(made: MadeHome) -> None:
+    """Its name at the exchange, fingerprint and since when; whoever has deleted it says so, and it is on record."""
+    old = made.store.credentials()[0]
+    assert run(made, "keys", "forget", old.name, old.fingerprint).returncode == 4
+    assert rotated(made, fresh_key(made)).returncode == 0
+    shown = run(made, "keys", "list").stdout
+    assert shown.count("Delete this at Kraken now") == 1
+    now, then = json.loads(run(made, "keys", "list", "--json").stdout)
+    assert (now["delete_since"], then["fingerprint"], then["store"]) == (None, old.fingerprint, None)
+    assert then["at_venue"]
+    assert repr(then["at_venue"]) in shown
+    assert then["delete_since"] in shown
+    assert now.keys() == then.keys()
+    assert old.api_key not in json.dumps([now, then])
+    assert run(made, "keys", "forget", "other", old.fingerprint).returncode == 4
+    assert run(made, "keys", "forget", old.name, f"../probes/{now['fingerprint']}").returncode == 4
+    assert run(made, "keys", "forget", old.name, old.fingerprint, "--reason", "deleted").returncode == 0
+    assert "Delete" not in run(made, "keys", "list").stdout
+    assert made.records(act="keys forget", stage="done")[-1]["detail"] == f"fingerprint {old.fingerprint}"
 
 
 @pytest.mark.parametrize(

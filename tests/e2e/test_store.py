@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateways import PASSPHRASE, MadeHome, running
+from tests.e2e.gateways import PASSPHRASE, MadeHome, RunningGateway, running
 from tests.e2e.test_lifecycle import account_of, asked, made, own, run
 
 __all__ = ["made", "own"]
@@ -79,16 +79,45 @@ def test_back_and_forth(made: MadeHome, tmp_path: Path) -> None:
 
 
 def test_a_damaged_store_is_restored(made: MadeHome, tmp_path: Path) -> None:
-    """Nobody can tell what it held, so that must be said; a store that is gone is restored as it is."""
+    """One that is gone is restored as it is, if it was not changed since; of a damaged one nobody can tell."""
     saved = tmp_path / "saved.json"
     assert run(made, "store", "backup", str(saved)).returncode == 0
-    made.home.keys.write_text("{")
-    refused = run(made, "store", "restore", str(saved))
-    assert (refused.returncode, "--older-than-now" in refused.stderr) == (4, True)
-    assert run(made, "store", "restore", str(saved), "--older-than-now").returncode == 0
     made.home.keys.unlink()
     assert run(made, "store", "restore", str(saved)).returncode == 0
+    for damage in (made.home.keys.unlink, lambda: made.home.keys.write_text("{")):
+        damage()
+        refused = run(made, "store", "restore", str(saved))
+        assert (refused.returncode, "--older-than-now" in refused.stderr) == (4, True)
+        assert run(made, "store", "restore", str(saved), "--older-than-now").returncode == 0
     assert account_of(made) in run(made, "keys", "list").stdout
+
+
+def test_an_older_key_store_is_noticed_at_the_start(made: MadeHome, tmp_path: Path) -> None:
+    """Put back while no gateway runs, or while its worker is dead: what was revoked does not come back, until the
+    operator says that it is meant."""
+    account = account_of(made)
+    assert run(made, "clients", "add", "gone", "--account", account, "--policy", "trader").returncode == 0
+    older = made.home.keys.read_bytes()
+    gateway = RunningGateway(made)
+    try:
+        assert run(made, "clients", "revoke", "gone").returncode == 0
+        assert run(made, "clients", "add", "late", "--account", account, "--policy", "trader").returncode == 0
+        latest = made.home.keys.read_bytes()
+        made.home.keys.write_bytes(older)
+        gateway.kill_worker()
+    finally:
+        assert gateway.ended() == 4
+    assert "put back to an earlier state" in gateway.log()
+    done = made.signer("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    assert f"run `signer store restore {made.home.keys} --older-than-now`" in done.stderr
+    made.home.keys.write_bytes(latest)
+    with running(made):
+        assert '"revoked": true' in run(made, "clients", "list", "--json").stdout
+    made.home.keys.write_bytes(older)
+    assert run(made, "store", "restore", str(made.home.keys), "--older-than-now").returncode == 0
+    with running(made):
+        assert '"revoked": true' not in run(made, "clients", "list", "--json").stdout
 
 
 @pytest.mark.parametrize(

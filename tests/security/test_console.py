@@ -24,6 +24,7 @@ ATTEMPTS: dict[str, tuple[str, ...]] = {
     "clients revoke": ("bot",),
     "clients rotate": ("bot",),
     "keys add": ("his", *PAIR, "--stdin"),
+    "keys forget": ("main", "0" * 16),
     "keys list": (),
     "keys move": ("main", "--to", "file"),
     "keys remove": ("main",),

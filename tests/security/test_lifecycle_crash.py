@@ -25,6 +25,7 @@ from signer.cli.operation import Operation
 from signer.contracts import SigningKey
 from signer.errors import KeyStoreError
 from signer.keys.file import FileKeyStore
+from signer.keys.replaced import kept_replaced
 from signer.model import CredentialInfo, KeyInfo
 from signer.secret import Secret
 from tests.cli.homes import Shell, pasted, shell
@@ -180,10 +181,12 @@ def test_kill_at_each_step_of_a_new_passphrase(bench: Bench, tmp_path: Path) -> 
 
 
 def test_kill_at_each_step_of_a_rotation(bench: Bench) -> None:
-    """The old key or the new one, with its own secret."""
+    """The old key or the new one, with its own secret; and if it is the new one, the old one is to be deleted."""
     seen = set()
     for _ in every_kill(bench, "keys", "rotate", "main", "--stdin", stdin=json_of(OTHER_KEY, OTHER)):
-        seen.add(bench.require_sound().api_key)
+        info = bench.require_sound()
+        seen.add(info.api_key)
+        assert len(kept_replaced(bench.sh.home.replaced, [info])) == (info.api_key == OTHER_KEY)
     assert seen == {API_KEY, OTHER_KEY}
     assert bench.require_sound().api_key == OTHER_KEY
 

@@ -29,7 +29,13 @@ def vault_settings(vault: RunningVault, kind: str, **settings: object) -> dict[s
     return {**made, "deadline_seconds": DEADLINE_S, **settings}
 
 
-def token_settings(token: Token, **settings: object) -> dict[str, Any]:
+def wrapped_login(vault: RunningVault, folder: Path) -> dict[str, object]:
+    """A login by a secret-id that setup.sh left wrapped in ``folder``."""
+    vault.set_up(folder, WRAP_TTL="10m")
+    return {"method": "approle", "role_id": vault.role_id, "secret_id_file": str(folder / "secret-id"), "wrapped": True}
+
+
+def token_settings(token: Token, /, **settings: object) -> dict[str, Any]:
     """A table for signer.toml."""
     made = {"kind": "pkcs11", "module": str(module()), "token": LABEL, "pin_file": str(token.pin_file)}
     return {**made, "deadline_seconds": DEADLINE_S, **settings}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from threading import Thread
 from urllib.parse import urlsplit
 
 
@@ -50,3 +51,43 @@ class Proxy:
             return
         finally:
             sink.close()
+
+
+class Valve:
+    """A `Proxy` on a thread of its own, for tests that have no event loop."""
+
+    def __init__(self, proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
+        self._proxy = proxy
+        self._loop = loop
+        self.address = proxy.address
+
+    @classmethod
+    @contextmanager
+    def to(cls, address: str) -> Iterator[Valve]:
+        """One for the length of a block."""
+        with asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            opened = Proxy.to(address)
+            proxy = loop.run_until_complete(opened.__aenter__())
+            thread = Thread(target=loop.run_forever)
+            thread.start()
+            try:
+                yield cls(proxy, loop)
+            finally:
+                loop.call_soon_threadsafe(loop.stop)
+                thread.join()
+                loop.run_until_complete(opened.__aexit__(None, None, None))
+
+    @property
+    def waiting(self) -> int:
+        """`Proxy.requests`: how many were held back so far."""
+        return self._proxy.requests
+
+    @contextmanager
+    def shut(self) -> Iterator[None]:
+        """For the length of a block nothing passes; what was held back arrives afterwards."""
+        self._loop.call_soon_threadsafe(self._proxy.open.clear)
+        try:
+            yield
+        finally:
+            self._loop.call_soon_threadsafe(self._proxy.open.set)

@@ -125,12 +125,31 @@ class RunningVault:
         """Revoke every token that AppRole gave out."""
         self.root.sys.revoke_prefix("auth/approle")
 
+    def logins(self) -> set[str]:
+        """What tells the tokens apart that AppRole gave out and that are good now."""
+        found = self.root.list("auth/token/accessors")["data"]["keys"]
+        return {accessor for accessor in found if self._path_of(accessor) == "auth/approle/login"}
+
+    def lying(self, name: str) -> dict[str, list[str]]:
+        """The secrets of a credential, or of several whose names begin alike, by the kind of store they are in."""
+        folders = {"vault-kv": "secret/metadata/signer", "vault-transit": "signer-transit/keys"}
+        listed = {kind: self.root.list(path) for kind, path in folders.items()}
+        keys = {kind: answer["data"]["keys"] if answer else [] for kind, answer in listed.items()}
+        return {kind: [key for key in found if key.startswith(f"{name}-")] for kind, found in keys.items()}
+
     def stop(self) -> None:
         """End it."""
         self.root.adapter.close()
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
+
+    def _path_of(self, accessor: str) -> str:
+        try:
+            answer = self.root.write_data("auth/token/lookup-accessor", data={"accessor": accessor})
+        except hvac.exceptions.VaultError:  # it ended meanwhile
+            return ""
+        return str(answer["data"]["path"])
 
     def _launch(self) -> None:
         kind, program = find()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import pkcs11
+from pkcs11 import Attribute, ObjectClass
 
 MODULES = (Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"))
 PIN = "2580-canary-pin"
@@ -16,6 +21,37 @@ LABEL = "signer"
 def module() -> Path | None:
     """SoftHSM's PKCS#11 library, if it is here."""
     return next((path for path in MODULES if path.exists()), None)
+
+
+@contextmanager
+def logged_in() -> Iterator[Any]:
+    """What another program sees of the token. A login is the process's, so ours may be there already."""
+    found = pkcs11.lib(str(module())).get_token(token_label=LABEL)
+    try:
+        session = found.open(rw=True, user_pin=PIN)
+    except pkcs11.exceptions.UserAlreadyLoggedIn:
+        session = found.open(rw=True)
+    try:
+        yield session
+    finally:
+        session.close()
+        forget_openssl_errors()
+
+
+def forget_openssl_errors() -> None:
+    """Those that the module left in this thread's queue, where the next TLS connection would take them for its own.
+
+    Python empties the queue when it reports an error of OpenSSL, so it is given one.
+    """
+    with suppress(ssl.SSLError):
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata="no certificate")
+
+
+def lying(name: str) -> list[str]:
+    """The secrets in the token of a credential, or of several whose names begin alike."""
+    with logged_in() as session:
+        labels = [str(key.label) for key in session.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY})]
+    return [label for label in labels if label.startswith(f"{name}-")]
 
 
 class Token:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,9 +17,10 @@ import pytest
 
 from signer.config import VaultTransitConfig
 from signer.errors import KeyStoreError, StoreUnavailable
+from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import explained
 from signer.keys.vault_login import VaultLogin
-from tests.vault.custody import vault_settings
+from tests.vault.custody import vault_settings, wrapped_login
 from tests.vault.running import RunningVault
 
 SIGNS = {"signer-transit/hmac/any/sha2-512": frozenset({"update"})}
@@ -39,10 +42,14 @@ JWT = jwt("signer")
 class Made:
     """A login, and what it warned of."""
 
-    def __init__(self, vault: RunningVault, **settings: object) -> None:
+    def __init__(
+        self, vault: RunningVault, *, unwrapped: Unwrapped | None = None, admin_token: str = "", **settings: object
+    ) -> None:
         config = VaultTransitConfig.model_validate(vault_settings(vault, "vault-transit", **settings))
         self.warned: list[str] = []
-        self.login = VaultLogin(config, "store it", SIGNS, self.warned.append)
+        self.login = VaultLogin(
+            config, "store it", SIGNS, self.warned.append, unwrapped=unwrapped, admin_token=admin_token
+        )
 
     def __enter__(self) -> Made:
         return self
@@ -68,21 +75,49 @@ def test_approle_with_what_setup_made(vault: RunningVault) -> None:
 
 
 def test_a_wrapped_secret_id_is_unwrapped_once(vault: RunningVault, tmp_path: Path) -> None:
-    """It serves for every login of this process; a second process that finds it used is told what that may mean."""
-    vault.set_up(tmp_path / "logins", WRAP_TTL="60s")
-    login = {
-        "method": "approle",
-        "role_id": (tmp_path / "logins" / "role-id").read_text().strip(),
-        "secret_id_file": str(tmp_path / "logins" / "secret-id"),
-        "wrapped": True,
-    }
-    with Made(vault, login=login) as made:
+    """It serves for every login of this gateway, whichever store asks; a second gateway that finds it used is told what
+    that may mean."""
+    login, unwrapped = wrapped_login(vault, tmp_path / "logins"), Unwrapped()
+    with Made(vault, login=login, unwrapped=unwrapped) as made, Made(vault, login=login, unwrapped=unwrapped) as other:
         made.login.log_in()
         first = made.login.token
         made.login.log_in()
-        assert made.login.token != first
-    with Made(vault, login=login) as second, pytest.raises(KeyStoreError, match="somebody else did"):
+        other.login.log_in()
+        assert len({first, made.login.token, other.login.token}) == 3
+    with Made(vault, login=login, unwrapped=Unwrapped()) as second, pytest.raises(KeyStoreError, match="somebody else"):
         second.login.log_in()
+
+
+def test_a_process_born_again_finds_what_the_dead_one_unwrapped(vault: RunningVault, tmp_path: Path) -> None:
+    """A child unwraps and is killed; the next one logs in with that, and with a new one if that is put there."""
+    login, unwrapped = wrapped_login(vault, tmp_path / "logins"), Unwrapped()
+
+    def logged_in() -> bool:
+        child = os.fork()
+        if child == 0:
+            try:
+                Made(vault, login=login, unwrapped=unwrapped).login.log_in()
+                os.kill(os.getpid(), signal.SIGKILL)
+            finally:
+                os._exit(1)
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+    assert [logged_in(), logged_in()] == [True, True]
+    vault.set_up(tmp_path / "logins", WRAP_TTL="60s")
+    assert [logged_in(), logged_in()] == [True, True]
+
+
+def test_a_command_leaves_the_wrapped_secret_id_to_the_gateway(vault: RunningVault, tmp_path: Path) -> None:
+    """It uses the administrator's token or says so; the gateway can still unwrap."""
+    login = wrapped_login(vault, tmp_path / "logins")
+    with Made(vault, login=login) as command, pytest.raises(KeyStoreError, match="rights of both"):
+        command.login.log_in()
+    token = vault.token("signer-gateway", "signer-admin")
+    with Made(vault, login=login, admin_token=token) as command:
+        command.login.client().sys.get_capabilities(["signer-transit/hmac/any/sha2-512"])
+        assert (command.login.token, command.warned) == (token, [])
+    with Made(vault, login=login, unwrapped=Unwrapped()) as gateway:
+        gateway.login.log_in()
 
 
 @pytest.mark.parametrize(

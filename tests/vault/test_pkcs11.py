@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from signer.keys.pkcs11 import Pkcs11Store
 from signer.worker import ThreadWorker
 from tests.unit.keys.stores import CANARY, MESSAGE
 from tests.vault.custody import Custody, token_settings
-from tests.vault.softhsm import LABEL, PIN, Token, module
+from tests.vault.softhsm import LABEL, PIN, Token, forget_openssl_errors, logged_in, module
 from tests.vault.test_transit import heals, signed
 
 New = Callable[..., Custody]
@@ -39,20 +39,7 @@ async def _new(token: Token, tmp_path: Path) -> AsyncIterator[New]:
             return made
 
         yield new
-
-
-@contextlib.contextmanager
-def logged_in() -> Iterator[Any]:
-    """What another program sees of the token. A login is the process's, so ours may be there already."""
-    found = pkcs11.lib(str(module())).get_token(token_label=LABEL)
-    try:
-        session = found.open(rw=True, user_pin=PIN)
-    except pkcs11.exceptions.UserAlreadyLoggedIn:
-        session = found.open(rw=True)
-    try:
-        yield session
-    finally:
-        session.close()
+    forget_openssl_errors()
 
 
 def flags() -> TokenFlag:

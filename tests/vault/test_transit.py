@@ -180,6 +180,16 @@ async def test_a_token_revoked_in_the_middle_of_a_burst(vault: RunningVault, new
     assert set(await asyncio.gather(*burst)) == {await signed()}
 
 
+async def test_a_token_revoked_again_and_again(vault: RunningVault, new: New) -> None:
+    """A token that has signed is replaced at once, however short ago it came: no order is refused."""
+    custody = new()
+    custody.add("main")
+    key = await custody.key("main")
+    for _ in range(4):
+        assert await key.sign(MESSAGE) == await signed()
+        vault.revoke_logins()
+
+
 async def test_tokens_are_renewed_and_then_replaced(vault: RunningVault, new: New) -> None:
     """With tokens that live a second, and can be renewed for two: calls are signed without a break, by several."""
     role = "auth/approle/role/signer-gateway"

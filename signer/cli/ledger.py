@@ -1,0 +1,46 @@
+"""How commands come to the home's ledger, beside a running gateway or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from signer.clock import SystemClock
+from signer.errors import HomeError
+from signer.home import Home
+from signer.ledger.sqlite import SqliteLedger
+from signer.worker import ThreadWorker
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def opened_ledger(home: Home) -> AsyncIterator[SqliteLedger]:
+    """The home's ledger, beside a running gateway or not. Raises `HomeError` if there is no such home."""
+    require_home(home)
+    worker = ThreadWorker("ledger")
+    ledger = SqliteLedger(home.ledger, SystemClock(), worker)
+    try:
+        await ledger.open()
+        yield ledger
+    finally:
+        await ledger.close()
+        worker.close()
+
+
+def with_ledger(home: Home, use: Callable[[SqliteLedger], Coroutine[None, None, T]]) -> T:
+    """What ``use`` makes of the home's ledger."""
+
+    async def run() -> T:
+        async with opened_ledger(home) as ledger:
+            return await use(ledger)
+
+    return asyncio.run(run())
+
+
+def require_home(home: Home) -> None:
+    """Raises `HomeError` if nothing was ever made there: a folder named by mistake stays as it is."""
+    if not home.config.is_file():
+        raise HomeError("there is no home here", where=str(home.folder), mend="run `signer init`, or give --home")
