@@ -27,7 +27,7 @@ MOST_AGAIN_S = 60.0
 """How long a key that could not be asked about waits for its next chance: at first, and at most."""
 
 Keep = Callable[[Credential, KeyInfo], Awaitable[None]]
-"""Keeps what the venue said, for lists and for the next start."""
+"""Keeps what the venue said, for lists and for reloads. Raises `SignerError`."""
 
 
 @final
@@ -79,11 +79,17 @@ class Proving:
         asked = await probe(account, self._snapshot().venue, credential)
         standing = credential.standing
         standing.moved = asked.moved
-        if asked.key is not None:
-            standing.key = asked.key
-            await self._keep(credential, asked.key)
+        standing.key = asked.key or standing.key
+        self._judge(account, credential, self._duties())  # at once: no call goes by a key that is known and not judged
         self._trouble.pop(credential.name, None)
-        self._judge(account, credential, self._duties())
+        if asked.key is not None:
+            await self._kept(credential, asked.key)
+
+    async def _kept(self, credential: Credential, key: KeyInfo) -> None:
+        try:
+            await self._keep(credential, key)
+        except SignerError as error:
+            self._watch.alarm("credential", f"what was heard of {credential.name} cannot be kept for lists: {error}")
 
     def judge(self, snapshot: Snapshot) -> None:
         """Judge all of ``snapshot``, which is about to be in force, by the settings as they are now."""

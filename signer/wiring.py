@@ -155,18 +155,26 @@ class Wiring:
         )
         await self._proving.at_start(PROVE_S)
         # What is held stays held meanwhile, so nobody need wait for an exchange that may be slow to answer.
-        loops = (
-            self._recovery.run(),
-            self._summarise(),
-            self._keep_heads(),
-            self._keep_pairs(PAIRS_EVERY_S if first_time else 0.0),
-            self._proving.run(),
-        )
-        self._tasks = [asyncio.get_running_loop().create_task(loop) for loop in loops]
+        loops = {
+            "looking up lost outcomes": self._recovery.run(),
+            "counting refusals": self._summarise(),
+            "keeping the log's head": self._keep_heads(),
+            "refreshing pairs": self._keep_pairs(PAIRS_EVERY_S if first_time else 0.0),
+            "asking about keys": self._proving.run(),
+        }
+        self._tasks = [self._loop.create_task(loop, name=name) for name, loop in loops.items()]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         await self._open_admin()
         self._loaded("start")
         self.ready = True
         self._ready()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """None of them ends while the gateway runs, but by a defect: then it must not end in silence."""
+        if not task.cancelled():
+            what = type(task.exception()).__name__  # its text may hold anything
+            self._watch.alarm("defect", f"{task.get_name()} has ended ({what}); restart the gateway")
 
     async def _open_admin(self) -> None:
         home = self.prepared.home

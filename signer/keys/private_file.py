@@ -74,6 +74,15 @@ def staged(path: Path, content: bytes | bytearray, *, replace: bool, exists: str
             beside.unlink()
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make ``folder`` for its owner only, if it is not there. Raises `KeyStoreError`."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        mend = "check its permissions and the disk"
+        raise KeyStoreError(f"the folder cannot be made ({error.strerror})", where=str(folder), mend=mend) from error
+
+
 def write_private(path: Path, content: bytes | bytearray, *, replace: bool, exists: str = "name another") -> None:
     """Put ``content`` at ``path``, whole or not at all. Raises as `staged` does."""
     with staged(path, content, replace=replace, exists=exists):

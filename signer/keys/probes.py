@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from signer.errors import KeyStoreError
-from signer.keys.private_file import read_private, write_private
+from signer.keys.private_file import make_private_folder, read_private, write_private
 from signer.model import KeyInfo
 
 MOST_BYTES = 64 * 1024
@@ -27,7 +27,7 @@ _PROBE = TypeAdapter(Probe)
 
 def keep_probe(folder: Path, fingerprint: str, probe: Probe) -> None:
     """Keep it in place of an earlier one. Raises `KeyStoreError` if the disk does not take it."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    make_private_folder(folder)
     write_private(folder / f"{fingerprint}.json", _PROBE.dump_json(probe) + b"\n", replace=True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from signer.errors import KeyStoreError
-from signer.keys.private_file import read_private, write_private
+from signer.keys.private_file import make_private_folder, read_private, write_private
 from signer.model import CredentialInfo, Role
 
 MOST_BYTES = 64 * 1024
@@ -42,7 +42,7 @@ _REPLACED = TypeAdapter(Replaced)
 
 def keep_replaced(folder: Path, replaced: Replaced) -> None:
     """Remember it. Raises `KeyStoreError` if the disk does not take it."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    make_private_folder(folder)
     text = _REPLACED.dump_json(replaced) + b"\n"
     write_private(folder / f"{replaced.fingerprint}.json", text, replace=True)
 

@@ -6,6 +6,7 @@ tests/unit/upstream and tests/e2e/test_faults.py.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -75,3 +76,21 @@ async def test_a_list_of_pairs_that_contradicts_us_is_not_taken(rig: Rig, tmp_pa
     assert "pairs" in watch.alarms
     assert not home.pairs.exists()
     assert (pairs["XXBTZUSD"].wsname, pairs["XETHZUSD"].wsname) == ("XBT/USD", "ETH/USD")
+
+
+async def test_a_background_task_that_fails_is_heard_of(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that finds a defect of ours must not end what watches over keys and outcomes in silence."""
+
+    async def broken(_: Wiring) -> None:
+        raise RecursionError("a defect")
+
+    monkeypatch.setattr(Wiring, "_summarise", broken)
+    home, _ = copied(rig, tmp_path)
+    watch = Listening()
+    wiring = Wiring(prepare(home, from_file(home.passphrase)), watch, lambda: None)
+    await wiring.start()
+    await asyncio.wait([wiring._tasks[1]])
+    await wiring.stop()
+    assert watch.alarms.count("defect") == 1

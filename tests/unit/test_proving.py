@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from signer.accounts import Account, Credential, Journey
-from signer.errors import NotSent, Unanswered
+from signer.errors import KeyStoreError, NotSent, Unanswered
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Action, ChainHead, Json, KeyInfo, Role, WireAnswer, WireRequest
 from signer.proving import DAILY_S, MOST_AGAIN_S, Proving
@@ -69,6 +69,7 @@ class Bench:
         self.warnings: list[str] = []
         self.records: list[Mapping[str, Json]] = []
         self.kept: list[KeyInfo] = []
+        self.full = False
         self.duty = DUTY
         nonces = NonceSource("credential/main", mark, Store(mark).raise_mark, self.clock, on_alarm=lambda _: None)
         lane = CredentialLane("key", clock=self.clock, nonces=nonces)
@@ -79,8 +80,11 @@ class Bench:
             lambda: self.snapshot, lambda: {"key": self.duty}, self.keep, audit=self, watch=self, clock=self.clock
         )
 
-    async def keep(self, _: Credential, key: KeyInfo) -> None:
-        """Where lists look."""
+    async def keep(self, credential: Credential, key: KeyInfo) -> None:
+        """Where lists look; a disk that may be full."""
+        assert credential.standing.findings, "known, and not judged yet"
+        if self.full:
+            raise KeyStoreError("the disk is full")
         self.kept.append(key)
 
     async def for_s(self, seconds: float) -> None:
@@ -221,6 +225,21 @@ def test_nonces_that_are_refused(refusals: int, word: str) -> None:
     bench = told(*[refusal("EAPI:Invalid nonce")] * refusals, info())
     assert bench.credential.standing.word == word
     assert "used by another program" in bench.warnings[0]
+
+
+def test_a_disk_that_is_full_hides_nothing() -> None:
+    """What was heard is judged before it is kept, and although it cannot be."""
+
+    async def seen() -> Bench:
+        bench = Bench(info(permissions=["withdraw-funds"]))
+        bench.full = True
+        await bench.for_s(1.5 * DAILY_S)
+        return bench
+
+    bench = run(seen())
+    assert bench.credential.standing.refused
+    assert len(bench.exchange.asked_at) == 2
+    assert "the disk is full" in bench.alarms[1]
 
 
 def test_settings_that_change_are_judged_before_they_are_in_force() -> None:
