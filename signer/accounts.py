@@ -33,6 +33,11 @@ class Credential:
         """Whether a client's call that does ``action`` may go by it now."""
         return not self.lane.stopped and self.standing.admits(action)
 
+    @property
+    def word(self) -> str:
+        """``stopped`` if the venue refuses it; else that of its standing."""
+        return "stopped" if self.lane.stopped else self.standing.word
+
 
 @dataclass(slots=True)
 class Journey:
@@ -72,7 +77,8 @@ class Account:
     ) -> tuple[WireAnswer, Verdict]:
         """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
 
-        By ``credential`` if that matters, whatever is known of it, else by the least busy of those for such calls.
+        By ``credential`` to ask about it, whatever is known of it and though its lane be stopped; else by the least
+        busy of those for such calls.
         ``check`` is asked inside the turn, at the last moment before signing, and raises `Refused` if the call may not
         go any more (halted or revoked while it waited). Raises `NotServed` (no turn, no signature or not sent: nothing
         left) or `Unanswered` (the outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
@@ -82,7 +88,9 @@ class Account:
             chosen = credential or self._chosen(venue, call)
             journey.credential = chosen.name
             try:
-                async with chosen.lane.turn(client, PRIORITIES[call.action], deadline) as turn:
+                asked = credential is not None
+                priority = PRIORITIES[call.action]
+                async with chosen.lane.turn(client, priority, deadline, though_stopped=asked) as turn:
                     if credential is None and not chosen.admits(call.action):
                         continue  # refused while the call waited
                     check()
@@ -101,7 +109,7 @@ class Account:
             fit = [one for one in self.credentials if one.role is role and one.admits(call.action)]
             if fit:
                 return min(fit, key=lambda one: one.lane.load)
-        unproven = any(not one.standing.refused and one.standing.key is None for one in self.credentials)
+        unproven = any(one.word == "unproven" for one in self.credentials)
         why = ": the exchange has not said yet what it may do" if unproven else ""
         raise venue.not_served(f"account {self.name} has no key that may do this now{why}; nothing was sent")
 

@@ -229,9 +229,14 @@ class Lane(Protocol):
     def resume(self) -> None:
         """Let calls in again."""
 
-    def turn(self, client: str, priority: Priority, deadline: float) -> AbstractAsyncContextManager[Turn]:
+    def turn(
+        self, client: str, priority: Priority, deadline: float, *, though_stopped: bool = False
+    ) -> AbstractAsyncContextManager[Turn]:
         """Wait for a turn, hold it until the answer is there. Raises `NotServed` if the queue is full (at once) or
-        ``deadline`` (monotonic seconds) passes first, `LaneStopped` if it is, or comes to be, stopped."""
+        ``deadline`` (monotonic seconds) passes first, `LaneStopped` if it is, or comes to be, stopped.
+
+        ``though_stopped``: to ask whether it could go on, and for nothing else.
+        """
 
 
 class Upstream(Protocol):

@@ -6,6 +6,7 @@ It knows nothing of secrets: it closes the process that has them.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import resource
 import sys
@@ -65,13 +66,22 @@ def has_swap(swaps: Path = SWAPS) -> bool:
 
 
 def forget_variable(name: str) -> None:
-    """Take ``name`` out of the environment, and its value out of the memory that ``/proc/PID/environ`` shows."""
-    getenv = ctypes.CDLL(None).getenv
-    getenv.restype = ctypes.c_void_p
-    place = getenv(os.fsencode(name))
-    if place:
-        ctypes.memset(place, 0, len(ctypes.string_at(place)))
-        _overwrite(os.environb.pop(os.fsencode(name)))
+    """Take ``name`` out of the environment, and its value out of the memory that ``/proc/PID/environ`` shows: each of
+    them, if it stands there twice."""
+    wanted = os.fsencode(name)
+    for place, entry in _entries():
+        found, equals, value = entry.partition(b"=")
+        if found == wanted and equals:
+            ctypes.memset(place + len(found) + 1, 0, len(value))
+    if wanted in os.environb:
+        _overwrite(os.environb.pop(wanted))
+
+
+def _entries() -> list[tuple[int, bytes]]:
+    """What the C library has as the environment: where each entry is, and the entry."""
+    table = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
+    places = itertools.takewhile(bool, (table[number] for number in itertools.count()))
+    return [(place, ctypes.string_at(place)) for place in places if place]
 
 
 def forget_environment(kept: Collection[str] = ()) -> None:

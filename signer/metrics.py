@@ -28,6 +28,11 @@ class _Series(Generic[Metric]):
         known = self._known.get(labels)
         return known if known is not None else self._add(labels)
 
+    def clear(self) -> None:
+        """Forget every series."""
+        self._known.clear()
+        self._metric.clear()
+
     def _add(self, labels: tuple[str, ...]) -> Metric:
         if len(self._known) >= MOST_SERIES:
             labels = (OTHER,) * len(labels)
@@ -81,6 +86,11 @@ class Metrics:
     def lane_waiting(self, credential: str, calls: int) -> None:
         """Note how many calls wait in the lane of a credential."""
         self._waiting[(credential,)].set(calls)
+
+    def forget_credentials(self) -> None:
+        """Of a key that is no more nothing is to be read."""
+        for family in (self._proven, self._finding, self._expires):
+            family.clear()
 
     def credential(self, name: str, *, proven: bool, found: Mapping[str, bool], expires_us: int | None) -> None:
         """Note what is known of a real key: ``found`` says of every kind of finding whether it is one now."""

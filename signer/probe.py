@@ -25,9 +25,9 @@ class Asked:
     """Whether its nonce moved without us since our last call."""
 
 
-async def probe(account: Account, venue: Venue, credential: Credential) -> Asked:
+async def probe(account: Account, venue: Venue, credential: Credential, tries: int = TRIES) -> Asked:
     """What the venue says of ``credential`` now. Raises `VenueError`."""
-    for tried in range(TRIES):
+    for tried in range(tries):
         journey = Journey()
         answer, verdict = await _answer(account, venue, credential, journey)
         if not verdict.bad_nonce:

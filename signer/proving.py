@@ -15,7 +15,7 @@ from signer.contracts import AuditLog, Clock
 from signer.errors import SignerError
 from signer.findings import Weight
 from signer.model import KeyInfo
-from signer.probe import probe
+from signer.probe import TRIES, Asked, probe
 from signer.records import credential_record
 from signer.snapshot import Snapshot
 from signer.standing import Duty, judge, used_elsewhere
@@ -25,6 +25,8 @@ DAILY_S = 24 * 3600.0
 FIRST_AGAIN_S = 1.0
 MOST_AGAIN_S = 60.0
 """How long a key that could not be asked about waits for its next chance: at first, and at most."""
+
+REFUSES_NONCES = "the exchange refuses our nonces; another program uses this key, make one that this gateway alone has"
 
 Keep = Callable[[Credential, KeyInfo], Awaitable[None]]
 """Keeps what the venue said, for lists and for reloads. Raises `SignerError`."""
@@ -57,33 +59,43 @@ class Proving:
         """Ask about all, and wait for the answers so long; what is late is asked about again by `run`."""
         try:
             async with asyncio.timeout(within_s):
-                await self._ask(self._all())
+                await self._ask(self._due())
         except TimeoutError:
-            for _, credential in self._unproven():
+            for _, credential in self._due():
                 self._could_not(credential, f"no answer within {within_s:g} s")
 
     async def run(self) -> None:
-        """Ask about all of them daily, and about those that are not proven again and again."""
+        """Ask about all of them daily, and again and again about those without an answer."""
         again_s, asked_all = FIRST_AGAIN_S, self._clock.monotonic()
         while True:
-            if await self._woken(again_s if self._unproven() else MOST_AGAIN_S):
+            if await self._woken(again_s if self._due() else MOST_AGAIN_S):
                 again_s = FIRST_AGAIN_S
-            daily = self._clock.monotonic() - asked_all >= DAILY_S
-            if daily:
+            if self._clock.monotonic() - asked_all >= DAILY_S:
                 asked_all = self._clock.monotonic()
-            await self._ask(self._all() if daily else self._unproven())
+                for _, credential in self._all():
+                    credential.standing.due = True
+            await self._ask(self._due())
             again_s = min(2 * again_s, MOST_AGAIN_S)
 
-    async def prove(self, account: Account, credential: Credential) -> None:
-        """Ask about one now, and judge it. Raises `VenueError`; what was known of it then stays."""
-        asked = await probe(account, self._snapshot().venue, credential)
+    async def prove(self, account: Account, credential: Credential, tries: int = TRIES) -> Asked:
+        """Ask about one now, and judge it. Raises `VenueError`; what was known of it then stays.
+
+        An answer shows that the venue takes the key: its lane, if it was stopped, goes on.
+        """
         standing = credential.standing
+        standing.due = True
+        asked = await probe(account, self._snapshot().venue, credential, tries)
         standing.moved = asked.moved
         standing.key = asked.key or standing.key
         self._judge(account, credential, self._duties())  # at once: no call goes by a key that is known and not judged
+        if asked.key is None:
+            self._could_not(credential, REFUSES_NONCES)
+            return asked
+        standing.due = False
+        credential.lane.resume()
         self._trouble.pop(credential.name, None)
-        if asked.key is not None:
-            await self._kept(credential, asked.key)
+        await self._kept(credential, asked.key)
+        return asked
 
     async def _kept(self, credential: Credential, key: KeyInfo) -> None:
         try:
@@ -119,10 +131,10 @@ class Proving:
         await asyncio.gather(*(self._try(account, credential) for account, credential in these))
 
     async def _try(self, account: Account, credential: Credential) -> None:
-        if credential.lane.stopped:
-            return  # the venue refuses the key: each further try counts towards a lockout of the account
+        # A refused nonce counts towards a lockout too: whoever is known to be behind does not try thrice each time.
+        tries = 1 if credential.standing.moved else TRIES
         try:
-            await self.prove(account, credential)
+            await self.prove(account, credential, tries)
         except SignerError as error:
             self._could_not(credential, str(error))
 
@@ -130,7 +142,9 @@ class Proving:
         if self._trouble.get(credential.name) == why:
             return
         self._trouble[credential.name] = why
-        left = "what was known of it stays" if credential.standing.key else "only reads go by it until it is"
+        left = {"stopped": "no call goes by it", "unproven": "only reads go by it until it is"}.get(
+            credential.word, "what was known of it stays"
+        )
         self._watch.alarm("credential", f"credential {credential.name} could not be asked about, {left}: {why}")
 
     async def _woken(self, within_s: float) -> bool:
@@ -147,5 +161,6 @@ class Proving:
         accounts = self._snapshot().accounts.values()
         return [(account, credential) for account in accounts for credential in account.credentials]
 
-    def _unproven(self) -> list[tuple[Account, Credential]]:
-        return [(account, each) for account, each in self._all() if each.standing.key is None and not each.lane.stopped]
+    def _due(self) -> list[tuple[Account, Credential]]:
+        """Not those whose key the venue refuses: each further try counts towards a lockout of the account."""
+        return [(account, each) for account, each in self._all() if each.standing.due and not each.lane.stopped]

@@ -41,6 +41,8 @@ class Standing:
 
     key: KeyInfo | None = None
     """What the venue last said of it."""
+    due: bool = True
+    """Whether it is to be asked about now: it was not, or without an answer."""
     moved: bool = False
     """Whether its nonce moved without us, when it was last asked."""
     findings: tuple[Finding, ...] = ()

@@ -7,7 +7,7 @@ from typing import final
 
 from signer.admin import Operator, Verb
 from signer.contracts import AuditLog, Clock
-from signer.errors import KeyStoreError
+from signer.errors import KeyStoreError, VenueError
 from signer.model import Json
 from signer.proving import Proving
 from signer.records import operator_record
@@ -54,8 +54,9 @@ class AdminVerbs:
         for account in self._snapshot().accounts.values():
             credential = account.credential(name)
             if credential is not None:
-                if question.get("resume", True):
-                    credential.lane.resume()  # an operator asks: if the venue refuses the key again, it stops again
-                await self._proving.prove(account, credential)
-                return {"moved": credential.standing.moved}
+                if credential.lane.stopped and not question.get("though_stopped", True):
+                    mend = f"see to it there, then `signer keys test {credential.name}`"
+                    raise VenueError("the exchange has refused this key, and no call goes by it", mend=mend)
+                asked = await self._proving.prove(account, credential)
+                return {"moved": asked.moved, "heard": asked.key is not None}
         raise KeyStoreError(f"the gateway has no credential {name[:64]!r}", mend="run `signer reload`")

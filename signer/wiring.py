@@ -55,7 +55,7 @@ PAIRS_FETCH_S = 3.0
 PAIRS_EVERY_S = 24 * 3600.0
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
-PROVE_S = 3.0
+PROVE_S = 5.0
 """How long a start waits for what the venue says of the keys: with a venue that is away, reads pass all the same."""
 
 Held: TypeAlias = tuple[CredentialInfo, StoreConfig | None]
@@ -212,7 +212,7 @@ class Wiring:
         keys = [each for name in served for each in snapshot.accounts[name].credentials if each.role is Role.TRADE]
         if not keys or any(each.admits(Action.ORDER) for each in keys):
             return ""
-        return f"no key may sign orders now: {', '.join(f'{each.name} is {each.standing.word}' for each in keys)}"
+        return f"no key may sign orders now: {', '.join(f'{each.name} is {each.word}' for each in keys)}"
 
     def gauge(self, metrics: Metrics) -> None:
         """Set what is measured only when somebody looks."""
@@ -220,11 +220,13 @@ class Wiring:
         metrics.unknown_outcomes(self._recovery.held)
         for (name, _), lane in self._lanes.items():
             metrics.lane_waiting(name, lane.waiting)
-        for (name, _), standing in self._standings.items():
-            kinds, key = {finding.kind for finding in standing.findings}, standing.key
-            found = {kind: kind in kinds for kind in KINDS}
-            expires_us = key.expires_us if key else None
-            metrics.credential(name, proven=standing.word == "proven", found=found, expires_us=expires_us)
+        metrics.forget_credentials()
+        for account in self.gateway.snapshot.accounts.values():
+            for each in account.credentials:
+                kinds, key = {finding.kind for finding in each.standing.findings}, each.standing.key
+                found = {kind: kind in kinds for kind in KINDS}
+                expires_us = key.expires_us if key else None
+                metrics.credential(each.name, proven=each.word == "proven", found=found, expires_us=expires_us)
 
     def picture(self) -> list[str]:
         """What is under way, in counts and names, a line each."""
@@ -431,7 +433,8 @@ class Wiring:
 
     def _publish(self, error: str) -> None:
         self._loads += 1
-        found = [finding for standing in self._standings.values() for finding in standing.findings]
+        live = self._live()
+        found = [finding for key, one in self._standings.items() if key in live for finding in one.findings]
         refused = [str(finding) for finding in found if finding.weight is Weight.REFUSED]
         load = Load(os.getpid(), self._loads, self._clock.now_us(), error, refused, __version__)
         write_load(self.prepared.home.state, load)

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,11 @@ class GatewayApp:
             self._on_failure(error)
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        except Exception as defect:  # gunicorn would end the process without a word; its text may hold anything
+            where = traceback.extract_tb(defect.__traceback__)[-1]
+            what = f"a defect of signer ({type(defect).__name__} in {where.name}, {where.filename}:{where.lineno})"
+            print(f"signer: {what}; please report it", file=sys.stderr, flush=True)  # noqa: T201 - as above
+            raise
         await send({"type": "lifespan.startup.complete"})
         await receive()
         while self._answering:  # gunicorn has waited for connections; a call whose bot hung up has none

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import click
 
@@ -76,8 +77,8 @@ class Operation:
         """What the venue says of a credential that is in force. ``key`` is used if no gateway runs."""
         if not self.beside:
             return self.try_out(info, config.accounts[info.account], key)
-        ask(self.home.admin, "probe", credential=info.name)
-        return _kept(self.home, info)
+        told = ask(self.home.admin, "probe", credential=info.name)
+        return known(_kept(self.home, info, told), info.name)
 
     def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
@@ -123,8 +124,8 @@ async def asking(home: Home) -> AsyncIterator[Ask]:
 
     async def beside(info: CredentialInfo, _config: Config, _key: SigningKey | None) -> Asked:
         # A key that the venue refuses is not tried anew: whoever has this run daily would lock the account.
-        told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name, resume=False)
-        return Asked(_kept(home, info), bool(told["moved"]))
+        told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name, though_stopped=False)
+        return _kept(home, info, told)
 
     async def alone(info: CredentialInfo, config: Config, key: SigningKey | None) -> Asked:
         if key is None:
@@ -214,12 +215,14 @@ async def _given(key: SigningKey) -> SigningKey:
     return key
 
 
-def _kept(home: Home, info: CredentialInfo) -> KeyInfo:
-    """What the gateway kept of its last answer."""
+def _kept(home: Home, info: CredentialInfo, told: Any) -> Asked:
+    """What the gateway heard just now, as it says and keeps it."""
+    if not told["heard"]:
+        return Asked(None, moved=True)
     kept = kept_probe(home.probes, info.fingerprint)
     if kept is None:
         raise HomeError("the gateway knows another key", where=info.name, mend="run `signer reload`")
-    return kept.key
+    return Asked(kept.key, bool(told["moved"]))
 
 
 async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Asked:

@@ -129,7 +129,7 @@ class _Examination:
             asked = await ask(info, self._config, signed.key)
             judged = judge(known_key(asked, info.name), duty, self._venue, self._clock.now_us())
         except SignerError as why:
-            what, _, mend = why.what.partition("; ")
+            what, _, mend = why.what.removesuffix("; nothing was sent").partition("; ")
             otherwise = f"see to it at the exchange, then `signer keys test {info.name}`"
             return [error("unproven", about, what, why.mend or mend or otherwise)]
         return [*judged, used_elsewhere(info.name)] if asked.moved else judged

@@ -34,7 +34,9 @@ def read_private(path: Path, *, most: int, missing: str, systemd: bool = False) 
         content = bytearray(min(status.st_size, most) + 1)
         # Unbuffered: a buffer of Python's would be a copy that nobody overwrites.
         with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
-            length = file.readinto(content)
+            length = 0
+            while got := file.readinto(memoryview(content)[length:]):
+                length += got
     finally:
         os.close(descriptor)
     del content[length:]

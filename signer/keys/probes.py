@@ -1,4 +1,7 @@
-"""What the venue last said of each real key, kept for lists: nothing in it is secret, and nothing depends on it."""
+"""What the venue last said of each real key, kept for lists, and for a reload that brings a key that was just tried.
+
+Nothing in it is secret. A reload believes it only until the gateway has asked itself, which it does at once.
+"""
 
 from __future__ import annotations
 

@@ -44,13 +44,13 @@ class CredentialLane:
         self.waiting = 0
         """How many calls wait for their turn."""
 
-    def turn(self, client: str, priority: Priority, deadline: float) -> CredentialTurn:
+    def turn(self, client: str, priority: Priority, deadline: float, *, though_stopped: bool = False) -> CredentialTurn:
         """A turn to be entered with ``async with``: waits, then holds the lane until left.
 
         Entering raises `NotServed`: at once if too many wait already, else when ``deadline`` passes first or the
         nonce cannot be secured. Nothing was sent then.
         """
-        return CredentialTurn(self, client, priority, deadline)
+        return CredentialTurn(self, client, priority, deadline, though_stopped)
 
     @property
     def load(self) -> int:
@@ -89,8 +89,8 @@ class CredentialLane:
             self._left.clear()
             await self._left.wait()
 
-    async def _enter(self, client: str, priority: Priority, deadline: float) -> int:
-        if self._stopped:
+    async def _enter(self, client: str, priority: Priority, deadline: float, *, though_stopped: bool) -> int:
+        if self._stopped and not though_stopped:
             raise self._no_entry()
         if self._clock.monotonic() >= deadline:
             raise _too_late()
@@ -98,6 +98,9 @@ class CredentialLane:
             self._free -= 1
         else:
             await self._wait(client, priority, deadline)
+            if self._stopped and not though_stopped:  # since the turn was handed over
+                self._leave()
+                raise self._no_entry()
         nonce = self._nonces.take()
         if nonce is not None:
             return nonce
@@ -139,9 +142,6 @@ class CredentialLane:
             raise
         finally:
             timer.cancel()
-        if self._stopped:  # since the turn was handed over
-            self._leave()
-            raise self._no_entry()
 
     def _next_of(self, queue: OrderedDict[str, deque[_Waiter]]) -> _Waiter:
         client, waiters = next(iter(queue.items()))
@@ -175,13 +175,16 @@ class CredentialLane:
 class CredentialTurn:
     """One client's turn (`signer.contracts.Turn`)."""
 
-    __slots__ = ("_client", "_deadline", "_lane", "_priority", "after", "nonce")
+    __slots__ = ("_client", "_deadline", "_lane", "_priority", "_though_stopped", "after", "nonce")
 
-    def __init__(self, lane: CredentialLane, client: str, priority: Priority, deadline: float) -> None:
+    def __init__(
+        self, lane: CredentialLane, client: str, priority: Priority, deadline: float, though_stopped: bool
+    ) -> None:
         self._lane = lane
         self._client = client
         self._priority = priority
         self._deadline = deadline
+        self._though_stopped = though_stopped
         self.nonce = self.after = 0
 
     def nonce_refused(self) -> None:
@@ -191,7 +194,9 @@ class CredentialTurn:
     async def __aenter__(self) -> CredentialTurn:
         self._lane._under_way.add(self)
         try:
-            self.nonce = await self._lane._enter(self._client, self._priority, self._deadline)
+            self.nonce = await self._lane._enter(
+                self._client, self._priority, self._deadline, though_stopped=self._though_stopped
+            )
             self.after = self._lane._nonces.before  # nobody has had a turn since
         except BaseException:
             self._go()

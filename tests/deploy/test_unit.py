@@ -15,8 +15,9 @@ from tests.deploy.units import DROP_INS, UNIT, analyze, settings
 from tests.unit.test_docs import taken_apart
 
 PROGRAM = "/opt/signer/bin/signer"
-MOST_EXPOSED = {"": 1.1, "hsm": 1.5, "port-443": 1.4, "unix-socket": 1.4, "vault": 1.1}
-"""By drop-in; of 10. What is left is that it has the network, and looks at the machine's own root folder."""
+MOST_EXPOSED = {"": 1.4, "hsm": 1.8, "port-443": 1.7, "unix-socket": 1.7, "vault": 1.4}
+"""By drop-in; of 10, with some room: systemd 252 says 0.3 less, and each version looks at more. What is left is that it
+has the network, and looks at the machine's own root folder."""
 
 
 def installed(folder: Path, drop_in: str) -> Path:

@@ -222,7 +222,8 @@ def as_another_user(what: Callable[[], str]) -> str:
 
 @pytest.mark.parametrize("without", ["", "limit", "dumpable"])
 def test_a_crash_leaves_no_core(watched: Watched, tmp_path: Path, without: str) -> None:
-    """Killed where a core would be written, a process of ours writes none; each of the two guards is enough."""
+    """Killed where a core would be written, a process of ours writes none; each of the two guards is enough, but that
+    only the second one stops a core that goes to a program's pipe (core(5))."""
     disabled = {"": "", "limit": "resource.setrlimit = nothing", "dumpable": "ctypes.CDLL = nothing"}[without]
     code = (
         "import ctypes, os, resource, sys; from unittest.mock import MagicMock as nothing; "
@@ -231,7 +232,8 @@ def test_a_crash_leaves_no_core(watched: Watched, tmp_path: Path, without: str) 
     )
     status = crashed([sys.executable, "-c", code, str(tmp_path)])
     assert os.WTERMSIG(status) == signal.SIGSEGV
-    assert not os.WCOREDUMP(status)
+    piped = Path("/proc/sys/kernel/core_pattern").read_text().startswith("|")
+    assert not os.WCOREDUMP(status) or (piped and without == "dumpable")
     assert list(tmp_path.iterdir()) == []
     for pid in watched.processes.values():
         limits = Path(f"/proc/{pid}/limits").read_text()

@@ -52,6 +52,21 @@ def test_a_variable_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert subprocess.run(["/usr/bin/env"], capture_output=True, check=True).stdout.count(b"SOME_TOKEN") == 0
 
 
+def test_a_variable_that_stands_twice_is_forgotten_twice() -> None:
+    """As /proc shows it: execve takes any list, and a second value would stay where the kernel keeps them all."""
+    code = (
+        "from pathlib import Path; from signer.hardening import forget_environment; forget_environment()\n"
+        "print(Path('/proc/self/environ').read_bytes().count(b'a-token'))"
+    )
+    twice = (
+        "import ctypes, os, sys; start, text = os.fsencode(sys.executable), ctypes.c_char_p * 4\n"
+        "given = text(start, b'-c', os.fsencode(sys.argv[1]), None)\n"
+        "ctypes.CDLL(None).execve(start, given, text(b'PATH=/bin', b'TOKEN=a-token', b'TOKEN=a-token', None))"
+    )
+    done = subprocess.run([sys.executable, "-c", twice, code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
 def test_what_is_needed_stays() -> None:
     """The list's variables and those named; nothing else, empty ones and those of one letter included."""
     code = (

@@ -73,3 +73,17 @@ def test_metrics_are_their_own() -> None:
     one, other = Metrics(), Metrics()
     one.alarm("nonce")
     assert ("signer_alarms_total", ("nonce",)) not in read(other)
+
+
+def test_of_a_key_that_is_no_more_nothing_is_read() -> None:
+    """Neither what was found about it, nor when it would have ended: each would alarm for ever."""
+    metrics = Metrics()
+    metrics.credential("old", proven=False, found={"expires": True}, expires_us=5_000_000)
+    assert read(metrics)["signer_credential_expires_timestamp_seconds", ("old",)] == 5
+    metrics.forget_credentials()
+    metrics.credential("new", proven=True, found={"expires": False}, expires_us=None)
+    samples = {name: value for name, value in read(metrics).items() if name[0].startswith("signer_credential")}
+    assert samples == {
+        ("signer_credential_proven", ("new",)): 1,
+        ("signer_credential_finding", ("new", "expires")): 0,
+    }

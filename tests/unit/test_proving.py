@@ -179,6 +179,60 @@ def test_a_known_key_stays_known_while_the_exchange_is_away() -> None:
     assert "what was known of it stays" in bench.alarms[0]
 
 
+def test_a_daily_question_without_an_answer_is_asked_again_soon() -> None:
+    """A key that became too powerful meanwhile does not sign for another day."""
+    much = info(permissions=[*FIT, "withdraw-funds"])
+    bench = told(info(), NotSent("unreachable"), NotSent("unreachable"), much, seconds=DAILY_S + 300)
+    assert bench.credential.standing.word == "refused"
+
+
+def test_a_key_that_a_command_has_just_tried_is_believed_and_asked_about_at_once() -> None:
+    """What was kept lets it sign; what the exchange says now counts."""
+
+    async def seen() -> tuple[bool, str]:
+        bench = Bench(info(permissions=["withdraw-funds"]))
+        bench.credential.standing.key = KeyInfo("", FIT, None, 0, 0, ())
+        running = asyncio.get_running_loop().create_task(bench.proving.run())
+        bench.proving.judge(bench.snapshot)
+        before = bench.credential.admits(Action.ORDER)
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return before, bench.credential.word
+
+    assert run(seen()) == (True, "refused")
+
+
+@pytest.mark.parametrize(
+    ("answer", "stays"),
+    [
+        (info(), False),
+        (refusal("EAPI:Invalid key"), True),
+        (refusal("EService:Busy"), True),
+        (NotSent("unreachable"), True),
+    ],
+    ids=["answers", "refuses", "busy", "unreachable"],
+)
+def test_an_operator_tries_a_stopped_key(answer: Answer | Exception, *, stays: bool) -> None:
+    """Nobody else's call goes by it meanwhile, nor afterwards unless the exchange has answered."""
+
+    async def seen() -> tuple[bool, bool, str]:
+        bench = Bench(answer)
+        bench.exchange.takes_s = 1.0
+        bench.credential.lane.stop("the exchange refuses it")
+        (account,) = bench.snapshot.accounts.values()
+        trying = asyncio.get_running_loop().create_task(bench.proving.prove(account, bench.credential))
+        await asyncio.sleep(0.5)
+        meanwhile = bench.credential.admits(Action.READ)
+        await asyncio.gather(trying, return_exceptions=True)
+        return meanwhile, bench.credential.lane.stopped, bench.credential.word
+
+    meanwhile, stopped, word = run(seen())
+    assert not meanwhile
+    assert stopped == stays
+    assert word == ("stopped" if stays else "proven")
+
+
 def test_a_start_waits_for_a_slow_exchange_only_so_long() -> None:
     """Then it goes on, and the next try counts."""
 
@@ -225,6 +279,14 @@ def test_nonces_that_are_refused(refusals: int, word: str) -> None:
     bench = told(*[refusal("EAPI:Invalid nonce")] * refusals, info())
     assert bench.credential.standing.word == word
     assert "used by another program" in bench.warnings[0]
+    assert any("refuses our nonces" in text for text in bench.alarms) == (word == "unproven")
+
+
+def test_whoever_is_behind_another_program_knocks_softly() -> None:
+    """Refused nonces count towards a lockout: after the first time, once at a time."""
+    bench = told(refusal("EAPI:Invalid nonce"), seconds=600.0)
+    assert len(bench.exchange.asked_at) <= 20
+    assert len([text for text in bench.alarms if "refuses our nonces" in text]) == 1
 
 
 def test_a_disk_that_is_full_hides_nothing() -> None:

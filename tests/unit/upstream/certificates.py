@@ -23,9 +23,14 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         constraints = x509.BasicConstraints(ca=True, path_length=0)
-        certificate = (_builder(self._name, self._name, self._key).add_extension(constraints, critical=True)).sign(
-            self._key, hashes.SHA256()
-        )
+        usage = x509.KeyUsage(
+            key_cert_sign=True, crl_sign=True, digital_signature=False, content_commitment=False,
+            key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+            decipher_only=False,
+        )  # fmt: skip
+        builder = _builder(self._name, self._name, self._key, self._key)
+        builder = builder.add_extension(constraints, critical=True).add_extension(usage, critical=True)
+        certificate = builder.sign(self._key, hashes.SHA256())
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
@@ -34,7 +39,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
         names = x509.SubjectAlternativeName([_name(address)])
-        builder = _builder(subject, self._name, key, expires).add_extension(names, critical=False)
+        builder = _builder(subject, self._name, key, self._key, expires).add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         file = self._folder / "server.pem"
         unencrypted = serialization.NoEncryption()
@@ -55,8 +60,13 @@ def _name(host: str) -> x509.GeneralName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, expires: timedelta = DAY
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    expires: timedelta = DAY,
 ) -> x509.CertificateBuilder:
+    """With the identifiers of both keys: from Python 3.13 on a certificate without them proves nothing."""
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -66,4 +76,6 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - 7 * DAY)
         .not_valid_after(now + expires)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
