@@ -165,8 +165,7 @@ def seen(world: World, *, namespace: bool) -> dict[str, Any]:
     with world.serving(made) as environment:
         found["sdk"] = asked([sys.executable, "-c", SDK], "REQUESTS_CA_BUNDLE", environment)
         found["untrusting"] = asked([sys.executable, "-c", REFUSED], "NOTHING", environment)
-        arrived = [arrival.path for arrival in made.arrivals("pinned", "")]
-        found["arrived"] = [path for path in arrived if not path.endswith("/GetApiKeyInfo")]  # the gateway's own
+        found["arrived"] = [arrival.path for arrival in made.arrivals("pinned", "")]
         found["orders"] = list(made.orders("pinned"))
         if namespace:
             found["aiohttp"] = asked([sys.executable, "-c", AIOHTTP], "SSL_CERT_FILE", environment)
