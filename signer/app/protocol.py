@@ -3,15 +3,62 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
-from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 
-from signer.app.asgi import CERTIFIED, Scope
+from signer.app.asgi import BODY, CERTIFIED, Scope
 
 KEEP_ALIVE_S = 75.0
 """How long a connection may wait for its next request. gunicorn's own timer is cancelled as soon as it is set."""
+STATUS_LINES = {each.value: f"{each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+SERVER = b"Server: gunicorn/asgi\r\n"
+
+
+class Body:
+    """The body of one request: gunicorn's protocol feeds it, the application receives it."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._complete = False  # gunicorn asks for it by that name before it takes another request
+        self._gone = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def feed(self, part: bytes) -> None:
+        """The parser: a piece of it."""
+        self._parts.append(part)
+        self._wake()
+
+    def set_complete(self) -> None:
+        """The parser: that was the last piece."""
+        self._complete = True
+        self._wake()
+
+    def signal_disconnect(self) -> None:
+        """gunicorn: the client hung up."""
+        self._gone = True
+        self._wake()
+
+    def whole(self) -> bytes | None:
+        """All of it, if it has arrived and nobody has received any of it; to be asked once, instead of `receive`."""
+        return b"".join(self._parts) if self._complete and not self._gone else None
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """ASGI's ``receive``: what has arrived since the last time, waiting for it if that is nothing."""
+        while not (self._parts or self._complete or self._gone):
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._gone:
+            return {"type": "http.disconnect"}
+        parts, self._parts = self._parts, []
+        return {"type": "http.request", "body": b"".join(parts), "more_body": not self._complete}
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
@@ -25,11 +72,17 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
     """The name in the client's certificate."""
     _watch: asyncio.TimerHandle | None = None
     _task: asyncio.Task[None] | None
+    _current_request: Scope | None
+    _body_receiver: Body | None
+    _peer: tuple[str, int] | None = None
+    """Address and port of the client; none on a unix socket."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take the connection, unless there are too many."""
         certificate = transport.get_extra_info("peercert")
         self._certified = _common_name(certificate) if certificate else None
+        peername = transport.get_extra_info("peername")
+        self._peer = tuple(peername[:2]) if peername else None
         super().connection_made(transport)
         self.worker.connections.add(self)
         self._waits_since: float = self.worker.loop.time()
@@ -73,10 +126,57 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             self._close_transport()
             return False
 
-    async def _handle_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
-        keep = await super()._handle_http_request(request, sockname, peername)
-        self._behind = self._callback_parser.remaining()
-        return keep and not self._ends and not self._callback_parser.remaining_truncated
+    def _on_headers_complete(self) -> bool:
+        """The parser has read a head: what of ASGI's scope our application asks for, each thing once."""
+        parser = self._callback_parser
+        path, _, query = parser.path.partition(b"?")
+        self._current_request = {
+            "type": "http",
+            "http_version": "1.1" if parser.http_version == (1, 1) else "1.0",
+            "method": parser.method.decode("ascii"),
+            "raw_path": path,
+            "query_string": query,
+            "headers": parser.asgi_headers,
+            "client": self._peer,
+            CERTIFIED: self._certified,
+        }
+        self._body_receiver = Body()
+        self._request_ready.set()
+        return bool(parser.method == b"HEAD")  # whose body is not read
+
+    async def _handle_http_request(self, request: Scope, sockname: Any, peername: Any) -> bool:
+        """In place of gunicorn's, which serves every kind of application, hook and access log; whether to go on.
+
+        Ours answers each request with one start and one body of the length that the start says.
+        """
+        body, parser = self._body_receiver, self._callback_parser
+        assert body is not None  # noqa: S101 - made with the request
+        request[BODY] = body.whole()
+        try:
+            await self.app(request, body.receive, partial(self._send, request))
+        except asyncio.CancelledError:  # the client hung up long ago
+            return False
+        self._behind = parser.remaining()
+        # Of two Connection headers the parser believes the last one: either ends the connection.
+        first = parser.get_header(b"connection") or b""
+        keep = parser.should_keep_alive and first.strip().lower() != b"close"
+        return keep and not self._ends and not parser.remaining_truncated
+
+    async def _send(self, request: Scope, message: MutableMapping[str, Any]) -> None:
+        """ASGI's ``send``. What is for a client that has hung up goes nowhere."""
+        if self._closed:
+            return
+        if message["type"] == "http.response.start":
+            self._ends = (b"connection", b"close") in message["headers"]
+            self._response_buffer = _head(request["http_version"], message["status"], message["headers"])
+        else:
+            body = b"" if request["method"] == "HEAD" else message["body"]
+            self._safe_write(self._response_buffer + body)
+            await self._flow_control.drain()
+
+    def _effective_peername(self, peername: Any) -> Any:
+        """gunicorn would look for the PROXY protocol, which we do not speak."""
+        return peername
 
     def _arm_keepalive_timer(self) -> None:
         """Called when the connection is ready for the next request. What came behind the last one is its beginning:
@@ -86,17 +186,14 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         if behind:
             self._feed_callback_parser(behind)
 
-    def _send_response_start(self, status: int, headers: Iterable[tuple[bytes, bytes]], request: Any) -> None:
-        self._ends = (b"connection", b"close") in headers
-        super()._send_response_start(status, headers, request)
-
-    def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> Scope:
-        scope: Scope = super()._build_http_scope(request, sockname, peername)
-        scope[CERTIFIED] = self._certified
-        return scope
-
     def _is_websocket_upgrade(self, request: Any) -> bool:
         return False
+
+
+def _head(version: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    start = b"HTTP/%b %b" % (version.encode(), STATUS_LINES[status])
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return b"".join([start, *lines, SERVER, _get_cached_date_header(), b"\r\n"])
 
 
 def _common_name(certificate: Mapping[str, Any]) -> str:
