@@ -13,7 +13,7 @@ from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 from signer.app.asgi import BODY, CERTIFIED, Scope
 
 KEEP_ALIVE_S = 75.0
-"""How long a connection may wait for its next request. gunicorn's own timer is cancelled as soon as it is set."""
+"""How long a connection may wait for its next request."""
 STATUS_LINES = {each.value: f"{each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 SERVER = b"Server: gunicorn/asgi\r\n"
 
@@ -23,7 +23,7 @@ class Body:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
-        self._complete = False  # gunicorn asks for it by that name before it takes another request
+        self.complete = False
         self._gone = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -34,7 +34,7 @@ class Body:
 
     def set_complete(self) -> None:
         """The parser: that was the last piece."""
-        self._complete = True
+        self.complete = True
         self._wake()
 
     def signal_disconnect(self) -> None:
@@ -44,17 +44,17 @@ class Body:
 
     def whole(self) -> bytes | None:
         """All of it, if it has arrived and nobody has received any of it; to be asked once, instead of `receive`."""
-        return b"".join(self._parts) if self._complete and not self._gone else None
+        return b"".join(self._parts) if self.complete and not self._gone else None
 
     async def receive(self) -> MutableMapping[str, Any]:
         """ASGI's ``receive``: what has arrived since the last time, waiting for it if that is nothing."""
-        while not (self._parts or self._complete or self._gone):
+        while not (self._parts or self.complete or self._gone):
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         if self._gone:
             return {"type": "http.disconnect"}
         parts, self._parts = self._parts, []
-        return {"type": "http.request", "body": b"".join(parts), "more_body": not self._complete}
+        return {"type": "http.request", "body": b"".join(parts), "more_body": not self.complete}
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -64,8 +64,6 @@ class Body:
 class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     """One connection. HTTP/1 only: an ``Upgrade`` to anything else is ignored, as RFC 9110 §7.8 allows."""
 
-    _behind = b""
-    """What the client sent behind the request that is being answered."""
     _ends = False
     """Whether the answer says ``Connection: close``."""
     _certified: str | None = None
@@ -144,23 +142,42 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         self._request_ready.set()
         return bool(parser.method == b"HEAD")  # whose body is not read
 
-    async def _handle_http_request(self, request: Scope, sockname: Any, peername: Any) -> bool:
-        """In place of gunicorn's, which serves every kind of application, hook and access log; whether to go on.
-
-        Ours answers each request with one start and one body of the length that the start says.
-        """
-        body, parser = self._body_receiver, self._callback_parser
-        assert body is not None  # noqa: S101 - made with the request
-        request[BODY] = body.whole()
+    async def _handle_connection(self) -> None:
+        """In place of gunicorn's, which serves every protocol and kind of application: one request after the other."""
         try:
-            await self.app(request, body.receive, partial(self._send, request))
-        except asyncio.CancelledError:  # the client hung up long ago
-            return False
-        self._behind = parser.remaining()
+            while True:
+                self.req_count += 1
+                await self._request_ready.wait()
+                if self._closed or not await self._answer():
+                    break
+                self._await_next()
+        except asyncio.CancelledError:
+            pass  # the client hung up
+        finally:
+            self._close_transport()
+
+    async def _answer(self) -> bool:
+        """Let the application answer, with one start and one body; whether another request may follow."""
+        request, body, parser = self._current_request, self._body_receiver, self._callback_parser
+        assert request is not None  # noqa: S101 - made by the parser's callback
+        assert body is not None  # noqa: S101 - made with it
+        request[BODY] = body.whole()
+        await self.app(request, body.receive, partial(self._send, request))
         # Of two Connection headers the parser believes the last one: either ends the connection.
         first = parser.get_header(b"connection") or b""
-        keep = parser.should_keep_alive and first.strip().lower() != b"close"
-        return keep and not self._ends and not parser.remaining_truncated
+        keep = parser.should_keep_alive and first.strip().lower() != b"close" and not self._ends
+        return keep and body.complete and not parser.remaining_truncated and self.worker.alive
+
+    def _await_next(self) -> None:
+        """What came behind the last request is the next one's beginning: gunicorn would drop it, and take what comes
+        then for a request."""
+        behind = self._callback_parser.remaining()
+        self._callback_parser.reset()
+        self._current_request = self._body_receiver = None
+        self._request_ready.clear()
+        self._waits_since = self.worker.loop.time()
+        if behind:
+            self._feed_callback_parser(behind)
 
     async def _send(self, request: Scope, message: MutableMapping[str, Any]) -> None:
         """ASGI's ``send``. What is for a client that has hung up goes nowhere."""
@@ -173,21 +190,6 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             body = b"" if request["method"] == "HEAD" else message["body"]
             self._safe_write(self._response_buffer + body)
             await self._flow_control.drain()
-
-    def _effective_peername(self, peername: Any) -> Any:
-        """gunicorn would look for the PROXY protocol, which we do not speak."""
-        return peername
-
-    def _arm_keepalive_timer(self) -> None:
-        """Called when the connection is ready for the next request. What came behind the last one is its beginning:
-        gunicorn would drop it, and take what comes then for a request."""
-        self._waits_since = self.worker.loop.time()
-        behind, self._behind = self._behind, b""
-        if behind:
-            self._feed_callback_parser(behind)
-
-    def _is_websocket_upgrade(self, request: Any) -> bool:
-        return False
 
 
 def _head(version: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
