@@ -97,7 +97,7 @@ class Edge:
             raise BadRequest(413, "the body is too large")
         body: bytes | None = scope.get(BODY)
         if body is None:
-            body = await self._body(receive)
+            body = await self._body_in_time(receive)
         if len(body) > MAX_BODY:
             raise BadRequest(413, "the body is too large")
         return Request(
@@ -112,7 +112,7 @@ class Edge:
             certified=scope.get(CERTIFIED),
         )
 
-    async def _body(self, receive: Receive) -> bytes:
+    async def _body_in_time(self, receive: Receive) -> bytes:
         try:
             async with asyncio.timeout(self._body_seconds):
                 return await _body(receive)
