@@ -3,33 +3,84 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
-from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 
-from signer.app.asgi import CERTIFIED, Scope
+from signer.app.asgi import BODY, CERTIFIED, Scope
 
 KEEP_ALIVE_S = 75.0
-"""How long a connection may wait for its next request. gunicorn's own timer is cancelled as soon as it is set."""
+"""How long a connection may wait for its next request."""
+STATUS_LINES = {each.value: f"{each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+SERVER = b"Server: gunicorn/asgi\r\n"
+
+
+class Body:
+    """The body of one request: gunicorn's protocol feeds it, the application receives it."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.complete = False
+        self._gone = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def feed(self, part: bytes) -> None:
+        """The parser: a piece of it."""
+        self._parts.append(part)
+        self._wake()
+
+    def set_complete(self) -> None:
+        """The parser: that was the last piece."""
+        self.complete = True
+        self._wake()
+
+    def signal_disconnect(self) -> None:
+        """gunicorn: the client hung up."""
+        self._gone = True
+        self._wake()
+
+    def whole(self) -> bytes | None:
+        """All of it, if it has arrived and nobody has received any of it; to be asked once, instead of `receive`."""
+        return b"".join(self._parts) if self.complete and not self._gone else None
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """ASGI's ``receive``: what has arrived since the last time, waiting for it if that is nothing."""
+        while not (self._parts or self.complete or self._gone):
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._gone:
+            return {"type": "http.disconnect"}
+        parts, self._parts = self._parts, []
+        return {"type": "http.request", "body": b"".join(parts), "more_body": not self.complete}
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     """One connection. HTTP/1 only: an ``Upgrade`` to anything else is ignored, as RFC 9110 §7.8 allows."""
 
-    _behind = b""
-    """What the client sent behind the request that is being answered."""
     _ends = False
     """Whether the answer says ``Connection: close``."""
     _certified: str | None = None
     """The name in the client's certificate."""
     _watch: asyncio.TimerHandle | None = None
     _task: asyncio.Task[None] | None
+    _current_request: Scope | None
+    _body_receiver: Body | None
+    _peer: tuple[str, int] | None = None
+    """Address and port of the client; none on a unix socket."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take the connection, unless there are too many."""
         certificate = transport.get_extra_info("peercert")
         self._certified = _common_name(certificate) if certificate else None
+        peername = transport.get_extra_info("peername")
+        self._peer = tuple(peername[:2]) if peername else None
         super().connection_made(transport)
         self.worker.connections.add(self)
         self._waits_since: float = self.worker.loop.time()
@@ -73,30 +124,78 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             self._close_transport()
             return False
 
-    async def _handle_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
-        keep = await super()._handle_http_request(request, sockname, peername)
-        self._behind = self._callback_parser.remaining()
-        return keep and not self._ends and not self._callback_parser.remaining_truncated
+    def _on_headers_complete(self) -> bool:
+        """The parser has read a head: what of ASGI's scope our application asks for, each thing once."""
+        parser = self._callback_parser
+        path, _, query = parser.path.partition(b"?")
+        self._current_request = {
+            "type": "http",
+            "http_version": "1.1" if parser.http_version == (1, 1) else "1.0",
+            "method": parser.method.decode("ascii"),
+            "raw_path": path,
+            "query_string": query,
+            "headers": parser.asgi_headers,
+            "client": self._peer,
+            CERTIFIED: self._certified,
+        }
+        self._body_receiver = Body()
+        self._request_ready.set()
+        return bool(parser.method == b"HEAD")  # whose body is not read
 
-    def _arm_keepalive_timer(self) -> None:
-        """Called when the connection is ready for the next request. What came behind the last one is its beginning:
-        gunicorn would drop it, and take what comes then for a request."""
+    async def _handle_connection(self) -> None:
+        """In place of gunicorn's, which serves every protocol and kind of application: one request after the other."""
+        try:
+            while True:
+                self.req_count += 1
+                await self._request_ready.wait()
+                if self._closed or not await self._answer():
+                    break
+                self._await_next()
+        except asyncio.CancelledError:
+            pass  # the client hung up
+        finally:
+            self._close_transport()
+
+    async def _answer(self) -> bool:
+        """Let the application answer, with one start and one body; whether another request may follow."""
+        request, body, parser = self._current_request, self._body_receiver, self._callback_parser
+        assert request is not None  # noqa: S101 - made by the parser's callback
+        assert body is not None  # noqa: S101 - made with it
+        request[BODY] = body.whole()
+        await self.app(request, body.receive, partial(self._send, request))
+        # Of two Connection headers the parser believes the last one: either ends the connection.
+        first = parser.get_header(b"connection") or b""
+        keep = parser.should_keep_alive and first.strip().lower() != b"close" and not self._ends
+        return keep and body.complete and not parser.remaining_truncated and self.worker.alive
+
+    def _await_next(self) -> None:
+        """What came behind the last request is the next one's beginning: gunicorn would drop it, and take what comes
+        then for a request."""
+        behind = self._callback_parser.remaining()
+        self._callback_parser.reset()
+        self._current_request = self._body_receiver = None
+        self._request_ready.clear()
         self._waits_since = self.worker.loop.time()
-        behind, self._behind = self._behind, b""
         if behind:
             self._feed_callback_parser(behind)
 
-    def _send_response_start(self, status: int, headers: Iterable[tuple[bytes, bytes]], request: Any) -> None:
-        self._ends = (b"connection", b"close") in headers
-        super()._send_response_start(status, headers, request)
+    async def _send(self, request: Scope, message: MutableMapping[str, Any]) -> None:
+        """ASGI's ``send``. What is for a client that has hung up goes nowhere."""
+        if self._closed:
+            return
+        if message["type"] == "http.response.start":
+            self._ends = (b"connection", b"close") in message["headers"]
+            self._response_buffer = _head(request["http_version"], message["status"], message["headers"])
+        else:
+            body = b"" if request["method"] == "HEAD" else message["body"]
+            self._safe_write(self._response_buffer + body)
+            await self._flow_control.drain()
 
-    def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> Scope:
-        scope: Scope = super()._build_http_scope(request, sockname, peername)
-        scope[CERTIFIED] = self._certified
-        return scope
 
-    def _is_websocket_upgrade(self, request: Any) -> bool:
-        return False
+def _head(version: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    start = b"HTTP/%b %b" % (version.encode(), STATUS_LINES[status])
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return b"".join([start, *lines, SERVER, _get_cached_date_header(), b"\r\n"])
 
 
 def _common_name(certificate: Mapping[str, Any]) -> str:

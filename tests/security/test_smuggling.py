@@ -325,6 +325,48 @@ def test_a_slow_body_is_not_waited_for(rig: Rig, bot: Bot) -> None:
     assert refused(rig, bot, signed(bot)[:-5])
 
 
+def test_a_body_may_come_behind_its_head(rig: Rig, bot: Bot) -> None:
+    """In pieces that arrive one after the other it is the same body."""
+    data = signed(bot)
+    wire = Wire(rig.url)
+    for start, end in ((0, -20), (-20, -10), (-10, None)):
+        wire.send(data[start:end])
+        assert still_serves(rig, rig.bot("tracker"))  # by then what was sent before it has been read
+    answer = wire.answer()
+    wire.close()
+    assert answer is not None
+    assert answer.errors == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["Connection: close"], ["Connection: close", "Connection: keep-alive"], ["Connection: keep-alive, close"]],
+    ids=["plain", "and then not", "in a list"],
+)
+def test_whoever_asks_for_the_end_gets_it(rig: Rig, bot: Bot, lines: list[str]) -> None:
+    """The call is answered, and nothing behind it is read, however the end is asked for (RFC 9112 §9.6)."""
+    call = signed(bot, *lines)
+    before = len(rig.arrivals())
+    wire = Wire(rig.url)
+    wire.send(call + signed(bot))
+    answer = wire.answer()
+    ended = wire.closed()
+    wire.close()
+    assert answer is not None
+    assert (answer.errors, ended, len(rig.arrivals())) == ([], True, before + 1)
+
+
+def test_an_answer_to_head_has_no_body(rig: Rig) -> None:
+    """Its bytes would be read as the beginning of the next answer (RFC 9110 §9.3.2)."""
+    wire = Wire(rig.url)
+    wire.send(http("HEAD", "/0/public/Time"))
+    wire.send(http("HEAD", "/-/health"))  # which ends the connection
+    answers = b"".join(iter(lambda: wire.socket.recv(65536), b""))
+    wire.close()
+    assert answers.count(b"HTTP/1.1 ") == 2
+    assert [part for part in answers.split(b"\r\n\r\n") if not part.startswith(b"HTTP/1.1 ")] == [b""]
+
+
 def test_a_client_that_hangs_up_in_its_body_has_asked_nothing(rig: Rig, bot: Bot) -> None:
     """*Must hold* 3: half a call is no call."""
     with rig.nothing_arrives():
