@@ -62,7 +62,7 @@ def _measure(rounds: int, seconds: int, only: str) -> Report:
             for kind in ("Balance", "AddOrder"):
                 _round(field, kind, seconds, only, folder / "calls", loads)
             if stores is not None:
-                stores.round(folder / "calls", seconds, CALLS_PER_SECOND // 4)
+                stores.round(folder / "calls", seconds, CALLS_PER_SECOND)
         measured = stores.measured if stores is not None else None
         return Report(loads, statistics.median(flushes), field.ready_s, field.unlock_s, rounds, seconds, measured)
 
