@@ -78,10 +78,10 @@ class Account:
         """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
 
         By ``credential`` to ask about it, whatever is known of it and though its lane be stopped; else by the least
-        busy of those for such calls.
-        ``check`` is asked inside the turn, at the last moment before signing, and raises `Refused` if the call may not
-        go any more (halted or revoked while it waited). Raises `NotServed` (no turn, no signature or not sent: nothing
-        left) or `Unanswered` (the outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
+        busy of those for such calls. ``check`` is asked inside the turn, at the last moment before signing, and raises
+        `Refused` if the call may not go any more (halted or revoked while it waited). Raises `NotServed` (no turn, no
+        signature or not sent: nothing left) or `Unanswered` (the outcome is unknown); ``journey`` tells which at any
+        moment, even if we are cancelled.
         """
         deadline = self.clock.monotonic() + self.call_seconds
         while True:
