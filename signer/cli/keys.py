@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 
-from signer.admin import ask
 from signer.cli.judging import judged, say
 from signer.cli.key_store import (
     Row,
@@ -26,7 +25,7 @@ from signer.cli.key_store import (
     warn,
 )
 from signer.cli.ledger import with_ledger
-from signer.cli.operation import on_record, reason_option
+from signer.cli.operation import Operation, on_record, reason_option
 from signer.cli.succession import Move, Rotation
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, Config, load_config
@@ -102,14 +101,13 @@ def add(
 
 def _ask_about(home: Home, config: Config, store: FileKeyStore, name: str) -> None:
     """Have the running gateway prove a new key now: until then it signs reads only."""
+    info = store.credential(name)
     try:
-        ask(home.admin, "probe", credential=name)
+        found = Operation(home, beside=True).probe(info, config, lambda: handle_of(info, store, None))
     except SignerError as error:
-        warn(f"only reads go by {name} until the exchange could be asked about it: {error}")
-        return
-    kept = kept_probe(home.probes, store.credential(name).fingerprint)
-    if kept is not None:
-        say(judged(home, config, store, name, kept.key))
+        warn(f"no order goes by {name} until the exchange has said what it may do: {error}")
+    else:
+        say(judged(home, config, store, name, found))
 
 
 @keys.command("list")

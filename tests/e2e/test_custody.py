@@ -131,31 +131,16 @@ def test_the_list_says_where_each_key_is(custody: RunningGateway) -> None:
     assert {row["account"]: row["store"] for row in rows} == {kind: kind for kind in KINDS}
 
 
-def test_vault_sealed_in_the_middle_of_a_burst(custody: RunningGateway, vault: RunningVault) -> None:
-    """Transit's orders are refused while it lasts and nothing of them is sent or held; all others go on; it heals."""
+@pytest.mark.parametrize("trouble", ["sealed", "killed"])
+def test_vault_away_in_the_middle_of_a_burst(custody: RunningGateway, vault: RunningVault, trouble: str) -> None:
+    """It refuses, or its connections break: Transit's orders are refused while that lasts, nothing of them is sent or
+    held; all others go on; it heals."""
     made = custody.made
     bots = {kind: custody.client(kind) for kind in KINDS}
     inside = bots["vault-transit"]
     with settled(made, inside) as answers, ThreadPoolExecutor(4) as pool:
         burst = [pool.submit(ask, inside) for _ in range(12)]
-        with vault.sealed():
-            burst += [pool.submit(ask, inside) for _ in range(12)]
-            answers += [each.result() for each in burst]
-            for kind in ("file", "vault-kv", "pkcs11"):
-                assert ask(bots[kind])["error"] == []
-        refused = [errors_of(answer) for answer in answers if answer["error"]]
-        assert refused
-        assert all(first == UNAVAILABLE and "nothing was sent" in second for first, second in refused)
-        until(lambda: taken(inside, answers), "Transit to sign again")
-
-
-def test_vault_killed_and_restarted_in_the_middle_of_a_burst(custody: RunningGateway, vault: RunningVault) -> None:
-    """As sealed, but the connections break: nothing of what Vault did not sign is sent or held, and it heals."""
-    bots = {kind: custody.client(kind) for kind in KINDS}
-    inside = bots["vault-transit"]
-    with settled(custody.made, inside) as answers, ThreadPoolExecutor(4) as pool:
-        burst = [pool.submit(ask, inside) for _ in range(12)]
-        with vault.killed():
+        with getattr(vault, trouble)():
             burst += [pool.submit(ask, inside) for _ in range(12)]
             answers += [each.result() for each in burst]
             for kind in ("file", "vault-kv", "pkcs11"):
