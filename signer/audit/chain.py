@@ -27,6 +27,12 @@ MOST_DEPTH: Final = 16
 
 REDACTED: Final = "(redacted)"
 
+KINDS: Final = (
+    *("intent", "outcome", "read", "denied", "login-failed", "reconciled", "start", "reload", "stop"),
+    *("throttled", "operator", "credential", "segment", "recovered", "dropped"),
+)
+"""What a record can be of (docs/audit-record.schema.json)."""
+
 _LINKS = frozenset({"v", "seq", "prev", "digest"})
 _SECRET = frozenset(
     {"api_sign", "api_secret", "api_key", "secret", "token", "otp", "passphrase", "password", "API-Sign", "API-Key"}

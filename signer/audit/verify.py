@@ -40,6 +40,15 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownHead:
+    """A record that the log must hold, and who says so."""
+
+    by: str
+    """Who knows it, as ``the ledger``."""
+    head: ChainHead
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a verification found."""
 
@@ -47,8 +56,8 @@ class Report:
     segments: int
     head: ChainHead | None
     """The last record of the log, if it is sound."""
-    kept: ChainHead | None
-    """The head that was asked for; without one nothing can be said about the log's end."""
+    known: tuple[KnownHead, ...]
+    """The heads that were asked for; what lies behind the last of them is not proven to be all."""
     unfinished: int
     """Bytes of a last line without end: it is being written, or a crash tore it; the next start cuts it off."""
     findings: tuple[Finding, ...] = ()
@@ -59,6 +68,11 @@ class Report:
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
+
+    @property
+    def proven(self) -> int:
+        """The last record that is known from elsewhere: records that were cut off behind it are not found out."""
+        return max((known.head.seq for known in self.known), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +91,20 @@ class _Line:
 class _Reading:
     """Where the chain stands."""
 
-    kept: ChainHead | None
+    known: tuple[KnownHead, ...]
     seq: int = 0
     digest: str | None = START.digest
     """Of the last record; None if it was changed, so that nothing can be asked of the next one's link."""
     at: _Line | None = None
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
-    kept_digest: str | None = None
+    read: dict[int, str | None] = field(default_factory=dict)
+    """The digest of each known record as the log has it, by number."""
 
     def take(self, line: _Line, seq: int, digest: str | None) -> None:
         self.seq, self.digest, self.at = seq, digest, line
-        if self.kept is not None and seq == self.kept.seq:
-            self.kept_digest = digest
+        if any(seq == known.head.seq for known in self.known):
+            self.read[seq] = digest
 
     def find(self, line: _Line, seq: int, what: str) -> None:
         if len(self.findings) < MOST_FINDINGS:
@@ -98,14 +113,21 @@ class _Reading:
             self.more += 1
 
 
-def verify(folder: Path, kept: ChainHead | None, disk: Disk, progress: Callable[[int], None] | None = None) -> Report:
-    """Read the log in ``folder`` from its first record to its last, and see that it reaches ``kept``.
+def from_ledger(head: ChainHead | None) -> tuple[KnownHead, ...]:
+    """What the ledger knows of the log: nothing, if it never kept a head."""
+    return () if head is None else (KnownHead("the ledger", head),)
 
-    A log that goes on beyond ``kept`` is fine. ``progress`` is called now and then with the number of lines read.
+
+def verify(
+    folder: Path, known: Sequence[KnownHead], disk: Disk, progress: Callable[[int], None] | None = None
+) -> Report:
+    """Read the log in ``folder`` from its first record to its last, and see that it holds all that is ``known``.
+
+    A log that goes on beyond that is fine. ``progress`` is called now and then with the number of lines read.
     Raises OSError if a file cannot be read.
     """
     found = segments(disk, folder)
-    reading, count, unfinished = _Reading(kept), 0, 0
+    reading, count, unfinished = _Reading(tuple(known)), 0, 0
     stream = _all_lines(disk, folder, found)
     line = next(stream, None)
     while line is not None:
@@ -120,7 +142,7 @@ def verify(folder: Path, kept: ChainHead | None, disk: Disk, progress: Callable[
         line = after
     _judge_end(reading, found)
     head = ChainHead(reading.seq, reading.digest) if reading.seq and reading.digest else None
-    return Report(count, len(found), head, kept, unfinished, tuple(reading.findings), reading.more)
+    return Report(count, len(found), head, reading.known, unfinished, tuple(reading.findings), reading.more)
 
 
 def _all_lines(disk: Disk, folder: Path, found: Sequence[Segment]) -> Iterator[_Line]:
@@ -191,12 +213,11 @@ def _named(line: _Line, reading: _Reading) -> int:
 
 
 def _judge_end(reading: _Reading, found: Sequence[Segment]) -> None:
-    kept = reading.kept
-    if kept is None or reading.kept_digest == kept.digest:
-        return
     last = reading.at or _Line(found[-1] if found else Segment(1, "(none)"), 0, b"", None)
-    if reading.seq < kept.seq:
-        what = f"the log ends at record {reading.seq} and the ledger knows record {kept.seq}: the end was cut off"
-        reading.find(last, reading.seq + 1, what)
-    elif reading.kept_digest is not None:
-        reading.find(last, kept.seq, f"record {kept.seq} is not the one that the ledger knows: it was replaced")
+    for known in reading.known:
+        seq, digest = known.head.seq, reading.read.get(known.head.seq)
+        if reading.seq < seq:
+            what = f"the log ends at record {reading.seq} and {known.by} knows record {seq}: the end was cut off"
+            reading.find(last, reading.seq + 1, what)
+        elif digest not in {None, known.head.digest}:
+            reading.find(last, seq, f"record {seq} is not the one that {known.by} knows: it was replaced")

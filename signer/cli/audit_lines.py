@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,9 +14,10 @@ import click
 from signer.audit.chain import unlink
 from signer.audit.disk import LocalDisk
 from signer.audit.segments import Segment, lines, segments
+from signer.cli.audit_orders import Fields, orders
+from signer.errors import AuditError
+from signer.home import Home
 from signer.model import Json
-
-Fields = Mapping[str, Json]
 
 _SHOWN: Final = (
     "by",
@@ -27,6 +28,7 @@ _SHOWN: Final = (
     "credential",
     "source",
     "endpoint",
+    "orders",
     "decision",
     "outcome",
     "rules",
@@ -73,15 +75,25 @@ class Place:
             self._segment, self._offset = segment, offset
 
 
-def records(folder: Path) -> Iterator[tuple[bytes, Fields]]:
-    """All records, oldest first. A line that is none is told of on stderr; an unfinished last line is passed over."""
+def audit_folder(home: Home) -> Path:
+    """Where the home's log lies. Raises `AuditError` if there is none."""
+    if not home.audit.is_dir():
+        raise AuditError("there is no audit log", where=str(home.audit), mend="`signer serve` makes it")
+    return home.audit
+
+
+def records(folder: Path, *, quiet: bool = False) -> Iterator[tuple[bytes, Fields]]:
+    """All records, oldest first. An unfinished last line is passed over.
+
+    A line that is no record is told of on stderr, unless ``quiet``.
+    """
     disk = LocalDisk()
     for segment in segments(disk, folder):
         for number, line in enumerate(lines(disk, folder / segment.name), start=1):
             record = unlink(line)
             if record is not None:
                 yield line, record.fields
-            elif line.endswith(b"\n"):
+            elif line.endswith(b"\n") and not quiet:
                 _not_a_record(f"{segment.name} line {number}")
 
 
@@ -99,9 +111,18 @@ def show_record(line: bytes, fields: Fields, *, as_json: bool) -> None:
     if as_json:
         show_raw(line)
         return
-    parts = [_time(fields), f"#{fields['seq']}", plain(fields.get("kind"))]
-    parts += [plain(fields[name]) for name in _SHOWN if fields.get(name) not in (None, "", [])]
+    parts = [moment(fields), f"#{fields['seq']}", plain(fields.get("kind"))]
+    told = _told(fields)
+    parts += [plain(told[name]) for name in _SHOWN if told.get(name) not in (None, "", [])]
     click.echo("  ".join(parts))
+
+
+def _told(fields: Fields) -> Fields:
+    """``fields`` with the orders in words. Of a call that is allowed the rules say nothing new."""
+    told = {**fields, "orders": "; ".join(map(str, orders(fields)))}
+    if fields.get("decision") == "allow":
+        del told["rules"]
+    return told
 
 
 def show_raw(line: bytes) -> None:
@@ -111,7 +132,7 @@ def show_raw(line: bytes) -> None:
 
 def show_whole(fields: Fields) -> None:
     """A record with all that it holds, a line for each field."""
-    click.echo(f"{plain(fields.get('kind'))}  #{fields['seq']}  {_time(fields)}")
+    click.echo(f"{plain(fields.get('kind'))}  #{fields['seq']}  {moment(fields)}")
     for name, value in fields.items():
         if name not in {"kind", "seq", "time", "prev", "v"} and value not in (None, "", [], {}):
             click.echo(f"  {plain(name):<12} {plain(value)}")
@@ -126,7 +147,8 @@ def plain(value: Json) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
-def _time(fields: Fields) -> str:
+def moment(fields: Fields) -> str:
+    """When it happened, for a person, in UTC."""
     at = fields.get("time")
     if not isinstance(at, int):
         return "(no time)"

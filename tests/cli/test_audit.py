@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from signer.audit.appender import SEGMENT_BYTES
+from signer.audit.chain import KINDS
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.cli import audit_lines
@@ -178,8 +181,48 @@ def test_verify_says_ok_and_knows_the_end(tmp_path: Path, capsys: pytest.Capture
     status, out, _ = run(tmp_path, capsys, "verify", "--json")
     answer = json.loads(out)
     assert (status, answer["ok"], answer["records"]) == (0, True, 4)
-    assert answer["kept"] == {"seq": head.seq, "digest": head.digest}
-    assert run(tmp_path, capsys, "verify")[1] == "4 records in 1 segments: nothing was changed\n"
+    assert answer["known"] == [{"by": "the ledger", "seq": head.seq, "digest": head.digest}]
+    assert answer["end_proven"] is False
+    end = answer["head"]
+    assert run(tmp_path, capsys, "verify")[1].splitlines() == [
+        "note: the end is not proven: records are known up to 3, the log goes on to 4",
+        f"head 4:{end['digest']}",
+        "4 records in 1 segments: nothing was changed",
+    ]
+
+
+def test_verify_takes_a_copied_folder_and_the_head_that_it_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A head written down elsewhere proves the end of a copy, needs no home, and finds out a cut or another record."""
+    write_log(tmp_path, CALLS)
+    (path,) = (tmp_path / "audit").glob("*.jsonl")
+    folder, nowhere = str(tmp_path / "audit"), tmp_path / "nowhere"
+    printed = next(line for line in run(nowhere, capsys, "verify", folder)[1].splitlines() if line.startswith("head "))
+    head = printed.removeprefix("head ")
+    status, out, _ = run(nowhere, capsys, "verify", folder, "--head", head.upper())
+    assert (status, "not proven" in out) == (0, False)
+    assert run(nowhere, capsys, "verify", folder, "--head", "4:" + "ab" * 32)[0] == 1
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
+    status, out, _ = run(nowhere, capsys, "verify", folder, "--head", head)
+    assert status == 1
+    assert "the log ends at record 3 and --head knows record 4: the end was cut off" in out
+
+
+@pytest.mark.parametrize("head", ["4", "4:", "0:" + "a" * 64, "4:" + "g" * 64, "-1:" + "a" * 64, "4:" + "a" * 63])
+def test_a_head_that_is_none_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str], head: str) -> None:
+    """The message shows the form."""
+    write_log(tmp_path, CALLS)
+    status, _, err = run(tmp_path, capsys, "verify", "--head", head)
+    assert (status, "SEQ:DIGEST" in err) == (2, True)
+
+
+def test_a_folder_without_a_log_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty or a missing folder is never said to be unchanged."""
+    for folder in (tmp_path, tmp_path / "missing"):
+        status, out, err = run(tmp_path, capsys, "verify", str(folder))
+        assert (status, out) == (5, "")
+        assert "holds no audit log" in err
 
 
 def test_verify_finds_an_edit_and_a_cut_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,8 +246,101 @@ def test_verify_without_a_ledger_says_what_it_cannot_know(tmp_path: Path, capsys
     write_log(tmp_path, CALLS)
     status, out, _ = run(tmp_path, capsys, "verify")
     assert status == 0
-    assert "cut off at the log's end cannot be found out" in out
+    assert "the end is not proven" in out
+    assert "give --head SEQ:DIGEST" in out
     assert not (tmp_path / "ledger.db").exists()
+
+
+ORDERS: list[Mapping[str, Json]] = [
+    {
+        **entry("c1", "intent"),
+        "endpoint": "AddOrder",
+        "decision": "allow",
+        "rules": ["pairs", "sides"],
+        "fields": {"pair": "XXBTZUSD", "type": "buy", "ordertype": "limit", "volume": "0.01", "price": "-1.5%"},
+    },
+    {**entry("c1", "outcome"), "endpoint": "AddOrder", "outcome": "accepted", "venue_ids": ["OAAAAA-BBBBB-CCCCCC"]},
+    {
+        **entry("c2", "denied"),
+        "endpoint": "AddOrderBatch",
+        "decision": "deny",
+        "rules": ["order-notional"],
+        "fields": {
+            "pair": "XETHZUSD",
+            "orders": [
+                {"type": "sell", "ordertype": "limit", "volume": "1", "price": "3000"},
+                {"type": "buy", "ordertype": "market", "volume": "2", "userref": "=cmd()"},
+            ],
+        },
+    },
+    {**entry("c3", "intent"), "endpoint": "CancelOrder", "fields": {"txid": "OAAAAA-BBBBB-CCCCCC"}},
+    {**entry("c4", "intent"), "endpoint": "AmendOrder", "fields": {"txid": "OX", "order_qty": "3", "limit_price": "9"}},
+]
+
+
+def test_tail_shows_orders_and_what_denied_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Side, size, pair, type and price of each order; the rules that deny, and none of those that allow."""
+    write_log(tmp_path, ORDERS)
+    out = run(tmp_path, capsys, "tail")[1]
+    assert "buy 0.01 XXBTZUSD limit @ -1.5%" in out
+    assert "sell 1 XETHZUSD limit @ 3000; buy 2 XETHZUSD market" in out
+    assert "3 @ 9" in out
+    assert "order-notional" in out
+    assert "sides" not in out
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        *[(["--pair", pair], ["c1", "c1"]) for pair in ("XBT/USD", "xbtusd", "BTC/USD", "XXBTZUSD")],
+        (["--pair", "ETHUSD"], ["c2"]),
+        (["--txid", "OAAAAA-BBBBB-CCCCCC"], ["c1", "c1", "c3"]),
+        (["--txid", "OAAAAA-BBBBB-CCCCCC", "--pair", "BTCUSD", "--kind", "intent"], ["c1"]),
+        (["--endpoint", "addorder"], ["c1", "c1"]),
+    ],
+)
+def test_search_by_pair_and_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], found: list[str]
+) -> None:
+    """A pair in any spelling and an order id find the intent as well as its outcome."""
+    write_log(tmp_path, ORDERS)
+    out = run(tmp_path, capsys, "search", "--json", *options)[1]
+    assert [json.loads(line)["id"] for line in out.splitlines()] == found
+
+
+@pytest.mark.parametrize(
+    "options", [["--outcome", "acepted"], ["--kind", "denials"], ["--endpoint", "AddOrders"], ["--pair", "XBT/XYZ"]]
+)
+def test_search_refuses_words_that_there_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    """A word with a slip in it is a usage error: "nothing found" would be believed."""
+    write_log(tmp_path, ORDERS)
+    status, out, err = run(tmp_path, capsys, "search", *options)
+    assert (status, out) == (2, "")
+    assert options[1] in err
+
+
+def test_search_prints_a_table_that_no_spreadsheet_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row for each order, all rows alike, and no cell that begins a formula."""
+    write_log(tmp_path, [*ORDERS, {**entry("c5", "denied"), "client": "=HYPERLINK(1)"}])
+    out = run(tmp_path, capsys, "search", "--csv")[1]
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["id"] for row in rows if row["id"]] == ["c1", "c1", "c2", "c2", "c3", "c4", "c5"]
+    batch = [row for row in rows if row["id"] == "c2"]
+    assert [(row["pair"], row["side"], row["volume"]) for row in batch] == [
+        ("XETHZUSD", "sell", "1"),
+        ("XETHZUSD", "buy", "2"),
+    ]
+    assert [row["price"] for row in rows if row["id"] == "c1"] == ["'-1.5%", ""]
+    assert rows[-1]["client"] == "'=HYPERLINK(1)"
+    assert run(tmp_path, capsys, "search", "--csv", "--json")[0] == 2
+
+
+def test_search_knows_each_kind_of_the_schema() -> None:
+    """The words of ``--kind`` are those that records can have."""
+    schema = json.loads((Path(__file__).parents[2] / "docs/audit-record.schema.json").read_text(encoding="utf-8"))
+    assert schema["properties"]["kind"]["enum"] == list(KINDS)
 
 
 @pytest.mark.parametrize("command", [["tail"], ["search"], ["show", "x"], ["verify"]])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.audit.flusher import Waiting
-from signer.audit.verify import verify
+from signer.audit.verify import from_ledger, verify
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
 from tests.unit.audit.given import FOLDER, durable, entry, ids, new_flusher
@@ -51,7 +51,7 @@ class Run:
         assert len(recorded) == len(set(map(str, recorded)))
         assert [name for name in recorded if name in self.acknowledged] == self.acknowledged
         assert len(self.acknowledged) == before + 1
-        report = verify(FOLDER, self.kept, self.disk)
+        report = verify(FOLDER, from_ledger(self.kept), self.disk)
         assert report.ok, report.findings
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from signer.audit.verify import verify
+from signer.audit.verify import from_ledger, verify
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import OrderRef
 from signer.sandbox.wire import Value
@@ -71,7 +71,7 @@ class Checks:
         for deed in last_deeds.values():
             await self._check_known(ledger, deed)
         self._check_outcomes()
-        report = verify(AUDIT, await ledger.head(), self._world.disk)
+        report = verify(AUDIT, from_ledger(await ledger.head()), self._world.disk)
         if not report.ok:
             self._world.fail(f"the audit log does not verify: {report.findings}")
 

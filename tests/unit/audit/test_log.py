@@ -14,7 +14,7 @@ from signer.audit.appender import Appender
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.audit.segments import segments
-from signer.audit.verify import verify
+from signer.audit.verify import from_ledger, verify
 from signer.errors import AuditError
 from signer.model import ChainHead
 from signer.worker import ThreadWorker
@@ -127,7 +127,7 @@ async def test_a_full_disk_refuses_alarms_once_and_recovers() -> None:
     await log.record(entry("after", "intent"))
     assert ids(disk) == ["before", "after"]
     assert [record["kind"] for record in all_records(disk)] == ["segment", "intent", "recovered", "intent"]
-    assert verify(FOLDER, head_of(log), disk).ok
+    assert verify(FOLDER, from_ledger(head_of(log)), disk).ok
     assert alarms[1:] == ["the audit log is being written again"]
 
 
@@ -149,7 +149,7 @@ async def test_cancels_are_recorded_on_a_full_disk() -> None:
     await log.record(entry("order", "intent"))
     assert ids(disk) == ["cancel-1", "cancel-2", "read", "order"]
     assert len(disk.files[FOLDER / "reserve"].durable) == 4096
-    assert verify(FOLDER, head_of(log), disk).ok
+    assert verify(FOLDER, from_ledger(head_of(log)), disk).ok
 
 
 async def test_only_the_urgent_of_a_batch_are_saved() -> None:
@@ -197,7 +197,7 @@ async def test_a_failed_sync_is_not_believed_the_second_time() -> None:
         inode.seen = bytearray(inode.durable)
     assert ids(disk) == ["before", "after"]
     assert len(segments(disk, FOLDER)) == 2
-    assert verify(FOLDER, head_of(log), disk).ok
+    assert verify(FOLDER, from_ledger(head_of(log)), disk).ok
 
 
 def take_away(path: Path, harm: str) -> None:
@@ -233,7 +233,7 @@ async def test_a_segment_taken_away_is_noticed(tmp_path: Path, harm: str) -> Non
     assert len(alarms) == 2
     newest = sorted((tmp_path / "audit").glob("*.jsonl"))[-1]
     assert [json.loads(line).get("id") for line in newest.read_bytes().splitlines()][-1] == "after"
-    report = verify(tmp_path / "audit", head, LocalDisk())
+    report = verify(tmp_path / "audit", from_ledger(head), LocalDisk())
     assert report.ok == (harm == "replace")  # an identical copy in its place is as good
     if harm == "move":
         assert (tmp_path / "taken").read_bytes() == whole
@@ -251,7 +251,7 @@ async def test_the_folder_taken_away_is_made_anew(tmp_path: Path) -> None:
     await log.record(entry("after", "intent"))
     await log.close()
     worker.close()
-    (finding,) = verify(tmp_path / "audit", log.head(), LocalDisk()).findings
+    (finding,) = verify(tmp_path / "audit", from_ledger(log.head()), LocalDisk()).findings
     assert (finding.seq, "are missing" in finding.what) == (1, True)
 
 
@@ -283,7 +283,7 @@ async def test_segments_follow_each_other_by_size_and_by_day() -> None:
     assert found == ["audit-000001-20261123.jsonl", "audit-000002-20261123.jsonl", "audit-000003-20261124.jsonl"]
     headers = [record for record in all_records(disk) if record["kind"] == "segment"]
     assert [(header["segment"], header["previous_segment"]) for header in headers] == [(1, 0), (2, 1), (3, 2)]
-    assert verify(FOLDER, flusher.head, disk).ok
+    assert verify(FOLDER, from_ledger(flusher.head), disk).ok
 
 
 async def test_a_torn_end_is_cut_off_and_said() -> None:
@@ -299,7 +299,7 @@ async def test_a_torn_end_is_cut_off_and_said() -> None:
     kinds = [record["kind"] for record in all_records(disk)]
     assert kinds == ["segment", "intent", "recovered", "intent"]
     assert "14 bytes" in str(all_records(disk)[2]["text"])
-    assert verify(FOLDER, head_of(again), disk).ok
+    assert verify(FOLDER, from_ledger(head_of(again)), disk).ok
 
 
 async def test_a_last_line_that_no_crash_leaves_stops_the_start() -> None:
@@ -328,7 +328,7 @@ async def test_a_log_that_lacks_known_records_shows_it_for_ever(torn: bytes) -> 
     await again.open(ChainHead(7, "ab" * 32))
     await again.record(entry("after", "intent"))
     assert bytes(disk.files[FOLDER / segment.name].seen).endswith(torn)
-    findings = verify(FOLDER, head_of(again), disk).findings
+    findings = verify(FOLDER, from_ledger(head_of(again)), disk).findings
     assert [finding.seq for finding in findings][-1] == 3 + bool(torn)
     assert "missing" in findings[-1].what
     assert all_records_after(disk, 7)[0]["prev"] == "ab" * 32

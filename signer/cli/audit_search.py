@@ -1,0 +1,185 @@
+"""`signer audit search`: find records by what they say, and print them as lines, as the log has them, or as a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import click
+
+from signer.audit.chain import KINDS
+from signer.cli.audit_lines import audit_folder, moment, records, show_record
+from signer.cli.audit_orders import Fields, OrderWords, orders, txids
+from signer.clock import SystemClock
+from signer.home import Home
+from signer.model import Json, Outcome
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+_COLUMNS: Final = (
+    *("time", "seq", "kind", "id", "client", "account", "source", "endpoint"),
+    *("pair", "side", "order_type", "volume", "price", "decision", "outcome", "rules", "errors", "txids"),
+)
+_FORMULA: Final = re.compile(r"^[=+\-@\t\r]")
+"""How a cell begins that a spreadsheet may run: a caller's own text can stand in these columns."""
+
+_AMOUNT: Final = re.compile(r"^-?[0-9.]+$", re.ASCII)
+
+
+def read_moment(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
+    """ISO 8601 (UTC unless it says otherwise), or how long ago, as microseconds since the epoch; else a usage error."""
+    if text is None:
+        return None
+    if ago := re.fullmatch(r"(\d{1,9})([smhd])", text, re.ASCII):
+        return SystemClock().now_us() - int(ago[1]) * _UNITS[ago[2]] * 1_000_000
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        what = f"{text[:40]!r}: write 2026-11-23, 2026-11-23T12:30, or how long ago: 90s, 15m, 2h, 7d"
+        raise click.BadParameter(what) from None
+    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+
+
+def _read_endpoint(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    """An endpoint that there is, in any case; else a usage error."""
+    from signer.venues.kraken.endpoints import ENDPOINTS  # noqa: PLC0415 - only where one is given
+
+    if text is None:
+        return None
+    known = {name.lower(): name for name in ENDPOINTS}
+    if text.lower() not in known:
+        raise click.BadParameter(f"{text[:40]!r} is no endpoint; write it as Kraken does, as AddOrder or OpenOrders")
+    return known[text.lower()]
+
+
+@click.command()
+@click.option("--client", help="Only this client's.")
+@click.option("--account", help="Only this account's.")
+@click.option("--endpoint", callback=_read_endpoint, help="Only this endpoint's, as AddOrder.")
+@click.option("--outcome", type=click.Choice([each.value for each in Outcome]), help="Only with this outcome.")
+@click.option("--kind", type=click.Choice(KINDS), metavar="KIND", help=f"Only of this kind: {', '.join(KINDS)}.")
+@click.option("--pair", help="Only of calls about this pair, in any spelling.")
+@click.option("--txid", help="Only of calls that name this order id, or were answered with it.")
+@click.option("--since", callback=read_moment, metavar="TIME", help="Not before this time.")
+@click.option("--until", callback=read_moment, metavar="TIME", help="Before this time.")
+@click.option("--text", help="Only records that hold this text anywhere, in any case.")
+@click.option("--json", "as_json", is_flag=True, help="Print each record's line as it stands in the log.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print a table for a spreadsheet, a row for each order.")
+@click.pass_obj
+def search(
+    home: Home,
+    /,
+    pair: str | None,
+    txid: str | None,
+    since: int | None,
+    until: int | None,
+    text: str | None,
+    as_json: bool,
+    as_csv: bool,
+    **equal: str | None,
+) -> int:
+    """Find records. Exit status 1 if there is none."""
+    if as_json and as_csv:
+        raise click.UsageError("Give either --json or --csv.")
+    folder = audit_folder(home)
+    wanted = {name: value for name, value in equal.items() if value is not None}
+    calls = _calls(folder, _pair_id(home, pair), txid)
+    write = _write_csv() if as_csv else lambda line, fields: show_record(line, fields, as_json=as_json)
+    found = 0
+    for line, fields in records(folder):
+        if _is_within(fields, since, until) and _says(fields, wanted, text) and (calls is None or calls(fields)):
+            found += 1
+            write(line, fields)
+    return 0 if found else 1
+
+
+def _pair_id(home: Home, text: str | None) -> str | None:
+    """The venue's id of a pair; a usage error where there is none."""
+    from signer.prepared import pair_table  # noqa: PLC0415 - only where a pair is given
+
+    if text is None:
+        return None
+    pair = pair_table(home.pairs).find(text)
+    if pair is None:
+        what = f"{text[:40]!r} is no pair that is listed now; find one that is gone by --text"
+        raise click.BadParameter(what, param_hint="--pair")
+    return pair.id
+
+
+def _calls(folder: Path, pair: str | None, txid: str | None) -> Callable[[Fields], bool] | None:
+    """Whether a record is of a call that fits; None if every call does.
+
+    An outcome does not repeat its order, and an intent knows no order id yet: they are found by each other.
+    """
+    if pair is None and txid is None:
+        return None
+
+    def named(fields: Fields) -> Iterator[bool]:
+        yield pair is None or pair in _pairs(fields)
+        yield txid is None or txid in txids(fields)
+
+    wants = [set[Json](), set[Json]()]
+    for _, fields in records(folder, quiet=True):
+        for ids, fits in zip(wants, named(fields), strict=True):
+            if fits:
+                ids.add(fields.get("id"))
+    both = wants[0] & wants[1] - {None}
+    return lambda fields: fields.get("id") in both
+
+
+def _pairs(fields: Fields) -> set[str]:
+    named = fields.get("fields")
+    listed = named.get("pair") if isinstance(named, dict) else None  # some reads name several
+    return {order.pair for order in orders(fields)} | set(listed.split(",") if isinstance(listed, str) else ())
+
+
+def _is_within(fields: Fields, since: int | None, until: int | None) -> bool:
+    at = fields.get("time")
+    return isinstance(at, int) and (since is None or at >= since) and (until is None or at < until)
+
+
+def _says(fields: Fields, wanted: Mapping[str, str], text: str | None) -> bool:
+    if any(fields.get(name) != value for name, value in wanted.items()):
+        return False
+    return text is None or text.lower() in json.dumps(fields, ensure_ascii=False).lower()
+
+
+def _write_csv() -> Callable[[bytes, Fields], None]:
+    """Writes records as rows of a table; its first line names the columns."""
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(_COLUMNS)
+
+    def write(_: bytes, fields: Fields) -> None:
+        for order in [*orders(fields)] or [OrderWords("", "", "", "", "")]:
+            table.writerow(_cells(fields, order))
+
+    return write
+
+
+def _cells(fields: Fields, order: OrderWords) -> Iterator[str]:
+    own = {
+        "time": moment(fields),
+        "rules": _joined(fields.get("rules")),
+        "errors": _joined(fields.get("errors")),
+        "txids": " ".join(txids(fields)),
+        **{name: getattr(order, name) for name in OrderWords.__dataclass_fields__},
+    }
+    for column in _COLUMNS:
+        value = own.get(column, fields.get(column))
+        yield _harmless("" if value is None else str(value))
+
+
+def _joined(value: Json) -> str:
+    return "; ".join(map(str, value)) if isinstance(value, list) else ""
+
+
+def _harmless(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if _FORMULA.match(text) and not _AMOUNT.match(text) else text

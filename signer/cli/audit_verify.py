@@ -1,0 +1,142 @@
+"""`signer audit verify`: prove that nobody changed the log, and say up to which record that is proven."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from signer.audit.disk import LocalDisk
+from signer.audit.segments import segments
+from signer.audit.verify import KnownHead, Report, from_ledger
+from signer.audit.verify import verify as verify_log
+from signer.cli.audit_lines import audit_folder, plain
+from signer.clock import SystemClock
+from signer.errors import AuditError
+from signer.home import Home
+from signer.model import ChainHead
+from signer.worker import ThreadWorker
+
+_HEAD = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})", re.IGNORECASE)
+
+
+def _read_heads(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> tuple[KnownHead, ...]:
+    """Heads as ``SEQ:DIGEST``; else a usage error."""
+    found = [(_HEAD.fullmatch(text), text) for text in texts]
+    for match, text in found:
+        if match is None:
+            what = f"{text[:40]!r}: write SEQ:DIGEST, a record's number and the 64 digits that verify printed with it"
+            raise click.BadParameter(what)
+    return tuple(KnownHead("--head", ChainHead(int(match[1]), match[2].lower())) for match, _ in found if match)
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    callback=_read_heads,
+    metavar="SEQ:DIGEST",
+    help="A record that the log must hold, as an earlier verify printed it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_obj
+def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], as_json: bool) -> int:
+    """Find any record that was edited, removed, inserted, moved or cut off. Exit status 1 if there is one.
+
+    FOLDER is a copy of a log, on whatever machine. Without it the home's own log is read, and its ledger is asked how
+    far the log must reach.
+    """
+    # The ledger is asked first: records that are written while we read can only lie beyond its head.
+    known = (*heads, *(() if folder else from_ledger(_ledger_head(home))))
+    place = audit_folder(home) if folder is None else _copied(folder)
+    try:
+        report = verify_log(place, known, LocalDisk(), _progress if sys.stderr.isatty() else None)
+    except OSError as error:
+        raise AuditError(f"cannot be read: {error.strerror}", where=str(error.filename or place)) from error
+    click.echo(json.dumps(_as_object(report), indent=2) if as_json else _as_text(report))
+    return 0 if report.ok else 1
+
+
+def _copied(folder: Path) -> Path:
+    """``folder`` if it holds a log. Raises `AuditError`."""
+    if not folder.is_dir() or not segments(LocalDisk(), folder):
+        raise AuditError(
+            "holds no audit log", where=str(folder), mend="name the folder in which the audit-*.jsonl files lie"
+        )
+    return folder
+
+
+def _ledger_head(home: Home) -> ChainHead | None:
+    """The head that the home's ledger keeps; None without a ledger."""
+    return asyncio.run(_ask_ledger(home)) if home.ledger.exists() else None
+
+
+async def _ask_ledger(home: Home) -> ChainHead | None:
+    from signer.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - only this command needs it
+
+    worker = ThreadWorker("ledger")
+    ledger = SqliteLedger(home.ledger, SystemClock(), worker)
+    try:
+        await ledger.open()
+        return await ledger.head()
+    finally:
+        await ledger.close()
+        worker.close()
+
+
+def _progress(count: int) -> None:
+    click.echo(f"\r{count:,} records read\r", err=True, nl=False)
+
+
+def _as_object(report: Report) -> dict[str, object]:
+    findings = [{"segment": f.segment, "line": f.line, "seq": f.seq, "what": f.what} for f in report.findings]
+    return {
+        "ok": report.ok,
+        "records": report.records,
+        "segments": report.segments,
+        "head": {"seq": report.head.seq, "digest": report.head.digest} if report.head else None,
+        "known": [{"by": known.by, "seq": known.head.seq, "digest": known.head.digest} for known in report.known],
+        "end_proven": _end_proven(report),
+        "unfinished_bytes": report.unfinished,
+        "findings": findings,
+        "more_findings": report.more,
+    }
+
+
+def _as_text(report: Report) -> str:
+    said = [plain(str(finding)) for finding in report.findings]
+    if report.more:
+        said.append(f"and {report.more:,} more")
+    if not report.ok:
+        said.append(
+            "note: only the records after the last of these are proven; whoever made it could change all before"
+        )
+    if report.unfinished:
+        said.append(f"note: the last line is unfinished ({report.unfinished} bytes): being written, or torn by a crash")
+    if report.ok and not _end_proven(report):
+        said.append(_unproven_end(report))
+    if report.head is not None:
+        said.append(f"head {report.head.seq}:{report.head.digest}")
+    verdict = "nothing was changed" if report.ok else "THE LOG WAS CHANGED OR DAMAGED"
+    return "\n".join([*said, f"{report.records:,} records in {report.segments} segments: {verdict}"])
+
+
+def _end_proven(report: Report) -> bool:
+    """Whether a record that is known from elsewhere is the log's last one."""
+    return report.ok and report.head is not None and report.proven == report.head.seq
+
+
+def _unproven_end(report: Report) -> str:
+    """What cannot be known of the log's end, and how it could be."""
+    if not report.known:
+        cut = "no record of it is known from elsewhere, so it may have been cut off or written anew"
+        return f"note: the end is not proven: {cut}; give --head SEQ:DIGEST as an earlier verify printed it"
+    last = report.head.seq if report.head else 0
+    return f"note: the end is not proven: records are known up to {report.proven}, the log goes on to {last}"
