@@ -7,46 +7,23 @@ message that names file and key (*Must hold* 1, 8, 9).
 from __future__ import annotations
 
 import ipaddress
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from signer.errors import ConfigError
-from signer.listen import Listener, is_loopback
+from signer.limits import LimitsConfig
+from signer.listen import Listener
+from signer.store_config import Pkcs11Config, StoreConfig
+from signer.strict import Count, Reason, Seconds, Strict, check_addresses, check_name, check_origin
 
 KRAKEN_ORIGIN = "https://api.kraken.com"
 CONFIG_VERSION = 1
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-"""How accounts, credentials, clients and policies are named: safe in files, logs and labels."""
-
-
-def check_absolute(path: Path) -> Path:
-    """``path`` if it is absolute: a gateway's folder is not its operator's. Raises ValueError."""
-    if not path.is_absolute():
-        raise ValueError(f'write the whole path, such as "/etc/signer/{path.name[:64]}"')
-    return path
-
-
-Seconds = Annotated[float, Field(gt=0, le=600, strict=False)]
-Count = Annotated[int, Field(ge=1, le=100_000)]
-MountPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=128)]
-"""Of an engine or a login in Vault: no slash at the ends."""
-File = Annotated[Path, Field(strict=False), AfterValidator(check_absolute)]
-Reason = Annotated[str, Field(pattern=r"^[ -~]*[!-~][ -~]*$", max_length=200)]
-"""Why something is waived, in one line of printable ASCII."""
 HOME_FILE = "file"
 """The name of the store that every home has: its own encrypted file."""
-
-
-class Strict(BaseModel):
-    """A table of signer.toml: unknown keys are errors, values cannot change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class TlsConfig(Strict):
@@ -170,106 +147,6 @@ class AccountConfig(Strict):
         return check_addresses(value)
 
 
-class AppRoleLogin(Strict):
-    """``[stores.NAME.login]`` by AppRole: a role, and a secret-id that is the machine's own."""
-
-    method: Literal["approle"]
-    mount: MountPath = "approle"
-    role_id: Annotated[str, Field(min_length=1, max_length=256)]
-    secret_id_file: File
-    wrapped: bool = False
-    """The file holds a response-wrapping token, which is unwrapped once, at the start."""
-
-
-class KubernetesLogin(Strict):
-    """``[stores.NAME.login]`` by the pod's service account."""
-
-    method: Literal["kubernetes"]
-    mount: MountPath = "kubernetes"
-    role: Annotated[str, Field(min_length=1, max_length=256)]
-    jwt_file: File = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-
-
-class TokenLogin(Strict):
-    """``[stores.NAME.login]`` by a token that something else (Vault's agent) keeps in a file."""
-
-    method: Literal["token"]
-    token_file: File
-
-
-class VaultConfig(Strict):
-    """What both kinds of Vault store are told."""
-
-    address: str
-    namespace: Annotated[str, Field(pattern="^[!-~]{0,256}$")] = ""
-    ca_file: File | None = None
-    """CA certificates (PEM) that prove the address; without it, the system's."""
-    deadline_seconds: Seconds = 2.0
-    """How long one signature, login or read may take."""
-    login: Annotated[AppRoleLogin | KubernetesLogin | TokenLogin, Field(discriminator="method")]
-
-    @field_validator("address")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        check_origin(value)
-        return value
-
-
-class VaultKvConfig(VaultConfig):
-    """``[stores.NAME] kind = "vault-kv"``: secrets are read from KV version 2 and held as handles."""
-
-    kind: Literal["vault-kv"]
-    mount: MountPath = "secret"
-    prefix: MountPath = "signer"
-
-    @property
-    def place(self) -> tuple[str, ...]:
-        """Where its secrets lie: two stores of one place are one."""
-        return self.address, self.namespace, self.mount, self.prefix
-
-
-class VaultTransitConfig(VaultConfig):
-    """``[stores.NAME] kind = "vault-transit"``: secrets never leave Vault, each signature is a call."""
-
-    kind: Literal["vault-transit"]
-    mount: MountPath = "signer-transit"
-    """One of signer's own: who may sign with one key of it may with all."""
-    in_flight: Annotated[int, Field(ge=1, le=256)] = 32
-    """Signatures under way at once; more are refused."""
-
-    @property
-    def place(self) -> tuple[str, ...]:
-        """As `VaultKvConfig.place`."""
-        return self.address, self.namespace, self.mount
-
-
-HSM_VARIABLES = ("SOFTHSM2_CONF", "YUBIHSM_PKCS11_CONF", "ChrystokiConfigurationPath", "CS_PKCS11_R3_CFG")
-"""Paths of the settings of SoftHSM, YubiHSM 2, Luna and Utimaco."""
-
-
-class Pkcs11Config(Strict):
-    """``[stores.NAME] kind = "pkcs11"``: secrets never leave the token."""
-
-    kind: Literal["pkcs11"]
-    module: File
-    token: Annotated[str, Field(min_length=1, max_length=32)]
-    """The token's label (PKCS#11 v3.0 §3.5)."""
-    pin_file: File
-    environment: Annotated[tuple[str, ...], Field(strict=False)] = HSM_VARIABLES
-    """Variables that the module reads. `serve` forgets all that it need not know of its environment."""
-    deadline_seconds: Seconds = 2.0
-    in_flight: Annotated[int, Field(ge=1, le=256)] = 32
-    """Signatures that may wait for the token or be under way; more are refused."""
-
-    @property
-    def place(self) -> tuple[str, ...]:
-        """As `VaultKvConfig.place`."""
-        return self.kind, self.token
-
-
-StoreConfig: TypeAlias = VaultKvConfig | VaultTransitConfig | Pkcs11Config
-
-
 class AuditConfig(Strict):
     """``[audit]``: the log's segments."""
 
@@ -281,6 +158,7 @@ class Config(Strict):
 
     version: Literal[1] = 1
     gateway: GatewayConfig = Field(default_factory=GatewayConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
     audit: AuditConfig = Field(default_factory=AuditConfig)
     stores: Mapping[str, Annotated[StoreConfig, Field(discriminator="kind")]] = Field(default_factory=dict)
     accounts: Mapping[str, AccountConfig] = Field(min_length=1)
@@ -359,33 +237,6 @@ def load_config(path: Path) -> Config:
         return Config.model_validate(tables)
     except ValidationError as error:
         raise ConfigError(_one_line(error), where=str(path), mend="docs/configuration.md lists every key") from None
-
-
-def check_name(name: str, kind: str) -> str:
-    """``name`` if it may name an account, credential, client or policy. Raises ValueError with the mend."""
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{kind} name {name[:70]!r}: use a-z, 0-9, dot, dash and underscore, at most 64 characters")
-    return name
-
-
-def check_addresses(texts: list[str]) -> list[str]:
-    """``texts`` if all are IP addresses. Raises ValueError with the mend."""
-    for text in texts:
-        try:
-            ipaddress.ip_address(text)
-        except ValueError:
-            raise ValueError(f"{text[:100]!r} is not an address; write it as 104.16.0.1 or 2606:4700::1") from None
-    return texts
-
-
-def check_origin(origin: str) -> None:
-    """Raises ValueError unless ``origin`` is ``https://host[:port]``, or plain http to loopback."""
-    parts = urlsplit(origin)
-    bare = f"{parts.scheme}://{parts.netloc}"
-    if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc or bare != origin:
-        raise ValueError(f'write an origin as "https://host" with no path, not "{origin[:100]}"')
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError(f'"{origin[:100]}" is not encrypted; plain http is for loopback only, use https')
 
 
 def _listed(listen: str | list[str]) -> list[str]:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import final
 
-from signer.config import Config, Pkcs11Config, StoreConfig, VaultKvConfig
+from signer.config import Config
 from signer.contracts import SigningStore
 from signer.errors import ConfigError
 from signer.keys.unwrapped import Unwrapped
+from signer.store_config import Pkcs11Config, StoreConfig, VaultKvConfig
 from signer.upstream import Upstream
 from signer.worker import ThreadWorker
 

@@ -19,7 +19,7 @@ from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.authenticate import Authenticator
 from signer.clock import SystemClock
-from signer.config import HOME_FILE, AccountConfig, StoreConfig
+from signer.config import HOME_FILE, AccountConfig
 from signer.contracts import SigningKey
 from signer.errors import ConfigError, SignerError, VenueError
 from signer.findings import Weight
@@ -42,6 +42,7 @@ from signer.secret import fingerprint
 from signer.snapshot import Client, Snapshot
 from signer.source_rate import SourceRate
 from signer.standing import KINDS, Duty, Standing
+from signer.store_config import StoreConfig
 from signer.stores import SigningStores
 from signer.trace import Watch
 from signer.upstream import NOWHERE, Upstream

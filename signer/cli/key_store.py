@@ -14,7 +14,7 @@ import click
 
 from signer.cli import reload
 from signer.cli.ledger import with_ledger
-from signer.config import HOME_FILE, Config, check_name
+from signer.config import HOME_FILE, Config
 from signer.contracts import SigningKey, SigningStore
 from signer.errors import ConfigError, HomeError, KeyStoreError, LedgerError, SignerError
 from signer.home import Home
@@ -25,6 +25,7 @@ from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.private_file import read_private
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo
+from signer.strict import check_name
 
 INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
 INSECURE_VALUE = "anyone-can-open-it"

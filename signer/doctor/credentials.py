@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from signer.config import HOME_FILE, AppRoleLogin, Config, StoreConfig, VaultConfig
+from signer.config import HOME_FILE, Config
 from signer.contracts import Clock, SigningKey
 from signer.doctor.known import KnownHome
 from signer.doctor.said import error, failed, fine, warning
@@ -19,6 +19,7 @@ from signer.prepared import duties_of
 from signer.probe import Asked
 from signer.probe import known as known_key
 from signer.standing import Duty, judge, used_elsewhere
+from signer.store_config import AppRoleLogin, StoreConfig, VaultConfig
 from signer.stores import SigningStores
 from signer.venues.kraken.venue import Kraken
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from signer.config import VaultConfig
 from signer.contracts import Clock
 from signer.doctor import books, certificates, clocks, credentials, disks, files, listeners, settings, vaults, versions
 from signer.doctor.credentials import Asking
@@ -18,6 +17,7 @@ from signer.errors import SignerError
 from signer.findings import Finding
 from signer.home import Home
 from signer.keys.file import FileKeyStore
+from signer.store_config import VaultConfig
 
 Opened = Callable[[], FileKeyStore]
 Look = Callable[[], Sequence[Finding]]

@@ -9,7 +9,6 @@ from typing import Any
 
 from cryptography import x509
 
-from signer.config import VaultConfig
 from signer.contracts import Clock
 from signer.doctor import clocks
 from signer.doctor.certificates import ending
@@ -17,6 +16,7 @@ from signer.doctor.said import error, failed, fine
 from signer.errors import ConfigError, KeyStoreError
 from signer.findings import Finding
 from signer.keys.vault_client import client, explained, table
+from signer.store_config import VaultConfig
 from signer.upstream.origin import Origin, tls_context
 
 HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200"

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, cast
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from pydantic import Field
 
-from signer.config import Strict
 from signer.errors import KeyStoreError
+from signer.strict import Strict
 
 SALT_BYTES = 16
 """RFC 9106 §4."""

@@ -11,8 +11,8 @@ import hvac
 import requests
 from hvac import exceptions
 
-from signer.config import VaultConfig
 from signer.errors import KeyStoreError, StoreUnavailable
+from signer.store_config import VaultConfig
 
 MOST_WORDS = 200
 NO_RIGHT = "give it the rights in deploy/vault (gateway.hcl to serve, admin.hcl for `signer keys add` and `remove`)"

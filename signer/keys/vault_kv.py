@@ -10,7 +10,6 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
-from signer.config import VaultKvConfig
 from signer.contracts import Worker
 from signer.errors import KeyStoreError, StoreUnavailable
 from signer.keys.unwrapped import Unwrapped
@@ -18,6 +17,7 @@ from signer.keys.vault_client import explained, require_engine, table, write
 from signer.keys.vault_login import VaultLogin
 from signer.model import CredentialInfo
 from signer.secret import HmacKey, Secret
+from signer.store_config import VaultKvConfig
 
 AGAIN_S = 1.0
 """Between two attempts to read a secret that could not be read at the start."""

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from signer import __version__
-from signer.config import AppRoleLogin, VaultTransitConfig, load_config
+from signer.config import load_config
 from signer.keys.passphrase import CREDENTIAL
+from signer.store_config import AppRoleLogin, VaultTransitConfig
 from tests.deploy.manifests import DEPLOY, ROOT, Json, comments, documents
 
 COMPOSE = DEPLOY / "compose" / "compose.yaml"

@@ -7,20 +7,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from signer.config import (
-    AccountConfig,
+from signer.config import AccountConfig, AuditConfig, GatewayConfig, TlsConfig, load_config
+from signer.errors import ConfigError
+from signer.store_config import (
     AppRoleLogin,
-    AuditConfig,
-    GatewayConfig,
     KubernetesLogin,
     Pkcs11Config,
-    TlsConfig,
     TokenLogin,
     VaultKvConfig,
     VaultTransitConfig,
-    load_config,
 )
-from signer.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 TOKEN = "[stores.hsm]\nkind = 'pkcs11'\nmodule = '/lib/hsm.so'\ntoken = 'signer'\npin_file = '/etc/pin'\n"

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2] / "signer"
 LAYERS: dict[str, int] = {
     **dict.fromkeys(("errors", "secret", "model", "contracts"), 0),
     **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen", "findings"), 1),
+    **dict.fromkeys(("strict", "store_config", "limits"), 1),
     **dict.fromkeys(("keys", "ledger", "audit", "lanes", "upstream", "market", "metrics"), 2),
     **dict.fromkeys(("clock", "worker", "occupancy", "logline", "hardening"), 2),
     **dict.fromkeys(("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls", "source_rate"), 3),

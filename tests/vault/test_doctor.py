@@ -12,7 +12,7 @@ import pkcs11
 import pytest
 
 from signer.clock import SystemClock
-from signer.config import Config, VaultConfig
+from signer.config import Config
 from signer.contracts import SigningKey
 from signer.doctor import credentials, vaults
 from signer.doctor.known import KnownHome
@@ -21,6 +21,7 @@ from signer.findings import Finding
 from signer.home import Home
 from signer.model import CredentialInfo, KeyInfo
 from signer.probe import Asked
+from signer.store_config import VaultConfig
 from tests.unit.doctor.looking import said
 from tests.unit.upstream.certificates import Authority
 from tests.vault.custody import Custody, token_settings, vault_settings

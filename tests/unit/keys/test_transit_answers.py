@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from signer.config import VaultTransitConfig
 from signer.errors import KeyStoreError
 from signer.keys.vault_transit import VaultTransitStore
 from signer.model import WireAnswer, WireRequest
+from signer.store_config import VaultTransitConfig
 from signer.worker import ThreadWorker
 
 SIGNATURE = bytes(range(64))

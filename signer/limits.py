@@ -1,0 +1,14 @@
+"""The table ``[limits]`` of signer.toml: how much of the gateway all callers, or one of them, may have at once."""
+
+from __future__ import annotations
+
+from signer.strict import Count, Strict
+
+
+class LimitsConfig(Strict):
+    """``[limits]``: each bound keeps a flood of one kind of call from the calls of everybody else."""
+
+    public_calls_per_second_total: Count = 100
+    """Public calls of all sources together, with a burst of ten seconds' worth."""
+    public_calls_at_once: Count = 16
+    """Public calls that may be under way to the exchange. They have these connections for themselves."""
