@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from signer.contracts import Clock, Ledger
 from signer.errors import LedgerError, NotAuthentic, Refused
 from signer.model import Decoded, Request
+from signer.one_source import one_source
 from signer.replay import NonceWindow, mark_ahead
 from signer.secret import Secret
 from signer.snapshot import Client, Snapshot
@@ -71,7 +72,7 @@ class Authenticator:
 
     def _identify(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded, bytes]:
         client = snapshot.clients.get(request.api_key)
-        if client is None and self._of_source.spent(request.source):
+        if client is None and self._of_source.spent(one_source(request.source)):
             raise NotAuthentic("EAPI:Invalid key", detail="unknown key, not looked at")
         signature = _decoded_signature(request.api_sign)
         try:
@@ -126,12 +127,11 @@ class Authenticator:
 
     def _counted(self, request: Request, refused: NotAuthentic) -> NotAuthentic:
         """``refused``, or a lockout if its key or its source has failed too often. Both are asked either way."""
-        key_within = self._of_key.take((request.source, request.api_key[:64]))
-        source_within = self._of_source.take(request.source)
-        if not source_within and self._alarms.take(request.source):
-            self._on_alarm(
-                f"{request.source} has failed {SOURCE_FAILURES} times to prove who it is: locked out for now"
-            )
+        source = one_source(request.source)
+        key_within = self._of_key.take((source, request.api_key[:64]))
+        source_within = self._of_source.take(source)
+        if not source_within and self._alarms.take(source):
+            self._on_alarm(f"{source} has failed {SOURCE_FAILURES} times to prove who it is: locked out for now")
         if key_within and source_within:
             return refused
         return NotAuthentic(LOCKOUT, detail=refused.detail or refused.answer[0])

@@ -1,24 +1,47 @@
-"""Public calls: passed through by allowlist, bounded in rate for each source address. No secret is near them."""
+"""Public calls: passed through by allowlist, bounded for each source and in all. No secret is near them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from signer.contracts import Clock, Upstream, Venue
 from signer.errors import Refused, VenueError
 from signer.model import Request, Response
+from signer.one_source import one_source
+from signer.places import Places
 from signer.source_rate import SourceRate
 
 BURST_S = 10
+"""Seconds' worth of calls that may come at once."""
 ANSWER_S = 10.0
 JSON = "application/json"
+TOO_FAST = "EAPI:Rate limit exceeded"
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicBounds:
+    """How often public calls may come, and how many may be under way."""
+
+    of_source: SourceRate[str]
+    total: SourceRate[str]
+    places: Places
+
+    @classmethod
+    def of(cls, per_second: int, total_per_second: int, at_once: int, clock: Clock) -> PublicBounds:
+        """``per_second`` for each source, ``total_per_second`` for all together."""
+        of_source = SourceRate[str](per_second, per_second * BURST_S, clock)
+        total = SourceRate[str](total_per_second, total_per_second * BURST_S, clock)
+        return cls(of_source, total, Places("public calls", at_once))
 
 
 class PublicCalls:
     """Answers public calls from the venue, in requests that we build ourselves."""
 
-    def __init__(self, venue: Venue, upstream: Upstream, rate: SourceRate[str], clock: Clock) -> None:
+    def __init__(self, venue: Venue, upstream: Upstream, bounds: PublicBounds, clock: Clock) -> None:
         self.venue = venue
         self.upstream = upstream
-        self._rate = rate
+        self._bounds = bounds
         self._clock = clock
 
     async def answer(self, request: Request) -> Response:
@@ -29,11 +52,16 @@ class PublicCalls:
             return Response(200, JSON, self.venue.refusal(refused), ours=True)
 
     async def _relay(self, request: Request) -> Response:
-        if not self._rate.take(request.source):
-            raise Refused("EAPI:Rate limit exceeded", "EGeneral:Policy public calls from this address come too fast")
+        source = one_source(request.source)
+        if not self._bounds.of_source.take(source):
+            raise Refused(TOO_FAST, "EGeneral:Policy public calls from this address come too fast")
         wire = self.venue.public_request(request)
+        if not self._bounds.total.take(ALL):
+            raise Refused(TOO_FAST, "EGeneral:Policy public calls of all callers together come too fast")
+        deadline = self._clock.monotonic() + ANSWER_S
         try:
-            answer = await self.upstream.send(wire, self._clock.monotonic() + ANSWER_S)
+            async with self._bounds.places.place(source, deadline):
+                answer = await self.upstream.send(wire, deadline)
         except VenueError as error:
             raise self.venue.not_served("the exchange cannot be reached") from error
         if answer.status != 200:

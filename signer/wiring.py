@@ -36,11 +36,10 @@ from signer.occupancy import Load, write_load
 from signer.pending import Pending
 from signer.prepared import Prepared, checked, duties_now, reread
 from signer.proving import DAILY_S, Proving
-from signer.public import BURST_S, PublicCalls
+from signer.public import PublicBounds, PublicCalls
 from signer.recovery import Recovery
 from signer.secret import fingerprint
 from signer.snapshot import Client, Snapshot
-from signer.source_rate import SourceRate
 from signer.standing import KINDS, Duty, Standing
 from signer.store_config import StoreConfig
 from signer.stores import SigningStores
@@ -56,6 +55,7 @@ PAIRS_FETCH_S = 3.0
 PAIRS_EVERY_S = 24 * 3600.0
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
+PUBLIC = "public"
 PROVE_S = 5.0
 """How long a start waits for what the venue says of the keys: with a venue that is away, reads pass all the same."""
 
@@ -133,10 +133,7 @@ class Wiring:
             randomness=random.SystemRandom(),
             watch=self._watch,
         )
-        per_second = self.prepared.config.gateway.public_calls_per_second
-        rate = SourceRate[str](per_second, per_second * BURST_S, self._clock)
-        upstream = self._public_upstream()
-        self.public = PublicCalls(snapshot.venue, upstream, rate, self._clock)
+        self.public = PublicCalls(snapshot.venue, self._public_upstream(), self._public_bounds(), self._clock)
         self._recovery = Recovery(
             lambda: self.gateway.snapshot,
             self.ledger,
@@ -332,8 +329,20 @@ class Wiring:
         return self._upstreams[key]
 
     def _public_upstream(self) -> Upstream:
+        """Connections that no private call goes by: a flood of public calls takes none of theirs."""
         config = self.prepared.config
-        return self._upstream(config.public_origin, config.public_resolve)
+        key = (PUBLIC, config.public_origin, *config.public_resolve)
+        if key not in self._upstreams:
+            at_once = config.limits.public_calls_at_once + 1  # one for the list of pairs
+            self._upstreams[key] = Upstream.open(
+                config.public_origin, addresses=config.public_resolve, own=self._own, most=at_once
+            )
+        return self._upstreams[key]
+
+    def _public_bounds(self) -> PublicBounds:
+        gateway, limits = self.prepared.config.gateway, self.prepared.config.limits
+        total, at_once = limits.public_calls_per_second_total, limits.public_calls_at_once
+        return PublicBounds.of(gateway.public_calls_per_second, total, at_once, self._clock)
 
     def _lane(self, info: CredentialInfo, config: AccountConfig, marks: Mapping[str, int]) -> CredentialLane:
         """One lane for as long as a credential lives: two would race for its nonces. A reload keeps its depth."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from signer.config import AccountConfig, AuditConfig, GatewayConfig, TlsConfig, load_config
 from signer.errors import ConfigError
+from signer.limits import LimitsConfig
 from signer.store_config import (
     AppRoleLogin,
     KubernetesLogin,
@@ -128,6 +129,7 @@ def test_public_calls_go_where_the_first_account_trades(tmp_path: Path) -> None:
     [
         ("gateway", GatewayConfig),
         ("gateway.tls", TlsConfig),
+        ("limits", LimitsConfig),
         ("audit", AuditConfig),
         ("accounts.NAME", AccountConfig),
         *(("stores.NAME", model) for model in (VaultKvConfig, VaultTransitConfig, Pkcs11Config)),

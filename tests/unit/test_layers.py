@@ -12,10 +12,12 @@ ROOT = Path(__file__).parents[2] / "signer"
 LAYERS: dict[str, int] = {
     **dict.fromkeys(("errors", "secret", "model", "contracts"), 0),
     **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen", "findings"), 1),
-    **dict.fromkeys(("strict", "store_config", "limits"), 1),
+    **dict.fromkeys(("strict", "store_config", "limits", "one_source"), 1),
     **dict.fromkeys(("keys", "ledger", "audit", "lanes", "upstream", "market", "metrics"), 2),
     **dict.fromkeys(("clock", "worker", "occupancy", "logline", "hardening"), 2),
-    **dict.fromkeys(("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls", "source_rate"), 3),
+    **dict.fromkeys(
+        ("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls", "source_rate", "places"), 3
+    ),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
     **dict.fromkeys(("prepared", "stores", "wiring"), 4),
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),

@@ -9,8 +9,7 @@ import pytest
 
 from signer.errors import NotSent, VenueError
 from signer.model import Request, WireAnswer, WireRequest
-from signer.public import BURST_S, PublicCalls
-from signer.source_rate import SourceRate
+from signer.public import PublicBounds, PublicCalls
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 
@@ -49,9 +48,9 @@ def asked(path: str, query: bytes = b"", *, method: str = "GET", source: str = "
     return Request(method, path, query, "", "a-key", "a-sign", b"", source)
 
 
-def calls(sink: Sink, clock: HandClock, per_second: int = 1) -> PublicCalls:
-    """Public calls with a small rate."""
-    return PublicCalls(Kraken(PairTable.built_in()), sink, SourceRate(per_second, per_second * BURST_S, clock), clock)
+def calls(sink: Sink, clock: HandClock, total: int = 100) -> PublicCalls:
+    """Public calls with a small rate for each source."""
+    return PublicCalls(Kraken(PairTable.built_in()), sink, PublicBounds.of(1, total, 16, clock), clock)
 
 
 async def test_an_answer_is_relayed_byte_for_byte() -> None:
@@ -81,6 +80,26 @@ async def test_each_source_has_a_rate_of_its_own() -> None:
     assert not (await public.answer(asked("/0/public/Time", source="10.0.0.1"))).ours
     clock.at += 1
     assert not (await public.answer(asked("/0/public/Time"))).ours
+
+
+async def test_all_sources_together_have_a_rate_too() -> None:
+    """Many addresses cannot ask the exchange more often than the total, and the answer names that bound."""
+    clock, sink = HandClock(), Sink()
+    public = calls(sink, clock, total=1)
+    answers = [await public.answer(asked("/0/public/Time", source=f"10.0.0.{number}")) for number in range(11)]
+    assert [answer.ours for answer in answers] == [False] * 10 + [True]
+    assert json.loads(answers[-1].body)["error"][0] == "EAPI:Rate limit exceeded"
+    assert b"all callers together" in answers[-1].body
+
+
+async def test_a_source_that_is_refused_costs_the_total_nothing() -> None:
+    """Nor does a call that is on no list: a flood of either leaves the others their calls."""
+    clock, sink = HandClock(), Sink()
+    public = calls(sink, clock, total=2)
+    for _ in range(50):
+        await public.answer(asked("/0/public/Time"))
+        await public.answer(asked("/0/public/Secrets", source="10.0.0.9"))
+    assert not (await public.answer(asked("/0/public/Time", source="10.0.0.1"))).ours
 
 
 @pytest.mark.parametrize("answer", [NotSent("down"), WireAnswer(502, "text/html", b"<html>")])
