@@ -311,8 +311,10 @@ class Usage:
     """How much of a cap is used now."""
 
     cap: str
+    """Its name when it was last charged. A policy may have changed the limit since, and the name with it."""
     scope: str
     unit: str
+    window_s: int
     used: Decimal
     limit: Decimal
 

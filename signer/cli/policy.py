@@ -23,6 +23,7 @@ from signer.policy import decide, load_policy
 from signer.policy.cases import NOT_UNDERSTOOD, ParseCall, cases_path, load_cases, run_cases
 from signer.policy.load import CASES_SUFFIX, policy_files
 from signer.policy.resolve import show
+from signer.policy.unreachable import unreachable
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 
@@ -55,7 +56,10 @@ def policy() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.pass_obj
 def check(home: Home, files: tuple[Path, ...], as_json: bool) -> int:
-    """Load each FILE, a policy or cases, and name everything that is wrong with it. Exit status 3 if anything is."""
+    """Load each FILE, a policy or cases, and name everything that is wrong with it, and what can never pass.
+
+    Exit status 3 if anything is wrong.
+    """
     pairs = _pair_table(home)
     rows = [_checked(file, pairs) for file in files]
     if as_json:
@@ -154,11 +158,12 @@ def _checked(file: Path, pairs: PairTable) -> dict[str, object]:
     try:
         if file.name.endswith(CASES_SUFFIX):  # `policies/*.toml` names these too
             load_cases(file)
-            return {"file": str(file), "problems": [], "hash": None, "uncapped": ""}
+            return {"file": str(file), "problems": [], "hash": None, "uncapped": "", "never": []}
         loaded = load_policy(file, pairs.find, _names(pairs))
     except ConfigError as error:
-        return {"file": str(file), "problems": str(error).splitlines(), "hash": None, "uncapped": ""}
-    return {"file": str(file), "problems": [], "hash": loaded.hash, "uncapped": loaded.uncapped}
+        return {"file": str(file), "problems": str(error).splitlines(), "hash": None, "uncapped": "", "never": []}
+    never = [str(word) for word in unreachable(loaded, pairs.by_id)]
+    return {"file": str(file), "problems": [], "hash": loaded.hash, "uncapped": loaded.uncapped, "never": never}
 
 
 def _show_checked(row: Mapping[str, object]) -> None:
@@ -168,6 +173,10 @@ def _show_checked(row: Mapping[str, object]) -> None:
         click.echo(f"signer: {problem}", err=True)
     if not problems:
         click.echo(f"{row['file']}: good" + (f", but UNCAPPED: {row['uncapped']}" if row["uncapped"] else ""))
+    never = row["never"]
+    assert isinstance(never, list)  # noqa: S101 - our own row
+    for word in never:
+        click.echo(f"{row['file']}: note: {word}")
 
 
 def _names(pairs: PairTable) -> list[str]:
@@ -214,16 +223,19 @@ def _standing(home: Home, client: Client, call: Call) -> Standing:
 
 def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, object]]:
     """For each cap: what the call needs of it, and what is left of it before the call."""
-    used = {row.cap: row.used for row in usage}
-    needs: dict[str, Decimal] = {}
-    caps: dict[str, Charge] = {}
+    # By what the ledger counts by: a cap's name holds its limit, and what was used outlives a changed limit.
+    used = {(row.scope, row.unit, row.window_s): row.used for row in usage}
+    needs: dict[tuple[str, str, int], Decimal] = {}
+    caps: dict[tuple[str, str, int], Charge] = {}
     for charge in decision.charges:
-        needs[charge.cap] = needs.get(charge.cap, Decimal(0)) + charge.amount
-        caps[charge.cap] = charge
+        key = charge.scope, charge.unit, charge.window_s
+        needs[key] = needs.get(key, Decimal(0)) + charge.amount
+        caps[key] = charge
     rows: list[dict[str, object]] = []
-    for cap, need in needs.items():
-        left = max(caps[cap].limit - used.get(cap, Decimal(0)), Decimal(0))
-        row = {"cap": cap, "unit": caps[cap].unit, "needs": show(need), "left": show(left), "fits": need <= left}
+    for key, need in needs.items():
+        cap = caps[key]
+        left = max(cap.limit - used.get(key, Decimal(0)), Decimal(0))
+        row = {"cap": cap.cap, "unit": cap.unit, "needs": show(need), "left": show(left), "fits": need <= left}
         rows.append(row)
     return rows
 

@@ -139,7 +139,7 @@ def usage(db: sqlite3.Connection, scope: str, now_us: int) -> Sequence[Usage]:
     for cap_id, name, unit, window_s, upper in db.execute(query, (scope,)).fetchall():
         late = overdue.get((scope, unit, window_s), Decimal(0))
         used = EXACT.add(_window(db, cap_id, window_s).used(now_us), late)
-        found.append(Usage(name, scope, unit, used, Decimal(upper)))
+        found.append(Usage(name, scope, unit, window_s, used, Decimal(upper)))
     return found
 
 

@@ -118,6 +118,75 @@ def test_explain_to_a_client(home: Home, capsys: pytest.CaptureFixture[str]) -> 
     assert "notional 10000 USD / 24h" in shown
 
 
+@pytest.mark.parametrize("window", ["24h", "1d", "1440m"])
+def test_explain_remembers_what_was_used_under_another_limit(
+    home: Home, capsys: pytest.CaptureFixture[str], window: str
+) -> None:
+    """A raised cap has left what the ledger says: limit less use, whatever the cap was called when it was charged."""
+    file = home.policies / "spot-trader.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('"10000 USD"', '"5000 USD"'), encoding="utf-8")
+    spend(home, add(order("0.049", "50000")), "OAAAAA-AAAAA-AAAAAA")
+    spend(home, add(order("0.049", "50000")), "OBBBBB-BBBBB-BBBBBB")
+    file.write_text(text.replace('window = "24h"', f'window = "{window}"'), encoding="utf-8")
+    signer(home, "explain", "--json", "--client", "bot", *ORDER)
+    notional = json.loads(capsys.readouterr().out)["charges"][0]
+    assert (notional["cap"], notional["left"]) == (f"notional 10000 USD / {window}", "5100")
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ('order_types = ["limit", "market"]', ["order_types: market can never pass: no price bounds a market order"]),
+        (
+            'order_types = ["limit", "stop-loss", "stop-loss-limit", "take-profit"]',
+            ["stop-loss can never pass: no price", "take-profit can never pass: no price"],
+        ),
+        ('order_types = ["limit", "trailing-stop"]', ["trailing-stop can never pass: prices relative to the market"]),
+        ('order_types = ["limit"]\noflags = ["post", "viqc"]', ["oflags: viqc can never pass: the volume in XBT"]),
+        ('order_types = ["limit", "settle-position"]', ["settle-position can never pass: orders on margin"]),
+        ('order_types = ["limit", "iceberg", "stop-loss-limit"]\noflags = ["post", "fciq"]', []),
+    ],
+)
+def test_check_says_what_can_never_pass(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], stated: str, said: list[str]
+) -> None:
+    """A word that no order can use is named with the reason, and the policy is good all the same."""
+    file = tmp_path / "bot.toml"
+    file.write_text(
+        f'version = 1\npermissions = ["modify-trades"]\npairs = ["XBT/USD"]\nsides = ["buy"]\n{stated}\n'
+        'max_order_size = ["1 XBT"]\nmax_order_notional = ["100 USD"]\n'
+        '[[cap]]\nwindow = "1d"\nmax_notional = "100 USD"\n'
+    )
+    assert signer(home, "check", str(file)) == 0
+    notes = capsys.readouterr().out.splitlines()[1:]
+    assert len(notes) == len(said)
+    for note, words in zip(notes, said, strict=True):
+        assert note.startswith(f"{file}: note: ")
+        assert words in note
+    assert signer(home, "check", "--json", str(file)) == 0
+    assert len(json.loads(capsys.readouterr().out)[0]["never"]) == len(said)
+
+
+def test_check_says_on_which_pairs_a_word_never_passes(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Market orders that one currency's cap forbids and another's does not are named with their pairs."""
+    file = tmp_path / "bot.toml"
+    file.write_text(
+        'version = 1\npermissions = ["modify-trades"]\npairs = ["XBT/USD", "XBT/EUR"]\nsides = ["buy"]\n'
+        'order_types = ["market"]\nuncapped = "euros are toys"\nmax_order_notional = ["100 USD"]\n'
+    )
+    assert signer(home, "check", str(file)) == 0
+    assert "market can never pass on XBT/USD: no price" in capsys.readouterr().out
+
+
+def test_the_shipped_policies_state_nothing_for_nothing(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """No example teaches a word that cannot be used."""
+    assert signer(home, "check", *map(str, sorted(SHIPPED.glob("*.toml")))) == 0
+    assert "never pass" not in capsys.readouterr().out
+
+
 def test_explain_of_a_cap_that_is_used_up(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     """What the policy allows but the cap does not is said so, with status 1."""
     for number in range(5):

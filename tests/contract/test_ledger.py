@@ -64,7 +64,8 @@ async def test_a_changed_limit_keeps_the_total(ledger: SqliteLedger) -> None:
     with pytest.raises(NotReserved, match="'50 USD / 24h' has 0 USD left"):
         await ledger.reserve(intent(charge("1", cap="50 USD / 24h", limit="50")))
     await ledger.reserve(intent(charge("60", cap="120 USD / 1d", limit="120")))
-    assert await ledger.usage("client/bot") == [Usage("120 USD / 1d", "client/bot", "USD", Decimal(120), Decimal(120))]
+    (used,) = await ledger.usage("client/bot")
+    assert used == Usage("120 USD / 1d", "client/bot", "USD", 86_400, Decimal(120), Decimal(120))
     assert list(await ledger.scopes()) == ["client/bot"]
 
 

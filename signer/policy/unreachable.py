@@ -1,0 +1,101 @@
+"""What a policy states and no order can ever use: market orders under a notional cap, a flag that a size limit forbids.
+
+Found by asking the rules themselves about the smallest order of each kind, so that a new rule needs no line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import cast
+
+from signer.model import Action, Call, Facts, Order, Pair, Price, Side
+from signer.policy.decide import decide
+from signer.policy.policy import Policy
+
+_LEAST = Decimal("0.00000001")
+_TRAILING = frozenset({"trailing-stop", "trailing-stop-limit"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A word of a policy that no order can use on some of its pairs, or on none."""
+
+    key: str
+    word: str
+    pairs: tuple[str, ...]
+    """On which pairs; empty if on every one."""
+    reason: str
+
+    def __str__(self) -> str:
+        where = f" on {', '.join(self.pairs)}" if self.pairs else ""
+        return f"{self.key}: {self.word} can never pass{where}: {self.reason}"
+
+
+def unreachable(policy: Policy, pairs: Mapping[str, Pair]) -> Iterator[Unreachable]:
+    """The words of ``order_types``, ``time_in_force`` and ``oflags`` that are stated for nothing."""
+    if "modify-trades" not in policy.permissions:
+        if policy.order_types:
+            yield Unreachable("order_types", ", ".join(policy.order_types), (), "modify-trades is not granted")
+        return
+    passing: list[str] = []
+    for kind in policy.order_types:
+        found = _tried(policy, pairs, "order_types", kind, (_least(policy, kind),))
+        if found is None or found.pairs:
+            passing.append(kind)
+        if found is not None:
+            yield found
+    for word in policy.time_in_force if passing else ():
+        orders = tuple(replace(_least(policy, kind), time_in_force=word) for kind in passing)
+        if (found := _tried(policy, pairs, "time_in_force", word, orders)) is not None:
+            yield found
+    for flag in sorted(policy.oflags) if passing else ():
+        orders = tuple(_flagged(_least(policy, kind), flag) for kind in passing)
+        if (found := _tried(policy, pairs, "oflags", flag, orders)) is not None:
+            yield found
+
+
+def _least(policy: Policy, kind: str) -> Order:
+    """The smallest order of a kind, with the prices that it must have."""
+    price = Price(_LEAST, "+" if kind in _TRAILING else "")
+    has_price, has_price2 = kind not in {"market", "settle-position"}, kind.endswith("-limit")
+    leverage = Decimal(policy.leverage) if kind == "settle-position" and policy.leverage else None
+    return Order(
+        pair="",
+        side="buy",
+        order_type=kind,
+        volume=_LEAST,
+        price=price if has_price else None,
+        price2=price if has_price2 else None,
+        leverage=leverage,
+        time_in_force=next(iter(policy.time_in_force), "GTC"),
+    )
+
+
+def _flagged(order: Order, flag: str) -> Order:
+    return replace(order, oflags=frozenset({flag}), volume_in_quote=flag == "viqc")
+
+
+def _tried(
+    policy: Policy, pairs: Mapping[str, Pair], key: str, word: str, orders: tuple[Order, ...]
+) -> Unreachable | None:
+    """Whether some listed pair takes none of ``orders``, on whatever side."""
+    facts, reasons = Facts(pairs, {}), dict[str, str]()
+    for pair in policy.limits:
+        sided = [replace(order, pair=pair, side=cast("Side", side)) for order in orders for side in policy.sides]
+        denials = [_denial(policy, facts, order) for order in sided]
+        if denials and all(denials):
+            reasons[pair] = denials[0]
+    if not reasons:
+        return None
+    everywhere = len(reasons) == len(policy.limits)
+    named = () if everywhere else tuple(pairs[pair].wsname if pair in pairs else pair for pair in reasons)
+    return Unreachable(key, word, named, next(iter(reasons.values())))
+
+
+def _denial(policy: Policy, facts: Facts, order: Order) -> str:
+    """Why the order is denied; empty if it is not."""
+    call = Call("AddOrder", Action.ORDER, {}, (frozenset({"modify-trades"}),), orders=(order,))
+    decision = decide(policy, "anybody", call, facts)
+    return decision.denials[0].reason if not decision.allowed and decision.denials else ""
