@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from signer.errors import ConfigError
+from signer.hints import hint
 from signer.limits import LimitsConfig
 from signer.listen import Listener
 from signer.store_config import Pkcs11Config, StoreConfig
@@ -258,11 +260,11 @@ def _check_version(tables: Mapping[str, object], path: Path) -> None:
 
 
 def _one_line(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {_words(item['type'], item['msg'])}"
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {_words(item)}"
                      for item in error.errors(include_url=False, include_input=False))  # fmt: skip
 
 
-def _words(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "no such key"
-    return message.removeprefix("Value error, ")
+def _words(item: ErrorDetails) -> str:
+    if item["type"] in {"extra_forbidden", "missing"}:
+        return {"extra_forbidden": "no such key", "missing": "the key is missing"}[item["type"]]
+    return hint(item["type"], item["msg"], item.get("ctx", {}))

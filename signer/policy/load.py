@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from signer.errors import ConfigError
+from signer.hints import OF_SHAPE, hint
 from signer.policy.policy import Policy
 from signer.policy.resolve import FindPair, Problem, resolve
 from signer.policy.schema import WITHHELD, PolicyFile, Table
@@ -21,6 +22,21 @@ Form = TypeVar("Form", bound=Table)
 CASES_SUFFIX = ".cases.toml"
 """Files beside the policies that say what these shall answer (`signer.policy.cases`)."""
 
+LISTS = {
+    "permissions": '["query-funds", "modify-trades"]',
+    "pairs": '["XBT/USD", "ETH/EUR"]',
+    "sides": '["buy", "sell"]',
+    "order_types": '["limit"]',
+    "time_in_force": '["GTC", "IOC"]',
+    "oflags": '["post"]',
+    "max_order_size": '["0.5 XBT"]',
+    "max_order_notional": '["2500 USD"]',
+}
+"""How to write each key that takes a list."""
+
+TABLES = {"cap"}
+"""Keys that are lists of tables."""
+
 FORMS = {
     "max_order_size": 'write amounts with their unit, as "0.5 XBT"',
     "max_order_notional": 'write amounts with their unit, as "2500 USD"',
@@ -29,7 +45,7 @@ FORMS = {
     "uncapped": "write a reason",
     "review_by": 'write a day that there is, in quotes, as "2027-01-31"',
 }
-"""How to write what pydantic only knows as text of some pattern."""
+"""How to write a value that pydantic only knows as text of some pattern."""
 
 
 def load_policies(folder: Path, find: FindPair, known: Collection[str] = ()) -> Mapping[str, Policy]:
@@ -69,7 +85,7 @@ def read_tables(path: Path, form: type[Form]) -> Form:
     try:
         return form.model_validate(_read_toml(path))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
+        found = error.errors(include_url=False)
         raise _error(path, [_problem(item, form) for item in found]) from None
 
 
@@ -98,8 +114,17 @@ def _problem(item: ErrorDetails, form: type[Table]) -> Problem:
         return Problem(key, "the key is missing", f"add {name}")
     if name == "permissions" and isinstance(given, str) and given in WITHHELD:
         return Problem(key, f'"{given}" is granted to nobody: {WITHHELD[given]}', "remove it")
-    mend = FORMS.get(name) or item["msg"].replace("Input should be", "write")
-    return Problem(key, f"{_quoted(given)} does not fit", mend)
+    return Problem(key, f"{_quoted(given)} does not fit", _hint(item, name))
+
+
+def _hint(item: ErrorDetails, name: str) -> str:
+    """How to write the value: the shape first, then the form of an element."""
+    if item["type"] in OF_SHAPE:
+        if name in LISTS:
+            return f"write a list, as {name} = {LISTS[name]}"
+        if name in TABLES:
+            return f"write [[{name}]], and its keys below"
+    return FORMS.get(name) or hint(item["type"], item["msg"], item.get("ctx", {}))
 
 
 def _key(loc: tuple[int | str, ...]) -> str:
