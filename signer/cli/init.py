@@ -16,6 +16,10 @@ from signer.errors import ConfigError, HomeError
 from signer.home import Home
 from signer.keys.passphrase import Passphrase, from_credential, from_file
 from signer.keys.private_file import write_private
+from signer.policy.schema import json_schema
+
+SCHEMA = "policy.schema.json"
+"""What the first line of each example policy names, so that editors find it beside them."""
 
 CONFIG = """\
 # signer's settings. Every key is explained in docs/configuration.md.
@@ -92,3 +96,4 @@ def _copy_policies(home: Home) -> None:
     for example in files("signer.example_policies").iterdir():
         if example.name.endswith(".toml"):
             write_private(home.policies / example.name, example.read_bytes(), replace=False)
+    write_private(home.policies / SCHEMA, json_schema().encode(), replace=False)

@@ -1,6 +1,7 @@
 """What a policy file may say: the keys, their types, and the words that are not granted to anybody.
 
-The JSON Schema that editors use (docs/policy.schema.json) is made from this model; docs/policy.md explains each key.
+The JSON Schema that editors use (policies/policy.schema.json) is made from this model. docs/policy.md explains each
+key.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class PolicyFile(Table):
 
 
 def json_schema() -> str:
-    """The JSON Schema of a policy file, as committed in docs/policy.schema.json."""
+    """The JSON Schema of a policy file, as committed in policies/policy.schema.json."""
     schema = PolicyFile.model_json_schema()
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "signer policy"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -20,7 +20,7 @@ from signer.venues.kraken.pairs import PairTable
 from tests.unit.policy.examples import policy_file
 
 ROOT = Path(__file__).parents[3]
-SCHEMA = ROOT / "docs" / "policy.schema.json"
+SCHEMA = ROOT / "policies" / "policy.schema.json"
 SHIPPED = policy_files(ROOT / "policies")
 
 
@@ -36,15 +36,15 @@ def test_a_shipped_policy(path: Path) -> None:
     policy = load_policy(path, pairs.find)
     assert not policy.uncapped
     text = path.read_text(encoding="utf-8")
-    assert text.startswith("#:schema ../docs/policy.schema.json\n")
+    assert text.startswith("#:schema ./policy.schema.json\n")
     jsonschema.validate(tomllib.loads(text), json.loads(SCHEMA.read_text(encoding="utf-8")))
     results = run_cases(policy, load_cases(cases_path(path)), parser(pairs), pairs.by_id)
     assert [result for result in results if result.problem] == []
 
 
 def test_schema_is_current() -> None:
-    """docs/policy.schema.json is what the model says now."""
-    mend = "write signer.policy.schema.json_schema() to docs/policy.schema.json"
+    """policies/policy.schema.json is what the model says now."""
+    mend = "write signer.policy.schema.json_schema() to policies/policy.schema.json"
     assert SCHEMA.read_text(encoding="utf-8") == json_schema(), mend
 
 
