@@ -288,8 +288,11 @@ class Venue(Protocol):
     def found(self, intent: Intent, answers: Sequence[WireAnswer]) -> Found | None:
         """What the answers of `lookups` say, order by order; None if they do not say (ask again later)."""
 
-    def public_request(self, request: Request) -> WireRequest:
-        """A public call from the allowlist, as a request of our own. Raises `NotUnderstood`."""
+    def public_request(self, request: Request) -> tuple[WireRequest, tuple[str, ...]]:
+        """A public call from the allowlist, as a request of our own, and the names of the parameters that it lacks.
+
+        Raises `NotUnderstood`.
+        """
 
     def refusal(self, refused: Refused) -> bytes:
         """The body of our own answer that says no, in the venue's envelope."""

@@ -51,6 +51,8 @@ class Metrics:
 
         self._calls = counter("signer_calls", "Private calls answered.", "client", "endpoint", "outcome")
         self._denied = counter("signer_denied", "Calls denied, by the first rule.", "client", "rule")
+        dropped = ("signer_parameters_dropped", "Parameters of calls that were not sent on.", "client", "endpoint")
+        self._dropped = counter(*dropped)
         self._logins = counter("signer_logins_failed", "Calls that were not authentic.", "reason")
         self._alarms = counter("signer_alarms", "What needs an operator's eye.", "kind")
         seconds = ("signer_call_seconds", "From a call's arrival to our answer.", ("endpoint",))
@@ -74,6 +76,10 @@ class Metrics:
     def denied(self, client: str, rule: str) -> None:
         """Count a denial."""
         self._denied[client, rule].inc()
+
+    def parameters_dropped(self, client: str, endpoint: str, count: int) -> None:
+        """Count parameters that a call lost on its way; ``client`` is empty for a public call."""
+        self._dropped[client, endpoint].inc(count)
 
     def login_failed(self, reason: str) -> None:
         """Count a call that was not authentic."""

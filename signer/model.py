@@ -185,6 +185,8 @@ class Call:
     """Touches orders of everyone on the account (CancelAll, CancelAllOrdersAfter)."""
     dry_run: bool = False
     """``validate=true``, and forwarded as an unambiguous true."""
+    dropped: tuple[str, ...] = ()
+    """Names of parameters that the client sent and that are not sent on, since they mean nothing (docs/clients.md)."""
 
 
 @dataclass(frozen=True, slots=True)

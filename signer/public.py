@@ -10,6 +10,7 @@ from signer.model import Request, Response
 from signer.one_source import one_source
 from signer.places import Places
 from signer.source_rate import SourceRate
+from signer.trace import Watch
 
 BURST_S = 10
 """Seconds' worth of calls that may come at once."""
@@ -38,11 +39,12 @@ class PublicBounds:
 class PublicCalls:
     """Answers public calls from the venue, in requests that we build ourselves."""
 
-    def __init__(self, venue: Venue, upstream: Upstream, bounds: PublicBounds, clock: Clock) -> None:
+    def __init__(self, venue: Venue, upstream: Upstream, bounds: PublicBounds, clock: Clock, watch: Watch) -> None:
         self.venue = venue
         self.upstream = upstream
         self._bounds = bounds
         self._clock = clock
+        self._watch = watch
 
     async def answer(self, request: Request) -> Response:
         """One public call."""
@@ -55,7 +57,9 @@ class PublicCalls:
         source = one_source(request.source)
         if not self._bounds.of_source.take(source):
             raise Refused(TOO_FAST, "EGeneral:Policy public calls from this address come too fast")
-        wire = self.venue.public_request(request)
+        wire, dropped = self.venue.public_request(request)
+        if dropped:
+            self._watch.dropped("", request.path.rpartition("/")[2], len(dropped))
         if not self._bounds.total.take(ALL):
             raise Refused(TOO_FAST, "EGeneral:Policy public calls of all callers together come too fast")
         deadline = self._clock.monotonic() + ANSWER_S

@@ -9,6 +9,9 @@ from signer.model import Charge, Intent, Json, Outcome
 from signer.standing import Standing
 from signer.trace import Trace
 
+MOST_DROPPED = 20
+"""Dropped parameters that a record names; the metric counts all."""
+
 
 def intent_record(trace: Trace) -> dict[str, Json]:
     """What is about to be sent: durable before it leaves."""
@@ -95,6 +98,8 @@ def _who(trace: Trace) -> dict[str, Json]:
 def _what(trace: Trace) -> dict[str, Json]:
     call, decision = trace.call, trace.decision
     entry: dict[str, Json] = {"fields": dict(call.fields) if call else {}}
+    if call is not None and call.dropped:
+        entry["dropped"] = [name[:64] for name in call.dropped[:MOST_DROPPED]]
     if decision is not None:
         entry["decision"] = "allow" if decision.allowed else "deny"
         entry["policy"] = decision.policy

@@ -65,6 +65,9 @@ class Watch(Protocol):
     def finished(self, trace: Trace) -> None:
         """A request has its answer."""
 
+    def dropped(self, client: str, endpoint: str, parameters: int) -> None:
+        """So many parameters of a call were not sent on; ``client`` is empty for a public call."""
+
     def warn(self, kind: str, text: str) -> None:
         """Something works, and should be known."""
 

@@ -133,7 +133,8 @@ class Wiring:
             randomness=random.SystemRandom(),
             watch=self._watch,
         )
-        self.public = PublicCalls(snapshot.venue, self._public_upstream(), self._public_bounds(), self._clock)
+        upstream, bounds = self._public_upstream(), self._public_bounds()
+        self.public = PublicCalls(snapshot.venue, upstream, bounds, self._clock, self._watch)
         self._recovery = Recovery(
             lambda: self.gateway.snapshot,
             self.ledger,

@@ -26,8 +26,14 @@ class GatewayWatch:
             self._metrics.denied(client, trace.rules[0])
         endpoint = trace.call.endpoint if trace.call else ""
         self._metrics.call_finished(client, endpoint, outcome, took_us / 1_000_000)
+        if trace.call is not None and trace.call.dropped:
+            self.dropped(client, endpoint, len(trace.call.dropped))
         if not trace.counted_only:
             self._line(trace, outcome, took_us)
+
+    def dropped(self, client: str, endpoint: str, parameters: int) -> None:
+        """Count parameters that were not sent on."""
+        self._metrics.parameters_dropped(client, endpoint, parameters)
 
     def warn(self, kind: str, text: str) -> None:
         """Write its line."""

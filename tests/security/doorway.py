@@ -15,6 +15,7 @@ from signer.model import ClientInfo, Request
 from signer.policy.load import load_policy
 from signer.secret import HmacKey, Secret, fingerprint
 from signer.snapshot import Client, Snapshot
+from signer.trace import Trace
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.security.rig import Bot
@@ -37,6 +38,26 @@ class SetClock:
 
     def monotonic(self) -> float:
         return self.us / 1_000_000
+
+
+class Heard:
+    """A watch that keeps what it is told of dropped parameters, and of alarms."""
+
+    def __init__(self) -> None:
+        self.lost: list[tuple[str, str, int]] = []
+        self.alarms: list[str] = []
+
+    def finished(self, trace: Trace) -> None:
+        return None
+
+    def dropped(self, client: str, endpoint: str, parameters: int) -> None:
+        self.lost.append((client, endpoint, parameters))
+
+    def warn(self, kind: str, text: str) -> None:
+        return None
+
+    def alarm(self, kind: str, text: str) -> None:
+        self.alarms.append(kind)
 
 
 class Marks:

@@ -24,7 +24,7 @@ from signer.public import BURST_S, PublicBounds, PublicCalls
 from signer.replay import SIGNATURES_PER_NONCE, NonceWindow
 from signer.source_rate import SOURCES, SourceRate
 from signer.venues.kraken.venue import Kraken
-from tests.security.doorway import PAIRS, SetClock
+from tests.security.doorway import PAIRS, Heard, SetClock
 from tests.security.rig import Rig, Wire, ask, http
 
 RATE = 5
@@ -49,7 +49,7 @@ class CountingUpstream:
 async def test_public_calls_are_bounded_for_each_address() -> None:
     """A burst, then the rate; what is over it never reaches the exchange, and other addresses go on."""
     clock, upstream = SetClock(), CountingUpstream()
-    calls = PublicCalls(Kraken(PAIRS), upstream, PublicBounds.of(RATE, 100, 16, clock), clock)
+    calls = PublicCalls(Kraken(PAIRS), upstream, PublicBounds.of(RATE, 100, 16, clock), clock, Heard())
     answers = [json.loads((await calls.answer(public("10.0.0.1"))).body)["error"] for _ in range(RATE * BURST_S + 3)]
     assert [error[0] for error in answers if error] == ["EAPI:Rate limit exceeded"] * 3
     assert upstream.calls == RATE * BURST_S

@@ -48,6 +48,9 @@ class Listening:
     def warn(self, kind: str, text: str) -> None:
         return None
 
+    def dropped(self, client: str, endpoint: str, parameters: int) -> None:
+        """Not of interest here."""
+
     def alarm(self, kind: str, text: str) -> None:
         self.alarms.append(kind)
 

@@ -156,6 +156,9 @@ class Life:
         """`signer.trace.Watch`: the simulated keys are never asked about."""
         raise AssertionError(f"{kind}: {text}")
 
+    def dropped(self, client: str, endpoint: str, parameters: int) -> None:
+        """Not of interest here."""
+
     def alarm(self, kind: str, text: str) -> None:
         """`signer.trace.Watch`."""
         self.world.note(f"alarm {kind} {text.replace(self._folder, '')}")

@@ -24,6 +24,7 @@ def test_what_happened_is_counted() -> None:
         metrics.call_finished("bot", "AddOrder", "accepted", seconds)
     metrics.call_finished("bot", "AddOrder", "rejected", 0.001)
     metrics.denied("bot", "never")
+    metrics.parameters_dropped("bot", "Balance", 3)
     metrics.login_failed("EAPI:Invalid key")
     metrics.alarm("nonce")
     metrics.lane_waiting("main", 4)
@@ -37,6 +38,7 @@ def test_what_happened_is_counted() -> None:
     assert samples["signer_call_seconds_bucket", ("AddOrder", "0.001")] == 2
     assert samples["signer_call_seconds_bucket", ("AddOrder", "10.0")] == 3
     assert samples["signer_denied_total", ("bot", "never")] == 1
+    assert samples["signer_parameters_dropped_total", ("bot", "Balance")] == 3
     assert samples["signer_logins_failed_total", ("EAPI:Invalid key",)] == 1
     assert samples["signer_alarms_total", ("nonce",)] == 1
     assert samples["signer_lane_waiting", ("main",)] == 3

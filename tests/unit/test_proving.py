@@ -103,6 +103,9 @@ class Bench:
         """`signer.trace.Watch`."""
         self.warnings.append(f"{kind} {text}")
 
+    def dropped(self, client: str, endpoint: str, parameters: int) -> None:
+        """Not of interest here."""
+
     def alarm(self, kind: str, text: str) -> None:
         """`signer.trace.Watch`."""
         self.alarms.append(f"{kind} {text}")

@@ -12,6 +12,7 @@ from signer.model import Request, WireAnswer, WireRequest
 from signer.public import PublicBounds, PublicCalls
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from tests.security.doorway import Heard
 
 
 @dataclass
@@ -48,9 +49,10 @@ def asked(path: str, query: bytes = b"", *, method: str = "GET", source: str = "
     return Request(method, path, query, "", "a-key", "a-sign", b"", source)
 
 
-def calls(sink: Sink, clock: HandClock, total: int = 100) -> PublicCalls:
+def calls(sink: Sink, clock: HandClock, total: int = 100, watch: Heard | None = None) -> PublicCalls:
     """Public calls with a small rate for each source."""
-    return PublicCalls(Kraken(PairTable.built_in()), sink, PublicBounds.of(1, total, 16, clock), clock)
+    bounds = PublicBounds.of(1, total, 16, clock)
+    return PublicCalls(Kraken(PairTable.built_in()), sink, bounds, clock, watch or Heard())
 
 
 async def test_an_answer_is_relayed_byte_for_byte() -> None:
@@ -107,3 +109,12 @@ async def test_a_venue_that_does_not_answer_is_said_to_be_unavailable(answer: Wi
     """The client library raises its own exception for an exchange that is away."""
     response = await calls(Sink(answer), HandClock()).answer(asked("/0/public/Time"))
     assert json.loads(response.body)["error"][0] == "EService:Unavailable"
+
+
+async def test_dropped_parameters_are_counted() -> None:
+    """By endpoint; what is sent on is not counted."""
+    sink, heard = Sink(), Heard()
+    public = calls(sink, HandClock(), watch=heard)
+    await public.answer(asked("/0/public/Ticker", b"pair=XBTUSD&a-b=1&c%5Bd%5D=2&plain=3"))
+    assert [wire.target for wire in sink.sent] == ["/0/public/Ticker?pair=XBTUSD&plain=3"]
+    assert heard.lost == [("", "Ticker", 2)]

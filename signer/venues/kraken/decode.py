@@ -191,7 +191,7 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _check_tree(value: Json, depth: int, count: list[int]) -> None:
-    """Refuse what is too deep or too much, nulls, and text that cannot be sent on; ``count`` runs through the tree."""
+    """Refuse what is too deep or too much, and text that cannot be sent on; ``count`` runs through the tree."""
     if depth > MAX_DEPTH:
         raise invalid(f"the JSON body is nested more than {MAX_DEPTH} deep")
     if isinstance(value, dict | list):
@@ -203,8 +203,6 @@ def _check_tree(value: Json, depth: int, count: list[int]) -> None:
     count[0] += 1
     if count[0] > MAX_FIELDS:
         raise invalid(f"the body has more than {MAX_FIELDS} fields")
-    if value is None:
-        raise invalid("null is not a value; leave the parameter out")
     if isinstance(value, str):
         _check_text(value)
 
@@ -240,13 +238,14 @@ def _nested(flat: Mapping[str, Json]) -> dict[str, Json]:
 
 @lru_cache(maxsize=256)
 def _path(name: str) -> tuple[str, ...]:
-    if "[" not in name:
-        return (name,)
+    """The steps of a name in brackets. A name with other brackets is one step: no model has it."""
     found = _NESTED.fullmatch(name)
-    steps = [found[1], *found[2][1:-1].split("][")] if found else []
-    if not 0 < len(steps) <= MAX_DEPTH:
-        raise invalid(f"the parameter {quoted(name)} is not a name that we can read")
-    return tuple(steps)
+    if found is None:
+        return (name,)
+    steps = (found[1], *found[2][1:-1].split("]["))
+    if len(steps) > MAX_DEPTH:
+        raise invalid(f"the parameter {quoted(name)} is nested more than {MAX_DEPTH} deep")
+    return steps
 
 
 def _settled(value: Json) -> Json:

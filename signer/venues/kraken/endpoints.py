@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from signer.model import Action
 from signer.venues.kraken.amounts import amount, price
-from signer.venues.kraken.models import ORDER, order_rows, pairs, rows, text
+from signer.venues.kraken.models import ORDER, agreement, order_rows, pairs, rows, text
 from signer.venues.kraken.values import (
     Model,
     asset,
@@ -99,7 +99,8 @@ _ORDERS = (
     ),
     Endpoint(
         "AddOrderBatch", Action.ORDER, _needs("modify-trades", "close-trades"),
-        {"pair": text, "asset_class": _asset_class, "deadline": deadline, "validate": dry_run, "orders": order_rows},
+        {"pair": text, "asset_class": _asset_class, "deadline": deadline, "validate": dry_run, "orders": order_rows,
+         "trading_agreement": agreement},
         as_json=True,
     ),
     Endpoint(
@@ -121,13 +122,16 @@ _ORDERS = (
 
 _READS = (
     Endpoint(
-        "Balance", Action.READ, _needs("query-funds"), {"asset_class": _asset_class, "rebase_multiplier": _rebase}
+        "Balance", Action.READ, _needs("query-funds"),
+        {"asset_class": _asset_class, "account_id": word, "rebase_multiplier": _rebase},
     ),
     Endpoint(
-        "BalanceEx", Action.READ, _needs("query-funds"), {"asset_class": _asset_class, "rebase_multiplier": _rebase}
+        "BalanceEx", Action.READ, _needs("query-funds"),
+        {"asset_class": _asset_class, "account_id": word, "rebase_multiplier": _rebase},
     ),
     Endpoint("CreditLines", Action.READ, _needs("query-funds"), {"rebase_multiplier": _rebase}),
-    Endpoint("TradeBalance", Action.READ, _needs("query-funds"), {"asset": asset, "rebase_multiplier": _rebase}),
+    Endpoint("TradeBalance", Action.READ, _needs("query-funds"),
+             {"asset": asset, "aclass": word, "rebase_multiplier": _rebase}),
     Endpoint(
         "OpenOrders", Action.READ, _needs(_OPEN),
         {"trades": flag, "userref": userref, "cl_ord_id": cl_ord_id, "rebase_multiplier": _rebase},
@@ -163,7 +167,7 @@ _READS = (
     ),
     Endpoint(
         "Ledgers", Action.READ, _needs("query-funds", "query-ledger"),
-        {"asset": assets, "aclass": word, "type": word, "start": moment, "end": moment, "ofs": _ofs,
+        {"asset": assets, "aclass": word, "type": words, "start": moment, "end": moment, "ofs": _ofs,
          "without_count": flag, "rebase_multiplier": _rebase},
     ),
     Endpoint(

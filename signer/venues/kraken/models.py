@@ -37,8 +37,13 @@ CLOSE: Model = {
 }  # fmt: skip
 """What the order that each fill places takes (kraken-api.md §6)."""
 
+agreement = one_of("agree")
+"""Kraken asks residents of Germany for it with each order (kraken-api.md §1c-1)."""
+
 
 def _close(name: str, value: Json) -> Json:
+    if value == "{}":  # how XChange writes an empty object into a form
+        return None
     if not isinstance(value, dict):
         raise must(name, "an object, or close[ordertype] and close[price]", value)
     return read_fields(CLOSE, value, name) or None
@@ -65,9 +70,9 @@ ORDER: Model = MappingProxyType({
     "close": _close,
     "cl_ord_id": cl_ord_id,
     "userref": userref,
+    "trading_agreement": agreement,
 })  # fmt: skip
-"""What one order takes besides its pair (kraken-api.md §1c-1). ``broker`` is not among it: whose fee it changes is
-not documented."""
+"""What one order takes besides its pair (kraken-api.md §1c-1)."""
 
 
 def order_rows(name: str, value: Json) -> Json:

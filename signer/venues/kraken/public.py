@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from signer.model import Request, WireRequest
-from signer.venues.kraken.answers import invalid, quoted, unknown_method
+from signer.venues.kraken.answers import invalid, unknown_method
 from signer.venues.kraken.decode import is_form, parse_form
 from signer.venues.kraken.encode import USER_AGENT
+from signer.venues.kraken.extras import passed_on
 
 PUBLIC = "/0/public/"
 MAX_QUERY = 8 * 1024
@@ -19,7 +20,9 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
     "Time": frozenset(),
     "SystemStatus": frozenset(),
     "Assets": frozenset({"asset", "aclass", "assetVersion"}),
-    "AssetPairs": frozenset({"pair", "info", "country_code", "aclass_base", "execution_venue", "assetVersion"}),
+    "AssetPairs": frozenset({
+        "pair", "info", "country_code", "aclass_base", "asset_class", "execution_venue", "assetVersion"
+    }),
     "Ticker": frozenset({"pair", "asset_class", "assetVersion"}),
     "OHLC": frozenset({"pair", "interval", "since", "asset_class", "assetVersion"}),
     "Depth": frozenset({"pair", "count", "asset_class", "assetVersion"}),
@@ -28,21 +31,22 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
     "Spread": frozenset({"pair", "since", "asset_class", "assetVersion"}),
     "PreTrade": frozenset({"symbol"}),
     "PostTrade": frozenset({"symbol", "from_ts", "to_ts", "count"}),
-}
+}  # fmt: skip
 """Parameters by endpoint (kraken-api.md §1a)."""
 
 _VALUE = re.compile(r"[A-Za-z0-9.,:/_+ -]{1,8192}")
-_NEEDLESS = "nonce"  # krakenapi, kraky and the npm clients send one with public calls (kraken-clients.md §2.7)
+_NEEDLESS = ("nonce", "otp")  # krakenapi, kraky and the npm clients send them here too (kraken-clients.md §2.7)
 
 
-def public_request(request: Request) -> WireRequest:
-    """Our GET for a client's public call, which may be a GET or a POST with parameters in its form or its query.
+def public_request(request: Request) -> tuple[WireRequest, tuple[str, ...]]:
+    """Our GET for a client's public call, which may be a GET or a POST with parameters in its form or its query, and
+    the names of the parameters that are not sent on.
 
     Nothing of the client's head is carried over. Raises `NotUnderstood`.
     """
     name, query, body = request.path.removeprefix(PUBLIC), request.query, request.body
-    allowed = ENDPOINTS.get(name)
-    if allowed is None or not request.path.startswith(PUBLIC) or request.method not in {"GET", "POST"}:
+    known = ENDPOINTS.get(name)
+    if known is None or not request.path.startswith(PUBLIC) or request.method not in {"GET", "POST"}:
         raise unknown_method()
     if body and (query or request.method == "GET"):
         raise invalid("a public call has its parameters in the query or in a POST form, not in both")
@@ -51,12 +55,15 @@ def public_request(request: Request) -> WireRequest:
     if body and not is_form(request.content_type):
         raise invalid("a public call takes a form or a query, not JSON")
     fields = parse_form(query or body)
-    fields.pop(_NEEDLESS, None)
-    for field, value in fields.items():
-        if field not in allowed:
-            raise invalid(f"the parameter {quoted(field)} is not known")
-        if value and not _VALUE.fullmatch(value):
-            raise invalid(f"{field} has letters that no value of it has")
-    given = {field: value for field, value in fields.items() if value}
+    for needless in _NEEDLESS:
+        fields.pop(needless, None)
+    extras, dropped = passed_on(known, fields)
+    given = {field: _read(field, value) for field, value in fields.items() if field in known and value} | extras
     target = f"{PUBLIC}{name}?{urlencode(given)}" if given else f"{PUBLIC}{name}"
-    return WireRequest(method="GET", target=target, headers=(USER_AGENT,), body=b"")
+    return WireRequest(method="GET", target=target, headers=(USER_AGENT,), body=b""), dropped
+
+
+def _read(name: str, value: str) -> str:
+    if not _VALUE.fullmatch(value):
+        raise invalid(f"{name} has letters that no value of it has")
+    return value

@@ -24,10 +24,15 @@ DRY_RUN = "validate"
 BATCH_MOST = 50
 """Most orders that one cancel names, or ids that one query asks for (kraken-api.md §1b, §1c)."""
 
-_BOOLEANS: Mapping[str, bool] = {"true": True, "True": True, "1": True, "false": False, "False": False, "0": False}
+_BOOLEANS: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "True", "TRUE", "1"), True),
+    **dict.fromkeys(("false", "False", "FALSE", "0"), False),
+}
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _TXID = re.compile(r"[A-Z0-9]{1,12}(?:-[A-Z0-9]{1,12}){0,2}")
-_CL_ORD_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}|[A-Za-z0-9_.:-]{1,18}")
+_CL_ORD_ID = re.compile(
+    r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}|[!-~](?:[ -~]{0,16}[!-~])?"
+)
 _SCHEDULE = re.compile(r"\+?(?:0|[1-9][0-9]{0,10})")
 _DEADLINE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
@@ -37,8 +42,8 @@ _DEADLINE = re.compile(
 def read_fields(model: Model, fields: Mapping[str, Json], inside: str = "") -> dict[str, Json]:
     """``fields`` read by ``model``: canonical values in the model's order. Refuses any parameter the model lacks.
 
-    A blank value says nothing (kraken-clients.md §2.5) and is left out. A blank ``validate`` is the exception: whether
-    it asks for a dry run decides whether money moves, so nothing may be guessed.
+    A blank value and JSON's null say nothing (kraken-clients.md §2.5, §5) and are left out. A blank ``validate`` is the
+    exception: whether it asks for a dry run decides whether money moves, so nothing may be guessed.
     """
     read: dict[str, Json] = {}
     known = 0
@@ -47,7 +52,7 @@ def read_fields(model: Model, fields: Mapping[str, Json], inside: str = "") -> d
             continue
         known += 1
         value = fields[name]
-        if value == "" and name != DRY_RUN:
+        if (value is None or value == "") and name != DRY_RUN:
             continue
         kept = reader(f"{inside}[{name}]" if inside else name, value)
         if kept is not None:
@@ -61,7 +66,7 @@ def read_fields(model: Model, fields: Mapping[str, Json], inside: str = "") -> d
 
 def must(name: str, expected: str, value: Json) -> NotUnderstood:
     """The refusal of a value that is not what its parameter takes."""
-    given = quoted(value) if isinstance(value, str | bool) else "a list or an object"
+    given = quoted(value) if isinstance(value, str | bool) else "null" if value is None else "a list or an object"
     return invalid(f"{name} must be {expected}, not {given}")
 
 
@@ -114,7 +119,7 @@ def integer(low: int, high: int) -> Reader:
 
 
 def boolean(name: str, value: Json) -> Json:
-    """A yes or no as clients write it: Python's, JSON's or a digit (kraken-api.md §2c)."""
+    """A yes or no as clients write it: Python's, JSON's, PHP's or a digit (kraken-api.md §2c)."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value in _BOOLEANS:
@@ -128,15 +133,12 @@ def flag(name: str, value: Json) -> Json:
 
 
 def dry_run(name: str, value: Json) -> Json:
-    """``validate``: only a literal true is a dry run, a literal false is left out, all else is refused.
+    """``validate``: a clear yes is a dry run, a clear no is left out, all else is refused, blanks and null too.
 
-    Kraken once took any value, "False" included, for true (kraken-api.md §2g): what we forward must leave no doubt.
+    Kraken once took any value, "False" included, for true (kraken-api.md §2g): what we forward is a literal true or
+    nothing, and leaves no doubt.
     """
-    if value is True or value in {"true", "True"}:
-        return True
-    if value is False or value in {"false", "False"}:
-        return None
-    raise must(name, "true or false", value)
+    return boolean(name, value) or None
 
 
 def userref(name: str, value: Json) -> Json:
@@ -168,15 +170,31 @@ def _is_time(text: str) -> bool:
     return True
 
 
-cl_ord_id = matching(_CL_ORD_ID, "a UUID or at most 18 letters, digits and _ . : -")
+cl_ord_id = matching(_CL_ORD_ID, "a UUID or at most 18 printable characters, the first and last of them no blank")
 order_id = matching(_TXID, "an order id in capitals")
-moment = matching(re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?|" + _TXID.pattern), "a Unix time or an id")
-unix_time = matching(re.compile(r"[0-9]{1,12}"), "a Unix time")
+moment = matching(re.compile(r"[0-9]{1,19}(?:\.[0-9]{1,9})?|" + _TXID.pattern), "a Unix time or an id")
+"""Of up to 19 digits: what milliseconds or nanoseconds mean where seconds are meant is for Kraken to say."""
+unix_time = matching(re.compile(r"[0-9]{1,19}"), "a Unix time")
 asset = matching(re.compile(r"[A-Za-z0-9]{1,16}(?:\.[A-Za-z0-9]{1,6})?"), "an asset")
-assets = matching(re.compile(r"[A-Za-z0-9.]{1,20}(?:,[A-Za-z0-9.]{1,20}){0,99}"), "a comma list of assets")
 pair_text = matching(re.compile(r"[A-Za-z0-9./:]{1,40}"), "a pair")
 word = matching(re.compile(r"[A-Za-z0-9_-]{1,64}"), "a word")
-words = matching(re.compile(r"[A-Za-z0-9_-]{1,64}(?:,[A-Za-z0-9_-]{1,64}){0,49}"), "a comma list of words")
+
+
+def comma_list(one: str, expected: str) -> Reader:
+    """A reader of a comma list, or a JSON list, of at most 100 texts that match the pattern ``one``."""
+    pattern = re.compile(rf"{one}(?:,{one}){{0,99}}")
+
+    def read(name: str, value: Json) -> Json:
+        text = ",".join(map(str, value)) if isinstance(value, list) else value
+        if isinstance(text, str) and pattern.fullmatch(text):
+            return text
+        raise must(name, expected, value)
+
+    return read
+
+
+assets = comma_list(r"[A-Za-z0-9.]{1,20}", "a comma list of assets")
+words = comma_list(r"[A-Za-z0-9_-]{1,64}", "a comma list of words")
 
 
 def ids(most: int) -> Reader:

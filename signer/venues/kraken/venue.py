@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import final
 
 from signer.errors import NotAllowed, NotServed, Refused
 from signer.model import (
+    Action,
     Call,
     ClientInfo,
     Decision,
@@ -24,6 +26,7 @@ from signer.venues.kraken import answers, changes, encode, key_info, local, look
 from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import decode
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
+from signer.venues.kraken.extras import passed_on, without_debris
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.values import read_fields
 
@@ -64,7 +67,9 @@ class Kraken:
         endpoint = ENDPOINTS.get(decoded.endpoint)
         if endpoint is None:
             raise unknown_method()
-        return _PARSERS.get(endpoint.name, _plain)(endpoint, decoded.fields, self.pairs)
+        fields, dropped = without_debris(endpoint.name, decoded.fields)
+        call = _PARSERS.get(endpoint.name, _plain)(endpoint, fields, self.pairs)
+        return replace(call, dropped=call.dropped + dropped) if dropped else call
 
     def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
         """The canonical request for ``call``, unsigned, and the message that must be signed."""
@@ -107,8 +112,11 @@ class Kraken:
         """What the answers of `lookups` say, order by order; None if they do not say."""
         return lookups.found(intent, answers, self.pairs)
 
-    def public_request(self, request: Request) -> WireRequest:
-        """A public call from the allowlist, as a request of our own. Raises `NotUnderstood`."""
+    def public_request(self, request: Request) -> tuple[WireRequest, tuple[str, ...]]:
+        """A public call from the allowlist, as a request of our own, and the names of the parameters that it lacks.
+
+        Raises `NotUnderstood`.
+        """
         return public.public_request(request)
 
     def refusal(self, refused: Refused) -> bytes:
@@ -137,10 +145,15 @@ def _plain(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> 
     if endpoint.never:
         # Refused whatever its parameters are, so they are kept only for the audit record.
         return Call(endpoint.name, endpoint.action, dict(fields), endpoint.needs, never=True)
+    extras: dict[str, Json] = {}
+    dropped: tuple[str, ...] = ()
+    if endpoint.action is Action.READ:
+        extras, dropped = passed_on(endpoint.model, fields)
+        fields = {name: value for name, value in fields.items() if name in endpoint.model}
     given = read_fields(endpoint.model, fields)
     if isinstance(given.get("pair"), str):
         given["pair"] = ",".join(_pair_id(name, pairs) for name in str(given["pair"]).split(","))
-    return Call(endpoint.name, endpoint.action, given, endpoint.needs, local=endpoint.local)
+    return Call(endpoint.name, endpoint.action, given | extras, endpoint.needs, local=endpoint.local, dropped=dropped)
 
 
 def _pair_id(text: str, pairs: PairTable) -> str:

@@ -129,7 +129,7 @@ def test_a_batch_cancel_names_each_target() -> None:
 @pytest.mark.parametrize(
     "fields",
     [{}, {"orders": []}, {"orders": ["A"] * 51}, {"orders": ["A"] * 26, "cl_ord_ids": ["b"] * 25}, {"orders": "A"},
-     {"orders": [True]}, {"orders": [["A"]]}, {"cl_ord_ids": ["a b"]}, {"orders": ["A,B"]}],
+     {"orders": [True]}, {"orders": [["A"]]}, {"cl_ord_ids": [" ab"]}, {"orders": ["A,B"]}],
 )  # fmt: skip
 def test_a_batch_cancel_that_is_not_understood_is_refused(fields: dict[str, Any]) -> None:
     """From one to fifty, each a single name."""

@@ -81,6 +81,12 @@ def test_key_information_is_answered_by_us(name: str) -> None:
         ("ClosedOrders", {"start": "1616663618.1234", "closetime": "both", "consolidate_taker": "0"},
          {"start": "1616663618.1234", "closetime": "both", "consolidate_taker": False}),
         ("ClosedOrders", {"start": "OAAAAA-BBBBB-CCCCCC"}, {"start": "OAAAAA-BBBBB-CCCCCC"}),
+        ("ClosedOrders", {"start": "1616663618000", "end": "1616663618000123456"},
+         {"start": "1616663618000", "end": "1616663618000123456"}),
+        ("OpenOrders", {"start": "1616663618"}, {"start": "1616663618"}),
+        ("Balance", {"account_id": "ACC-1", "assetVersion": "1"}, {"account_id": "ACC-1", "assetVersion": "1"}),
+        ("TradeBalance", {"aclass": "currency"}, {"aclass": "currency"}),
+        ("Ledgers", {"type": "deposit,withdrawal"}, {"type": "deposit,withdrawal"}),
         ("TradesHistory", {"type": "no position", "ofs": "50"}, {"type": "no position", "ofs": "50"}),
         ("OpenPositions", {"docalcs": "true", "consolidation": "market"},
          {"docalcs": True, "consolidation": "market"}),
@@ -112,8 +118,10 @@ def test_what_changes_something_is_no_read() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "given"),
     [
-        ("Balance", {"asset": "XBT"}),
-        ("Balance", {"account_id": "1"}),
+        ("Balance", {"account_id": "1 or 2"}),
+        ("AddExport", {"report": "trades", "surprise": "1"}),
+        ("DepositAddresses", {"asset": "XBT", "surprise": "1"}),
+        ("RemoveExport", {"id": "ABCD", "type": "delete", "surprise": "1"}),
         ("OpenOrders", {"trades": "maybe"}),
         ("ClosedOrders", {"start": "yesterday"}),
         ("ClosedOrders", {"ofs": "-1"}),
@@ -126,8 +134,8 @@ def test_what_changes_something_is_no_read() -> None:
         ("WithdrawInfo", {"asset": "XBT", "amount": "1e5"}),
     ],
 )
-def test_an_unknown_parameter_or_value_of_a_read_is_refused(endpoint: str, given: dict[str, str]) -> None:
-    """Reads are as strict as orders: they choose whose data is told."""
+def test_a_value_that_does_not_fit_its_parameter_is_refused(endpoint: str, given: dict[str, str]) -> None:
+    """Typed parameters stay typed in reads too, and a write has no unknown ones."""
     assert refused_form(endpoint, given)[0] == "EGeneral:Invalid arguments"
 
 

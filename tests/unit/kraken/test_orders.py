@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from signer.errors import Refused
 from signer.model import Action, Order, Price
 from tests.unit.kraken.asking import LIMIT, NONCE, as_json, form, refused, refused_form
 
@@ -100,7 +101,6 @@ def test_a_price_that_is_not_plain_is_refused(number: str) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"broker": "X"}, '"broker"'),
         ({"margin": "true"}, '"margin"'),
         ({"account_id": "1"}, '"account_id"'),
         ({"Price": "1"}, '"Price"'),
@@ -129,7 +129,11 @@ def test_a_price_that_is_not_plain_is_refused(number: str) -> None:
         ({"userref": "1.0"}, "userref"),
         ({"userref": "+1"}, "userref"),
         ({"cl_ord_id": "nineteen-characters"}, "cl_ord_id"),
-        ({"cl_ord_id": "a b"}, "cl_ord_id"),
+        ({"cl_ord_id": " ab"}, "cl_ord_id"),
+        ({"cl_ord_id": "ab "}, "cl_ord_id"),
+        ({"cl_ord_id": "caf\u00e9"}, "cl_ord_id"),
+        ({"position": "1"}, '"position"'),
+        ({"trading_agreement": "no"}, "trading_agreement"),
         ({"cl_ord_id": "x", "userref": "1"}, "cl_ord_id"),
         ({"displayvol": "1"}, "displayvol"),
         ({"price2": "1"}, "price2"),
@@ -138,7 +142,7 @@ def test_a_price_that_is_not_plain_is_refused(number: str) -> None:
         ({"close[ordertype]": "limit"}, "close[price]"),
         ({"close": "limit"}, "close must be an object"),
         ({"asset_class": "derivatives"}, "asset_class"),
-        ({"ordertype": "market"}, "price"),
+        ({"ordertype": "stop-loss", "price2": "1"}, "price2"),
         ({"ordertype": "iceberg"}, "displayvol"),
         ({"ordertype": "stop-loss-limit"}, "price2"),
         ({"ordertype": "trailing-stop"}, "price"),
@@ -163,7 +167,7 @@ def test_a_missing_parameter_is_named(name: str) -> None:
     assert name in refused_form("AddOrder", fields)[1]
 
 
-@pytest.mark.parametrize("value", [True, "true", "True"])
+@pytest.mark.parametrize("value", [True, "true", "True", "TRUE", "1", 1])
 def test_a_literal_true_is_a_dry_run(value: Any) -> None:
     """It is forwarded as an unambiguous true."""
     call = as_json("AddOrder", {**LIMIT, "validate": value})
@@ -171,7 +175,7 @@ def test_a_literal_true_is_a_dry_run(value: Any) -> None:
     assert call.fields["validate"] is True
 
 
-@pytest.mark.parametrize("value", [False, "false", "False"])
+@pytest.mark.parametrize("value", [False, "false", "False", "FALSE", "0", 0])
 def test_a_literal_false_is_a_real_order(value: Any) -> None:
     """It is not forwarded: Kraken once took any value for true."""
     call = as_json("AddOrder", {**LIMIT, "validate": value})
@@ -179,10 +183,19 @@ def test_a_literal_false_is_a_real_order(value: Any) -> None:
     assert "validate" not in call.fields
 
 
-@pytest.mark.parametrize("value", ["", "1", "0", "TRUE", "yes", "null", " true"])
+@pytest.mark.parametrize("value", ["", "yes", "null", " true", "on", "2", "t", "tRUE", "{}"])
 def test_any_other_validate_is_refused(value: str) -> None:
     """Whether money moves is not guessed."""
     assert "validate" in refused_form("AddOrder", {**LIMIT, "validate": value})[1]
+
+
+@pytest.mark.parametrize("endpoint", ["AddOrder", "AddOrderBatch", "EditOrder"])
+@pytest.mark.parametrize("value", [None, [], {}, [True], {"0": True}, [[]], 2])
+def test_a_validate_that_is_no_clear_scalar_is_refused(endpoint: str, value: Any) -> None:
+    """A list, an object and JSON's null are refusals, not defects."""
+    fields: Any = {"AddOrder": LIMIT, "AddOrderBatch": {"orders": [ROW, ROW]}, "EditOrder": {"txid": "OA"}}[endpoint]
+    with pytest.raises(Refused, match="validate must be true or false"):
+        as_json(endpoint, {"pair": "XBTUSD", **fields, "validate": value})
 
 
 @pytest.mark.parametrize(
