@@ -60,7 +60,7 @@ def make_home(
     signer(folder, "init", "--no-input", "--origin", origin, "--listen", "127.0.0.1:0")
     (folder / "policies" / "bench.toml").write_text(POLICY, encoding="ascii")
     with (folder / "signer.toml").open("a", encoding="ascii") as config:
-        config.write(f"{extra}\n")
+        config.write(f'tier = "unlimited"\n{extra}\n')
     for name, (account, client, real) in accounts.items():
         signer(folder, "keys", "add", f"real-{name}", "--account", account, "--stdin", stdin=_json(real))
         add = ("clients", "add", name, "--account", account, "--policy", "bench", "--import-stdin")

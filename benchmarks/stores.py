@@ -218,6 +218,7 @@ def _home(folder: Path, origin: str, vault: RunningVault, token: Token) -> tuple
     settings = ["lane_depth = 16"]  # of account main, which is in every home and is the file's here
     for kind in KINDS[1:]:
         settings += [f"[accounts.{kind}]", f'origin = "{origin}"', f'store = "{kind}"', "lane_depth = 16"]
+        settings += ['tier = "unlimited"']
     settings += [toml(table, f"stores.{kind}") for kind, table in tables.items()]
     clients = {kind: new_credential() for kind in KINDS}
     os.environ["VAULT_TOKEN"] = vault.admin_token

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from signer.contracts import Clock, Lane, SigningKey, Turn, Upstream, Venue
 from signer.errors import KeyStoreError, LaneStopped, NotSent
+from signer.lanes.counters import SharedCounter
 from signer.model import Action, Call, Priority, Role, Verdict, WireAnswer, WireRequest
 from signer.standing import Standing, roles_of
 
@@ -16,6 +17,10 @@ PRIORITIES = {
     Action.WRITE: Priority.ORDER,
     Action.READ: Priority.READ,
 }
+
+OURS = "@"
+"""How the names of those begin who ask for the gateway itself; no client's name has it."""
+OVER_SHARE = "this client has used its share of what the exchange allows; nothing was sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +33,27 @@ class Credential:
     lane: Lane
     role: Role = Role.TRADE
     standing: Standing = field(default_factory=Standing)
+    reads: SharedCounter = field(default_factory=SharedCounter)
+    """The venue's counter of this key, for all calls that do not concern orders."""
 
     def admits(self, action: Action) -> bool:
         """Whether a client's call that does ``action`` may go by it now."""
         return not self.lane.stopped and self.standing.admits(action)
+
+    def fits(self, client: str, cost: float, now: float) -> bool:
+        """Whether the venue's counter has room for a call of ``client`` that costs so much."""
+        if not cost:
+            return True
+        if client.startswith(OURS):
+            return not self.reads.wait_for_own(cost, now)
+        return self.reads.fits(client, cost, now)
+
+    def count(self, client: str, cost: float, now: float) -> None:
+        """Count a call that is about to be sent."""
+        if client.startswith(OURS):
+            self.reads.add_own(cost, now)
+        else:
+            self.reads.add(client, cost, now)
 
     @property
     def word(self) -> str:
@@ -78,14 +100,14 @@ class Account:
         """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
 
         By ``credential`` to ask about it, whatever is known of it and though its lane be stopped; else by the least
-        busy of those for such calls. ``check`` is asked inside the turn, at the last moment before signing, and raises
-        `Refused` if the call may not go any more (halted or revoked while it waited). Raises `NotServed` (no turn, no
-        signature or not sent: nothing left) or `Unanswered` (the outcome is unknown); ``journey`` tells which at any
-        moment, even if we are cancelled.
+        busy of those for such calls that have room for it: ``client`` is whose share it uses. ``check`` is asked inside
+        the turn, at the last moment before signing, and raises `Refused` if the call may not go any more (halted or
+        revoked while it waited). Raises `NotServed` (no turn, no share, no signature or not sent: nothing left) or
+        `Unanswered` (the outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
         """
         deadline = self.clock.monotonic() + self.call_seconds
         while True:
-            chosen = credential or self._chosen(venue, call)
+            chosen = credential or self._chosen(venue, call, client)
             journey.credential = chosen.name
             try:
                 asked = credential is not None
@@ -94,6 +116,10 @@ class Account:
                     if credential is None and not chosen.admits(call.action):
                         continue  # refused while the call waited
                     check()
+                    cost, now = venue.read_cost(call), self.clock.monotonic()
+                    if credential is None and not chosen.fits(client, cost, now):  # others have called while it waited
+                        raise venue.rate_limited(call, OVER_SHARE)
+                    chosen.count(client, cost, now)
                     return await self._exchange(venue, call, chosen, turn, journey)
             except LaneStopped:  # while it waited, or between the choice and the turn: nothing was sent
                 if credential is not None:
@@ -103,12 +129,27 @@ class Account:
         """The credential of that name, if the account has it."""
         return next((credential for credential in self.credentials if credential.name == name), None)
 
-    def _chosen(self, venue: Venue, call: Call) -> Credential:
-        """The least busy of the first role that has one. The venue counts requests and nonces for each key."""
+    def wait_for_own(self, venue: Venue, call: Call) -> float:
+        """Seconds until a question of our own has room in the counter of some key that may ask it; 0 if it has now."""
+        cost, now = venue.read_cost(call), self.clock.monotonic()
+        return min((one.reads.wait_for_own(cost, now) for one in self._able(call)), default=0.0)
+
+    def _able(self, call: Call) -> list[Credential]:
+        """The credentials of the first role that has any which admit the call now."""
         for role in roles_of(call):
-            fit = [one for one in self.credentials if one.role is role and one.admits(call.action)]
-            if fit:
-                return min(fit, key=lambda one: one.lane.load)
+            able = [one for one in self.credentials if one.role is role and one.admits(call.action)]
+            if able:
+                return able
+        return []
+
+    def _chosen(self, venue: Venue, call: Call, client: str) -> Credential:
+        """The least busy that has room for the call. The venue counts requests and nonces for each key."""
+        able, cost, now = self._able(call), venue.read_cost(call), self.clock.monotonic()
+        fit = [one for one in able if one.fits(client, cost, now)]
+        if fit:
+            return min(fit, key=lambda one: one.lane.load)
+        if able:
+            raise venue.rate_limited(call, OVER_SHARE)
         unproven = any(one.word == "unproven" for one in self.credentials)
         why = ": the exchange has not said yet what it may do" if unproven else ""
         raise venue.not_served(f"account {self.name} has no key that may do this now{why}; nothing was sent")

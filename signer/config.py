@@ -133,6 +133,8 @@ class AccountConfig(Strict):
     call_seconds: Seconds = 14.0
     """How long a call may wait for its turn, and again for its answer: by default less than 30 s in all, after which
     kraken-cli would send an order anew."""
+    tier: Literal["starter", "intermediate", "pro", "unlimited"] = "starter"
+    """The account's level at Kraken: how many calls its counters take. Unlimited is the sandbox's."""
     gone_after_seconds: Seconds = 90.0
     """An order whose answer was lost, and that the venue does not know after so long, was never placed. Kraken's own
     ``deadline`` is at most 60 s ahead."""

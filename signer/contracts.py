@@ -267,6 +267,12 @@ class Venue(Protocol):
     def signed(self, request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
         """``request`` with its authentication headers."""
 
+    def read_cost(self, call: Call) -> float:
+        """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
+
+    def rate_limited(self, call: Call, reason: str) -> NotServed:
+        """The refusal of a call that comes too fast, in the venue's words for calls of its kind."""
+
     def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from signer.accounts import Account, Credential, Journey
+from signer.accounts import OURS, Account, Credential, Journey
 from signer.contracts import Venue
 from signer.errors import Refused, VenueError
 from signer.model import KeyInfo, Verdict, WireAnswer
 
-OPERATOR = "operator"
-"""Whose turn in the lane it is: no client is called so by accident, and one that is only shares its turns."""
+OPERATOR = f"{OURS}operator"
+"""Whose turn in the lane it is."""
 TRIES = 3
 """A refused nonce lets the lane jump forward; more often than this, another program counts in larger ones."""
 

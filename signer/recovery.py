@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from signer.accounts import Journey
+from signer.accounts import OURS, Journey
 from signer.contracts import AuditLog, Clock, Ledger
 from signer.errors import SignerError
 from signer.model import Found, OpenIntent, Outcome
@@ -122,6 +122,6 @@ class Recovery:
             return None
         answers = []
         for call in snapshot.venue.lookups(intent):
-            answer, _ = await account.forward(snapshot.venue, call, "recovery", Journey(), lambda: None)
+            answer, _ = await account.forward(snapshot.venue, call, f"{OURS}recovery", Journey(), lambda: None)
             answers.append(answer)
         return snapshot.venue.found(intent, answers)

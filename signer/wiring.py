@@ -26,8 +26,7 @@ from signer.findings import Weight
 from signer.gateway import Gateway
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.keys.unwrapped import Unwrapped
-from signer.lanes import CredentialLane
-from signer.lanes.nonces import NonceSource
+from signer.lasting import Lasting
 from signer.ledger.sqlite import SqliteLedger
 from signer.market import fetch_pairs, save_pairs
 from signer.metrics import Metrics
@@ -40,12 +39,13 @@ from signer.public import PublicBounds, PublicCalls
 from signer.recovery import Recovery
 from signer.secret import fingerprint
 from signer.snapshot import Client, Snapshot
-from signer.standing import KINDS, Duty, Standing
+from signer.standing import KINDS, Duty
 from signer.store_config import StoreConfig
 from signer.stores import SigningStores
 from signer.trace import Watch
 from signer.upstream import NOWHERE, Upstream
 from signer.upstream.loop import OwnAddresses
+from signer.venues.kraken.limits import TIERS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from signer.verbs import AdminVerbs
@@ -94,8 +94,7 @@ class Wiring:
         )
         self._throttle = Throttle()
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
-        self._lanes: dict[tuple[str, str], CredentialLane] = {}
-        self._standings: dict[tuple[str, str], Standing] = {}
+        self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key)
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
         self._changing = asyncio.Lock()
@@ -217,7 +216,7 @@ class Wiring:
         """Set what is measured only when somebody looks."""
         metrics.audit_healthy(self.audit.healthy)
         metrics.unknown_outcomes(self._recovery.held)
-        for (name, _), lane in self._lanes.items():
+        for (name, _), lane in self._lasting.lanes.items():
             metrics.lane_waiting(name, lane.waiting)
         metrics.forget_credentials()
         for account in self.gateway.snapshot.accounts.values():
@@ -232,7 +231,7 @@ class Wiring:
         lines = [self.trouble() or "ready"]
         if self.ready:
             lines.append(f"{len(self._pending)} orders and changes open, {self._recovery.held} unknown outcomes held")
-        for (name, _), lane in self._lanes.items():
+        for (name, _), lane in self._lasting.lanes.items():
             stopped = ", stopped" if lane.stopped else ""
             lines.append(f"lane {name}: {lane.load} under way, {lane.waiting} of them waiting for their turn{stopped}")
         return [*lines, *(f"upstream {upstream.origin}: {upstream.picture()}" for upstream in self._upstreams.values())]
@@ -242,7 +241,7 @@ class Wiring:
         self._proving.judge(snapshot)
         self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
         self.public.upstream = self._public_upstream()
-        for key in self._lanes.keys() - self._live():
+        for key in self._lasting.lanes.keys() - self._live():
             task = self._loop.create_task(self._retire(key))
             self._draining.add(task)
             task.add_done_callback(self._draining.discard)
@@ -252,13 +251,13 @@ class Wiring:
 
     async def _retire(self, key: tuple[str, str]) -> None:
         """Forget the lane of a credential that is no more, once the last call has left it."""
-        lane = self._lanes[key]
+        lane = self._lasting.lanes[key]
         await lane.drained()
-        if key not in self._live() and self._lanes.get(key) is lane:
-            del self._lanes[key], self._standings[key]
+        if key not in self._live() and self._lasting.lanes.get(key) is lane:
+            self._lasting.forget(key)
 
     async def _drained(self) -> None:
-        await asyncio.gather(*self._draining, *(lane.drained() for lane in self._lanes.values()))
+        await asyncio.gather(*self._draining, *(lane.drained() for lane in self._lasting.lanes.values()))
 
     async def stop(self) -> None:
         """Settle and record what is under way, then close everything."""
@@ -308,20 +307,10 @@ class Wiring:
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
         stores = self.prepared.config.stores
-        credentials = [
-            Credential(
-                info.name,
-                info.api_key,
-                self._keys[info, stores.get(info.store)],
-                self._lane(info, config, marks),
-                info.role,
-                self._standing(info),
-            )
-            for info in self.prepared.store.credentials()
-            if info.account == name
-        ]
+        infos = [info for info in self.prepared.store.credentials() if info.account == name]
+        keys = [(info, self._keys[info, stores.get(info.store)]) for info in infos]
         upstream = self._upstream(config.origin, config.resolve)
-        return Account(name, credentials, upstream, config.call_seconds, self._clock, self._watch.alarm)
+        return self._lasting.account(name, config, TIERS[config.tier], keys, upstream, marks)
 
     def _upstream(self, origin: str, addresses: Sequence[str]) -> Upstream:
         key = (origin, *addresses)
@@ -345,33 +334,11 @@ class Wiring:
         total, at_once = limits.public_calls_per_second_total, limits.public_calls_at_once
         return PublicBounds.of(gateway.public_calls_per_second, total, at_once, self._clock)
 
-    def _lane(self, info: CredentialInfo, config: AccountConfig, marks: Mapping[str, int]) -> CredentialLane:
-        """One lane for as long as a credential lives: two would race for its nonces. A reload keeps its depth."""
-        key = (info.name, info.fingerprint)
-        if key not in self._lanes:
-            mark = f"credential/{info.name}"
-            nonces = NonceSource(
-                mark,
-                marks.get(mark, 0),
-                self.ledger.raise_mark,
-                self._clock,
-                on_alarm=lambda text: self._watch.alarm("nonce", text),
-            )
-            self._lanes[key] = CredentialLane(
-                info.name, clock=self._clock, nonces=nonces, depth=config.lane_depth, queue=config.queue
-            )
-        return self._lanes[key]
-
-    def _standing(self, info: CredentialInfo) -> Standing:
-        """As long-lived as its lane. One that a reload brings may have been asked about by the command that added it;
-        at a start nothing is believed that was not heard just now."""
-        key = (info.name, info.fingerprint)
-        if key not in self._standings:
-            standing = self._standings[key] = Standing()
-            kept = kept_probe(self.prepared.home.probes, info.fingerprint) if self.ready else None
-            if kept is not None and 0 <= self._clock.now_us() - kept.at_us < DAILY_S * 1_000_000:
-                standing.key = kept.key
-        return self._standings[key]
+    def _kept_key(self, info: CredentialInfo) -> KeyInfo | None:
+        """What the command said that has just added a key; at a start nothing is believed that was not heard now."""
+        kept = kept_probe(self.prepared.home.probes, info.fingerprint) if self.ready else None
+        fresh = kept is not None and 0 <= self._clock.now_us() - kept.at_us < DAILY_S * 1_000_000
+        return kept.key if kept is not None and fresh else None
 
     def _duties(self) -> Mapping[str, Duty]:
         return duties_now(self.prepared, Kraken(self.prepared.pairs), self._clock.now_us())
@@ -445,7 +412,7 @@ class Wiring:
     def _publish(self, error: str) -> None:
         self._loads += 1
         live = self._live()
-        found = [finding for key, one in self._standings.items() if key in live for finding in one.findings]
+        found = [finding for key, one in self._lasting.standings.items() if key in live for finding in one.findings]
         refused = [str(finding) for finding in found if finding.weight is Weight.REFUSED]
         load = Load(os.getpid(), self._loads, self._clock.now_us(), error, refused, __version__)
         write_load(self.prepared.home.state, load)

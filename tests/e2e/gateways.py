@@ -134,14 +134,15 @@ class MadeHome:
         origin: str = "",
         permissions: Collection[str] = TRADING,
         waived: bool = True,
-        **settings: float | Sequence[str],
+        **settings: float | str | Sequence[str],
     ) -> None:
         """An account of the sandbox with a key of its own; ``settings`` as in signer.toml.
 
         ``waived``: whether the key may have its permissions whatever its clients can use, since those come and go.
         """
         lines = [f"[accounts.{name}]", f'origin = "{origin or self.sandbox.url}"']
-        lines += [f"{setting} = {json.dumps(value)}" for setting, value in settings.items()]
+        given = {"tier": "unlimited", **settings}
+        lines += [f"{setting} = {json.dumps(value)}" for setting, value in given.items()]
         with self.home.config.open("a") as file:
             file.write("\n".join(["", *lines, ""]))
         self.add_key(f"{name}-key", name, Role.TRADE, permissions, waived=waived)

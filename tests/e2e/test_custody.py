@@ -53,7 +53,7 @@ def home_with_every_store(
     with made.home.config.open("a") as file:
         for kind in KINDS:
             store = "" if kind == "file" else f'store = "{kind}"\n'
-            file.write(f'[accounts.{kind}]\norigin = "{sandbox.url}"\n{store}')
+            file.write(f'[accounts.{kind}]\ntier = "unlimited"\norigin = "{sandbox.url}"\n{store}')
     admin = add_stores(made, vault, token, **settings)
     for kind in KINDS:
         key = sandbox.control.make_key(f"custody-{folder.name}-{kind}", tier="unlimited")

@@ -249,6 +249,7 @@ class Rig:
         where = ("--origin", sandbox.url, "--listen", "127.0.0.1:0")
         assert main(["--home", str(self.home.folder), "init", "--no-input", *where]) == 0
         config = self.home.config.read_text().replace("[gateway]\n", f"[gateway]\n{settings}\n")
+        config += 'tier = "unlimited"\n'
         waived = "".join(f'{word} = "for tests"\n' for word in PERMISSIONS)
         config += f"\n[waivers.{CREDENTIAL}]\n{waived}\n[waivers.{OWN_KEY}]\n{waived}"
         self.home.config.write_text(config)

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "signer"
 LAYERS: dict[str, int] = {
-    **dict.fromkeys(("errors", "secret", "model", "contracts", "hints"), 0),
+    **dict.fromkeys(("errors", "secret", "model", "contracts", "hints", "allowances"), 0),
     **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen", "findings"), 1),
     **dict.fromkeys(("strict", "store_config", "limits", "one_source"), 1),
     **dict.fromkeys(("keys", "ledger", "audit", "lanes", "upstream", "market", "metrics"), 2),
@@ -19,7 +19,7 @@ LAYERS: dict[str, int] = {
         ("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls", "source_rate", "places"), 3
     ),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
-    **dict.fromkeys(("prepared", "stores", "wiring"), 4),
+    **dict.fromkeys(("prepared", "stores", "lasting", "wiring"), 4),
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
     "cli": 6,
 }

@@ -74,6 +74,12 @@ def not_served(why: str) -> NotServed:
     return NotServed("EService:Unavailable", f"EService:Gateway: {reason(why)}")
 
 
+def rate_limited(why: str, *, orders: bool) -> NotServed:
+    """The answer to a call that comes too fast: one that concerns ``orders``, or any other."""
+    kind = "EOrder" if orders else "EAPI"
+    return NotServed(f"{kind}:Rate limit exceeded", f"{kind}:Gateway: {reason(why)}", rules=("fair-share",))
+
+
 def refusal_for(decision: Decision) -> NotAllowed:
     """The refusal that fits a decision which denies.
 

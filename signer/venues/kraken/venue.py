@@ -22,7 +22,7 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
-from signer.venues.kraken import answers, changes, encode, key_info, local, lookups, orders, public, verdict
+from signer.venues.kraken import answers, changes, encode, key_info, limits, local, lookups, orders, public, verdict
 from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import decode
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
@@ -78,6 +78,14 @@ class Kraken:
     def signed(self, request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
         """``request`` with its authentication headers."""
         return encode.signed(request, api_key, signature)
+
+    def read_cost(self, call: Call) -> float:
+        """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
+        return limits.read_cost(call)
+
+    def rate_limited(self, call: Call, reason: str) -> NotServed:
+        """The refusal of a call that comes too fast, in Kraken's words for calls of its kind."""
+        return answers.rate_limited(reason, orders=call.action in {Action.ORDER, Action.CANCEL})
 
     def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""

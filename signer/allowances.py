@@ -1,0 +1,28 @@
+"""How many calls a venue takes: counters that rise with each call and fall with time (kraken-api.md §4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """One counter: a call is refused that would take it above ``most``; it falls by ``decay`` in a second."""
+
+    most: float
+    decay: float
+
+    @property
+    def drain_s(self) -> float:
+        """How long a full counter takes to fall to nothing."""
+        return self.most / self.decay
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """What a venue allows an account of one level of verification. None: it counts nothing."""
+
+    reads: Allowance | None
+    """For each key."""
+    orders: Allowance | None
+    """For each pair, over all keys of the account."""
