@@ -68,7 +68,7 @@ class Edge:
         try:
             response = await self._respond(scope, receive)
         except BadRequest as bad:
-            await _send(send, bad.status, PLAIN, f"{bad.reason}\n".encode(), close=True)
+            await send_whole(send, bad.status, PLAIN, f"{bad.reason}\n".encode(), close=True)
             return
         except Exception as defect:  # noqa: BLE001 - a defect of ours must still be answered, and never in silence
             self._on_defect(_place(defect))
@@ -77,7 +77,7 @@ class Edge:
             early = started + SOONEST_ANSWER_S - self._clock.monotonic()
             if early > 0:
                 await asyncio.sleep(early)
-        await _send(send, response.status, response.content_type, response.body)
+        await send_whole(send, response.status, response.content_type, response.body)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         path = _exact_path(scope)
@@ -192,7 +192,8 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _send(send: Send, status: int, content_type: str, body: bytes, *, close: bool = False) -> None:
+async def send_whole(send: Send, status: int, content_type: str, body: bytes, *, close: bool = False) -> None:
+    """One answer with its length; with ``close`` it says that the connection ends with it."""
     kind, length = content_type.encode("latin-1"), str(len(body)).encode()
     headers = [(b"content-type", kind), (b"content-length", length)]
     if close:

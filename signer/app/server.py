@@ -16,21 +16,18 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.asgi.lifespan import LifespanManager
-from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.sock import close_sockets
-from gunicorn.workers import gasgi
 
 from signer.app import dump
-from signer.app.asgi import Edge, Receive, Scope, Send
+from signer.app.asgi import Edge, Receive, Scope, Send, send_whole
 from signer.app.binding import group_id, require_bindable
-from signer.app.protocol import KEEP_ALIVE_S, GatewayProtocol
+from signer.app.protocol import KEEP_ALIVE_S
 from signer.app.source import Sources
 from signer.app.tls import ServerTls
 from signer.app.watch import GatewayWatch
+from signer.app.worker import GatewayWorker, Lifeline
 from signer.clock import SystemClock
 from signer.errors import SignerError
-from signer.hardening import lock_memory
 from signer.keys.unwrapped import Unwrapped
 from signer.listen import Listener
 from signer.logline import LineLog
@@ -45,6 +42,7 @@ TLS_LOOK_EVERY_S = 60.0
 MOST_CODE = 32
 """Bytes; longer than any error's code."""
 PLAIN = "text/plain; charset=utf-8"
+STOPPING = b'{"error":["EService:Unavailable","EService:Gateway: the gateway is stopping; nothing was sent"]}'
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -85,6 +83,8 @@ class GatewayApp:
                 self._quiet.set()
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+        else:
+            await send_whole(send, 200, "application/json", STOPPING, close=True)
 
     def reload(self) -> None:
         """Read the home again, in the background."""
@@ -121,6 +121,7 @@ class GatewayApp:
         while self._answering:  # gunicorn has waited for connections; a call whose bot hung up has none
             self._quiet.clear()
             await self._quiet.wait()
+        self._edge = None  # from here on no request is served: ledger and audit log are being closed
         if self._wiring is not None:
             await self._wiring.stop()
         self._lines.flush()
@@ -156,81 +157,6 @@ class GatewayApp:
         if self._wiring is not None:
             self._wiring.gauge(self._metrics)
         return self._metrics.render()
-
-
-class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's ASGI worker, which reloads the home on SIGHUP and ends every signal's way in a clean stop."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.connections: set[GatewayProtocol] = set()
-
-    def init_process(self) -> None:
-        """Locks of memory stay behind in a fork. Whether they are allowed, the master has said."""
-        lock_memory()
-        super().init_process()
-
-    def init_signals(self) -> None:
-        """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, {dump.SIGNAL})  # gunicorn lets it end the process for a moment
-        faulthandler.unregister(dump.SIGNAL)  # it would put back what the master did at it before
-        super().init_signals()
-        self.loop.add_signal_handler(signal.SIGHUP, self._reload)
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            self.loop.add_signal_handler(number, self.handle_exit_signal)
-        self.loop.add_signal_handler(dump.SIGNAL, self._dump)
-        dump.show_threads_on_signal(chain=True)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {dump.SIGNAL})
-
-    def _reload(self) -> None:
-        if self.app.tls is not None:
-            self.asgi.refresh(self.app.tls)
-        self.asgi.reload()
-
-    def _dump(self) -> None:
-        connections = f"{len(self.connections)} connections of bots"
-        told = [f"worker {os.getpid()}: {dump.versions()}", connections, *self.asgi.picture()]
-        dump.say([*told, *dump.waiting(asyncio.all_tasks(self.loop))])
-
-    async def _serve(self) -> None:
-        """In place of gunicorn's own, which has one protocol class, and TLS on all sockets or on none."""
-        ASGIProtocol._check_h1c_protocol_available()  # it reads on the base class what it found out on ours
-        self.lifespan = LifespanManager(self.asgi, self.log, self.state)
-        try:
-            await self.lifespan.startup()
-        except RuntimeError:  # the application has said why
-            sys.exit(Arbiter.WORKER_BOOT_ERROR)
-        for sock, listener in zip(self.sockets, self.app.listeners, strict=True):
-            self.servers.append(await self._server(sock.sock, listener))
-        look_at = 0.0
-        while self.alive and self.ppid == os.getppid():
-            self.notify()
-            if self.app.tls is not None and self.loop.time() >= look_at:
-                self.asgi.refresh(self.app.tls)
-                look_at = self.loop.time() + TLS_LOOK_EVERY_S
-            await asyncio.sleep(1.0)
-        await self._shutdown()
-
-    async def _server(self, sock: socket.socket, listener: Listener) -> asyncio.Server:
-        def protocol() -> GatewayProtocol:
-            return GatewayProtocol(self)
-
-        if listener.kind == "unix":
-            server: asyncio.Server = await self.loop.create_unix_server(protocol, sock=sock)
-        elif listener.kind == "tls":
-            wait_s = self.asgi.request_seconds
-            server = await self.loop.create_server(
-                protocol, sock=sock, ssl=self.app.tls.context, ssl_handshake_timeout=wait_s, ssl_shutdown_timeout=1.0
-            )
-        else:
-            server = await self.loop.create_server(protocol, sock=sock)
-        return server
-
-    async def _shutdown(self) -> None:
-        """gunicorn would wait for connections that bots merely keep open, until its time is over."""
-        for connection in tuple(self.connections):
-            connection.close_if_idle()
-        await super()._shutdown()
 
 
 class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
@@ -275,6 +201,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         self._urls: list[str] = []
         self._own = OwnAddresses()
         self._failure = mmap.mmap(-1, MOST_CODE)  # shared with the workers, which end after they wrote it
+        self.lifeline = Lifeline()
         self._unwrapped = Unwrapped()  # before any fork: a worker born again finds what the dead one unwrapped
         super().__init__()
 
