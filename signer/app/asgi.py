@@ -28,6 +28,9 @@ CERTIFIED = "signer.certified"
 """Key of the scope: the name in the peer's certificate, where the listener asks for one."""
 BODY = "signer.body"
 """Key of the scope: the whole body, if it came with its head, so that there is nothing to wait for."""
+GO_ON = "signer.go_on"
+"""Key of the scope: says ``100 Continue`` to a client that waits for it before it sends its body."""
+CONTINUE = "100-continue"
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -97,6 +100,8 @@ class Edge:
             raise BadRequest(413, "the body is too large")
         body: bytes | None = scope.get(BODY)
         if body is None:
+            if "expect" in headers and scope["http_version"] == "1.1":  # RFC 9110 §10.1.1: 1.0 has no such thing
+                scope[GO_ON]()
             body = await self._body_in_time(receive)
         if len(body) > MAX_BODY:
             raise BadRequest(413, "the body is too large")
@@ -161,8 +166,8 @@ def _check_framing(headers: Mapping[str, str]) -> None:
         raise BadRequest(415, "compressed bodies are not accepted")
     if headers.get("transfer-encoding", "chunked").lower() != "chunked":
         raise BadRequest(400, "the only transfer coding accepted is chunked")
-    if "expect" in headers:
-        raise BadRequest(417, "send the body at once, without Expect")
+    if headers.get("expect", CONTINUE).lower() != CONTINUE:
+        raise BadRequest(417, f"the only expectation that is met is {CONTINUE}")
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -10,11 +10,12 @@ from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 
-from signer.app.asgi import BODY, CERTIFIED, Scope
+from signer.app.asgi import BODY, CERTIFIED, GO_ON, Scope
 
 KEEP_ALIVE_S = 75.0
 """How long a connection may wait for its next request."""
 STATUS_LINES = {each.value: f"{each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 SERVER = b"Server: gunicorn/asgi\r\n"
 
 
@@ -41,6 +42,11 @@ class Body:
         """gunicorn: the client hung up."""
         self._gone = True
         self._wake()
+
+    @property
+    def begun(self) -> bool:
+        """Whether some of it has arrived, or it is empty."""
+        return bool(self._parts) or self.complete
 
     def whole(self) -> bytes | None:
         """All of it, if it has arrived and nobody has received any of it; to be asked once, instead of `receive`."""
@@ -137,10 +143,16 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             "headers": parser.asgi_headers,
             "client": self._peer,
             CERTIFIED: self._certified,
+            GO_ON: self._go_on,
         }
         self._body_receiver = Body()
         self._request_ready.set()
         return bool(parser.method == b"HEAD")  # whose body is not read
+
+    def _go_on(self) -> None:
+        """Have a client send the body that it holds back. One that has begun to send it waits for nothing."""
+        if self._body_receiver is not None and not self._body_receiver.begun:
+            self._safe_write(CONTINUE)
 
     async def _handle_connection(self) -> None:
         """In place of gunicorn's, which serves every protocol and kind of application: one request after the other."""

@@ -41,6 +41,8 @@ from signer.wiring import Wiring
 TLS_LOOK_EVERY_S = 60.0
 MOST_CODE = 32
 """Bytes; longer than any error's code."""
+MOST_LINE = 8 * 1024
+"""Bytes of a request line: ccxt names some hundred pairs in one (and RFC 9112 §3 asks for 8,000 at least)."""
 PLAIN = "text/plain; charset=utf-8"
 STOPPING = b'{"error":["EService:Unavailable","EService:Gateway: the gateway is stopping; nothing was sent"]}'
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -218,7 +220,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
             "asgi_lifespan": "on",
             "asgi_disconnect_grace_period": int(3 * slowest),  # an order runs to its end if its client hangs up
             "http_parser": "fast",
-            "limit_request_line": 4096,
+            "limit_request_line": MOST_LINE,
             "limit_request_fields": 48,
             "limit_request_field_size": 4096,
             "keepalive": int(KEEP_ALIVE_S),
