@@ -10,7 +10,9 @@
     │   └── NotServed        steps 4 to 7 could not be done; nothing was sent, or the outcome is unknown
     │       └── LaneStopped  the credential's lane takes no calls; another credential's may
     ├── ConfigError          signer.toml, a policy or the environment is wrong
-    ├── HomeError            the home folder is missing, held by another gateway, or of another version
+    ├── HomeError            the home folder is missing, or of another version
+    │   └── HomeBusy         another process holds it now
+    ├── ListenError          another program listens there, or the address is not there yet
     ├── KeyStoreError        the key store cannot be opened, read or written
     │   ├── WrongPassphrase
     │   ├── PassphraseChanged
@@ -123,6 +125,18 @@ class HomeError(SignerError):
     """The home folder cannot be used as it is."""
 
     code = "home"
+
+
+class HomeBusy(HomeError):
+    """Another process holds the home now. It may be gone in a moment, so a supervisor tries again."""
+
+    code = "home-busy"
+
+
+class ListenError(SignerError):
+    """Nothing can listen where signer.toml says, for now: another program does, or the address is not there yet."""
+
+    code = "listen"
 
 
 class KeyStoreError(SignerError):

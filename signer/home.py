@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from signer.errors import HomeError
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -16,9 +18,17 @@ class Home:
 
     @classmethod
     def chosen(cls, flag: str | None, environment: Mapping[str, str] = os.environ) -> Home:
-        """The folder from the ``--home`` flag, else ``SIGNER_HOME``, else ``~/.signer``."""
+        """The folder from the ``--home`` flag, else ``SIGNER_HOME``, else ``~/.signer``.
+
+        Raises `HomeError` where ``~`` leads nowhere: a container's user may have no entry and no ``HOME``.
+        """
         text = flag or environment.get("SIGNER_HOME") or "~/.signer"
-        return cls(Path(text).expanduser().absolute())
+        try:
+            return cls(Path(text).expanduser().absolute())
+        except RuntimeError:
+            raise HomeError(
+                f"{text[:100]}: this user has no home folder", mend="give --home DIR, or set SIGNER_HOME"
+            ) from None
 
     @property
     def config(self) -> Path:

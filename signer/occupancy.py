@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from signer.errors import HomeError
+from signer.errors import HomeBusy
 
 NOTHING_YET = "nothing yet"
 """What a gateway that does not serve yet says that it listens on: it is not to be signalled."""
@@ -116,9 +116,9 @@ def _read(path: Path) -> Holder:
         return Holder(0, 0, UNKNOWN)  # held, and about to say by whom
 
 
-def _held(path: Path) -> HomeError:
+def _held(path: Path) -> HomeBusy:
     by = _read(path)
     what = f"another gateway (process {by.pid}, listening on {by.listen}) runs on this home"
     if not by.serves:
         what = f"process {by.pid} starts a gateway on this home, or changes it"
-    return HomeError(what, where=str(path.parent), mend="stop it first, or give this one a --home of its own")
+    return HomeBusy(what, where=str(path.parent), mend="stop it first, or give this one a --home of its own")

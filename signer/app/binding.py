@@ -9,7 +9,7 @@ import socket
 import stat
 from pathlib import Path
 
-from signer.errors import ConfigError
+from signer.errors import ConfigError, ListenError
 from signer.listen import Listener
 
 _ELSEWHERE = "stop what listens there, or choose another port"
@@ -17,23 +17,29 @@ _LOW_PORT = (
     "give the service AmbientCapabilities=CAP_NET_BIND_SERVICE (deploy/systemd/drop-ins/port-443.conf), lower "
     "net.ipv4.ip_unprivileged_port_start, or choose a port above 1023"
 )
+_PASSING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
+"""The program may end, the network may come up: systemd shall start the gateway again."""
+
 _FOLDER = "choose a folder that only its owner may write to, such as /run/signer"
 
 
 def require_bindable(listener: Listener, where: Path) -> None:
-    """Raises `ConfigError` naming the setting in ``where`` if nothing can listen at ``listener`` now."""
+    """Raises naming the setting in ``where`` if nothing can listen at ``listener``: `ListenError` if that may change
+    by itself, else `ConfigError`.
+    """
     try:
         if listener.kind == "unix":
             _try_path(Path(listener.path))
         else:
             family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
             socket.create_server((listener.host, listener.port), family=family).close()
-    except ConfigError as error:
-        raise ConfigError(f"gateway.listen: {listener}: {error.what}", where=str(where), mend=error.mend) from None
+    except (ConfigError, ListenError) as error:
+        raise type(error)(f"gateway.listen: {listener}: {error.what}", where=str(where), mend=error.mend) from None
     except OSError as error:
         why = str(error.strerror).partition(" (while")[0]
         mend = _LOW_PORT if error.errno == errno.EACCES and listener.kind != "unix" else _ELSEWHERE
-        raise ConfigError(f"gateway.listen: {listener}: {why}", where=str(where), mend=mend) from None
+        kind = ListenError if error.errno in _PASSING else ConfigError
+        raise kind(f"gateway.listen: {listener}: {why}", where=str(where), mend=mend) from None
 
 
 def group_id(name: str, where: Path) -> int:
@@ -68,7 +74,7 @@ def _try_path(path: Path) -> None:
     if not stat.S_ISSOCK(path.lstat().st_mode):
         raise ConfigError("something that is no socket is there", mend="move it away, or choose another path")
     if _is_served(path):
-        raise ConfigError("a running program listens there", mend="stop it, or choose another path")
+        raise ListenError("a running program listens there", mend="stop it, or choose another path")
 
 
 def _try_chown(folder: Path) -> None:

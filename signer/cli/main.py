@@ -38,6 +38,8 @@ CANNOT = 5
 EXIT_STATUS = {
     "config": 3,
     "home": 3,
+    "home-busy": CANNOT,
+    "listen": CANNOT,
     "key-store": 4,
     "wrong-passphrase": 4,
     "passphrase-changed": 4,

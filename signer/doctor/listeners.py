@@ -14,7 +14,7 @@ from signer.app.binding import group_id, require_bindable
 from signer.config import Config
 from signer.doctor.known import KnownHome
 from signer.doctor.said import error, failed, fine, warning, when
-from signer.errors import ConfigError
+from signer.errors import ConfigError, ListenError
 from signer.findings import Finding
 from signer.home import Home
 from signer.occupancy import Holder, Load, read_load
@@ -68,7 +68,7 @@ def _free(config: Config, home: Home) -> Iterator[Finding]:
         try:
             require_bindable(listener, home.config)
             yield fine("listener", f"listener {listener}", "is free to listen on")
-        except ConfigError as why:
+        except (ConfigError, ListenError) as why:
             yield error(
                 "listener", f"listener {listener}", why.what.removeprefix(f"gateway.listen: {listener}: "), why.mend
             )

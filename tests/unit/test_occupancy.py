@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.errors import HomeError
+from signer.errors import HomeBusy
 from signer.occupancy import Holder, HomeLock, Load, holder, read_load, write_load
 
 HOLD = """
@@ -35,7 +35,7 @@ def test_a_second_gateway_is_told_who_holds_the_home(path: Path) -> None:
         assert other.stdin is not None
         assert other.stdout.readline() == "held\n"
         assert holder(path) == Holder(4711, 1, "127.0.0.1:1")
-        with pytest.raises(HomeError, match=r"process 4711, listening on 127\.0\.0\.1:1"):
+        with pytest.raises(HomeBusy, match=r"process 4711, listening on 127\.0\.0\.1:1"):
             HomeLock(path)
         other.stdin.close()
         other.wait()
