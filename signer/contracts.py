@@ -261,6 +261,9 @@ class Venue(Protocol):
     def parse(self, decoded: Decoded) -> Call:
         """The call, understood completely. Raises `NotUnderstood` naming what is not."""
 
+    def require_timely(self, call: Call, at_us: int) -> None:
+        """Raises `NotUnderstood` if ``call``, which came at ``at_us``, is too late by its own fields."""
+
     def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
         """The canonical request for ``call``, unsigned, and the message that must be signed."""
 

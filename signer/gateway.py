@@ -11,7 +11,19 @@ from dataclasses import replace
 from signer.authenticate import Authenticator
 from signer.contracts import AuditLog, Clock, Ledger, Randomness, Throttle
 from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, Refused, Unanswered
-from signer.model import Action, Call, Decision, Facts, Intent, OrderRef, Outcome, Request, Response, WireAnswer
+from signer.model import (
+    Action,
+    Call,
+    Decision,
+    Decoded,
+    Facts,
+    Intent,
+    OrderRef,
+    Outcome,
+    Request,
+    Response,
+    WireAnswer,
+)
 from signer.outcomes import Outcomes
 from signer.pending import Pending
 from signer.policy.decide import decide
@@ -58,7 +70,7 @@ class Gateway:
         try:
             client, decoded = await self._authenticator.authenticate(request, trace.snapshot)  # 1
             trace.client = client
-            call = trace.call = self._with_own_refs(trace, trace.snapshot.venue.parse(decoded))  # 2
+            call = trace.call = self._parse(trace, decoded)  # 2
             call, decision = await self._decide(trace, client, call)  # 3
             if call.local:
                 return self._own_answer(trace, client, call)
@@ -213,9 +225,12 @@ class Gateway:
             at_us=trace.started_us,
         )
 
-    def _with_own_refs(self, trace: Trace, call: Call) -> Call:
-        """With references of ours, so that an order whose answer is lost can be looked up exactly."""
-        return trace.snapshot.venue.with_own_refs(call, lambda: self._randomness.getrandbits(30) + 1)
+    def _parse(self, trace: Trace, decoded: Decoded) -> Call:
+        """Step 2. With references of ours, so that an order whose answer is lost can be looked up exactly."""
+        venue = trace.snapshot.venue
+        call = venue.parse(decoded)
+        venue.require_timely(call, trace.started_us)
+        return venue.with_own_refs(call, lambda: self._randomness.getrandbits(30) + 1)
 
     def _new_id(self) -> str:
         """Sortable by time, unique: 14 hex digits of microseconds and 8 random ones."""

@@ -22,7 +22,19 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
-from signer.venues.kraken import answers, changes, encode, key_info, limits, local, lookups, orders, public, verdict
+from signer.venues.kraken import (
+    answers,
+    changes,
+    deadlines,
+    encode,
+    key_info,
+    limits,
+    local,
+    lookups,
+    orders,
+    public,
+    verdict,
+)
 from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import decode
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
@@ -70,6 +82,10 @@ class Kraken:
         fields, dropped = without_debris(endpoint.name, decoded.fields)
         call = _PARSERS.get(endpoint.name, _plain)(endpoint, fields, self.pairs)
         return replace(call, dropped=call.dropped + dropped) if dropped else call
+
+    def require_timely(self, call: Call, at_us: int) -> None:
+        """Raises `NotUnderstood` if ``call``, which came at ``at_us``, has a deadline that is over or too far off."""
+        deadlines.require_timely(call, at_us)
 
     def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
         """The canonical request for ``call``, unsigned, and the message that must be signed."""

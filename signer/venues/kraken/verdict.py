@@ -30,6 +30,7 @@ _NOT_PLACED = (
     "EOrder:Insufficient initial margin",
     "EOrder:Order minimum not met",
     "EOrder:Cost minimum not met",
+    "EOrder:Post only order",  # it would have taken liquidity; clients know it well, though §3 does not list it
     "EOrder:Tick size check failed",
     "EOrder:Invalid price",
     "EOrder:Invalid order",
@@ -50,6 +51,7 @@ _NOT_PLACED = (
     "EOrder:Reduce only:No position exists",
     "EOrder:Reduce only:Non-PC",
     "EOrder:Reduce only:Non-ECP",
+    "EOrder:Non-ECP",
     "EOrder:Rate limit exceeded",
     "EOrder:Domain rate limit exceeded",
     "ETrade:Invalid request",

@@ -90,7 +90,8 @@ CERTAIN = [
     "EOrder:Cannot open opposing position", "EOrder:Orders limit exceeded", "EOrder:Positions limit exceeded",
     "EOrder:Scheduled orders limit exceeded", "EOrder:Trading agreement required", "EOrder:Order not editable",
     "EOrder:Not enough leaves qty", "EOrder:No amendable parameters", "EOrder:Reduce only:No position exists",
-    "EOrder:Reduce only:Non-PC", "EOrder:Reduce only:Non-ECP", "EOrder:Rate limit exceeded",
+    "EOrder:Reduce only:Non-PC", "EOrder:Reduce only:Non-ECP", "EOrder:Non-ECP", "EOrder:Post only order",
+    "EOrder:Rate limit exceeded",
     "EOrder:Domain rate limit exceeded", "ETrade:Invalid request", "ETrade:Locked", "ETrade:User Locked",
     "EAccount:Invalid permissions", "EFunding:Unknown asset", "EQuery:Unknown asset pair", "EBM:limit exceeded:CAL",
 ]  # fmt: skip
