@@ -28,6 +28,8 @@ ASK_S = 10.0
 """How long a caller may take to say what it wants."""
 ANSWER_S = 120.0
 """How long a command waits for the answer: a key may have to wait for its turn, and then for the exchange."""
+BRAKE_S = 5.0
+"""How long a brake waits: a gateway that hangs must not keep it from what works without the gateway."""
 _CREDENTIALS = struct.Struct("3i")
 """Linux's ``struct ucred``: process, user, group (unix(7))."""
 
@@ -101,12 +103,17 @@ class AdminSocket:
             return _failed("home", "the gateway failed at this request; see its log")
 
 
-def ask(path: Path, do: str, **what: Json) -> Any:
+def ask(path: Path, do: str, /, **what: Json) -> Any:
     """The running gateway's answer. Blocks. Raises the error that it met, `HomeError` if it does not answer."""
+    return ask_within(ANSWER_S, path, do, **what)
+
+
+def ask_within(seconds: float, path: Path, do: str, /, **what: Json) -> Any:
+    """As `ask`, and `HomeError` if the gateway lets us wait longer than that."""
     question = json.dumps({"do": do, **what}).encode() + b"\n"
     try:
         with _short(path) as short, socket.socket(socket.AF_UNIX) as asked:
-            asked.settimeout(ANSWER_S)
+            asked.settimeout(seconds)
             asked.connect(short)
             asked.sendall(question)
             line = asked.makefile("rb").readline(MOST_BYTES)

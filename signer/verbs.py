@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import final
+from typing import TypeAlias, final
 
 from signer.admin import Operator, Verb
 from signer.contracts import AuditLog, Clock
-from signer.errors import KeyStoreError, VenueError
+from signer.errors import ConfigError, KeyStoreError, VenueError
 from signer.model import Json
 from signer.proving import Proving
 from signer.records import operator_record
+from signer.revoking import AT_ONCE
 from signer.snapshot import Snapshot
+
+TakeBack: TypeAlias = Callable[[Mapping[str, int], int], None]
+"""Refuses the credentials of these API keys, each from its time on; told at this time."""
 
 
 @final
@@ -23,6 +27,7 @@ class AdminVerbs:
         snapshot: Callable[[], Snapshot],
         audit: AuditLog,
         drained: Callable[[], Awaitable[None]],
+        take_back: TakeBack,
         proving: Proving,
         *,
         clock: Clock,
@@ -30,17 +35,38 @@ class AdminVerbs:
         self._snapshot = snapshot
         self._audit = audit
         self._await_drained = drained
+        self._take_back = take_back
         self._proving = proving
         self._clock = clock
 
     def table(self) -> Mapping[str, Verb]:
         """By the word that asks for it."""
-        return {"probe": self._probe, "record": self._record, "drained": self._drained}
+        return {
+            "probe": self._probe,
+            "record": self._record,
+            "drained": self._drained,
+            "take_back": self._taken_back,
+        }
 
     async def _drained(self, _: Operator, __: Mapping[str, Json]) -> Json:
         """Answers when every call that was under way has ended: no key that was let go of is used any more."""
         await self._await_drained()
         return None
+
+    async def _taken_back(self, _: Operator, question: Mapping[str, Json]) -> Json:
+        """Refuse virtual credentials: all of a client at once, and those of these API keys each from its time on.
+
+        Nothing is awaited: the next call, and each that waits for its turn, is refused. Answers how many of those in
+        force were meant.
+        """
+        client, named = question.get("client", ""), question.get("credentials", {})
+        if not isinstance(named, dict) or not all(isinstance(from_us, int) for from_us in named.values()):
+            raise ConfigError("this names no credentials", mend="use the signer that the gateway runs")
+        clients, now_us = self._snapshot().clients, self._clock.now_us()
+        of_client = {api_key: AT_ONCE for api_key, one in clients.items() if client and one.info.name == client}
+        from_when = {api_key: int(str(from_us)) for api_key, from_us in named.items()} | of_client
+        self._take_back(from_when, now_us)
+        return {"in_force": len(from_when.keys() & clients.keys())}
 
     async def _record(self, operator: Operator, question: Mapping[str, Json]) -> Json:
         """Put what an operator does into the log, durably."""

@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from signer import __version__
@@ -24,22 +25,24 @@ from signer.contracts import SigningKey
 from signer.errors import ConfigError, SignerError, VenueError
 from signer.findings import Weight
 from signer.gateway import Gateway
+from signer.health import Health
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.keys.unwrapped import Unwrapped
 from signer.lasting import Lasting
 from signer.ledger.sqlite import SqliteLedger
 from signer.market import fetch_pairs, save_pairs
 from signer.metrics import Metrics
-from signer.model import Action, CredentialInfo, Json, KeyInfo, Role
+from signer.model import CredentialInfo, Json, KeyInfo
 from signer.occupancy import Load, write_load
 from signer.pending import Pending
 from signer.prepared import Prepared, checked, duties_now, reread
 from signer.proving import DAILY_S, Proving
 from signer.public import PublicBounds, PublicCalls
 from signer.recovery import Recovery
+from signer.revoking import Revocations
 from signer.secret import fingerprint
 from signer.snapshot import Client, Snapshot
-from signer.standing import KINDS, Duty
+from signer.standing import Duty
 from signer.store_config import StoreConfig
 from signer.stores import SigningStores
 from signer.trace import Watch
@@ -99,6 +102,7 @@ class Wiring:
         self._keys: Mapping[Held, SigningKey] = {}
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
+        self._revocations = Revocations()
         self._loads = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
@@ -143,6 +147,14 @@ class Wiring:
             watch=self._watch,
             gone_after_s=max(account.gone_after_seconds for account in self.prepared.config.accounts.values()),
         )
+        self.health = Health(
+            lambda: self.gateway.snapshot,
+            self.audit,
+            self._lasting.lanes,
+            self._upstreams,
+            self._pending,
+            self._recovery,
+        )
         self._proving = Proving(
             lambda: self.gateway.snapshot,
             self._duties,
@@ -176,7 +188,14 @@ class Wiring:
 
     async def _open_admin(self) -> None:
         home = self.prepared.home
-        verbs = AdminVerbs(lambda: self.gateway.snapshot, self.audit, self._drained, self._proving, clock=self._clock)
+        verbs = AdminVerbs(
+            lambda: self.gateway.snapshot,
+            self.audit,
+            self._drained,
+            self._take_back,
+            self._proving,
+            clock=self._clock,
+        )
         self._admin = AdminSocket(home.admin, verbs.table(), lambda text: self._watch.alarm("defect", text))
         await self._admin.open()
 
@@ -198,43 +217,15 @@ class Wiring:
 
     def trouble(self) -> str:
         """Why no order would be taken now; empty if all is well."""
-        if not self.ready:
-            return "starting or stopping"
-        if not self.audit.healthy:
-            return "the audit log cannot be written"
-        return self._without_keys(self.gateway.snapshot)
-
-    def _without_keys(self, snapshot: Snapshot) -> str:
-        """Says so if there are keys for orders, and not one may sign any now."""
-        served = {client.info.account for client in snapshot.clients.values() if not client.info.revoked}
-        keys = [each for name in served for each in snapshot.accounts[name].credentials if each.role is Role.TRADE]
-        if not keys or any(each.admits(Action.ORDER) for each in keys):
-            return ""
-        return f"no key may sign orders now: {', '.join(f'{each.name} is {each.word}' for each in keys)}"
+        return self.health.trouble() if self.ready else "starting or stopping"
 
     def gauge(self, metrics: Metrics) -> None:
         """Set what is measured only when somebody looks."""
-        metrics.audit_healthy(self.audit.healthy)
-        metrics.unknown_outcomes(self._recovery.held)
-        for (name, _), lane in self._lasting.lanes.items():
-            metrics.lane_waiting(name, lane.waiting)
-        metrics.forget_credentials()
-        for account in self.gateway.snapshot.accounts.values():
-            for each in account.credentials:
-                kinds, key = {finding.kind for finding in each.standing.findings}, each.standing.key
-                found = {kind: kind in kinds for kind in KINDS}
-                expires_us = key.expires_us if key else None
-                metrics.credential(each.name, proven=each.word == "proven", found=found, expires_us=expires_us)
+        self.health.gauge(metrics)
 
     def picture(self) -> list[str]:
         """What is under way, in counts and names, a line each."""
-        lines = [self.trouble() or "ready"]
-        if self.ready:
-            lines.append(f"{len(self._pending)} orders and changes open, {self._recovery.held} unknown outcomes held")
-        for (name, _), lane in self._lasting.lanes.items():
-            stopped = ", stopped" if lane.stopped else ""
-            lines.append(f"lane {name}: {lane.load} under way, {lane.waiting} of them waiting for their turn{stopped}")
-        return [*lines, *(f"upstream {upstream.origin}: {upstream.picture()}" for upstream in self._upstreams.values())]
+        return self.health.picture() if self.ready else ["starting or stopping"]
 
     async def _swap(self) -> None:
         snapshot = await self._snapshot()
@@ -255,6 +246,12 @@ class Wiring:
         await lane.drained()
         if key not in self._live() and self._lasting.lanes.get(key) is lane:
             self._lasting.forget(key)
+
+    def _take_back(self, from_when: Mapping[str, int], now_us: int) -> None:
+        """Refuse these credentials, in the snapshot that is in force and in every later one."""
+        self._revocations.take_back(from_when, now_us)
+        snapshot = self.gateway.snapshot
+        self.gateway.snapshot = replace(snapshot, clients=self._revocations.applied(snapshot.clients))
 
     async def _drained(self) -> None:
         await asyncio.gather(*self._draining, *(lane.drained() for lane in self._lasting.lanes.values()))
@@ -288,7 +285,7 @@ class Wiring:
         clients = {
             info.api_key: Client(info, key, policies[info.policy]) for info, key in handles if info.policy in policies
         }
-        return Snapshot(Kraken(pairs), clients, accounts, pairs.by_id)
+        return Snapshot(Kraken(pairs), self._revocations.applied(clients), accounts, pairs.by_id)
 
     async def _signing_keys(self, prepared: Prepared) -> Mapping[Held, SigningKey]:
         """The handle of each credential, from wherever its secret lives. Raises `KeyStoreError`.

@@ -17,6 +17,7 @@ from signer.cli.connect import base_url
 from signer.cli.key_store import Row, open_store, passphrase_option, read_credential, read_name, show_rows, take_up
 from signer.cli.keys import require_account, utc
 from signer.cli.operation import on_record, reason_option
+from signer.cli.taking_back import TakingBack, revoke_client
 from signer.clock import SystemClock
 from signer.errors import ConfigError
 from signer.home import Home
@@ -24,6 +25,7 @@ from signer.keys.entries import ClientChange
 from signer.keys.issue import ApiKeySecret, handed_over, issue
 from signer.keys.private_file import staged
 from signer.model import ClientInfo, Network
+from signer.revoking import AT_ONCE
 from signer.secret import fingerprint
 
 DAY_US = 86_400_000_000
@@ -154,13 +156,12 @@ def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
 @reason_option
 @passphrase_option
 @click.pass_obj
-def revoke(home: Home, name: str, reason: str, passphrase_file: Path | None) -> None:
-    """Refuse every call of client NAME from now on, for good."""
-    store = open_store(home, passphrase_file)
-    with on_record(home, "clients revoke", reason, brake=True, client=name):
-        store.update_client(name, revoked=True)
-    click.echo(f"Revoked client {name}.", err=True)
-    take_up(home, f"the revocation of {name}")
+def revoke(home: Home, name: str, reason: str, passphrase_file: Path | None) -> int:
+    """Refuse every call of client NAME from now on, for good: at once, whatever state the home is in.
+
+    Exit status 5 if the running gateway does not confirm; the client is halted then.
+    """
+    return revoke_client(home, name, reason, passphrase_file)
 
 
 @clients.command()
@@ -181,10 +182,15 @@ def rotate(
     force: bool,
     reason: str,
     passphrase_file: Path | None,
-) -> None:
-    """Issue a new virtual key and secret to client NAME; the old ones stop working at once, or after --overlap."""
+) -> int:
+    """Issue a new virtual key and secret to client NAME; the old ones stop working at once, or after --overlap.
+
+    Exit status 5 if the running gateway does not confirm that it refuses the old ones; the client is halted then.
+    """
     credential = issue()
     store = open_store(home, passphrase_file)
+    old = [info.api_key for info in store.clients() if info.name == name]
+    older = [info.api_key for info, _ in store.former_clients() if info.name == name]
     with (
         on_record(home, "clients rotate", reason, client=name) as operation,
         _handing_over(home, credential, env_file, force, show=True),
@@ -194,8 +200,13 @@ def rotate(
         passes = "" if until_us is None else f", the old one passes until {utc(until_us)}"
         operation.detail = f"fingerprint {fingerprint(credential.api_key)}{passes}"
         store.rotate_client(name, credential.api_key, credential.secret, created_us=now_us, old_until_us=until_us)
+    taking = TakingBack(home, name)
+    taking.tell_gateway(dict.fromkeys(older, AT_ONCE) | dict.fromkeys(old, until_us or AT_ONCE))
     _confirm(f"Rotated client {name}{passes}", credential)
-    take_up(home, f"the rotation of {name}")
+    if not taking.confirmed:
+        return taking.settle()
+    take_up(home, f"the new credential of {name}")
+    return 0
 
 
 @clients.command()

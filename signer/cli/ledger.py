@@ -41,6 +41,9 @@ def with_ledger(home: Home, use: Callable[[SqliteLedger], Coroutine[None, None, 
 
 
 def require_home(home: Home) -> None:
-    """Raises `HomeError` if nothing was ever made there: a folder named by mistake stays as it is."""
-    if not home.config.is_file():
+    """Raises `HomeError` if nothing was ever made there: a folder named by mistake stays as it is.
+
+    A ledger is enough: a brake works though signer.toml is gone.
+    """
+    if not (home.config.is_file() or home.ledger.is_file()):
         raise HomeError("there is no home here", where=str(home.folder), mend="run `signer init`, or give --home")

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from signer.accounts import Account, Credential
-from signer.admin import Operator, ask
+from signer.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.cli.key_store import in_loop, warn
@@ -144,7 +144,7 @@ def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Recor
     try:
         lock = _lock(home)
         if lock is None:
-            beside = partial(_tell_gateway, home)
+            beside = partial(_tell_gateway, home, BRAKE_S if brake else ANSWER_S)
             return _tried(beside) if brake else beside, True
         stack.callback(lock.release)
         alone = stack.enter_context(contextlib.closing(_Alone(home))).record
@@ -156,8 +156,8 @@ def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Recor
         return _warned, False
 
 
-def _tell_gateway(home: Home, told: Mapping[str, Json]) -> None:
-    ask(home.admin, "record", **told)
+def _tell_gateway(home: Home, within_s: float, told: Mapping[str, Json]) -> None:
+    ask_within(within_s, home.admin, "record", **told)
 
 
 def _tried(record: Record) -> Record:

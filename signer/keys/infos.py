@@ -23,10 +23,10 @@ def credential_info(about: Credential) -> CredentialInfo:
 
 
 def former_info(former: Former, client: Client) -> ClientInfo:
-    """A client as it was before a rotation: its old key, until that passes no more."""
+    """A client as it was before a rotation: its old key, until that passes no more. When that was made is not kept."""
     until_us = former.until_us if client.expires_us is None else min(former.until_us, client.expires_us)
     then = fingerprint(former.api_key)
-    return replace(client_info(client), api_key=former.api_key, fingerprint=then, expires_us=until_us)
+    return replace(client_info(client), api_key=former.api_key, fingerprint=then, expires_us=until_us, created_us=0)
 
 
 def client_info(about: Client) -> ClientInfo:

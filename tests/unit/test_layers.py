@@ -19,6 +19,7 @@ LAYERS: dict[str, int] = {
         ("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls", "source_rate", "places"), 3
     ),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
+    **dict.fromkeys(("health", "revoking"), 3),
     **dict.fromkeys(("prepared", "stores", "lasting", "wiring"), 4),
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
     "cli": 6,

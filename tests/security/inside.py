@@ -1,0 +1,82 @@
+"""A gateway inside the test's own process, on a home that commands find as if `signer serve` ran on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from signer.app.watch import GatewayWatch
+from signer.cli.main import main
+from signer.clock import SystemClock
+from signer.home import Home
+from signer.keys.passphrase import from_file
+from signer.logline import LineLog
+from signer.metrics import Metrics
+from signer.model import Request
+from signer.occupancy import Holder, HomeLock
+from signer.prepared import prepare
+from signer.wiring import Wiring
+from tests.security.rig import FORM, Bot
+
+
+class Alarms(GatewayWatch):
+    """A watch that writes nothing and remembers what it heard."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(metrics, LineLog(os.open(os.devnull, os.O_WRONLY)), SystemClock())
+        self.heard: list[str] = []
+
+    def alarm(self, kind: str, text: str) -> None:
+        """Remember it."""
+        super().alarm(kind, text)
+        self.heard.append(f"{kind}: {text}")
+
+
+@dataclass
+class Inside:
+    """The gateway, and what stands around it."""
+
+    home: Home
+    wiring: Wiring
+    metrics: Metrics
+    watch: Alarms
+    lock: HomeLock = field(repr=False)
+
+    async def call(self, bot: Bot, endpoint: str, fields: Mapping[str, str] | None = None) -> list[str]:
+        """One call; the ``error`` array that answers it."""
+        path = f"/0/private/{endpoint}"
+        body, lines = bot.signed(path, fields)
+        heads = dict(line.split(": ", 1) for line in lines)
+        request = Request("POST", path, b"", FORM, heads["API-Key"], heads["API-Sign"], body, "127.0.0.1")
+        answer = await self.wiring.gateway.answer(request)
+        return list(json.loads(answer.body)["error"])
+
+    async def signer(self, *arguments: str) -> int:
+        """The exit status of a command on this home, run beside the gateway."""
+        return await asyncio.to_thread(main, ["--home", str(self.home.folder), *arguments])
+
+
+@asynccontextmanager
+async def inside(home: Home, **more: Any) -> AsyncIterator[Inside]:
+    """A gateway that serves ``home``, reloads on SIGHUP to this process, and is stopped when the block ends."""
+    metrics, loop = Metrics(), asyncio.get_running_loop()
+    watch = Alarms(metrics)
+    lock = HomeLock(home.lock)
+    wiring = Wiring(prepare(home, from_file(home.passphrase)), watch, lambda: None, **more)
+    reloads: list[asyncio.Task[None]] = []
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.append(loop.create_task(wiring.reload())))
+    await wiring.start()
+    lock.announce(Holder(os.getpid(), 1, "127.0.0.1:1"))
+    try:
+        yield Inside(home, wiring, metrics, watch, lock)
+    finally:
+        await asyncio.gather(*reloads)
+        await wiring.stop()
+        loop.remove_signal_handler(signal.SIGHUP)
+        lock.release()
