@@ -20,6 +20,8 @@ PASSED = [
     *("OrderAmends", "TradesHistory", "QueryTrades", "OpenPositions", "Ledgers", "QueryLedgers", "TradeVolume"),
     *("AddExport", "ExportStatus", "RetrieveExport", "RemoveExport", "Level3", "ListWalletAccounts"),
     *("GetApiKeyInfo", "GetAPIKeyInfo"),
+    *("GetOpenStrategies", "GetClosedStrategies", "QueryStrategies", "WithdrawStatus"),
+    *("Earn/Strategies", "Earn/Allocations", "Earn/AllocateStatus", "Earn/DeallocateStatus"),
     # §1c, trading
     *("AddOrder", "AddOrderBatch", "AmendOrder", "EditOrder", "CancelOrder", "CancelOrderBatch", "CancelAll"),
     "CancelAllOrdersAfter",
@@ -28,19 +30,19 @@ PASSED = [
 ]
 """What a policy can allow."""
 
-UNGRANTED = ["WithdrawMethods", "WithdrawAddresses", "WithdrawInfo", "WithdrawStatus"]
+UNGRANTED = ["WithdrawMethods", "WithdrawAddresses", "WithdrawInfo"]
 """Reads that want ``withdraw-funds``, which no policy can grant: they would show where money may go (§1e)."""
 
 NEVER = [
     # §1b: its token trades past every policy
     "GetWebSocketsToken",
     # §1c: runs on the exchange's servers, out of reach of every cap
-    *("AddStrategy", "CancelStrategy", "GetOpenStrategies", "GetClosedStrategies", "QueryStrategies"),
+    *("AddStrategy", "CancelStrategy"),
     # §1e, funding out
     *("Withdraw", "WithdrawCancel", "WalletTransfer", "AccountTransfer"),
     # §1f
-    *("Earn/Allocate", "Earn/Deallocate", "Earn/AllocateStatus", "Earn/DeallocateStatus", "Earn/Strategies"),
-    *("Earn/Allocations", "Stake", "Unstake", "Staking/Assets", "Staking/Pending", "Staking/Transactions"),
+    *("Earn/Allocate", "Earn/Deallocate"),
+    *("Stake", "Unstake", "Staking/Assets", "Staking/Pending", "Staking/Transactions"),
     # §1g
     "CreateSubaccount",
     *("CreateOtcQuoteRequest", "UpdateOtcQuote", "GetOtcPairs", "GetOtcActiveQuotes", "GetOtcHistoricalQuotes"),

@@ -241,7 +241,7 @@ def test_what_moves_money_or_bypasses_us_is_on_the_never_list(name: str) -> None
         KRAKEN.encode(call, 5)
 
 
-@pytest.mark.parametrize("name", ["WithdrawAddresses", "WithdrawMethods", "WithdrawInfo", "WithdrawStatus"])
+@pytest.mark.parametrize("name", ["WithdrawAddresses", "WithdrawMethods", "WithdrawInfo"])
 def test_reading_withdrawal_addresses_needs_the_permission_to_withdraw(name: str) -> None:
     """They are read-only, but they disclose."""
     assert frozenset({"withdraw-funds"}) in form(name, {}).needs

@@ -130,7 +130,7 @@ def test_each_role_needs_what_it_signs_and_no_more() -> None:
     assert kinds(judge(key("modify-trades", "close-trades"), trader, VENUE, NOW_US)) == [("fine", "fit")]
     assert "query-funds" not in trader.usable
     funding = duty(("query-funds", "add-funds"), credential(), credential("f", Role.FUNDING), of="f")
-    assert kinds(judge(key("add-funds", "query-funds"), funding, VENUE, NOW_US)) == [("fine", "fit")]
+    assert kinds(judge(key("add-funds"), funding, VENUE, NOW_US)) == [("fine", "fit")]
 
 
 def test_whose_clients_count() -> None:

@@ -35,6 +35,7 @@ from signer.venues.kraken.values import (
     unix_time,
     userref,
     word,
+    word_list,
     words,
 )
 
@@ -166,12 +167,12 @@ _READS = (
         {"txid": ids(50), "docalcs": flag, "consolidation": one_of("market"), "rebase_multiplier": _rebase},
     ),
     Endpoint(
-        "Ledgers", Action.READ, _needs("query-funds", "query-ledger"),
+        "Ledgers", Action.READ, _needs("query-ledger"),
         {"asset": assets, "aclass": word, "type": words, "start": moment, "end": moment, "ofs": _ofs,
          "without_count": flag, "rebase_multiplier": _rebase},
     ),
     Endpoint(
-        "QueryLedgers", Action.READ, _needs("query-funds", "query-ledger"),
+        "QueryLedgers", Action.READ, _needs("query-ledger"),
         {"id": ids(20), "trades": flag, "rebase_multiplier": _rebase},
     ),
     Endpoint(
@@ -188,7 +189,7 @@ _READS = (
     Endpoint("ListWalletAccounts", Action.READ, _needs("query-funds")),
     Endpoint("DepositMethods", Action.READ, _needs("add-funds"),
              {"asset": asset, "aclass": word, "rebase_multiplier": _rebase}),
-    Endpoint("DepositStatus", Action.READ, _needs("query-funds", "add-funds"),
+    Endpoint("DepositStatus", Action.READ, _needs("query-funds"),
              {"asset": asset, "aclass": word, "method": title, **_page, "rebase_multiplier": _rebase}),
     Endpoint("WithdrawMethods", Action.READ, _needs("query-funds", "withdraw-funds"),
              {"asset": asset, "aclass": word, "network": title, "rebase_multiplier": _rebase}),
@@ -196,8 +197,20 @@ _READS = (
              {"asset": asset, "aclass": word, "method": title, "key": title, "verified": boolean}),
     Endpoint("WithdrawInfo", Action.READ, _needs("query-funds", "withdraw-funds"),
              {"asset": asset, "key": title, "amount": amount}),
-    Endpoint("WithdrawStatus", Action.READ, _needs("query-funds", "withdraw-funds"),
+    # Kraken lets withdraw-funds do as well, which no policy grants.
+    Endpoint("WithdrawStatus", Action.READ, _needs("query-ledger"),
              {"asset": asset, "aclass": word, "method": title, **_page, "rebase_multiplier": _rebase}),
+    Endpoint("Earn/Strategies", Action.READ, _needs("query-funds"),
+             {"asset": asset, "ascending": flag, "cursor": _cursor, "limit": integer(1, 1000), "lock_type": word_list},
+             as_json=True),
+    Endpoint("Earn/Allocations", Action.READ, _needs("query-funds"),
+             {"ascending": flag, "converted_asset": asset, "hide_zero_allocations": flag}),
+    # Kraken lets earn-funds do as well, which no policy grants.
+    Endpoint("Earn/AllocateStatus", Action.READ, _needs("query-funds"), {"strategy_id": word}),
+    Endpoint("Earn/DeallocateStatus", Action.READ, _needs("query-funds"), {"strategy_id": word}),
+    Endpoint("GetOpenStrategies", Action.READ, _needs(_OPEN), {"strategy_ids": words}),
+    Endpoint("GetClosedStrategies", Action.READ, _needs(_CLOSED), {"strategy_ids": words}),
+    Endpoint("QueryStrategies", Action.READ, _needs(f"{_OPEN}|{_CLOSED}"), {"strategy_ids": words}),
     # The real key's name, permissions and allowed addresses are nobody's business (kraken-clients.md §2.13).
     Endpoint("GetApiKeyInfo", Action.READ, (), local=True),
 )  # fmt: skip
@@ -222,15 +235,14 @@ _NEVER: Mapping[str, Needs] = {
     "WalletTransfer": _needs("query-funds", "withdraw-funds"),
     **dict.fromkeys(
         (
-            "Earn/Allocate", "Earn/Deallocate", "Earn/AllocateStatus", "Earn/DeallocateStatus", "Earn/Strategies",
-            "Earn/Allocations", "Stake", "Unstake", "Staking/Assets", "Staking/Pending", "Staking/Transactions",
+            "Earn/Allocate", "Earn/Deallocate", "Stake", "Unstake", "Staking/Assets", "Staking/Pending",
+            "Staking/Transactions",
         ),
         _needs("earn-funds"),
     ),
-    **dict.fromkeys(
-        ("AddStrategy", "CancelStrategy", "GetOpenStrategies", "GetClosedStrategies", "QueryStrategies"),
-        _needs("modify-trades"),
-    ),
+    # It runs at Kraken for up to 30 days, past every cap.
+    "AddStrategy": _needs("modify-trades"),
+    "CancelStrategy": _needs("close-trades"),
     # Its token trades directly on Kraken's WebSocket, past every policy (kraken-api.md §7b).
     "GetWebSocketsToken": _needs("create-ws-token"),
     **dict.fromkeys(

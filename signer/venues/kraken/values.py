@@ -194,6 +194,15 @@ def comma_list(one: str, expected: str) -> Reader:
 
 
 assets = comma_list(r"[A-Za-z0-9.]{1,20}", "a comma list of assets")
+
+
+def word_list(name: str, value: Json) -> Json:
+    """A word, or a JSON list of at most 20; kept as it is written."""
+    if isinstance(value, list) and 0 < len(value) <= 20:
+        return [word(name, one) for one in value]
+    return word(name, value)
+
+
 words = comma_list(r"[A-Za-z0-9_-]{1,64}", "a comma list of words")
 
 

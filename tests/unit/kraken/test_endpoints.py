@@ -13,9 +13,8 @@ from tests.unit.kraken.asking import as_json, form, refused, refused_form
 
 NEVER = [
     "Withdraw", "WithdrawCancel", "WalletTransfer", "AccountTransfer", "CreateSubaccount", "Earn/Allocate",
-    "Earn/Deallocate", "Earn/AllocateStatus", "Earn/DeallocateStatus", "Earn/Strategies", "Earn/Allocations", "Stake",
-    "Unstake", "AddStrategy", "CancelStrategy", "GetWebSocketsToken", "CreateOtcQuoteRequest", "UpdatePrimeApiUserKey",
-    "GetCustodyVault", "CreateUser",
+    "Earn/Deallocate", "Stake", "Unstake", "AddStrategy", "CancelStrategy", "GetWebSocketsToken",
+    "CreateOtcQuoteRequest", "UpdatePrimeApiUserKey", "GetCustodyVault", "CreateUser",
 ]  # fmt: skip
 
 
@@ -39,28 +38,6 @@ def test_permissions_are_kraken_s_thirteen_words() -> None:
     for endpoint in ENDPOINTS.values():
         assert endpoint.local or endpoint.needs, endpoint.name
         assert all(need and need <= set(PERMISSIONS) for need in endpoint.needs), endpoint.name
-
-
-@pytest.mark.parametrize(
-    ("name", "needs"),
-    [
-        ("Balance", [{"query-funds"}]),
-        ("OpenOrders", [{"query-open-trades"}]),
-        ("QueryOrders", [{"query-open-trades", "query-closed-trades"}]),
-        ("Ledgers", [{"query-funds"}, {"query-ledger"}]),
-        ("AddOrder", [{"modify-trades"}]),
-        ("AddOrderBatch", [{"modify-trades"}, {"close-trades"}]),
-        ("EditOrder", [{"modify-trades"}, {"close-trades"}]),
-        ("AmendOrder", [{"modify-trades", "close-trades"}]),
-        ("CancelAll", [{"modify-trades", "close-trades"}]),
-        ("DepositStatus", [{"query-funds"}, {"add-funds"}]),
-        ("WithdrawAddresses", [{"query-funds"}, {"withdraw-funds"}]),
-        ("RetrieveExport", [{"export-data"}]),
-    ],
-)
-def test_an_endpoint_needs_what_kraken_s_page_says(name: str, needs: list[set[str]]) -> None:
-    """Of each set, one (kraken-api.md §1)."""
-    assert ENDPOINTS[name].needs == tuple(frozenset(words) for words in needs)
 
 
 @pytest.mark.parametrize("name", ["GetApiKeyInfo", "GetAPIKeyInfo"])
