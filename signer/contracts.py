@@ -189,10 +189,10 @@ class AuditLog(Protocol):
 
 
 class Throttle(Protocol):
-    """Keeps floods of refusals from filling the audit log without losing their number."""
+    """Keeps floods of records that prove nothing from filling the audit log, without losing their number."""
 
-    def admit(self, source: str, kind: str, now_us: int, client: str = "") -> bool:
-        """Whether to record this one in full; if not, it has been counted."""
+    def admit(self, source: str, kind: str, now_us: int, client: str = "", size: int = 1024) -> bool:
+        """Whether to record this one in full, in at most ``size`` bytes; if not, it has been counted."""
 
 
 class Turn(Protocol):

@@ -28,7 +28,7 @@ from signer.outcomes import Outcomes
 from signer.pending import Pending
 from signer.policy.decide import decide
 from signer.policy.targets import target_of
-from signer.records import intent_record, read_record, refusal_kind, refusal_record
+from signer.records import intent_record, most_bytes, read_record, refusal_kind, refusal_record
 from signer.snapshot import Client, Snapshot
 from signer.trace import Trace, Watch
 
@@ -199,19 +199,26 @@ class Gateway:
 
     def _refuse(self, trace: Trace, refused: Refused) -> Response:
         trace.refused(refused)
-        kind, source = refusal_kind(refused), trace.request.source
-        if not trace.recorded:
-            if self._throttle.admit(source, kind, trace.started_us, trace.client_name):
-                self._audit.note(refusal_record(trace, refused))
-            else:  # whoever cannot prove to be a client does not fill the other log either
-                trace.counted_only = isinstance(refused, NotAuthentic)
+        if not trace.recorded and self._worth_a_record(trace, refusal_kind(refused)):
+            self._audit.note(refusal_record(trace, refused))
         return Response(200, JSON, trace.snapshot.venue.refusal(refused), ours=True)
 
     def _own_answer(self, trace: Trace, client: Client, call: Call) -> Response:
         trace.outcome = Outcome.ACCEPTED
-        self._audit.note(read_record(trace))
+        if self._worth_a_record(trace, "read"):
+            self._audit.note(read_record(trace))
         body = trace.snapshot.venue.own_answer(call, client.info, client.policy.permissions)
         return Response(200, JSON, body, ours=True)
+
+    def _worth_a_record(self, trace: Trace, kind: str) -> bool:
+        """Whether a call that nothing of was sent is recorded, or only counted: then it has no line in the log either.
+
+        Floods of what proves nothing must fill no disk.
+        """
+        size = most_bytes(trace)
+        admitted = self._throttle.admit(trace.request.source, kind, trace.started_us, trace.client_name, size)
+        trace.counted_only = not admitted
+        return admitted
 
     def _intent(self, trace: Trace, client: Client, call: Call, decision: Decision) -> Intent:
         return Intent(

@@ -42,6 +42,12 @@ def refusal_kind(refused: Refused) -> str:
     return "login-failed" if isinstance(refused, NotAuthentic) else "denied"
 
 
+def most_bytes(trace: Trace) -> int:
+    """How long the record of a call of which nothing was sent can be at most: JSON writes a letter with up to three
+    times its bytes in the body, and what we add ourselves is bounded."""
+    return 3 * len(trace.request.body) + 2048
+
+
 def reconciled_record(intent: Intent, outcome: Outcome, txids: Sequence[str | None], now_us: int) -> dict[str, Json]:
     """What a look-up at the venue found out about an intent whose outcome was lost."""
     return {

@@ -34,7 +34,7 @@ class Trace:
     detail: str = ""
     """For the operator only."""
     counted_only: bool = False
-    """One of so many failures to authenticate that it has no record and no line of its own."""
+    """One of so many calls of which nothing was sent that it has no record and no line of its own."""
 
     def note_outcome(self) -> None:
         """How the call ended, as far as is known now: bytes that left without an answer mean *unknown*."""

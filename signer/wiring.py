@@ -95,7 +95,10 @@ class Wiring:
             self._audit_alarm,
             segment_bytes=segment_bytes,
         )
-        self._throttle = Throttle()
+        limits = prepared.config.limits
+        self._throttle = Throttle(
+            per_second=limits.idle_records_per_second, bytes_a_day=limits.idle_records_mib_per_day * 1024 * 1024
+        )
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
         self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key)
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)

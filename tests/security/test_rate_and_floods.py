@@ -81,6 +81,23 @@ def test_denials_are_recorded_in_part_and_counted_in_full(rig: Rig) -> None:
     assert len(in_full) + counted == sent
 
 
+def test_answers_of_our_own_are_recorded_in_part_and_counted_in_full(rig: Rig) -> None:
+    """`GetApiKeyInfo` never reaches the exchange: a bot that asks for ever fills neither the log nor the other one."""
+    bot, sent = rig.bot("tracker"), 150
+    lines = rig.serving.log.read_bytes().count(b"\n")
+    for _ in range(sent):
+        assert rig.call(bot, "GetApiKeyInfo") == []
+    rig.serving.restart()  # what is counted so far is recorded at the stop, and the log's lines are all written
+    assert rig.serving.log.read_bytes().count(b"\n") - lines < sent / 2
+    found = signer(rig.home.folder, "audit", "search", "--client", bot.name, "--json").splitlines()
+    records = [json.loads(line) for line in found]
+    in_full = [record for record in records if record["kind"] == "read"]
+    (counted,) = [record for record in records if record["kind"] == "throttled"]
+    assert counted["throttled"] == "read"
+    assert 0 < len(in_full) <= IN_FULL * 2  # a minute may have ended meanwhile
+    assert len(in_full) + counted["count"] == sent
+
+
 def test_a_flood_of_failures_is_counted_in_full_and_costs_each_log_a_bounded_piece(rig: Rig) -> None:
     """Sprayed keys: a few records and lines, one alarm, every one of them in the metrics; a client's call passes."""
     bot = rig.bot("tracker")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.audit.throttle import IN_FULL, OTHERS, WINDOW_US, Throttle
+from signer.audit.throttle import BURST_S, BYTES_IN_FULL, DAY_US, IN_FULL, MOST_SUMMARIES, OTHERS, WINDOW_US, Throttle
 from signer.model import Json
 
 
@@ -29,8 +30,65 @@ def test_each_minute_starts_anew() -> None:
 def test_sources_kinds_and_clients_do_not_share() -> None:
     """One noisy source cannot keep another's refusals out of the log."""
     throttle = Throttle(in_full=1)
-    keys = [("a", "denied", "x"), ("b", "denied", "x"), ("a", "login-failed", "x"), ("a", "denied", "y")]
+    keys = [("a", "denied", ""), ("b", "denied", ""), ("a", "login-failed", ""), ("a", "denied", "y")]
     assert all(throttle.admit(source, kind, 0, client) for source, kind, client in keys)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "client"),
+    [("127.0.{}.1", ""), ("2001:db8::{}", ""), ("10.0.0.{}", "a-bot"), ("2001:db8:0:{}::1", "a-bot")],
+)
+def test_one_caller_with_many_addresses_is_one(addresses: str, client: str) -> None:
+    """Loopback, a network of IPv6; and a client that proved who it is, wherever it calls from."""
+    throttle = Throttle()
+    admitted = [throttle.admit(addresses.format(number), "denied", 0, client) for number in range(200)]
+    assert sum(admitted) == IN_FULL
+    assert [entry["count"] for entry in throttle.summaries(1)] == [180]
+
+
+def test_all_strangers_together_have_one_budget() -> None:
+    """Ten a second, however many they are; a client's answers of our own count with them, its refusals do not."""
+    throttle = Throttle(per_second=10, most_sources=10_000)
+    burst = [throttle.admit(f"10.0.{number // 250}.{number % 250}", "login-failed", 0) for number in range(1000)]
+    assert sum(burst) == 10 * BURST_S
+    assert not throttle.admit("10.9.9.9", "read", 0, "a-bot")
+    assert throttle.admit("10.9.9.9", "denied", 0, "a-bot")
+    second = [throttle.admit(f"10.1.{number // 250}.{number % 250}", "login-failed", 1_000_000) for number in range(99)]
+    assert sum(second) == 10
+
+
+def test_a_day_has_so_many_bytes_and_no_more() -> None:
+    """For what proves nothing in all, and the same again for clients' refusals; the next day begins anew."""
+    most, size = 1 << 20, 10_000
+    throttle = Throttle(bytes_a_day=most, most_sources=100_000)
+    for client in ("", "bot-{}"):
+        written = sum(
+            size * throttle.admit(f"10.{minute % 200}.0.1", "denied", minute * WINDOW_US, client.format(minute), size)
+            for minute in range(1000)
+        )
+        assert most - size < written <= most
+        assert throttle.admit("10.0.0.1", "denied", DAY_US + 1, client.format("x"), size)
+
+
+def test_one_client_cannot_use_up_the_day_of_all() -> None:
+    """Its longest refusals are bounded by the minute: 64 KiB of 1 GiB."""
+    throttle = Throttle()
+    admitted = sum(throttle.admit("10.0.0.1", "denied", 0, "a-bot", 20_000) for _ in range(50))
+    assert admitted == BYTES_IN_FULL // 20_000
+    assert throttle.admit("10.0.0.1", "denied", 0, "b-bot", 20_000)
+
+
+def test_the_counts_themselves_are_bounded() -> None:
+    """Of very many sources the busiest are named, and the rest are added up."""
+    throttle = Throttle(in_full=0)
+    for number in range(500):
+        for _ in range(1 + (number < 10)):
+            throttle.admit(f"10.0.{number // 250}.{number % 250}", "login-failed", 0)
+    summaries = throttle.summaries(1)
+    assert len(summaries) == MOST_SUMMARIES + 1
+    assert [entry["count"] for entry in summaries[:10]] == [2] * 10
+    assert sum(int(str(entry["count"])) for entry in summaries) == 510
+    assert not throttle.summaries(2)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["denied", "login-failed"]), st.booleans()), max_size=300))
