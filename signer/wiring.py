@@ -202,11 +202,15 @@ class Wiring:
         self._admin = AdminSocket(home.admin, verbs.table(), lambda text: self._watch.alarm("defect", text))
         await self._admin.open()
 
-    async def reload(self) -> None:
-        """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8)."""
+    async def reload(self, refresh_tls: Callable[[], None] = lambda: None) -> None:
+        """Read the home again and swap to it, or go on with what there is and say why (*Must hold* 8).
+
+        ``refresh_tls`` takes up certificates, or raises `SignerError`.
+        """
         async with self._changing:  # one after the other, so that the last one swaps to what was prepared last
             before, keys = self.prepared, self._keys
             try:
+                refresh_tls()
                 fresh = reread(before)
                 self.prepared, self._keys = fresh, await self._signing_keys(fresh)
                 await self._swap()

@@ -72,6 +72,8 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
 
     _ends = False
     """Whether the answer says ``Connection: close``."""
+    _is_outdated = False
+    """Whether its client was let in by a CA that is not the one in force."""
     _certified: str | None = None
     """The name in the client's certificate."""
     _watch: asyncio.TimerHandle | None = None
@@ -109,6 +111,12 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         """The worker stops: no further request is taken here. One that is being answered ends the connection itself."""
         if self._current_request is None:
             self.transport.close()
+
+    def let_in_anew(self) -> None:
+        """The CA that this client's certificate was judged by is another one now: a new handshake must decide."""
+        if self._certified is not None:
+            self._is_outdated = True
+            self.close_if_idle()
 
     def _watch_again(self) -> None:
         self._watch = self.worker.loop.call_later(self.app.request_seconds, self._end_if_idle)
@@ -178,7 +186,8 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         # Of two Connection headers the parser believes the last one: either ends the connection.
         first = parser.get_header(b"connection") or b""
         keep = parser.should_keep_alive and first.strip().lower() != b"close" and not self._ends
-        return keep and body.complete and not parser.remaining_truncated and self.worker.alive
+        keep = keep and body.complete and not parser.remaining_truncated
+        return keep and self.worker.alive and not self._is_outdated
 
     def _await_next(self) -> None:
         """What came behind the last request is the next one's beginning: gunicorn would drop it, and take what comes

@@ -88,17 +88,14 @@ class GatewayApp:
         else:
             await send_whole(send, 200, "application/json", STOPPING, close=True)
 
-    def reload(self) -> None:
-        """Read the home again, in the background."""
+    def reload(self, refresh_tls: Callable[[], None]) -> None:
+        """Read the certificates and the home again, in the background."""
         if self._wiring is not None:
-            self._reloading = asyncio.get_running_loop().create_task(self._wiring.reload())
+            self._reloading = asyncio.get_running_loop().create_task(self._wiring.reload(refresh_tls))
 
-    def refresh(self, tls: ServerTls) -> None:
-        """Have ``tls`` look at its files; trouble is an alarm, and what was loaded stays."""
-        try:
-            tls.refresh(utc_now(self._clock.now_us()))
-        except (SignerError, OSError) as error:
-            self._watch.alarm("tls", f"the certificate cannot be renewed or loaded, the old one stays: {error}")
+    def tls_alarm(self, error: SignerError) -> None:
+        """Say that certificates cannot be taken up."""
+        self._watch.alarm("tls", f"the certificates cannot be renewed or loaded, the old ones stay: {error}")
 
     def picture(self) -> list[str]:
         """What it is doing, for a dump."""

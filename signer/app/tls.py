@@ -14,6 +14,7 @@ from signer.errors import ConfigError
 from signer.home import Home
 from signer.tls.folder import TlsFolder
 
+_NAME_CA = "name the CA of the bots' certificates in gateway.tls.client_ca"
 _INIT = "make one with `signer tls init`, or name yours in [gateway.tls]"
 
 
@@ -27,22 +28,33 @@ class ServerTls:
         self._certificate = home.folder / (config.certificate or own.leaf)
         self._key = home.folder / (config.key or own.leaf)
         self._stamp: tuple[tuple[int, int], ...] = ()
+        self._ca_stamp = (0, 0)
         self._client_ca = home.folder / config.client_ca if config.client_ca else None
         self.context = _context(self._client_ca)
         self._shown = self.context
         self.context.sni_callback = self._choose
         self.refresh(now)
 
-    def refresh(self, now: datetime) -> None:
-        """Renew a leaf of ours that ends soon, and load what has changed. Raises as above; nothing changes then."""
+    def refresh(self, now: datetime) -> bool:
+        """Renew a leaf of ours that ends soon, and load what has changed.
+
+        Answers whether clients' certificates are judged by another CA from now on: connections that the one before
+        let in must then prove themselves anew. Raises as above; nothing changes then.
+        """
         if self._own is not None:
             self._own.renew_if_due(now)
-        stamp = (_stamp(self._certificate), _stamp(self._key))
-        if stamp != self._stamp:
-            # Into a context of its own: one that is in use could be left with an old key beside a new certificate.
-            shown = _context(self._client_ca)
-            _load(shown, self._certificate, self._key, now)
-            self._shown, self._stamp = shown, stamp
+        stamp, ca_stamp = (_stamp(self._certificate), _stamp(self._key)), self._stamp_of_ca()
+        if (stamp, ca_stamp) == (self._stamp, self._ca_stamp):
+            return False
+        # Into a context of its own: one that is in use could be left with an old key beside a new certificate.
+        shown = _context(self._client_ca)
+        _load(shown, self._certificate, self._key, now)
+        judged_anew = ca_stamp != self._ca_stamp
+        self._shown, self._stamp, self._ca_stamp = shown, stamp, ca_stamp
+        return judged_anew
+
+    def _stamp_of_ca(self) -> tuple[int, int]:
+        return _stamp(self._client_ca, _NAME_CA) if self._client_ca else (0, 0)
 
     def _choose(self, handshake: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
         """Called in each handshake, whether the client names a host or not."""
@@ -100,13 +112,12 @@ def _require_client_certificates(context: ssl.SSLContext, ca: Path) -> None:
         context.load_verify_locations(ca)
     except OSError as error:  # ssl.SSLError is one
         why = "no certificate in PEM is in it" if isinstance(error, ssl.SSLError) else error.strerror
-        mend = "name the CA of the bots' certificates in gateway.tls.client_ca"
-        raise ConfigError(f"it cannot be read ({why})", where=str(ca), mend=mend) from None
+        raise ConfigError(f"it cannot be read ({why})", where=str(ca), mend=_NAME_CA) from None
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path, mend: str = _INIT) -> tuple[int, int]:
     try:
         found = path.stat()
     except OSError as error:
-        raise ConfigError(f"it cannot be read ({error.strerror})", where=str(path), mend=_INIT) from None
+        raise ConfigError(f"it cannot be read ({error.strerror})", where=str(path), mend=mend) from None
     return found.st_mtime_ns, found.st_ino

@@ -19,8 +19,11 @@ from gunicorn.workers import gasgi
 
 from signer.app import dump
 from signer.app.protocol import GatewayProtocol
+from signer.clock import SystemClock
+from signer.errors import ConfigError, SignerError
 from signer.hardening import lock_memory
 from signer.listen import Listener
+from signer.tls.authority import utc_now
 
 TLS_LOOK_EVERY_S = 60.0
 NOTIFY_S = 1.0
@@ -80,9 +83,25 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
         self._ending.set()
 
     def _reload(self) -> None:
-        if self.app.tls is not None:
-            self.asgi.refresh(self.app.tls)
-        self.asgi.reload()
+        self.asgi.reload(self._refresh_tls)
+
+    def _refresh_tls(self) -> None:
+        """Take up certificates that have changed. Raises `SignerError`; those loaded before stay then."""
+        if self.app.tls is None:
+            return
+        try:
+            judged_anew = self.app.tls.refresh(utc_now(SystemClock().now_us()))
+        except OSError as error:
+            raise ConfigError(f"cannot be used ({error.strerror})", where=str(error.filename)) from error
+        if judged_anew:
+            for connection in tuple(self.connections):
+                connection.let_in_anew()
+
+    def _refresh_tls_or_say_why_not(self) -> None:
+        try:
+            self._refresh_tls()
+        except SignerError as error:
+            self.asgi.tls_alarm(error)
 
     def _dump(self) -> None:
         connections = f"{len(self.connections)} connections of bots"
@@ -103,8 +122,8 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
         self.app.lifeline.watch(self.loop, self.handle_exit_signal)
         while self.alive and self.ppid == os.getppid():
             self.notify()
-            if self.app.tls is not None and self.loop.time() >= look_at:
-                self.asgi.refresh(self.app.tls)
+            if self.loop.time() >= look_at:
+                self._refresh_tls_or_say_why_not()
                 look_at = self.loop.time() + TLS_LOOK_EVERY_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(NOTIFY_S):

@@ -12,6 +12,7 @@ import ssl
 import stat
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import requests
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.gateways import Bot, MadeHome, RunningGateway, running
 from tests.e2e.refusals import raw_call
+from tests.unit.tls.handshakes import Bots
 
 DOCS = Path(__file__).parents[2] / "docs" / "tls.md"
 
@@ -169,6 +171,23 @@ def test_a_client_needs_its_own_certificate(mutual: RunningGateway, certificates
     assert with_certificate("my-bot", 3)["error"] == []
     failed = made.wait_for_record(kind="login-failed")
     assert "EAPI:Invalid key" in json.dumps(failed)
+
+
+def test_a_reload_takes_up_a_changed_client_ca(mutual: RunningGateway, certificates: Path) -> None:
+    """A connection that the CA before let in ends, and its certificate lets nobody in again; a spoilt CA is refused."""
+    ca, other = str(mutual.made.home.tls / "ca.pem"), Bots()
+    pair = (str(certificates / "my-bot.pem"), str(certificates / "my-bot-key.pem"))
+    with requests.Session() as session:
+        session.cert = pair
+        health = partial(session.get, f"{mutual.url}/-/health", verify=ca)
+        assert health().text == "ok\n"
+        (certificates / "bots.pem").write_bytes(b"nonsense")
+        assert "bots.pem: it cannot be read" in mutual.reload()
+        assert health().text == "ok\n"
+        (certificates / "bots.pem").write_bytes(other.ca)
+        assert mutual.reload() == ""
+        with pytest.raises(requests.ConnectionError):
+            health()
 
 
 def test_the_word_of_a_named_proxy_decides_the_source(made: MadeHome) -> None:

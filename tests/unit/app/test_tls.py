@@ -164,3 +164,43 @@ def test_a_client_certificate_is_asked_for_and_believed_from_its_ca_alone(home: 
             handshake(tls.context, ca, "api.kraken.com", foreign)
         with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):
             handshake(tls.context, ca, "api.kraken.com")
+
+
+def test_a_changed_client_ca_is_believed_from_then_on_alone(home: Home, ca: str, tmp_path: Path) -> None:
+    """The bots of the CA before are not let in any more, those of the new one are; the same file changes nothing."""
+    before, after = Bots(), Bots()
+    (home.folder / "bots.pem").write_bytes(before.ca)
+    old, new = tmp_path / "old.pem", tmp_path / "new.pem"
+    old.write_bytes(before.certificate("my-bot"))
+    new.write_bytes(after.certificate("my-bot"))
+    tls = ServerTls(TlsConfig(client_ca="bots.pem"), home, NOW)
+    handshake(tls.context, ca, "api.kraken.com", old)
+    assert not tls.refresh(NOW)
+    replacement = home.folder / "bots.new"
+    replacement.write_bytes(after.ca)
+    replacement.replace(home.folder / "bots.pem")
+    assert tls.refresh(NOW)
+    handshake(tls.context, ca, "api.kraken.com", new)
+    with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        handshake(tls.context, ca, "api.kraken.com", old)
+
+
+@pytest.mark.parametrize("content", [None, b"nonsense"])
+def test_a_client_ca_that_is_spoilt_leaves_the_one_before(
+    content: bytes | None, home: Home, ca: str, tmp_path: Path
+) -> None:
+    """The refusal names the file, and nobody is let in who was not."""
+    bots, others = Bots(), Bots()
+    (home.folder / "bots.pem").write_bytes(bots.ca)
+    mine, foreign = tmp_path / "mine.pem", tmp_path / "foreign.pem"
+    mine.write_bytes(bots.certificate("my-bot"))
+    foreign.write_bytes(others.certificate("my-bot"))
+    tls = ServerTls(TlsConfig(client_ca="bots.pem"), home, NOW)
+    (home.folder / "bots.pem").unlink()
+    if content is not None:
+        (home.folder / "bots.pem").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"bots\.pem: it cannot be read .*gateway\.tls\.client_ca"):
+        tls.refresh(NOW)
+    handshake(tls.context, ca, "api.kraken.com", mine)
+    with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        handshake(tls.context, ca, "api.kraken.com", foreign)
