@@ -139,6 +139,9 @@ class Ledger(Protocol):
         For an edit or amend ``txids`` has the one order's id after the change.
         """
 
+    async def settle_found(self, reservation: int, txids: Sequence[str | None]) -> None:
+        """Settle the orders that have a txid; those without one stay held under the same number (`without_legs`)."""
+
     async def hold(self, reservation: int) -> None:
         """The outcome is unknown: keep everything held until it is reconciled."""
 
@@ -147,6 +150,13 @@ class Ledger(Protocol):
 
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Orders placed through us that ``ref`` names, any client's, newest first. Empty if we know of none."""
+
+    async def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> None:
+        """The venue lists these txids as open: orders placed before then and not among them are closed. Only closed
+        orders are ever forgotten."""
+
+    async def may_be_open(self, account: str) -> bool:
+        """Whether the account has an order that is not known to be closed."""
 
     async def usage(self, scope: str) -> Sequence[Usage]:
         """What is used now of each cap that the scope has ever been charged for."""

@@ -212,6 +212,8 @@ class PlacedOrder:
     txid: str
     order: Order
     placed_us: int
+    closed: bool = False
+    """Whether the venue is known to list it as open no more. One that is not known to be closed may be open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,11 @@ class Pending:
             if txid is not None
         )
 
+    def narrow(self, reservation: int, left: Intent) -> None:
+        """Some orders of the reservation have reached the ledger; these are left."""
+        if reservation in self._orders:
+            self.add(reservation, left)
+
     def forget(self, reservation: int) -> None:
         """The ledger has it now, or it never came to be."""
         self._orders.pop(reservation, None)

@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 from signer.contracts import Clock
 from signer.errors import SignerError
+from signer.intents import without_legs
 from signer.ledger.caps import Caps
 from signer.ledger.documents import from_intent, to_intent
 from signer.ledger.halting import Halts, read_halts, refuse_if_halted, unreadable
-from signer.ledger.orders import placed_by, remember
+from signer.ledger.orders import close_absent, placed_by, remember
 from signer.ledger.schema import connect, ledger_errors
 from signer.model import ChainHead, Halt, Intent
 
@@ -99,6 +100,24 @@ class Books:
             self._see_now()
             for placed in placed_by(intent, txids, self._now_us):
                 remember(self._db, placed)
+
+    def settle_found(self, reservation: int, txids: Sequence[str | None]) -> None:
+        """Keep what was found; what has no txid stays open under the same number."""
+        row = self._db.execute("SELECT intent, held_us FROM reservations WHERE id = ?", (reservation,)).fetchone()
+        if row is None:
+            return
+        intent, held_us = to_intent(row[0]), row[1]
+        found = {leg for leg, txid in enumerate(txids) if txid is not None}
+        self._caps.date_anew([charge for charge in intent.charges if charge.leg in found], held_us, self._now_us)
+        self._see_now()
+        for placed in placed_by(intent, txids, self._now_us):
+            remember(self._db, placed)
+        left = from_intent(without_legs(intent, found))
+        self._db.execute("UPDATE reservations SET intent = ? WHERE id = ?", (left, reservation))
+
+    def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> bool:
+        """Mark as closed what the venue lists as open no more; whether there may be more to mark."""
+        return close_absent(self._db, account, listed, placed_before_us)
 
     def hold(self, reservation: int) -> None:
         """Mark the outcome as unknown."""

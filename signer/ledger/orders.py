@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 
@@ -9,13 +10,19 @@ from signer.ledger.documents import from_order, to_order
 from signer.model import Intent, OrderRef, PlacedOrder
 
 KEPT_US = 90 * 24 * 3600 * 1_000_000
-"""An order is forgotten this long after it was placed."""
+"""A closed order is forgotten this long after it was placed. One that may be open never is."""
 
 PRUNED_AT_ONCE = 4
 """How many old orders each new one sweeps out at most: faster than they come, and bounded."""
 
+CLOSED_AT_ONCE = 1000
+"""How many orders one transaction marks as closed at most: some 10 ms."""
+
 NEWEST = 16
-"""A client that gives all its orders the same userref is answered with so many of them."""
+"""A client that gives all its orders the same userref is answered with so many of its closed ones."""
+
+MOST_OPEN = 1000
+"""And with so many of those that may be open: Kraken allows 225 for each pair (kraken-api.md §4)."""
 
 
 def placed_by(intent: Intent, txids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
@@ -39,14 +46,40 @@ def remember(db: sqlite3.Connection, placed: PlacedOrder) -> None:
 
 
 def find(db: sqlite3.Connection, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
-    """The orders that ``ref`` names, newest first: of each client that has any, its newest 16.
+    """The orders that ``ref`` names, newest first: of each client all that may be open, and its 16 newest others.
 
-    A userref may name every order that a bot ever placed. Each client's newest are enough to tell whose orders a call
-    would touch and what they are.
+    A userref may name every order that a bot ever placed. What is closed can be neither changed nor cancelled, so of
+    that each client's newest are enough.
     """
     rows = [row for client in _clients(db, account, ref) for row in _newest(db, account, ref, client)]
     rows.sort(reverse=True)
-    return [PlacedOrder(account, client, txid, to_order(text), placed) for _, client, txid, placed, text in rows]
+    return [
+        PlacedOrder(account, client, txid, to_order(text), placed_us, bool(closed))
+        for _, client, txid, placed_us, text, closed in rows
+    ]
+
+
+def close_absent(db: sqlite3.Connection, account: str, listed: Sequence[str], placed_before_us: int) -> bool:
+    """The venue lists ``listed`` as open: all other orders of the account that were placed before then are closed.
+
+    Whatever it lists is open, also if it was taken for closed before. Closes so many at once that a reserve need not
+    wait long; whether there may be more.
+    """
+    names = json.dumps(list(listed))
+    close = """UPDATE orders SET closed = 1 WHERE id IN (
+        SELECT id FROM orders WHERE account = ? AND closed = 0 AND placed_us < ?
+        AND txid NOT IN (SELECT value FROM json_each(?)) LIMIT ?)"""
+    closed = db.execute(close, (account, placed_before_us, names, CLOSED_AT_ONCE)).rowcount
+    reopen = """UPDATE orders SET closed = 0 WHERE account = ? AND closed = 1
+        AND txid IN (SELECT value FROM json_each(?))"""
+    db.execute(reopen, (account, names))
+    return closed == CLOSED_AT_ONCE
+
+
+def may_be_open(db: sqlite3.Connection, account: str) -> bool:
+    """Whether the account has an order that is not known to be closed."""
+    query = "SELECT 1 FROM orders WHERE account = ? AND closed = 0 LIMIT 1"
+    return db.execute(query, (account,)).fetchone() is not None
 
 
 def _clients(db: sqlite3.Connection, account: str, ref: OrderRef) -> Iterator[str]:
@@ -60,13 +93,16 @@ def _clients(db: sqlite3.Connection, account: str, ref: OrderRef) -> Iterator[st
 
 def _newest(
     db: sqlite3.Connection, account: str, ref: OrderRef, client: str
-) -> Sequence[tuple[int, str, str, int, str]]:
-    query = f"""SELECT id, client, txid, placed_us, document FROM orders
-        WHERE account = ? AND {ref.kind} = ? AND client = ? ORDER BY id DESC LIMIT {NEWEST}"""  # noqa: S608
-    return db.execute(query, (account, ref.value, client)).fetchall()
+) -> list[tuple[int, str, str, int, str, int]]:
+    found = []
+    for closed, most in ((0, MOST_OPEN), (1, NEWEST)):
+        query = f"""SELECT id, client, txid, placed_us, document, closed FROM orders
+            WHERE account = ? AND {ref.kind} = ? AND client = ? AND closed = ? ORDER BY id DESC LIMIT ?"""  # noqa: S608
+        found += db.execute(query, (account, ref.value, client, closed, most)).fetchall()
+    return found
 
 
 def _prune(db: sqlite3.Connection, before_us: int) -> None:
-    # Numbers grow with time, so the oldest orders are the first rows.
-    prune = "DELETE FROM orders WHERE placed_us < ? AND id IN (SELECT id FROM orders ORDER BY id LIMIT ?)"
+    prune = """DELETE FROM orders WHERE id IN (
+        SELECT id FROM orders WHERE closed = 1 AND placed_us < ? ORDER BY placed_us LIMIT ?)"""
     db.execute(prune, (before_us, PRUNED_AT_ONCE))

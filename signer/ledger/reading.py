@@ -12,7 +12,7 @@ from pathlib import Path
 from signer.ledger.caps import usage
 from signer.ledger.documents import to_intent
 from signer.ledger.halting import read_halts
-from signer.ledger.orders import find
+from signer.ledger.orders import find, may_be_open
 from signer.ledger.schema import connect, ledger_errors
 from signer.model import ChainHead, Halt, OpenIntent, OrderRef, PlacedOrder, Usage
 
@@ -39,6 +39,11 @@ class Reader:
         """Orders that ``ref`` names, newest first."""
         with ledger_errors(self._path):
             return find(self._db, account, ref)
+
+    def may_be_open(self, account: str) -> bool:
+        """Whether the account has an order that is not known to be closed."""
+        with ledger_errors(self._path):
+            return may_be_open(self._db, account)
 
     def usage(self, scope: str, now_us: int) -> Sequence[Usage]:
         """What is used of the scope's caps."""

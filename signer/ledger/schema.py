@@ -38,10 +38,14 @@ TABLES = (
     ) STRICT""",
     """CREATE TABLE orders (
         id INTEGER PRIMARY KEY, account TEXT NOT NULL, client TEXT NOT NULL, txid TEXT NOT NULL, userref INTEGER,
-        cl_ord_id TEXT, placed_us INTEGER NOT NULL, document TEXT NOT NULL, UNIQUE (account, txid)
+        cl_ord_id TEXT, placed_us INTEGER NOT NULL, document TEXT NOT NULL,
+        closed INTEGER NOT NULL DEFAULT 0, UNIQUE (account, txid)
     ) STRICT""",
-    "CREATE INDEX orders_by_userref ON orders (account, userref, client) WHERE userref IS NOT NULL",
-    "CREATE INDEX orders_by_cl_ord_id ON orders (account, cl_ord_id, client) WHERE cl_ord_id IS NOT NULL",
+    # An order that is not marked as closed may be open. Such orders are few.
+    "CREATE INDEX orders_not_closed ON orders (account) WHERE closed = 0",
+    "CREATE INDEX orders_closed ON orders (placed_us) WHERE closed = 1",
+    "CREATE INDEX orders_by_userref ON orders (account, userref, client, closed) WHERE userref IS NOT NULL",
+    "CREATE INDEX orders_by_cl_ord_id ON orders (account, cl_ord_id, client, closed) WHERE cl_ord_id IS NOT NULL",
     # TEXT, since a nonce has 64 bits and an INTEGER here 63.
     "CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     """CREATE TABLE halts (

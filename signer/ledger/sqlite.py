@@ -79,6 +79,19 @@ class SqliteLedger:
         """Keep what was accepted, give back the rest, remember the orders."""
         await self._write(lambda books: books.settle(reservation, txids), self._patience_s)
 
+    async def settle_found(self, reservation: int, txids: Sequence[str | None]) -> None:
+        """Settle the orders that have a txid; the others stay open."""
+        await self._write(lambda books: books.settle_found(reservation, txids))
+
+    async def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> None:
+        """The venue lists these as open: what was placed before then and is not among them is closed."""
+        while await self._write(lambda books: books.close_absent(account, listed, placed_before_us), self._patience_s):
+            pass
+
+    async def may_be_open(self, account: str) -> bool:
+        """Whether the account has an order that is not known to be closed."""
+        return self._opened.reader.may_be_open(account)
+
     async def hold(self, reservation: int) -> None:
         """The outcome is unknown: keep everything held."""
         await self._write(lambda books: books.hold(reservation), self._patience_s)
@@ -88,7 +101,8 @@ class SqliteLedger:
         return self._opened.reader.open_intents()
 
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
-        """Orders placed through us that ``ref`` names, newest first; of each client its newest 16."""
+        """Orders placed through us that ``ref`` names, newest first; of each client all that may be open, and its 16
+        newest that are closed."""
         return self._opened.reader.orders(account, ref)
 
     async def usage(self, scope: str) -> Sequence[Usage]:

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from signer.errors import Halted, LedgerError, NotReserved
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import ChainHead, Charge, Halt, OrderRef, PlacedOrder, Usage
+from signer.model import ChainHead, Charge, Halt, Order, OrderRef, PlacedOrder, Usage
 from signer.worker import ThreadWorker
 from tests.unit.ledger.calls import DAY_S, START_US, SetClock, charge, intent, order, used
 
@@ -244,13 +244,102 @@ async def test_an_amended_order_is_what_it_became_and_stays_its_owners(ledger: S
 
 
 async def test_a_constant_userref_keeps_other_clients_in_sight(ledger: SqliteLedger) -> None:
-    """However many orders one client gives the same userref, another's order of that userref is still named."""
+    """However many orders one client gives the same userref, another's order of that userref is still named; and all
+    that may be open are."""
     await ledger.settle(await ledger.reserve(intent(orders=(order(userref=1),), client="victim")), ["OVICTIM"])
     many = tuple(order(userref=1) for _ in range(40))
     await ledger.settle(await ledger.reserve(intent(orders=many)), [f"O{number}" for number in range(40)])
     found = await ledger.find_orders("main", OrderRef("userref", "1"))
-    assert [placed.client for placed in found] == ["bot"] * 16 + ["victim"]
-    assert found[0].txid == "O39"
+    assert [placed.client for placed in found] == ["bot"] * 40 + ["victim"]
+    await ledger.close_absent("main", ["O3"], START_US + 1)
+    found = await ledger.find_orders("main", OrderRef("userref", "1"))
+    assert [placed.client for placed in found] == ["bot"] * 17 + ["victim"]
+    assert (found[0].txid, found[16].txid) == ("O39", "O3")
+
+
+async def test_found_orders_settle_though_others_are_missing(ledger: SqliteLedger, clock: SetClock) -> None:
+    """What was found is the client's and spent; the rest stays held under the same number."""
+    first, second, third = order(userref=1), order(userref=2), order(userref=3)
+    batch = intent(charge("50", leg=0), charge("20", leg=1), charge("10", leg=2), orders=(first, second, third))
+    reservation = await ledger.reserve(batch)
+    await ledger.settle_found(reservation, ["OAAA", None, "OCCC"])
+    (left,) = await ledger.open_intents()
+    assert (left.reservation, left.intent.orders) == (reservation, (second,))
+    assert left.intent.charges == (replace(charge("20"), leg=0),)
+    assert await used(ledger) == 80
+    assert [await known(ledger, txid) for txid in ("OAAA", "OCCC")] == [first, third]
+    await ledger.release(reservation)
+    assert await used(ledger) == 60
+    assert await ledger.open_intents() == []
+    await ledger.settle_found(reservation, ["OLATE"])
+    assert await known(ledger, "OLATE") is None
+
+
+async def test_what_was_found_counts_from_when_it_was_found(ledger: SqliteLedger, clock: SetClock) -> None:
+    """A charge that may have been spent only just now leaves its window a day from now."""
+    reservation = await ledger.reserve(intent(charge("40", leg=0), charge("60", leg=1), orders=(order(), order())))
+    clock.us += DAY_S * 1_000_000 // 2
+    await ledger.settle_found(reservation, ["OAAA", None])
+    await ledger.release(reservation)
+    clock.us += DAY_S * 1_000_000 * 2 // 3
+    assert await used(ledger) == 40
+
+
+async def test_an_order_is_closed_once_the_venue_lists_it_no_more(ledger: SqliteLedger, clock: SetClock) -> None:
+    """Only one of that account, only one that was placed before the list was asked for, and only until it is listed."""
+    for txid in ("OLISTED", "OGONE"):
+        await place(ledger, txid)
+    await place(ledger, "OELSEWHERE", account="second")
+    clock.us += 1
+    await place(ledger, "OYOUNG")
+    await ledger.close_absent("main", ["OLISTED", "OSTRANGER"], START_US + 1)
+    assert await closed(ledger) == {"OLISTED": False, "OGONE": True, "OELSEWHERE": False, "OYOUNG": False}
+    await ledger.close_absent("main", ["OGONE"], START_US)
+    assert await closed(ledger) == {"OLISTED": False, "OGONE": False, "OELSEWHERE": False, "OYOUNG": False}
+    await ledger.close_absent("main", [], START_US + 2)
+    assert (await ledger.may_be_open("main"), await ledger.may_be_open("second")) == (False, True)
+
+
+async def test_orders_that_may_be_open_are_never_forgotten(ledger: SqliteLedger, clock: SetClock) -> None:
+    """However old they are and however many come after them; closed ones go after 90 days."""
+    for txid in ("OLISTED", "OGONE"):
+        await place(ledger, txid)
+    await ledger.close_absent("main", ["OLISTED"], START_US + 1)
+    clock.us += 91 * DAY_S * 1_000_000
+    for number in range(5):
+        await place(ledger, f"ONEW{number}")
+    assert await closed(ledger) == {"OLISTED": False}
+    assert await known(ledger, "OLISTED") == order()
+
+
+async def test_all_of_many_orders_are_closed(ledger: SqliteLedger, clock: SetClock) -> None:
+    """More than one transaction marks at once."""
+    many = tuple(order(userref=1) for _ in range(2_100))
+    await ledger.settle(await ledger.reserve(intent(orders=many)), [f"O{number}" for number in range(len(many))])
+    clock.us += 1
+    await ledger.close_absent("main", ["O7"], clock.us)
+    found = await ledger.find_orders("main", OrderRef("userref", "1"))
+    assert [one.txid for one in found if not one.closed] == ["O7"]
+    assert len(found) == 17
+
+
+async def place(ledger: SqliteLedger, txid: str, account: str = "main") -> None:
+    """An order of ``bot`` that was accepted."""
+    placed = replace(intent(orders=(order(),)), account=account)
+    await ledger.settle(await ledger.reserve(placed), [txid])
+
+
+async def known(ledger: SqliteLedger, txid: str) -> Order | None:
+    """What the ledger says of an order of the account ``main``."""
+    found = await ledger.find_orders("main", OrderRef("txid", txid))
+    return found[0].order if found else None
+
+
+async def closed(ledger: SqliteLedger) -> dict[str, bool]:
+    """Which orders of the tests above are known, and whether they are closed."""
+    names = {"OLISTED": "main", "OGONE": "main", "OELSEWHERE": "second", "OYOUNG": "main"}
+    found = [one for txid, name in names.items() for one in await ledger.find_orders(name, OrderRef("txid", txid))]
+    return {one.txid: one.closed for one in found}
 
 
 async def test_an_outcome_shares_the_next_flush(tmp_path: Path, clock: SetClock) -> None:

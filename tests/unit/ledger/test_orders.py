@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from signer.ledger.documents import from_intent, from_order, to_intent, to_order
-from signer.ledger.orders import KEPT_US, PRUNED_AT_ONCE, find, remember
+from signer.ledger.orders import KEPT_US, PRUNED_AT_ONCE, close_absent, find, remember
 from signer.ledger.schema import connect
 from signer.model import OrderRef, PlacedOrder
 from tests.unit.ledger.calls import START_US, charge, intent, order
@@ -17,19 +17,23 @@ def placed(txid: str, at_us: int = START_US) -> PlacedOrder:
 
 
 def test_old_orders_are_swept_out_a_few_at_a_time(tmp_path: Path) -> None:
-    """Each new order removes at most four that are older than 90 days, and none that is younger."""
+    """Each new order removes at most four that are closed and older than 90 days, and none that is younger or may be
+    open."""
     db = connect(tmp_path / "ledger.db")
     for number in range(6):
         remember(db, placed(f"OLD{number}"))
     remember(db, placed("YOUNG", START_US + 1))
+    remember(db, placed("OPEN"))
+    close_absent(db, "main", ["OPEN"], START_US + 2)
 
     def left() -> int:
         return int(db.execute("SELECT count(*) FROM orders").fetchone()[0])
 
     remember(db, placed("NEW0", START_US + KEPT_US + 1))
-    assert left() == 8 - PRUNED_AT_ONCE
+    assert left() == 9 - PRUNED_AT_ONCE
     remember(db, placed("NEW1", START_US + KEPT_US + 1))
-    assert [bool(find(db, "main", OrderRef("txid", txid))) for txid in ("OLD5", "YOUNG", "NEW0")] == [False, True, True]
+    kept = [bool(find(db, "main", OrderRef("txid", txid))) for txid in ("OLD5", "YOUNG", "OPEN", "NEW0")]
+    assert kept == [False, True, True, True]
     db.close()
 
 
