@@ -141,7 +141,9 @@ class Change:
     """What an EditOrder or AmendOrder sets on an existing order; None leaves a field as it is."""
 
     replaces: bool
-    """Edit cancels and replaces (new txid, full charge); amend changes in place (charge of the increase)."""
+    """Edit cancels and replaces (new txid, full charge); amend changes in place (charge of the increase).
+
+    An edit's prices are those of the order's type. Of an amend ``price`` is the trigger and ``price2`` the limit."""
     pair: str | None = None
     volume: Decimal | None = None
     price: Price | None = None
@@ -250,8 +252,9 @@ class RuleHit:
     rule: str
     allows: bool
     reason: str
-    kind: Literal["feature", "limit", "rate"] = "feature"
-    """Which answer fits a denial: a feature is not permitted, one order breaks a limit, or orders come too fast."""
+    kind: Literal["feature", "limit", "rate", "nothing"] = "feature"
+    """Which answer fits a denial: a feature is not permitted, one order breaks a limit, orders come too fast, or the
+    call names no order."""
 
 
 @dataclass(frozen=True, slots=True)

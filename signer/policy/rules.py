@@ -57,7 +57,7 @@ def ownership(policy: Policy, client: str, call: Call, facts: Facts) -> Iterator
         return
     if not call.targets:
         if call.action is Action.CANCEL and not call.whole_account:
-            yield _deny("ownership", f"{call.endpoint} names no order")
+            yield _deny("ownership", f"{call.endpoint} names no order", "nothing")
         return
     foreign = () if policy.whole_account else tuple(ref for ref in call.targets if not _owns(client, ref, facts))
     for ref in foreign:
@@ -200,7 +200,7 @@ LIMIT_RULES: tuple[OrderRule, ...] = (unpriced, order_size, order_notional)
 """Asked about orders that are real: a dry run (``validate=true``) is not (kraken-clients.md §2, 11)."""
 
 
-def _deny(rule: str, reason: str, kind: Literal["feature", "limit"] = "feature") -> RuleHit:
+def _deny(rule: str, reason: str, kind: Literal["feature", "limit", "nothing"] = "feature") -> RuleHit:
     return RuleHit(rule, False, reason, kind)
 
 

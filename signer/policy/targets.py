@@ -28,7 +28,8 @@ def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
 
 
 def changed(order: Order, change: Change) -> Order:
-    """``order`` as ``change`` would leave it."""
+    """``order`` as ``change`` would leave it. An edit makes a new order, which has only the flags and the userref that
+    the edit states (kraken-api.md §1c-1)."""
     volume = order.volume if change.volume is None else change.volume
     price, price2 = (change.price, change.price2) if change.replaces else _amended_prices(order, change)
     return replace(
@@ -37,8 +38,8 @@ def changed(order: Order, change: Change) -> Order:
         price=price or order.price,
         price2=price2 or order.price2,
         display_volume=order.display_volume if change.display_volume is None else change.display_volume,
-        oflags=order.oflags if change.oflags is None else change.oflags,
-        userref=order.userref if change.userref is None else change.userref,
+        oflags=change.oflags or frozenset() if change.replaces else order.oflags,
+        userref=change.userref if change.replaces else order.userref,
         close=None if order.close is None else replace(order.close, volume=volume),
     )
 
@@ -47,17 +48,13 @@ def unfit_price(order: Order, change: Change) -> str:
     """The price that an amend sets although orders of this type have none such; empty if there is none."""
     if change.replaces:
         return ""
-    trigger, limit = _named_prices(change)
+    trigger, limit = change.price, change.price2
     if trigger is not None and order.order_type not in HAVE_TRIGGER:
         return "trigger_price"
     return "limit_price" if limit is not None and order.order_type not in HAVE_LIMIT else ""
 
 
 def _amended_prices(order: Order, change: Change) -> tuple[Price | None, Price | None]:
-    trigger, limit = _named_prices(change)
+    """An amend's trigger and limit as the two prices of the order's type."""
+    trigger, limit = change.price, change.price2
     return (limit, None) if order.order_type in LIMIT_IN_PRICE else (trigger, limit)
-
-
-def _named_prices(change: Change) -> tuple[Price | None, Price | None]:
-    """Trigger and limit. AmendOrder does not say the order's type, so its limit stands in both prices."""
-    return (change.price, None) if change.price2 is None else (None, change.price2)

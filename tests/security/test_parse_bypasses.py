@@ -210,7 +210,7 @@ def test_raising_an_order_is_told() -> None:
     assert amend is not None
     assert edit is not None
     assert amend.volume == edit.volume == Decimal(100)
-    assert amend.price == edit.price
+    assert amend.price2 == edit.price
     assert (amend.replaces, edit.replaces) == (False, True)
 
 

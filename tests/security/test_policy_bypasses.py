@@ -196,6 +196,25 @@ def test_an_amend_cannot_raise_an_order_past_its_bounds(rig: Rig, bot: Bot) -> N
     denied(rig, bot, "AmendOrder", {"txid": txid, "order_qty": "0.05", "limit_price": "20001"}, "order-notional")
 
 
+def test_a_cancel_that_names_nothing_reaches_nothing(rig: Rig, bot: Bot) -> None:
+    """A bot tests its key with it: one that may cancel hears Kraken's words, another that it may not."""
+    with rig.nothing_arrives():
+        for fields in ({}, {"txid": "", "cl_ord_id": ""}):
+            assert rig.call(bot, "CancelOrder", fields)[0] == "EOrder:Invalid order"
+            assert rig.call(rig.bot("tracker"), "CancelOrder", fields)[0] == "EGeneral:Permission denied"
+
+
+def test_both_prices_of_an_own_stop_are_amended_at_once(rig: Rig, bot: Bot) -> None:
+    """Its type is known, so the limit is judged as the limit: within its bounds it passes, above them it does not."""
+    fields = {"ordertype": "stop-loss-limit", "type": "buy", "price": "90000", "price2": "20000", "volume": "0.01"}
+    txid = rig.place(bot, **fields)
+    amend = {"txid": txid, "trigger_price": "95000", "limit_price": "21000"}
+    assert rig.call(bot, "AmendOrder", amend) == []
+    shown = rig.sandbox.control.orders(rig.sandbox.account)[txid]
+    assert (shown["descr"]["price"], shown["descr"]["price2"]) == ("95000.0", "21000.0")
+    denied(rig, bot, "AmendOrder", {"txid": txid, "trigger_price": "1", "limit_price": "400000"}, "order-notional")
+
+
 def test_amends_fill_the_cap(rig: Rig, bot: Bot) -> None:
     """What an amend adds is charged, and what it takes away is not given back."""
     txid = rig.place(bot, **worth(500))

@@ -89,7 +89,7 @@ def refusal_for(decision: Decision) -> NotAllowed:
     """
     denials = decision.denials
     rules = tuple(hit.rule for hit in denials)
-    for kind in ("feature", "limit", "rate"):
+    for kind in ("feature", "limit", "rate", "nothing"):
         hit = next((hit for hit in denials if hit.kind == kind), None)
         if hit is None:
             continue
@@ -98,7 +98,9 @@ def refusal_for(decision: Decision) -> NotAllowed:
             return NotAllowed("EGeneral:Permission denied", f"EGeneral:{why}", rules=rules)
         if kind == "limit":
             return NotAllowed(f"EOrder:Invalid order:{why}", rules=rules)
-        return NotAllowed("EOrder:Rate limit exceeded", f"EOrder:{why}", rules=rules)
+        if kind == "rate":
+            return NotAllowed("EOrder:Rate limit exceeded", f"EOrder:{why}", rules=rules)
+        return NotAllowed("EOrder:Invalid order", f"EOrder:{why}", rules=rules)  # what grid bots test their key for
     # An allow that was not given is a denial: nothing is permitted for want of a rule that objects.
     return NotAllowed("EGeneral:Permission denied", "EGeneral:Policy default: no rule allows this call", rules=rules)
 

@@ -38,9 +38,8 @@ def edit_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable)
 def amend_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:
     """The call of an AmendOrder: a change in place, of an order whose type is not said. Raises `NotUnderstood`.
 
-    ``limit_price`` is ``price`` of a limit order and ``price2`` of one that triggers, so the change carries it as both;
-    ``trigger_price`` is ``price``. Both at once would leave open which is the price of a limit order, so they are
-    refused together.
+    Its prices are named by what they do, so ``trigger_price`` is the change's ``price`` and ``limit_price`` its
+    ``price2``, whatever the order's type makes of them (`signer.policy.targets`).
     """
     given = read_fields(endpoint.model, fields)
     target = _only_target(given)
@@ -49,23 +48,26 @@ def amend_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable
         if pair is None:
             raise unknown_pair(given["pair"])
         given["pair"] = pair.id
-    if "limit_price" in given and "trigger_price" in given:
-        raise invalid("limit_price and trigger_price must be amended one after the other")
-    limit = to_price(given.get("limit_price"))
     change = Change(
         replaces=False,
         pair=cast("str | None", given.get("pair")),
         volume=to_decimal(given.get("order_qty")),
-        price=limit or to_price(given.get("trigger_price")),
-        price2=limit,
+        price=to_price(given.get("trigger_price")),
+        price2=to_price(given.get("limit_price")),
         display_volume=to_decimal(given.get("display_qty")),
     )
     return _call(endpoint, given, targets=(target,), change=change)
 
 
 def cancel_order(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTable) -> Call:
-    """The call of a CancelOrder by txid, userref, comma list of them, or cl_ord_id. Raises `NotUnderstood`."""
+    """The call of a CancelOrder by txid, userref, comma list of them, or cl_ord_id. Raises `NotUnderstood`.
+
+    One that names nothing is a call without targets: bots test their key with it, and the decision tells them apart who
+    may cancel and who may not (kraken-clients.md §2.11).
+    """
     given = read_fields(endpoint.model, fields)
+    if not given.keys() & {"txid", "cl_ord_id"}:
+        return _call(endpoint, given)
     if "txid" not in given or "cl_ord_id" in given:
         return _call(endpoint, given, targets=(_only_target(given),))
     names = cast("str", given["txid"]).split(",")

@@ -43,6 +43,13 @@ def test_orders_that_come_too_fast_are_a_rate_limit() -> None:
     )
 
 
+def test_a_cancel_that_names_nothing_is_an_invalid_order() -> None:
+    """Exactly Kraken's words, which bots that test their key tolerate; who may not cancel at all hears that first."""
+    nothing = RuleHit("ownership", False, "CancelOrder names no order", "nothing")
+    assert denied(nothing).answer == ("EOrder:Invalid order", "EOrder:Policy ownership: CancelOrder names no order")
+    assert denied(nothing, RuleHit("permissions", False, "x")).answer[0] == "EGeneral:Permission denied"
+
+
 def test_the_gravest_denial_speaks_and_all_are_named() -> None:
     """Feature before limit before rate."""
     refusal = denied(RATE, LIMIT, ALLOWS, FEATURE)

@@ -50,13 +50,18 @@ def test_an_edit_that_is_not_understood_is_refused_by_name(fields: dict[str, str
     assert named in refused_form("EditOrder", fields)[1]
 
 
-def test_an_amend_of_the_limit_stands_in_both_prices() -> None:
-    """The order's type is not said: the limit is `price` of a limit order, `price2` of one that triggers."""
+def test_an_amend_s_limit_is_the_second_price() -> None:
+    """Whatever the type, which the call does not say."""
     call = form("AmendOrder", {"txid": TXID, "order_qty": "3", "limit_price": "50", "post_only": "true"})
-    fifty = Price(Decimal(50))
-    assert call.change == Change(replaces=False, volume=Decimal(3), price=fifty, price2=fifty)
+    assert call.change == Change(replaces=False, volume=Decimal(3), price2=Price(Decimal(50)))
     assert call.targets == (OrderRef("txid", TXID),)
     assert call.fields == {"txid": TXID, "order_qty": "3", "limit_price": "50", "post_only": True}
+
+
+def test_an_amend_may_set_both_prices() -> None:
+    """Which order types have both is for the decision, which knows the order."""
+    call = form("AmendOrder", {"txid": TXID, "limit_price": "50", "trigger_price": "+1%"})
+    assert call.change == Change(replaces=False, price=Price(Decimal(1), "+", True), price2=Price(Decimal(50)))
 
 
 def test_an_amend_of_the_trigger_is_the_first_price() -> None:
@@ -73,7 +78,6 @@ def test_an_amend_of_the_trigger_is_the_first_price() -> None:
         ({}, "txid"),
         ({"txid": TXID, "cl_ord_id": "x"}, "txid"),
         ({"txid": "42"}, "txid"),
-        ({"txid": TXID, "limit_price": "1", "trigger_price": "1"}, "limit_price"),
         ({"txid": TXID, "volume": "1"}, "volume"),
         ({"txid": TXID, "pair": "FOO"}, "FOO"),
     ],
@@ -108,13 +112,20 @@ def test_a_cancel_by_a_json_number_is_by_userref() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"txid": ""}, {"txid": TXID, "cl_ord_id": "x"}, {"txid": f"{TXID},"}, {"txid": ",".join(["A"] * 51)},
+    [{"txid": TXID, "cl_ord_id": "x"}, {"txid": f"{TXID},"}, {"txid": ",".join(["A"] * 51)},
      {"txid": "99999999999"}, {"txid": "2147483648"}, {"txid": "-2147483649"},
      {"txid": "007"}, {"txid": "0"}, {"txid": "*"}, {"txid": TXID, "pair": "XBTUSD"}],
 )  # fmt: skip
 def test_a_cancel_that_names_no_order_clearly_is_refused(fields: dict[str, str]) -> None:
     """Nothing named, named twice, or named in a way that could be two things."""
     assert refused_form("CancelOrder", fields)[0] == "EGeneral:Invalid arguments"
+
+
+@pytest.mark.parametrize("fields", [{}, {"txid": ""}, {"txid": "", "cl_ord_id": ""}])
+def test_a_cancel_that_names_nothing_has_no_target(fields: dict[str, str]) -> None:
+    """Bots test their key with it: the decision refuses it in the words that they know."""
+    call = form("CancelOrder", fields)
+    assert (call.action, call.targets, call.fields, call.whole_account) == (Action.CANCEL, (), {}, False)
 
 
 def test_a_batch_cancel_names_each_target() -> None:

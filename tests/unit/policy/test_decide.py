@@ -358,8 +358,8 @@ def test_an_amend_of_an_order_of_unknown_worth() -> None:
 
 
 def limit_to(price: str) -> Call:
-    """AmendOrder with a limit_price, as the parser gives it: it does not know where the order has its limit."""
-    return amend(TXID, price=Price(D(price)), price2=Price(D(price)))
+    """AmendOrder with a limit_price."""
+    return amend(TXID, price2=Price(D(price)))
 
 
 def trigger_at(price: str) -> Call:
@@ -377,6 +377,39 @@ def test_an_amend_sets_the_price_that_it_names() -> None:
     triggered = changing(trigger_at("200"), placed(was=stop))
     assert triggered.orders == (replace(stop, price=Price(D(200))),)
     assert amounts(triggered) == [("orders 60 / 1m", "1", 0)]
+
+
+def test_an_amend_sets_both_prices_of_an_order_that_has_both() -> None:
+    """The order's type is known, so it is known which is which, also where both are the same."""
+    stop = order("0.01", "100", order_type="stop-loss-limit", price2=Price(D(45_000)))
+    for trigger, limit in (("200", "60000"), ("60000", "60000")):
+        both = changing(amend(TXID, price=Price(D(trigger)), price2=Price(D(limit))), placed(was=stop))
+        assert both.orders == (replace(stop, price=Price(D(trigger)), price2=Price(D(limit))),)
+        assert amounts(both)[0][1] == "150.00"
+    high = changing(amend(TXID, price=Price(D(1)), price2=Price(D(6_000_000))), placed(was=stop))
+    assert denied_by(high) == ["order-notional"]
+
+
+@pytest.mark.parametrize("order_type", ["limit", "stop-loss"])
+def test_an_amend_of_both_prices_needs_an_order_with_both(order_type: str) -> None:
+    """A limit order has no trigger, and a stop has no limit."""
+    was = order("0.01", "100", order_type=order_type)
+    assert "change" in denied_by(changing(amend(TXID, price=Price(D(1)), price2=Price(D(2))), placed(was=was)))
+
+
+def test_an_edit_drops_the_flags_and_the_userref_that_it_does_not_state() -> None:
+    """Kraken's new order has only what the edit says."""
+    was = order("0.01", oflags=frozenset({"post"}), userref=7)
+    bare = changing(edit(TXID, volume=D("0.02")), placed(was=was))
+    assert bare.orders == (order("0.02"),)
+    stated = changing(edit(TXID, oflags=frozenset({"post"}), userref=8), placed(was=was), oflags=["post"])
+    assert stated.orders == (order("0.01", oflags=frozenset({"post"}), userref=8),)
+
+
+def test_an_amend_keeps_flags_and_userref() -> None:
+    """It is the same order."""
+    was = order("0.01", oflags=frozenset({"post"}), userref=7)
+    assert changing(amend(TXID, volume=D("0.02")), placed(was=was), oflags=["post"]).orders[0].userref == 7
 
 
 def test_an_amend_sets_no_price_that_the_type_lacks() -> None:
