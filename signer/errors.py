@@ -31,6 +31,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from signer.escaping import printable_ascii
+
+MOST_HALT_REASON = 1200
+"""Characters of a halt's reason that a bot is told: ten for each of an operator's."""
+
 
 class SignerError(Exception):
     """Base of all errors raised on purpose.
@@ -101,7 +106,7 @@ class Halted(Refused):
     @classmethod
     def because(cls, reason: str) -> Halted:
         """The refusal for a halt with that reason. Not `Unavailable`: bots would go on trying."""
-        text = "".join(c for c in reason if c.isascii() and c.isprintable())[:120]
+        text = printable_ascii(reason)[:MOST_HALT_REASON]
         return cls("EGeneral:Permission denied", f"EGeneral:Policy halt: {text}", rules=("halt",))
 
 

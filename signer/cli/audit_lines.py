@@ -16,6 +16,7 @@ from signer.audit.disk import LocalDisk
 from signer.audit.segments import Segment, lines, segments
 from signer.cli.audit_orders import Fields, orders
 from signer.errors import AuditError
+from signer.escaping import printable
 from signer.home import Home
 from signer.model import Json
 
@@ -144,7 +145,7 @@ def plain(value: Json) -> str:
         text = ",".join(map(str, value))
     else:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return printable(text)
 
 
 def moment(fields: Fields) -> str:

@@ -11,14 +11,18 @@ import click
 
 from signer.admin import Operator
 from signer.cli.key_store import Row, show_rows, warn
-from signer.cli.keys import require_account, utc
+from signer.cli.keys import utc
 from signer.cli.ledger import require_home, with_ledger
 from signer.cli.operation import on_record, reason_option
+from signer.cli.reasons import reading_reason
 from signer.clock import SystemClock
+from signer.config import load_config
 from signer.errors import ConfigError, KeyStoreError
+from signer.escaping import printable
 from signer.home import Home
 from signer.keys.envelope import MOST_BYTES, Client, parse
 from signer.keys.private_file import read_private
+from signer.ledger.halting import resumed_by, whom
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
 from signer.occupancy import holder
@@ -27,13 +31,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 MOST_REASON = 120
 """Characters; the reason is part of the answer that a halted bot gets (`Halted.because`)."""
-
-
-def read_reason(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
-    """One line that bots can read, or a usage error."""
-    if not text.strip() or not (text.isascii() and text.isprintable()) or len(text) > MOST_REASON:
-        raise click.BadParameter(f"write one line of at most {MOST_REASON} ASCII characters")
-    return text.strip()
 
 
 def whom_options(function: Function) -> Function:
@@ -45,44 +42,56 @@ def whom_options(function: Function) -> Function:
 
 @click.command()
 @whom_options
-@click.option("--reason", required=True, callback=read_reason, help="Why; the bots see it.")
+@click.option("--reason", default="", callback=reading_reason(MOST_REASON), help="Why; the bots see it.")
 @click.pass_obj
 def halt(home: Home, client: str, account: str, reason: str) -> None:
     """Refuse orders at once: of a client, of an account, or of everybody."""
     _require_one(client, account)
     if account:
-        require_account(home, account)
+        _require_account(home, account)
     if client:
         _require_client(home, client)
-    placed = Halt(client, account, reason, Operator.of(os.getuid()).name, SystemClock().now_us())
+    by = Operator.of(os.getuid()).name
+    reason = reason or f"by {by}"
+    placed = Halt(client, account, reason, by, SystemClock().now_us())
     # In force before it is on record: a gateway that hangs, or a full disk, must not keep the brake waiting.
     with_ledger(home, lambda ledger: ledger.halt(placed))
-    click.echo(f"Halted {_whom(client, account)}; `signer resume` ends it.", err=True)
+    click.echo(f"Halted {whom(client, account)}; `{resumed_by(client, account)}` ends it.", err=True)
     with on_record(home, "halt", reason, brake=True, client=client, account=account):
         pass
 
 
 @click.command()
 @whom_options
+@click.option("--all", "every", is_flag=True, help="Every halt that is in force.")
 @reason_option
 @click.pass_obj
-def resume(home: Home, client: str, account: str, reason: str) -> int:
-    """End the halt of a client, of an account, or of everybody. Exit status 1 if there is none."""
-    _require_one(client, account)
+def resume(home: Home, client: str, account: str, every: bool, reason: str) -> int:
+    """End the halt of a client, of an account, or every one. Exit status 1 if there is none."""
+    _require_one(client, account, every)
     require_home(home)
+    if not (client or account or every):
+        raise click.UsageError(f"Say which halt is to end. {with_ledger(home, _in_force)}")
 
-    async def end(ledger: SqliteLedger) -> tuple[bool, Sequence[Halt]]:
-        return await ledger.resume(client, account), await ledger.halts()
+    async def end(ledger: SqliteLedger) -> tuple[Sequence[str], Sequence[Halt]]:
+        named = [(one.client, one.account) for one in await ledger.halts()] if every else [(client, account)]
+        ended = [whom(*each) for each in named if await ledger.resume(*each)]
+        return ended, await ledger.halts()
 
-    whom = _whom(client, account)
+    meant = "there is no halt" if every else f"there is no halt of {whom(client, account)}"
     with on_record(home, "resume", reason, client=client, account=account) as operation:
         ended, left = with_ledger(home, end)
-        operation.detail = "" if ended else f"there is no halt of {whom}"
-    click.echo(f"Resumed {whom}." if ended else f"There is no halt of {whom}.", err=True)
+        operation.detail = (f"ended: {', '.join(ended)}" if every else "") if ended else meant
+    click.echo(f"Resumed {', '.join(ended)}." if ended else f"{meant[0].upper()}{meant[1:]}.", err=True)
     if left:
-        names = ", ".join(_whom(halt.client, halt.account) for halt in left)
-        click.echo(f"Still halted: {names}.", err=True)
+        click.echo(f"Still halted: {', '.join(whom(halt.client, halt.account) for halt in left)}.", err=True)
     return 0 if ended else 1
+
+
+async def _in_force(ledger: SqliteLedger) -> str:
+    """The command that ends each halt."""
+    commands = [f"`{resumed_by(halt.client, halt.account)}`" for halt in await ledger.halts()]
+    return f"In force, and ended by: {', '.join(commands)}." if commands else "There is no halt."
 
 
 @click.command()
@@ -112,7 +121,12 @@ def _gateway(home: Home) -> Row | None:
 
 async def _tables(ledger: SqliteLedger) -> tuple[list[Row], list[Row], list[Row]]:
     halts: list[Row] = [
-        {"whom": _whom(halt.client, halt.account), "reason": halt.reason, "by": halt.by, "at": utc(halt.at_us)}
+        {
+            "whom": whom(halt.client, halt.account),
+            "reason": printable(halt.reason),
+            "by": halt.by,
+            "at": utc(halt.at_us),
+        }
         for halt in await ledger.halts()
     ]
     unsettled: list[Row] = [
@@ -135,15 +149,22 @@ async def _tables(ledger: SqliteLedger) -> tuple[list[Row], list[Row], list[Row]
     return halts, unsettled, usage
 
 
-def _require_one(client: str, account: str) -> None:
-    if client and account:
-        raise click.UsageError("--client and --account exclude each other.")
+def _require_one(client: str, account: str, every: bool = False) -> None:
+    if [bool(client), bool(account), every].count(True) > 1:
+        raise click.UsageError("--client, --account and --all exclude each other.")
 
 
-def _whom(client: str, account: str) -> str:
-    if client:
-        return f"client {client}"
-    return f"account {account}" if account else "everything"
+def _require_account(home: Home, account: str) -> None:
+    """Raises `ConfigError` unless signer.toml names ``account``."""
+    try:
+        known = load_config(home.config).accounts
+    except ConfigError as error:
+        # A brake must work when other things are broken.
+        warn(f"the account's name is not checked: {error}")
+        return
+    if account not in known:
+        mend = f"known are: {', '.join(sorted(known))}"
+        raise ConfigError(f"there is no account {account!r}", where=str(home.config), mend=mend)
 
 
 def _require_client(home: Home, client: str) -> None:

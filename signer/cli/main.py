@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
@@ -84,6 +85,9 @@ def cli(ctx: click.Context, home: str | None) -> None:
 def run() -> int:
     """The whole process: closed to the others of this machine before it can know a secret."""
     close_off()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no umlauts is no reason for a traceback
+            stream.reconfigure(errors="backslashreplace")
     return main()
 
 

@@ -23,6 +23,7 @@ from signer.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.cli.key_store import in_loop, warn
+from signer.cli.reasons import reading_reason
 from signer.clock import SystemClock
 from signer.config import AccountConfig, Config
 from signer.contracts import SigningKey
@@ -60,7 +61,9 @@ Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[Asked]]
 
 def reason_option(function: click.decorators.FC) -> click.decorators.FC:
     """``--reason``, for every command that is put on record."""
-    return click.option("--reason", default="", callback=_read_reason, help="Why, for the audit log.")(function)
+    return click.option("--reason", default="", callback=reading_reason(MOST_REASON), help="Why, for the audit log.")(
+        function
+    )
 
 
 @dataclass(slots=True)
@@ -272,9 +275,3 @@ def _lock(home: Home) -> HomeLock | None:
         else:
             lock.announce(Holder(os.getpid(), SystemClock().now_us(), NOTHING_YET))
             return lock
-
-
-def _read_reason(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
-    if not text.isprintable() or len(text) > MOST_REASON:
-        raise click.BadParameter(f"write one line of at most {MOST_REASON} characters")
-    return text.strip()

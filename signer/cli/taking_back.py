@@ -24,6 +24,7 @@ from signer.keys.entries import no_such
 from signer.keys.envelope import Client, Former
 from signer.keys.file import FileKeyStore
 from signer.keys.renewal import read_envelope
+from signer.ledger.halting import resumed_by
 from signer.model import Halt
 from signer.occupancy import holder
 from signer.revoking import AT_ONCE
@@ -78,7 +79,9 @@ class TakingBack:
             warn(f"the client cannot be halted either: {error}; stop the gateway (SIGTERM to its process)")
         else:
             self.halted = True
-            warn(f"halted client {self.client} instead: no order of it passes; `signer resume --client {self.client}`")
+            warn(
+                f"halted client {self.client} instead: no order of it passes; `{resumed_by(self.client, '')}` ends that"
+            )
 
     def store_failed(self) -> None:
         """The key store could not be changed: say what is so in the gateway, and keep a restart from undoing it."""

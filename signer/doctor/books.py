@@ -9,8 +9,10 @@ from signer.audit.disk import LocalDisk
 from signer.audit.segments import last_line, segments
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import LedgerError
+from signer.escaping import printable
 from signer.findings import Finding
 from signer.home import Home
+from signer.ledger.halting import resumed_by, whom
 from signer.ledger.reading import Reader
 from signer.model import ChainHead, Halt, OpenIntent
 
@@ -34,10 +36,9 @@ def examine(home: Home, *, running: bool) -> list[Finding]:
 
 
 def _halted(halt: Halt) -> Finding:
-    whom = f"client {halt.client}" if halt.client else f"account {halt.account}" if halt.account else "everybody"
-    option = f" --client {halt.client}" if halt.client else f" --account {halt.account}" if halt.account else ""
-    what = f"halted by {halt.by} since {when(halt.at_us)}: {halt.reason}"
-    return warning("halt", whom, what, f"`signer resume{option}` ends it")
+    what = f"halted by {halt.by} since {when(halt.at_us)}: {printable(halt.reason)}"
+    mend = f"`{resumed_by(halt.client, halt.account)}` ends it"
+    return warning("halt", whom(halt.client, halt.account), what, mend)
 
 
 def _unsettled(intents: list[OpenIntent], running: bool) -> Iterator[Finding]:

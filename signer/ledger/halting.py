@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -17,6 +18,17 @@ def read_halts(db: sqlite3.Connection) -> Halts:
     """All halts in force, oldest first."""
     rows = db.execute("SELECT client, account, reason, halted_by, at_us FROM halts ORDER BY at_us, client, account")
     return {(row[0], row[1]): Halt(*row) for row in rows}
+
+
+def whom(client: str, account: str) -> str:
+    """In words, whom a halt of this client and account stops (empty for all)."""
+    return f"client {client}" if client else f"account {account}" if account else "everybody"
+
+
+def resumed_by(client: str, account: str) -> str:
+    """The command that ends a halt of this client and account, as a person can paste it."""
+    named = f"--client {shlex.quote(client)}" if client else f"--account {shlex.quote(account)}"
+    return f"signer resume {named if client or account else '--all'}"
 
 
 def halt_for(halts: Halts, client: str, account: str) -> Halt | None:

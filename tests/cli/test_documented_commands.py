@@ -152,7 +152,7 @@ def _try_what_the_readme_says_next(folder: Path) -> None:
     assert "allowed" in run(folder, explain).stdout
     assert run(folder, halt.replace("…", "a test")).returncode == 0
     assert "a test" in run(folder, "signer status").stdout
-    assert run(folder, "signer resume").returncode == 0
+    assert run(folder, "signer resume --all").returncode == 0
     assert "nothing was changed" in run(folder, verify).stdout
 
 
@@ -281,7 +281,7 @@ def test_the_recipe_without_a_terminal_works(tmp_path: Path) -> None:
         ("signer --home missing status", 3),
         ("signer --home file init --no-input", 3),
         ("signer --home file/home init --no-input", 5),
-        ("signer init --no-input && signer resume", 1),
+        ("signer init --no-input && signer resume --all", 1),
         ("signer init --no-input && signer init --no-input", 3),
         ("signer init --no-input && signer reload", 3),
         ("signer init --no-input && signer keys list --passphrase-file missing", 4),

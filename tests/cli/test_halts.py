@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -81,14 +82,89 @@ def test_halts_are_shown_and_ended_one_by_one(home: Home, capsys: pytest.Capture
     assert signer(home, "status", "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert [(halt["whom"], halt["reason"]) for halt in shown["halts"]] == [
-        ("everything", "drill"),
+        ("everybody", "drill"),
         ("account second", "audit"),
     ]
     assert shown["gateway"] is None
-    assert signer(home, "resume") == 0
-    assert capsys.readouterr().err == "Resumed everything.\nStill halted: account second.\n"
-    assert signer(home, "resume") == 1
-    assert "There is no halt of everything." in capsys.readouterr().err
+    assert signer(home, "resume", "--account", "second") == 0
+    assert capsys.readouterr().err == "Resumed account second.\nStill halted: everybody.\n"
+    assert signer(home, "resume", "--account", "second") == 1
+    assert "There is no halt of account second." in capsys.readouterr().err
+
+
+WHOM = ((), ("--client", "bot"), ("--account", "second"))
+
+
+def hint(text: str) -> list[str]:
+    """The arguments of the command that a halt prints."""
+    return shlex.split(text.partition("`signer ")[2].partition("`")[0])
+
+
+@pytest.mark.parametrize("whom", WHOM, ids=["everybody", "client", "account"])
+def test_the_command_that_a_halt_prints_ends_it(
+    home: Home, capsys: pytest.CaptureFixture[str], whom: tuple[str, ...]
+) -> None:
+    """As it stands there: no word has to be added or changed."""
+    assert signer(home, "halt", *whom) == 0
+    said = hint(capsys.readouterr().err)
+    assert signer(home, *said) == 0
+    signer(home, "status", "--json")
+    assert json.loads(capsys.readouterr().out)["halts"] == []
+    assert signer(home, *said) == 1
+
+
+def test_resume_all_ends_every_halt_and_resume_alone_says_what_there_is(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bare `resume` ends nothing, because nobody can tell what it means, and prints the commands that do."""
+    for whom in WHOM:
+        assert signer(home, "halt", *whom) == 0
+    capsys.readouterr()
+    assert signer(home, "resume") == 2
+    said = capsys.readouterr().err
+    for command in ("signer resume --all", "signer resume --client bot", "signer resume --account second"):
+        assert f"`{command}`" in said
+    assert signer(home, "resume", "--all") == 0
+    assert capsys.readouterr().err == "Resumed everybody, client bot, account second.\n"
+    assert signer(home, "resume", "--all") == 1
+    assert signer(home, "resume") == 2
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown", "told"),
+    [
+        ("Größe überschritten", "Größe überschritten", r"Gr\xf6\xdfe \xfcberschritten"),
+        ("🛑 stop", "🛑 stop", r"\U0001f6d1 stop"),
+        ("two\nlines\x1b[2J", r"two\nlines\x1b[2J", r"two\nlines\x1b[2J"),
+        ("\u202egnal", r"\u202egnal", r"\u202egnal"),
+        ("bad \udcff byte", r"bad \udcff byte", r"bad \udcff byte"),
+        (None, "by {me}", "by {me}"),
+        ("  ", "by {me}", "by {me}"),
+    ],
+)
+def test_a_halt_takes_any_reason(
+    home: Home, capsys: pytest.CaptureFixture[str], reason: str | None, shown: str, told: str
+) -> None:
+    """The brake does not argue about words: what a terminal must not get is escaped, a bot is told ASCII."""
+    me = Operator.of(os.getuid()).name
+    assert signer(home, "halt", *(() if reason is None else ("--reason", reason))) == 0
+    capsys.readouterr()
+    signer(home, "status", "--json")
+    (placed,) = json.loads(capsys.readouterr().out)["halts"]
+    assert placed["reason"] == shown.format(me=me)
+    assert Halted.because(placed["reason"]).answer[1] == f"EGeneral:Policy halt: {told.format(me=me)}"
+    assert records(home)[0]["reason"] == placed["reason"]
+
+
+def test_the_brake_works_with_broken_settings(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where signer.toml does not read, or is gone, the halt is made all the same, with a warning."""
+    assert signer(home, "halt", "--client", "bot") == 0
+    home.config.write_text("[gatway]")
+    assert signer(home, "halt", "--account", "second") == 0
+    assert "the account's name is not checked" in capsys.readouterr().err
+    home.config.unlink()
+    assert signer(home, "halt") == 0
+    assert signer(home, "resume", "--all") == 0
 
 
 def records(home: Home) -> list[dict[str, object]]:
@@ -123,7 +199,7 @@ def test_the_brake_works_without_a_log(home: Home, capsys: pytest.CaptureFixture
     home.audit.write_text("this is no folder")
     assert signer(home, "halt", "--reason", "x") == 0
     assert "not in the audit log" in capsys.readouterr().err
-    assert signer(home, "resume") == 5
+    assert signer(home, "resume", "--all") == 5
     capsys.readouterr()
     assert signer(home, "status", "--json") == 0
     assert len(json.loads(capsys.readouterr().out)["halts"]) == 1
@@ -134,11 +210,13 @@ def test_the_brake_works_without_a_log(home: Home, capsys: pytest.CaptureFixture
     [
         (("halt", "--client", "bto", "--reason", "x"), 3, "there is no client 'bto'; known are: bot"),
         (("halt", "--account", "third", "--reason", "x"), 3, "known are: main, second"),
-        (("halt", "--client", "bot"), 2, "--reason"),
-        (("halt", "--reason", "two\nlines"), 2, "write one line"),
-        (("halt", "--reason", "x" * 121), 2, "at most 120"),
+        (("halt", "--reason", "x" * 121), 2, "it has 121 characters; write at most 120"),
+        (("halt", "--reason", "\n" * 2 + "\x1b" * 31 + "x"), 2, "it has 125 characters (control characters count"),
         (("halt", "--client", "bot", "--account", "main", "--reason", "x"), 2, "exclude each other"),
         (("resume", "--client", "bot", "--account", "main"), 2, "exclude each other"),
+        (("resume", "--client", "bot", "--all"), 2, "exclude each other"),
+        (("resume",), 2, "Say which halt is to end. There is no halt."),
+        (("resume", "--all", "--reason", "x" * 201), 2, "it has 201 characters; write at most 200"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -160,7 +238,7 @@ def test_the_brake_works_with_a_broken_key_store(home: Home, capsys: pytest.Capt
 
 def test_a_folder_that_is_no_home_stays_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A halt in the wrong folder would stop nothing, so it is refused."""
-    for command in (("halt", "--reason", "x"), ("resume",)):
+    for command in (("halt", "--reason", "x"), ("resume", "--all")):
         assert signer(Home(tmp_path), *command) == 3
         assert "there is no home here" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,7 @@ def test_every_command_on_keys_and_clients_is_among_them() -> None:
 
 def test_he_can_stop_trading_and_look(taken: Shell) -> None:
     """What needs no passphrase is what an operator must be able to do in a hurry; nothing secret is in it."""
-    for command in (("halt", "--reason", "his"), ("status",), ("resume",), ("audit", "tail")):
+    for command in (("halt", "--reason", "his"), ("status",), ("resume", "--all"), ("audit", "tail")):
         status, out, err = taken.run(*command)
         assert status in {0, 1}
         assert SECRET not in out + err

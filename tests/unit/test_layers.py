@@ -22,6 +22,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("health", "revoking"), 3),
     **dict.fromkeys(("prepared", "stores", "lasting", "wiring"), 4),
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
+    "escaping": 0,
     "cli": 6,
 }
 SIDEWAYS_IN_LAYER_2 = {"keys", "ledger", "audit", "lanes", "upstream", "market", "metrics", "occupancy", "logline"}

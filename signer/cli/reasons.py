@@ -1,0 +1,22 @@
+"""Why an operator does something, as he writes it: any text, made one line that cannot move a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from signer.escaping import printable
+
+
+def reading_reason(most: int) -> Callable[[click.Context, click.Parameter, str], str]:
+    """A callback for ``--reason``: the text with control characters escaped, or a usage error if it is too long."""
+
+    def read(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+        shown = printable(text.strip())
+        if len(shown) > most:
+            escaped = " (control characters count as they are written, \\n as two)" if shown != text.strip() else ""
+            raise click.BadParameter(f"it has {len(shown)} characters{escaped}; write at most {most}")
+        return shown
+
+    return read
