@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from signer.contracts import Upstream
 from signer.errors import ConfigError, VenueError
 from signer.model import Json, WireRequest
 
-ASSET_PAIRS = WireRequest("GET", "/0/public/AssetPairs", (("User-Agent", "signer"),), b"")
+ASSET_PAIRS = "/0/public/AssetPairs"
+TOKENISED = f"{ASSET_PAIRS}?aclass_base=tokenized_asset"
+"""Kraken lists xStocks only to who asks for them (kraken-api.md §5)."""
 MOST_BYTES = 16 * 1024 * 1024
 
 
-async def fetch_pairs(upstream: Upstream, deadline: float) -> dict[str, Json]:
-    """The ``result`` of AssetPairs: pair id to its properties (kraken-api.md §5), numbers as text.
+async def fetch_pairs(upstream: Upstream, deadline: float, before: Mapping[str, Json] | None = None) -> dict[str, Json]:
+    """All pairs, tokenised assets among them: pair id to its properties (kraken-api.md §5), numbers as text.
 
-    Raises `VenueError` if the venue cannot be reached before ``deadline`` (monotonic seconds), or answers otherwise.
+    If the tokenised ones alone cannot be had, those of ``before`` stay. Raises `VenueError` if the venue cannot be
+    reached before ``deadline`` (monotonic seconds), or answers with no list.
     """
-    answer = await upstream.send(ASSET_PAIRS, deadline)
+    pairs = await _listed(upstream, ASSET_PAIRS, deadline)
+    if not pairs:
+        raise VenueError("AssetPairs was answered with HTTP 200 and no list of pairs")
+    try:
+        tokenised = await _listed(upstream, TOKENISED, deadline)
+    except VenueError:
+        tokenised = {pair: row for pair, row in (before or {}).items() if _is_tokenised(row)}
+    return {**tokenised, **pairs}
+
+
+def _is_tokenised(row: Json) -> bool:
+    return isinstance(row, dict) and row.get("aclass_base") == "tokenized_asset"
+
+
+async def _listed(upstream: Upstream, target: str, deadline: float) -> dict[str, Json]:
+    answer = await upstream.send(WireRequest("GET", target, (("User-Agent", "signer"),), b""), deadline)
     try:
         envelope = json.loads(answer.body, parse_float=str) if answer.status == 200 else None
     except (ValueError, RecursionError):
         envelope = None
     result = envelope.get("result") if isinstance(envelope, dict) and not envelope.get("error") else None
-    if not isinstance(result, dict) or not result:
+    if not isinstance(result, dict):
         raise VenueError(f"AssetPairs was answered with HTTP {answer.status} and no list of pairs")
     return result
 
 
 def save_pairs(path: Path, pairs: dict[str, Json]) -> None:
     """Keep the list in ``path``, whole or not at all. Raises `VenueError` if it cannot be written."""
-    fresh = path.with_suffix(".new")
+    fresh = path.with_suffix(f".{os.getpid()}.new")  # a command and the gateway may write it at the same time
     try:
         with fresh.open("w", encoding="utf-8") as file:
             json.dump(pairs, file)
@@ -40,6 +60,8 @@ def save_pairs(path: Path, pairs: dict[str, Json]) -> None:
             os.fsync(file.fileno())
         fresh.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
         raise VenueError(f"the list of pairs cannot be kept: {error.strerror}", where=str(path)) from error
 
 

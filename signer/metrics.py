@@ -65,6 +65,8 @@ class Metrics:
         self._finding = _Series(Gauge(*finding, registry=registry))
         expires = ("signer_credential_expires_timestamp_seconds", "When a real key ends at the venue.", ("credential",))
         self._expires = _Series(Gauge(*expires, registry=registry))
+        unlisted = ("signer_policy_unlisted_pairs", "Pairs that a policy names in vain.", ("policy",))
+        self._unlisted = _Series(Gauge(*unlisted, registry=registry))
         self._unknown = Gauge("signer_unknown_outcomes", "Calls sent whose outcome is unknown.", registry=registry)
         self._healthy = Gauge("signer_audit_healthy", "Whether the audit log can be written.", registry=registry)
 
@@ -109,6 +111,12 @@ class Metrics:
     def unknown_outcomes(self, count: int) -> None:
         """Note of how many calls the outcome is unknown."""
         self._unknown.set(count)
+
+    def unlisted_pairs(self, counts: Mapping[str, int]) -> None:
+        """Note how many pairs each policy names that the venue does not list."""
+        self._unlisted.clear()
+        for policy, count in counts.items():
+            self._unlisted[(policy,)].set(count)
 
     def audit_healthy(self, healthy: bool) -> None:
         """Note whether the audit log can be written."""

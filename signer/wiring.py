@@ -22,7 +22,7 @@ from signer.authenticate import Authenticator
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, AccountConfig
 from signer.contracts import SigningKey
-from signer.errors import ConfigError, SignerError, VenueError
+from signer.errors import SignerError
 from signer.findings import Weight
 from signer.gateway import Gateway
 from signer.health import Health
@@ -30,7 +30,7 @@ from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.keys.unwrapped import Unwrapped
 from signer.lasting import Lasting
 from signer.ledger.sqlite import SqliteLedger
-from signer.market import fetch_pairs, save_pairs
+from signer.listing import Listing
 from signer.metrics import Metrics
 from signer.model import CredentialInfo, Json, KeyInfo
 from signer.occupancy import Load, write_load
@@ -54,8 +54,6 @@ from signer.venues.kraken.venue import Kraken
 from signer.verbs import AdminVerbs
 from signer.worker import ThreadWorker
 
-PAIRS_FETCH_S = 3.0
-PAIRS_EVERY_S = 24 * 3600.0
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
 PUBLIC = "public"
@@ -103,6 +101,7 @@ class Wiring:
         self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key)
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
+        self._listing = Listing(prepared.home.pairs, self._public_upstream, watch=watch, clock=self._clock)
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._revocations = Revocations()
@@ -116,9 +115,10 @@ class Wiring:
         self.prepared = reread(self.prepared)
         await self.ledger.open()
         await self.audit.open(await self.ledger.head())
-        first_time = not self.prepared.home.pairs.exists()
-        if first_time:
-            await self._refresh_pairs()
+        named_in_vain = any(policy.unlisted for policy in self.prepared.policies.values())
+        fetched = named_in_vain or not self.prepared.pairs.complete
+        if fetched:
+            fetched = await self._listing.refresh(self._judge_with)
         left = await self.ledger.open_intents()
         self._pending = Pending(left)
         marks = await self.ledger.marks()
@@ -172,7 +172,7 @@ class Wiring:
             "looking up lost outcomes": self._recovery.run(),
             "counting refusals": self._summarise(),
             "keeping the log's head": self._keep_heads(),
-            "refreshing pairs": self._keep_pairs(PAIRS_EVERY_S if first_time else 0.0),
+            "refreshing pairs": self._listing.run(self._take_pairs, at_once=not fetched),
             "asking about keys": self._proving.run(),
         }
         self._tasks = [self._loop.create_task(loop, name=name) for name, loop in loops.items()]
@@ -220,6 +220,8 @@ class Wiring:
                 self._watch.alarm("reload", f"not taken, the old settings stay: {error}")
                 self._publish(str(error))
             else:
+                if any(policy.unlisted for policy in fresh.policies.values()):
+                    self._listing.want()  # after the change is in force, which may be a brake
                 self._loaded("reload")
 
     def trouble(self) -> str:
@@ -229,6 +231,7 @@ class Wiring:
     def gauge(self, metrics: Metrics) -> None:
         """Set what is measured only when somebody looks."""
         self.health.gauge(metrics)
+        self._listing.gauge(metrics)
 
     def picture(self) -> list[str]:
         """What is under way, in counts and names, a line each."""
@@ -285,6 +288,7 @@ class Wiring:
 
     async def _snapshot(self) -> Snapshot:
         config, store, pairs = self.prepared.config, self.prepared.store, self.prepared.pairs
+        self._listing.say(self.prepared.policies.values(), complete=pairs.complete)
         marks = await self.ledger.marks()
         accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
         handles = [*((info, store.client_key(info.name)) for info in store.clients()), *store.former_clients()]
@@ -351,32 +355,20 @@ class Wiring:
         folder, kept = self.prepared.home.probes, Probe(self._clock.now_us(), key)
         await self._audit_worker.run(lambda: keep_probe(folder, fingerprint(credential.api_key), kept))
 
-    async def _refresh_pairs(self) -> None:
-        """Fetch the venue's pairs, if it can be reached in time; else go on with those known."""
-        upstream = self._public_upstream()
-        try:
-            fetched = await fetch_pairs(upstream, self._clock.monotonic() + PAIRS_FETCH_S)
-            pairs = PairTable.from_asset_pairs(fetched)
-            async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
-                self.prepared = self._checked_again(pairs)
-            save_pairs(self.prepared.home.pairs, fetched)  # a list that our policies contradict would stop a start
-        except (VenueError, ConfigError) as error:
-            self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
-
-    def _checked_again(self, pairs: PairTable) -> Prepared:
+    async def _judge_with(self, pairs: PairTable) -> None:
+        """Judge the policies by another list of pairs."""
         now = self.prepared
-        return checked(now.home, now.config, now.store, pairs, now.passphrase_now)
+        self.prepared = checked(now.home, now.config, now.store, pairs, now.passphrase_now)
 
-    async def _keep_pairs(self, wait_s: float) -> None:
-        while True:
-            await asyncio.sleep(wait_s)
-            wait_s = PAIRS_EVERY_S
+    async def _take_pairs(self, pairs: PairTable) -> None:
+        async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
+            before = self.prepared
             try:
-                await self._refresh_pairs()
-                async with self._changing:
-                    await self._swap()
-            except SignerError as error:
-                self._watch.alarm(error.code, f"the venue's pairs could not be taken up: {error}")
+                await self._judge_with(pairs)
+                await self._swap()
+            except SignerError:
+                self.prepared = before
+                raise
 
     async def _summarise(self) -> None:
         while True:

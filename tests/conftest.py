@@ -34,9 +34,27 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+_getaddrinfo = socket.getaddrinfo
+
+
+def _names_of_this_machine(host: Any, *arguments: Any, **options: Any) -> Any:
+    if host is not None and not _is_address(str(host)) and str(host) not in {"localhost", socket.gethostname()}:
+        raise socket.gaierror(socket.EAI_NONAME, "no other name resolves in a test")
+    return _getaddrinfo(host, *arguments, **options)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 @pytest.fixture(autouse=True)
 def _guards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", _loopback_only)
+    monkeypatch.setattr(socket, "getaddrinfo", _names_of_this_machine)
     for name in ("SIGNER_HOME", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from signer.cli.key_store import create_store, has_terminal, read_name
+from signer.cli.pairs_list import current_pairs
 from signer.config import KRAKEN_ORIGIN, load_config
 from signer.errors import ConfigError, HomeError
 from signer.home import Home
@@ -53,6 +54,7 @@ def init(home: Home, no_input: bool, passphrase_file: Path | None, account: str,
         _copy_policies(fresh)
         if keep:
             write_private(fresh.passphrase, keep.encode() + b"\n", replace=False)
+        current_pairs(fresh, load_config(fresh.config))  # policies are judged by it from the first start on
         click.echo("signer: making the key store …", err=True)
         create_store(fresh, passphrase)
         if home.folder.exists():

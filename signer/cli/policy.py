@@ -58,9 +58,10 @@ def policy() -> None:
 def check(home: Home, files: tuple[Path, ...], as_json: bool) -> int:
     """Load each FILE, a policy or cases, and name everything that is wrong with it, and what can never pass.
 
-    Exit status 3 if anything is wrong.
+    In a home, pairs are looked up in the exchange's list of now; without one, or while the exchange cannot be asked, a
+    name that signer does not know is said to be not checked. Exit status 3 if anything is wrong.
     """
-    pairs = _pair_table(home)
+    pairs = _current_pairs(home)
     rows = [_checked(file, pairs) for file in files]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -154,23 +155,46 @@ def _pair_table(home: Home) -> PairTable:
     return pair_table(home.pairs)
 
 
+def _current_pairs(home: Home) -> PairTable:
+    """The exchange's list as it is now, if there is a home that says where the exchange is."""
+    if not home.config.exists():
+        return _pair_table(home)
+    from signer.cli.pairs_list import current_pairs
+    from signer.config import load_config
+
+    try:
+        return current_pairs(home, load_config(home.config))
+    except ConfigError as error:  # a policy is good or bad whatever the settings are
+        click.echo(f"signer: warning: the exchange's list of pairs cannot be had: {error}", err=True)
+        return _pair_table(home)
+
+
 def _checked(file: Path, pairs: PairTable) -> dict[str, object]:
+    row: dict[str, object] = {"file": str(file), "problems": [], "hash": None, "uncapped": ""}
+    row |= {"never": [], "not_checked": []}
     try:
         if file.name.endswith(CASES_SUFFIX):  # `policies/*.toml` names these too
             load_cases(file)
-            return {"file": str(file), "problems": [], "hash": None, "uncapped": "", "never": []}
+            return row
         loaded = load_policy(file, pairs.find, _names(pairs))
     except ConfigError as error:
-        return {"file": str(file), "problems": str(error).splitlines(), "hash": None, "uncapped": "", "never": []}
+        return row | {"problems": str(error).splitlines()}
     never = [str(word) for word in unreachable(loaded, pairs.by_id)]
-    return {"file": str(file), "problems": [], "hash": loaded.hash, "uncapped": loaded.uncapped, "never": never}
+    row |= {"hash": loaded.hash, "uncapped": loaded.uncapped, "never": never}
+    if not pairs.complete:
+        return row | {"not_checked": list(loaded.unlisted)}
+    lines = [f"{file}: pairs: the exchange lists no {name}; {mend}" for name, mend in loaded.unlisted.items()]
+    return row | {"problems": lines}
 
 
 def _show_checked(row: Mapping[str, object]) -> None:
-    problems = row["problems"]
+    problems, not_checked = row["problems"], row["not_checked"]
     assert isinstance(problems, list)  # noqa: S101 - our own row
+    assert isinstance(not_checked, list)  # noqa: S101 - likewise
     for problem in problems:
         click.echo(f"signer: {problem}", err=True)
+    for name in not_checked:
+        click.echo(f"signer: warning: {row['file']}: {name} is not checked yet: signer has no list of pairs", err=True)
     if not problems:
         click.echo(f"{row['file']}: good" + (f", but UNCAPPED: {row['uncapped']}" if row["uncapped"] else ""))
     never = row["never"]

@@ -8,6 +8,7 @@ import time
 
 import click
 
+from signer.config import load_config
 from signer.errors import HomeError
 from signer.home import Home
 from signer.occupancy import Holder, holder, read_load
@@ -19,10 +20,18 @@ LOOK_EVERY_S = 0.02
 @click.command()
 @click.pass_obj
 def reload(home: Home) -> None:
-    """Let the running gateway take up clients, keys, policies and accounts as they are now."""
+    """Let the running gateway take up clients, keys, policies and accounts as they are now.
+
+    The exchange's list of pairs is fetched first, so that a policy may name what was listed just now.
+    """
+    from signer.cli.pairs_list import current_pairs, warn_of_unlisted  # noqa: PLC0415 - a brake reloads without it
+
+    if holder(home.lock) is not None:
+        current_pairs(home, load_config(home.config))
     done = reload_running(home)
     if done is None:
         raise HomeError("no gateway runs on this home", where=str(home.folder), mend="start it with `signer serve`")
+    warn_of_unlisted(home)
     click.echo(done)
 
 

@@ -14,6 +14,7 @@ from signer.errors import ConfigError, SignerError
 from signer.findings import Finding
 from signer.home import Home
 from signer.keys.file import FileKeyStore
+from signer.listing import unlisted
 from signer.model import ClientInfo
 from signer.occupancy import holder
 from signer.policy.load import load_policy, policy_files
@@ -47,6 +48,7 @@ def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
     if known.policies:
         findings.append(fine("policies", "policies", f"read ({', '.join(sorted(known.policies))})"))
     findings += of_policies(known.policies.values(), today, REVIEW_AHEAD)
+    findings += unlisted(known.policies.values(), complete=known.pairs.complete)
     if known.config is not None and known.store is not None:
         credentials = known.store.credentials()
         findings += [*of_accounts(known.config, credentials), *of_waivers(known.config, credentials)]

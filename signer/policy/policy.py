@@ -78,6 +78,8 @@ class Policy:
     order_caps: tuple[Cap, ...]
     limits: Mapping[str, Limits] = field(repr=False)
     """By canonical id, for each pair that the policy lists."""
+    unlisted: Mapping[str, str] = field(default_factory=dict)
+    """Pairs that the policy names and the venue is not known to list, each with what to do about it."""
 
     def limits_of(self, pair_id: str, pairs: Mapping[str, Pair]) -> Limits:
         """What bounds orders of a pair, listed or not, so that every rule can speak of an order."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -29,6 +30,10 @@ COMMON_SPELLING = {
 """Other spellings of assets (kraken-api.md §5). A table, since other assets begin with X or Z by their own right."""
 
 
+WELL_FORMED = re.compile(r"[A-Za-z0-9.]{1,16}/[A-Za-z0-9.]{1,16}|[A-Za-z0-9]{3,24}(?:[.:][A-Za-z0-9]{1,12})?")
+"""What may be the name of a pair that is listed some day."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a policy file."""
@@ -46,6 +51,7 @@ def resolve(
 ) -> tuple[Policy | None, list[Problem]]:
     """The policy that ``file`` states, or None and all that is wrong with it.
 
+    A well-formed pair that is not found is `Policy.unlisted`: no order for it passes, and the rest of the policy holds.
     ``known`` are the names of all pairs, for proposing the nearest of a misspelt one.
     """
     resolver = _Resolver(file, find, known)
@@ -59,9 +65,11 @@ class _Resolver:
     def __init__(self, file: PolicyFile, find: FindPair, known: Collection[str]) -> None:
         self.problems: list[Problem] = []
         self._file = file
+        self._unlisted: dict[str, str] = {}
         self._pairs = self._find_pairs(find, known)
-        self._sizes = self._mosts("max_order_size", file.max_order_size, {pair.base for pair in self._pairs})
-        self._quotes = {pair.quote for pair in self._pairs}
+        self._assets = [*((pair.base, pair.quote) for pair in self._pairs), *self._assumed(known)]
+        self._sizes = self._mosts("max_order_size", file.max_order_size, {base for base, _ in self._assets})
+        self._quotes = {quote for _, quote in self._assets}
         self._notionals = self._mosts("max_order_notional", file.max_order_notional, self._quotes)
         self._notional_caps, self._order_caps = self._caps()
         self._demand_trading_words()
@@ -94,6 +102,7 @@ class _Resolver:
                 pair.id: limits_for(pair, hits[pair.id], self._sizes, self._notionals, self._notional_caps)
                 for pair in self._pairs
             },
+            unlisted=self._unlisted,
         )
 
     def _hash(self) -> str:
@@ -102,7 +111,7 @@ class _Resolver:
         for key, value in stated.items():
             if isinstance(value, list) and key != "cap":
                 stated[key] = sorted(set(value))
-        stated["pairs"] = sorted({pair.id for pair in self._pairs})
+        stated["pairs"] = sorted({pair.id for pair in self._pairs} | {name.upper() for name in self._unlisted})
         stated["max_order_size"] = _plain(self._sizes.values())
         stated["max_order_notional"] = _plain(self._notionals.values())
         caps = [*self._order_caps, *(cap for caps in self._notional_caps.values() for cap in caps)]
@@ -116,11 +125,25 @@ class _Resolver:
         found: dict[str, Pair] = {}
         for index, text in enumerate(self._file.pairs):
             pair = find(text)
-            if pair is None:
-                self._note(f"pairs[{index}]", f'no pair is called "{text[:40]}"', _near(text, known))
-            else:
+            if pair is not None:
                 found[pair.id] = pair
+            elif WELL_FORMED.fullmatch(text):
+                self._unlisted[text] = _near(text, known) or "take it off the list, or look up its name at the exchange"
+            else:
+                mend = _near(text, known) or "name a pair such as XBT/USD"
+                self._note(f"pairs[{index}]", f'no pair is called "{text[:40]}"', mend)
         return list(found.values())
+
+    def _assumed(self, known: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Base and quote of the pairs that are not listed, as far as their names tell, so that amounts of them fit."""
+        quotes = {_common(name.partition("/")[2]) for name in known}
+        for name in self._unlisted:
+            base, _, quote = name.upper().partition("/")
+            if not quote:
+                quote = max((each for each in quotes if each and base.endswith(each)), key=len, default="")
+                base = base.removesuffix(quote)
+            if base and quote:
+                yield _common(base), _common(quote)
 
     def _mosts(self, key: str, texts: Sequence[str], assets: Collection[str]) -> dict[str, Most]:
         rule = key.removeprefix("max_").replace("_", "-")
@@ -135,7 +158,7 @@ class _Resolver:
     def _money(self, key: str, text: str, assets: Collection[str]) -> tuple[Decimal, str]:
         number, _, spelling = text.partition(" ")
         limit, unit = Decimal(number), _asset(spelling, assets)
-        if unit is None:
+        if unit is None and len(self._assets) == len(self._pairs) + len(self._unlisted):
             listed = ", ".join(sorted(assets)) or "none"
             mend = f"use one of theirs ({listed}), or list a pair of {spelling}"
             self._note(key, f"no listed pair trades in {spelling}", mend)
@@ -210,10 +233,14 @@ def _asset(spelling: str, assets: Collection[str]) -> str | None:
     return by_upper.get(upper) or by_upper.get(COMMON_SPELLING.get(upper, ""))
 
 
+def _common(asset: str) -> str:
+    return COMMON_SPELLING.get(asset, asset)
+
+
 def _near(text: str, known: Collection[str]) -> str:
     by_upper = {name.upper(): name for name in known}
     near = difflib.get_close_matches(text.upper(), by_upper, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(by_upper[name] for name in near)}?" if near else "name a pair such as XBT/USD"
+    return f"did you mean {' or '.join(by_upper[name] for name in near)}?" if near else ""
 
 
 def _says(rule: str, reason: str) -> RuleHit:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from signer.cli import pairs_list
 from signer.cli.main import main
 from signer.clock import SystemClock
 from signer.home import Home
@@ -16,13 +18,16 @@ from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import Call, Facts, Intent
+from signer.market import load_pairs, save_pairs
+from signer.model import Call, Facts, Intent, Json
 from signer.policy import decide, load_policy
+from signer.venues.kraken import pairs as kraken_pairs
 from signer.venues.kraken.pairs import PairTable
 from signer.worker import ThreadWorker
 from tests.unit.policy.examples import add, order
 
 SHIPPED = Path(__file__).parents[2] / "policies"
+LISTED = json.loads((Path(kraken_pairs.__file__).parent / "asset_pairs.json").read_text())
 ORDER = ("AddOrder", "pair=XBT/USD", "type=buy", "ordertype=limit", "volume=0.02", "price=50000")
 
 
@@ -31,6 +36,7 @@ def _home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
     home.policies.mkdir(parents=True)
     home.config.write_text("[accounts.main]\n")
+    save_pairs(home.pairs, LISTED)
     for file in SHIPPED.glob("*.toml"):
         (home.policies / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     store = FileKeyStore.create(
@@ -98,6 +104,65 @@ def test_check_shows_who_is_uncapped(home: Home, tmp_path: Path, capsys: pytest.
     assert signer(home, "check", "--json", str(free)) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["uncapped"], row["problems"], len(row["hash"])) == ("an empty account", [], 64)
+
+
+TYPO = (
+    'version = 1\npermissions = ["modify-trades"]\npairs = ["XBT/USD", "SOL/USB"]\nsides = ["buy"]\n'
+    'order_types = ["limit"]\nuncapped = "an empty account"\n'
+)
+
+
+def test_check_names_a_pair_that_the_exchange_does_not_list(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the exchange's list at hand a misspelt or delisted pair is a problem, with what may have been meant."""
+    typo = tmp_path / "typo.toml"
+    typo.write_text(TYPO)
+    assert signer(home, "check", str(typo)) == 3
+    mend = "did you mean SOL/USD or SOL/EUR?"
+    assert capsys.readouterr().err == f"signer: {typo}: pairs: the exchange lists no SOL/USB; {mend}\n"
+
+
+def test_check_without_a_list_checks_the_rest(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody can tell then whether the pair is listed: said, and no problem."""
+    typo = tmp_path / "typo.toml"
+    typo.write_text(TYPO)
+    home.pairs.unlink()
+    home.config.write_text('[accounts.main]\norigin = "http://127.0.0.1:1"\n')
+    assert signer(home, "check", str(typo)) == 0
+    shown = capsys.readouterr()
+    assert "cannot be had, names that signer does not know are not checked" in shown.err
+    assert "SOL/USB is not checked yet" in shown.err
+    assert signer(home, "check", "--json", str(typo)) == 0
+    assert json.loads(capsys.readouterr().out)[0]["not_checked"] == ["SOL/USB"]
+    home.config.write_text("broken")
+    assert signer(home, "check", str(typo)) == 0
+
+
+def test_check_fetches_the_list_and_keeps_it(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old list is fetched anew; it is kept only if no policy that loads stops loading with it."""
+    os.utime(home.pairs, (1, 1))
+    fresh = {**LISTED, "NEWUSD": {"altname": "NEWUSD", "wsname": "NEW/USD"}}
+    asked = 0
+
+    async def fetched(*_: object) -> dict[str, Json]:
+        nonlocal asked
+        asked += 1
+        return fresh
+
+    monkeypatch.setattr(pairs_list, "fetch_pairs", fetched)
+    typo = tmp_path / "new.toml"
+    typo.write_text(TYPO.replace("SOL/USB", "NEW/USD"))
+    assert signer(home, "check", str(typo)) == 0
+    assert (asked, load_pairs(home.pairs)) == (1, fresh)
+    assert signer(home, "check", str(typo)) == 0
+    assert asked == 1
+    os.utime(home.pairs, (1, 1))
+    unbounded = (home.policies / "strict.toml").read_text()
+    (home.policies / "hoping.toml").write_text(unbounded.replace("pairs = [", 'pairs = ["HOPE/CHF", '))
+    fresh = {**fresh, "HOPECHF": {"altname": "HOPECHF", "wsname": "HOPE/CHF"}}
+    assert signer(home, "check", str(typo)) == 0
+    assert (asked, "HOPECHF" in (load_pairs(home.pairs) or {})) == (2, False)
 
 
 def test_explain_to_a_client(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

@@ -159,17 +159,35 @@ def test_a_policy_changes_at_once_or_not_at_all(own: RunningGateway) -> None:
     assert own.made.signer("reload").returncode == 0
     assert asked(bot, "AddOrder", order())[0] == DENIED
 
-    policy.write_text(POLICIES["trader"].replace("XBT/USD", "XBT/USF"))
+    policy.write_text(POLICIES["trader"].replace('sides = ["buy"', 'sides = ["bye"'))
     done = own.made.signer("reload")
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert str(policy) in done.stderr
-    assert "XBT/USD" in done.stderr  # the mend
+    assert "write 'buy' or 'sell'" in done.stderr  # the mend
     assert asked(bot, "AddOrder", order())[0] == DENIED
 
     policy.write_text(POLICIES["trader"])
     assert own.reload() == ""
     assert asked(bot, "AddOrder", order()) == []
+
+
+def test_a_pair_that_the_exchange_does_not_list_stops_alone(made: MadeHome) -> None:
+    """A new gateway starts and serves the rest of the policy; start, reload, check and doctor name the pair."""
+    policy = made.home.policies / "trader.toml"
+    policy.write_text(policy.read_text().replace('"ETH/USD"', '"ETH/USD", "ETH/UST"'))
+    account = account_of(made)
+    with running(made) as own:
+        bot = own.client(account, "trader")
+        assert asked(bot, "AddOrder", order()) == []
+        assert asked(bot, "AddOrder", order(pair="ETHUST"))[0] == "EQuery:Unknown asset pair"
+        said = "the exchange does not list ETH/UST, so no order for it passes; did you mean"
+        reloaded = made.signer("reload")
+        assert (reloaded.returncode, said in reloaded.stderr) == (0, True)
+        assert "ETH/UST" in made.signer("doctor").stdout
+        checked = made.signer("policy", "check", str(policy))
+        assert (checked.returncode, "the exchange lists no ETH/UST" in checked.stderr) == (3, True)
+        assert said in own.log()
 
 
 @pytest.mark.parametrize(
@@ -266,8 +284,8 @@ def _typo(made: MadeHome) -> list[str]:
 
 def _unknown_pair(made: MadeHome) -> list[str]:
     policy = made.home.policies / "trader.toml"
-    policy.write_text(policy.read_text().replace('"ETH/USD"', '"ETH/USD", "ETH/UST"'))
-    return [str(policy), "pairs[2]", "ETH/UST", "ETH/USD"]
+    policy.write_text(policy.read_text().replace('"ETH/USD"', '"ETH/USD", "ETH/"'))
+    return [str(policy), "pairs[2]", "ETH/", "ETH/USD"]
 
 
 def _lost_policy(made: MadeHome) -> list[str]:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from signer.home import Home
 from signer.keys.passphrase import from_file
-from signer.model import WireAnswer, WireRequest
+from signer.metrics import Metrics
+from signer.model import Json, WireAnswer, WireRequest
 from signer.prepared import prepare
 from signer.trace import Trace
-from signer.wiring import Wiring
+from signer.wiring import PUBLIC, Wiring
 from tests.security.rig import Rig, copied
 
 XBTUSD = {"altname": "XBTUSD", "wsname": "XBT/USD", "aclass_base": "currency"}
@@ -37,16 +39,17 @@ class Lying:
 
 
 class Listening:
-    """A watch that keeps alarms."""
+    """A watch that keeps alarms and warnings."""
 
     def __init__(self) -> None:
         self.alarms: list[str] = []
+        self.warnings: list[str] = []
 
     def finished(self, trace: Trace) -> None:
         return None
 
     def warn(self, kind: str, text: str) -> None:
-        return None
+        self.warnings.append(text)
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
         """Not of interest here."""
@@ -55,30 +58,72 @@ class Listening:
         self.alarms.append(kind)
 
 
+def listed_by(home: Home, answer: object) -> tuple[Wiring, Listening]:
+    """A gateway whose exchange answers that to every question, and what is heard of it."""
+    prepared, watch = prepare(home, from_file(home.passphrase)), Listening()
+    wiring = Wiring(prepared, watch, lambda: None)
+    wiring._upstreams[PUBLIC, prepared.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
+    return wiring, watch
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         {"error": [], "result": {}},
-        {"error": [], "result": {"XETHZUSD": ETHUSD}},
-        {"error": [], "result": {"XXBTZUSD": XBTUSD, "XETHZUSD": XBTUSD}},
         {"error": ["EService:Busy"], "result": {"XXBTZUSD": XBTUSD}},
         "nonsense",
     ],
-    ids=["empty", "ours is missing", "one name twice", "with an error", "no list"],
+    ids=["empty", "with an error", "no list"],
 )
-async def test_a_list_of_pairs_that_contradicts_us_is_not_taken(rig: Rig, tmp_path: Path, answer: object) -> None:
-    """Policies must still load with it; if not, the list known before stays in force and on disk, and it alarms."""
+async def test_what_is_no_list_of_pairs_is_not_taken(rig: Rig, tmp_path: Path, answer: object) -> None:
+    """The list known before stays in force and on disk, and it alarms."""
     home, _ = copied(rig, tmp_path)
     home.pairs.unlink(missing_ok=True)
-    prepared, watch = prepare(home, from_file(home.passphrase)), Listening()
-    wiring = Wiring(prepared, watch, lambda: None)
-    wiring._upstreams[prepared.config.public_origin,] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
+    wiring, watch = listed_by(home, answer)
     await wiring.start()
     pairs = wiring.gateway.snapshot.pairs
     await wiring.stop()
     assert "pairs" in watch.alarms
     assert not home.pairs.exists()
     assert (pairs["XXBTZUSD"].wsname, pairs["XETHZUSD"].wsname) == ("XBT/USD", "ETH/USD")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [{"XETHZUSD": ETHUSD}, {"XXBTZUSD": XBTUSD, "XXBTUSD2": XBTUSD, "XETHZUSD": ETHUSD}],
+    ids=["delisted", "one name twice"],
+)
+async def test_a_pair_that_the_exchange_lists_no_more_stops_alone(rig: Rig, tmp_path: Path, rows: Json) -> None:
+    """The start and every policy go on without it; it is said, counted, and back when it is listed again."""
+    home, _ = copied(rig, tmp_path)
+    home.pairs.unlink(missing_ok=True)
+    wiring, watch = listed_by(home, {"error": [], "result": rows})
+    await wiring.start()
+    at_start = dict(wiring.prepared.policies)
+    await wiring.reload()
+    wiring.gauge(metrics := Metrics())
+    await wiring.stop()
+    for policies in (at_start, wiring.prepared.policies, prepare(home, from_file(home.passphrase)).policies):
+        assert set(policies["wide"].limits) == {"XETHZUSD"}
+        assert set(policies["wide"].unlisted) == {"XBT/USD", "XBT/EUR"}
+        assert set(policies["narrow"].limits) == set()
+    said = "policy narrow: the exchange does not list XBT/USD, so no order for it passes; did you mean "
+    assert len([text for text in watch.warnings if text.startswith(said)]) == 1
+    assert b'signer_policy_unlisted_pairs{policy="wide"} 2.0' in metrics.render()
+
+
+async def test_a_list_that_a_policy_cannot_live_with_is_not_taken(rig: Rig, tmp_path: Path) -> None:
+    """A pair that its policy does not bound would stop the next start, so the list is not kept either."""
+    home, _ = copied(rig, tmp_path)
+    home.pairs.unlink(missing_ok=True)
+    narrow = home.policies / "narrow.toml"
+    narrow.write_text(narrow.read_text().replace('"XBT/USD"', '"XBT/USD", "NEWBIE"'))
+    rows = {"XXBTZUSD": XBTUSD, "XETHZUSD": ETHUSD, "NEWBIE": {"altname": "NEWBIE", "wsname": "NEW/BIE"}}
+    wiring, watch = listed_by(home, {"error": [], "result": rows})
+    await wiring.start()
+    await wiring.stop()
+    assert "pairs" in watch.alarms
+    assert not home.pairs.exists()
 
 
 async def test_a_background_task_that_fails_is_heard_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,24 +16,51 @@ BODY = b'{"error":[],"result":{"XXBTZUSD":{"wsname":"XBT/USD","pair_decimals":1,
 PAIRS: dict[str, Json] = {"XXBTZUSD": {"wsname": "XBT/USD", "pair_decimals": 1, "fees": [[0, "0.40"], ["1E3", "1.5"]]}}
 
 
-class Canned:
-    """An upstream that answers one thing."""
+STOCK: Json = {"wsname": "AAPLx/USD", "aclass_base": "tokenized_asset"}
+STOCKS = b'{"error":[],"result":{"AAPLxUSD":{"wsname":"AAPLx/USD","aclass_base":"tokenized_asset"}}}'
 
-    def __init__(self, answer: WireAnswer | VenueError) -> None:
-        self._answer = answer
+
+class Canned:
+    """An upstream that answers one thing to each of the two questions."""
+
+    def __init__(self, answer: WireAnswer | VenueError, tokenised: WireAnswer | VenueError | None = None) -> None:
+        self._answers = {
+            "/0/public/AssetPairs": answer,
+            "/0/public/AssetPairs?aclass_base=tokenized_asset": tokenised or answer,
+        }
 
     async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
-        """The canned answer, to the one question that is asked."""
-        assert (request.method, request.target, request.body, deadline) == ("GET", "/0/public/AssetPairs", b"", 7.0)
+        """The canned answer."""
+        assert (request.method, request.body, deadline) == ("GET", b"", 7.0)
         assert [name for name, _ in request.headers] == ["User-Agent"]
-        if isinstance(self._answer, VenueError):
-            raise self._answer
-        return self._answer
+        answer = self._answers[request.target]
+        if isinstance(answer, VenueError):
+            raise answer
+        return answer
+
+
+def said(body: bytes) -> WireAnswer:
+    """An answer with that body."""
+    return WireAnswer(200, "application/json", body)
 
 
 async def test_pairs_are_fetched_without_floats() -> None:
     """The result comes as the venue wrote it, numbers with a fraction as their text."""
-    assert await fetch_pairs(Canned(WireAnswer(200, "application/json", BODY)), 7.0) == PAIRS
+    assert await fetch_pairs(Canned(said(BODY)), 7.0) == PAIRS
+
+
+async def test_tokenised_assets_are_asked_for_apart() -> None:
+    """Kraken lists them only to who asks; none at all is an answer too."""
+    assert await fetch_pairs(Canned(said(BODY), said(STOCKS)), 7.0) == {**PAIRS, "AAPLxUSD": STOCK}
+    assert await fetch_pairs(Canned(said(BODY), said(b'{"error":[],"result":{}}')), 7.0) == PAIRS
+
+
+@pytest.mark.parametrize("failed", [NotSent("gone"), WireAnswer(503, "", b""), said(b'{"error":["EQuery:x"]}')])
+async def test_tokenised_assets_that_cannot_be_had_stay_as_they_were(failed: WireAnswer | VenueError) -> None:
+    """The other pairs are taken all the same, and those known before that are not listed any more go."""
+    before: dict[str, Json] = {"OLDUSD": {"wsname": "OLD/USD"}, "AAPLxUSD": STOCK}
+    assert await fetch_pairs(Canned(said(BODY), failed), 7.0, before) == {**PAIRS, "AAPLxUSD": STOCK}
+    assert await fetch_pairs(Canned(said(BODY), failed), 7.0) == PAIRS
 
 
 @pytest.mark.parametrize(
@@ -77,7 +105,7 @@ def test_a_failed_save_leaves_the_old_list(tmp_path: Path) -> None:
     """A list that cannot be written whole does not harm the one that is there."""
     path = tmp_path / "pairs.json"
     save_pairs(path, PAIRS)
-    (tmp_path / "pairs.new").mkdir()
+    path.with_suffix(f".{os.getpid()}.new").mkdir()
     with pytest.raises(VenueError, match="cannot be kept"):
         save_pairs(path, {"NEW": {}})
     assert load_pairs(path) == PAIRS

@@ -168,6 +168,8 @@ def _is_row_of(order: Order, row: Mapping[str, object], intent: Intent, pairs: P
         return False
     descr = cast("Mapping[str, Json]", row["descr"])
     pair = pairs.find(descr["pair"])
+    if pair is None and order.pair not in pairs.by_id:
+        raise LookupError  # the pair is not listed any more, so nobody can tell whether it is the same
     if pair is None or (pair.id, descr["type"], descr["ordertype"]) != (order.pair, order.side, order.order_type):
         return False
     # What a replacement's volume becomes when its order was partly filled, and in which currency the venue shows a

@@ -24,14 +24,18 @@ _MODERN = {"XBT": "BTC", "XDG": "DOGE"}
 
 @final
 class PairTable:
-    """All pairs of the venue, found by any spelling."""
+    """All pairs of the venue, found by any spelling.
 
-    def __init__(self, pairs: tuple[Pair, ...]) -> None:
+    ``complete``: whether these are all that the venue lists, so that a name which is not found is not listed.
+    """
+
+    def __init__(self, pairs: tuple[Pair, ...], *, complete: bool = True) -> None:
+        self.complete = complete
         self.by_id: Mapping[str, Pair] = MappingProxyType({pair.id: pair for pair in pairs})
         self._by_alias = _unambiguous(pairs)
 
     @classmethod
-    def from_asset_pairs(cls, result: Json) -> PairTable:
+    def from_asset_pairs(cls, result: Json, *, complete: bool = True) -> PairTable:
         """The table of an AssetPairs ``result``: a map from id to a row with altname, wsname and aclass_base.
 
         Rows without a ``wsname`` are left out, since they do not say their assets. Raises `VenueError` if the result
@@ -41,12 +45,13 @@ class PairTable:
         pairs = tuple(pair for id_, row in rows if (pair := _pair(id_, row)) is not None)
         if not pairs:
             raise VenueError("the venue's AssetPairs answer has no pair that can be read", mend="ask again later")
-        return cls(pairs)
+        return cls(pairs, complete=complete)
 
     @classmethod
     def built_in(cls) -> PairTable:
-        """The snapshot in this package, for use until the venue's own list has been fetched."""
-        return cls.from_asset_pairs(json.loads(files(__package__).joinpath("asset_pairs.json").read_text("utf-8")))
+        """The best known pairs, from this package, for use until the venue's own list has been fetched."""
+        text = files(__package__).joinpath("asset_pairs.json").read_text("utf-8")
+        return cls.from_asset_pairs(json.loads(text), complete=False)
 
     def find(self, text: Json) -> Pair | None:
         """The pair that ``text`` means in any spelling and case, or None if none or more than one."""

@@ -11,7 +11,10 @@ import pytest
 
 from signer.model import Call, Found, Intent, Order, OrderRef, Price, WireAnswer
 from signer.policy.targets import changed
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
 from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form
+from tests.unit.policy.examples import ETH_USD
 
 AT_S = 1_700_000_000
 ROW = {"type": "buy", "ordertype": "limit", "price": "1", "volume": "2"}
@@ -142,6 +145,13 @@ def test_an_order_that_the_venue_does_not_have_is_none() -> None:
 def test_another_order_under_the_same_reference_is_not_it(other: dict[str, Any]) -> None:
     """A client's own userref may be on many orders."""
     assert KRAKEN.found(intent(PLACED), answers({"OA": shown(**other)})) == Found((None,))
+
+
+def test_an_order_of_a_pair_that_was_delisted_is_not_given_back() -> None:
+    """Its row cannot be compared any more, so what it holds stays held."""
+    gone = Kraken(PairTable((ETH_USD,)))
+    assert gone.found(intent(PLACED), answers({"OA": shown()})) is None
+    assert gone.found(intent(PLACED), answers({})) == Found((None,))
 
 
 def test_one_that_differs_only_in_being_older_says_nothing() -> None:

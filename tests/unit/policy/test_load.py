@@ -8,8 +8,9 @@ import pytest
 
 from signer.errors import ConfigError
 from signer.policy import load_policies, load_policy
+from signer.policy.resolve import _near
 from signer.policy.schema import WITHHELD
-from tests.unit.policy.examples import KNOWN, find, make, policy, policy_file
+from tests.unit.policy.examples import KNOWN, TRADER, find, make, policy, policy_file
 
 GOOD = """
 version = 1
@@ -87,12 +88,45 @@ def test_withheld_permissions(tmp_path: Path, word: str) -> None:
     assert complaints(path) == [f'permissions[0]: "{word}" is granted to nobody: {WITHHELD[word]}; remove it']
 
 
-def test_unknown_pair_proposes_the_nearest() -> None:
-    """A misspelt pair is named with its key and what may have been meant."""
-    _, problems = make(pairs=["XBT/USD", "ETH/USB"])
-    assert problems[0] == 'pairs[1]: no pair is called "ETH/USB"; did you mean ETH/USD?'
-    _, problems = make(pairs=["XBT/USD", "ETH/USD", "?"])
-    assert problems == ['pairs[2]: no pair is called "?"; name a pair such as XBT/USD']
+MEND = "name a pair such as XBT/USD"
+
+
+def test_what_cannot_be_a_pair_is_a_problem() -> None:
+    """No exchange will ever list it; it is named with its key."""
+    for text in ("?", "XBT/", "/USD", "XBT USD", "", "XBT/USD/EUR", "XBT/USD\n", "ẞBT/USD"):
+        _, problems = make(pairs=["XBT/USD", "ETH/USD", text])
+        assert problems == [f'pairs[2]: no pair is called "{text}"; {_near(text, KNOWN) or MEND}']
+
+
+@pytest.mark.parametrize("name", ["ETH/USB", "SOL/USD", "SOLUSD", "NEW.S/USD", "FOOUSD.d"])
+def test_a_pair_that_is_not_listed_stops_that_pair_only(name: str) -> None:
+    """The rest of the policy loads as it would without it, and the policy says what it named in vain."""
+    without, with_it = policy(uncapped="for tests"), policy(pairs=["XBT/USD", name, "ETH/USD"], uncapped="for tests")
+    assert set(with_it.limits) == {"XXBTZUSD", "XETHZUSD"}
+    assert set(with_it.unlisted) == {name}
+    assert with_it.limits == without.limits
+    assert with_it.hash != without.hash
+
+
+def test_an_unlisted_pair_proposes_the_nearest() -> None:
+    """It may be a misspelt one."""
+    assert policy(pairs=["XBT/USD", "ETH/USB"], uncapped="for tests").unlisted == {"ETH/USB": "did you mean ETH/USD?"}
+
+
+@pytest.mark.parametrize("name", ["SOL/EUR", "SOLEUR", "sol/eur"])
+def test_rails_for_an_unlisted_pair_fit(name: str) -> None:
+    """They are demanded once it is listed; written before, they are no mistake."""
+    caps = [*TRADER["cap"], {"max_notional": "1000 EUR", "window": "24h"}]
+    sizes, notionals = [*TRADER["max_order_size"], "5 SOL"], [*TRADER["max_order_notional"], "500 EUR"]
+    made = policy(pairs=["XBT/USD", "ETH/USD", name], max_order_size=sizes, max_order_notional=notionals, cap=caps)
+    assert set(made.unlisted) == {name}
+    assert set(policy(pairs=["XBT/USD", "ETH/USD", name]).unlisted) == {name}
+
+
+def test_a_cap_stays_when_the_last_pair_of_its_currency_is_delisted() -> None:
+    """Whether the unit fits cannot be told of a name that does not tell its currency, so it stands."""
+    made = policy(pairs=["XBT/USD", "ETH/USD", "FOOBAR"], max_order_notional=["2500 USD", "7 BAR"])
+    assert set(made.notionals) == {"USD", "BAR"}
 
 
 @pytest.mark.parametrize("key", ["max_order_size", "max_order_notional", "cap"])

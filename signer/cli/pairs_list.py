@@ -1,0 +1,87 @@
+"""The exchange's list of pairs for a command that judges policies: fetched now if it can be, and kept in the home."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import click
+
+from signer.config import Config
+from signer.errors import ConfigError, SignerError
+from signer.home import Home
+from signer.listing import FETCH_S, unlisted
+from signer.market import fetch_pairs, load_pairs, save_pairs
+from signer.model import Json
+from signer.policy.load import load_policies, load_policy, policy_files
+from signer.policy.policy import Policy
+from signer.prepared import pair_table
+from signer.upstream import Upstream
+from signer.venues.kraken.pairs import PairTable
+
+FRESH_S = 60.0
+"""A list younger than this is not fetched anew."""
+
+
+def current_pairs(home: Home, config: Config) -> PairTable:
+    """The exchange's list; with a warning the last one known, if it cannot be had within `FETCH_S`."""
+    if not _is_fresh(home):
+        try:
+            fetched = asyncio.run(_fetched(config, load_pairs(home.pairs)))
+            listed = PairTable.from_asset_pairs(fetched)
+            if _fits(home, listed):
+                save_pairs(home.pairs, fetched)
+            return listed
+        except SignerError as error:
+            known = pair_table(home.pairs)
+            then = "the last one is used" if known.complete else "names that signer does not know are not checked"
+            click.echo(f"signer: warning: the exchange's list of pairs cannot be had, {then}: {error}", err=True)
+            return known
+    return pair_table(home.pairs)
+
+
+def warn_of_unlisted(home: Home) -> None:
+    """One line on stderr for each pair that a policy of the home names and the exchange does not list."""
+    pairs = pair_table(home.pairs)
+    for finding in unlisted(_loadable(home, pairs), complete=pairs.complete):
+        click.echo(f"signer: warning: {finding}", err=True)
+
+
+def _is_fresh(home: Home) -> bool:
+    try:
+        return 0 <= time.time() - home.pairs.stat().st_mtime < FRESH_S
+    except OSError:
+        return False
+
+
+async def _fetched(config: Config, before: Mapping[str, Json] | None) -> dict[str, Json]:
+    upstream = Upstream.open(config.public_origin, addresses=config.public_resolve)
+    try:
+        return await fetch_pairs(upstream, asyncio.get_running_loop().time() + FETCH_S, before)
+    finally:
+        upstream.close()
+
+
+def _fits(home: Home, listed: PairTable) -> bool:
+    """Whether every policy that loads now loads with ``listed`` too: a list that stops a start is not kept."""
+    try:
+        load_policies(home.policies, listed.find, _names(listed))
+    except ConfigError:
+        before = pair_table(home.pairs)
+        return len(_loadable(home, listed)) >= len(_loadable(home, before))
+    return True
+
+
+def _loadable(home: Home, pairs: PairTable) -> list[Policy]:
+    loaded = []
+    for path in policy_files(home.policies):
+        try:
+            loaded.append(load_policy(path, pairs.find, _names(pairs)))
+        except ConfigError:
+            continue  # what is wrong with it is said by whoever needs it
+    return loaded
+
+
+def _names(pairs: PairTable) -> list[str]:
+    return [pair.wsname for pair in pairs.by_id.values()]
