@@ -5,11 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from signer.errors import HomeBusy
+
+RELOAD = signal.SIGUSR2
+"""What has a gateway read its home again. SIGHUP does so too, but not where it means that the terminal is gone."""
 
 NOTHING_YET = "nothing yet"
 """What a gateway that does not serve yet says that it listens on: it is not to be signalled."""

@@ -6,7 +6,6 @@ import asyncio
 import faulthandler
 import mmap
 import os
-import signal
 import socket
 import sys
 import traceback
@@ -23,6 +22,7 @@ from signer.app.asgi import Edge, Receive, Scope, Send, send_whole
 from signer.app.binding import group_id, require_bindable
 from signer.app.protocol import KEEP_ALIVE_S
 from signer.app.source import Sources
+from signer.app.terminal import has_terminal
 from signer.app.tls import ServerTls
 from signer.app.watch import GatewayWatch
 from signer.app.worker import GatewayWorker, Lifeline
@@ -33,6 +33,7 @@ from signer.listen import Listener
 from signer.logline import LineLog
 from signer.metrics import Metrics
 from signer.model import Response
+from signer.occupancy import RELOAD
 from signer.prepared import Prepared
 from signer.tls.authority import utc_now
 from signer.upstream.loop import OwnAddresses, refuse_loop
@@ -162,8 +163,15 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's master with exactly one worker for ever: a second would race for nonces and the audit chain."""
 
     def handle_hup(self) -> None:
+        """The terminal is gone: stop. Without one, whoever sends it wants a reload."""
+        if self.app.ends_with_terminal:
+            self.handle_term()
+        else:
+            self.handle_usr2()
+
+    def handle_usr2(self) -> None:
         """Reload inside the worker, so that nothing in flight is lost."""
-        self.kill_workers(signal.SIGHUP)
+        self.kill_workers(RELOAD)
 
     def handle_usr1(self) -> None:
         """Show what master and worker are doing (`signer.app.dump`); there are no log files to reopen."""
@@ -180,7 +188,7 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def handle_ttin(self) -> None:
         """Never a second worker."""
 
-    handle_ttou = handle_usr2 = handle_ttin
+    handle_ttou = handle_ttin
 
 
 class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -201,6 +209,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         self._own = OwnAddresses()
         self._failure = mmap.mmap(-1, MOST_CODE)  # shared with the workers, which end after they wrote it
         self.lifeline = Lifeline()
+        self.ends_with_terminal = has_terminal()
         self._unwrapped = Unwrapped()  # before any fork: a worker born again finds what the dead one unwrapped
         super().__init__()
 

@@ -23,6 +23,7 @@ from signer.clock import SystemClock
 from signer.errors import ConfigError, SignerError
 from signer.hardening import lock_memory
 from signer.listen import Listener
+from signer.occupancy import RELOAD
 from signer.tls.authority import utc_now
 
 TLS_LOOK_EVERY_S = 60.0
@@ -51,7 +52,7 @@ class Lifeline:
 
 
 class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's ASGI worker, which reloads the home on SIGHUP and ends every signal's way in a clean stop."""
+    """gunicorn's ASGI worker, which reloads the home when told to and ends every signal's way in a clean stop."""
 
     alive: bool
 
@@ -70,7 +71,9 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
         signal.pthread_sigmask(signal.SIG_BLOCK, {dump.SIGNAL})  # gunicorn lets it end the process for a moment
         faulthandler.unregister(dump.SIGNAL)  # it would put back what the master did at it before
         super().init_signals()
-        self.loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self.loop.add_signal_handler(RELOAD, self._reload)
+        at_hangup = self.handle_exit_signal if self.app.ends_with_terminal else self._reload
+        self.loop.add_signal_handler(signal.SIGHUP, at_hangup)
         for number in (signal.SIGINT, signal.SIGQUIT):
             self.loop.add_signal_handler(number, self.handle_exit_signal)
         self.loop.add_signal_handler(dump.SIGNAL, self._dump)

@@ -29,6 +29,7 @@ COMMANDS = {
     "serve": "signer.cli.serve:serve",
     "store": "signer.cli.store:store",
     "status": "signer.cli.halts:status",
+    "stop": "signer.cli.stop:stop",
     "tls": "signer.cli.tls:tls",
 }
 """Where each command lives; imported only when it is called, so that `signer --help` starts at once."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 import click
@@ -11,7 +10,7 @@ import click
 from signer.config import load_config
 from signer.errors import HomeError
 from signer.home import Home
-from signer.occupancy import Holder, holder, read_load
+from signer.occupancy import RELOAD, Holder, holder, read_load
 
 RELOAD_S = 10.0
 LOOK_EVERY_S = 0.02
@@ -45,7 +44,7 @@ def reload_running(home: Home) -> str | None:
     if running is None:
         return None
     before = read_load(home.state)
-    os.kill(running.pid, signal.SIGHUP)
+    os.kill(running.pid, RELOAD)
     while time.monotonic() < until:
         now = read_load(home.state)
         if now is not None and now != before:
@@ -63,8 +62,8 @@ def reload_running(home: Home) -> str | None:
 def _serving(home: Home, until: float) -> Holder | None:
     """The gateway on ``home``, once it serves; None if none runs.
 
-    While it starts it may have read the home before the change, and SIGHUP would end it. Raises `HomeError` if it goes
-    on starting (at the prompt for its passphrase, perhaps).
+    While it starts it may have read the home before the change, and the signal would end it. Raises `HomeError` if it
+    goes on starting (at the prompt for its passphrase, perhaps).
     """
     while (running := holder(home.lock)) is not None and not running.serves:
         if time.monotonic() >= until:

@@ -30,10 +30,10 @@ UNLOCKED = (
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @click.pass_obj
 def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
-    """Run the gateway in the foreground until SIGTERM or Ctrl-C.
+    """Run the gateway in the foreground until `signer stop`, SIGTERM, Ctrl-C or the end of its terminal.
 
-    SIGHUP (or `signer reload`) takes up changes of clients, keys, policies and accounts without a restart. SIGUSR1
-    shows on standard error what it is doing.
+    `signer reload` takes up changes of clients, keys, policies and accounts without a restart; so does SIGHUP where
+    there is no terminal. SIGUSR1 shows on standard error what it is doing.
     """
     from signer.app.dump import show_threads_on_signal  # noqa: PLC0415 - heavy, and only this command needs it
     from signer.prepared import prepare, warnings  # noqa: PLC0415

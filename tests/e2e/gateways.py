@@ -33,7 +33,7 @@ from signer.keys.passphrase import Passphrase
 from signer.keys.private_file import write_private
 from signer.keys.probes import Probe, keep_probe
 from signer.model import KeyInfo, Role
-from signer.occupancy import read_load
+from signer.occupancy import RELOAD, read_load
 from signer.sandbox.arrivals import Arrival
 from signer.sandbox.permissions import PERMISSIONS, TRADING
 from signer.sandbox.server import RunningSandbox
@@ -287,9 +287,9 @@ class RunningGateway:
         return answer is not None and answer.status_code == 200
 
     def reload(self) -> str:
-        """SIGHUP, and wait until it has read the home again; why it did not take it up, or nothing."""
+        """Have it read its home again, and wait until it has; why it did not take it up, or nothing."""
         before = read_load(self.made.home.state)
-        self.process.send_signal(signal.SIGHUP)
+        self.process.send_signal(RELOAD)
         until(lambda: read_load(self.made.home.state) != before, "the reload")
         after = read_load(self.made.home.state)
         assert after is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from signer.keys.passphrase import from_file
 from signer.logline import LineLog
 from signer.metrics import Metrics
 from signer.model import Request
-from signer.occupancy import Holder, HomeLock
+from signer.occupancy import RELOAD, Holder, HomeLock
 from signer.prepared import prepare
 from signer.wiring import Wiring
 from tests.security.rig import FORM, Bot
@@ -64,13 +63,13 @@ class Inside:
 
 @asynccontextmanager
 async def inside(home: Home, **more: Any) -> AsyncIterator[Inside]:
-    """A gateway that serves ``home``, reloads on SIGHUP to this process, and is stopped when the block ends."""
+    """A gateway that serves ``home``, reloads when this process is told to, and is stopped when the block ends."""
     metrics, loop = Metrics(), asyncio.get_running_loop()
     watch = Alarms(metrics)
     lock = HomeLock(home.lock)
     wiring = Wiring(prepare(home, from_file(home.passphrase)), watch, lambda: None, **more)
     reloads: list[asyncio.Task[None]] = []
-    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.append(loop.create_task(wiring.reload())))
+    loop.add_signal_handler(RELOAD, lambda: reloads.append(loop.create_task(wiring.reload())))
     await wiring.start()
     lock.announce(Holder(os.getpid(), 1, "127.0.0.1:1"))
     try:
@@ -78,5 +77,5 @@ async def inside(home: Home, **more: Any) -> AsyncIterator[Inside]:
     finally:
         await asyncio.gather(*reloads)
         await wiring.stop()
-        loop.remove_signal_handler(signal.SIGHUP)
+        loop.remove_signal_handler(RELOAD)
         lock.release()

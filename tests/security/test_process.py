@@ -30,7 +30,7 @@ import pytest
 
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
-from signer.occupancy import read_load
+from signer.occupancy import RELOAD, read_load
 from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, Serving, ask, copied
 from tests.unit.keys.stores import MESSAGE
 
@@ -260,7 +260,7 @@ def test_no_piece_of_a_secret_is_left_in_memory(watched: Watched, who: str) -> N
     if not may_trace(watched.processes[who]):
         return
     before = read_load(watched.serving.home.state)
-    watched.serving.process.send_signal(signal.SIGHUP)
+    watched.serving.process.send_signal(RELOAD)
     _until(lambda: read_load(watched.serving.home.state) != before)
     watched.place_orders()
     assert watched.hidden.seen(memory_of(watched.processes[who])) == []

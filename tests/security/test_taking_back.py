@@ -7,7 +7,6 @@ import contextlib
 import json
 import shlex
 import shutil
-import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from signer.home import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase, from_file
 from signer.model import Json
+from signer.occupancy import RELOAD
 from signer.revoking import AT_ONCE, Revocations
 from tests.security.inside import Inside, inside
 from tests.security.rig import LIMIT, Bot, Rig, copied
@@ -151,7 +151,7 @@ async def test_a_gateway_that_does_not_confirm_is_halted_and_said(
         monkeypatch.setattr(taking_back, "BRAKE_S", 0.2)
         monkeypatch.setattr(reload, "RELOAD_S", 0.2)
         await made.wiring._admin.close()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # deaf on both ears
+        asyncio.get_running_loop().add_signal_handler(RELOAD, lambda: None)  # deaf on both ears
         assert await made.signer("clients", "revoke", bot.name) == 5
         said = capfd.readouterr().err
         assert "THE BOT MAY STILL CALL" in said
