@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+BOTS   := .venv-bots
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test quick hsm units vault lint bench lock clean
+.PHONY: help demo test quick hsm units vault bots lint bench lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
@@ -13,15 +14,15 @@ help:
 	@echo "make lint    formatting, lints and types"
 	@echo "make bench   side by side with its peers; writes a table"
 	@echo "make lock    resolve the dependencies anew"
-	@echo "make clean   remove .venv and what the tools keep"
+	@echo "make clean   remove what make installed and what the tools keep"
 
 demo: $(VENV)/.demo
 	@$(BIN)/signer demo
 
-test: $(VENV)/.dev hsm units vault
+test: $(VENV)/.dev hsm units vault bots
 	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
-quick: $(VENV)/.dev hsm units vault
+quick: $(VENV)/.dev hsm units vault bots
 	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not slow"
 
 # A software HSM, for the tests of the pkcs11 store: without it they are skipped, which CI does not allow.
@@ -41,6 +42,13 @@ units:
 # A real Vault, for the tests of its stores: found, or built once into ~/.cache/signer.
 vault: $(VENV)/.dev
 	@$(BIN)/python -m tests.vault.found
+
+# Whole bots and client libraries, for the tests that run them: they want other versions of things than signer does.
+bots: $(VENV)/.dev
+	@[ $(BOTS)/.done -nt requirements-bots.lock ] || { \
+	  echo "installing the bots that tests run (about a minute, once) …" && rm -rf $(BOTS) && $(PYTHON) -m venv $(BOTS) && \
+	  $(BOTS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-bots.lock && \
+	  touch $(BOTS)/.done; } || echo "the bots cannot be installed: the tests that run them are skipped"
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
@@ -83,6 +91,8 @@ lock: $(VENV)/.dev
 	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    $${extra:+--extra $$extra} pyproject.toml -o requirements$${extra:+-$$extra}.lock >/dev/null || exit 1; \
 	done
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --group bots -o requirements-bots.lock >/dev/null
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BOTS) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

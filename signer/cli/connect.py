@@ -6,7 +6,7 @@ import ipaddress
 import json
 import shlex
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -33,6 +33,10 @@ class Lines:
     """A line for /etc/hosts on the bot's machine, or empty."""
     language: str
     code: str
+    start: str
+    """The shell command that starts the bot, or empty."""
+    cannot_pass: list[str]
+    """The bot's settings that cannot pass under a notional cap."""
     notes: list[str]
 
 
@@ -49,8 +53,8 @@ def connect(
 ) -> None:
     """Print the lines that make LIBRARY call this gateway: environment, /etc/hosts, code. No secret is among them.
 
-    LIBRARY is one of krakenex, python-kraken-sdk, ccxt-python, ccxt-js, freqtrade, hummingbot, node-kraken-api,
-    kraken-cli, curl and requests.
+    LIBRARY is one of krakenex, python-kraken-sdk, ccxt-python, ccxt-js, freqtrade, kraken-rebalance-bot, hummingbot,
+    node-kraken-api, kraken-cli, curl and requests.
     """
     chosen, gateway = LIBRARIES[library], load_config(home.config).gateway
     listener = _listener(chosen, library, gateway, tls, home)
@@ -58,8 +62,7 @@ def connect(
     if gateway.tls.client_ca and listener.kind == "tls":
         lines.notes.append(f"The listener asks for a client certificate with the name {client} (docs/tls.md).")
     if as_json:
-        members = {name: getattr(lines, name) for name in ("environment", "hosts", "language", "code", "notes")}
-        click.echo(json.dumps(members, indent=2))
+        click.echo(json.dumps(asdict(lines), indent=2))
     else:
         _show(lines, client, env_file or Path(f"{client}.env"))
 
@@ -120,7 +123,7 @@ def _lines(library: Library, listener: Listener, ca: str, *, private_ca: bool) -
         code = code.replace("curl -sS ", f"curl -sS --unix-socket {shlex.quote(listener.path)} ")
     hosts = f"{listener.host if _is_address(listener.host) else '127.0.0.1'} {KRAKEN}" if library.hard_coded else ""
     notes = [note for note in library.notes if private or "this CA" not in note]
-    return Lines(environment, hosts, library.language, code, notes)
+    return Lines(environment, hosts, library.language, code, library.start, list(library.cannot_pass), notes)
 
 
 def _listening(url: str) -> Listener:
@@ -151,5 +154,10 @@ def _show(lines: Lines, client: str, env_file: Path) -> None:
         click.echo(f"\n# In /etc/hosts on the bot's machine:\n{lines.hosts}")
     if lines.code:
         click.echo(f"\n# In the bot ({lines.language}):\n{lines.code}", nl=False)
+    if lines.start:
+        click.echo(f"\n# Start it:\n{lines.start}")
+    if lines.cannot_pass:
+        click.echo("\n# These settings cannot pass under a notional cap (max_order_notional, max_notional):")
+        click.echo("\n".join(f"#   {setting}" for setting in lines.cannot_pass))
     for note in lines.notes:
         click.echo(f"signer: {note}", err=True)

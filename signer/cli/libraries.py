@@ -25,6 +25,10 @@ class Library:
     unix: bool = False
     """It can call a unix socket."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    start: str = ""
+    """The shell command that starts a bot which is a program of its own."""
+    cannot_pass: tuple[str, ...] = ()
+    """The bot's settings that make it send orders which no notional cap lets through, each with what to set instead."""
     notes: tuple[str, ...] = ()
 
     def lines(self, *, private_ca: bool) -> str:
@@ -86,8 +90,29 @@ FREQTRADE = """\
     "secret": "",
     "ccxt_config": {"urls": {"api": {"public": "@URL@", "private": "@URL@"}}@SYNC@},
     "ccxt_async_config": {"urls": {"api": {"public": "@URL@", "private": "@URL@"}}@ASYNC@}
+  },
+  "order_types": {
+    "entry": "limit",
+    "exit": "limit",
+    "force_entry": "limit",
+    "force_exit": "limit",
+    "emergency_exit": "limit",
+    "stoploss": "limit",
+    "stoploss_on_exchange": true
   }
 }
+"""
+FREQTRADE_START = (
+    'FREQTRADE__EXCHANGE__KEY="$KRAKEN_API_KEY" FREQTRADE__EXCHANGE__SECRET="$KRAKEN_API_SECRET"'
+    " freqtrade trade --config config.json --config signer.json"
+)
+
+REBALANCE = """\
+import json, os
+from rebalance.bot import RebalanceBot
+
+with open("config.json") as file:
+    RebalanceBot(os.environ["KRAKEN_API_KEY"], os.environ["KRAKEN_API_SECRET"], json.load(file)).run()
 """
 
 NODE_KRAKEN_API = """\
@@ -143,9 +168,30 @@ LIBRARIES = {
         FREQTRADE.replace("@SYNC@", "").replace("@ASYNC@", ""),
         FREQTRADE.replace("@SYNC@", ', "requests_trust_env": true').replace("@ASYNC@", ', "cafile": "@CA@"'),
         trust=REQUESTS_CA,
+        start=FREQTRADE_START,
+        cannot_pass=(
+            'order_types.entry, exit, force_entry or force_exit = "market": set "limit".',
+            'order_types.emergency_exit is "market" unless it is set: set "limit".',
+            'order_types.stoploss = "market", on the exchange or in the bot: set "limit".',
+            "A strategy's own order_types: those of signer.json are used instead.",
+        ),
         notes=(
-            "Merge it into config.json; key and secret come from the environment:",
-            "FREQTRADE__EXCHANGE__KEY=$KRAKEN_API_KEY FREQTRADE__EXCHANGE__SECRET=$KRAKEN_API_SECRET",
+            "Write the JSON to signer.json beside config.json. It asks for limit orders only.",
+            "The policy spot-trader allows what it sends. An entry, its stop and its exit each use the notional cap.",
+        ),
+    ),
+    "kraken-rebalance-bot": Library(
+        "python",
+        REBALANCE,
+        trust=REQUESTS_CA,
+        hard_coded=True,
+        cannot_pass=(
+            "Every order: it sends market orders only, and no setting changes that.",
+            "Give it the policy of docs/bots.md, which bounds the size and the number of orders, not their value.",
+        ),
+        notes=(
+            "Run the code instead of its command `rebalance`, which takes the secret as an argument for all to see.",
+            ONLY_CA.format(REQUESTS_CA),
         ),
     ),
     "hummingbot": Library(

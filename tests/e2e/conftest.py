@@ -15,7 +15,7 @@ from signer.sandbox.server import RunningSandbox, Settings
 from tests.e2e.gateways import MadeHome, RunningGateway, running
 
 _NUMBERS = itertools.count(1)
-NODE_PACKAGES = ("ccxt@4.5.84", "node-kraken-api@2.2.2")
+NODE_PACKAGES = ("ccxt@4.5.84", "kraken-api@1.0.2", "node-kraken-api@2.2.2")
 HAS_NODE = bool(shutil.which("node") and shutil.which("npm"))
 if not HAS_NODE:
     print("tests/e2e: node or npm is not here, so no client library in JavaScript is run")  # noqa: T201
@@ -33,6 +33,15 @@ def node_packages() -> Path:
             command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *NODE_PACKAGES]
             subprocess.run(command, cwd=folder, capture_output=True, check=True, timeout=110)
     return modules
+
+
+@pytest.fixture(scope="session")
+def bots() -> Path:
+    """The folder of programs that `make bots` installs, or a skip; in CI a skip is a failure."""
+    folder = Path(__file__).parents[2] / ".venv-bots"
+    if not (folder / ".done").exists():
+        pytest.skip("the bots are not installed: make bots")
+    return folder / "bin"
 
 
 @pytest.fixture(scope="session")

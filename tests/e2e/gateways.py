@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -79,6 +80,12 @@ class Bot:
     def at(self, url: str) -> Bot:
         """The same bot, calling there."""
         return replace(self, url=url)
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def until(seen: Callable[[], object], what: str) -> None:

@@ -129,10 +129,10 @@ class World:
         return made
 
     @contextmanager
-    def serving(self, made: MadeHome) -> Iterator[Mapping[str, str]]:
+    def serving(self, made: MadeHome, policy: str = "trader") -> Iterator[Mapping[str, str]]:
         """While its gateway runs: what a bot's environment must say."""
         with running(made) as gateway:
-            bot: Bot = gateway.made.add_client("bot", made.store.credentials()[0].account, "trader")
+            bot: Bot = gateway.made.add_client("bot", made.store.credentials()[0].account, policy)
             gateway.reload()
             yield self._environment(bot, made, int(gateway.url.rpartition(":")[2]))
 
@@ -182,7 +182,7 @@ def seen(world: World, *, namespace: bool) -> dict[str, Any]:
     return found
 
 
-def _enter(folder: Path) -> None:
+def enter(folder: Path) -> None:
     """Inside fresh namespaces: loopback up, and our own /etc/hosts over the machine's."""
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP_AND_RUNNING))
@@ -198,7 +198,7 @@ def main(kind: Literal["namespace", "hook"]) -> None:
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         if kind == "namespace":
-            _enter(folder)
+            enter(folder)
         world = World(folder, kind, stack)
         print(json.dumps(seen(world, namespace=kind == "namespace")))  # noqa: T201
 

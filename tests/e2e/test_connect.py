@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ import pytest
 
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.conftest import HAS_NODE
-from tests.e2e.gateways import PATIENCE_S, Bot, MadeHome, RunningGateway, running
+from tests.e2e.gateways import PATIENCE_S, Bot, MadeHome, RunningGateway, free_port, running
 
 PYTHON = {
     "krakenex": "answer = api.query_private('Balance')['result']",
@@ -33,12 +32,6 @@ async def ask():
 answer = asyncio.run(ask())
 """
 NODE = "exchange.privatePostBalance().then(answer => console.log(JSON.stringify(answer.result)));"
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +103,16 @@ def test_async_ccxt_and_freqtrade(tls: tuple[str, ...], everywhere: RunningGatew
     for code in (sync + PYTHON["ccxt-python"], both + ASYNC_CCXT):
         (tmp_path / "bot.py").write_text(f"{code}\nimport json\nprint(json.dumps(answer))\n")
         assert is_balance(run([sys.executable, "bot.py"], bot, told["environment"], tmp_path))
+
+
+def test_what_cannot_pass_is_printed(everywhere: RunningGateway) -> None:
+    """For a whole bot a person reads how it is started, and which of its settings cannot pass under a notional cap."""
+    told = lines(everywhere, "freqtrade")
+    shown = everywhere.made.here("connect", "freqtrade", "--client", "bot")
+    assert f"# Start it:\n{told['start']}\n" in shown
+    assert "cannot pass under a notional cap" in shown
+    assert all(f"#   {setting}\n" in shown for setting in told["cannot_pass"])
+    assert lines(everywhere, "krakenex")["cannot_pass"] == []
 
 
 @pytest.mark.parametrize("tls", [(), ("--tls",)], ids=["plain", "tls"])

@@ -6,7 +6,6 @@ import itertools
 import os
 import random
 import signal
-import socket
 import threading
 import time
 from collections import Counter
@@ -25,7 +24,7 @@ from signer.contracts import Ledger
 from signer.model import OrderRef
 from signer.occupancy import holder
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import Bot, MadeHome, RunningGateway, order, until
+from tests.e2e.gateways import Bot, MadeHome, RunningGateway, free_port, order, until
 from tests.e2e.refusals import raw_call
 
 ACCOUNTS = ("kill-a", "kill-b")
@@ -73,12 +72,6 @@ class Load:
             self._stopped.set()
             for thread in self._threads:
                 thread.join()
-
-
-def free_port() -> int:
-    """A port that a gateway can come back to."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def wait_for_orders(made: MadeHome, more: int) -> None:

@@ -137,16 +137,16 @@ def test_locks_have_hashes_and_name_no_index(path: Path) -> None:
 
 
 def test_locks_have_every_dependency() -> None:
-    """What pyproject.toml asks for is pinned in the lock of the same extra."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = {"": [], **project["optional-dependencies"]}
-    assert {f"requirements{'-' * bool(extra)}{extra}.lock" for extra in extras} == {path.name for path in LOCKS}
-    for extra, more in extras.items():
-        pinned = re.findall(
-            r"^([a-z0-9-]+)==", (ROOT / f"requirements{'-' * bool(extra)}{extra}.lock").read_text(), re.M
-        )
-        asked = [re.split(r"[\[<>=!~ ]", text)[0].lower() for text in [*project["dependencies"], *more]]
-        assert set(asked) <= set(pinned)
+    """What pyproject.toml asks for is pinned in the lock of the same extra or group."""
+    file = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    own = file["project"]["dependencies"]
+    extras = {extra: [*own, *more] for extra, more in file["project"]["optional-dependencies"].items()}
+    wanted = {"": own, **extras, **file["dependency-groups"]}
+    assert {f"requirements{'-' * bool(name)}{name}.lock" for name in wanted} == {path.name for path in LOCKS}
+    for name, texts in wanted.items():
+        lock = (ROOT / f"requirements{'-' * bool(name)}{name}.lock").read_text(encoding="utf-8")
+        pinned = re.findall(r"^([a-z0-9-]+)==", lock, re.M)
+        assert {re.split(r"[\[<>=!~ ]", text)[0].lower() for text in texts} <= set(pinned)
 
 
 def test_the_wheel_has_the_data_that_the_program_reads() -> None:
