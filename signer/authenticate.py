@@ -70,6 +70,14 @@ class Authenticator:
         await self._accept_nonce(client, decoded.nonce, signature, snapshot)
         return client, decoded
 
+    def author(self, request: Request, snapshot: Snapshot) -> Client | None:
+        """Whose request it was that could not be taken apart, if its signature holds. For the log only: its nonce was
+        not looked at."""
+        client, message = snapshot.clients.get(request.api_key), snapshot.venue.claimed_message(request)
+        if client is None or message is None:
+            return None
+        return client if client.key.matches(message, _decoded_signature(request.api_sign)) else None
+
     def _identify(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded, bytes]:
         client = snapshot.clients.get(request.api_key)
         if client is None and self._of_source.spent(one_source(request.source)):

@@ -268,6 +268,9 @@ class Venue(Protocol):
     def decode(self, request: Request) -> Decoded:
         """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
 
+    def claimed_message(self, request: Request) -> bytes | None:
+        """What the signature of a request that cannot be taken apart would be over; None if that is unknown."""
+
     def parse(self, decoded: Decoded) -> Call:
         """The call, understood completely. Raises `NotUnderstood` naming what is not."""
 

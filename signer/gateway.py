@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from signer.authenticate import Authenticator
 from signer.contracts import AuditLog, Clock, Ledger, Randomness, Throttle
-from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, Refused, Unanswered
+from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, NotUnderstood, Refused, Unanswered
 from signer.model import (
     Action,
     Call,
@@ -198,6 +198,8 @@ class Gateway:
         return Response(200, answer.content_type, answer.body, ours=False)
 
     def _refuse(self, trace: Trace, refused: Refused) -> Response:
+        if trace.client is None and isinstance(refused, NotUnderstood):
+            trace.client = self._authenticator.author(trace.request, trace.snapshot)
         trace.refused(refused)
         if not trace.recorded and self._worth_a_record(trace, refusal_kind(refused)):
             self._audit.note(refusal_record(trace, refused))

@@ -22,8 +22,8 @@ from signer.cli.stage import signer
 from signer.model import Request, Response
 from signer.secret import Secret
 from signer.source_rate import SOURCES
-from tests.security.doorway import ACCEPTED, NOON_US, CountingKey, Doorway, SetClock, request
-from tests.security.rig import Bot, Rig, ask
+from tests.security.doorway import ACCEPTED, NOON_US, PATH, CountingKey, Doorway, SetClock, request
+from tests.security.rig import Bot, Rig, ask, http
 
 KEY, SIGNATURE, NONCE = "EAPI:Invalid key", "EAPI:Invalid signature", "EAPI:Invalid nonce"
 WRONG = "A" * 86 + "=="
@@ -128,6 +128,47 @@ def test_each_failed_login_is_audited_with_its_cause(rig: Rig) -> None:
     assert f"client {revoked.name} is revoked" in details
     assert f"client {expired.name} has expired" in details
     assert f"client {foreign.name} is not allowed from this address" in details
+
+
+MALFORMED = [
+    b"nonce=7&asset=XBT&asset=ETH",
+    b"asset=%zz&nonce=7",
+    b"&nonce=7&x=\xff",
+    b'{"nonce": "7", "asset": "XBT", "asset": "ETH"}',
+    b'{"asset":1e5,"nonce":7}',
+]
+
+
+@pytest.mark.parametrize("body", MALFORMED)
+def test_a_malformed_call_is_named_for_its_author_only_if_the_signature_holds(door: Doorway, body: bytes) -> None:
+    """Anybody can write to a client's key; only its holder can sign. The nonce is not used up by it."""
+    bot, other = door.bot("one"), door.bot("two")
+    signed = Request("POST", PATH, b"", "", bot.api_key, bot.sign(PATH, "7", body), body, "127.0.0.1")
+    author = door.authenticator.author(signed, door.snapshot())
+    assert author is not None
+    assert author.info.name == "one"
+    forged = [
+        replace(signed, api_sign=WRONG),
+        replace(signed, api_key=other.api_key),
+        replace(signed, api_key="unknown"),
+        replace(signed, body=body + b" "),
+        replace(signed, body=body.replace(b"nonce", b"once")),
+        replace(signed, path="/0/private/Withdraw"),
+    ]
+    assert [door.authenticator.author(each, door.snapshot()) for each in forged] == [None] * len(forged)
+
+
+def test_a_refusal_while_decoding_is_logged_with_the_client_s_name(rig: Rig) -> None:
+    """An operator sees whose bot sends what cannot be read; a forged call stands without a name."""
+    bot, path, body = rig.bot("tracker"), "/0/private/Balance", b"nonce=1&asset=XBT&asset=ETH"
+    for signature in (bot.sign(path, "1", body), WRONG):
+        answer = ask(rig.url, http("POST", path, body, f"API-Key: {bot.api_key}", f"API-Sign: {signature}"))
+        assert answer is not None
+        assert answer.errors[0] == "EGeneral:Invalid arguments"
+    rig.serving.restart()  # what is recorded in the background is on disk then
+    lines = signer(rig.home.folder, "audit", "search", "--kind", "denied", "--json").splitlines()
+    denied = [json.loads(line) for line in lines if "given twice" in line and '"asset' in line.replace("\\", "")]
+    assert [each["client"] for each in denied[-2:]] == [bot.name, ""]
 
 
 # Replay

@@ -25,7 +25,11 @@ _LISTED = re.compile(
 )
 """The phrases without a colon that python-kraken-sdk looks for. All have a capital; in small letters they are safe."""
 
-_TIGHT_COLON = re.compile(r":(?=\S)")
+_CODE = re.compile(
+    "([EW][A-Z][A-Za-z]*):(?=[A-Za-z])"  # EOrder:…, WGeneral:…
+    "|:(?=I?Insufficient funds|Invalid |Cancel pending|Rate limit exceeded)"
+)
+"""Where one of Kraken's error codes begins, or one of the endings without a code that ccxt looks for."""
 _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
@@ -33,11 +37,12 @@ def reason(text: str) -> str:
     """``text`` made safe to stand in an error array: printable ASCII on one line, bounded, and free of any phrase that
     a client library takes for an error of its own.
 
-    Every phrase of ccxt and of python-kraken-sdk's spot table has a colon followed by a letter (``EOrder:…``,
-    ``:Invalid nonce``), so a space behind each colon ends them all; the few others are written small.
+    A phrase of ccxt or of python-kraken-sdk's spot table begins with a code (``EOrder:…``) or is one of a few endings
+    (``:Invalid nonce``): a space behind that colon makes it none. The few phrases without a colon are written small.
+    All else stays as it is, so that a value such as ``12:00:00Z`` is quoted as the caller wrote it.
     """
     text = _UNPRINTABLE.sub("?", text)[:REASON_LENGTH]
-    text = _TIGHT_COLON.sub(": ", text).rstrip()
+    text = _CODE.sub(lambda found: f"{found[1] or ''}: ", text).rstrip()
     return _LISTED.sub(lambda found: found[0].lower(), text)
 
 

@@ -31,6 +31,7 @@ PRIVATE = "/0/private/"
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9]{1,48}(?:/[A-Za-z0-9]{1,48})?")
 _NONCE = re.compile(r"[1-9][0-9]{0,19}")
+_NONCE_IN_BYTES = re.compile(rb'(?:\A|&)nonce=([0-9]{1,20})(?=&|\Z)|"nonce"\s{0,9}:\s{0,9}"?([0-9]{1,20})(?![0-9.eE])')
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NESTED = re.compile(r"([A-Za-z0-9_-]{1,40})((?:\[[A-Za-z0-9_-]{1,40}\])+)")
@@ -60,6 +61,15 @@ def decode(request: Request) -> Decoded:
     fields.pop("otp", None)
     signed = request.path.encode() + sha256(nonce.encode() + request.body).digest()
     return Decoded(endpoint=endpoint, nonce=int(nonce), signed=signed, fields=fields)
+
+
+def claimed_message(request: Request) -> bytes | None:
+    """What the signature of a request that `decode` refuses would be over, by the first nonce in its bytes; None where
+    there is none. It tells whose request it was and nothing else: what it asks is not known."""
+    found = _NONCE_IN_BYTES.search(request.body)
+    if found is None:
+        return None
+    return request.path.encode() + sha256((found[1] or found[2]) + request.body).digest()
 
 
 def parse_form(body: bytes) -> dict[str, str]:

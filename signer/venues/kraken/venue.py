@@ -36,7 +36,7 @@ from signer.venues.kraken import (
     verdict,
 )
 from signer.venues.kraken.answers import unknown_method, unknown_pair
-from signer.venues.kraken.decode import decode
+from signer.venues.kraken.decode import claimed_message, decode
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
 from signer.venues.kraken.extras import passed_on, without_debris
 from signer.venues.kraken.pairs import PairTable
@@ -73,6 +73,10 @@ class Kraken:
     def decode(self, request: Request) -> Decoded:
         """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
         return decode(request)
+
+    def claimed_message(self, request: Request) -> bytes | None:
+        """What the signature of a request that cannot be taken apart would be over; None if that is unknown."""
+        return claimed_message(request)
 
     def parse(self, decoded: Decoded) -> Call:
         """The call, understood completely. Raises `NotUnderstood` naming what is not."""

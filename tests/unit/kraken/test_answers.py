@@ -82,7 +82,12 @@ def test_a_refusal_s_body_has_no_result() -> None:
     ("text", "safe"),
     [
         ("EGeneral:Invalid arguments", "EGeneral: Invalid arguments"),
-        ("a:b:c", "a: b: c"),
+        ("a:b:c", "a:b:c"),
+        ('deadline "12:00:00Z"', 'deadline "12:00:00Z"'),
+        ("bot:alpha, Bot:Alpha, E:x, Ex:y", "bot:alpha, Bot:Alpha, E:x, Ex:y"),
+        ("XBTUSD:BTNL and ETH:USD", "XBTUSD:BTNL and ETH: USD"),
+        ("xEOrder:EOrder:Invalid order:Invalid nonce", "xEOrder: EOrder: Invalid order: Invalid nonce"),
+        (":IInsufficient funds", ": IInsufficient funds"),
         ("the venue is Unavailable", "the venue is unavailable"),
         ("orderForEditNotFound", "orderforeditnotfound"),
         ("a\r\nSet-Cookie: x", "a??Set-Cookie: x"),
