@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from signer.contracts import Clock, Lane, SigningKey, Turn, Upstream, Venue
-from signer.errors import KeyStoreError, LaneStopped, NotSent
-from signer.lanes.counters import SharedCounter
-from signer.model import Action, Call, Priority, Role, Verdict, WireAnswer, WireRequest
-from signer.standing import Standing, roles_of
+from signer.contracts import Clock, Turn, Upstream, Venue
+from signer.credential import Credential
+from signer.errors import KeyStoreError, LaneStopped, NotSent, NotServed
+from signer.hearing import Hearing
+from signer.model import Action, Call, Priority, Verdict, WireAnswer, WireRequest
+from signer.quiet import QuietAsked
+from signer.standing import roles_of
 
 PRIORITIES = {
     Action.CANCEL: Priority.CANCEL,
@@ -18,47 +20,7 @@ PRIORITIES = {
     Action.READ: Priority.READ,
 }
 
-OURS = "@"
-"""How the names of those begin who ask for the gateway itself; no client's name has it."""
 OVER_SHARE = "this client has used its share of what the exchange allows; nothing was sent"
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A real venue key: its public half, the handle that signs, and the lane its nonces leave by."""
-
-    name: str
-    api_key: str = field(repr=False)
-    key: SigningKey
-    lane: Lane
-    role: Role = Role.TRADE
-    standing: Standing = field(default_factory=Standing)
-    reads: SharedCounter = field(default_factory=SharedCounter)
-    """The venue's counter of this key, for all calls that do not concern orders."""
-
-    def admits(self, action: Action) -> bool:
-        """Whether a client's call that does ``action`` may go by it now."""
-        return not self.lane.stopped and self.standing.admits(action)
-
-    def fits(self, client: str, cost: float, now: float) -> bool:
-        """Whether the venue's counter has room for a call of ``client`` that costs so much."""
-        if not cost:
-            return True
-        if client.startswith(OURS):
-            return not self.reads.wait_for_own(cost, now)
-        return self.reads.fits(client, cost, now)
-
-    def count(self, client: str, cost: float, now: float) -> None:
-        """Count a call that is about to be sent."""
-        if client.startswith(OURS):
-            self.reads.add_own(cost, now)
-        else:
-            self.reads.add(client, cost, now)
-
-    @property
-    def word(self) -> str:
-        """``stopped`` if the venue refuses it; else that of its standing."""
-        return "stopped" if self.lane.stopped else self.standing.word
 
 
 @dataclass(slots=True)
@@ -85,8 +47,8 @@ class Account:
     upstream: Upstream
     call_seconds: float
     clock: Clock
-    on_alarm: Callable[[str, str], None]
-    """Hears of what an operator should see: a short word for its kind, and a sentence."""
+    hearing: Hearing
+    """What the venue's answers mean for the ways to it."""
 
     async def forward(
         self,
@@ -96,6 +58,8 @@ class Account:
         journey: Journey,
         check: Callable[[], None],
         credential: Credential | None = None,
+        *,
+        brake: bool = False,
     ) -> tuple[WireAnswer, Verdict]:
         """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
 
@@ -106,24 +70,48 @@ class Account:
         `Unanswered` (the outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
         """
         deadline = self.clock.monotonic() + self.call_seconds
+        if credential is not None:
+            return await self._asked_by(credential, venue, call, client, journey, check, deadline)
         while True:
-            chosen = credential or self._chosen(venue, call, client)
+            chosen = self._chosen(venue, call, client, brake=brake)
             journey.credential = chosen.name
             try:
-                asked = credential is not None
-                priority = PRIORITIES[call.action]
-                async with chosen.lane.turn(client, priority, deadline, though_stopped=asked) as turn:
-                    if credential is None and not chosen.admits(call.action):
+                async with chosen.lane.turn(client, PRIORITIES[call.action], deadline) as turn:
+                    now, cost = self.clock.monotonic(), venue.read_cost(call)
+                    if not chosen.admits(call.action) or self._held_back(chosen, call, now):
                         continue  # refused while the call waited
                     check()
-                    cost, now = venue.read_cost(call), self.clock.monotonic()
-                    if credential is None and not chosen.fits(client, cost, now):  # others have called while it waited
+                    if not chosen.fits(client, cost, now):  # others have called while it waited
                         raise venue.rate_limited(call, OVER_SHARE)
                     chosen.count(client, cost, now)
-                    return await self._exchange(venue, call, chosen, turn, journey)
+                    answer, verdict = await self._exchange(venue, call, chosen, turn, journey)
             except LaneStopped:  # while it waited, or between the choice and the turn: nothing was sent
-                if credential is not None:
-                    raise
+                continue
+            if verdict.bad_key and call.action is Action.CANCEL and self._able(call):
+                journey.sent = False  # Kraken refused the key, so it did nothing: another may cancel
+                continue
+            return answer, verdict
+
+    async def _asked_by(
+        self,
+        credential: Credential,
+        venue: Venue,
+        call: Call,
+        client: str,
+        journey: Journey,
+        check: Callable[[], None],
+        deadline: float,
+    ) -> tuple[WireAnswer, Verdict]:
+        """A question about ``credential`` itself, which nothing but a lockout holds back."""
+        journey.credential = credential.name
+        async with credential.lane.turn(client, PRIORITIES[call.action], deadline, though_stopped=True) as turn:
+            now = self.clock.monotonic()
+            asked = self.hearing.quiet.holds_back_own(now)
+            if asked is not None:
+                raise self._quiet(venue, asked)
+            check()
+            credential.count(client, venue.read_cost(call), now)
+            return await self._exchange(venue, call, credential, turn, journey)
 
     def credential(self, name: str) -> Credential | None:
         """The credential of that name, if the account has it."""
@@ -135,24 +123,45 @@ class Account:
         return min((one.reads.wait_for_own(cost, now) for one in self._able(call)), default=0.0)
 
     def _able(self, call: Call) -> list[Credential]:
-        """The credentials of the first role that has any which admit the call now."""
+        """The credentials of the first role that has any which admit the call now.
+
+        A cancel may go by every key that has the permission for it, if those that are meant for it may not sign now.
+        """
         for role in roles_of(call):
             able = [one for one in self.credentials if one.role is role and one.admits(call.action)]
+            if able and call.action is Action.CANCEL:
+                return [one for one in able if one.may(call)] or able
             if able:
                 return able
-        return []
+        if call.action is not Action.CANCEL:
+            return []
+        return [one for one in self.credentials if one.admits(call.action) and one.may(call)]
 
-    def _chosen(self, venue: Venue, call: Call, client: str) -> Credential:
+    def _chosen(self, venue: Venue, call: Call, client: str, *, brake: bool) -> Credential:
         """The least busy that has room for the call. The venue counts requests and nonces for each key."""
-        able, cost, now = self._able(call), venue.read_cost(call), self.clock.monotonic()
-        fit = [one for one in able if one.fits(client, cost, now)]
+        now, cost = self.clock.monotonic(), venue.read_cost(call)
+        able = self._able(call)
+        heard = [one for one in able if self._held_back(one, call, now) is None]
+        fit = [one for one in heard if one.fits(client, cost, now)]
         if fit:
-            return min(fit, key=lambda one: one.lane.load)
-        if able:
+            chosen = min(fit, key=lambda one: one.lane.load)
+            slowed = None if brake else self._slowed(chosen, call, client, now)
+            if slowed is None:
+                return chosen
+            raise self._quiet(venue, slowed)
+        if heard:
             raise venue.rate_limited(call, OVER_SHARE)
+        for one in able:
+            if asked := self._held_back(one, call, now):
+                raise self._quiet(venue, asked)
+        raise venue.not_served(f"account {self.name} has no key that may do this now{self._why()}; nothing was sent")
+
+    def _why(self) -> str:
+        """What is in the way of the keys, for bots: short, with a mend that needs nobody if there is one."""
+        if paused := [one.name for one in self.credentials if one.word == "paused"]:
+            return f": {', '.join(paused)} is paused until the exchange says that the key is good"
         unproven = any(one.word == "unproven" for one in self.credentials)
-        why = ": the exchange has not said yet what it may do" if unproven else ""
-        raise venue.not_served(f"account {self.name} has no key that may do this now{why}; nothing was sent")
+        return ": the exchange has not said yet what it may do" if unproven else ""
 
     async def _exchange(
         self, venue: Venue, call: Call, credential: Credential, turn: Turn, journey: Journey
@@ -164,16 +173,22 @@ class Account:
         verdict = venue.read_answer(call, answer)
         if verdict.bad_nonce:
             turn.nonce_refused()
-        if verdict.bad_key:
-            self._stop(credential)
+        asked = venue.asked_for_quiet(call, answer, verdict, self.clock.now_us())
+        self.hearing.heard(credential, self.credentials, verdict, asked)
         return answer, verdict
 
-    def _stop(self, credential: Credential) -> None:
-        """Not another call: failures that repeat lock the whole account (kraken-api.md §3)."""
-        why = f"the exchange refuses the key of {credential.name}"
-        credential.lane.stop(why)
-        mend = f"see to it there, then `signer keys test {credential.name}` or `signer keys rotate {credential.name}`"
-        self.on_alarm("key-refused", f"{why}, and no call goes by it any more; {mend}")
+    def _held_back(self, credential: Credential, call: Call, now: float) -> QuietAsked | None:
+        """The request for quiet that a client's call must wait for."""
+        return self.hearing.quiet.holds_back(call.action, now) or credential.quiet.holds_back(call.action, now)
+
+    def _slowed(self, credential: Credential, call: Call, client: str, now: float) -> QuietAsked | None:
+        """The request for quiet because of which a cancel must wait: a few of each client go all the same."""
+        if call.action is not Action.CANCEL:
+            return None
+        return self.hearing.quiet.slows_cancel(client, now) or credential.quiet.slows_cancel(client, now)
+
+    def _quiet(self, venue: Venue, asked: QuietAsked) -> NotServed:
+        return venue.quiet(asked, "the exchange has asked for quiet; nothing was sent")
 
     async def _signature(self, credential: Credential, message: bytes, venue: Venue) -> bytes:
         try:

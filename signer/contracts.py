@@ -32,6 +32,7 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
+from signer.quiet import QuietAsked
 from signer.secret import Secret
 
 T = TypeVar("T")
@@ -223,7 +224,11 @@ class Lane(Protocol):
 
     @property
     def stopped(self) -> bool:
-        """Whether it takes no calls."""
+        """Whether it takes no calls, for good or for a while."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether it takes no calls for a while: its key is being asked about."""
 
     @property
     def load(self) -> int:
@@ -235,6 +240,12 @@ class Lane(Protocol):
 
     def stop(self, why: str) -> None:
         """Let nobody in any more, and whoever waits go elsewhere."""
+
+    def pause(self, why: str) -> None:
+        """The same for a while. One that is stopped stays so."""
+
+    def send_away(self, *priorities: Priority) -> None:
+        """Let those go elsewhere who wait with such a priority."""
 
     def resume(self) -> None:
         """Let calls in again."""
@@ -285,6 +296,12 @@ class Venue(Protocol):
 
     def read_cost(self, call: Call) -> float:
         """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
+
+    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: Verdict, now_us: int) -> QuietAsked | None:
+        """The request for quiet in the answer to ``call``; None if there is none."""
+
+    def quiet(self, asked: QuietAsked, reason: str) -> NotServed:
+        """The refusal of a call that is not sent because the venue asked for quiet: in the words it used."""
 
     def rate_limited(self, call: Call, reason: str) -> NotServed:
         """The refusal of a call that comes too fast, in the venue's words for calls of its kind."""

@@ -20,6 +20,7 @@
     ├── LedgerError          the ledger cannot be opened, read or written
     ├── AuditError           the audit log cannot be written, read or does not verify
     └── VenueError           the exchange could not be asked, or answered nonsense
+        ├── KeyRefused       the exchange refuses the key that asked
         ├── NotSent          no byte of the request left this machine: safe to try again
         └── Unanswered       bytes left and no whole answer came back: the outcome is unknown
 
@@ -184,6 +185,12 @@ class VenueError(SignerError):
     """The exchange could not be asked."""
 
     code = "venue"
+
+
+class KeyRefused(VenueError):
+    """The exchange refuses the key that asked, as it says; that may pass."""
+
+    code = "key-refused"
 
 
 class NotSent(VenueError):

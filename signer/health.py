@@ -49,10 +49,12 @@ class Health:
         metrics.audit_healthy(self.audit.healthy)
         metrics.unknown_outcomes(self.recovery.held)
         for (name, _), lane in self.lanes.items():
-            metrics.lane_waiting(name, lane.waiting)
+            metrics.lane(name, waiting=lane.waiting, paused=lane.paused, stopped=lane.stopped and not lane.paused)
         metrics.forget_credentials()
         for account in self.snapshot().accounts.values():
+            metrics.quiet_left(account.name, "", account.hearing.left_s(account.hearing.quiet))
             for each in account.credentials:
+                metrics.quiet_left(account.name, each.name, account.hearing.left_s(each.quiet))
                 kinds, key = {finding.kind for finding in each.standing.findings}, each.standing.key
                 found = {kind: kind in kinds for kind in KINDS}
                 expires_us = key.expires_us if key else None
@@ -63,7 +65,7 @@ class Health:
         lines = [self.trouble() or "ready"]
         lines.append(f"{len(self.pending)} orders and changes open, {self.recovery.held} unknown outcomes held")
         for (name, _), lane in self.lanes.items():
-            stopped = ", stopped" if lane.stopped else ""
+            stopped = ", paused" if lane.paused else ", stopped" if lane.stopped else ""
             lines.append(f"lane {name}: {lane.load} under way, {lane.waiting} of them waiting for their turn{stopped}")
         return [*lines, *(f"upstream {upstream.origin}: {upstream.picture()}" for upstream in self.upstreams.values())]
 
@@ -73,5 +75,7 @@ class Health:
         served = {client.info.account for client in snapshot.clients.values() if not client.info.revoked}
         keys = [each for name in served for each in snapshot.accounts[name].credentials if each.role is Role.TRADE]
         if not keys or any(each.admits(Action.ORDER) for each in keys):
-            return ""
+            accounts = [snapshot.accounts[name] for name in sorted(served)]
+            quiets = (account.hearing.trouble(account.credentials) for account in accounts)
+            return next(filter(None, quiets), "")
         return f"no key may sign orders now: {', '.join(f'{each.name} is {each.word}' for each in keys)}"

@@ -1,4 +1,4 @@
-"""What outlives a reload: of each real key its lane, its standing and its counter at the venue.
+"""What outlives a reload: of each real key its lane, its standing, its counter at the venue and requests for quiet.
 
 Two lanes of one key would race for its nonces, and a counter that began anew would let bots run into the venue's limit.
 """
@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, final
 
-from signer.accounts import Account, Credential
+from signer.accounts import Account
 from signer.allowances import Tier
 from signer.config import AccountConfig
 from signer.contracts import Clock, Ledger, SigningKey, Upstream
+from signer.credential import Credential
+from signer.hearing import Hearing, Listeners
 from signer.lanes import CredentialLane
 from signer.lanes.counters import SharedCounter
 from signer.lanes.nonces import NonceSource
 from signer.model import CredentialInfo, KeyInfo
+from signer.quiet import Quiet
 from signer.standing import Standing
 from signer.trace import Watch
 
@@ -29,14 +32,17 @@ Kept: TypeAlias = Callable[[CredentialInfo], KeyInfo | None]
 class Lasting:
     """All of it, by key."""
 
-    def __init__(self, ledger: Ledger, watch: Watch, clock: Clock, kept: Kept) -> None:
+    def __init__(self, ledger: Ledger, watch: Watch, clock: Clock, kept: Kept, listeners: Listeners) -> None:
         self.lanes: dict[Key, CredentialLane] = {}
         self.standings: dict[Key, Standing] = {}
         self._ledger = ledger
         self._watch = watch
         self._clock = clock
         self._kept = kept
+        self._listeners = listeners
         self._reads: dict[Key, SharedCounter] = {}
+        self._quiets: dict[Key, Quiet] = {}
+        self._hearings: dict[str, Hearing] = {}
 
     def account(
         self,
@@ -57,14 +63,16 @@ class Lasting:
                 info.role,
                 self._standing(info),
                 self._counter(info, tier),
+                self._quiets.setdefault((info.name, info.fingerprint), Quiet()),
             )
             for info, key in keys
         ]
-        return Account(name, credentials, upstream, config.call_seconds, self._clock, self._watch.alarm)
+        hearing = self._hearings.setdefault(name, Hearing(name, self._clock, self._listeners))
+        return Account(name, credentials, upstream, config.call_seconds, self._clock, hearing)
 
     def forget(self, key: Key) -> None:
         """A credential is no more, and the last call has left its lane."""
-        del self.lanes[key], self.standings[key], self._reads[key]
+        del self.lanes[key], self.standings[key], self._reads[key], self._quiets[key]
 
     def _lane(self, info: CredentialInfo, config: AccountConfig, marks: Mapping[str, int]) -> CredentialLane:
         key = (info.name, info.fingerprint)

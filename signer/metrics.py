@@ -59,6 +59,12 @@ class Metrics:
         self._seconds = _Series(Histogram(*seconds, buckets=SECONDS, registry=registry))
         waiting = ("signer_lane_waiting", "Calls that wait for their turn.", ("credential",))
         self._waiting = _Series(Gauge(*waiting, registry=registry))
+        paused = ("signer_lane_paused", "Whether a key that was refused is being asked about.", ("credential",))
+        self._paused = _Series(Gauge(*paused, registry=registry))
+        stopped = ("signer_lane_stopped", "Whether no call goes by a key that the exchange refuses.", ("credential",))
+        self._stopped = _Series(Gauge(*stopped, registry=registry))
+        quiet = ("signer_quiet_seconds", "How long the exchange wants quiet.", ("account", "credential"))
+        self._quiet = _Series(Gauge(*quiet, registry=registry))
         proven = ("signer_credential_proven", "Whether calls that change something may go by it.", ("credential",))
         self._proven = _Series(Gauge(*proven, registry=registry))
         finding = ("signer_credential_finding", "What is to be mended about a real key.", ("credential", "kind"))
@@ -91,13 +97,19 @@ class Metrics:
         """Count an alarm."""
         self._alarms[(kind,)].inc()
 
-    def lane_waiting(self, credential: str, calls: int) -> None:
-        """Note how many calls wait in the lane of a credential."""
-        self._waiting[(credential,)].set(calls)
+    def lane(self, credential: str, *, waiting: int, paused: bool, stopped: bool) -> None:
+        """Note how many calls wait in the lane of a credential, and whether it takes none."""
+        self._waiting[(credential,)].set(waiting)
+        self._paused[(credential,)].set(paused)
+        self._stopped[(credential,)].set(stopped)
+
+    def quiet_left(self, account: str, credential: str, seconds: float) -> None:
+        """Note how long the venue wants quiet yet, of a key or (``credential`` empty) of all keys of an account."""
+        self._quiet[account, credential].set(seconds)
 
     def forget_credentials(self) -> None:
-        """Of a key that is no more nothing is to be read."""
-        for family in (self._proven, self._finding, self._expires):
+        """Show nothing of keys that are gone."""
+        for family in (self._proven, self._finding, self._expires, self._quiet):
             family.clear()
 
     def credential(self, name: str, *, proven: bool, found: Mapping[str, bool], expires_us: int | None) -> None:

@@ -352,6 +352,8 @@ class WireAnswer:
     status: int
     content_type: str
     body: bytes
+    retry_after: str = ""
+    """The header of that name: a time as RFC 9110 §10.2.3 writes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from signer.accounts import OURS, Account, Credential, Journey
+from signer.accounts import Account, Journey
 from signer.contracts import Venue
-from signer.errors import Refused, VenueError
+from signer.credential import OURS, Credential
+from signer.errors import KeyRefused, Refused, VenueError
 from signer.model import KeyInfo, Verdict, WireAnswer
 
 OPERATOR = f"{OURS}operator"
@@ -31,7 +32,7 @@ async def probe(account: Account, venue: Venue, credential: Credential, tries: i
         journey = Journey()
         answer, verdict = await _answer(account, venue, credential, journey)
         if not verdict.bad_nonce:
-            key = venue.read_key_info(answer)
+            key = _read(venue, answer, verdict)
             return Asked(key, tried > 0 or _moved(key, journey, credential))
     return Asked(None, moved=True)
 
@@ -42,6 +43,16 @@ def known(asked: Asked, name: str) -> KeyInfo:
         mend = "make a key that this gateway alone has"
         raise VenueError(f"the exchange refuses the nonces of {name}: another program uses this key", mend=mend)
     return asked.key
+
+
+def _read(venue: Venue, answer: WireAnswer, verdict: Verdict) -> KeyInfo:
+    """What the answer says of the key. Raises `VenueError`, as `KeyRefused` where the venue refuses the key."""
+    try:
+        return venue.read_key_info(answer)
+    except VenueError as error:
+        if verdict.bad_key:
+            raise KeyRefused(error.what, where=error.where, mend=error.mend) from None
+        raise
 
 
 async def _answer(

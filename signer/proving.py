@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import final
 
-from signer.accounts import Account, Credential
+from signer.accounts import Account
 from signer.contracts import AuditLog, Clock
+from signer.credential import Credential
 from signer.errors import SignerError
 from signer.findings import Weight
 from signer.model import KeyInfo
@@ -92,7 +93,7 @@ class Proving:
             self._could_not(credential, REFUSES_NONCES)
             return asked
         standing.due = False
-        credential.lane.resume()
+        account.hearing.resumed(credential)
         self._trouble.pop(credential.name, None)
         await self._kept(credential, asked.key)
         return asked
@@ -142,9 +143,11 @@ class Proving:
         if self._trouble.get(credential.name) == why:
             return
         self._trouble[credential.name] = why
-        left = {"stopped": "no call goes by it", "unproven": "only reads go by it until it is"}.get(
-            credential.word, "what was known of it stays"
-        )
+        left = {
+            "stopped": "no call goes by it",
+            "paused": "no call goes by it until it is",
+            "unproven": "only reads go by it until it is",
+        }.get(credential.word, "what was known of it stays")
         self._watch.alarm("credential", f"credential {credential.name} could not be asked about, {left}: {why}")
 
     async def _woken(self, within_s: float) -> bool:

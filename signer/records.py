@@ -74,6 +74,18 @@ def credential_record(account: str, name: str, standing: Standing, now_us: int) 
     }
 
 
+def lane_record(account: str, credential: str, state: str, text: str, now_us: int) -> dict[str, Json]:
+    """What the venue's answers have made of the lane of a key, or of all lanes of an account."""
+    return {
+        "kind": "lane",
+        "time": now_us,
+        "account": account,
+        "credential": credential,
+        "state": state,
+        "text": text,
+    }
+
+
 _TOLD = {
     "id": 32, "act": 32, "stage": 8, "client": 64, "account": 64, "credential": 64, "reason": 200, "detail": 300
 }  # fmt: skip

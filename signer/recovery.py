@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from signer.accounts import OURS, Journey
+from signer.accounts import Journey
 from signer.contracts import AuditLog, Clock, Ledger
+from signer.credential import OURS
 from signer.errors import SignerError
 from signer.model import Found, OpenIntent, Outcome
 from signer.pending import Pending

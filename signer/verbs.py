@@ -82,7 +82,8 @@ class AdminVerbs:
             if credential is not None:
                 if credential.lane.stopped and not question.get("though_stopped", True):
                     mend = f"see to it there, then `signer keys test {credential.name}`"
-                    raise VenueError("the exchange has refused this key, and no call goes by it", mend=mend)
+                    wait = " until it has been asked again" if credential.lane.paused else ""
+                    raise VenueError(f"the exchange has refused this key, and no call goes by it{wait}", mend=mend)
                 asked = await self._proving.prove(account, credential)
                 return {"moved": asked.moved, "heard": asked.key is not None}
         raise KeyStoreError(f"the gateway has no credential {name[:64]!r}", mend="run `signer reload`")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from signer import __version__
-from signer.accounts import Account, Credential
+from signer.accounts import Account
 from signer.admin import AdminSocket
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
@@ -22,10 +22,12 @@ from signer.authenticate import Authenticator
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, AccountConfig
 from signer.contracts import SigningKey
+from signer.credential import Credential
 from signer.errors import SignerError
 from signer.findings import Weight
 from signer.gateway import Gateway
 from signer.health import Health
+from signer.hearing import Listeners
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.keys.unwrapped import Unwrapped
 from signer.lasting import Lasting
@@ -38,7 +40,9 @@ from signer.pending import Pending
 from signer.prepared import Prepared, checked, duties_now, reread
 from signer.proving import DAILY_S, Proving
 from signer.public import PublicBounds, PublicCalls
+from signer.records import lane_record
 from signer.recovery import Recovery
+from signer.resuming import Resuming
 from signer.revoking import Revocations
 from signer.secret import fingerprint
 from signer.snapshot import Client, Snapshot
@@ -98,7 +102,9 @@ class Wiring:
             per_second=limits.idle_records_per_second, bytes_a_day=limits.idle_records_mib_per_day * 1024 * 1024
         )
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
-        self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key)
+        self._resuming = Resuming(lambda: self.gateway.snapshot, lambda: self._proving, self._clock)
+        listeners = Listeners(watch.alarm, self._lane_on_record, self._resuming.paused, self._resuming.locked)
+        self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key, listeners)
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
         self._listing = Listing(prepared.home.pairs, self._public_upstream, watch=watch, clock=self._clock)
@@ -270,6 +276,7 @@ class Wiring:
         """Settle and record what is under way, then close everything."""
         self.ready = False
         await self._admin.close()
+        self._resuming.close()
         for task in self._tasks:
             task.cancel()
         await self.gateway.drained()
@@ -386,6 +393,9 @@ class Wiring:
                     kept = head
                 except SignerError as error:
                     self._watch.alarm(error.code, str(error))
+
+    def _lane_on_record(self, account: str, credential: str, state: str, text: str) -> None:
+        self.audit.note(lane_record(account, credential, state, text, self._clock.now_us()))
 
     def _store_alarm(self, text: str) -> None:
         """Called on the loop or on a store's own thread."""

@@ -29,7 +29,7 @@ REDACTED: Final = "(redacted)"
 
 KINDS: Final = (
     *("intent", "outcome", "read", "denied", "login-failed", "reconciled", "start", "reload", "stop"),
-    *("throttled", "operator", "credential", "segment", "recovered", "dropped"),
+    *("throttled", "operator", "credential", "lane", "segment", "recovered", "dropped"),
 )
 """What a record can be of (docs/audit-record.schema.json)."""
 

@@ -27,6 +27,7 @@ _SHOWN: Final = (
     "reason",
     "client",
     "credential",
+    "state",
     "source",
     "endpoint",
     "orders",

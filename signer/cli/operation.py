@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from signer.accounts import Account, Credential
+from signer.accounts import Account
 from signer.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
@@ -27,7 +27,9 @@ from signer.cli.reasons import reading_reason
 from signer.clock import SystemClock
 from signer.config import AccountConfig, Config
 from signer.contracts import SigningKey
+from signer.credential import Credential
 from signer.errors import HomeError, SignerError
+from signer.hearing import Hearing, Listeners
 from signer.home import Home
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.lanes import CredentialLane
@@ -251,7 +253,8 @@ async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: M
         credential = Credential(
             info.name, info.api_key, await key(), CredentialLane(info.name, clock=clock, nonces=nonces)
         )
-        account = Account(info.account, [credential], upstream, config.call_seconds, clock, lambda _, text: warn(text))
+        hearing = Hearing(info.account, clock, Listeners())
+        account = Account(info.account, [credential], upstream, config.call_seconds, clock, hearing)
         return await probe(account, Kraken(PairTable.built_in()), credential)
     finally:
         upstream.close()

@@ -39,6 +39,8 @@ class CredentialLane:
         self._under_way: set[CredentialTurn] = set()
         self._left = asyncio.Event()
         self._stopped = ""
+        self.paused = False
+        """Whether it takes no calls for a while."""
         self._room = {Priority.CANCEL: queue, Priority.ORDER: queue * 3 // 4, Priority.READ: queue // 2}
         self._queues: dict[Priority, OrderedDict[str, deque[_Waiter]]] = {each: OrderedDict() for each in Priority}
         self.waiting = 0
@@ -59,7 +61,7 @@ class CredentialLane:
 
     @property
     def stopped(self) -> bool:
-        """Whether it takes no calls."""
+        """Whether it takes no calls, for good or for a while."""
         return bool(self._stopped)
 
     @property
@@ -69,18 +71,29 @@ class CredentialLane:
 
     def stop(self, why: str) -> None:
         """Let nobody in any more; whoever waits is told at once (`LaneStopped`). A turn under way goes on."""
-        self._stopped = why
-        for priority, queue in self._queues.items():
-            for client, waiters in list(queue.items()):
-                for waiter in list(waiters):
-                    self._refuse(client, priority, waiter, self._no_entry())
+        self._stopped, self.paused = why, False
+        self.send_away(*Priority)
+
+    def pause(self, why: str) -> None:
+        """The same for a while, until `resume` or `stop`. One that is stopped stays so."""
+        if not self._stopped:
+            self.stop(why)
+            self.paused = True
 
     def resume(self) -> None:
         """Let calls in again."""
-        self._stopped = ""
+        self._stopped, self.paused = "", False
+
+    def send_away(self, *priorities: Priority) -> None:
+        """Let those go elsewhere who wait with such a priority (`LaneStopped`)."""
+        for priority in priorities:
+            for client, waiters in list(self._queues[priority].items()):
+                for waiter in list(waiters):
+                    self._refuse(client, priority, waiter, self._no_entry())
 
     def _no_entry(self) -> LaneStopped:
-        return LaneStopped("EService:Unavailable", f"EService:Gateway: {self._stopped}; nothing was sent")
+        why = self._stopped or "the exchange asked for quiet"
+        return LaneStopped("EService:Unavailable", f"EService:Gateway: {why}; nothing was sent")
 
     async def drained(self) -> None:
         """Wait until everybody who has a turn now, or waits for one, has left."""

@@ -16,7 +16,7 @@ from signer.model import WireAnswer
 HEAD_LIMIT = 64 * 1024
 """Most bytes of status line and headers, interim answers and trailers included."""
 
-_WANTED = frozenset({b"content-length", b"content-type", b"content-encoding", b"transfer-encoding"})
+_WANTED = frozenset({b"content-length", b"content-type", b"content-encoding", b"transfer-encoding", b"retry-after"})
 _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 """zlib's ``wbits`` for each content coding that we undo (RFC 9110 §8.4.1)."""
 
@@ -68,9 +68,10 @@ class AnswerReader:
     def answer(self) -> WireAnswer:
         """The complete answer, its body decoded. Raises `Unanswered` if it does not decode."""
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
+        retry_after = self._headers.get(b"retry-after", b"").decode("latin-1")
         body = b"".join(self._body)
         self._body.clear()  # an idle connection must not keep the last export in memory
-        return WireAnswer(self._status, content_type, self._decoded(body))
+        return WireAnswer(self._status, content_type, self._decoded(body), retry_after)
 
     def on_message_begin(self) -> None:
         """httptools: the first byte of an answer."""

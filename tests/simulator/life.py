@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from signer.accounts import Account, Credential
+from signer.accounts import Account
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.authenticate import Authenticator
+from signer.credential import Credential
 from signer.errors import SignerError
 from signer.gateway import Gateway
+from signer.hearing import Hearing, Listeners
 from signer.lanes import CredentialLane, NonceSource
 from signer.ledger import books, reading
 from signer.ledger.schema import connect
@@ -194,7 +196,9 @@ class Life:
             for key, account in CREDENTIALS.items()
             if account == name
         ]
-        return Account(name, credentials, self._venue, CALL_S, self.clock, self.alarm)
+        return Account(
+            name, credentials, self._venue, CALL_S, self.clock, Hearing(name, self.clock, Listeners(self.alarm))
+        )
 
     def _lane(self, credential: str, marks: Mapping[str, int]) -> CredentialLane:
         mark = f"credential/{credential}"

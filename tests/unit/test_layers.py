@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "signer"
 LAYERS: dict[str, int] = {
-    **dict.fromkeys(("errors", "secret", "model", "intents", "contracts", "hints", "allowances"), 0),
+    **dict.fromkeys(("errors", "secret", "model", "intents", "contracts", "hints", "allowances", "quiet"), 0),
     **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen", "findings"), 1),
     **dict.fromkeys(("strict", "store_config", "limits", "one_source"), 1),
     **dict.fromkeys(("keys", "ledger", "audit", "lanes", "upstream", "market", "metrics"), 2),
@@ -20,6 +20,7 @@ LAYERS: dict[str, int] = {
     ),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
     **dict.fromkeys(("health", "revoking"), 3),
+    **dict.fromkeys(("credential", "hearing", "resuming"), 3),
     **dict.fromkeys(("prepared", "stores", "lasting", "wiring", "listing"), 4),
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
     "escaping": 0,

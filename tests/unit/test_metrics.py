@@ -27,8 +27,9 @@ def test_what_happened_is_counted() -> None:
     metrics.parameters_dropped("bot", "Balance", 3)
     metrics.login_failed("EAPI:Invalid key")
     metrics.alarm("nonce")
-    metrics.lane_waiting("main", 4)
-    metrics.lane_waiting("main", 3)
+    metrics.lane("main", waiting=4, paused=True, stopped=False)
+    metrics.lane("main", waiting=3, paused=False, stopped=True)
+    metrics.quiet_left("spot", "", 12.5)
     metrics.unknown_outcomes(2)
     metrics.audit_healthy(True)
     samples = read(metrics)
@@ -42,6 +43,8 @@ def test_what_happened_is_counted() -> None:
     assert samples["signer_logins_failed_total", ("EAPI:Invalid key",)] == 1
     assert samples["signer_alarms_total", ("nonce",)] == 1
     assert samples["signer_lane_waiting", ("main",)] == 3
+    assert (samples["signer_lane_paused", ("main",)], samples["signer_lane_stopped", ("main",)]) == (0, 1)
+    assert samples["signer_quiet_seconds", ("spot", "")] == 12.5
     assert samples["signer_unknown_outcomes", ()] == 2
     assert samples["signer_audit_healthy", ()] == 1
     metrics.audit_healthy(False)

@@ -11,8 +11,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from signer.accounts import Account, Credential, Journey
+from signer.accounts import Account, Journey
+from signer.credential import Credential
 from signer.errors import KeyStoreError, NotSent, Unanswered
+from signer.hearing import Hearing, Listeners
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Action, ChainHead, Json, KeyInfo, Role, WireAnswer, WireRequest
 from signer.proving import DAILY_S, MOST_AGAIN_S, Proving
@@ -74,7 +76,14 @@ class Bench:
         nonces = NonceSource("credential/main", mark, Store(mark).raise_mark, self.clock, on_alarm=lambda _: None)
         lane = CredentialLane("key", clock=self.clock, nonces=nonces)
         self.credential = Credential("key", "API", Secret(bytes(64)).key(), lane, Role.TRADE)
-        account = Account("main", [self.credential], self.exchange, 20.0, self.clock, self.alarm)
+        account = Account(
+            "main",
+            [self.credential],
+            self.exchange,
+            20.0,
+            self.clock,
+            Hearing("main", self.clock, Listeners(self.alarm)),
+        )
         self.snapshot = Snapshot(Kraken(PairTable.built_in()), {}, {"main": account}, {})
         self.proving = Proving(
             lambda: self.snapshot, lambda: {"key": self.duty}, self.keep, audit=self, watch=self, clock=self.clock
@@ -251,11 +260,11 @@ def test_a_start_waits_for_a_slow_exchange_only_so_long() -> None:
     assert run(seen()) == (3.0, "unproven", "proven")
 
 
-def test_a_key_that_the_exchange_refuses_is_not_asked_about_again() -> None:
-    """Each further failure counts towards a lockout of the whole account; an operator tries it again."""
+def test_a_key_that_the_exchange_refuses_is_not_asked_about_again_by_us() -> None:
+    """Each further failure counts towards a lockout of the account: `Resuming` asks, at times of its own."""
     bench = told(refusal("EAPI:Invalid key"), seconds=3 * DAILY_S)
     assert len(bench.exchange.asked_at) == 1
-    assert bench.credential.lane.stopped
+    assert bench.credential.word == "paused"
 
 
 @pytest.mark.parametrize(

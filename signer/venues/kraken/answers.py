@@ -79,6 +79,12 @@ def not_served(why: str) -> NotServed:
     return NotServed("EService:Unavailable", f"EService:Gateway: {reason(why)}")
 
 
+def quiet(words: tuple[str, ...], why: str) -> NotServed:
+    """The answer to a call that waits no less than Kraken asked us to: Kraken's ``words``, and why it was not sent."""
+    kind = words[0].partition(":")[0]
+    return NotServed(*words, f"{kind}:Gateway: {reason(why)}", rules=("quiet",))
+
+
 def rate_limited(why: str, *, orders: bool) -> NotServed:
     """The answer to a call that comes too fast: one that concerns ``orders``, or any other."""
     kind = "EOrder" if orders else "EAPI"

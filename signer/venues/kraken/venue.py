@@ -22,6 +22,7 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
+from signer.quiet import QuietAsked
 from signer.venues.kraken import (
     answers,
     changes,
@@ -33,6 +34,7 @@ from signer.venues.kraken import (
     lookups,
     orders,
     public,
+    quiet,
     verdict,
 )
 from signer.venues.kraken.answers import unknown_method, unknown_pair
@@ -102,6 +104,14 @@ class Kraken:
     def read_cost(self, call: Call) -> float:
         """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
         return limits.read_cost(call)
+
+    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: Verdict, now_us: int) -> QuietAsked | None:
+        """The request for quiet in the answer to ``call``; None if there is none."""
+        return quiet.asked_for_quiet(call, answer, verdict, now_us) if verdict.errors or answer.status == 429 else None
+
+    def quiet(self, asked: QuietAsked, reason: str) -> NotServed:
+        """The refusal of a call that is not sent because Kraken asked for quiet: in the words it used."""
+        return answers.quiet(asked.words, reason)
 
     def rate_limited(self, call: Call, reason: str) -> NotServed:
         """The refusal of a call that comes too fast, in Kraken's words for calls of its kind."""

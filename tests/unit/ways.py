@@ -1,0 +1,174 @@
+"""An account with real lanes, counters and judgement, before an exchange that does what it is told, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+from signer.accounts import Account, Journey
+from signer.allowances import Allowance
+from signer.contracts import AuditLog
+from signer.credential import Credential
+from signer.errors import Refused
+from signer.hearing import Hearing, Listeners
+from signer.lanes import CredentialLane, NonceSource
+from signer.lanes.counters import SharedCounter
+from signer.model import Action, Call, ChainHead, Json, KeyInfo, OrderRef, Role, WireAnswer, WireRequest
+from signer.proving import Proving
+from signer.resuming import Resuming
+from signer.secret import Secret
+from signer.snapshot import Snapshot
+from signer.standing import Duty, Standing
+from signer.trace import Trace
+from signer.venues.kraken.endpoints import ENDPOINTS
+from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
+from tests.unit.lanes.virtual import VirtualClock
+
+ALL = ("close-trades", "modify-trades", "query-closed-trades", "query-funds", "query-open-trades")
+GOOD: Mapping[str, object] = {"error": [], "result": {}}
+CANCEL = Call(
+    "CancelOrder", Action.CANCEL, {"txid": "O1"}, ENDPOINTS["CancelOrder"].needs, targets=(OrderRef("txid", "O1"),)
+)
+ORDER = Call("AddOrder", Action.ORDER, {"pair": "XXBTZUSD"}, ENDPOINTS["AddOrder"].needs)
+READ = Call("Balance", Action.READ, {}, ENDPOINTS["Balance"].needs)
+EXPORT = Call("AddExport", Action.WRITE, {}, ENDPOINTS["AddExport"].needs)
+
+
+@dataclass
+class Exchange:
+    """Answers as ``says`` has it for the endpoint, by the key if one is named; else all is well."""
+
+    says: dict[str, list[object]] = field(default_factory=dict)
+    """By ``ENDPOINT`` or ``KEY ENDPOINT``: answers one after the other, the last for ever."""
+    arrived: list[tuple[float, str, str]] = field(default_factory=list)
+    """When, by which key, which endpoint."""
+    takes_s: float = 0.01
+
+    async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
+        """`signer.contracts.Upstream`."""
+        key, endpoint = dict(request.headers)["API-Key"], request.target.rpartition("/")[2]
+        self.arrived.append((round(asyncio.get_running_loop().time(), 3), key, endpoint))
+        await asyncio.sleep(self.takes_s)
+        answers = self.says.get(f"{key} {endpoint}") or self.says.get(endpoint) or self.says.get("*") or [None]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, WireAnswer):
+            return answer
+        if isinstance(answer, str):
+            answer = {"error": [answer]}
+        return WireAnswer(200, "application/json", json.dumps(answer or self._well(endpoint, request)).encode())
+
+    def _well(self, endpoint: str, request: WireRequest) -> Mapping[str, object]:
+        if endpoint != "GetApiKeyInfo":
+            return {"error": [], "result": {"txid": ["O1"]} if endpoint == "AddOrder" else {}}
+        (nonce,) = parse_qs(request.body.decode())["nonce"]
+        held = {"apiKeyName": "n", "nonceWindow": "0", "permissions": [*ALL], "validUntil": "0", "ipAllowlist": []}
+        return {"error": [], "result": {**held, "nonce": nonce}}
+
+    def count(self, endpoint: str, key: str = "") -> int:
+        """How many calls arrived."""
+        return len([1 for _, by, what in self.arrived if what == endpoint and key in {"", by}])
+
+
+class Ways(AuditLog):
+    """The account, its keys (``key-1``, …), who asks about them, and all that is said and recorded."""
+
+    def __init__(
+        self,
+        *permissions: tuple[str, ...],
+        roles: tuple[Role, ...] = (),
+        reads: Allowance | None = None,
+        queue: int = 64,
+    ) -> None:
+        self.exchange, self.clock = Exchange(), VirtualClock()
+        self.alarms: list[str] = []
+        self.records: list[Mapping[str, Json]] = []
+        self.states: list[str] = []
+        self.resuming = Resuming(lambda: self.snapshot, lambda: self.proving, self.clock)
+        listeners = Listeners(self.alarm, self._on_record, self.resuming.paused, self.resuming.locked)
+        held = permissions or (ALL,)
+        roles = roles or (Role.TRADE,) * len(held)
+        credentials = [self._credential(n, words, roles[n - 1], reads, queue) for n, words in enumerate(held, 1)]
+        hearing = Hearing("main", self.clock, listeners)
+        self.account = Account("main", credentials, self.exchange, 14.0, self.clock, hearing)
+        self.venue = Kraken(PairTable.built_in())
+        self.snapshot = Snapshot(self.venue, {}, {"main": self.account}, {})
+        self.proving = Proving(
+            lambda: self.snapshot, self._duties, self._keep, audit=self, watch=self, clock=self.clock
+        )
+
+    def _credential(
+        self, number: int, permissions: tuple[str, ...], role: Role, reads: Allowance | None, queue: int
+    ) -> Credential:
+        name = f"key-{number}"
+
+        async def stored(_: str, __: int) -> None:
+            """At once."""
+
+        nonces = NonceSource(name, 0, stored, self.clock, on_alarm=lambda _: None)
+        lane = CredentialLane(name, clock=self.clock, nonces=nonces, queue=queue)
+        standing = Standing(KeyInfo("", permissions, None, 0, 0, ()), due=False)
+        return Credential(name, name, Secret(bytes(64)).key(), lane, role, standing, SharedCounter(reads))
+
+    def reload(self) -> None:
+        """Swap to an account of the same lasting parts, as a reload does."""
+        before = self.account
+        fresh = [
+            Credential(one.name, one.api_key, one.key, one.lane, one.role, one.standing, one.reads, one.quiet)
+            for one in before.credentials
+        ]
+        self.account = Account("main", fresh, self.exchange, 14.0, self.clock, before.hearing)
+        self.snapshot = Snapshot(self.venue, {}, {"main": self.account}, {})
+
+    async def call(self, call: Call, client: str = "bot", *, brake: bool = False) -> list[str]:
+        """One call; the error array that its client is answered with."""
+        journey = Journey()
+        try:
+            answer, _ = await self.account.forward(self.venue, call, client, journey, lambda: None, brake=brake)
+        except Refused as refused:
+            assert not journey.sent, "refused by us although it was sent"
+            return list(refused.answer)
+        if answer.status != 200:
+            return [f"HTTP {answer.status}"]
+        return list(json.loads(answer.body)["error"])
+
+    def _duties(self) -> Mapping[str, Duty]:
+        return {one.name: Duty(one.name, serves=True, usable=frozenset(ALL)) for one in self.account.credentials}
+
+    async def _keep(self, credential: Credential, key: KeyInfo) -> None:
+        """Where lists look."""
+
+    def _on_record(self, account: str, credential: str, state: str, text: str) -> None:
+        self.states.append(f"{credential or account} {state}")
+
+    def finished(self, trace: Trace) -> None:
+        """`signer.trace.Watch`."""
+        raise AssertionError(trace)
+
+    def dropped(self, client: str, endpoint: str, parameters: int) -> None:
+        """`signer.trace.Watch`."""
+        raise AssertionError(endpoint)
+
+    def warn(self, kind: str, text: str) -> None:
+        """`signer.trace.Watch`."""
+
+    def alarm(self, kind: str, text: str) -> None:
+        """`signer.trace.Watch`."""
+        self.alarms.append(f"{kind} {text}")
+
+    def note(self, entry: Mapping[str, Json]) -> None:
+        """`signer.contracts.AuditLog`."""
+        self.records.append(entry)
+
+    async def record(self, entry: Mapping[str, Json], *, within: float = 0.0, urgent: bool = False) -> None:
+        """`signer.contracts.AuditLog`."""
+        raise AssertionError(entry)
+
+    def head(self) -> ChainHead | None:
+        """`signer.contracts.AuditLog`."""
+        return None
