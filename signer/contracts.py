@@ -275,6 +275,8 @@ class Venue(Protocol):
     """Every word that we know for what a key may do."""
     withdrawing: frozenset[str]
     """Those of them that lead to money leaving the account."""
+    earning: frozenset[str]
+    """Those of them that lead to money being locked up."""
 
     def decode(self, request: Request) -> Decoded:
         """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""

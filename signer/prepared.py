@@ -136,7 +136,8 @@ def duties_of(
 ) -> Mapping[str, Duty]:
     """As `duties_now`, of these parts of a home; clients whose policy is not there ask nothing."""
     clients = [(info, policies[info.policy]) for info in store.clients() if info.policy in policies]
-    return duties(store.credentials(), clients, venue, config.waivers, now_us)
+    excess = Weight.REFUSED if config.gateway.excess_permissions == "refuse" else Weight.WARNING
+    return duties(store.credentials(), clients, venue, config.waivers, now_us, excess)
 
 
 def checked(

@@ -1,13 +1,14 @@
 """Whether a real key is what the settings ask of it: as powerful as the calls that it signs need, and no more.
 
-Too powerful is refused, because whatever goes wrong then goes further: a thief of the key, or a defect of ours, could
-do what no bot was ever meant to do. Pure: what the venue says of a key comes from `signer.probe`.
+A key is refused for what is dangerous in itself: with it a thief of the key, or a defect of ours, could take money out
+of the account or lock it up. What is merely more than needed is a warning, because who needs what changes with each
+client: to revoke one bot must not stop the others. Pure: what the venue says of a key comes from `signer.probe`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from signer.contracts import Venue
@@ -19,6 +20,7 @@ SOON_US = 14 * 24 * 3600 * 1_000_000
 """A key that ends within a fortnight is to be rotated now."""
 KINDS = (
     "may-withdraw",
+    "may-earn",
     "unknown-permission",
     "unused-permission",
     "missing-permission",
@@ -79,6 +81,8 @@ class Duty:
     """Of each set, the gateway's own reads need one: they find out what became of an order whose answer was lost."""
     waived: Mapping[str, str] = field(default_factory=dict)
     """Permissions that it may have all the same, with the reason."""
+    excess: Weight = Weight.WARNING
+    """How much it matters that the key may do more than is usable, as ``gateway.excess_permissions`` says."""
 
 
 def roles_of(call: Call) -> tuple[Role, ...]:
@@ -94,10 +98,12 @@ def duties(
     venue: Venue,
     waivers: Mapping[str, Mapping[str, str]],
     now_us: int,
+    excess: Weight = Weight.WARNING,
 ) -> Mapping[str, Duty]:
     """What is asked of each credential, by its name, for the clients that may call now."""
     live = [(info, policy) for info, policy in clients if not info.revoked and not _over(info, now_us)]
-    return {info.name: _duty(info, credentials, live, venue, waivers.get(info.name, {})) for info in credentials}
+    asked = [_duty(info, credentials, live, venue, waivers.get(info.name, {})) for info in credentials]
+    return {duty.credential: replace(duty, excess=excess) for duty in asked}
 
 
 def judge(key: KeyInfo, duty: Duty, venue: Venue, now_us: int) -> tuple[Finding, ...]:
@@ -138,18 +144,22 @@ def _judged(key: KeyInfo, duty: Duty, venue: Venue, now_us: int) -> Iterator[_Sa
 
 
 def _too_powerful(key: KeyInfo, duty: Duty, venue: Venue) -> Iterator[_Said]:
+    """What is dangerous in itself is refused, whoever uses the key: no change of ours makes it so, or mends it."""
     excess = frozenset(key.permissions) - duty.waived.keys()
-    unknown, withdrawing = excess - venue.permissions, excess & venue.withdrawing
+    unknown, withdrawing, earning = excess - venue.permissions, excess & venue.withdrawing, excess & venue.earning
     if withdrawing:
         what = f"may take money out of the account ({_listed(withdrawing)})"
         yield Weight.REFUSED, "may-withdraw", what, _waiver(duty, withdrawing)
+    if earning:
+        what = f"may move funds into Earn, where they can be locked ({_listed(earning)})"
+        yield Weight.REFUSED, "may-earn", what, _waiver(duty, earning)
     if unknown:
         what = f"has permissions that this version does not know ({_listed(unknown)})"
         yield Weight.REFUSED, "unknown-permission", what, _waiver(duty, unknown)
-    unused = excess - unknown - withdrawing - duty.usable
+    unused = excess - unknown - withdrawing - earning - duty.usable
     if duty.serves and unused:
         what = f"may do more than any client of it can use ({_listed(unused)})"
-        yield Weight.REFUSED, "unused-permission", what, _waiver(duty, unused)
+        yield duty.excess, "unused-permission", what, _waiver(duty, unused)
 
 
 def _too_weak(held: frozenset[str], duty: Duty) -> Iterator[_Said]:

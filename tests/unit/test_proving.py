@@ -14,6 +14,7 @@ import pytest
 from signer.accounts import Account, Journey
 from signer.credential import Credential
 from signer.errors import KeyStoreError, NotSent, Unanswered
+from signer.findings import Weight
 from signer.hearing import Hearing, Listeners
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Action, ChainHead, Json, KeyInfo, Role, WireAnswer, WireRequest
@@ -322,7 +323,7 @@ def test_settings_that_change_are_judged_before_they_are_in_force() -> None:
     async def seen() -> Bench:
         bench = Bench(info())
         await bench.proving.at_start(3.0)
-        bench.duty = replace(DUTY, usable=frozenset())
+        bench.duty = replace(DUTY, usable=frozenset(), excess=Weight.REFUSED)
         bench.proving.judge(bench.snapshot)
         return bench
 
@@ -360,7 +361,7 @@ def test_a_call_that_waits_while_its_key_is_refused_goes_no_further() -> None:
         ]
         first, second = [asyncio.get_running_loop().create_task(call) for call in calls]
         await asyncio.sleep(1.0)
-        bench.duty = replace(DUTY, usable=frozenset())
+        bench.duty = replace(DUTY, usable=frozenset(), excess=Weight.REFUSED)
         bench.proving.judge(bench.snapshot)
         (answer,) = await asyncio.gather(second, return_exceptions=True)
         await first

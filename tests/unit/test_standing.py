@@ -72,12 +72,10 @@ def test_a_key_that_fits() -> None:
         ("update-withdraw-address", "may-withdraw", "update-withdraw-address"),
         ("launch-rockets", "unknown-permission", "launch-rockets"),
         ("\x1b[2Jwipe\nlines", "unknown-permission", "?[2Jwipe?lines"),
-        ("create-ws-token", "unused-permission", "create-ws-token"),
-        ("query-ledger", "unused-permission", "query-ledger"),
-        ("earn-funds", "unused-permission", "earn-funds"),
+        ("earn-funds", "may-earn", "earn-funds"),
     ],
 )
-def test_a_key_that_may_do_too_much_is_refused_unless_waived(extra: str, kind: str, says: str) -> None:
+def test_a_key_that_may_do_what_is_dangerous_is_refused_unless_waived(extra: str, kind: str, says: str) -> None:
     """Each permission too many is named, with the lines that would waive it; a waiver is for that permission alone."""
     (finding,) = judge(key(*TRADES, extra), duty(), VENUE, NOW_US)
     assert (finding.weight, finding.kind) == (Weight.REFUSED, kind)
@@ -87,6 +85,30 @@ def test_a_key_that_may_do_too_much_is_refused_unless_waived(extra: str, kind: s
     waived = duty(waived={extra: "a reason"})
     assert kinds(judge(key(*TRADES, extra), waived, VENUE, NOW_US)) == [("fine", "fit")]
     assert Weight.REFUSED in {each.weight for each in judge(key(*TRADES, extra, "more"), waived, VENUE, NOW_US)}
+
+
+@pytest.mark.parametrize("extra", ["create-ws-token", "query-ledger", "add-funds", "export-data"])
+def test_a_key_that_may_do_more_than_needed_is_a_warning_or_refused_by_choice(extra: str) -> None:
+    """By default it signs, and says with its hint what is too much; ``excess_permissions = "refuse"`` refuses it."""
+    (finding,) = judge(key(*TRADES, extra), duty(), VENUE, NOW_US)
+    assert (finding.weight, finding.kind) == (Weight.WARNING, "unused-permission")
+    assert f"({extra})" in finding.what
+    assert f'[waivers.kraken] {extra} = "' in finding.mend
+    strict = replace(duty(), excess=Weight.REFUSED)
+    assert kinds(judge(key(*TRADES, extra), strict, VENUE, NOW_US)) == [("refused", "unused-permission")]
+    assert kinds(judge(key(*TRADES, extra), duty(waived={extra: "x"}), VENUE, NOW_US)) == [("fine", "fit")]
+
+
+@pytest.mark.parametrize("gone", [{"revoked": True}, {"expires_us": NOW_US}], ids=["revoked", "expired"])
+def test_a_change_of_ours_never_stops_a_proven_key(gone: dict[str, Any]) -> None:
+    """A key that fits its trader and its reader stays in use when the trader is gone, for reads and cancels alike."""
+    reader = (replace(client(), name="reader"), policy(permissions=sorted(READS)))
+    for trader in ({}, gone):
+        both = [(client(**trader), policy(permissions=sorted(TRADES))), reader]
+        asked = duties([credential()], both, VENUE, {}, NOW_US)["kraken"]
+        standing = Standing(key(*TRADES))
+        standing.found(judge(key(*TRADES), asked, VENUE, NOW_US))
+        assert all(standing.admits(action) for action in Action)
 
 
 def test_a_waiver_of_nothing_is_said() -> None:
@@ -126,7 +148,7 @@ def test_each_role_needs_what_it_signs_and_no_more() -> None:
     pair = [credential("r", Role.READ), credential("t")]
     reader, trader = (duty(TRADES, *pair, of=name) for name in ("r", "t"))
     assert kinds(judge(key(*READS), reader, VENUE, NOW_US)) == [("fine", "fit")]
-    assert kinds(judge(key(*TRADES), reader, VENUE, NOW_US)) == [("refused", "unused-permission")]
+    assert kinds(judge(key(*TRADES), reader, VENUE, NOW_US)) == [("warning", "unused-permission")]
     assert kinds(judge(key("modify-trades", "close-trades"), trader, VENUE, NOW_US)) == [("fine", "fit")]
     assert "query-funds" not in trader.usable
     funding = duty(("query-funds", "add-funds"), credential(), credential("f", Role.FUNDING), of="f")
@@ -175,8 +197,8 @@ def test_what_a_standing_admits() -> None:
     held=st.sets(st.sampled_from([*PERMISSIONS, "new-word"])),
     waived=st.sets(st.sampled_from([*PERMISSIONS, "new-word"])),
 )
-def test_refused_is_whatever_no_call_needs(granted: set[str], held: set[str], waived: set[str]) -> None:
-    """At random: refused exactly if a permission is neither waived nor of use to a call that its clients may make."""
+def test_what_is_refused_and_what_is_warned_of(granted: set[str], held: set[str], waived: set[str]) -> None:
+    """At random: refused exactly for what is dangerous, warned exactly of what no call needs, waived is neither."""
     clients = [(client(), replace(policy(), permissions=frozenset(granted)))]
     asked = duties([credential()], clients, VENUE, {"kraken": dict.fromkeys(waived, "x")}, NOW_US)["kraken"]
     use = {
@@ -189,7 +211,10 @@ def test_refused_is_whatever_no_call_needs(granted: set[str], held: set[str], wa
     if granted & {"modify-trades", "close-trades"}:  # either may amend
         use |= {"query-open-trades", "query-closed-trades"}
     found = judge(key(*held), asked, VENUE, NOW_US)
-    too_much = {word for word in held - waived if word not in use or word in VENUE.withdrawing}
-    assert any(each.weight is Weight.REFUSED for each in found) == bool(too_much)
+    dangerous = {word for word in held - waived if word in VENUE.withdrawing | VENUE.earning | {"new-word"}}
+    unused = held - waived - dangerous - use
+    assert any(each.weight is Weight.REFUSED for each in found) == bool(dangerous)
+    assert any(each.kind == "unused-permission" for each in found) == bool(unused)
     assert {each.kind for each in found} <= {*KINDS, "fit"}
-    assert all(any(word in each.what for each in found if each.weight is Weight.REFUSED) for word in too_much)
+    assert all(any(word in each.what for each in found if each.weight is Weight.REFUSED) for word in dangerous)
+    assert all(any(word in each.what for each in found if each.weight is Weight.WARNING) for word in unused)

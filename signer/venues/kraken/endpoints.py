@@ -58,6 +58,8 @@ PERMISSIONS = (
 
 WITHDRAWING = frozenset({"withdraw-funds", "add-withdraw-address", "update-withdraw-address"})
 """Those with which a thief of the key takes the money away (kraken-api.md §1i)."""
+EARNING = frozenset({"earn-funds"})
+"""Those with which a thief of the key locks the money up for weeks (kraken-api.md §1i)."""
 
 Needs = tuple[frozenset[str], ...]
 

@@ -39,7 +39,7 @@ from signer.venues.kraken import (
 )
 from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import claimed_message, decode
-from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
+from signer.venues.kraken.endpoints import EARNING, ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
 from signer.venues.kraken.extras import passed_on, without_debris
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.values import read_fields
@@ -68,6 +68,7 @@ class Kraken:
     name = "kraken"
     permissions = frozenset(PERMISSIONS)
     withdrawing = WITHDRAWING
+    earning = EARNING
 
     def __init__(self, pairs: PairTable) -> None:
         self.pairs = pairs
