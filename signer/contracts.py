@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
+from signer.ended import CancelAnswer, Ended
 from signer.errors import NotAllowed, NotServed, Refused
 from signer.model import (
     Call,
@@ -199,6 +200,13 @@ class AuditLog(Protocol):
         """The last durable record."""
 
 
+class LookUps(Protocol):
+    """Whoever finds out at the venue what became of calls without an outcome."""
+
+    async def look_up(self, account: str) -> None:
+        """Look now at every such call of ``account``, as far as the venue may be asked. Raises no `SignerError`."""
+
+
 class Throttle(Protocol):
     """Keeps floods of records that prove nothing from filling the audit log, without losing their number."""
 
@@ -290,8 +298,29 @@ class Venue(Protocol):
     def require_timely(self, call: Call, at_us: int) -> None:
         """Raises `NotUnderstood` if ``call``, which came at ``at_us``, is too late by its own fields."""
 
+    def changed_by_txid(self, call: Call, txid: str) -> Call:
+        """The edit or amend ``call`` of exactly that order, whatever name the client gave it."""
+
+    def cancel(self, refs: Sequence[OrderRef]) -> Call:
+        """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
+
+    def read_cancel(self, answer: WireAnswer, verdict: Verdict) -> CancelAnswer:
+        """What an answer that was read as ``verdict`` says of the orders of its cancel."""
+
+    def cancel_answer(self, ended: Ended) -> bytes:
+        """The body that answers a cancel after which nothing is left. Raises `NotServed` that names what is."""
+
+    def open_call(self, ref: OrderRef) -> Call:
+        """The read that lists the account's open orders of that name."""
+
+    def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
+        """Txids of all open orders in the answer to `open_call`; None if they are not there."""
+
     def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
-        """The canonical request for ``call``, unsigned, and the message that must be signed."""
+        """The canonical request for ``call``, unsigned, and the message that must be signed.
+
+        Raises `NotAllowed` for a call that names other orders than its targets.
+        """
 
     def signed(self, request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
         """``request`` with its authentication headers."""

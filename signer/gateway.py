@@ -6,10 +6,15 @@ understand is refused; an order is never sent twice; *unknown* stays held until 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from signer.accounts import Account, Journey
+from signer.aiming import Aiming
 from signer.authenticate import Authenticator
-from signer.contracts import AuditLog, Clock, Ledger, Randomness, Throttle
+from signer.cancelling import Cancelling
+from signer.contracts import AuditLog, Clock, Ledger, LookUps, Randomness, Throttle
+from signer.ended import Ended
 from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, NotUnderstood, Refused, Unanswered
 from signer.model import (
     Action,
@@ -22,18 +27,20 @@ from signer.model import (
     Outcome,
     Request,
     Response,
+    Verdict,
     WireAnswer,
 )
 from signer.outcomes import Outcomes
 from signer.pending import Pending
 from signer.policy.decide import decide
-from signer.policy.targets import target_of
+from signer.policy.targets import meant, refs_of, target_of
 from signer.records import intent_record, most_bytes, read_record, refusal_kind, refusal_record
 from signer.snapshot import Client, Snapshot
 from signer.trace import Trace, Watch
 
 JSON = "application/json"
 ORDER_UNSETTLED = "an earlier call for this order has no outcome yet; nothing was sent"
+UNSETTLED_NAME = "an earlier call of that name has no outcome yet"
 UNKNOWN_OUTCOME = "no whole answer came back, the outcome is unknown: look the order up before trying again"
 
 
@@ -52,6 +59,7 @@ class Gateway:
         clock: Clock,
         randomness: Randomness,
         watch: Watch,
+        look_ups: LookUps,
     ) -> None:
         self.snapshot = snapshot
         self._authenticator = authenticator
@@ -63,6 +71,7 @@ class Gateway:
         self._randomness = randomness
         self._watch = watch
         self._outcomes = Outcomes(ledger, audit, pending, watch)
+        self._aiming = Aiming(ledger, pending, self._outcomes, look_ups, clock)
 
     async def answer(self, request: Request) -> Response:
         """One private call, from the bytes that arrived to the answer. Let it run to its end if the client hangs up."""
@@ -76,8 +85,10 @@ class Gateway:
                 return self._own_answer(trace, client, call)
             if call.action is Action.READ or call.dry_run:
                 return await self._read(trace, client, call)
+            if call.action is Action.CANCEL and not call.whole_account:
+                return await self._cancel(trace, client, call)  # 5 to 8
             await self._reserve(trace, client, call, decision)  # 4
-            return await self._act(trace, client, call)  # 5 to 8
+            return await self._act(trace, call, lambda: self._sent(trace, client, call))  # 5 to 8
         except Refused as refused:
             return self._refuse(trace, refused)
         finally:
@@ -87,57 +98,63 @@ class Gateway:
         """Step 3: every rule of the client's policy, over the call and what is known of its targets."""
         account = client.info.account
         if call.change is not None:
-            await self._let_settle(account, call.targets[0])
+            await self._let_settle(client, call.targets[0])
         placed = {
             ref: self._pending.merged(account, ref, await self._ledger.find_orders(account, ref))
-            for ref in call.targets
+            for ref in refs_of(call)
         }
         facts = Facts(trace.snapshot.pairs, placed)
         decision = trace.decision = decide(client.policy, client.info.name, call, facts)
         if not decision.allowed:
             raise trace.snapshot.venue.denial(decision)
-        trace.call = self._of_settled_order(trace, call, facts)
-        return trace.call, decision
+        return self._of_settled_order(trace, client, call, facts), decision
 
-    async def _let_settle(self, account: str, target: OrderRef) -> None:
+    async def _let_settle(self, client: Client, target: OrderRef) -> None:
         """A bot may change an order that it has just heard of: let its outcome reach the ledger first."""
-        if self._pending.names(account, target):
+        if self._is_unsettled(client, target):
             await self._outcomes.caught_up()
 
-    def _of_settled_order(self, trace: Trace, call: Call, facts: Facts) -> Call:
-        """A change of the order that the ledger knows by that txid, whatever name the client gave it.
+    def _of_settled_order(self, trace: Trace, client: Client, call: Call, facts: Facts) -> Call:
+        """A change that names the order of the decision by its txid, whatever name the client gave it.
 
-        An order that is not settled yet is not changed: after a crash it could not be told by what it was placed as.
+        An order that is not settled yet is not changed: it may have no txid, and after a crash it could not be told by
+        what it was placed as.
         """
-        target = target_of(call, facts)
-        if call.change is None or target is None:
+        if call.change is None:
             return call
-        if self._pending.names(target.account, call.targets[0]):
+        target = target_of(call, meant(client.policy, client.info.name, facts))
+        if target is None or not target.txid or self._is_unsettled(client, call.targets[0]):
             raise trace.snapshot.venue.not_served(ORDER_UNSETTLED)
-        return replace(call, targets=(OrderRef("txid", target.txid),))
+        trace.named = (target.txid,)
+        return trace.snapshot.venue.changed_by_txid(call, target.txid)
+
+    def _is_unsettled(self, client: Client, target: OrderRef) -> bool:
+        """Whether ``target`` names an order that the client may change and that the ledger does not know yet."""
+        owner = "" if client.policy.whole_account else client.info.name
+        return self._pending.names(client.info.account, target, owner)
 
     async def _reserve(self, trace: Trace, client: Client, call: Call, decision: Decision) -> None:
-        """Step 4: hold all that an order would spend, or nothing. A cancel spends nothing and passes every halt."""
+        """Step 4: hold all that an order would spend, or nothing."""
         if call.action is not Action.ORDER:
             return
         intent = trace.intent = self._intent(trace, client, call, decision)
-        if not self._pending.begin_change(intent):  # its charges were reckoned from what the order is no more
+        if not self._pending.begin(intent):  # its charges were reckoned from what the order is no more
             raise trace.snapshot.venue.not_served(ORDER_UNSETTLED)
         try:
             trace.reservation = await self._ledger.reserve(intent, self._audit.head())
         except LedgerError as error:
-            self._pending.end_change(intent)
+            self._pending.end(intent)
             raise trace.snapshot.venue.not_served("the ledger cannot be written; nothing was sent") from error
         except Refused:
-            self._pending.end_change(intent)
+            self._pending.end(intent)
             raise
         self._pending.add(trace.reservation, intent)
 
-    async def _act(self, trace: Trace, client: Client, call: Call) -> Response:
+    async def _act(self, trace: Trace, call: Call, send: Callable[[], Awaitable[Response]]) -> Response:
         """Steps 5 to 8 of a call that changes something."""
         try:
             await self._record_intent(trace, call)  # 5
-            return self._relayed(trace, await self._forward(trace, client, call))  # 6, 7
+            return await send()  # 6, 7
         except Unanswered as error:
             refused = trace.snapshot.venue.not_served(UNKNOWN_OUTCOME)
             trace.refused(refused, error)
@@ -149,13 +166,44 @@ class Gateway:
             trace.note_outcome()
             await self._outcomes.conclude(trace)  # 8
 
+    async def _sent(self, trace: Trace, client: Client, call: Call) -> Response:
+        answer, trace.verdict = await self._forward(trace, client, call, trace.journey)
+        return self._relayed(trace, answer)
+
+    async def _cancel(self, trace: Trace, client: Client, call: Call) -> Response:
+        """Steps 5 to 8 of a cancel of orders by name: of the client's own ones, by their txids, until each is accounted
+        for. It spends nothing and passes every halt."""
+        venue, account = trace.snapshot.venue, self._account(trace, client)
+        now = self._clock.monotonic()
+        owner = "" if client.policy.whole_account else client.info.name
+        aim = await self._aiming.aim(account, venue, call.targets, owner, now + account.call_seconds / 2)
+        trace.named = tuple(ref.value for ref in aim.refs)
+        unsettled = dict.fromkeys(aim.unsettled, UNSETTLED_NAME)
+        if not aim.refs:
+            venue.cancel_answer(Ended(left=unsettled))  # raises
+        send = lambda one, journey: self._forward(trace, client, one, journey)  # noqa: E731
+        cancelling = Cancelling(venue, send, self._clock, now + account.call_seconds, Ended(left=unsettled))
+        return await self._act(trace, call, lambda: self._cancelled(trace, cancelling, aim.refs))
+
+    async def _cancelled(self, trace: Trace, cancelling: Cancelling, refs: Sequence[OrderRef]) -> Response:
+        """Cancel ``refs``. The answer is the venue's own where it gave one only, else one of the same shape."""
+        unsettled = bool(cancelling.ended.left)
+        try:
+            ended = await cancelling.run(refs)
+        finally:
+            trace.journey, trace.verdict = cancelling.journey, cancelling.verdict
+        if len(cancelling.answers) == 1 and not unsettled and (len(refs) == 1 or not ended.left):
+            answer, verdict = cancelling.answers[0]
+            trace.verdict = replace(verdict, txids=tuple(ref.value for ref in ended.done))
+            return self._relayed(trace, answer)
+        return Response(200, JSON, trace.snapshot.venue.cancel_answer(ended), ours=True)
+
     async def _read(self, trace: Trace, client: Client, call: Call) -> Response:
         """Steps 6 and 7 of a call that changes nothing: no disk write before it leaves, one record behind it."""
         try:
-            answer = await self._forward(trace, client, call)
+            response = await self._sent(trace, client, call)
         except Unanswered as error:
             raise trace.snapshot.venue.not_served("the exchange did not answer") from error
-        response = self._relayed(trace, answer)
         trace.note_outcome()
         self._audit.note(read_record(trace))
         return response
@@ -167,15 +215,17 @@ class Gateway:
             raise trace.snapshot.venue.not_served("the audit log cannot be written; nothing was sent") from error
         trace.recorded = True
 
-    async def _forward(self, trace: Trace, client: Client, call: Call) -> WireAnswer:
-        # By the credentials of this moment: a lane that a rotation has retired is entered by nobody any more.
+    async def _forward(self, trace: Trace, client: Client, call: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:
+        account = self._account(trace, client)
+        check = lambda: self._check(trace, client, call)  # noqa: E731
+        return await account.forward(trace.snapshot.venue, call, client.info.name, journey, check)
+
+    def _account(self, trace: Trace, client: Client) -> Account:
+        """As it is at this moment: a lane that a rotation has retired is entered by nobody any more."""
         account = self.snapshot.accounts.get(client.info.account)
         if account is None:
             raise trace.snapshot.venue.not_served("the account was removed; nothing was sent")
-        answer, trace.verdict = await account.forward(
-            trace.snapshot.venue, call, client.info.name, trace.journey, lambda: self._check(trace, client, call)
-        )
-        return answer
+        return account
 
     def _check(self, trace: Trace, client: Client, call: Call) -> None:
         """At the last moment: neither halted nor revoked while it waited for its turn."""
@@ -232,6 +282,7 @@ class Gateway:
             charges=decision.charges,
             record=trace.id,
             at_us=trace.started_us,
+            replaces=call.change is not None and call.change.replaces,
         )
 
     def _parse(self, trace: Trace, decoded: Decoded) -> Call:

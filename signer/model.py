@@ -290,6 +290,8 @@ class Intent:
     record: str
     """Id of its audit records."""
     at_us: int
+    replaces: bool = False
+    """Its order takes the place of its target, under a txid of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class Outcomes:
             assert trace.intent is not None  # noqa: S101 - reserved with it
             assert trace.verdict is not None  # noqa: S101 - accepted by it
             self._pending.accepted(trace.reservation, trace.intent, trace.verdict.txids)
+        elif trace.outcome is Outcome.UNKNOWN and trace.reservation is not None:
+            self._pending.lost(trace.reservation)
         told = asyncio.Event()
         task = asyncio.get_running_loop().create_task(self._finish(trace, told))
         self._finishing.add(task)
@@ -74,7 +76,7 @@ class Outcomes:
             await self._insist(lambda: self._settle(reservation, trace))
             if trace.outcome is not Outcome.UNKNOWN:
                 self._pending.forget(reservation)
-                self._pending.end_change(trace.intent)
+                self._pending.end(trace.intent)
         told.set()
 
     async def _settle(self, reservation: int, trace: Trace) -> None:

@@ -6,6 +6,7 @@ reference an order whose answer was lost. Both find it here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 from signer.model import Intent, OpenIntent, OrderRef, PlacedOrder
@@ -16,45 +17,68 @@ class Pending:
 
     def __init__(self, left_open: Iterable[OpenIntent] = ()) -> None:
         self._orders: dict[int, tuple[PlacedOrder, ...]] = {}
+        self._replacing: dict[int, tuple[PlacedOrder, ...]] = {}
+        """What edits would put in the place of their targets."""
+        self._lost: set[int] = set()
         self._changing: set[tuple[str, OrderRef]] = set()
+        self._named: dict[tuple[str, str], list[str]] = {}
+        """By account and cl_ord_id: the client of each call that gives that name to an order."""
+        self._waiting: list[asyncio.Future[None]] = []
         for open_intent in left_open:
             self.add(open_intent.reservation, open_intent.intent)
-            self.begin_change(open_intent.intent)
+            self.lost(open_intent.reservation)
+            self._take(open_intent.intent)
 
     def __len__(self) -> int:
         """How many are not settled: new orders, and changes of orders."""
         return len(self._orders) + len(self._changing)
 
-    def begin_change(self, intent: Intent) -> bool:
-        """An edit or amend is about to be reserved; False if another of the same order is not settled yet.
+    def begin(self, intent: Intent) -> bool:
+        """A call is about to be reserved; False if one that is not settled yet is in its way.
 
         What a change may add is reckoned from what the order is. Two at once would both be reckoned from the same
-        order and add up to more than was charged; so they go one after the other.
+        order and add up to more than was charged; so they go one after the other. And no two clients give the same
+        cl_ord_id to an order at the same time.
         """
-        changed = {(intent.account, target) for target in intent.targets}
-        if not self._changing.isdisjoint(changed):
+        names = [self._named.get(name, ()) for name in _cl_ord_ids(intent)]
+        taken = any(client != intent.client for clients in names for client in clients)
+        if taken or not self._changing.isdisjoint(_changed(intent)):
             return False
-        self._changing |= changed
+        self._take(intent)
         return True
 
-    def end_change(self, intent: Intent) -> None:
-        """The change is settled, or was not made; of a new order's intent nothing is to be ended."""
-        self._changing -= {(intent.account, target) for target in intent.targets}
+    def end(self, intent: Intent) -> None:
+        """The call is settled, or was not made."""
+        self._changing -= _changed(intent)
+        for name in _cl_ord_ids(intent):
+            clients = self._named.get(name, [])
+            if intent.client in clients:
+                clients.remove(intent.client)
+            if not clients:
+                self._named.pop(name, None)
 
     def add(self, reservation: int, intent: Intent) -> None:
         """A reservation is made. What an edit or amend would change is not yet changed, so only new orders count."""
+        made = tuple(PlacedOrder(intent.account, intent.client, "", order, intent.at_us) for order in intent.orders)
         if not intent.targets:
-            self._orders[reservation] = tuple(
-                PlacedOrder(intent.account, intent.client, "", order, intent.at_us) for order in intent.orders
-            )
+            self._orders[reservation] = made
+        elif intent.replaces:
+            self._replacing[reservation] = made
 
     def accepted(self, reservation: int, intent: Intent, txids: Sequence[str | None]) -> None:
         """The venue accepted: these are the orders now, by their ids."""
+        self._replacing.pop(reservation, None)
         self._orders[reservation] = tuple(
             PlacedOrder(intent.account, intent.client, txid, order, intent.at_us)
             for order, txid in zip(intent.orders, txids, strict=True)
             if txid is not None
         )
+        self._tell()
+
+    def lost(self, reservation: int) -> None:
+        """No clear answer came: only a look-up tells whether its orders were placed."""
+        self._lost.add(reservation)
+        self._tell()
 
     def narrow(self, reservation: int, left: Intent) -> None:
         """Some orders of the reservation have reached the ledger; these are left."""
@@ -64,10 +88,51 @@ class Pending:
     def forget(self, reservation: int) -> None:
         """The ledger has it now, or it never came to be."""
         self._orders.pop(reservation, None)
+        self._replacing.pop(reservation, None)
+        self._lost.discard(reservation)
+        self._tell()
 
-    def names(self, account: str, ref: OrderRef) -> bool:
-        """Whether ``ref`` names an order that the ledger does not know yet."""
-        return bool(self.merged(account, ref, ()))
+    async def moved(self) -> None:
+        """Wait until one of the orders is accepted, lost or forgotten."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+
+    def without_txid(self, account: str, ref: OrderRef | None, client: str, *, lost: bool) -> bool:
+        """Whether ``ref`` (any name, if None) is borne by an order of ``client`` (any, if empty) without a txid yet:
+        ``lost``, or on its way still."""
+        return any(
+            placed.account == account and client in {"", placed.client} and (ref is None or _names(ref, placed))
+            for made in (self._orders, self._replacing)
+            for reservation, orders in made.items()
+            if (reservation in self._lost) == lost
+            for placed in orders
+            if not placed.txid
+        )
+
+    def names(self, account: str, ref: OrderRef, client: str = "") -> bool:
+        """Whether ``ref`` names an order that the ledger does not know yet: of that client, or of any if empty."""
+        return any(client in {"", placed.client} for placed in self.merged(account, ref, ()))
+
+    def _take(self, intent: Intent) -> None:
+        self._changing |= _changed(intent)
+        for name in _cl_ord_ids(intent):
+            self._named.setdefault(name, []).append(intent.client)
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def of(self, account: str, client: str) -> tuple[PlacedOrder, ...]:
+        """The orders of ``client`` (any, if empty) that have a txid and that the ledger does not know yet."""
+        orders = (placed for made in self._orders.values() for placed in made if placed.txid)
+        return tuple(placed for placed in orders if placed.account == account and client in {"", placed.client})
 
     def merged(self, account: str, ref: OrderRef, known: Sequence[PlacedOrder]) -> tuple[PlacedOrder, ...]:
         """Pending orders that ``ref`` names, newest first, then those ``known`` to the ledger and not among them."""
@@ -85,3 +150,12 @@ def _names(ref: OrderRef, placed: PlacedOrder) -> bool:
     order = placed.order
     value = {"txid": placed.txid, "userref": str(order.userref), "cl_ord_id": order.cl_ord_id}[ref.kind]
     return value == ref.value
+
+
+def _changed(intent: Intent) -> set[tuple[str, OrderRef]]:
+    return {(intent.account, target) for target in intent.targets}
+
+
+def _cl_ord_ids(intent: Intent) -> list[tuple[str, str]]:
+    """The names that a call gives to new orders; a change keeps the one that its order has."""
+    return [(intent.account, order.cl_ord_id) for order in intent.orders if order.cl_ord_id and not intent.targets]

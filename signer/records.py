@@ -118,6 +118,8 @@ def _what(trace: Trace) -> dict[str, Json]:
     entry: dict[str, Json] = {"fields": dict(call.fields) if call else {}}
     if call is not None and call.dropped:
         entry["dropped"] = [name[:64] for name in call.dropped[:MOST_DROPPED]]
+    if trace.named:
+        entry["named"] = list(trace.named)
     if decision is not None:
         entry["decision"] = "allow" if decision.allowed else "deny"
         entry["policy"] = decision.policy

@@ -50,14 +50,17 @@ class Recovery:
         self._gone_after_s = gone_after_s
         self._missed_since: dict[int, float] = {}
         self._left: set[int] = set()
+        self._looking = asyncio.Lock()
+        """Held from reading what is open to closing it, so that nothing is closed twice."""
 
     async def at_start(self) -> int:
         """Look at every intent that the last run left open; how many stay held."""
-        left = list(await self._ledger.open_intents())
-        self._left = {one.reservation for one in left}
-        for intent in left:
-            await self._ledger.hold(intent.reservation)
-        return await self._pass(left)
+        async with self._looking:
+            left = list(await self._ledger.open_intents())
+            self._left = {one.reservation for one in left}
+            for intent in left:
+                await self._ledger.hold(intent.reservation)
+            return await self._pass(left)
 
     async def run(self) -> None:
         """Look at what the last run left open, then at unknown outcomes for as long as the gateway runs."""
@@ -72,10 +75,24 @@ class Recovery:
         while True:
             await asyncio.sleep(AGAIN_S)
             try:
-                now_open = await self._ledger.open_intents()
-                await self._pass([one for one in now_open if one.unknown or one.reservation in self._left])
+                async with self._looking:
+                    await self._pass(await self._open_and_lost())
             except SignerError as error:
                 self._watch.alarm(error.code, f"unknown outcomes cannot be looked up now: {error}")
+
+    async def look_up(self, account: str) -> None:
+        """Look now at the unknown outcomes of ``account`` (`signer.contracts.LookUps`)."""
+        try:
+            async with self._looking:
+                for one in await self._open_and_lost():
+                    if one.intent.account == account:
+                        await self._reconcile(one)
+        except SignerError as error:
+            self._watch.alarm(error.code, f"unknown outcomes cannot be looked up now: {error}")
+
+    async def _open_and_lost(self) -> list[OpenIntent]:
+        now_open = await self._ledger.open_intents()
+        return [one for one in now_open if one.unknown or one.reservation in self._left]
 
     async def _pass(self, intents: list[OpenIntent]) -> int:
         held = 0
@@ -108,7 +125,7 @@ class Recovery:
             await self._audit.record(reconciled_record(intent, Outcome.NOT_SENT, (), self._clock.now_us()))
             await self._ledger.release(open_intent.reservation)
         self._pending.forget(open_intent.reservation)
-        self._pending.end_change(intent)
+        self._pending.end(intent)
         self._missed_since.pop(open_intent.reservation, None)
         return True
 

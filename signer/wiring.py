@@ -132,6 +132,15 @@ class Wiring:
         await self.ledger.raise_mark(*self.prepared.store.mark)
         self._keys = await self._signing_keys(self.prepared)
         snapshot = await self._snapshot()
+        self._recovery = Recovery(
+            lambda: self.gateway.snapshot,
+            self.ledger,
+            self.audit,
+            self._pending,
+            clock=self._clock,
+            watch=self._watch,
+            gone_after_s=max(account.gone_after_seconds for account in self.prepared.config.accounts.values()),
+        )
         self.gateway = Gateway(
             snapshot,
             Authenticator(
@@ -144,18 +153,10 @@ class Wiring:
             clock=self._clock,
             randomness=random.SystemRandom(),
             watch=self._watch,
+            look_ups=self._recovery,
         )
         upstream, bounds = self._public_upstream(), self._public_bounds()
         self.public = PublicCalls(snapshot.venue, upstream, bounds, self._clock, self._watch)
-        self._recovery = Recovery(
-            lambda: self.gateway.snapshot,
-            self.ledger,
-            self.audit,
-            self._pending,
-            clock=self._clock,
-            watch=self._watch,
-            gone_after_s=max(account.gone_after_seconds for account in self.prepared.config.accounts.values()),
-        )
         self.health = Health(
             lambda: self.gateway.snapshot,
             self.audit,

@@ -23,6 +23,7 @@ from signer.policy import decide, load_policy
 from signer.policy.cases import NOT_UNDERSTOOD, ParseCall, cases_path, load_cases, run_cases
 from signer.policy.load import CASES_SUFFIX, policy_files
 from signer.policy.resolve import show
+from signer.policy.targets import refs_of
 from signer.policy.unreachable import unreachable
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
@@ -239,7 +240,7 @@ def _standing(home: Home, client: Client, call: Call) -> Standing:
     from signer.cli.ledger import with_ledger
 
     async def ask(ledger: SqliteLedger) -> Standing:
-        placed = {ref: tuple(await ledger.find_orders(client.account, ref)) for ref in call.targets}
+        placed = {ref: tuple(await ledger.find_orders(client.account, ref)) for ref in refs_of(call)}
         return Standing(placed, await ledger.usage(f"client/{client.name}"))
 
     return with_ledger(home, ask)

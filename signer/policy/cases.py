@@ -20,6 +20,7 @@ from signer.policy.load import CASES_SUFFIX, read_tables
 from signer.policy.policy import Policy
 from signer.policy.resolve import show
 from signer.policy.schema import Table
+from signer.policy.targets import refs_of
 
 ParseCall: TypeAlias = Callable[[str, Mapping[str, str]], Call]
 """The call of an endpoint and its form fields. Raises `NotUnderstood`."""
@@ -89,7 +90,7 @@ def _problem(policy: Policy, case: Case, parse: ParseCall, pairs: Mapping[str, P
         call = parse(case.call, case.fields)
     except NotUnderstood as error:
         return _difference(case, False, [NOT_UNDERSTOOD], {}, str(error))
-    known = {ref: tuple(order for order in placed if ref in _refs(order)) for ref in call.targets}
+    known = {ref: tuple(order for order in placed if ref in _refs(order)) for ref in refs_of(call)}
     decision = decide(policy, CALLER, call, Facts(pairs, known))
     why = "; ".join(hit.reason for hit in decision.denials)
     return _difference(case, decision.allowed, denying_rules(decision), _sums(decision), why)

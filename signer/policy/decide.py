@@ -6,8 +6,8 @@ from signer.model import Call, Decision, Facts, Order, RuleHit
 from signer.policy.charges import charges_of
 from signer.policy.legs import Leg, legs_of
 from signer.policy.policy import Policy
-from signer.policy.rules import FEATURE_RULES, LIMIT_RULES, change, never_list, ownership, permissions
-from signer.policy.targets import changed, target_of
+from signer.policy.rules import FEATURE_RULES, LIMIT_RULES, change, cl_ord_ids, never_list, ownership, permissions
+from signer.policy.targets import changed, meant, target_of
 
 
 def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:
@@ -15,11 +15,12 @@ def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:
 
     ``hits`` has all denials, most important first, then what allowed. Nothing is allowed that no permission covers.
     """
+    taken, facts = cl_ord_ids(client, call, facts), meant(policy, client, facts)
     orders = _orders(call, facts)
     legs = legs_of(policy, orders, facts) if orders else ()
     denials: list[RuleHit] = []
     allows: dict[RuleHit, None] = {}  # a dict keeps their order and says each once
-    for hit in _hits_of_call(policy, client, call, facts) + _hits_of_orders(policy, call, legs):
+    for hit in (*_hits_of_call(policy, call, facts), *taken, *_hits_of_orders(policy, call, legs)):
         if hit.allows:
             allows[hit] = None
         else:
@@ -37,11 +38,11 @@ def _orders(call: Call, facts: Facts) -> tuple[Order, ...]:
     return (changed(target.order, call.change),) if target else ()
 
 
-def _hits_of_call(policy: Policy, client: str, call: Call, facts: Facts) -> list[RuleHit]:
+def _hits_of_call(policy: Policy, call: Call, facts: Facts) -> list[RuleHit]:
     return [
         *never_list(call),
         *permissions(policy, call),
-        *ownership(policy, client, call, facts),
+        *ownership(policy, call, facts),
         *change(call, facts),
     ]
 

@@ -44,7 +44,7 @@ def permissions(policy: Policy, call: Call) -> Iterator[RuleHit]:
             yield _deny("permissions", f"{call.endpoint} needs {' or '.join(sorted(need))}")
 
 
-def ownership(policy: Policy, client: str, call: Call, facts: Facts) -> Iterator[RuleHit]:
+def ownership(policy: Policy, call: Call, facts: Facts) -> Iterator[RuleHit]:
     """A client cancels and changes what it placed itself, unless its policy spans the account."""
     if call.whole_account:
         yield (
@@ -59,16 +59,19 @@ def ownership(policy: Policy, client: str, call: Call, facts: Facts) -> Iterator
         if call.action is Action.CANCEL and not call.whole_account:
             yield _deny("ownership", f"{call.endpoint} names no order", "nothing")
         return
-    foreign = () if policy.whole_account else tuple(ref for ref in call.targets if not _owns(client, ref, facts))
+    foreign = () if policy.whole_account else tuple(ref for ref in call.targets if not known_targets(ref, facts))
     for ref in foreign:
-        yield _deny("ownership", f"this client placed no order with {ref.kind} {ref.value[:40]}, or not all of them")
+        yield _deny("ownership", f"this client placed no order with {ref.kind} {ref.value[:40]}")
     if not foreign:
         yield WHOLE_ACCOUNT if policy.whole_account else OWN_ORDERS
 
 
-def _owns(client: str, ref: OrderRef, facts: Facts) -> bool:
-    known = known_targets(ref, facts)
-    return bool(known) and all(placed.client == client for placed in known)
+def cl_ord_ids(client: str, call: Call, facts: Facts) -> Iterator[RuleHit]:
+    """No order takes a cl_ord_id that an order of another client bears: whoever cancelled by it could mean either."""
+    for order in call.orders:
+        bearers = facts.placed.get(OrderRef("cl_ord_id", order.cl_ord_id), ()) if order.cl_ord_id else ()
+        if any(placed.client != client and not placed.closed for placed in bearers):
+            yield _deny("cl-ord-id", f"the cl_ord_id {order.cl_ord_id} is in use; choose another", "limit")
 
 
 def change(call: Call, facts: Facts) -> Iterator[RuleHit]:

@@ -1,4 +1,8 @@
-"""The orders that a call reaches, and what an edit or amend makes of one."""
+"""The orders that a call means, and what an edit or amend makes of one.
+
+A userref or a cl_ord_id is a name that several clients, and the owner's hand, may give to different orders. Said by a
+client it means that client's own orders only, whoever else bears it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,30 @@ from dataclasses import replace
 
 from signer.model import Call, Change, Facts, Order, OrderRef, PlacedOrder, Price
 from signer.policy.legs import LIMIT_IN_PRICE
+from signer.policy.policy import Policy
 
 TRIGGERED_LIMITS = frozenset({"stop-loss-limit", "take-profit-limit", "trailing-stop-limit"})
 HAVE_TRIGGER = TRIGGERED_LIMITS | {"stop-loss", "take-profit", "trailing-stop"}
 HAVE_LIMIT = TRIGGERED_LIMITS | LIMIT_IN_PRICE
 
 
+def meant(policy: Policy, client: str, facts: Facts) -> Facts:
+    """``facts`` with only those orders that ``client`` may mean: its own, or all under an account-wide policy."""
+    if policy.whole_account or not facts.placed:
+        return facts
+    own = {ref: tuple(one for one in placed if one.client == client) for ref, placed in facts.placed.items()}
+    return replace(facts, placed=own)
+
+
+def refs_of(call: Call) -> tuple[OrderRef, ...]:
+    """The names whose bearers `decide` must know: those of the call's targets, and those that its orders take."""
+    taken = (OrderRef("cl_ord_id", order.cl_ord_id) for order in call.orders if order.cl_ord_id)
+    return (*call.targets, *taken)
+
+
 def known_targets(ref: OrderRef, facts: Facts) -> tuple[PlacedOrder, ...]:
     """The orders that ``ref`` may reach. A userref reaches all that carry it; other ids reach one, the newest: a
-    ``cl_ord_id`` is unique among open orders (kraken-api.md §1c-1), so older ones are closed."""
+    ``cl_ord_id`` is unique among open orders (kraken-api.md §1c-1), so older ones are closed. Expects `meant` facts."""
     placed = facts.placed.get(ref, ())
     return placed if ref.kind == "userref" else placed[:1]
 

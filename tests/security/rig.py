@@ -294,10 +294,22 @@ class Rig:
 
     def place(self, bot: Bot, **fields: str) -> str:
         """Place an order that must be accepted; its txid."""
-        answer = ask(self.url, bot.request("AddOrder", {**LIMIT, **fields}))
+        return str(self.result(bot, "AddOrder", {**LIMIT, **fields})["txid"][0])
+
+    def result(self, bot: Bot, endpoint: str, fields: Mapping[str, str] | None = None) -> Any:
+        """The ``result`` of a call that must be accepted."""
+        answer = ask(self.url, bot.request(endpoint, fields))
         assert answer is not None
         assert not answer.errors, answer.errors
-        return str(json.loads(answer.body)["result"]["txid"][0])
+        return json.loads(answer.body)["result"]
+
+    def place_by_hand(self, **fields: str) -> str:
+        """An order of the account's owner, which signer never saw; its txid."""
+        return str(self.sandbox.control.ask(self.sandbox.account, "AddOrder", **{**LIMIT, **fields})["txid"][0])
+
+    def is_open(self, txid: str) -> bool:
+        """Whether the exchange has it open."""
+        return txid in self.sandbox.control.ask(self.sandbox.account, "OpenOrders")["open"]
 
     @contextmanager
     def nothing_arrives(self) -> Iterator[None]:

@@ -253,14 +253,6 @@ def test_a_client_reaches_its_own_orders_only(rig: Rig, bot: Bot, reference: str
     assert rig.call(owner, "CancelOrder", named) == []
 
 
-def test_a_shared_userref_is_nobodys(rig: Rig, bot: Bot) -> None:
-    """An order of its own under somebody's userref does not make that one its own: the exchange would cancel both."""
-    owner = rig.bot("narrow")
-    rig.place(owner, **worth(200, userref="4712"))
-    rig.place(bot, **worth(200, userref="4712"))
-    denied(rig, bot, "CancelOrder", {"txid": "4712"}, "ownership")
-
-
 def test_an_order_that_we_did_not_place_is_nobodys(rig: Rig, bot: Bot) -> None:
     """One placed at the exchange itself, and one that does not exist."""
     for txid in ("OAAAAA-AAAAA-AAAAAA", "1234567"):

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from signer.audit.verify import from_ledger, verify
 from signer.ledger.sqlite import SqliteLedger
@@ -17,6 +17,8 @@ from tests.simulator.asks import CLIENTS, Ask
 from tests.simulator.life import AUDIT, pair_table, policy
 from tests.simulator.venue import ORDER_CALLS, Deed, Params, SimVenue, mark_of
 from tests.simulator.world import World
+
+CANCELS = frozenset({"CancelOrder", "CancelOrderBatch"})
 
 
 class Checks:
@@ -37,16 +39,30 @@ class Checks:
 
     def before_act(self, account: str, endpoint: str, params: Params) -> None:
         """The venue is about to act: the intent must be durable and its charges committed, and nothing sent twice."""
-        if endpoint not in ORDER_CALLS | {"CancelOrder"} or params.get("validate") == "true":
+        if endpoint not in ORDER_CALLS | CANCELS or params.get("validate") == "true":
             return
         asked = _plain(params)
+        if endpoint in CANCELS:
+            self._before_cancel(account, params)
+            return
         intents = [record for record in durable_records(self._world) if _is_intent(record, account, endpoint, asked)]
         fresh = [str(record["id"]) for record in intents if record["id"] not in self._acted]
         if not fresh:
             self._world.fail(f"the venue acts on {endpoint} {asked}, of which no durable intent is left")
-        elif endpoint in ORDER_CALLS and not self._reserved(fresh[0]):
+        elif not self._reserved(fresh[0]):
             self._world.fail(f"the venue acts on {endpoint} {asked}, for which nothing is reserved ({fresh[0]})")
         self._acted.update(fresh[:1])
+
+    def _before_cancel(self, account: str, params: Params) -> None:
+        """It was announced for each of these orders, by a client that placed all of them."""
+        names = cast("list[str]", params["orders"] if "orders" in params else [params["txid"]])
+        records = [record for record in durable_records(self._world) if _is_cancel_of(record, account, names)]
+        if not records:
+            self._world.fail(f"the venue cancels {names}, of which no durable intent is left")
+        for deed in self.venue.deeds:
+            owner = self._ask(deed.mark).client
+            if deed.txid in names and all(record["client"] != owner for record in records):
+                self._world.fail(f"the venue cancels {deed.txid} of {owner}, who did not ask for it")
 
     def after_act(self) -> None:
         """The books have changed: no cap may be passed, no order be there twice."""
@@ -162,7 +178,20 @@ def _record(line: bytes) -> dict[str, Any]:
 def _is_intent(record: Mapping[str, Any], account: str, endpoint: str, asked: object) -> bool:
     if (record["kind"], record.get("account"), record.get("endpoint")) != ("intent", account, endpoint):
         return False
-    return _plain(record["fields"]) == asked
+    return _as_sent(record) == asked
+
+
+def _is_cancel_of(record: Mapping[str, Any], account: str, names: list[str]) -> bool:
+    """Whether an intent announced a cancel of these orders; one intent may take several requests."""
+    if (record["kind"], record.get("account")) != ("intent", account) or record["endpoint"] not in CANCELS:
+        return False
+    return set(names) <= set(record["named"])
+
+
+def _as_sent(record: Mapping[str, Any]) -> Value:
+    """The fields of an intent with the ids that it named in the place of the client's names."""
+    fields = {name: value for name, value in record["fields"].items() if name not in {"txid", "cl_ord_id"}}
+    return _plain({**fields, "txid": record["named"][0]} if "named" in record else record["fields"])
 
 
 def _marks(intent: Mapping[str, Any]) -> list[str]:

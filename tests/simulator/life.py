@@ -104,6 +104,15 @@ class Life:
         await self.audit.open(await self.ledger.head())
         pending = Pending(await self.ledger.open_intents())
         marks = await self.ledger.marks()
+        recovery = Recovery(
+            lambda: self.gateway.snapshot,
+            self.ledger,
+            self.audit,
+            pending,
+            clock=self.clock,
+            watch=self,
+            gone_after_s=GONE_AFTER_S,
+        )
         self.gateway = Gateway(
             self._snapshot(marks),
             Authenticator(self.ledger, self.clock, marks, on_alarm=lambda text: self.alarm("failing-source", text)),
@@ -114,15 +123,7 @@ class Life:
             clock=self.clock,
             randomness=self.world.random,
             watch=self,
-        )
-        recovery = Recovery(
-            lambda: self.gateway.snapshot,
-            self.ledger,
-            self.audit,
-            pending,
-            clock=self.clock,
-            watch=self,
-            gone_after_s=GONE_AFTER_S,
+            look_ups=recovery,
         )
         self._tasks = [asyncio.create_task(loop) for loop in (recovery.run(), self._keep_heads())]
 

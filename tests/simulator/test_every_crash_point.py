@@ -21,6 +21,7 @@ KINDS = (
     "add, then amend",
     "amend by cl_ord_id",
     "cancel",
+    "add with userref, then cancel by userref",
     "read",
     "denied",
     "bad signature",
@@ -29,7 +30,10 @@ KINDS = (
 ORDERS = ("add", "batch", "edit", "amend") if "SIGNER_SIMULATOR_SEEDS" in os.environ else ("add", "amend")
 """Those that are also left unanswered; all of them in a longer campaign."""
 UNANSWERED = (Behaviour("now", "nothing"), Behaviour("late", "cut"), Behaviour("never", "502"))
-NEED_NOTHING = frozenset({"add", "add with cl_ord_id", "add with userref", "validate", "batch", "add, then amend"})
+BY_USERREF = "add with userref, then cancel by userref"
+NEED_NOTHING = frozenset(
+    {"add", "add with cl_ord_id", "add with userref", "validate", "batch", "add, then amend", BY_USERREF}
+)
 CASES = [(kind, PROPER) for kind in KINDS] + [(kind, behaviour) for kind in ORDERS for behaviour in UNANSWERED]
 
 

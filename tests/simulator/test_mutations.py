@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,12 +14,14 @@ from signer.errors import Unanswered
 from signer.gateway import Gateway
 from signer.lanes.nonces import NonceSource
 from signer.ledger.books import Books
+from signer.ledger.sqlite import SqliteLedger
 from signer.model import Call, Intent, OrderRef, Outcome, PlacedOrder, WireAnswer, WireRequest
 from signer.outcomes import Outcomes
 from signer.pending import Pending
 from signer.records import intent_record
 from signer.trace import Trace
 from signer.venues.kraken import lookups
+from tests.simulator.asks import CLIENTS
 from tests.simulator.simulation import random_simulation
 from tests.simulator.test_every_crash_point import steps_of
 from tests.simulator.venue import PROPER
@@ -96,13 +99,13 @@ def change_one_order_twice_at_once(patch: pytest.MonkeyPatch) -> None:
     def always(_self: Pending, _intent: Intent) -> bool:
         return True
 
-    patch.setattr(Pending, "begin_change", always)
+    patch.setattr(Pending, "begin", always)
 
 
 def change_what_is_not_settled(patch: pytest.MonkeyPatch) -> None:
     """An order may be changed before the ledger knows it."""
 
-    def never(_self: Pending, _account: str, _ref: OrderRef) -> bool:
+    def never(_self: Pending, _account: str, _ref: OrderRef, _client: str) -> bool:
         return False
 
     patch.setattr(Pending, "names", never)
@@ -138,9 +141,21 @@ def remember_no_order(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("signer.ledger.books.placed_by", nothing)
 
 
+def cancel_by_name(patch: pytest.MonkeyPatch) -> None:
+    """A cancel by a userref goes for every order that bears it, whoever placed it."""
+    find_orders = SqliteLedger.find_orders
+
+    async def everybodys(self: SqliteLedger, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+        found = await find_orders(self, account, ref)
+        return [replace(one, client=client) for client in CLIENTS for one in found] if ref.kind == "userref" else found
+
+    patch.setattr(SqliteLedger, "find_orders", everybodys)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
+        cancel_by_name,
         send_before_recording,
         release_what_is_unknown,
         send_again,

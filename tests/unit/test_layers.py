@@ -25,6 +25,9 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
     "escaping": 0,
     "cli": 6,
+    "ended": 0,
+    "aiming": 3,
+    "cancelling": 3,
 }
 SIDEWAYS_IN_LAYER_2 = {"keys", "ledger", "audit", "lanes", "upstream", "market", "metrics", "occupancy", "logline"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "base", "manager", "service"}

@@ -14,6 +14,7 @@ from signer.errors import NotAllowed
 from signer.model import Call, Json, WireRequest
 from signer.venues.kraken.decode import PRIVATE
 from signer.venues.kraken.endpoints import ENDPOINTS
+from signer.venues.kraken.naming import is_as_decided
 
 USER_AGENT = ("User-Agent", f"signer/{__version__}")
 _FORM_HEADERS = (("Content-Type", "application/x-www-form-urlencoded"), USER_AGENT)
@@ -23,11 +24,14 @@ _JSON_HEADERS = (("Content-Type", "application/json"), USER_AGENT)
 def encode(call: Call, nonce: int) -> tuple[WireRequest, bytes]:
     """The request for ``call`` with ``nonce``, unsigned, and the message to sign (kraken-api.md §2a).
 
-    Raises `NotAllowed` for a call that must never leave: the policy has refused it long before, and this is the last
-    place that could let it out by mistake.
+    Raises `NotAllowed` for a call that must never leave, and for one that names other orders than it was decided about.
+    The gateway has refused both long before: this is the last place that could let one out by mistake.
     """
     if call.never or call.local:
         raise NotAllowed("EGeneral:Permission denied", f"EGeneral:Policy {call.endpoint} is never sent")
+    if not is_as_decided(call):
+        text = f"EGeneral:Policy {call.endpoint} names other orders than it was decided about"
+        raise NotAllowed("EGeneral:Permission denied", text)
     path = PRIVATE + call.endpoint
     digits = str(nonce)
     if ENDPOINTS[call.endpoint].as_json or isinstance(call.fields.get("pair"), list):

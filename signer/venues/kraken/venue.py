@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
+from signer.ended import CancelAnswer, Ended
 from signer.errors import NotAllowed, NotServed, Refused
 from signer.model import (
     Action,
@@ -17,6 +18,7 @@ from signer.model import (
     Intent,
     Json,
     KeyInfo,
+    OrderRef,
     Request,
     Verdict,
     WireAnswer,
@@ -25,6 +27,7 @@ from signer.model import (
 from signer.quiet import QuietAsked
 from signer.venues.kraken import (
     answers,
+    cancels,
     changes,
     deadlines,
     encode,
@@ -32,6 +35,7 @@ from signer.venues.kraken import (
     limits,
     local,
     lookups,
+    naming,
     orders,
     public,
     quiet,
@@ -93,6 +97,30 @@ class Kraken:
     def require_timely(self, call: Call, at_us: int) -> None:
         """Raises `NotUnderstood` if ``call``, which came at ``at_us``, has a deadline that is over or too far off."""
         deadlines.require_timely(call, at_us)
+
+    def changed_by_txid(self, call: Call, txid: str) -> Call:
+        """The edit or amend ``call`` of exactly that order, whatever name the client gave it."""
+        return naming.changed_by_txid(call, txid)
+
+    def cancel(self, refs: Sequence[OrderRef]) -> Call:
+        """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
+        return cancels.cancel(refs)
+
+    def read_cancel(self, answer: WireAnswer, verdict: Verdict) -> CancelAnswer:
+        """What an answer that was read as ``verdict`` says of the orders of its cancel."""
+        return cancels.read(answer, verdict)
+
+    def cancel_answer(self, ended: Ended) -> bytes:
+        """The body that answers a cancel after which nothing is left. Raises `NotServed` that names what is."""
+        return cancels.answered(ended)
+
+    def open_call(self, ref: OrderRef) -> Call:
+        """The read that lists the account's open orders of that name."""
+        return cancels.open_call(ref)
+
+    def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
+        """Txids of all open orders in the answer to `open_call`; None if they are not there."""
+        return cancels.read_open(answer)
 
     def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
         """The canonical request for ``call``, unsigned, and the message that must be signed."""

@@ -6,11 +6,14 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
+from urllib.parse import parse_qs
 
 import pytest
 
 from signer import __version__
 from signer.errors import NotAllowed
+from signer.model import Action, Call, Json, OrderRef
 from signer.secret import HmacKey
 from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form, parse
 from tests.unit.kraken.test_decode import VECTORS
@@ -51,8 +54,8 @@ def test_a_flat_call_is_a_form_with_the_nonce_first() -> None:
 
 def test_a_batch_is_json() -> None:
     """Kraken takes lists in JSON only (kraken-api.md §2c)."""
-    request, _ = KRAKEN.encode(as_json("CancelOrderBatch", {"orders": ["A", 5]}), 7)
-    assert json.loads(request.body) == {"nonce": "7", "orders": ["A", 5]}
+    request, _ = KRAKEN.encode(as_json("CancelOrderBatch", {"orders": ["A", "B"]}), 7)
+    assert json.loads(request.body) == {"nonce": "7", "orders": ["A", "B"]}
     assert request.headers[0] == ("Content-Type", "application/json")
 
 
@@ -76,3 +79,64 @@ def test_what_must_never_leave_has_no_bytes(name: str) -> None:
     """Even if a policy error let it come so far."""
     with pytest.raises(NotAllowed):
         KRAKEN.encode(form(name, {}), 7)
+
+
+OWN, OTHER = OrderRef("txid", "OAAAAA-AAAAA-AAAAAA"), OrderRef("txid", "OBBBBB-BBBBB-BBBBBB")
+USERREF, CL_ORD_ID = OrderRef("userref", "7"), OrderRef("cl_ord_id", "x-1")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fields", "decided"),
+    [
+        ("EditOrder", {"pair": "XXBTZUSD", "txid": "7", "price": "1"}, [OWN]),
+        ("EditOrder", {"pair": "XXBTZUSD", "txid": "7", "price": "1"}, [USERREF]),
+        ("EditOrder", {"pair": "XXBTZUSD", "txid": OTHER.value, "price": "1"}, [OWN]),
+        ("EditOrder", {"pair": "XXBTZUSD", "txid": OWN.value, "price": "1"}, []),
+        ("EditOrder", {"pair": "XXBTZUSD", "txid": f"{OWN.value},{OTHER.value}"}, [OWN, OTHER]),
+        ("AmendOrder", {"cl_ord_id": "x-1", "limit_price": "1"}, [OWN]),
+        ("AmendOrder", {"cl_ord_id": "x-1", "limit_price": "1"}, [CL_ORD_ID]),
+        ("AmendOrder", {"txid": OWN.value, "cl_ord_id": "x-1", "limit_price": "1"}, [OWN]),
+        ("AmendOrder", {"limit_price": "1"}, [OWN]),
+        ("CancelOrder", {"txid": "7"}, [OWN]),
+        ("CancelOrder", {"cl_ord_id": "x-1"}, [OWN]),
+        ("CancelOrder", {"txid": f"{OWN.value},{OTHER.value}"}, [OWN, OTHER]),
+        ("CancelOrder", {}, []),
+        ("CancelOrderBatch", {"orders": [OWN.value]}, [OWN]),
+        ("CancelOrderBatch", {"orders": [OWN.value, OTHER.value]}, [OWN]),
+        ("CancelOrderBatch", {"orders": [OWN.value, 7]}, [OWN, OTHER]),
+        ("CancelOrderBatch", {"orders": [OWN.value], "cl_ord_ids": ["x-1"]}, [OWN, OTHER]),
+        ("CancelOrderBatch", {"orders": ["OA"] * 51}, [OrderRef("txid", "OA")] * 51),
+    ],
+)
+def test_what_names_other_orders_than_were_decided_has_no_bytes(
+    endpoint: str, fields: Mapping[str, Json], decided: list[OrderRef]
+) -> None:
+    """An edit or amend names one order by its txid; a cancel names all of its targets, in a form that Kraken takes."""
+    call = Call(endpoint, Action.CANCEL, fields, targets=tuple(decided))
+    with pytest.raises(NotAllowed):
+        KRAKEN.encode(call, 7)
+
+
+@pytest.mark.parametrize("client", [OWN, USERREF, CL_ORD_ID])
+def test_a_change_is_named_by_the_txid_of_the_decision(client: OrderRef) -> None:
+    """Whatever name the client gave; a new userref of an edit is no name."""
+    edit = form(
+        "EditOrder",
+        {"pair": "XBTUSD", "txid": OWN.value if client is CL_ORD_ID else client.value, "price": "5", "userref": "9"},
+    )
+    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_txid(edit, OTHER.value), 7)[0].body.decode())
+    assert (body["txid"], body["userref"]) == ([OTHER.value], ["9"])
+    by = {"cl_ord_id": client.value} if client is CL_ORD_ID else {"txid": OWN.value}
+    amend = form("AmendOrder", {**by, "limit_price": "5"})
+    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_txid(amend, OTHER.value), 7)[0].body.decode())
+    assert body == {"nonce": ["7"], "txid": [OTHER.value], "limit_price": ["5"]}
+
+
+def test_cancels_have_the_forms_that_kraken_takes() -> None:
+    """One alone in a form, by any name; several in JSON, by their txids."""
+    one = {ref: KRAKEN.encode(KRAKEN.cancel([ref]), 7)[0].body for ref in (OWN, USERREF, CL_ORD_ID)}
+    names = {OWN: b"txid=OAAAAA-AAAAA-AAAAAA", USERREF: b"txid=7", CL_ORD_ID: b"cl_ord_id=x-1"}
+    assert one == {ref: b"nonce=7&" + name for ref, name in names.items()}
+    request, _ = KRAKEN.encode(KRAKEN.cancel([OWN, OTHER]), 7)
+    assert (request.target, request.headers[0][1]) == ("/0/private/CancelOrderBatch", "application/json")
+    assert json.loads(request.body) == {"nonce": "7", "orders": [OWN.value, OTHER.value]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -310,20 +310,33 @@ def test_account_scope_cancels_anything() -> None:
     assert denied_by(decide(policy(), "bot", everything, facts())) == ["ownership"]
 
 
-def test_a_userref_is_owned_if_all_its_orders_are() -> None:
-    """Cancelling by userref reaches every order that carries it, older ones too."""
-    ref = OrderRef("userref", "7")
+@pytest.mark.parametrize("kind", ["userref", "cl_ord_id"])
+def test_a_name_means_the_clients_own_orders(kind: Literal["userref", "cl_ord_id"]) -> None:
+    """Whoever else bears it, before or after, decides nothing; and who bears it alone is not reached."""
+    ref = OrderRef(kind, "7")
     mine, theirs = placed(), placed(by="other", txid="OBBBBB-BBBBB-BBBBBB")
-    assert decide(policy(), "bot", cancel(ref), facts({ref: (mine, mine)})).allowed
-    assert denied_by(decide(policy(), "bot", cancel(ref), facts({ref: (mine, theirs)}))) == ["ownership"]
+    for known in ((mine,), (mine, mine), (mine, theirs), (theirs, mine)):
+        assert decide(policy(), "bot", cancel(ref), facts({ref: known})).allowed
+    assert denied_by(decide(policy(), "bot", cancel(ref), facts({ref: (theirs,)}))) == ["ownership"]
+    assert denied_by(decide(policy(), "bot", amend(ref, volume=Decimal("0.02")), facts({ref: (theirs,)})))
 
 
-def test_a_cl_ord_id_is_the_newest_order_that_has_it() -> None:
-    """A cl_ord_id is unique among open orders, so an older order of another client is closed by now."""
-    ref = OrderRef("cl_ord_id", "mine-1")
-    mine, theirs = placed(), placed(by="other", txid="OBBBBB-BBBBB-BBBBBB")
-    assert decide(policy(), "bot", cancel(ref), facts({ref: (mine, theirs)})).allowed
-    assert denied_by(decide(policy(), "bot", cancel(ref), facts({ref: (theirs, mine)}))) == ["ownership"]
+def test_a_change_is_reckoned_from_the_clients_own_order() -> None:
+    """Another client's newer order of the same name is not what the change is of."""
+    ref = OrderRef("cl_ord_id", "x-1")
+    mine, theirs = placed(was=order("0.01")), placed(by="other", was=order("0.04"), txid="OBBBBB-BBBBB-BBBBBB")
+    decided = decide(policy(), "bot", amend(ref, volume=Decimal("0.02")), facts({ref: (theirs, mine)}))
+    assert {charge.unit: charge.amount for charge in decided.charges} == {"USD": 500, "orders": 1}
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_cl_ord_id_of_another_clients_order_is_not_taken(rows: int) -> None:
+    """In a batch as alone. A client's own duplicate is the exchange's affair."""
+    ref = OrderRef("cl_ord_id", "x-1")
+    call = add(*[order() for _ in range(rows - 1)], order(cl_ord_id="x-1"))
+    theirs = decide(policy(), "bot", call, facts({ref: (placed(by="other"),)}))
+    assert denied_by(theirs) == ["cl-ord-id"]
+    assert decide(policy(), "bot", call, facts({ref: (placed(),)})).allowed
 
 
 def changing(call: Call, *known: Any, **changes: Any) -> Decision:

@@ -1,0 +1,109 @@
+"""Which orders a cancel goes for: the client's own of the names that it gives, each by its txid.
+
+Whoever else bears such a name decides nothing and is not reached. An order of that name without a txid is waited for
+while it is on its way, and looked up at the venue when its answer was lost: to cancel what has no id yet by the name
+alone would reach whoever bears it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from signer.accounts import Account, Journey
+from signer.contracts import Clock, Ledger, LookUps, Venue
+from signer.errors import Refused, Unanswered
+from signer.model import OrderRef, PlacedOrder
+from signer.outcomes import Outcomes
+from signer.pending import Pending
+
+YOUNG_US = 120_000_000
+"""The venue may not list an order that is younger than this, though it is open."""
+READ_S = 3.0
+"""How long the venue may take to list what is open; without the list every order of the name is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """The orders that a cancel goes for."""
+
+    refs: tuple[OrderRef, ...]
+    """Each once: by txid, or under an account-wide policy by a name that the ledger does not know."""
+    unsettled: tuple[OrderRef, ...]
+    """Names of which an order may exist that has no txid yet."""
+
+
+@final
+class Aiming:
+    """Finds the orders of names."""
+
+    def __init__(self, ledger: Ledger, pending: Pending, outcomes: Outcomes, look_ups: LookUps, clock: Clock) -> None:
+        self._ledger = ledger
+        self._pending = pending
+        self._outcomes = outcomes
+        self._look_ups = look_ups
+        self._clock = clock
+        self._looking: dict[str, asyncio.Task[None]] = {}
+
+    async def aim(self, account: Account, venue: Venue, names: Sequence[OrderRef], owner: str, until: float) -> Aim:
+        """The orders of ``owner`` (of anybody, if empty) with these names. May wait for orders until ``until``."""
+        await self._settle(account.name, names, owner, until)
+        refs: dict[OrderRef, None] = {}  # a dict keeps their order and has each once
+        for name in names:
+            placed = await self._placed(account, venue, name, owner)
+            refs |= dict.fromkeys(OrderRef("txid", one.txid) for one in placed)
+            if not placed and not owner:
+                refs[name] = None
+        return Aim(tuple(refs), tuple(name for name in names if self._is_unsettled(account.name, name, owner)))
+
+    def _is_unsettled(self, account: str, name: OrderRef, owner: str) -> bool:
+        return any(self._pending.without_txid(account, name, owner, lost=lost) for lost in (False, True))
+
+    async def _settle(self, account: str, names: Sequence[OrderRef], owner: str, until: float) -> None:
+        """Wait for what is on its way, then look up what is lost."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                while any(self._pending.without_txid(account, name, owner, lost=False) for name in names):
+                    await self._pending.moved()
+        if any(self._pending.without_txid(account, name, owner, lost=True) for name in names):
+            await self._outcomes.caught_up()  # the ledger must know that it is lost
+            await self._look_up(account, until)
+
+    async def _look_up(self, account: str, until: float) -> None:
+        """One look-up of an account at a time, which whoever asks meanwhile waits for. It goes on if we cannot wait."""
+        task = self._looking.get(account)
+        if task is None or task.done():
+            task = asyncio.get_running_loop().create_task(self._look_ups.look_up(account))
+            self._looking[account] = task
+        await asyncio.wait({task}, timeout=max(0.0, until - self._clock.monotonic()))
+
+    async def _placed(self, account: Account, venue: Venue, name: OrderRef, owner: str) -> Sequence[PlacedOrder]:
+        """The orders of a name that have a txid and may be open, newest first. A txid is taken at its word."""
+        known = await self._ledger.find_orders(account.name, name)
+        merged = self._pending.merged(account.name, name, known)
+        placed = [one for one in merged if one.txid and owner in {"", one.client}]
+        if name.kind == "cl_ord_id":
+            placed = placed[:1]  # unique among open orders: older ones are closed
+        if name.kind != "txid":
+            placed = [one for one in placed if not one.closed]
+        return await self._still_open(account, venue, name, owner, placed) if len(placed) > 1 else placed
+
+    async def _still_open(
+        self, account: Account, venue: Venue, name: OrderRef, owner: str, placed: Sequence[PlacedOrder]
+    ) -> Sequence[PlacedOrder]:
+        """Those of ``placed`` that the venue lists as open, or that are too young to be listed; all if it does not say.
+
+        A bot may give all its orders one userref: most of them are closed, and each would cost a request.
+        """
+        try:
+            async with asyncio.timeout(READ_S):
+                read = venue.open_call(name)
+                answer, _ = await account.forward(venue, read, owner or "signer", Journey(), lambda: None)
+        except (Refused, Unanswered, TimeoutError):
+            return placed
+        listed = venue.read_open(answer)
+        young_us = self._clock.now_us() - YOUNG_US
+        return placed if listed is None else [one for one in placed if one.txid in listed or one.placed_us > young_us]

@@ -1,0 +1,86 @@
+"""Cancels as Kraken takes and answers them: one order alone, 2 to 50 together in JSON (kraken-api.md §1c)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from signer.ended import CancelAnswer, Ended
+from signer.errors import NotServed
+from signer.model import Call, Json, OrderRef, Outcome, Verdict, WireAnswer
+from signer.venues.kraken.answers import envelope_result, reason
+from signer.venues.kraken.endpoints import ENDPOINTS
+
+GONE = "EOrder:Unknown order"
+_TOO_FAST = ("EOrder:Rate limit exceeded", "EOrder:Domain rate limit exceeded")
+_OF_ONE = ("EOrder:", "EGeneral:Invalid arguments")
+"""Refusals that one order of several may have caused, or the form of the request. Any other concerns the key, the
+account or the exchange, and asking again for each order would only do harm."""
+_IDS_AT_ONCE = 7
+"""Names of orders in one error string: those of 20 characters fit its length."""
+
+
+def cancel(refs: Sequence[OrderRef]) -> Call:
+    """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
+    if len(refs) > 1:
+        return _call("CancelOrderBatch", {"orders": [ref.value for ref in refs]}, refs)
+    (ref,) = refs
+    return _call("CancelOrder", {"cl_ord_id" if ref.kind == "cl_ord_id" else "txid": ref.value}, refs)
+
+
+def read(answer: WireAnswer, verdict: Verdict) -> CancelAnswer:
+    """What an answer that was read as ``verdict`` says of the orders of its cancel."""
+    severe = [error for error in verdict.errors if not error.startswith("W")]
+    if verdict.outcome is Outcome.ACCEPTED:
+        result = json.loads(answer.body)["result"]
+        count, pending = result.get("count"), result.get("pending")
+        return CancelAnswer(count if isinstance(count, int) else 0, pending is True)
+    return CancelAnswer(
+        gone=bool(severe) and all(error.startswith(GONE) for error in severe),
+        too_fast=bool(severe) and all(error.startswith(_TOO_FAST) for error in severe),
+        final=verdict.outcome is Outcome.REJECTED and not all(error.startswith(_OF_ONE) for error in severe),
+        error=severe[0] if severe else "EService:Unavailable",
+    )
+
+
+def answered(ended: Ended) -> bytes:
+    """The body that answers a cancel of which nothing is left, in Kraken's shape. Raises `NotServed` otherwise.
+
+    Kraken answers a cancel that ended no order with an error.
+    """
+    if ended.left:
+        raise _not_cancelled(ended)
+    if not ended.count:
+        raise NotServed(GONE)
+    return envelope_result({"count": ended.count, **({"pending": True} if ended.pending else {})})
+
+
+def open_call(ref: OrderRef) -> Call:
+    """The read that lists the account's open orders of that name."""
+    return _call("OpenOrders", {ref.kind: int(ref.value) if ref.kind == "userref" else ref.value}, ())
+
+
+def read_open(answer: WireAnswer) -> frozenset[str] | None:
+    """Txids of all open orders in the answer to `open_call`; None if they are not there."""
+    try:
+        envelope = json.loads(answer.body)
+        listed = None if envelope["error"] or answer.status != 200 else envelope["result"]["open"]
+        return None if listed is None else frozenset(dict(listed))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _not_cancelled(ended: Ended) -> NotServed:
+    """The refusal that says which orders may still be open, with Kraken's own error first if it gave one."""
+    first = next((why for why in ended.left.values() if why.startswith("E")), "EService:Unavailable")
+    category = first.partition(":")[0]
+    names = [ref.value for ref in ended.left]
+    parts = (names[start : start + _IDS_AT_ONCE] for start in range(0, len(names), _IDS_AT_ONCE))
+    texts = [f"{ended.count} cancelled", *(f"perhaps still open: {' '.join(part)}" for part in parts)]
+    texts += dict.fromkeys(why for why in ended.left.values() if not why.startswith("E"))
+    return NotServed(first, *(f"{category}:Gateway: {reason(text)}" for text in texts))
+
+
+def _call(name: str, fields: Mapping[str, Json], refs: Sequence[OrderRef]) -> Call:
+    endpoint = ENDPOINTS[name]
+    return Call(name, endpoint.action, fields, endpoint.needs, targets=tuple(refs))

@@ -1,0 +1,120 @@
+"""Threat: a bot changes or cancels an order that is not its own, by a name that both orders bear.
+
+A userref and a cl_ord_id are no ids: other bots of the account and its owner's hand may give them too. The rig's
+exchange does what Kraken does with such a name: it takes whichever open order bears it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+import pytest
+
+from tests.security.rig import LIMIT, NARROW, Bot, Rig
+
+ALL_SIDES = NARROW.replace('sides = ["buy"]', 'sides = ["buy", "sell"]').replace("0.05 XBT", "5 XBT")
+SMALL = {**LIMIT, "price": "20000", "volume": "0.001"}
+
+
+@pytest.fixture
+def bot(rig: Rig) -> Bot:
+    """A client with caps of its own."""
+    return rig.bot(rig.policy(ALL_SIDES))
+
+
+def by_hand(rig: Rig, **more: str) -> str:
+    """A sell order of the account's owner; its txid."""
+    return rig.place_by_hand(**{"price": "79000", "type": "sell", "volume": "0.01", **more})
+
+
+def price_of(rig: Rig, txid: str) -> str:
+    """The limit of an open order."""
+    row = rig.sandbox.control.ask(rig.sandbox.account, "OpenOrders")["open"][txid]
+    return str(row["descr"]["price"])
+
+
+def fresh() -> str:
+    """A userref that no other test uses."""
+    return str(secrets.randbelow(2**30) + 1)
+
+
+def denied(rig: Rig, bot: Bot, endpoint: str, fields: Mapping[str, str]) -> str:
+    """The refusal of a call of which nothing may arrive."""
+    with rig.nothing_arrives():
+        errors = rig.call(bot, endpoint, fields)
+    assert errors
+    return " ".join(errors)
+
+
+# Edits and amends: what was decided is what is sent
+
+
+def test_an_edit_by_a_userref_moves_no_order_of_the_owners(rig: Rig, bot: Bot) -> None:
+    """The bot's own order with that userref is closed: the exchange would find the owner's."""
+    userref = fresh()
+    own = rig.place(bot, **SMALL, userref=userref)
+    owners = by_hand(rig, userref=userref)
+    assert rig.call(bot, "CancelOrder", {"txid": own}) == []
+    assert rig.call(bot, "EditOrder", {"txid": userref, "pair": "XBTUSD", "price": "19000"}) == ["EOrder:Unknown order"]
+    assert parse_qs(rig.arrivals()[-1].body.decode())["txid"] == [own]
+    assert float(price_of(rig, owners)) == 79000
+
+
+def test_an_edit_by_a_userref_is_sent_with_the_txid(rig: Rig, bot: Bot) -> None:
+    """While both are open, the bot's own order moves and the owner's stays."""
+    userref = fresh()
+    own, owners = rig.place(bot, **SMALL, userref=userref), by_hand(rig, userref=userref)
+    assert rig.call(bot, "EditOrder", {"txid": userref, "pair": "XBTUSD", "price": "19000"}) == []
+    assert parse_qs(rig.arrivals()[-1].body.decode())["txid"] == [own]
+    assert (rig.is_open(own), rig.is_open(owners)) == (False, True)
+
+
+def test_an_edit_by_another_clients_userref_is_of_ones_own_order(rig: Rig, bot: Bot) -> None:
+    """Another bot that bears the same userref decides nothing, and its order stays."""
+    userref = fresh()
+    other = rig.place(rig.bot("narrow"), **SMALL, userref=userref)
+    own = rig.place(bot, **SMALL, userref=userref)
+    assert rig.call(bot, "EditOrder", {"txid": userref, "pair": "XBTUSD", "price": "19000"}) == []
+    assert parse_qs(rig.arrivals()[-1].body.decode())["txid"] == [own]
+    assert rig.is_open(other)
+
+
+def test_an_edit_by_a_userref_of_two_own_orders_is_refused(rig: Rig, bot: Bot) -> None:
+    """Nobody can tell which of them is meant."""
+    userref = fresh()
+    rig.place(bot, **SMALL, userref=userref)
+    rig.place(bot, **SMALL, userref=userref)
+    assert "ownership" in denied(rig, bot, "EditOrder", {"txid": userref, "pair": "XBTUSD", "price": "19000"})
+
+
+@pytest.mark.parametrize("zeros", ["007", "+7", " 7", "7.0", "0x7"])
+def test_a_userref_has_one_spelling(rig: Rig, bot: Bot, zeros: str) -> None:
+    """One that the exchange could read as the number of somebody's order is refused."""
+    by_hand(rig, userref="7")
+    rig.place(bot, **SMALL, userref="7")
+    denied(rig, bot, "EditOrder", {"txid": zeros, "pair": "XBTUSD", "price": "19000"})
+    denied(rig, bot, "CancelOrder", {"txid": zeros})
+
+
+def test_an_amend_by_a_cl_ord_id_moves_no_order_of_the_owners(rig: Rig, bot: Bot) -> None:
+    """The bot's own order of that name is closed: the exchange would find the owner's."""
+    name = f"x-{secrets.token_hex(4)}"
+    own = rig.place(bot, **SMALL, cl_ord_id=name)
+    assert rig.call(bot, "CancelOrder", {"txid": own}) == []
+    owners = by_hand(rig, cl_ord_id=name)
+    assert rig.call(bot, "AmendOrder", {"cl_ord_id": name, "limit_price": "19000"}) == ["EOrder:Unknown order"]
+    sent = parse_qs(rig.arrivals()[-1].body.decode())
+    assert (sent["txid"], "cl_ord_id" in sent) == ([own], False)
+    assert float(price_of(rig, owners)) == 79000
+
+
+def test_an_amend_by_ones_own_cl_ord_id_is_sent_with_the_txid(rig: Rig, bot: Bot) -> None:
+    """And no other name."""
+    name = f"x-{secrets.token_hex(4)}"
+    own = rig.place(bot, **SMALL, cl_ord_id=name)
+    assert rig.call(bot, "AmendOrder", {"cl_ord_id": name, "limit_price": "19000"}) == []
+    sent = parse_qs(rig.arrivals()[-1].body.decode())
+    assert (sent["txid"], "cl_ord_id" in sent) == ([own], False)
+    assert float(price_of(rig, own)) == 19000
