@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 BOTS   := .venv-bots
+WHEELS := .wheels
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test quick hsm units vault bots lint bench lock clean
+.PHONY: help demo test quick hsm units vault bots wheels lint bench lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
@@ -19,7 +20,7 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/signer demo
 
-test: $(VENV)/.dev hsm units vault bots
+test: $(VENV)/.dev hsm units vault bots wheels
 	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
 quick: $(VENV)/.dev hsm units vault bots
@@ -49,6 +50,16 @@ bots: $(VENV)/.dev
 	  echo "installing the bots that tests run (about a minute, once) …" && rm -rf $(BOTS) && $(PYTHON) -m venv $(BOTS) && \
 	  $(BOTS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-bots.lock && \
 	  touch $(BOTS)/.done; } || echo "the bots cannot be installed: the tests that run them are skipped"
+
+# What a new user's installation fetches, for the test that follows README without the network: the files of the lock as
+# they are published, what builds them, and wheels of those that are published as source only.
+wheels: $(VENV)/.dev
+	@[ $(WHEELS)/.done -nt requirements-demo.lock ] || { \
+	  echo "fetching what a new user installs (half a minute, once) …" && rm -rf $(WHEELS) && \
+	  $(PIP) download --require-hashes -r requirements-demo.lock -d $(WHEELS)/published && \
+	  $(PIP) download 'setuptools>=80' wheel -d $(WHEELS)/published && \
+	  $(PIP) wheel --no-deps --no-index --find-links $(WHEELS)/published -w $(WHEELS)/compiled $(WHEELS)/published/*.tar.gz && \
+	  touch $(WHEELS)/.done; } || echo "a new user's packages cannot be fetched: the test that follows README is skipped"
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
@@ -95,4 +106,4 @@ lock: $(VENV)/.dev
 	  --group bots -o requirements-bots.lock >/dev/null
 
 clean:
-	rm -rf $(VENV) $(BOTS) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BOTS) $(WHEELS) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
