@@ -47,8 +47,8 @@ def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
 
 
 def changed(order: Order, change: Change) -> Order:
-    """``order`` as ``change`` would leave it. An edit makes a new order, which has only the flags and the userref that
-    the edit states (kraken-api.md §1c-1)."""
+    """``order`` as ``change`` would leave it. An edit makes a new order, which has no userref and no post flag but
+    those that the edit states (kraken-api.md §1c-1)."""
     volume = order.volume if change.volume is None else change.volume
     price, price2 = (change.price, change.price2) if change.replaces else _amended_prices(order, change)
     return replace(
@@ -57,10 +57,16 @@ def changed(order: Order, change: Change) -> Order:
         price=price or order.price,
         price2=price2 or order.price2,
         display_volume=order.display_volume if change.display_volume is None else change.display_volume,
-        oflags=change.oflags or frozenset() if change.replaces else order.oflags,
+        oflags=_flags(order, change),
         userref=change.userref if change.replaces else order.userref,
         close=None if order.close is None else replace(order.close, volume=volume),
     )
+
+
+def _flags(order: Order, change: Change) -> frozenset[str]:
+    if change.oflags is not None:
+        return change.oflags
+    return order.oflags - {"post"} if change.replaces else order.oflags
 
 
 def unfit_price(order: Order, change: Change) -> str:

@@ -11,7 +11,7 @@ from signer.sandbox.orders import Order
 from signer.sandbox.rejected import Rejected, invalid
 from signer.sandbox.state import Account, Call, Methods, State
 
-_BATCH = 50
+_BATCH = range(2, 51)
 _LONGEST_TIMEOUT = 86_400
 
 
@@ -35,14 +35,20 @@ def _cancel(state: State, orders: Iterable[Order]) -> None:
 
 
 def _cancel_counted(state: State, account: Account, found: dict[str, Order]) -> object:
-    """Cancel by name, at the rate counter's price; `Rejected` if the names name nothing."""
+    """Cancel by name, at the rate counter's price; `Rejected` if the names name nothing, or a counter is at its end."""
     if not found:
         raise Rejected("EOrder:Unknown order")
     now = state.now()
-    for order in found.values():
-        account.counters.add(order.terms.pair.id, cancel_cost(now - order.touched), now)
+    for pair in {order.terms.pair.id for order in found.values()}:
+        account.counters.require_room(pair, now)
+    _count(state, account, found.values())
     _cancel(state, found.values())
     return {"count": len(found)}
+
+
+def _count(state: State, account: Account, orders: Iterable[Order]) -> None:
+    for order in orders:
+        account.counters.add(order.terms.pair.id, cancel_cost(state.now() - order.touched), state.now())
 
 
 def _named(account: Account, names: list[str], cl_ord_ids: list[str]) -> dict[str, Order]:
@@ -55,21 +61,27 @@ def _named(account: Account, names: list[str], cl_ord_ids: list[str]) -> dict[st
 
 
 def _cancel_order(call: Call) -> object:
-    txids, cl_ord_ids = call.fields.words("txid"), call.fields.words("cl_ord_id")
-    if not txids and not cl_ord_ids:
+    """By one txid or userref, or by one ``cl_ord_id``: a comma list is on no page of Kraken's."""
+    txid, cl_ord_id = call.fields.text("txid"), call.fields.text("cl_ord_id")
+    if not txid and not cl_ord_id:
+        raise Rejected("EOrder:Invalid order")
+    if txid and cl_ord_id:
         raise invalid("txid")
-    return _cancel_counted(call.state, call.account, _named(call.account, txids, cl_ord_ids))
+    found = _named(call.account, [txid] if txid else [], [cl_ord_id] if cl_ord_id else [])
+    return _cancel_counted(call.state, call.account, found)
 
 
 def _cancel_order_batch(call: Call) -> object:
+    """Two names at least: a batch of one fails."""
     txids, cl_ord_ids = call.fields.words("orders"), call.fields.words("cl_ord_ids")
-    if not 0 < len(txids) + len(cl_ord_ids) <= _BATCH:
+    if len(txids) + len(cl_ord_ids) not in _BATCH:
         raise invalid("orders")
     return _cancel_counted(call.state, call.account, _named(call.account, txids, cl_ord_ids))
 
 
 def _cancel_all(call: Call) -> object:
     orders = list(call.account.open.values())
+    _count(call.state, call.account, orders)
     _cancel(call.state, orders)
     return {"count": len(orders)}
 

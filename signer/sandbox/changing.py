@@ -16,9 +16,10 @@ from signer.sandbox.admission import (
     trailing_stop,
 )
 from signer.sandbox.fields import Fields
-from signer.sandbox.limits import amend_cost, edit_cost
+from signer.sandbox.limits import FIXED, amend_cost, edit_cost
 from signer.sandbox.matching import arrive, finish, register
 from signer.sandbox.orders import Order, description, version
+from signer.sandbox.pairs import Pair
 from signer.sandbox.placing import check_deadline, traded_pair
 from signer.sandbox.prices import read_price
 from signer.sandbox.rejected import Rejected, invalid
@@ -110,15 +111,8 @@ def _amend_prices(state: State, order: Order, fields: Fields) -> None:
 
 def _edit_order(call: Call) -> object:
     pair = traded_pair(call.fields)
-    name = call.fields.required("txid")
-    old = next((order for order in reversed(call.account.open_on(pair)) if order.called(name)), None)
-    if old is None:
-        raise Rejected("EOrder:Unknown order")
-    if old.terms.close or old.terms.cl_ord_id or old.terms.leverage or old.triggered:
-        raise Rejected("EOrder:Order not editable")
     dry = call.fields.flag("validate")
-    if not dry:
-        call.account.counters.charge(pair.id, edit_cost(call.state.now() - old.touched), call.state.now())
+    old = _edited_order(call, pair, dry=dry)
     check_deadline(call.state, call.fields)
     terms = _edited(old, call.fields)
     limit, stop = dry_run(call.state, terms)
@@ -131,19 +125,33 @@ def _edit_order(call: Call) -> object:
     return _edit_answer(old, new)
 
 
+def _edited_order(call: Call, pair: Pair, *, dry: bool) -> Order:
+    """Answer the order to edit, and count the edit; `Rejected` counts its fixed part."""
+    name, counters, now = call.fields.required("txid"), call.account.counters, call.state.now()
+    old = next((order for order in reversed(call.account.open_on(pair)) if order.called(name)), None)
+    editable = old and not (old.terms.close or old.terms.cl_ord_id or old.terms.leverage or old.triggered)
+    if not dry:
+        counters.charge(pair.id, edit_cost(now - old.touched) if old and editable else FIXED, now)
+    if old is None:
+        raise Rejected("EOrder:Unknown order")
+    if not editable:
+        raise Rejected("EOrder:Order not editable")
+    return old
+
+
 def _edited(old: Order, fields: Fields) -> Terms:
-    """Answer the terms of the order that replaces ``old``: what is not given stays."""
+    """Answer the terms of the order that replaces ``old``: what is not given stays, but for userref and post flag."""
     terms = old.terms
     volume = fields.amount("volume")
     display = fields.amount("displayvol") if fields.has("displayvol") else terms.display
     volume = old.remaining if volume is None else terms.pair.lots(volume)
-    if not volume:
+    if not volume or volume < old.filled:
         raise invalid("volume")
     if display is not None and (terms.display is None or not volume / 15 <= display <= volume):
         raise invalid("displayvol")
     if (fields.has("price") and terms.price is None) or (fields.has("price2") and terms.price2 is None):
         raise invalid("price" if terms.price is None else "price2")
-    oflags = terms.oflags
+    oflags = terms.oflags - {"post"}
     if fields.has("oflags"):
         oflags = read_oflags(fields, terms.ordertype, terms.side, terms.leverage)
     return replace(
@@ -153,7 +161,7 @@ def _edited(old: Order, fields: Fields) -> Terms:
         price=read_price(fields.text("price"), "price") if fields.has("price") else terms.price,
         price2=read_price(fields.text("price2"), "price2") if fields.has("price2") else terms.price2,
         oflags=oflags,
-        userref=read_userref(fields) if fields.has("userref") else terms.userref,
+        userref=read_userref(fields),
     )
 
 

@@ -30,7 +30,9 @@ _AMEND = (3, 2, 1, 0, 0, 0, 0)
 _EDIT = (6, 5, 4, 2, 1, 0, 0)
 _CANCEL = (8, 6, 5, 4, 2, 1, 0)
 
-ADD = 1.0
+FIXED = 1.0
+"""What an order, amend or edit counts on its arrival, even if it fails."""
+ADD = FIXED
 
 
 def amend_cost(age: float) -> float:
@@ -66,11 +68,17 @@ class Counters:
         return max(0.0, count - self.tier.decay * max(0.0, now - at))
 
     def charge(self, pair: str, cost: float, now: float) -> None:
-        """Count a call; `Rejected` if it passes the threshold, and then it counts nothing."""
+        """Count a call; `Rejected` if it passes the threshold. Then its fixed part counts all the same."""
         if self.count(pair, now) + cost > self.tier.threshold:
+            self.add(pair, FIXED, now)
             raise Rejected("EOrder:Rate limit exceeded")
         self.add(pair, cost, now)
 
+    def require_room(self, pair: str, now: float) -> None:
+        """Raise `Rejected` if the counter has reached the threshold: then not even a cancel is taken."""
+        if self.count(pair, now) >= self.tier.threshold:
+            raise Rejected("EOrder:Rate limit exceeded")
+
     def add(self, pair: str, cost: float, now: float) -> None:
-        """Count a cancel, which is never refused: it may carry the counter past the threshold."""
+        """Count a cancel, which may carry the counter past the threshold; or a call that fails."""
         self._counts[pair] = (self.count(pair, now) + cost, now)

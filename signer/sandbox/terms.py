@@ -31,7 +31,7 @@ _TWO_PRICES = frozenset({"stop-loss-limit", "take-profit-limit", "trailing-stop-
 _CLOSE_TYPES = frozenset({"limit"}) | TRIGGERED
 _OFLAGS = frozenset({"post", "fcib", "fciq", "nompp", "viqc"})
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
-_SHORT_ID = re.compile(r"[!-~]{1,18}")
+_SHORT_ID = re.compile(r"[ -~]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +201,8 @@ def _close(fields: Fields, pair: Pair, side: str, leverage: int) -> Terms | None
     close = fields.nested("close")
     if close is None or not close.has("ordertype"):
         return None
+    if fields.has("cl_ord_id"):
+        raise invalid("cl_ord_id")
     ordertype = close.text("ordertype")
     if ordertype not in _CLOSE_TYPES:
         raise invalid("close[ordertype]")

@@ -28,13 +28,15 @@ class Malformed(Exception):
 
 
 def decode(body: bytes, content_type: str) -> Params:
-    """The parameters in ``body``. Raises `Malformed`.
-
-    JSON is told by the content type or, since some clients send none, by its first character.
-    """
-    if "json" in content_type.lower() or body.lstrip()[:1] == b"{":
+    """The parameters in ``body``. Raises `Malformed`."""
+    if is_json(body, content_type):
         return _from_json(body)
     return nested(form_pairs(body.decode("utf-8", errors="replace")))
+
+
+def is_json(body: bytes, content_type: str) -> bool:
+    """Whether a body is JSON, by its content type or, since some clients send none, by its first character."""
+    return "json" in content_type.lower() or body.lstrip()[:1] == b"{"
 
 
 def form_pairs(text: str) -> Iterable[tuple[str, str]]:

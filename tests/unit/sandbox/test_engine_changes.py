@@ -148,14 +148,16 @@ def test_a_dry_edit_replaces_nothing(desk: Desk) -> None:
 
 
 def test_orders_are_cancelled_by_each_kind_of_id(desk: Desk) -> None:
-    """By txid, by a comma list, by userref (all that have it), by client id, in batches, and all at once."""
+    """By txid, by userref (all that have it), by client id, in batches, and all at once."""
     ids = [desk.add("buy", "limit", "0.01", "50000", userref=str(number)) for number in (1, 1, 2, 3, 4, 5)]
     desk.add("buy", "limit", "0.01", "50000", cl_ord_id="a")
     desk.add("buy", "limit", "0.01", "50000", cl_ord_id="b")
     assert desk.ask("CancelOrder", txid="1") == {"count": 2}
-    assert desk.ask("CancelOrder", txid=f"{ids[2]},{ids[3]}") == {"count": 2}
+    assert desk.ask("CancelOrder", txid=ids[2]) == {"count": 1}
+    assert desk.ask("CancelOrderBatch", orders=[ids[3], "5"]) == {"count": 2}
     assert desk.ask("CancelOrder", cl_ord_id="a") == {"count": 1}
     assert desk.ask("CancelOrderBatch", orders=[ids[4]], cl_ord_ids=["b"]) == {"count": 2}
+    desk.add("buy", "limit", "0.01", "50000")
     assert desk.ask("CancelAll") == {"count": 1}
     assert desk.ask("OpenOrders") == {"open": {}}
     assert desk.money()["ZUSD"] == ("100000.0000", "0.0000")
@@ -164,7 +166,7 @@ def test_orders_are_cancelled_by_each_kind_of_id(desk: Desk) -> None:
 def test_a_cancel_that_names_nothing_is_refused(desk: Desk) -> None:
     """No id, or one of no open order; the word None is no userref."""
     desk.add("buy", "limit", "0.01", "50000")
-    assert desk.refused("CancelOrder") == "EGeneral:Invalid arguments:txid"
+    assert desk.refused("CancelOrder") == desk.refused("CancelOrder", txid="", cl_ord_id="") == "EOrder:Invalid order"
     for name in ("OAAAAA-AAAAA-AAAAAA", "7", "None"):
         assert desk.refused("CancelOrder", txid=name) == "EOrder:Unknown order"
     assert desk.refused("CancelOrderBatch") == "EGeneral:Invalid arguments:orders"

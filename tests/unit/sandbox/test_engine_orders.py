@@ -235,7 +235,7 @@ def test_a_pair_takes_only_so_many_open_orders() -> None:
 
 
 def test_the_order_counter_refuses_and_decays() -> None:
-    """The counter is per pair, counts even refused orders, falls with time, and never stops a cancel."""
+    """The counter is per pair, counts even refused orders, falls with time, and at its end stops cancels too."""
     desk = Desk(tier="starter")
     bad = {"pair": "XBTUSD", **order("buy", "limit", "0.00001", "50000")}
     txid = desk.add("buy", "limit", "0.001", "50000")
@@ -243,7 +243,11 @@ def test_the_order_counter_refuses_and_decays() -> None:
         assert desk.refused("AddOrder", **bad) == "EOrder:Order minimum not met"
     assert desk.refused("AddOrder", **bad) == "EOrder:Rate limit exceeded"
     assert desk.ask("AddOrder", pair="ETHUSD", **order("buy", "limit", "0.1", "1000"))["txid"]
+    assert desk.refused("CancelOrder", txid=txid) == "EOrder:Rate limit exceeded"
+    assert desk.look(txid)["status"] == "open"
+    desk.time += 2  # one for the order that was refused: it counts too
     assert desk.ask("CancelOrder", txid=txid) == {"count": 1}
+    assert desk.refused("AddOrder", **bad) == "EOrder:Rate limit exceeded"
     desk.time += 9
     assert desk.refused("AddOrder", **bad) == "EOrder:Order minimum not met"
 
