@@ -103,7 +103,7 @@ class Gateway:
             ref: self._pending.merged(account, ref, await self._ledger.find_orders(account, ref))
             for ref in refs_of(call)
         }
-        facts = Facts(trace.snapshot.pairs, placed)
+        facts = Facts(trace.snapshot.pairs, placed, trace.started_us)
         decision = trace.decision = decide(client.policy, client.info.name, call, facts)
         if not decision.allowed:
             raise trace.snapshot.venue.denial(decision)

@@ -226,6 +226,8 @@ class Facts:
     """By canonical id."""
     placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
     """What the ledger knows of each of the call's targets, any client's, newest first."""
+    now_us: int = 0
+    """When the call came: what a start or an end at a Unix second is compared with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import click
 
+from signer.clock import SystemClock
 from signer.errors import ConfigError, NotUnderstood
 from signer.home import Home
 from signer.model import Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Request, Usage
@@ -97,7 +98,9 @@ def explain(
     except NotUnderstood as error:
         return _show_not_understood(call, error, as_json)
     standing = _standing(home, entry, understood) if entry else Standing({}, ())
-    decision = decide(chosen, client or ANYBODY, understood, Facts(pairs.by_id, standing.placed))
+    decision = decide(
+        chosen, client or ANYBODY, understood, Facts(pairs.by_id, standing.placed, SystemClock().now_us())
+    )
     charges = _charge_rows(decision, standing.usage)
     answer = {
         "call": call,

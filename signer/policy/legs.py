@@ -31,18 +31,22 @@ class Leg:
     notional: Decimal | None
     """Most that it can cost in the quote currency (for a sell: least that it asks); None if no price bounds it."""
     is_close: bool = False
+    ahead_s: int | None = None
+    """How far ahead its start or its end lies, whichever is later; None if it has neither."""
 
 
 def legs_of(policy: Policy, orders: tuple[Order, ...], facts: Facts) -> tuple[Leg, ...]:
     """A leg for each order and for each closing order."""
     if len(orders) == 1 and orders[0].close is None:  # nearly every call
         order = orders[0]
-        return (Leg(0, "", order, policy.limits_of(order.pair, facts.pairs), _size(order), notional_of(order)),)
+        limits, ahead_s = policy.limits_of(order.pair, facts.pairs), _ahead_s(order, facts.now_us)
+        return (Leg(0, "", order, limits, _size(order), notional_of(order), ahead_s=ahead_s),)
     legs: list[Leg] = []
     for index, order in enumerate(orders):
         name = f"order {index + 1}" if len(orders) > 1 else ""
         limits = policy.limits_of(order.pair, facts.pairs)
-        legs.append(Leg(index, f"{name}: " if name else "", order, limits, _size(order), notional_of(order)))
+        label, ahead_s = f"{name}: " if name else "", _ahead_s(order, facts.now_us)
+        legs.append(Leg(index, label, order, limits, _size(order), notional_of(order), ahead_s=ahead_s))
         if order.close is not None:
             legs.append(_close_leg(index, f"{name}, close: " if name else "close: ", order, order.close, limits))
     return tuple(legs)
@@ -74,6 +78,12 @@ def notional_of(order: Order) -> Decimal | None:
     if price is None or not (price.is_finite() and order.volume.is_finite()):
         return None
     return EXACT.multiply(order.volume, price)
+
+
+def _ahead_s(order: Order, now_us: int) -> int | None:
+    """A time is written as ``+seconds`` from now, or as a Unix second (kraken-api.md §1c-1)."""
+    times = [time for time in (order.starttm, order.expiretm) if time]
+    return max((int(time) - (0 if time[0] == "+" else now_us // 1_000_000) for time in times), default=None)
 
 
 def _size(order: Order) -> Decimal | None:

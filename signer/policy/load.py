@@ -41,6 +41,7 @@ FORMS = {
     "max_order_size": 'write amounts with their unit, as "0.5 XBT"',
     "max_order_notional": 'write amounts with their unit, as "2500 USD"',
     "max_notional": 'write an amount with its unit, as "10000 USD"',
+    "schedule": 'write a number and s, m, h or d, as "7d"',
     "window": 'write a number and s, m, h or d, as "24h"',
     "uncapped": "write a reason",
     "review_by": 'write a day that there is, in quotes, as "2027-01-31"',

@@ -67,6 +67,8 @@ class Policy:
     leverage: int | None
     close_orders: bool
     relative_prices: bool
+    schedule_s: int | None
+    """How far ahead the start or the end of an order may lie; None if it may have neither."""
     whole_account: bool
     """Whether it may touch orders of others on its account (``order_scope = "account"``)."""
     sizes: Mapping[str, Most]

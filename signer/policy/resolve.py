@@ -93,6 +93,7 @@ class _Resolver:
             leverage=file.leverage,
             close_orders=file.close_orders,
             relative_prices=file.relative_prices,
+            schedule_s=_seconds(file.schedule) if file.schedule else None,
             whole_account=file.order_scope == "account",
             sizes=self._sizes,
             notionals=self._notionals,
@@ -111,6 +112,7 @@ class _Resolver:
         for key, value in stated.items():
             if isinstance(value, list) and key != "cap":
                 stated[key] = sorted(set(value))
+        stated["schedule"] = _seconds(self._file.schedule) if self._file.schedule else None
         stated["pairs"] = sorted({pair.id for pair in self._pairs} | {name.upper() for name in self._unlisted})
         stated["max_order_size"] = _plain(self._sizes.values())
         stated["max_order_notional"] = _plain(self._notionals.values())

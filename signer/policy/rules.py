@@ -145,6 +145,18 @@ def relative_prices(policy: Policy, leg: Leg) -> RuleHit | None:
     return _deny("relative-prices", f"{leg.name}prices relative to the market are not allowed")
 
 
+def schedule(policy: Policy, leg: Leg) -> RuleHit | None:
+    """A start or an end only if stated, and then as far ahead as stated: a scheduled order outlives every brake."""
+    if leg.ahead_s is None:
+        return None
+    if policy.schedule_s is None:
+        return _deny("schedule", f"{leg.name}starttm and expiretm are not allowed")
+    if leg.ahead_s > policy.schedule_s:
+        reason = f"{leg.name}starttm or expiretm is {leg.ahead_s} s ahead, more than {policy.schedule_s} s"
+        return _deny("schedule", reason)
+    return None
+
+
 def amounts(_: Policy, leg: Leg) -> RuleHit | None:
     """Volume and limit price are positive numbers. A volume of 0 would close a whole margin position."""
     if not _positive(leg.order.volume):
@@ -195,6 +207,7 @@ FEATURE_RULES: tuple[OrderRule, ...] = (
     time_in_force,
     oflags,
     relative_prices,
+    schedule,
     amounts,
 )
 """Asked about every order, most important first."""

@@ -104,6 +104,10 @@ class PolicyFile(Table):
     )
     close_orders: bool = Field(False, description="Whether an order may carry a conditional close.")
     relative_prices: bool = Field(False, description="Whether prices may be relative to the market.")
+    schedule: Window | None = Field(
+        None,
+        description="How far ahead the start or the end of an order may lie (starttm, expiretm); without it none may.",
+    )
     order_scope: Literal["own", "account"] = Field(
         "own", description="Whose orders it may cancel and change: its own, or everybody's on the account."
     )

@@ -47,7 +47,8 @@ def unreachable(policy: Policy, pairs: Mapping[str, Pair]) -> Iterator[Unreachab
         if found is not None:
             yield found
     for word in policy.time_in_force if passing else ():
-        orders = tuple(replace(_least(policy, kind), time_in_force=word) for kind in passing)
+        end = "+1" if word == "GTD" else ""
+        orders = tuple(replace(_least(policy, kind), time_in_force=word, expiretm=end) for kind in passing)
         if (found := _tried(policy, pairs, "time_in_force", word, orders)) is not None:
             yield found
     for flag in sorted(policy.oflags) if passing else ():

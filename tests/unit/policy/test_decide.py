@@ -310,6 +310,35 @@ def test_account_scope_cancels_anything() -> None:
     assert denied_by(decide(policy(), "bot", everything, facts())) == ["ownership"]
 
 
+NOW_S = 1_800_000_000
+
+
+@pytest.mark.parametrize(
+    ("times", "stated", "allowed"),
+    [
+        ({}, None, True),
+        ({"starttm": "+60"}, None, False),
+        ({"expiretm": "+60"}, None, False),
+        ({"starttm": "+0"}, None, False),
+        ({"starttm": "+2592000"}, "7d", False),
+        ({"expiretm": "+604800"}, "7d", True),
+        ({"expiretm": "+604801"}, "7d", False),
+        ({"starttm": str(NOW_S + 60)}, "1m", True),
+        ({"starttm": str(NOW_S + 61)}, "1m", False),
+        ({"starttm": "+1", "expiretm": str(NOW_S + 61)}, "1m", False),
+        ({"starttm": str(NOW_S - 5)}, "1m", True),
+        ({"starttm": "99999999999"}, "30d", False),
+    ],
+)
+def test_a_start_and_an_end_are_bounded(times: dict[str, str], stated: str | None, allowed: bool) -> None:
+    """Alone, as the last of a batch, and as what an edit goes on with."""
+    known = facts({TXID: (placed(was=order(**times)),)})
+    calls = [add(order(**times)), add(order(), order(**times)), edit(TXID, price=Price(D(49_000)))]
+    for call in calls:
+        decision = decide(policy(schedule=stated), "bot", call, replace(known, now_us=NOW_S * 1_000_000))
+        assert denied_by(decision) == ([] if allowed else ["schedule"])
+
+
 @pytest.mark.parametrize("kind", ["userref", "cl_ord_id"])
 def test_a_name_means_the_clients_own_orders(kind: Literal["userref", "cl_ord_id"]) -> None:
     """Whoever else bears it, before or after, decides nothing; and who bears it alone is not reached."""
