@@ -18,12 +18,12 @@ from signer.model import (
     CredentialInfo,
     Decision,
     Decoded,
-    Found,
     Halt,
     Intent,
     Json,
     KeyInfo,
     OpenIntent,
+    Order,
     OrderRef,
     PlacedOrder,
     Priority,
@@ -35,6 +35,7 @@ from signer.model import (
 )
 from signer.quiet import QuietAsked
 from signer.secret import Secret
+from signer.sightings import Listing, Sighting
 
 T = TypeVar("T")
 
@@ -350,13 +351,37 @@ class Venue(Protocol):
         """The kinds of calls that a policy granting ``permissions`` may let through to the venue: without fields."""
 
     def lookup_reach(self) -> Sequence[Call]:
-        """The kinds of reads among all `lookups`: without fields."""
+        """The kinds of reads that list orders: without fields."""
 
-    def lookups(self, intent: Intent) -> Sequence[Call]:
-        """The reads that tell what became of ``intent``."""
+    def open_orders(self) -> Call:
+        """The read that lists every open order of the account."""
 
-    def found(self, intent: Intent, answers: Sequence[WireAnswer]) -> Found | None:
-        """What the answers of `lookups` say, order by order; None if they do not say (ask again later)."""
+    def closed_orders(self, since_us: int, skip: int) -> Call:
+        """The read that lists a page of the closed orders that were opened since then, newest first, after ``skip``."""
+
+    def orders_by_txid(self, txids: Sequence[str]) -> Call:
+        """The read that shows exactly these orders."""
+
+    def read_orders(self, answer: WireAnswer) -> Listing | None:
+        """The orders that an answer to one of these reads lists; None if it is not whole."""
+
+    def is_alike(self, intent: Intent, order: Order, seen: Sighting) -> bool | None:
+        """Whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed.
+
+        None if that cannot be told.
+        """
+
+    def amended_txid(self, intent: Intent) -> str | None:
+        """The order that ``intent`` changes in place, empty if it has no txid there; None if it places orders."""
+
+    def is_amended(self, order: Order, seen: Sighting) -> bool:
+        """Whether the one order that an amend named shows what it was to become."""
+
+    def time_request(self) -> WireRequest:
+        """The public call that asks for the venue's time."""
+
+    def read_time(self, answer: WireAnswer) -> int:
+        """The time that the answer says, cut to a unit of its own. Raises `VenueError` if it does not."""
 
     def public_request(self, request: Request) -> tuple[WireRequest, tuple[str, ...]]:
         """A public call from the allowlist, as a request of our own, and the names of the parameters that it lacks.

@@ -37,6 +37,7 @@ from signer.policy.targets import meant, refs_of, target_of
 from signer.records import intent_record, most_bytes, read_record, refusal_kind, refusal_record
 from signer.snapshot import Client, Snapshot
 from signer.trace import Trace, Watch
+from signer.venue_time import VenueTime
 
 JSON = "application/json"
 ORDER_UNSETTLED = "an earlier call for this order has no outcome yet; nothing was sent"
@@ -55,6 +56,7 @@ class Gateway:
         audit: AuditLog,
         pending: Pending,
         throttle: Throttle,
+        venue_time: VenueTime,
         *,
         clock: Clock,
         randomness: Randomness,
@@ -67,6 +69,7 @@ class Gateway:
         self._audit = audit
         self._pending = pending
         self._throttle = throttle
+        self._venue_time = venue_time
         self._clock = clock
         self._randomness = randomness
         self._watch = watch
@@ -283,6 +286,7 @@ class Gateway:
             record=trace.id,
             at_us=trace.started_us,
             replaces=call.change is not None and call.change.replaces,
+            venue_us=self._venue_time.earliest_us(client.info.account),
         )
 
     def _parse(self, trace: Trace, decoded: Decoded) -> Call:

@@ -294,6 +294,8 @@ class Intent:
     at_us: int
     replaces: bool = False
     """Its order takes the place of its target, under a txid of its own."""
+    venue_us: int = 0
+    """The earliest that the venue's clock can have shown then; 0 if it was not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,13 +374,6 @@ class Verdict:
     """The venue refused our nonce: the lane heals itself."""
     bad_key: bool = False
     """The venue refused our key: the lane must stop, since repeated failures lock the account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a look-up after a crash says of an intent, order by order: its txid, or None where the venue has none."""
-
-    txids: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)

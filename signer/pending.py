@@ -80,10 +80,11 @@ class Pending:
         self._lost.add(reservation)
         self._tell()
 
-    def narrow(self, reservation: int, left: Intent) -> None:
-        """Some orders of the reservation have reached the ledger; these are left."""
-        if reservation in self._orders:
-            self.add(reservation, left)
+    def narrow(self, reservation: int, settled: Intent, left: Intent) -> None:
+        """Some orders of the reservation have reached the ledger; the others are left."""
+        self.end(settled)
+        self.add(reservation, left)
+        self._tell()
 
     def forget(self, reservation: int) -> None:
         """The ledger has it now, or it never came to be."""

@@ -52,6 +52,7 @@ from signer.stores import SigningStores
 from signer.trace import Watch
 from signer.upstream import NOWHERE, Upstream
 from signer.upstream.loop import OwnAddresses
+from signer.venue_time import VenueTime
 from signer.venues.kraken.limits import TIERS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
@@ -132,11 +133,13 @@ class Wiring:
         await self.ledger.raise_mark(*self.prepared.store.mark)
         self._keys = await self._signing_keys(self.prepared)
         snapshot = await self._snapshot()
+        venue_time = VenueTime(self._clock)
         self._recovery = Recovery(
             lambda: self.gateway.snapshot,
             self.ledger,
             self.audit,
             self._pending,
+            venue_time,
             clock=self._clock,
             watch=self._watch,
             gone_after_s=max(account.gone_after_seconds for account in self.prepared.config.accounts.values()),
@@ -150,6 +153,7 @@ class Wiring:
             self.audit,
             self._pending,
             self._throttle,
+            venue_time,
             clock=self._clock,
             randomness=random.SystemRandom(),
             watch=self._watch,
@@ -173,7 +177,8 @@ class Wiring:
             watch=self._watch,
             clock=self._clock,
         )
-        await self._proving.at_start(PROVE_S)
+        clocks = (venue_time.try_to_measure(account, snapshot.venue) for account in snapshot.accounts.values())
+        await asyncio.gather(self._proving.at_start(PROVE_S), *clocks)
         # What is held stays held meanwhile, so nobody need wait for an exchange that may be slow to answer.
         loops = {
             "looking up lost outcomes": self._recovery.run(),

@@ -31,6 +31,7 @@ from signer.secret import Secret
 from signer.snapshot import Client, Snapshot
 from signer.standing import Standing
 from signer.trace import Trace
+from signer.venue_time import VenueTime
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.simulator.asks import CLIENTS, CREDENTIALS, secret_of
@@ -94,6 +95,9 @@ class Life:
         )
         self.connections: list[Connection] = []
         self.gateway: Gateway
+        self.recovery: Recovery
+        self.alarms: list[tuple[str, str]] = []
+        """Each alarm's kind and text."""
         self._venue = venue
         self._folder = str(ledger_path.parent)
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,11 +108,13 @@ class Life:
         await self.audit.open(await self.ledger.head())
         pending = Pending(await self.ledger.open_intents())
         marks = await self.ledger.marks()
-        recovery = Recovery(
+        venue_time = VenueTime(self.clock)
+        recovery = self.recovery = Recovery(
             lambda: self.gateway.snapshot,
             self.ledger,
             self.audit,
             pending,
+            venue_time,
             clock=self.clock,
             watch=self,
             gone_after_s=GONE_AFTER_S,
@@ -120,11 +126,14 @@ class Life:
             self.audit,
             pending,
             Throttle(),
+            venue_time,
             clock=self.clock,
             randomness=self.world.random,
             watch=self,
             look_ups=recovery,
         )
+        for account in self.gateway.snapshot.accounts.values():
+            await venue_time.try_to_measure(account, self.gateway.snapshot.venue)
         self._tasks = [asyncio.create_task(loop) for loop in (recovery.run(), self._keep_heads())]
 
     async def settled(self) -> None:
@@ -164,6 +173,7 @@ class Life:
 
     def alarm(self, kind: str, text: str) -> None:
         """`signer.trace.Watch`."""
+        self.alarms.append((kind, text))
         self.world.note(f"alarm {kind} {text.replace(self._folder, '')}")
 
     async def _open_ledger(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -22,7 +22,8 @@ from signer.records import intent_record
 from signer.trace import Trace
 from signer.venues.kraken import lookups
 from tests.simulator.asks import CLIENTS
-from tests.simulator.simulation import random_simulation
+from tests.simulator.life import Life
+from tests.simulator.simulation import Simulation, random_simulation
 from tests.simulator.test_every_crash_point import steps_of
 from tests.simulator.venue import PROPER
 
@@ -114,10 +115,10 @@ def change_what_is_not_settled(patch: pytest.MonkeyPatch) -> None:
 def look_up_by_reference_alone(patch: pytest.MonkeyPatch) -> None:
     """A look-up takes an order of another price for the one that it looks for."""
 
-    def any_limit(_row: Mapping[str, object], _order: object) -> bool:
+    def any_price(_order: object, _seen: object) -> bool:
         return True
 
-    patch.setattr(lookups, "_has_limit", any_limit)
+    patch.setattr(lookups, "_has_prices", any_price)
 
 
 def reserve_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -160,7 +161,6 @@ def cancel_by_name(patch: pytest.MonkeyPatch) -> None:
         release_what_is_unknown,
         send_again,
         settle_before_the_record,
-        forget_the_nonces,
         change_one_order_twice_at_once,
         look_up_by_reference_alone,
         reserve_nothing,
@@ -172,6 +172,25 @@ def test_a_broken_line_is_found_out(broken: Break, monkeypatch: pytest.MonkeyPat
     """At least one of the seeds that pass unbroken fails."""
     broken(monkeypatch)
     assert any(fails(random_simulation, seed) for seed in range(ENOUGH))
+
+
+def test_forgotten_nonces_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is set back between two runs finds it."""
+    assert not fails(clock_set_back_between_two_orders)
+    forget_the_nonces(monkeypatch)
+    assert fails(clock_set_back_between_two_orders)
+
+
+def clock_set_back_between_two_orders() -> None:
+    """An order in each of two runs."""
+    with Simulation(seed=0) as simulation:
+
+        async def call(life: Life) -> None:
+            await simulation.bots.call(life, simulation.bots.ask("ada", "add"))
+
+        assert simulation.live(call)
+        simulation.world.wall_us = -3_600_000_000
+        assert simulation.live(call)
 
 
 def test_a_change_of_an_order_that_is_not_settled_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

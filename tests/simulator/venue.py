@@ -18,6 +18,7 @@ from tests.simulator.asks import CREDENTIALS, api_sign, secret_of
 from tests.simulator.world import START_US, World
 
 ORDER_CALLS = frozenset({"AddOrder", "AddOrderBatch", "EditOrder", "AmendOrder"})
+TIME = "/0/public/Time"
 LATEST_S = 60.0
 """The venue acts so long after a request came, or never."""
 
@@ -91,6 +92,14 @@ class SimVenue:
         for account in sorted(set(CREDENTIALS.values())):
             self._exchange.open_account(account, {"USD": Decimal(1_000_000), "XBT": Decimal(100)})
         self._highest_nonce: dict[str, int] = {}
+        self.asked: list[tuple[float, str]] = []
+        """When each private request came, and what for."""
+
+    def by_hand(self, account: str, endpoint: str, **params: str) -> str:
+        """What the account's owner does without us; the txid of an order that this places."""
+        self._exchange.tick()
+        result = cast("dict[str, list[str]]", self._exchange.private(account, endpoint, params))
+        return result.get("txid", [""])[0]
 
     def order(self, account: str, txid: str) -> Order:
         """An order on the books."""
@@ -99,6 +108,12 @@ class SimVenue:
     async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
         """One attempt."""
         world = self._world
+        if request.target == TIME:  # never fails here: without it what a wrong clock would do is for a person to settle
+            await world.step("send Time")
+            unixtime = int(START_US / 1e6 + world.now)
+            return WireAnswer(
+                200, "application/json", json.dumps({"error": [], "result": {"unixtime": unixtime}}).encode()
+            )
         behaviour = self._behaviour()
         await world.step(f"send {request.target}: {behaviour}")
         if behaviour is None:
@@ -140,6 +155,7 @@ class SimVenue:
         headers = dict(request.headers)
         params = decode(request.body, headers["Content-Type"])
         account = self._authenticated(request, headers, params)
+        self.asked.append((world.now, endpoint))
         later = world.now + (world.random.uniform(1.0, 12.0) if behaviour.slow else world.random.uniform(0.001, 0.05))
         if behaviour.acts == "late":
             when = world.now + world.random.uniform(0.5, LATEST_S)

@@ -10,13 +10,27 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "signer"
 LAYERS: dict[str, int] = {
-    **dict.fromkeys(("errors", "secret", "model", "intents", "contracts", "hints", "allowances", "quiet"), 0),
+    **dict.fromkeys(
+        ("errors", "secret", "model", "intents", "sightings", "contracts", "hints", "allowances", "quiet"), 0
+    ),
     **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen", "findings"), 1),
     **dict.fromkeys(("strict", "store_config", "limits", "one_source"), 1),
     **dict.fromkeys(("keys", "ledger", "audit", "lanes", "upstream", "market", "metrics"), 2),
     **dict.fromkeys(("clock", "worker", "occupancy", "logline", "hardening"), 2),
     **dict.fromkeys(
-        ("accounts", "snapshot", "trace", "pending", "records", "authenticate", "tls", "source_rate", "places"), 3
+        (
+            "accounts",
+            "snapshot",
+            "trace",
+            "pending",
+            "records",
+            "venue_time",
+            "authenticate",
+            "tls",
+            "source_rate",
+            "places",
+        ),
+        3,
     ),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
     **dict.fromkeys(("health", "revoking"), 3),

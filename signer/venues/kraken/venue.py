@@ -14,10 +14,10 @@ from signer.model import (
     ClientInfo,
     Decision,
     Decoded,
-    Found,
     Intent,
     Json,
     KeyInfo,
+    Order,
     OrderRef,
     Request,
     Verdict,
@@ -25,6 +25,7 @@ from signer.model import (
     WireRequest,
 )
 from signer.quiet import QuietAsked
+from signer.sightings import Listing, Sighting
 from signer.venues.kraken import (
     answers,
     cancels,
@@ -39,6 +40,7 @@ from signer.venues.kraken import (
     orders,
     public,
     quiet,
+    server_time,
     verdict,
 )
 from signer.venues.kraken.answers import unknown_method, unknown_pair
@@ -168,16 +170,44 @@ class Kraken:
         ]
 
     def lookup_reach(self) -> Sequence[Call]:
-        """The kinds of reads among all `lookups`: without fields."""
+        """The kinds of reads that list orders."""
         return lookups.KINDS
 
-    def lookups(self, intent: Intent) -> Sequence[Call]:
-        """The reads that tell what became of ``intent``; none where nothing can tell."""
-        return lookups.lookups(intent)
+    def open_orders(self) -> Call:
+        """The read that lists every open order of the account."""
+        return lookups.open_orders()
 
-    def found(self, intent: Intent, answers: Sequence[WireAnswer]) -> Found | None:
-        """What the answers of `lookups` say, order by order; None if they do not say."""
-        return lookups.found(intent, answers, self.pairs)
+    def closed_orders(self, since_us: int, skip: int) -> Call:
+        """The read that lists a page of the closed orders that were opened since then, newest first, after ``skip``."""
+        return lookups.closed_orders(since_us, skip)
+
+    def orders_by_txid(self, txids: Sequence[str]) -> Call:
+        """The read that shows exactly these orders, at most 50."""
+        return lookups.orders_by_txid(txids)
+
+    def read_orders(self, answer: WireAnswer) -> Listing | None:
+        """The orders that an answer to one of these reads lists; None if it is not whole."""
+        return lookups.read_orders(answer, self.pairs)
+
+    def is_alike(self, intent: Intent, order: Order, seen: Sighting) -> bool | None:
+        """Whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed."""
+        return lookups.is_alike(intent, order, seen, self.pairs)
+
+    def amended_txid(self, intent: Intent) -> str | None:
+        """The order that ``intent`` changes in place, empty if it has no txid there; None if it places orders."""
+        return lookups.amended_txid(intent)
+
+    def is_amended(self, order: Order, seen: Sighting) -> bool:
+        """Whether the one order that an amend named shows what it was to become."""
+        return lookups.is_amended(order, seen)
+
+    def time_request(self) -> WireRequest:
+        """The public Time."""
+        return server_time.REQUEST
+
+    def read_time(self, answer: WireAnswer) -> int:
+        """The time that the answer says, cut to whole seconds. Raises `VenueError` if it does not."""
+        return server_time.read(answer) * 1_000_000
 
     def public_request(self, request: Request) -> tuple[WireRequest, tuple[str, ...]]:
         """A public call from the allowlist, as a request of our own, and the names of the parameters that it lacks.

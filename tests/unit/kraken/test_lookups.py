@@ -1,4 +1,4 @@
-"""After a lost answer: which reads are made, and what their answers say of each order."""
+"""After a lost answer: which reads list orders, what their answers show, and whether a listed order is one of ours."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from signer.model import Call, Found, Intent, Order, OrderRef, Price, WireAnswer
+from signer.model import Call, Intent, Order, OrderRef, Price, WireAnswer
 from signer.policy.targets import changed
+from signer.sightings import Listing, Sighting
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form
@@ -39,12 +40,6 @@ def shown(**fields: Any) -> dict[str, Any]:
     descr = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "37500.0", "price2": "0"}
     descr |= {name: fields.pop(name) for name in list(fields) if name in descr}
     return {"userref": 1, "cl_ord_id": None, "opentm": AT_S + 0.25, "vol": "1.25000000", "descr": descr, **fields}
-
-
-def answers(opened: dict[str, Any], closed: dict[str, Any] | None = None) -> list[WireAnswer]:
-    """The answers of an OpenOrders and a ClosedOrders read."""
-    rows = closed or {}
-    return [envelope({"open": opened}), envelope({"closed": rows, "count": len(rows)})]
 
 
 def envelope(result: Any, *errors: str) -> WireAnswer:
@@ -94,46 +89,89 @@ def test_an_edit_gets_one_for_its_replacement() -> None:
     assert KRAKEN.with_own_refs(stated, numbered()) is stated
 
 
-def test_an_order_is_looked_up_open_and_then_closed() -> None:
-    """In that order, so that one which closes in between is seen; closed ones since shortly before the intent."""
-    opened, closed = KRAKEN.lookups(intent(PLACED))
-    assert (opened.endpoint, opened.fields) == ("OpenOrders", {"userref": 1})
-    assert (closed.endpoint, closed.fields) == ("ClosedOrders", {"userref": 1, "start": str(AT_S - 3600)})
+def listed(rows: dict[str, Any]) -> Listing:
+    """What an answer of OpenOrders shows."""
+    read = KRAKEN.read_orders(envelope({"open": rows}))
+    assert read is not None
+    return read
 
 
-def test_a_client_order_id_is_looked_up_as_such() -> None:
-    """Each kind of reference by its own parameter."""
-    call = form("AddOrder", {**LIMIT, "cl_ord_id": "bot-1"})
-    assert [read.fields["cl_ord_id"] for read in KRAKEN.lookups(intent(call))] == ["bot-1", "bot-1"]
+def sighting(**fields: Any) -> Sighting:
+    """One listed order."""
+    return listed({"OA": shown(**fields)}).sightings["OA"]
 
 
-def test_orders_of_one_reference_share_their_reads() -> None:
-    """A batch under one userref is looked up once."""
-    call = as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": [{**ROW, "userref": 7}] * 2})
-    assert len(KRAKEN.lookups(intent(call))) == 2
+def alike(call: Call, **fields: Any) -> bool | None:
+    """Whether a row is what ``call`` placed."""
+    return KRAKEN.is_alike(intent(call), call.orders[0], sighting(**fields))
 
 
-@pytest.mark.parametrize("reply", [answers({"OA": shown()}), answers({}, {"OA": shown()})], ids=["open", "closed"])
-def test_a_placed_order_is_found(reply: list[WireAnswer]) -> None:
-    """Wherever it is by now."""
-    assert KRAKEN.found(intent(PLACED), reply) == Found(("OA",))
+def test_the_reads_that_list_orders() -> None:
+    """All open ones at once; closed ones by the time at which they were opened, page by page; some by their ids."""
+    assert (KRAKEN.open_orders().endpoint, KRAKEN.open_orders().fields) == ("OpenOrders", {})
+    first, second = KRAKEN.closed_orders(AT_S * 1_000_000 + 5, 0), KRAKEN.closed_orders(AT_S * 1_000_000, 50)
+    assert (first.endpoint, first.fields) == ("ClosedOrders", {"start": str(AT_S - 1), "closetime": "open"})
+    assert second.fields == {"start": str(AT_S - 1), "closetime": "open", "ofs": "50"}
+    assert KRAKEN.orders_by_txid(["OA", "OB"]).fields == {"txid": "OA,OB"}
+    assert {call.endpoint for call in KRAKEN.lookup_reach()} == {"OpenOrders", "ClosedOrders", "QueryOrders"}
 
 
-def test_a_venue_clock_a_minute_behind_hides_no_order() -> None:
-    """An order that the venue opened up to then before the intent may be it."""
-    assert KRAKEN.found(intent(PLACED), answers({"OA": shown(opentm=AT_S - 3600)})) == Found(("OA",))
+def test_a_row_is_read_whole() -> None:
+    """Pairs by our id, times in microseconds, no reference as empty text."""
+    assert sighting() == Sighting(
+        "OA", "XXBTZUSD", "buy", "limit", Decimal("1.25"), Price(Decimal(37500)), Price(Decimal(0)), "1", "",
+        AT_S * 1_000_000 + 250_000,
+    )  # fmt: skip
+    other = sighting(userref=0, cl_ord_id="bot-1", closetm=AT_S + 9, pair="NEWUSD")
+    assert (other.userref, other.cl_ord_id, other.pair) == ("", "bot-1", "NEWUSD")
+    assert other.closed_us == (AT_S + 9) * 1_000_000
 
 
-def test_an_order_that_the_venue_does_not_have_is_none() -> None:
-    """Both answers whole, and it is in neither."""
-    assert KRAKEN.found(intent(PLACED), answers({})) == Found((None,))
+def test_a_page_of_closed_orders_says_how_many_there_are() -> None:
+    """The venue's own count, where it gives one."""
+    rows = {"OA": shown(closetm=AT_S + 1)}
+    counted = KRAKEN.read_orders(envelope({"closed": rows, "count": 51}))
+    assert (counted and counted.total, counted and list(counted.sightings)) == (51, ["OA"])
+    uncounted = KRAKEN.read_orders(envelope({"closed": rows}))
+    assert uncounted is not None
+    assert uncounted.total is None
+    assert KRAKEN.read_orders(envelope({"OA": shown()})) == listed({"OA": shown()})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        envelope({}, "EAPI:Rate limit exceeded"),
+        WireAnswer(502, "text/html", b""),
+        WireAnswer(200, "application/json", b'{"error":[],"result":{"closed":{'),
+        WireAnswer(200, "application/json", b'{"error":[]}'),
+        envelope([]),
+        envelope({"closed": {"OA": shown()}, "count": 0}),
+        envelope({"closed": {"OA": shown()}, "count": "many"}),
+        envelope({"open": ["OA"]}),
+        envelope({"open": {"OA": "x"}}),
+        envelope({"open": {"OA": {"userref": 1}}}),
+        envelope({"open": {"OA": shown(opentm="soon")}}),
+        envelope({"open": {"OA": shown(vol="much")}}),
+        envelope({"open": {"OA": shown(price="")}}),
+        envelope({"open": {"OA": shown(), "OB": {**shown(), "descr": None}}}),
+    ],
+    ids=lambda answer: answer.body.decode()[:60] or str(answer.status),
+)
+def test_what_is_not_a_whole_list_is_none(answer: WireAnswer) -> None:
+    """One row that does not read may be the one that is looked for."""
+    assert KRAKEN.read_orders(answer) is None
+
+
+def test_the_order_as_it_was_placed_is_alike() -> None:
+    """Also with a cl_ord_id, and however the venue writes its numbers."""
+    assert alike(PLACED)
+    assert alike(form("AddOrder", {**LIMIT, "cl_ord_id": "bot-1"}), userref=None, cl_ord_id="bot-1", price="37500")
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"userref": 2},
-        {"userref": None},
         {"pair": "ETHUSD"},
         {"pair": "UNKNOWN"},
         {"type": "sell"},
@@ -142,141 +180,81 @@ def test_an_order_that_the_venue_does_not_have_is_none() -> None:
         {"vol": "1.26"},
     ],
 )
-def test_another_order_under_the_same_reference_is_not_it(other: dict[str, Any]) -> None:
+def test_another_order_under_the_same_reference_is_not_alike(other: dict[str, Any]) -> None:
     """A client's own userref may be on many orders."""
-    assert KRAKEN.found(intent(PLACED), answers({"OA": shown(**other)})) == Found((None,))
+    assert not alike(PLACED, **other)
 
 
-def test_an_order_of_a_pair_that_was_delisted_is_not_given_back() -> None:
-    """Its row cannot be compared any more, so what it holds stays held."""
+def test_an_order_of_a_pair_that_was_delisted_cannot_be_told() -> None:
+    """Its row names the pair otherwise than we do; what differs in all else is not it all the same."""
     gone = Kraken(PairTable((ETH_USD,)))
-    assert gone.found(intent(PLACED), answers({"OA": shown()})) is None
-    assert gone.found(intent(PLACED), answers({})) == Found((None,))
+
+    def is_alike(**fields: Any) -> bool | None:
+        listing = gone.read_orders(envelope({"open": {"OA": shown(**fields)}}))
+        assert listing is not None
+        return gone.is_alike(intent(PLACED), PLACED.orders[0], listing.sightings["OA"])
+
+    assert is_alike() is None
+    assert (is_alike(price="1"), is_alike(pair="ETHUSD")) == (False, False)
 
 
-def test_one_that_differs_only_in_being_older_says_nothing() -> None:
-    """It may be an earlier order, or this one while our clock is ahead of the venue's: nothing may be given back."""
-    assert KRAKEN.found(intent(PLACED), answers({"OA": shown(opentm=AT_S - 3601)})) is None
-    both = {"OA": shown(opentm=AT_S - 3601), "OB": shown()}
-    assert KRAKEN.found(intent(PLACED), answers(both)) == Found(("OB",))
+@pytest.mark.parametrize(
+    ("shown_price", "shown_price2", "same"),
+    [("36000", "35900", True), ("36001", "35900", False), ("36000", "35901", False)],
+)
+def test_both_prices_of_a_triggered_order_count(shown_price: str, shown_price2: str, same: bool) -> None:
+    """The trigger and the limit."""
+    stop = {**LIMIT, "ordertype": "stop-loss-limit", "price": "36000", "price2": "35900", "userref": "1"}
+    call = form("AddOrder", stop)
+    assert alike(call, ordertype="stop-loss-limit", price=shown_price, price2=shown_price2) is same
+
+
+def test_a_relative_price_is_not_compared() -> None:
+    """The venue shows what it became."""
+    assert alike(form("AddOrder", {**LIMIT, "price": "+1%", "userref": "1"}), price="37900")
 
 
 def test_a_volume_is_compared_within_the_venue_s_rounding() -> None:
     """Kraken shows eight decimals; a bot may ask for more."""
-    call = replace(PLACED, orders=(replace(PLACED.orders[0], volume=Decimal("1.250000004")),))
-    assert KRAKEN.found(intent(call), answers({"OA": shown()})) == Found(("OA",))
+    assert alike(replace(PLACED, orders=(replace(PLACED.orders[0], volume=Decimal("1.250000004")),)))
 
 
-def test_twins_are_told_apart_by_number() -> None:
-    """Two equal orders under one userref need two rows."""
-    row = {**ROW, "price": "37500", "volume": "1.25", "userref": 1}
-    call = intent(as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": [row, row]}))
-    assert KRAKEN.found(call, answers({"OA": shown()})) == Found(("OA", None))
-    two = {"OB": shown(opentm=AT_S + 2), "OA": shown()}
-    assert KRAKEN.found(call, answers(two)) == Found(("OA", "OB"))
-
-
-GOOD_OPEN, GOOD_CLOSED = answers({"OA": shown()})
-FULL_PAGE = {f"O{index}": shown() for index in range(50)}
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        [],
-        [GOOD_OPEN],
-        [GOOD_OPEN, envelope({}, "EAPI:Rate limit exceeded")],
-        [GOOD_OPEN, WireAnswer(502, "text/html", b"")],
-        [GOOD_OPEN, WireAnswer(200, "application/json", b'{"error":[],"result":{"closed":{')],
-        [GOOD_OPEN, WireAnswer(200, "application/json", b'{"error":[]}')],
-        [GOOD_OPEN, envelope({"closed": {}, "count": 51})],
-        [GOOD_OPEN, envelope({"closed": FULL_PAGE, "count": 50})],
-        [GOOD_OPEN, envelope({"closed": {"OB": "x"}, "count": 1})],
-        [envelope({"open": {"OA": {"userref": 1}}}), GOOD_CLOSED],
-        [envelope({"open": {"OA": shown(opentm="soon")}}), GOOD_CLOSED],
-    ],
-    ids=["none", "one", "error", "502", "truncated", "no result", "more pages", "full page", "no row", "bare", "time"],
-)
-def test_what_is_not_the_whole_truth_says_nothing(reply: list[WireAnswer]) -> None:
-    """Then the intent stays held, and is asked for again."""
-    assert KRAKEN.found(intent(PLACED), reply) is None
-
-
-def test_an_order_without_reference_can_never_be_found() -> None:
-    """One that was sent so (it should not be) stays held for a person to look at."""
-    call = form("AddOrder", LIMIT)
-    assert KRAKEN.lookups(intent(call)) == []
-    assert KRAKEN.found(intent(call), []) is None
-
-
-def test_a_replacement_is_found_by_its_own_reference() -> None:
-    """Its volume may be what was left of the original's."""
+def test_the_volume_of_a_replacement_is_not_compared() -> None:
+    """It may be what was left of the original's."""
     call = KRAKEN.with_own_refs(form("EditOrder", {"pair": "XBTUSD", "txid": "OLD", "volume": "2"}), numbered())
     assert call.change is not None
-    edit = intent(call, (changed(TARGET, call.change),))
-    assert KRAKEN.found(edit, answers({"ON": shown(vol="1.5")})) == Found(("ON",))
-    assert KRAKEN.found(edit, answers({})) == Found((None,))
+    order = changed(TARGET, call.change)
+    assert KRAKEN.is_alike(intent(call, (order,)), order, sighting(vol="1.5"))
+    assert KRAKEN.amended_txid(intent(call, (order,))) is None
 
 
-def test_an_amend_is_looked_up_by_its_target() -> None:
-    """By txid in one read; by the client's id among open and closed, however old."""
+def test_an_amend_is_looked_for_by_its_order_s_txid() -> None:
+    """An intent that names it otherwise leaves nothing to look for."""
     call = form("AmendOrder", {"txid": "OLD", "order_qty": "2"})
-    assert [(read.endpoint, read.fields) for read in KRAKEN.lookups(intent(call))] == [("QueryOrders", {"txid": "OLD"})]
-    named = replace(intent(call), targets=(OrderRef("cl_ord_id", "bot-1"),))
-    assert [(read.endpoint, read.fields) for read in KRAKEN.lookups(named)] == [
-        ("OpenOrders", {"cl_ord_id": "bot-1"}),
-        ("ClosedOrders", {"cl_ord_id": "bot-1"}),
-    ]
+    assert KRAKEN.amended_txid(intent(call)) == "OLD"
+    assert KRAKEN.amended_txid(replace(intent(call), targets=(OrderRef("cl_ord_id", "bot-1"),))) == ""
+    assert KRAKEN.amended_txid(intent(PLACED)) is None
 
 
 @pytest.mark.parametrize(
-    ("row", "txids"),
+    ("row", "done"),
     [
-        ({"vol": "2", "price": "40000.00"}, ("OLD",)),
-        ({"vol": "1.25", "price": "40000.00"}, (None,)),
-        ({"vol": "2", "price": "37500"}, (None,)),
+        ({"vol": "2", "price": "40000.00"}, True),
+        ({"vol": "1.25", "price": "40000.00"}, False),
+        ({"vol": "2", "price": "37500"}, False),
     ],
 )
-def test_an_amend_is_done_if_the_order_shows_it(row: dict[str, Any], txids: tuple[str | None, ...]) -> None:
-    """Volume and limit as asked for."""
+def test_an_amend_is_done_if_the_order_shows_it(row: dict[str, Any], done: bool) -> None:
+    """Volume and limit as asked for, whenever the order was opened."""
     call = form("AmendOrder", {"txid": "OLD", "order_qty": "2", "limit_price": "40000"})
     assert call.change is not None
-    amend = intent(call, (changed(TARGET, call.change),))
-    assert KRAKEN.found(amend, [envelope({"OLD": shown(opentm=1, **row)})]) == Found(txids)
+    assert KRAKEN.is_amended(changed(TARGET, call.change), sighting(opentm=1, **row)) is done
 
 
 def test_an_amend_to_a_relative_price_is_told_by_its_volume() -> None:
     """Kraken shows what the price became, which is not what was asked for."""
     call = form("AmendOrder", {"txid": "OLD", "order_qty": "2", "limit_price": "+1%"})
     assert call.change is not None
-    amend = intent(call, (changed(TARGET, call.change),))
-    assert KRAKEN.found(amend, [envelope({"OLD": shown(vol="2", price="37900")})]) == Found(("OLD",))
-    market = intent(call, (replace(TARGET, order_type="market", price=None, volume=Decimal(2)),))
-    assert KRAKEN.found(market, [envelope({"OLD": shown(vol="2", price="0")})]) == Found(("OLD",))
-
-
-def test_the_limit_of_a_triggered_order_is_its_second_price() -> None:
-    """An amend of it changes ``price2`` only."""
-    target = replace(TARGET, order_type="stop-loss-limit", price2=Price(Decimal(37000)))
-    call = form("AmendOrder", {"txid": "OLD", "limit_price": "36000"})
-    assert call.change is not None
-    amend = intent(call, (changed(target, call.change),))
-    row = shown(ordertype="stop-loss-limit", price2="36000.0")
-    assert KRAKEN.found(amend, [envelope({"OLD": row})]) == Found(("OLD",))
-    assert KRAKEN.found(amend, [envelope({"OLD": {**row, "descr": {**row["descr"], "price2": "37000"}}})]) == Found(
-        (None,)
-    )
-
-
-@pytest.mark.parametrize("reply", [envelope({}), envelope({"A": shown(), "B": shown()}), envelope({}, "EOrder:x")])
-def test_an_amend_of_an_order_that_is_not_shown_says_nothing(reply: WireAnswer) -> None:
-    """An order that was amended exists, so its absence is no answer."""
-    call = form("AmendOrder", {"txid": "OLD", "order_qty": "1.25"})
-    assert KRAKEN.found(intent(call, (TARGET,)), [reply]) is None
-
-
-def test_an_intent_without_orders_needs_no_look_up() -> None:
-    """A cancel holds nothing."""
-    cancel = intent(form("CancelOrder", {"txid": "OLD"}))
-    assert KRAKEN.lookups(cancel) == ()
-    assert KRAKEN.found(cancel, []) == Found(())
+    assert KRAKEN.is_amended(changed(TARGET, call.change), sighting(vol="2", price="37900"))
+    market = replace(TARGET, order_type="market", price=None, volume=Decimal(2))
+    assert KRAKEN.is_amended(market, sighting(vol="2", price="0"))

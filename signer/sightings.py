@@ -1,0 +1,39 @@
+"""Orders as the venue lists them, whoever placed them: what a look-up compares our own intents with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from signer.model import Price
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One order in the venue's list."""
+
+    txid: str
+    pair: str
+    """Canonical id; as the venue shows it if we do not know the pair."""
+    side: str
+    order_type: str
+    volume: Decimal
+    price: Price | None
+    price2: Price | None
+    userref: str
+    """Empty if it has none; likewise ``cl_ord_id``."""
+    cl_ord_id: str
+    opened_us: int
+    """By the venue's clock."""
+    closed_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One answer of the venue: a list of orders, or a page of one."""
+
+    sightings: Mapping[str, Sighting]
+    """By txid."""
+    total: int | None = None
+    """How many there are on all pages together, if the venue says so."""

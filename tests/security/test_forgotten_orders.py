@@ -1,0 +1,83 @@
+"""An order that the gateway forgets while it is open is an order that its bot cannot cancel any more."""
+
+from __future__ import annotations
+
+import asyncio
+
+from signer.model import OrderRef
+from tests.simulator.asks import Ask
+from tests.simulator.life import Life
+from tests.simulator.simulation import Simulation
+
+LONG_US = 95 * 24 * 3600 * 1_000_000
+PRICES = tuple(f"{price}" for price in range(30_000, 30_012))
+
+
+async def place(simulation: Simulation, life: Life, price: str) -> str:
+    """An order of ada's; its txid."""
+    order = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "volume": "0.0001", "price": price}
+    ask = Ask("ada", "AddOrder", order, (price,))
+    await simulation.bots.call(life, ask)
+    await life.gateway.drained()
+    return ask.txids[price]
+
+
+def test_an_open_order_is_known_however_old_it_is() -> None:
+    """After 95 days and many younger orders its bot still cancels it; one that closed long ago is forgotten."""
+    with Simulation(seed=0) as simulation:
+
+        async def call(life: Life) -> None:
+            resting, gone = [await place(simulation, life, price) for price in PRICES[:2]]
+            simulation.venue.by_hand("north", "CancelOrder", txid=gone)
+            await asyncio.sleep(3_700)
+            simulation.world.wall_us = LONG_US
+            for price in PRICES[2:]:
+                await place(simulation, life, price)
+            assert not await life.ledger.find_orders("north", OrderRef("txid", gone))
+            cancel = Ask("ada", "CancelOrder", {"txid": resting})
+            await simulation.bots.call(life, cancel)
+            assert cancel.errors == ()
+
+        assert simulation.live(call)
+
+
+def test_only_the_exchange_s_own_list_closes_an_order() -> None:
+    """Once an hour, and never one that is younger than two minutes; an accepted cancel proves nothing."""
+    with Simulation(seed=0) as simulation:
+
+        async def is_closed(life: Life, txid: str) -> bool:
+            (known,) = await life.ledger.find_orders("north", OrderRef("txid", txid))
+            return known.closed
+
+        async def call(life: Life) -> None:
+            old, other = [await place(simulation, life, price) for price in PRICES[:2]]
+            await simulation.bots.call(life, Ask("ada", "CancelOrder", {"txid": old}))
+            await asyncio.sleep(3_700)
+            young = await place(simulation, life, PRICES[2])
+            simulation.venue.by_hand("north", "CancelOrder", txid=young)
+            assert (await is_closed(life, old), await is_closed(life, other)) == (True, False)
+            await life.recovery.look_up("north")
+            assert not await is_closed(life, young)
+            await asyncio.sleep(3_700)
+            assert (await is_closed(life, young), await is_closed(life, other)) == (True, False)
+
+        assert simulation.live(call)
+
+
+def test_an_order_that_closed_while_no_gateway_ran_is_closed_at_the_start() -> None:
+    """If it was placed more than two minutes before."""
+    with Simulation(seed=0) as simulation:
+        txids: list[str] = []
+
+        async def first(life: Life) -> None:
+            txids.append(await place(simulation, life, PRICES[0]))
+
+        async def second(life: Life) -> None:
+            await asyncio.sleep(5)
+            (known,) = await life.ledger.find_orders("north", OrderRef("txid", txids[0]))
+            assert known.closed
+
+        assert simulation.live(first)
+        simulation.venue.by_hand("north", "CancelOrder", txid=txids[0])
+        simulation.world.pass_time(130)
+        assert simulation.live(second)

@@ -1,0 +1,237 @@
+"""A bot's call whose answer was lost must never win it an order that somebody else placed.
+
+Who owns an order may change and cancel it. So a look-up that took the owner's order, or another bot's, for the bot's
+own would hand it over, and free the bot's own order from its caps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from signer.errors import ConfigError
+from signer.model import OpenIntent, OrderRef
+from tests.simulator.asks import Ask
+from tests.simulator.checks import durable_records
+from tests.simulator.life import Life
+from tests.simulator.simulation import Simulation
+from tests.simulator.venue import PROPER, Behaviour
+
+NEVER = Behaviour("never", "nothing")
+LOST = Behaviour("now", "nothing")
+TWIN = {"type": "buy", "ordertype": "limit", "volume": "0.05", "price": "19000"}
+"""Bob's order and the owner's: alike in all."""
+NAMES: Sequence[Mapping[str, str]] = ({"cl_ord_id": "owner-1"}, {"userref": "777"})
+LONG_S = 400.0
+"""Long enough for an order that is not there to be given up."""
+
+
+@dataclass
+class Scene:
+    """One life with an owner's hand, and what is left at its end."""
+
+    simulation: Simulation
+    life: Life
+
+    def owner(self, **params: str) -> str:
+        """The owner places an order by hand."""
+        return self.simulation.venue.by_hand("north", "AddOrder", pair="XBTUSD", **params)
+
+    async def bot(self, behaviour: Behaviour, client: str = "bob", **params: str) -> Ask:
+        """A client places an order, and the exchange behaves so."""
+        self.simulation.venue.next = [behaviour]
+        ask = Ask(client, "AddOrder", {"pair": "XBTUSD", **params}, (params["price"],))
+        await self.simulation.bots.call(self.life, ask)
+        return ask
+
+    async def owns(self, txid: str) -> str:
+        """Whose order the ledger says it is; empty if nobody's."""
+        known = await self.life.ledger.find_orders("north", OrderRef("txid", txid))
+        return known[0].client if known else ""
+
+    async def still_unknown(self) -> Sequence[OpenIntent]:
+        """What is unknown after a long time."""
+        await asyncio.sleep(LONG_S)
+        return await self.life.ledger.open_intents()
+
+    @property
+    def placed(self) -> Sequence[str]:
+        """The orders that the exchange placed for bots."""
+        return [deed.txid for deed in self.simulation.venue.deeds]
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether an operator was told of an unknown outcome."""
+        return any(kind == "unknown-outcome" for kind, _ in self.life.alarms)
+
+    async def close(self, reservation: int, *txids: str, reason: str = "I looked") -> bool:
+        """What an operator does about an unknown outcome."""
+        return await self.life.recovery.close_by_hand(reservation, txids, by="op", uid=1000, reason=reason)
+
+
+def play(scene: str, **given: Mapping[str, str]) -> None:
+    """Let one of the scenes below happen."""
+    with Simulation(seed=0) as simulation:
+        assert simulation.live(lambda life: SCENES[scene](Scene(simulation, life), **given))
+
+
+async def open_twin(scene: Scene, name: Mapping[str, str]) -> None:
+    """The owner's order rests when the bot's is lost."""
+    theirs = scene.owner(**TWIN, **name)
+    await asyncio.sleep(10)
+    await scene.bot(NEVER, **TWIN, **name)
+    (left,) = await scene.still_unknown()
+    assert left.intent.client == "bob"
+    assert await scene.owns(theirs) == ""
+    assert scene.alarmed
+
+
+async def twin_closed_before(scene: Scene, name: Mapping[str, str]) -> None:
+    """The owner's order is cancelled before the bot sends its twin."""
+    theirs = scene.owner(**TWIN, **name)
+    scene.simulation.venue.by_hand("north", "CancelOrder", txid=theirs)
+    await asyncio.sleep(10)
+    await scene.bot(NEVER, **TWIN, **name)
+    assert not await scene.still_unknown()
+    assert await scene.owns(theirs) == ""
+
+
+async def twin_closed_meanwhile(scene: Scene, name: Mapping[str, str]) -> None:
+    """It is cancelled while the bot's is unknown."""
+    theirs = scene.owner(**TWIN, **name)
+    await asyncio.sleep(10)
+    await scene.bot(NEVER, **TWIN, **name)
+    scene.simulation.venue.by_hand("north", "CancelOrder", txid=theirs)
+    await scene.still_unknown()
+    assert await scene.owns(theirs) == ""
+
+
+async def two_candidates(scene: Scene, name: Mapping[str, str]) -> None:
+    """The bot's order was placed, and the owner placed one like it afterwards."""
+    await scene.bot(LOST, **TWIN, **name)
+    (own,) = scene.placed
+    scene.simulation.venue.by_hand("north", "CancelOrder", txid=own)  # two open orders never share a cl_ord_id
+    theirs = scene.owner(**TWIN, **name)
+    (left,) = await scene.still_unknown()
+    assert (await scene.owns(theirs), await scene.owns(own), left.intent.client) == ("", "", "bob")
+    assert scene.alarmed
+
+
+async def order_of_another_bot(scene: Scene, name: Mapping[str, str]) -> None:
+    """The ledger knows whose it is."""
+    ada = await scene.bot(PROPER, "ada", **TWIN, **name)
+    await scene.bot(NEVER, **TWIN, **name)
+    assert not await scene.still_unknown()
+    assert await scene.owns(ada.txids["19000"]) == "ada"
+
+
+async def lost_order_of_another_bot(scene: Scene, name: Mapping[str, str]) -> None:
+    """Of two lost calls like each other one may have placed the order: it is neither's."""
+    await scene.bot(LOST, "ada", **TWIN, **name)
+    await scene.bot(NEVER, "bob", **TWIN, **name)
+    await scene.still_unknown()
+    (placed,) = scene.placed
+    assert await scene.owns(placed) != "bob"
+
+
+async def own_order(scene: Scene, name: Mapping[str, str]) -> None:
+    """There is nobody else."""
+    await scene.bot(LOST, **TWIN, **name)
+    assert not await scene.still_unknown()
+    (own,) = scene.placed
+    assert await scene.owns(own) == "bob"
+
+
+async def wrong_wall_clock(scene: Scene, name: Mapping[str, str]) -> None:
+    """Our clock is set back by an hour after the owner's order and set right again: the venue's clock decides."""
+    theirs = scene.owner(**TWIN, **name)
+    await asyncio.sleep(10)
+    scene.simulation.world.wall_us = -3_600_000_000
+    await scene.bot(NEVER, **TWIN, **name)
+    scene.simulation.world.wall_us = 0
+    assert len(await scene.still_unknown()) == 1
+    assert await scene.owns(theirs) == ""
+
+
+SCENES = {
+    scene.__name__: scene
+    for scene in (
+        open_twin,
+        twin_closed_before,
+        twin_closed_meanwhile,
+        two_candidates,
+        order_of_another_bot,
+        lost_order_of_another_bot,
+        own_order,
+        wrong_wall_clock,
+    )
+}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=["cl_ord_id", "userref"])
+@pytest.mark.parametrize("scene", SCENES)
+def test_only_the_bot_s_own_order_becomes_its_own(scene: str, name: Mapping[str, str]) -> None:
+    """Settled is only the one order that can be nothing else; what is in doubt stays unknown, with an alarm."""
+    play(scene, name=name)
+
+
+async def batch(scene: Scene) -> None:
+    """The owner has a twin of the middle leg only."""
+    rows = [{**TWIN, "volume": "0.001", "price": price, "userref": "7"} for price in ("19000", "19001", "19002")]
+    scene.simulation.venue.next = [LOST]
+    await scene.simulation.bots.call(
+        scene.life, Ask("bob", "AddOrderBatch", {"pair": "XBTUSD", "orders": rows}, ("19000", "19001", "19002"))
+    )
+    theirs = scene.owner(**rows[1])
+    (left,) = await scene.still_unknown()
+    placed = {deed.mark: deed.txid for deed in scene.simulation.venue.deeds}
+    owned = [await scene.owns(placed[price]) for price in ("19000", "19001", "19002")]
+    assert (owned, await scene.owns(theirs)) == (["bob", "", "bob"], "")
+    assert [str(order.price) for order in left.intent.orders] == ["19001"]
+
+
+async def by_hand(scene: Scene) -> None:
+    """A person says that nothing was placed; what does not fit is refused."""
+    theirs = scene.owner(**TWIN, userref="777")
+    await asyncio.sleep(10)
+    await scene.bot(NEVER, **TWIN, userref="777")
+    ada = await scene.bot(PROPER, "ada", **{**TWIN, "price": "18000"})
+    (left,) = await scene.still_unknown()
+    for wrong in ((ada.txids["18000"],), (theirs, theirs), ("no txid",)):
+        with pytest.raises(ConfigError):
+            await scene.close(left.reservation, *wrong)
+    assert not await scene.close(left.reservation + 1)
+    assert await scene.close(left.reservation, reason="there is none")
+    assert not await scene.life.ledger.open_intents()
+    record = [one for one in durable_records(scene.simulation.world) if one["kind"] == "reconciled"][-1]
+    assert (record["outcome"], record["by"], record["uid"], record["reason"]) == (
+        "not-sent",
+        "op",
+        1000,
+        "there is none",
+    )
+    assert await scene.owns(theirs) == ""
+
+
+async def settled_by_hand(scene: Scene) -> None:
+    """A person says which of the two it is."""
+    await scene.bot(LOST, **TWIN, userref="777")
+    theirs = scene.owner(**TWIN, userref="777")
+    (left,) = await scene.still_unknown()
+    (own,) = scene.placed
+    assert await scene.close(left.reservation, own)
+    assert (await scene.owns(own), await scene.owns(theirs)) == ("bob", "")
+    assert not await scene.life.ledger.open_intents()
+
+
+SCENES_OF_THEIR_OWN = {scene.__name__: scene for scene in (batch, by_hand, settled_by_hand)}
+
+
+@pytest.mark.parametrize("scene", SCENES_OF_THEIR_OWN)
+def test_what_is_in_doubt_waits_for_a_person(scene: str) -> None:
+    """Legs of a batch without doubt settle meanwhile; a person ends the rest, on record."""
+    with Simulation(seed=0) as simulation:
+        assert simulation.live(lambda life: SCENES_OF_THEIR_OWN[scene](Scene(simulation, life)))

@@ -1,0 +1,163 @@
+"""Which listed order is which of our intents: only what can be nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from signer.model import Intent, OpenIntent, Order, Price
+from signer.recovery.matching import Matching, Told, bearing_names_of
+from signer.sightings import Sighting
+
+SENT_US = 1_000
+
+
+def order(**fields: Any) -> Order:
+    """A small order with the userref 7."""
+    given = {"volume": Decimal(1), "price": Price(Decimal(100)), "userref": 7, **fields}
+    return Order("XXBTZUSD", "buy", "limit", **given)
+
+
+def unknown(reservation: int, *orders: Order, client: str = "bot", at_us: int = SENT_US) -> OpenIntent:
+    """An intent whose outcome is lost."""
+    return OpenIntent(reservation, Intent(client, "main", "AddOrder", orders, (), (), "r", at_us), unknown=True)
+
+
+def seen(txid: str, opened_us: int = SENT_US, **fields: Any) -> Sighting:
+    """A listed order like `order`."""
+    given = {
+        "volume": Decimal(1),
+        "price": Price(Decimal(100)),
+        "price2": None,
+        "userref": "7",
+        "cl_ord_id": "",
+        **fields,
+    }
+    return Sighting(txid, "XXBTZUSD", "buy", "limit", opened_us=opened_us, **given)
+
+
+def same_price(_: Intent, asked: Order, listed: Sighting) -> bool | None:
+    """A venue that knows orders by their price alone, and cannot tell if it is 666."""
+    return None if listed.price == Price(Decimal(666)) else asked.price == listed.price
+
+
+def told(
+    intents: list[OpenIntent],
+    listed: list[Sighting],
+    *,
+    taken: Collection[str] = (),
+    first_seen: Mapping[str, Collection[int]] | None = None,
+) -> list[Told]:
+    """What becomes of each."""
+    since_us = {one.reservation: one.intent.at_us for one in intents}
+    matching = Matching(intents, listed, since_us=since_us, taken=taken, first_seen=first_seen or {}, alike=same_price)
+    return [matching.told(one) for one in intents]
+
+
+def test_the_one_order_that_is_alike_is_it() -> None:
+    """Opened at the very moment or after it."""
+    assert told([unknown(1, order())], [seen("OA")]) == [Told(("OA",))]
+    assert told([unknown(1, order(userref=None, cl_ord_id="x"))], [seen("OA", userref="", cl_ord_id="x")]) == [
+        Told(("OA",))
+    ]
+
+
+def test_none_is_none_without_doubt() -> None:
+    """It is on no list."""
+    assert told([unknown(1, order())], []) == [Told((None,))]
+    assert told([unknown(1, order())], [seen("OA", price=Price(Decimal(99)))]) == [Told((None,))]
+    assert told([unknown(1, order())], [seen("OA", userref="8")]) == [Told((None,))]
+
+
+def test_an_order_without_reference_is_never_recognised() -> None:
+    """Nothing tells it from another's."""
+    (one,) = told([unknown(1, order(userref=None))], [seen("OA", userref="")])
+    assert one.txids == (None,)
+    assert "no reference" in one.doubt
+
+
+def test_a_twin_that_is_older_leaves_doubt() -> None:
+    """It is somebody else's, or our measure of the venue's clock is wrong: nothing is settled and nothing released."""
+    (one,) = told([unknown(1, order())], [seen("OA", SENT_US - 1)])
+    assert one.txids == (None,)
+    assert "before" in one.doubt
+
+
+def test_what_cannot_be_told_leaves_doubt() -> None:
+    """Nothing is settled by it, and nothing released."""
+    (one,) = told([unknown(1, order())], [seen("OA", price=Price(Decimal(666)))])
+    assert one.txids == (None,)
+    assert "not listed" in one.doubt
+
+
+def test_a_twin_that_was_seen_before_the_intent_is_not_it() -> None:
+    """Whatever any clock says: no intent places an order that was listed before it."""
+    first_seen = {"OA": frozenset({1}), "OB": frozenset({1, 2})}
+    assert told([unknown(2, order())], [seen("OA"), seen("OB")], first_seen=first_seen) == [Told(("OB",))]
+    assert told([unknown(2, order())], [seen("OA", 0)], first_seen=first_seen) == [Told((None,))]
+
+
+def test_an_order_that_the_ledger_knows_is_not_it() -> None:
+    """Also if it is the client's own."""
+    assert told([unknown(1, order())], [seen("OA"), seen("OB")], taken={"OA"}) == [Told(("OB",))]
+
+
+def test_two_candidates_leave_doubt() -> None:
+    """Neither is taken."""
+    (one,) = told([unknown(1, order())], [seen("OA"), seen("OB")])
+    assert one.txids == (None,)
+    assert "2 orders" in one.doubt
+
+
+@pytest.mark.parametrize("other", ["bot", "else"])
+def test_an_order_that_two_intents_may_have_placed_is_neither_s(other: str) -> None:
+    """Twins of two calls, whoever made them; also while the other call is under way."""
+    first, second = told([unknown(1, order()), unknown(2, order(), client=other)], [seen("OA")])
+    assert first.txids == second.txids == (None,)
+    assert "another call" in first.doubt
+    assert "another call" in second.doubt
+
+
+def test_a_later_twin_claims_nothing_that_is_older() -> None:
+    """An order opened before the second was sent can only be the first's."""
+    later = unknown(2, order(), at_us=SENT_US + 500)
+    first, second = told([unknown(1, order()), later], [seen("OA", SENT_US + 100)])
+    assert first == Told(("OA",))
+    assert second.txids == (None,)
+
+
+def test_legs_of_a_batch_are_found_one_by_one() -> None:
+    """Those that are there, though others are missing or in doubt."""
+    legs = [order(price=Price(Decimal(price))) for price in (100, 101, 102)]
+    listed = [seen("OA"), seen("OC", price=Price(Decimal(102))), seen("OD", price=Price(Decimal(102)))]
+    (one,) = told([unknown(1, *legs)], listed)
+    assert one.txids == ("OA", None, None)
+    assert "2 orders" in one.doubt
+    assert told([unknown(1, *legs)], [seen("OA")]) == [Told(("OA", None, None))]
+
+
+def test_twins_in_a_batch_are_told_apart_by_number() -> None:
+    """They are interchangeable: as many as there are, the oldest first, and never more."""
+    batch = unknown(1, order(), order())
+    assert told([batch], [seen("OB", SENT_US + 2), seen("OA", SENT_US + 1)]) == [Told(("OA", "OB"))]
+    assert told([batch], [seen("OA")]) == [Told(("OA", None))]
+    (one,) = told([batch], [seen("OA"), seen("OB"), seen("OC")])
+    assert one.txids == (None, None)
+    assert one.doubt
+
+
+def test_one_row_is_never_two_different_legs() -> None:
+    """Legs that differ only in what the venue does not show: a row that is like both is neither's."""
+    (one,) = told([unknown(1, order(), order(volume=Decimal(2)))], [seen("OA")])
+    assert one.txids == (None, None)
+    assert "another" in one.doubt
+
+
+def test_only_orders_with_our_references_are_worth_a_look_into_the_ledger() -> None:
+    """By userref or cl_ord_id."""
+    listed = [seen("OA"), seen("OB", userref="8"), seen("OC", userref="", cl_ord_id="x"), seen("OD", userref="")]
+    intents = [unknown(1, order()), unknown(2, order(userref=None, cl_ord_id="x")), unknown(3, order(userref=None))]
+    assert [one.txid for one in bearing_names_of(intents, listed)] == ["OA", "OC"]

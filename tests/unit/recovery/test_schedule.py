@@ -1,0 +1,79 @@
+"""When an unknown outcome is looked up again, and when its orders are given up."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from signer.recovery.schedule import FIRST_S, LONGEST_S, Schedule
+
+
+class SetClock:
+    """A clock that stands where the test puts it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def now_us(self) -> int:
+        """Not asked."""
+        raise AssertionError
+
+    def monotonic(self) -> float:
+        """Where it stands."""
+        return self.now
+
+
+def due_times(schedule: Schedule, clock: SetClock, number: int) -> list[float]:
+    """When it is due so many times, if each look leaves it unknown."""
+    times: list[float] = []
+    while len(times) < number:
+        if schedule.is_due(1):
+            times.append(clock.now)
+            schedule.again(1, "why")
+        clock.now += 1
+    return times
+
+
+def test_each_wait_is_twice_as_long_up_to_an_hour() -> None:
+    """However often it failed."""
+    clock = SetClock()
+    schedule = Schedule(clock, gone_after_s=90)
+    times = due_times(schedule, clock, 12)
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert waits == [min(FIRST_S * 2**number, LONGEST_S) for number in range(11)]
+    assert (schedule.tries(1).number, schedule.tries(1).why) == (12, "why")
+    schedule.tries(1).number = 1000
+    schedule.again(1, "")
+    assert schedule.tries(1).next_at == clock.now + LONGEST_S
+
+
+def test_what_was_missed_is_looked_for_when_it_can_be_given_up() -> None:
+    """Not an hour after that."""
+    clock = SetClock()
+    schedule = Schedule(clock, gone_after_s=90)
+    for _ in range(8):
+        schedule.again(1, "")
+    assert not schedule.is_gone(1, asked_at=0, doubt="")
+    schedule.again(1, "")
+    assert schedule.tries(1).next_at == 90
+
+
+def test_it_is_gone_by_the_time_at_which_the_lists_were_asked_for() -> None:
+    """From the first look without doubt that missed it; a doubtful look decides nothing."""
+    clock = SetClock()
+    schedule = Schedule(clock, gone_after_s=90)
+    assert not schedule.is_gone(1, asked_at=0, doubt="a twin")
+    clock.now = 50
+    assert not schedule.is_gone(1, asked_at=40, doubt="")
+    clock.now = 200
+    assert not schedule.is_gone(1, asked_at=139, doubt="")
+    assert not schedule.is_gone(1, asked_at=200, doubt="a twin")
+    assert schedule.is_gone(1, asked_at=140, doubt="")
+
+
+def test_only_open_ones_are_remembered() -> None:
+    """A number that is not unknown any more begins anew."""
+    schedule = Schedule(SetClock(), gone_after_s=90)
+    for number in (1, 2):
+        schedule.again(number, "")
+    schedule.keep_only({2})
+    assert (schedule.is_due(1), schedule.is_due(2)) == (True, False)
