@@ -99,7 +99,7 @@ class SigningStores:
         try:
             from signer.keys.pkcs11 import Pkcs11Store  # noqa: PLC0415
         except ImportError:
-            mend = "install it: `pip install signer[hsm]`"
+            mend = "install it: `pip install --require-hashes -r requirements-hsm.lock`"
             raise ConfigError("python-pkcs11 is not here", where=f"stores.{name}", mend=mend) from None
         # One thread for a module, not for a store: to look for tokens anew ends the sessions of all of them.
         worker = self._worker(os.path.realpath(settings.module))

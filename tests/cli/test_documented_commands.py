@@ -107,8 +107,10 @@ def test_the_readme_leads_to_a_gateway_in_under_ten_commands(tmp_path: Path) -> 
     """Each line of the block does what it says, typed into a terminal; what is asked for is not shown."""
     lines = readme_commands()
     assert len(lines) < 10
-    install, init, add_key, edit, check, add_client, serve = lines
-    assert (install, edit.split()[0]) == ("pip install .", "$EDITOR")
+    environment, install, init, add_key, edit, check, add_client, serve = lines
+    assert environment.startswith("python3 -m venv ")
+    assert install == "pip install --require-hashes -r requirements.lock && pip install --no-deps ."
+    assert edit.split()[0] == "$EDITOR"
 
     with Terminal(tmp_path, init) as terminal:
         terminal.answer("Passphrase for the key store:", PASSPHRASE)
