@@ -64,7 +64,7 @@ class GatewayConfig(Strict):
     """For each source address, with a burst of ten seconds' worth."""
     excess_permissions: Literal["warn", "refuse"] = "warn"
     """What becomes of a real key that may do more than any client of it can use, if nothing of that is dangerous."""
-    max_connections: Count = 512
+    max_connections: Count = 1024
     body_seconds: Seconds = 10.0
     """How long a client may take to send a request: the head of its first, and the body of each."""
 

@@ -12,6 +12,8 @@ class LimitsConfig(Strict):
     """Public calls of all sources together, with a burst of ten seconds' worth."""
     public_calls_at_once: Count = 16
     """Public calls that may be under way to the exchange. They have these connections for themselves."""
+    connections_per_source: Count = 512
+    """Connections of one source, or of one user at a unix socket; those of a reverse proxy are of many sources."""
     idle_records_per_second: Count = 10
     """Records of what proves nothing, of all callers together, and as many again of clients' refusals; others are
     counted."""

@@ -54,6 +54,7 @@ class Metrics:
         dropped = ("signer_parameters_dropped", "Parameters of calls that were not sent on.", "client", "endpoint")
         self._dropped = counter(*dropped)
         self._logins = counter("signer_logins_failed", "Calls that were not authentic.", "reason")
+        self._bounds = counter("signer_bounds_hit", "What was refused, closed or only counted at a bound.", "bound")
         self._alarms = counter("signer_alarms", "What needs an operator's eye.", "kind")
         seconds = ("signer_call_seconds", "From a call's arrival to our answer.", ("endpoint",))
         self._seconds = _Series(Histogram(*seconds, buckets=SECONDS, registry=registry))
@@ -92,6 +93,10 @@ class Metrics:
     def login_failed(self, reason: str) -> None:
         """Count a call that was not authentic."""
         self._logins[(reason,)].inc()
+
+    def bound_hit(self, bound: str) -> None:
+        """Count what a bound has kept out."""
+        self._bounds[(bound,)].inc()
 
     def alarm(self, kind: str) -> None:
         """Count an alarm."""

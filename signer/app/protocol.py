@@ -11,6 +11,7 @@ from typing import Any
 from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 
 from signer.app.asgi import BODY, CERTIFIED, GO_ON, Scope
+from signer.app.shares import Place
 
 KEEP_ALIVE_S = 75.0
 """How long a connection may wait for its next request."""
@@ -83,8 +84,12 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
     _peer: tuple[str, int] | None = None
     """Address and port of the client; none on a unix socket."""
 
+    def __init__(self, worker: Any, place: Place) -> None:
+        super().__init__(worker)
+        self._place = place
+
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Take the connection, unless there are too many."""
+        """Take the connection, unless the worker stops."""
         certificate = transport.get_extra_info("peercert")
         self._certified = _common_name(certificate) if certificate else None
         peername = transport.get_extra_info("peername")
@@ -92,14 +97,15 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         super().connection_made(transport)
         self.worker.connections.add(self)
         self._waits_since: float = self.worker.loop.time()
-        if self.worker.nr_conns > self.cfg.worker_connections:
-            transport.abort()
-        else:
+        if self.worker.alive:
             self._watch_again()
+        else:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget an idle connection at once; a request that is being answered runs to its end."""
         self.worker.connections.discard(self)
+        self._place.leave()
         if self._watch is not None:
             self._watch.cancel()
         if self._current_request is None and self._task is not None:

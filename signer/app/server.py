@@ -20,6 +20,7 @@ from gunicorn.sock import close_sockets
 from signer.app import dump
 from signer.app.asgi import Edge, Receive, Scope, Send, send_whole
 from signer.app.binding import group_id, require_bindable
+from signer.app.descriptors import require_descriptors
 from signer.app.protocol import KEEP_ALIVE_S
 from signer.app.source import Sources
 from signer.app.terminal import has_terminal
@@ -97,6 +98,10 @@ class GatewayApp:
     def tls_alarm(self, error: SignerError) -> None:
         """Say that certificates cannot be taken up."""
         self._watch.alarm("tls", f"the certificates cannot be renewed or loaded, the old ones stay: {error}")
+
+    def connection_refused(self, bound: str, source: str) -> None:
+        """A connection was closed as it came, because of a bound of ``[limits]`` or ``[gateway]``, or of the system."""
+        self._watch.bound_hit(bound, f"a connection of {source or 'somebody'} was closed at once")
 
     def picture(self) -> list[str]:
         """What it is doing, for a dump."""
@@ -197,12 +202,14 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
     def __init__(self, prepared: Prepared, ready: Callable[[list[str]], None]) -> None:
         """``ready`` is told the URLs of all listeners. Raises `SignerError` for a listener that cannot be."""
         gateway, home = prepared.config.gateway, prepared.home
+        require_descriptors(prepared.config, home.config)
         self.listeners = gateway.listeners
         for listener in self.listeners:
             require_bindable(listener, home.config)
         self._group = group_id(gateway.socket_group, home.config) if gateway.socket_group else None
         encrypted = any(listener.kind == "tls" for listener in self.listeners)
         self.tls = ServerTls(gateway.tls, home, utc_now(SystemClock().now_us())) if encrypted else None
+        self.config = prepared.config
         self._prepared = prepared
         self._ready = ready
         self._urls: list[str] = []
@@ -215,13 +222,11 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
 
     def load_config(self) -> None:
         """gunicorn's settings, all from ours: its own files, environment and command line are not read."""
-        gateway = self._prepared.config.gateway
         slowest = max(account.call_seconds for account in self._prepared.config.accounts.values())
         settings: MutableMapping[str, Any] = {
             "bind": [listener.bind for listener in self.listeners],
             "worker_class": GatewayWorker,
             "workers": 1,
-            "worker_connections": gateway.max_connections,
             "asgi_loop": "uvloop",
             "asgi_lifespan": "on",
             "asgi_disconnect_grace_period": int(3 * slowest),  # an order runs to its end if its client hangs up

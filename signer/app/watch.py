@@ -5,7 +5,10 @@ from __future__ import annotations
 from signer.contracts import Clock
 from signer.logline import LineLog
 from signer.metrics import Metrics
+from signer.source_rate import SourceRate
 from signer.trace import Trace
+
+BOUND_LINE_S = 60
 
 
 class GatewayWatch:
@@ -15,6 +18,7 @@ class GatewayWatch:
         self._metrics = metrics
         self._lines = lines
         self._clock = clock
+        self._bounds = SourceRate[str](1 / BOUND_LINE_S, 1, clock)
 
     def finished(self, trace: Trace) -> None:
         """Count a request and write its line, unless it is one of too many from somebody who is no client."""
@@ -38,6 +42,12 @@ class GatewayWatch:
     def warn(self, kind: str, text: str) -> None:
         """Write its line."""
         self._lines.line(time=self._clock.now_us(), level="warning", kind=kind, text=text)
+
+    def bound_hit(self, bound: str, text: str) -> None:
+        """Count what a bound has kept out. A flood of it has a line a minute: the metric has the number."""
+        self._metrics.bound_hit(bound)
+        if self._bounds.take(bound):
+            self.warn(bound, text)
 
     def alarm(self, kind: str, text: str) -> None:
         """Count an alarm and write its line."""

@@ -7,7 +7,6 @@ import contextlib
 import faulthandler
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -18,11 +17,13 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
 from signer.app import dump
+from signer.app.accepting import Acceptor
 from signer.app.protocol import GatewayProtocol
+from signer.app.shares import ConnectionShares
+from signer.app.source import Sources
 from signer.clock import SystemClock
 from signer.errors import ConfigError, SignerError
 from signer.hardening import lock_memory
-from signer.listen import Listener
 from signer.occupancy import RELOAD
 from signer.tls.authority import utc_now
 
@@ -119,8 +120,7 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
             await self.lifespan.startup()
         except RuntimeError:  # the application has said why
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
-        for sock, listener in zip(self.sockets, self.app.listeners, strict=True):
-            self.servers.append(await self._server(sock.sock, listener))
+        acceptors = self._acceptors()
         look_at = 0.0
         self.app.lifeline.watch(self.loop, self.handle_exit_signal)
         while self.alive and self.ppid == os.getppid():
@@ -132,22 +132,27 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
                 async with asyncio.timeout(NOTIFY_S):
                     await self._ending.wait()
         self.alive = False  # also if the master died: each connection ends with the answer that it waits for
+        for acceptor in acceptors:
+            acceptor.stop()
         await self._shutdown()
 
-    async def _server(self, sock: socket.socket, listener: Listener) -> asyncio.Server:
-        def protocol() -> GatewayProtocol:
-            return GatewayProtocol(self)
-
-        if listener.kind == "unix":
-            server: asyncio.Server = await self.loop.create_unix_server(protocol, sock=sock)
-        elif listener.kind == "tls":
-            wait_s = self.asgi.request_seconds
-            server = await self.loop.create_server(
-                protocol, sock=sock, ssl=self.app.tls.context, ssl_handshake_timeout=wait_s, ssl_shutdown_timeout=1.0
+    def _acceptors(self) -> list[Acceptor]:
+        gateway, limits = self.app.config.gateway, self.app.config.limits
+        shares = ConnectionShares(gateway.max_connections, limits.connections_per_source, len(self.app.listeners))
+        sources = Sources(gateway.trusted_proxies)
+        return [
+            Acceptor(
+                sock.sock,
+                number,
+                shares,
+                lambda place: GatewayProtocol(self, place),
+                sources=sources,
+                on_refused=self.asgi.connection_refused,
+                tls=self.app.tls.context if listener.kind == "tls" else None,
+                handshake_s=self.asgi.request_seconds,
             )
-        else:
-            server = await self.loop.create_server(protocol, sock=sock)
-        return server
+            for number, (sock, listener) in enumerate(zip(self.sockets, self.app.listeners, strict=True))
+        ]
 
     async def _shutdown(self) -> None:
         """gunicorn would wait for connections that bots merely keep open, until its time is over."""

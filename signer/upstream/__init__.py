@@ -19,10 +19,13 @@ from signer.upstream.connection import Connection, connect
 from signer.upstream.loop import OwnAddresses
 from signer.upstream.origin import Origin, tls_context
 
-__all__ = ["NOWHERE", "Upstream"]
+__all__ = ["MOST_UNDER_WAY", "NOWHERE", "Upstream"]
 
 MAX_BODY = 64 * 1024 * 1024
 """Most bytes of one answer's body, before and after decompression: RetrieveExport's archives are the largest."""
+
+MOST_UNDER_WAY = 128
+"""Most calls under way to one origin, each on a connection of its own."""
 
 NOWHERE = OwnAddresses()
 """For who does not listen."""
@@ -50,7 +53,7 @@ class Upstream:
         connect_s: float = 5.0,
         idle_s: float = 10.0,
         keep: int = 16,
-        most: int = 128,
+        most: int = MOST_UNDER_WAY,
         max_body: int = MAX_BODY,
     ) -> None:
         self.origin = origin
@@ -76,7 +79,7 @@ class Upstream:
         connect_s: float = 5.0,
         idle_s: float = 10.0,
         keep: int = 16,
-        most: int = 128,
+        most: int = MOST_UNDER_WAY,
         max_body: int = MAX_BODY,
     ) -> Upstream:
         """The way to ``origin``; connects when first needed. Raises `ConfigError` for an origin that cannot be used.

@@ -15,6 +15,7 @@ from signer.config import load_config
 from signer.keys.passphrase import CREDENTIAL
 from signer.store_config import AppRoleLogin, VaultTransitConfig
 from tests.deploy.manifests import DEPLOY, ROOT, Json, comments, documents
+from tests.deploy.units import UNIT, settings
 
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
 WITH_VAULT = DEPLOY / "compose" / "vault.yaml"
@@ -38,7 +39,15 @@ def test_nothing_of_it_is_swapped(services: Json) -> None:
     for service in services.values():
         if "image" in service:
             assert service["memswap_limit"] == service["mem_limit"]
-            assert service["ulimits"] == {"core": 0, "memlock": -1}
+            assert {"core": 0, "memlock": -1}.items() <= service["ulimits"].items()
+
+
+@pytest.mark.parametrize("services", [ALONE["services"], VAULT["services"]], ids=["alone", "vault"])
+def test_the_gateway_has_as_many_descriptors_as_under_systemd(services: Json) -> None:
+    """The start refuses fewer than its settings need."""
+    limits = [service["ulimits"] for service in services.values() if "build" in service]
+    assert [each.get("nofile") for each in limits] == [int(settings(UNIT)["Service"]["LimitNOFILE"][0])] * len(limits)
+    assert limits or services is not ALONE["services"]
 
 
 def test_the_vault_is_the_one_that_the_tests_run_against() -> None:

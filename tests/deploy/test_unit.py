@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from signer.app.descriptors import descriptors_needed
 from signer.cli.main import EXIT_STATUS
+from signer.config import Config
 from signer.keys.passphrase import CREDENTIAL
 from tests.deploy.units import DROP_INS, UNIT, analyze, settings
 from tests.unit.test_docs import taken_apart
@@ -73,6 +75,12 @@ def test_memory_may_be_locked_and_never_swapped() -> None:
     service = settings(UNIT)["Service"]
     assert (service["LimitMEMLOCK"], service["MemorySwapMax"]) == (["infinity"], ["0"])
     assert "@memlock" in service["SystemCallFilter"][0].split()
+
+
+def test_there_are_descriptors_for_the_default_settings() -> None:
+    """The start refuses fewer than its settings need."""
+    needed = descriptors_needed(Config.model_validate({"accounts": {"main": {}}}))
+    assert int(settings(UNIT)["Service"]["LimitNOFILE"][0]) >= 2 * needed
 
 
 def test_a_low_port_comes_with_the_namespace_that_it_counts_in() -> None:

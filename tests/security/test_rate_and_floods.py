@@ -16,6 +16,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
 
 from signer.app.protocol import KEEP_ALIVE_S, GatewayProtocol
+from signer.app.shares import ConnectionShares
 from signer.audit.throttle import IN_FULL
 from signer.authenticate import SOURCE_FAILURES
 from signer.cli.stage import signer
@@ -204,7 +205,7 @@ def connection(loop: Loop) -> tuple[GatewayProtocol, Transport]:
     app = SimpleNamespace(request_seconds=10.0)
     worker = SimpleNamespace(nr_conns=0, loop=loop, cfg=config, log=None, asgi=app, alive=True, connections=set())
     ASGIProtocol._check_h1c_protocol_available()
-    protocol, transport = GatewayProtocol(worker), Transport()
+    protocol, transport = GatewayProtocol(worker, ConnectionShares(8, 8, 1).enter(0, None)), Transport()
     protocol.connection_made(transport)
     return protocol, transport
 

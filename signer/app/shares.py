@@ -1,0 +1,67 @@
+"""Who may have how many connections: a bound for all, one for each source, and some kept for each listener."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import final
+
+
+@final
+class ConnectionShares:
+    """Counts connections from their acceptance, before any handshake, until they have ended.
+
+    Half of ``most`` is kept for the listeners, in equal parts: what one has not used of its part is nobody else's. So
+    a flood at one listener leaves the bots of another theirs. A source has at most ``of_source``.
+    """
+
+    def __init__(self, most: int, of_source: int, listeners: int) -> None:
+        self._most = most
+        self._of_source = of_source
+        self._kept = most // 2 // listeners if listeners > 1 else 0
+        self._at = [0] * listeners
+        self._sources: Counter[str] = Counter()
+
+    def refusal(self, listener: int, source: str | None) -> str:
+        """Which bound one more connection would pass, as signer.toml names it; empty if none."""
+        if source is not None and self._sources[source] >= self._of_source:
+            return "connections_per_source"
+        kept = sum(max(0, self._kept - used) for number, used in enumerate(self._at) if number != listener)
+        return "max_connections" if sum(self._at) + kept >= self._most else ""
+
+    def enter(self, listener: int, source: str | None) -> Place:
+        """Count a connection; ``source`` is None for a reverse proxy, whose connections are of many callers."""
+        self._at[listener] += 1
+        if source is not None:
+            self._sources[source] += 1
+        return Place(self, listener, source)
+
+    def _leave(self, listener: int, source: str | None) -> None:
+        self._at[listener] -= 1
+        if source is not None:
+            self._sources[source] -= 1
+            if not self._sources[source]:
+                del self._sources[source]
+
+    @property
+    def total(self) -> int:
+        """How many connections there are."""
+        return sum(self._at)
+
+
+@final
+class Place:
+    """One connection's place; given back once, however often it is left."""
+
+    __slots__ = ("_left", "_listener", "_shares", "_source")
+
+    def __init__(self, shares: ConnectionShares, listener: int, source: str | None) -> None:
+        self._shares = shares
+        self._listener = listener
+        self._source = source
+        self._left = False
+
+    def leave(self) -> None:
+        """The connection has ended."""
+        if not self._left:
+            self._left = True
+            self._shares._leave(self._listener, self._source)
