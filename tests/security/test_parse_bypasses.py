@@ -51,6 +51,10 @@ def test_a_tokenised_asset_is_only_meant_where_it_is_said() -> None:
     order = "nonce=1&type=buy&ordertype=limit&price=1&volume=1"
     good = kraken.parse(kraken.decode(request("AddOrder", f"{order}&pair=AAPLx/USD&asset_class=tokenized_asset")))
     assert good.fields["asset_class"] == "tokenized_asset"
+    edit = kraken.parse(
+        kraken.decode(request("EditOrder", "nonce=1&txid=OA&volume=2&pair=AAPLxUSD&asset_class=tokenized_asset"))
+    )
+    assert edit.fields["asset_class"] == "tokenized_asset"
     for more in ("pair=AAPLx/USD", "pair=ADA/USD&asset_class=tokenized_asset", "pair=AAPLx/USD&asset_class=currency"):
         with pytest.raises(Refused, match="EQuery:Unknown asset pair"):
             kraken.parse(kraken.decode(request("AddOrder", f"{order}&{more}")))

@@ -113,7 +113,8 @@ _ORDERS = (
     ),
     Endpoint(
         "EditOrder", Action.ORDER, _needs("modify-trades", "close-trades"),
-        {"pair": text, "txid": text, "volume": amount, "displayvol": amount, "price": price, "price2": price,
+        {"pair": text, "asset_class": _asset_class, "txid": text, "volume": amount, "displayvol": amount,
+         "price": price, "price2": price,
          "oflags": some_of("post", "fcib", "fciq", "nompp"), "deadline": deadline, "cancel_response": flag,
          "validate": dry_run, "userref": userref},
     ),
