@@ -66,17 +66,20 @@ class Account:
         By ``credential`` to ask about it, whatever is known of it and though its lane be stopped; else by the least
         busy of those for such calls that have room for it: ``client`` is whose share it uses. ``check`` is asked inside
         the turn, at the last moment before signing, and raises `Refused` if the call may not go any more (halted or
-        revoked while it waited). Raises `NotServed` (no turn, no share, no signature or not sent: nothing left) or
-        `Unanswered` (the outcome is unknown); ``journey`` tells which at any moment, even if we are cancelled.
+        revoked while it waited). A ``brake`` is a cancel of an operator's, which goes before all others.
+
+        Raises `NotServed` (no turn, no share, no signature or not sent: nothing left) or `Unanswered` (the outcome is
+        unknown); ``journey`` tells which at any moment, even if we are cancelled.
         """
         deadline = self.clock.monotonic() + self.call_seconds
         if credential is not None:
             return await self._asked_by(credential, venue, call, client, journey, check, deadline)
+        priority = Priority.BRAKE if brake else PRIORITIES[call.action]
         while True:
             chosen = self._chosen(venue, call, client, brake=brake)
             journey.credential = chosen.name
             try:
-                async with chosen.lane.turn(client, PRIORITIES[call.action], deadline) as turn:
+                async with chosen.lane.turn(client, priority, deadline) as turn:
                     now, cost = self.clock.monotonic(), venue.read_cost(call)
                     if not chosen.admits(call.action) or self._held_back(chosen, call, now):
                         continue  # refused while the call waited

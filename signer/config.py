@@ -131,7 +131,7 @@ class AccountConfig(Strict):
     lane_depth: Annotated[int, Field(ge=1, le=32)] = 1
     """Requests in flight at once on each credential; more than one only for a key with a nonce window."""
     queue: Annotated[int, Field(ge=1, le=10_000)] = 256
-    """Calls that may wait for a lane before more are refused."""
+    """Calls of each kind (cancels, orders, reads) that may wait for a lane before more are refused."""
     call_seconds: Seconds = 14.0
     """How long a call may wait for its turn, and again for its answer: by default less than 30 s in all, after which
     kraken-cli would send an order anew."""

@@ -31,11 +31,13 @@ class Action(StrEnum):
 
 
 class Priority(IntEnum):
-    """Who goes first in a lane; lower first."""
+    """Whose turn in a lane comes first."""
 
-    CANCEL = 0
-    ORDER = 1
-    READ = 2
+    BRAKE = 0
+    """Cancels by which an operator stops a client: before all others."""
+    CANCEL = 1
+    ORDER = 2
+    READ = 3
 
 
 class Role(StrEnum):

@@ -1,34 +1,31 @@
 """The way to the venue of one real credential: who goes next, and with which nonce.
 
 Kraken wants nonces to *arrive* in order, so a turn lasts from the nonce to the answer, one at a time (``depth`` more
-for a key with a nonce window). Cancels go before orders before reads. Within one of these, clients take turns, and each
-client's calls keep their order. Reads starve only as long as orders and cancels alone keep the lane busy, which is
-meant: the venue's rate limit makes that short, and their deadlines end the wait.
+for a key with a nonce window). Cancels get more turns than orders, and orders more than reads; within one of these,
+clients take turns, and each client's calls keep their order (`signer.lanes.queues`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
 from types import TracebackType
 from typing import final
 
 from signer.contracts import Clock
 from signer.errors import LaneStopped, NotServed
 from signer.lanes.nonces import NonceSource
+from signer.lanes.queues import Full, Queues, Waiter
 from signer.model import Priority
 
 __all__ = ["CredentialLane", "NonceSource"]
-
-_Waiter = asyncio.Future[None]
 
 
 @final
 class CredentialLane:
     """The lane of one credential (`signer.contracts.Lane`).
 
-    At most ``queue`` calls wait; reads may fill half of that and orders three quarters, so that a flood of reads
-    pushes out neither orders nor cancels. Deadlines are in the event loop's time, which ``clock`` shows too.
+    At most ``queue`` calls of each priority wait, and of one client a quarter of that. Deadlines are in the event
+    loop's time, which ``clock`` shows too.
     """
 
     def __init__(self, credential: str, *, clock: Clock, nonces: NonceSource, depth: int = 1, queue: int = 256) -> None:
@@ -41,18 +38,20 @@ class CredentialLane:
         self._stopped = ""
         self.paused = False
         """Whether it takes no calls for a while."""
-        self._room = {Priority.CANCEL: queue, Priority.ORDER: queue * 3 // 4, Priority.READ: queue // 2}
-        self._queues: dict[Priority, OrderedDict[str, deque[_Waiter]]] = {each: OrderedDict() for each in Priority}
-        self.waiting = 0
-        """How many calls wait for their turn."""
+        self._queues = Queues(queue)
 
     def turn(self, client: str, priority: Priority, deadline: float, *, though_stopped: bool = False) -> CredentialTurn:
         """A turn to be entered with ``async with``: waits, then holds the lane until left.
 
-        Entering raises `NotServed`: at once if too many wait already, else when ``deadline`` passes first or the
-        nonce cannot be secured. Nothing was sent then.
+        Entering raises `NotServed`: at once if too many wait already, when another client needs the place more, when
+        ``deadline`` passes first, or if the nonce cannot be secured. Nothing was sent then.
         """
         return CredentialTurn(self, client, priority, deadline, though_stopped)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn."""
+        return len(self._queues)
 
     @property
     def load(self) -> int:
@@ -87,9 +86,8 @@ class CredentialLane:
     def send_away(self, *priorities: Priority) -> None:
         """Let those go elsewhere who wait with such a priority (`LaneStopped`)."""
         for priority in priorities:
-            for client, waiters in list(self._queues[priority].items()):
-                for waiter in list(waiters):
-                    self._refuse(client, priority, waiter, self._no_entry())
+            for client, waiter in self._queues.of(priority):
+                self._refuse(client, priority, waiter, self._no_entry())
 
     def _no_entry(self) -> LaneStopped:
         why = self._stopped or "the exchange asked for quiet"
@@ -128,60 +126,40 @@ class CredentialLane:
             raise
 
     def _leave(self) -> None:
-        for queue in self._queues.values():
-            while queue:
-                waiter = self._next_of(queue)
-                if not waiter.done():  # a call cancelled just now has not left its place yet
-                    waiter.set_result(None)
-                    return
+        while (waiter := self._queues.next()) is not None:
+            if not waiter.done():  # a call cancelled just now has not left its place yet
+                waiter.set_result(None)
+                return
         self._free += 1
 
     async def _wait(self, client: str, priority: Priority, deadline: float) -> None:
-        if self.waiting >= self._room[priority]:
-            text = f"EService:Gateway: {self.waiting} calls of this account are waiting already, try again later"
-            raise NotServed("EService:Unavailable", text)
         loop = asyncio.get_running_loop()
-        waiter: _Waiter = loop.create_future()
-        self._queues[priority].setdefault(client, deque()).append(waiter)
-        self.waiting += 1
+        waiter: Waiter = loop.create_future()
+        try:
+            pushed = self._queues.join(client, priority, waiter)
+        except Full as full:
+            raise _no_place(str(full)) from None
+        if pushed is not None and not pushed[1].done():
+            pushed[1].set_exception(_no_place("another client needs the place of this call"))
         timer = loop.call_at(deadline, self._expire, client, priority, waiter)
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self._forget(client, priority, waiter)
+                self._queues.leave(client, priority, waiter)
             elif waiter.exception() is None:
                 self._leave()  # the turn was ours already: hand it on
             raise
         finally:
             timer.cancel()
 
-    def _next_of(self, queue: OrderedDict[str, deque[_Waiter]]) -> _Waiter:
-        client, waiters = next(iter(queue.items()))
-        waiter = waiters.popleft()
-        self.waiting -= 1
-        if waiters:
-            queue.move_to_end(client)
-        else:
-            del queue[client]
-        return waiter
-
-    def _expire(self, client: str, priority: Priority, waiter: _Waiter) -> None:
+    def _expire(self, client: str, priority: Priority, waiter: Waiter) -> None:
         self._refuse(client, priority, waiter, _too_late())
 
-    def _refuse(self, client: str, priority: Priority, waiter: _Waiter, why: NotServed) -> None:
+    def _refuse(self, client: str, priority: Priority, waiter: Waiter, why: NotServed) -> None:
         if not waiter.done():
-            self._forget(client, priority, waiter)
+            self._queues.leave(client, priority, waiter)
             waiter.set_exception(why)
-
-    def _forget(self, client: str, priority: Priority, waiter: _Waiter) -> None:
-        queue = self._queues[priority]
-        waiters = queue.get(client, deque())
-        if waiter in waiters:
-            waiters.remove(waiter)
-            self.waiting -= 1
-        if not waiters:
-            queue.pop(client, None)
 
 
 @final
@@ -225,6 +203,10 @@ class CredentialTurn:
     def _go(self) -> None:
         self._lane._under_way.discard(self)
         self._lane._left.set()
+
+
+def _no_place(why: str) -> NotServed:
+    return NotServed("EService:Unavailable", f"EService:Gateway: {why}, try again later; nothing was sent")
 
 
 def _too_late() -> NotServed:

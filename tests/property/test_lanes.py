@@ -116,7 +116,7 @@ class Play:
         call.outcome = "served"
 
 
-@given(SPARSE | CROWDED, st.integers(1, 3), st.integers(0, 20), st.integers(0, 12))
+@given(SPARSE | CROWDED, st.integers(1, 3), st.integers(0, 20), st.integers(1, 12))
 def test_whatever_happens_nonces_go_up_and_no_turn_is_lost(
     calls: list[Call], depth: int, store_takes: int, queue: int
 ) -> None:
@@ -130,14 +130,14 @@ def test_whatever_happens_nonces_go_up_and_no_turn_is_lost(
         assert call.outcome
         if call.patience is not None:
             assert call.left_queue <= (call.arrives + call.patience + 0.001) * MS
-        if call.patience is None and call.cancelled_after is None and queue >= 2 * len(calls):
+        if call.patience is None and call.cancelled_after is None and queue >= 4 * len(calls):
             assert call.outcome == "served"
 
 
 @given(SPARSE | CROWDED)
 def test_the_next_is_always_the_right_one(calls: list[Call]) -> None:
-    """A waiting call never yields to one of lower priority, to a later one of its own client, or twice to the same
-    other client; and no call waits while the lane is free."""
+    """A waiting call never yields to a later one of its own client, or twice to the same other client of its kind; and
+    no call waits while the lane is free. (Which kind is next: tests/property/test_queues.py.)"""
     play = Play(calls)
     run(play.run())
     releases = {round(call.ended, 6) for call in play.entries}
@@ -148,7 +148,6 @@ def test_the_next_is_always_the_right_one(calls: list[Call]) -> None:
             waited = other.arrives * MS < late.entered - 1e-9 and other.left_queue > late.entered + 1e-9
             if other is late or not waited or late.entered <= (late.arrives + 0.001) * MS:
                 continue
-            assert late.priority <= other.priority
             if (late.client, late.priority) == (other.client, other.priority):
                 assert late.arrives <= other.arrives
     for patient in play.entries:

@@ -11,7 +11,7 @@ from signer.lanes import CredentialLane, NonceSource
 from signer.model import Priority
 from tests.unit.lanes.virtual import Store, VirtualClock, run
 
-CANCEL, ORDER, READ = Priority.CANCEL, Priority.ORDER, Priority.READ
+BRAKE, CANCEL, ORDER, READ = Priority
 LATE = 1000.0
 
 
@@ -91,19 +91,88 @@ def test_so_many_hold_the_lane_at_once(depth: int) -> None:
     run(story())
 
 
-def test_a_full_queue_refuses_at_once_and_keeps_room_for_what_matters() -> None:
-    """Reads may fill half of the queue, orders three quarters; cancels find room until it is full."""
+@pytest.mark.parametrize("priority", [CANCEL, ORDER, READ])
+def test_one_client_has_a_quarter_of_each_queue(priority: Priority) -> None:
+    """What is more is refused at once, in words; other kinds of its calls and other clients find places."""
 
     async def story() -> None:
         bench = Bench(queue=8)
         await bench.start("a", READ)
-        for priority, room in ((READ, 4), (ORDER, 2), (CANCEL, 2)):
-            for number in range(room):
-                await bench.start(f"{'abc'[priority]}{number}", priority)
-            with pytest.raises(NotServed, match="waiting already") as refused:
-                await bench.call("x", priority)
-            assert refused.value.answer[0] == "EService:Unavailable"
-        assert "x" not in await bench.done()
+        await bench.start("b1", priority)
+        await bench.start("b2", priority)
+        with pytest.raises(NotServed, match="2 calls of this client are waiting already") as refused:
+            await bench.call("b3", priority)
+        assert refused.value.answer[0] == "EService:Unavailable"
+        others = {CANCEL, ORDER, READ} - {priority}
+        for other in sorted(others):
+            await bench.start(f"b{other}", other)
+        await bench.start("c1", priority)
+        assert len(await bench.done()) == 6
+
+    run(story())
+
+
+def test_a_newcomer_takes_the_place_of_the_flooders_youngest() -> None:
+    """Four clients fill the queue; a fifth is let in, and the youngest call of one with most leaves at once."""
+
+    async def story() -> None:
+        bench = Bench(queue=8)
+        await bench.start("z", READ)
+        for client in "abcd":
+            for number in (1, 2):
+                await bench.start(f"{client}{number}", ORDER)
+        assert bench.lane.waiting == 8
+        await bench.start("e1", ORDER)
+        assert bench.lane.waiting == 8
+        (pushed,) = [call for call in bench.calls if call.done()]
+        with pytest.raises(NotServed, match="another client needs the place"):
+            await pushed
+        assert await bench.done() == ["z", "a1", "b1", "c1", "d1", "e1", "b2", "c2", "d2"]
+
+    run(story())
+
+
+def test_where_all_have_one_place_a_queue_is_full() -> None:
+    """Nobody has more than the newcomer would have."""
+
+    async def story() -> None:
+        bench = Bench(queue=4)
+        await bench.start("z", READ)
+        for client in "abcd":
+            await bench.start(f"{client}1", ORDER)
+        with pytest.raises(NotServed, match="4 calls of this account are waiting already"):
+            await bench.call("e1", ORDER)
+        assert await bench.done() == ["z", "a1", "b1", "c1", "d1"]
+
+    run(story())
+
+
+def test_turns_are_weighted_over_kinds() -> None:
+    """While all wait: four cancels, two orders, a read, and again; when a kind has run out, the others go on."""
+
+    async def story() -> None:
+        bench = Bench()
+        await bench.start("z", READ)
+        for client, priority in (("c", CANCEL), ("o", ORDER), ("r", READ)):
+            for number in range(6):
+                await bench.start(f"{client}{number}", priority)
+        turns = "".join(name[0] for name in await bench.done())
+        assert turns == "z" + "ccccoor" + "ccoo" + "r" + "oo" + "r" + "rrr"
+
+    run(story())
+
+
+def test_a_brake_goes_first() -> None:
+    """However many cancels of clients wait, and however many turns of theirs are due."""
+
+    async def story() -> None:
+        bench = Bench()
+        await bench.start("z", READ)
+        for number in range(6):
+            await bench.start(f"c{number}", CANCEL)
+        for number in range(6):
+            await bench.start(f"b{number}", BRAKE)
+        assert [name[0] for name in await bench.done()] == list("z" + "b" * 6 + "c" * 6)
 
     run(story())
 
