@@ -118,9 +118,10 @@ class Wiring:
 
     async def start(self) -> None:
         """Open the stores, reconcile what the last run left open, and begin to serve. Raises `SignerError`."""
+        await self.ledger.open()
+        store_marks = await self.ledger.marks()  # before the file: a command may change both meanwhile
         # A worker that takes a dead one's place was forked from what the first one knew: who was revoked since, is not.
         self.prepared = reread(self.prepared)
-        await self.ledger.open()
         await self.audit.open(await self.ledger.head())
         named_in_vain = any(policy.unlisted for policy in self.prepared.policies.values())
         fetched = named_in_vain or not self.prepared.pairs.complete
@@ -129,7 +130,7 @@ class Wiring:
         left = await self.ledger.open_intents()
         self._pending = Pending(left)
         marks = await self.ledger.marks()
-        self.prepared.store.require_latest(marks)
+        self.prepared.store.require_latest(store_marks)
         await self.ledger.raise_mark(*self.prepared.store.mark)
         self._keys = await self._signing_keys(self.prepared)
         snapshot = await self._snapshot()

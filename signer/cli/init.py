@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from signer.cli.key_store import create_store, has_terminal, read_name
+from signer.cli.asking import ask_new, has_terminal
+from signer.cli.key_store import create_store, read_name
 from signer.cli.pairs_list import current_pairs
 from signer.config import KRAKEN_ORIGIN, load_config
 from signer.errors import ConfigError, HomeError
@@ -89,7 +90,7 @@ def _passphrase(no_input: bool, file: Path | None) -> tuple[Passphrase, str]:
         return credential, ""
     if not has_terminal():
         raise click.UsageError("There is no terminal to ask on: give --no-input or --passphrase-file.")
-    text = click.prompt("Passphrase for the key store", hide_input=True, confirmation_prompt=True)
+    text = ask_new("Passphrase for the key store")
     return Passphrase(text.encode(), where="passphrase"), ""
 
 

@@ -13,16 +13,19 @@ from typing import Any, TypeVar
 import click
 
 from signer.cli import reload
+from signer.cli.asking import ask_hidden, has_terminal, quiet_terminal, tried
 from signer.cli.ledger import with_ledger
 from signer.config import HOME_FILE, Config
 from signer.contracts import SigningKey, SigningStore
 from signer.errors import ConfigError, HomeError, KeyStoreError, LedgerError, SignerError
 from signer.home import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
+from signer.keys.envelope import Credential
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
 from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.private_file import read_private
+from signer.keys.renewal import read_envelope
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo
 from signer.strict import check_name
@@ -94,11 +97,6 @@ def read_name(_ctx: click.Context, _param: click.Parameter, name: str) -> str:
         raise click.BadParameter(str(error)) from None
 
 
-def has_terminal() -> bool:
-    """Whether a person can be asked."""
-    return sys.stdin.isatty()
-
-
 def warn(text: str) -> None:
     """One line on stderr."""
     click.echo(f"signer: warning: {text}", err=True)
@@ -112,27 +110,51 @@ def passphrase_source(home: Home, flag: Path | None) -> Passphrase | None:
 
 def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
     """The existing store's passphrase: from its source, or asked for. Raises `KeyStoreError` if nobody can tell it."""
-    if not home.folder.is_dir():
-        raise HomeError("there is no such home", where=str(home.folder), mend="make it with `signer init`")
-    passphrase = passphrase_source(home, flag)
-    if passphrase is None and has_terminal():
-        text: str = click.prompt("Passphrase of the key store", hide_input=True, default="", show_default=False)
-        passphrase = Passphrase(text.encode(), where="passphrase")
-    if passphrase is None:
+    _require_folder(home)
+    return passphrase_source(home, flag) or _asked_passphrase(home)
+
+
+def _asked_passphrase(home: Home) -> Passphrase:
+    if not has_terminal():
         mend = "give --passphrase-file, or run it in a terminal to be asked"
         raise KeyStoreError("the passphrase is needed", where=str(home.keys), mend=mend)
-    return passphrase
+    text = ask_hidden("Passphrase of the key store")
+    return Passphrase(text.encode(errors="surrogateescape"), where="passphrase")
 
 
 def open_store(home: Home, flag: Path | None) -> FileKeyStore:
-    """The home's key store, opened for a command. Not for `serve`, which never takes a store made for tests."""
-    passphrase = known_passphrase(home, flag)
+    """The home's key store, opened for a command; who is asked for the passphrase has three tries. Not for `serve`,
+    which never takes a store made for tests."""
+    _require_folder(home)
+    marks = known_marks(home)  # before the file: another command may change both meanwhile
+    source = passphrase_source(home, flag)
+    if source is not None or not has_terminal():
+        store = _opened(home, source or _asked_passphrase(home))
+    else:
+        store = tried(lambda: _opened(home, _asked_passphrase(home)))
+    store.require_latest(marks)
+    return store
+
+
+def _opened(home: Home, passphrase: Passphrase) -> FileKeyStore:
     try:
-        store = open_file(home, home.keys, passphrase)
+        return open_file(home, home.keys, passphrase)
     finally:
         passphrase.wipe()
-    store.require_latest(known_marks(home))
-    return store
+
+
+def store_of(home: Home, credential: str) -> str:
+    """Where the secret of a credential is, by the key store's list, which is not sealed; empty if it is not there.
+
+    Raises `KeyStoreError` if the file does not read. Whoever acts on it opens the store first, which proves the list.
+    """
+    abouts = [entry.about for entry in read_envelope(home.keys).entries]
+    return next((one.store for one in abouts if isinstance(one, Credential) and one.name == credential), "")
+
+
+def _require_folder(home: Home) -> None:
+    if not home.folder.is_dir():
+        raise HomeError("there is no such home", where=str(home.folder), mend="make it with `signer init`")
 
 
 def open_file(home: Home, path: Path, passphrase: Passphrase) -> FileKeyStore:
@@ -177,8 +199,22 @@ def read_credential(stdin: bool, file: Path | None) -> ApiKeySecret:
         return read_json(read_private(file, most=MOST_BYTES, missing="name the right file"), where=str(file))
     if not has_terminal():
         raise click.UsageError("There is no terminal to ask on: give --stdin or --file.")
-    api_key: str = click.prompt("API key (public part)", hide_input=True)
-    return read_pasted(api_key, click.prompt("API secret (private part)", hide_input=True), where="API secret")
+    return tried(_asked_credential)
+
+
+def _asked_credential() -> ApiKeySecret:
+    api_key = ask_hidden("API key (public part)")
+    return read_pasted(api_key, ask_hidden("API secret (private part)"), where="API secret")
+
+
+def credential_and_store(
+    home: Home, *, stdin: bool, file: Path | None, passphrase_file: Path | None
+) -> tuple[ApiKeySecret, FileKeyStore]:
+    """A key and the key store. The key comes first: who pastes it expects to be asked for it, and what is pasted at a
+    question for a passphrase would end in the shell."""
+    with quiet_terminal():
+        credential = read_credential(stdin, file)
+        return credential, open_store(home, passphrase_file)
 
 
 def take_up(home: Home, what: str) -> bool:

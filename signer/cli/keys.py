@@ -10,10 +10,12 @@ from pathlib import Path
 
 import click
 
+from signer.cli.asking import quiet_terminal
 from signer.cli.judging import judged, say
 from signer.cli.key_store import (
     Row,
     admin_option,
+    credential_and_store,
     handle_of,
     open_store,
     passphrase_option,
@@ -21,6 +23,7 @@ from signer.cli.key_store import (
     read_name,
     show_rows,
     signing_store,
+    store_of,
     take_up,
     warn,
 )
@@ -77,10 +80,9 @@ def add(
     """Keep a real API key under NAME, its secret in the account's store. Asks for it, or reads it with --stdin or
     --file."""
     config = require_account(home, account)
-    store = open_store(home, passphrase_file)
+    credential, store = credential_and_store(home, stdin=stdin, file=file, passphrase_file=passphrase_file)
     kept_in = config.accounts[account].store
     elsewhere = signing_store(kept_in, config, vault_token_file)
-    credential = read_credential(stdin, file)
     with on_record(home, "keys add", reason, credential=name) as operation:
         operation.detail = f"account {account}, role {role}, fingerprint {fingerprint(credential.api_key)}"
         store.add_credential(
@@ -217,10 +219,10 @@ def rotate(
     passphrase_file: Path | None,
 ) -> None:
     """Put a new key in the place of NAME's. It is tried out first; no bot notices, and no call is lost."""
-    store, config = open_store(home, passphrase_file), load_config(home.config)
+    config = load_config(home.config)
+    given, store = credential_and_store(home, stdin=stdin, file=file, passphrase_file=passphrase_file)
     old = store.credential(name)
     elsewhere = signing_store(old.store, config, vault_token_file)
-    given = read_credential(stdin, file)
     with on_record(home, "keys rotate", reason, credential=name) as operation:
         Rotation(store, config, operation, elsewhere).rotate(old, given, other_permissions=other_permissions)
     click.echo(
@@ -250,13 +252,15 @@ def move(
     passphrase_file: Path | None,
 ) -> None:
     """Have another store keep the secret of NAME. The old copy is destroyed when both have signed alike."""
-    store, config = open_store(home, passphrase_file), load_config(home.config)
+    config = load_config(home.config)
+    with quiet_terminal():  # the key before the passphrase, as `credential_and_store` does
+        given = None if store_of(home, name) in {HOME_FILE, to, ""} else read_credential(stdin, file)
+        store = open_store(home, passphrase_file)
     info = store.credential(name)
     if info.store == to:
         raise click.UsageError(f"{name} is in the store {to} already.")
     stores = signing_store(info.store, config, vault_token_file), signing_store(to, config, vault_token_file)
     _require_apart(info.store, to, config)
-    given = None if info.store == HOME_FILE else read_credential(stdin, file)
     with on_record(home, "keys move", reason, credential=name) as operation:
         operation.detail = f"from {info.store} to {to}"
         Move(store, operation, *stores).move(info, to, given)

@@ -44,11 +44,12 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     lock = HomeLock(_made(home).lock)
     # At once: what the last gateway left in the file names a process that may be anybody's by now.
     lock.announce(Holder(os.getpid(), time.time_ns() // 1000, NOTHING_YET))
+    marks = known_marks(home)  # before the file: a command may change both meanwhile
     passphrase = known_passphrase(home, passphrase_file)
     forget_variable(VARIABLE)
     prepared = prepare(home, passphrase, lambda: passphrase_source(home, passphrase_file))
     passphrase.wipe()
-    prepared.store.require_latest(known_marks(home))
+    prepared.store.require_latest(marks)
     forget_environment(prepared.config.variables)
     from signer.app.server import GatewayServer  # noqa: PLC0415 - gunicorn copies the environment as it is imported
 

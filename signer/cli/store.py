@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from signer.cli.asking import ask_new, has_terminal
 from signer.cli.key_store import (
-    has_terminal,
     known_marks,
     known_passphrase,
     open_file,
@@ -86,5 +86,5 @@ def _new(file: Path | None) -> Passphrase:
         return from_file(file)
     if not has_terminal():
         raise click.UsageError("There is no terminal to ask on: give --new-passphrase-file.")
-    text: str = click.prompt("New passphrase", hide_input=True, confirmation_prompt=True)
+    text = ask_new("New passphrase")
     return Passphrase(text.encode(), where="passphrase")

@@ -35,7 +35,18 @@ def issue(random_bytes: RandomBytes = secrets.token_bytes) -> ApiKeySecret:
 
 def read_pasted(api_key: str, api_secret: str, *, where: str) -> ApiKeySecret:
     """A key and secret as Kraken's page shows them. Raises `KeyStoreError` naming ``where``, never quoting them."""
-    return ApiKeySecret(api_key.strip(), Secret.from_base64(api_secret, where=where))
+    api_key = api_key.strip()
+    if _holds_a_secret(api_key) and len(api_secret.strip()) < len(api_key):
+        raise KeyStoreError("the key and the secret are swapped", where=where, mend="give the shorter one as the key")
+    return ApiKeySecret(api_key, Secret.from_base64(api_secret, where=where))
+
+
+def _holds_a_secret(api_key: str) -> bool:
+    """Whether what is given as the key has the length of a secret."""
+    try:
+        return len(base64.b64decode(api_key, validate=True)) >= SECRET_BYTES
+    except ValueError:
+        return False
 
 
 def read_json(text: bytes | bytearray, *, where: str) -> ApiKeySecret:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import pty
-import sys
 from pathlib import Path
 
 import pytest
@@ -155,44 +153,6 @@ def test_without_any_source_or_terminal_it_says_what_to_give(sh: Shell) -> None:
     status, _, err = sh.run("keys", "list")
     assert status == 4
     assert "--passphrase-file" in err
-
-
-def test_a_terminal_is_asked_without_echo(sh: Shell) -> None:
-    """On a real terminal: passphrase, key and secret are asked for, none is shown while typed, and the key is kept."""
-    sh.home.passphrase.unlink()
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execv(sys.executable, [sys.executable, "-c", ASKED, str(sh.home.folder), *ADD])  # noqa: S606
-    shown = b""
-    for question, answer in ((b"Passphrase", PASSPHRASE_TEXT), (b"API key", API_KEY), (b"API secret", SECRET)):
-        while question not in shown or not shown.rstrip().endswith(b":"):
-            shown += os.read(terminal, 4096)
-        os.write(terminal, answer.encode() + b"\n")
-    shown += _rest(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, shown
-    for hidden in (PASSPHRASE_TEXT, API_KEY, SECRET):
-        assert hidden.encode() not in shown
-    sh.monkeypatch.setenv("SIGNER_PASSPHRASE", PASSPHRASE_TEXT)
-    assert _names(sh) == ["main"]
-
-
-ASKED = """
-import sys
-from signer.cli import reload
-from signer.cli.main import main
-reload.reload_running = lambda home: None
-sys.exit(main(["--home", *sys.argv[1:]]))
-"""
-
-
-def _rest(terminal: int) -> bytes:
-    rest = b""
-    try:
-        while more := os.read(terminal, 4096):
-            rest += more
-    except OSError:  # how Linux says that the other side closed
-        pass
-    return rest
 
 
 def test_the_insecure_profile_needs_the_exact_words(sh: Shell) -> None:
