@@ -69,7 +69,7 @@ def ask_new(question: str) -> str:
     with quiet_terminal():
         for _ in range(TRIES):
             text = ask_hidden(question)
-            if text and ask_hidden(f"{question} (again)") == text:
+            if text and ask_hidden("Repeat for confirmation") == text:
                 return text
             click.echo("The two are not alike, or empty; try again.", err=True)
             _drain(sys.stdin.fileno())

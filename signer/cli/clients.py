@@ -14,6 +14,7 @@ from typing import Literal
 import click
 
 from signer.cli.connect import base_url
+from signer.cli.judging import say_lacking
 from signer.cli.key_store import Row, open_store, passphrase_option, read_credential, read_name, show_rows, take_up
 from signer.cli.keys import require_account, utc
 from signer.cli.operation import on_record, reason_option
@@ -115,7 +116,7 @@ def add(
     passphrase_file: Path | None,
 ) -> None:
     """Issue a virtual key and secret to client NAME; shown once, or written to --env-file."""
-    require_account(home, account)
+    config = require_account(home, account)
     _require_policy(home, policy)
     store = open_store(home, passphrase_file)
     credential = read_credential(True, None) if import_stdin else issue()
@@ -136,6 +137,7 @@ def add(
         )
     _confirm(f"Added client {name} of account {account} under policy {policy}", credential)
     take_up(home, f"client {name}")
+    say_lacking(home, config, store, account, policy)
 
 
 @clients.command("list")
@@ -143,12 +145,16 @@ def add(
 @passphrase_option
 @click.pass_obj
 def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
-    """List the clients, revoked ones included; never a key or secret."""
-    infos = open_store(home, passphrase_file).clients()
+    """List the clients, revoked ones included, and former credentials that still pass; never a key or secret."""
+    store, now_us = open_store(home, passphrase_file), SystemClock().now_us()
+    former = [info for info, _ in store.former_clients() if not info.revoked and (info.expires_us or 0) > now_us]
+    rows = [_row(info) for info in store.clients()] + [{**_row(info), "former": True} for info in former]
+    rows.sort(key=lambda row: (str(row["name"]), bool(row["former"])))
     if as_json:
-        click.echo(json.dumps([_row(info) for info in infos], indent=2))
+        click.echo(json.dumps(rows, indent=2))
     else:
-        show_rows([_row(info) for info in infos], none="There are no clients; add one with `signer clients add`.")
+        shown = [{**row, "created": row["created"] or "-"} for row in rows]
+        show_rows(shown, none="There are no clients; add one with `signer clients add`.")
 
 
 @clients.command()
@@ -309,5 +315,6 @@ def _row(info: ClientInfo) -> Row:
         "expires": None if info.expires_us is None else utc(info.expires_us),
         "nonces": info.nonces,
         "revoked": info.revoked,
-        "created": utc(info.created_us),
+        "created": utc(info.created_us) if info.created_us else None,
+        "former": False,
     }

@@ -11,22 +11,37 @@ from signer.errors import KeyStoreError, SignerError
 from signer.findings import Finding, Weight
 from signer.home import Home
 from signer.keys.file import FileKeyStore
+from signer.keys.probes import kept_probe
 from signer.model import KeyInfo
 from signer.prepared import checked, duties_now, pair_table
-from signer.standing import judge
+from signer.standing import judge, used_elsewhere
 from signer.venues.kraken.venue import Kraken
 
 
-def judged(home: Home, config: Config, store: FileKeyStore, name: str, key: KeyInfo) -> Sequence[Finding]:
-    """What is to be said of ``key`` as that of credential ``name``, worst first. Nothing, with a warning, where the
-    policies do not load: then nobody can say what is asked of it."""
+def judged(
+    home: Home, config: Config, store: FileKeyStore, name: str, key: KeyInfo, *, moved: bool = False
+) -> Sequence[Finding]:
+    """What is to be said of ``key`` as that of credential ``name``, worst first; ``moved``: its nonce moved without us.
+
+    Nothing, with a warning, where the policies do not load: then nobody can say what is asked of it.
+    """
+    elsewhere = [used_elsewhere(name)] if moved else []
     try:
         prepared = checked(home, config, store, pair_table(home.pairs), lambda: None)
     except SignerError as error:
         warn(f"whether the key is fit for its clients cannot be said: {error}")
-        return ()
+        return elsewhere
     venue, now_us = Kraken(prepared.pairs), SystemClock().now_us()
-    return judge(key, duties_now(prepared, venue, now_us)[name], venue, now_us)
+    return [*judge(key, duties_now(prepared, venue, now_us)[name], venue, now_us), *elsewhere]
+
+
+def say_lacking(home: Home, config: Config, store: FileKeyStore, account: str, policy: str) -> None:
+    """Warn of what ``policy`` promises and no key of the account may do, as far as the exchange has told."""
+    for info in store.credentials():
+        probe = kept_probe(home.probes, info.fingerprint) if info.account == account else None
+        if probe is not None:
+            found = judged(home, config, store, info.name, probe.key)
+            say([each for each in found if each.kind == "missing-permission" and f" policy {policy} " in each.what])
 
 
 def say(findings: Sequence[Finding]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from signer.cli.asking import quiet_terminal
+from signer.cli.asking import has_terminal, quiet_terminal
 from signer.cli.judging import judged, say
 from signer.cli.key_store import (
     Row,
@@ -32,7 +32,7 @@ from signer.cli.operation import Operation, on_record, reason_option
 from signer.cli.succession import Move, Rotation
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, Config, load_config
-from signer.errors import ConfigError, SignerError
+from signer.errors import ConfigError, KeyStoreError, SignerError
 from signer.findings import Weight
 from signer.home import Home
 from signer.keys.file import FileKeyStore
@@ -109,7 +109,7 @@ def _ask_about(home: Home, config: Config, store: FileKeyStore, name: str) -> No
     except SignerError as error:
         warn(f"no order goes by {name} until the exchange has said what it may do: {error}")
     else:
-        say(judged(home, config, store, name, found))
+        say(judged(home, config, store, name, found.key, moved=found.moved))
 
 
 @keys.command("list")
@@ -147,6 +147,7 @@ def forget(home: Home, *, name: str, fingerprint: str, reason: str, passphrase_f
 @keys.command()
 @click.argument("name")
 @click.option("--leave-secret", is_flag=True, help="Forget it here only; its store may be gone for good.")
+@click.option("--yes", is_flag=True, help="Do not ask, though it is the last key of an account that clients use.")
 @admin_option
 @reason_option
 @passphrase_option
@@ -156,6 +157,7 @@ def remove(
     *,
     name: str,
     leave_secret: bool,
+    yes: bool,
     vault_token_file: Path | None,
     reason: str,
     passphrase_file: Path | None,
@@ -163,6 +165,8 @@ def remove(
     """Forget the real credential NAME for good, and destroy its secret in the store that keeps it."""
     store, config = open_store(home, passphrase_file), load_config(home.config)
     info = store.credential(name)
+    if not yes:
+        _require_consent(store, info)
     elsewhere = None if leave_secret else signing_store(info.store, config, vault_token_file)
     with on_record(home, "keys remove", reason, credential=name) as operation:
         operation.detail = f"account {info.account}, fingerprint {info.fingerprint}"
@@ -188,11 +192,11 @@ def test(home: Home, *, name: str, as_json: bool, reason: str, passphrase_file: 
     elsewhere = signing_store(info.store, config, None)
     with on_record(home, "keys test", reason, credential=name) as operation:
         found = operation.probe(info, config, lambda: handle_of(info, store, elsewhere))
-    findings = judged(home, config, store, name, found)
+    findings = judged(home, config, store, name, found.key, moved=found.moved)
     if as_json:
-        click.echo(json.dumps({**_told(found), "findings": [asdict(finding) for finding in findings]}, indent=2))
+        click.echo(json.dumps({**_told(found.key), "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
-        for key, value in _told(found).items():
+        for key, value in _told(found.key).items():
             click.echo(f"{key:<12} {', '.join(value) if isinstance(value, list) else value}")
         say(findings)
     return 1 if any(finding.weight in {Weight.ERROR, Weight.REFUSED} for finding in findings) else 0
@@ -274,6 +278,18 @@ def require_account(home: Home, account: str) -> Config:
         mend = f"add [accounts.{account}] to it; known are: {', '.join(sorted(config.accounts))}"
         raise ConfigError(f"there is no account {account!r}", where=str(home.config), mend=mend)
     return config
+
+
+def _require_consent(store: FileKeyStore, info: CredentialInfo) -> None:
+    """Ask, if clients would be left without any key. Raises `click.Abort` for a no, else `KeyStoreError`."""
+    others = [each for each in store.credentials() if each.account == info.account and each.name != info.name]
+    served = [each.name for each in store.clients() if each.account == info.account and not each.revoked]
+    if others or not served:
+        return
+    what = f"it is the last key of account {info.account}, and without it no call of {', '.join(served)} passes"
+    if not has_terminal():
+        raise KeyStoreError(what, where=info.name, mend="give --yes, or add another key first")
+    click.confirm(f"{info.name}: {what}. Remove it?", abort=True, err=True)
 
 
 def _require_apart(here: str, there: str, config: Config) -> None:

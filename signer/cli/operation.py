@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -68,6 +68,19 @@ def reason_option(function: click.decorators.FC) -> click.decorators.FC:
     )
 
 
+class Heard(NamedTuple):
+    """What the venue said of a key."""
+
+    key: KeyInfo
+    moved: bool
+    """Whether its nonce moved without us."""
+
+    @classmethod
+    def of(cls, asked: Asked, name: str) -> Heard:
+        """What ``asked`` says of the key of credential ``name``. Raises `VenueError` if that is nothing."""
+        return cls(known(asked, name), asked.moved)
+
+
 @dataclass(slots=True)
 class Operation:
     """One act of an operator while it goes on."""
@@ -78,16 +91,16 @@ class Operation:
     detail: str = ""
     """What the log should say beyond who did what to whom."""
 
-    def probe(self, info: CredentialInfo, config: Config, key: MakeKey) -> KeyInfo:
+    def probe(self, info: CredentialInfo, config: Config, key: MakeKey) -> Heard:
         """What the venue says of a credential that is in force. ``key`` is used if no gateway runs."""
         if not self.beside:
             return self.try_out(info, config.accounts[info.account], key)
         told = ask(self.home.admin, "probe", credential=info.name)
-        return known(_kept(self.home, info, told), info.name)
+        return Heard.of(_kept(self.home, info, told), info.name)
 
-    def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> KeyInfo:
+    def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Heard:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
-        return known(in_loop(_heard(self.home, info, config, key)), info.name)
+        return Heard.of(in_loop(_heard(self.home, info, config, key)), info.name)
 
     def drain(self) -> None:
         """Wait until the gateway, if one runs, uses no key that it has let go of."""

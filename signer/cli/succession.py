@@ -42,7 +42,7 @@ class Rotation:
         new = self._renewed(old, given)
         before = self._before(old, other_permissions)
         with _kept(self.store, self.elsewhere, new, given.secret):
-            after = self.operation.try_out(new, self.config.accounts[new.account], lambda: self._handle(new, given))
+            after = self.operation.try_out(new, self.config.accounts[new.account], lambda: self._handle(new, given)).key
             if before is not None and not other_permissions:
                 _require_alike(before, after)
             findings = judged(self.operation.home, self.config, self.store, new.name, after)
@@ -68,7 +68,7 @@ class Rotation:
     def _before(self, old: CredentialInfo, other_permissions: bool) -> KeyInfo | None:
         """What the old key may do: by its own word, or, if the venue refuses it by now, by what it last said."""
         try:
-            return self.operation.probe(old, self.config, lambda: handle_of(old, self.store, self.elsewhere))
+            return self.operation.probe(old, self.config, lambda: handle_of(old, self.store, self.elsewhere)).key
         except VenueError as error:
             kept = kept_probe(self.operation.home.probes, old.fingerprint)
             if kept is None and not other_permissions:

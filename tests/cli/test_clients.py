@@ -10,6 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from signer.cli import key_store
+from signer.home import Home
+from signer.keys.file import FileKeyStore
+from signer.keys.issue import issue
+from signer.keys.passphrase import Passphrase, from_file
+from signer.keys.probes import Probe, keep_probe
+from signer.model import KeyInfo
 from signer.secret import Secret, fingerprint
 from tests.cli.homes import Shell, pasted, shell
 from tests.unit.keys.stores import API_KEY, CANARY, CLIENT_KEY, open_store, same_key
@@ -198,3 +205,49 @@ def test_what_is_wrong_is_said_and_changes_nothing(
     assert "Traceback" not in err
     assert sh.home.keys.read_bytes() == before
     assert not sh.reloads
+
+
+def test_two_that_add_at_once_both_succeed(sh: Shell) -> None:
+    """One that has finished between the other's first and last look at the store has put nothing back."""
+    opened, others = key_store.open_file, iter(["other", "third"])
+
+    def while_another_adds(home: Home, path: Path, passphrase: Passphrase) -> FileKeyStore:
+        store = opened(home, path, passphrase)
+        for name in others:
+            other = opened(home, path, from_file(home.passphrase))
+            made = issue()
+            other.add_client(name, "spot", "trader", *made, created_us=1)
+        return store
+
+    sh.monkeypatch.setattr(key_store, "open_file", while_another_adds)
+    status, _, err = sh.run(*ADD)
+    assert (status, "earlier state" in err) == (0, False)
+    assert [row["name"] for row in _listed(sh)] == ["bot", "other", "third"]
+
+
+def test_a_former_credential_that_still_passes_is_listed(sh: Shell) -> None:
+    """With its own fingerprint and until when; not once that is over, nor if the client is revoked."""
+    first = _env(sh.run(*ADD)[1])["KRAKEN_API_KEY"]
+    second = _env(sh.run("clients", "rotate", "bot", "--overlap", "2h")[1])["KRAKEN_API_KEY"]
+    now, former = _listed(sh)
+    assert (now["fingerprint"], now["former"], now["expires"]) == (fingerprint(second), False, None)
+    assert (former["name"], former["fingerprint"], former["former"]) == ("bot", fingerprint(first), True)
+    assert isinstance(former["expires"], str)
+    assert fingerprint(first) in sh.run("clients", "list")[1]
+    sh.run("clients", "revoke", "bot")
+    assert [row["former"] for row in _listed(sh)] == [False]
+
+
+@pytest.mark.parametrize(("may", "lacks"), [(["query-funds"], True), (["query-funds", "query-open-trades"], False)])
+def test_add_says_what_the_account_s_key_lacks(sh: Shell, may: list[str], lacks: bool) -> None:
+    """As far as the exchange has told what the key may do."""
+    (sh.home.policies / "trader.toml").write_text(
+        'version = 1\npermissions = ["query-funds", "query-open-trades"]\n', encoding="utf-8"
+    )
+    (sh.home.policies / "tracker.toml").write_text("version = 1\npermissions = []\n", encoding="utf-8")
+    sh.run("keys", "add", "main", "--account", "spot", "--stdin", stdin=pasted(API_KEY, SECRET))
+    told = KeyInfo("", tuple(may), None, 0, 0, ("192.0.2.1",))
+    keep_probe(sh.home.probes, fingerprint(API_KEY), Probe(1, told))
+    status, _, err = sh.run(*ADD)
+    said = "credential main: may not do what policy trader promises"
+    assert (status, said in err) == (0, lacks)

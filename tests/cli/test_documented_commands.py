@@ -123,9 +123,9 @@ def test_the_readme_leads_to_a_gateway_in_under_ten_commands(tmp_path: Path) -> 
     settings.write_text(text)
 
     with Terminal(tmp_path, add_key) as terminal:
-        terminal.answer("Passphrase of the key store:", PASSPHRASE)
         terminal.answer("API key (public part):", API_KEY)
         terminal.answer("API secret (private part):", API_SECRET)
+        terminal.answer("Passphrase of the key store:", PASSPHRASE)
         assert terminal.ended() == 0, terminal.shown
         assert API_SECRET not in terminal.shown
 

@@ -209,3 +209,17 @@ def test_a_key_whose_store_is_gone_can_be_forgotten(sh: Shell) -> None:
     assert _names(sh) == ["main"]
     assert sh.run("keys", "remove", "main", "--leave-secret")[0] == 0
     assert _names(sh) == []
+
+
+def test_the_last_key_that_clients_use_is_not_removed_unasked(sh: Shell) -> None:
+    """Without a terminal --yes says so; a key that nobody needs is removed as before."""
+    sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET))
+    sh.run("clients", "add", "bot", "--account", "spot", "--policy", "trader")
+    status, _, err = sh.run("keys", "remove", "main")
+    assert (status, "the last key of account spot" in err, "bot" in err, "--yes" in err) == (4, True, True, True)
+    assert _names(sh) == ["main"]
+    assert sh.run("keys", "remove", "main", "--yes")[0] == 0
+    assert _names(sh) == []
+    sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET))
+    sh.run("clients", "revoke", "bot")
+    assert sh.run("keys", "remove", "main")[0] == 0

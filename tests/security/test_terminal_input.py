@@ -120,7 +120,7 @@ def test_new_passphrases_are_asked_for_twice(sh: Shell) -> None:
     """Until both are alike; the store then opens with it."""
     new = "another passphrase that is long enough"
     old = ("Passphrase", f"{PASSPHRASE_TEXT}\n")
-    asked = ("New", f"{new}\n"), ("again", "other\n"), ("New", f"{new}\n"), ("again", f"{new}\n")
+    asked = ("New", f"{new}\n"), ("Repeat", "other\n"), ("New", f"{new}\n"), ("Repeat", f"{new}\n")
     shown = typed(sh, ("store", "passphrase"), old, *asked)
     assert "shell: status=0 rest=b'' echo=True" in shown
     assert new not in shown
