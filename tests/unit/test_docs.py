@@ -149,6 +149,15 @@ def test_locks_have_every_dependency() -> None:
         assert {re.split(r"[\[<>=!~ ]", text)[0].lower() for text in texts} <= set(pinned)
 
 
+def test_the_versions_of_the_whole_bots_are_those_that_run() -> None:
+    """docs/bots.md names the version of each bot that the lock installs."""
+    lock = (ROOT / "requirements-bots.lock").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "bots.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| ([a-z-]+) (\d[\d.]*) \|", page, re.M)
+    assert len(documented) == 2
+    assert all(re.search(rf"^{name}=={re.escape(version)}[. ]", lock, re.M) for name, version in documented)
+
+
 def test_the_wheel_has_the_data_that_the_program_reads() -> None:
     """The package-data patterns, as setuptools reads them, find the example policies and the pair table."""
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
