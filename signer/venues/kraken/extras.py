@@ -32,8 +32,6 @@ _CHANGING = frozenset({"new", "validate", "timeout", "cancel", "delete"})
 """They could make a change of a read, as ``new=true`` makes an address of DepositAddresses."""
 _KEPT_BACK = _SECRETS | _SELECTING | _CHANGING
 
-_ORDER_DEBRIS: Mapping[str, frozenset[str]] = {"position": frozenset({"0"})}
-"""Parameters of an order that say nothing with these values (XChange sends ``position=0``)."""
 _WITHOUT_PRICE = frozenset({"market", "settle-position"})
 
 
@@ -42,18 +40,19 @@ def passed_on(known: Collection[str], fields: Mapping[str, Json]) -> tuple[dict[
 
     Raises `NotUnderstood` for a parameter that is named like a credential, or that spells a known one in odd brackets.
     """
+    strangers = {name: value for name, value in fields.items() if name not in known}
+    if not strangers:
+        return {}, ()
     plain: dict[str, Json] = {}
     dropped: list[str] = []
     taken = {_bare(name) for name in known}
-    for name, value in fields.items():
-        if name in known:
-            continue
+    for name, value in strangers.items():
         bare = _bare(name)
         if bare in _CREDENTIALS:
             raise invalid(f"the parameter {quoted(name)} is not known")
         if name.partition("[")[0] in known:  # without its filter the read would tell of everything
             raise invalid(f"{quoted(name)} is no spelling of a parameter that we can read")
-        if value is None or value == "":
+        if _blank(value):
             continue
         if bare in taken | _KEPT_BACK or not _plain(name, value) or len(plain) == MOST_EXTRAS:
             dropped.append(name)
@@ -79,16 +78,15 @@ def _debris(endpoint: str, fields: Mapping[str, Json]) -> Iterator[str]:
         yield "https"
     if endpoint in {"AddOrder", "AddOrderBatch"}:
         yield from _order_debris(fields)
-    elif endpoint in {"EditOrder", "AmendOrder"} and fields.get("trading_agreement") == "agree":
+    elif endpoint in {"EditOrder", "AmendOrder"} and fields.get("trading_agreement", "no") in ("agree", "", None):
         yield "trading_agreement"  # the order was placed with it, or needs none
 
 
 def _order_debris(fields: Mapping[str, Json]) -> Iterator[str]:
-    for name, values in _ORDER_DEBRIS.items():
-        if name in fields and isinstance(fields[name], str) and fields[name] in values:
-            yield name
-    if isinstance(fields.get("broker"), str):
-        yield "broker"  # it pays a share of the fee to whoever it names
+    if "position" in fields and (fields["position"] == "0" or _blank(fields["position"])):
+        yield "position"  # XChange sends it with every order
+    if "broker" in fields and (isinstance(fields["broker"], str) or _blank(fields["broker"])):
+        yield "broker"  # it credits the order to whoever it names
     order_type = fields.get("ordertype")
     if isinstance(order_type, str) and order_type in _WITHOUT_PRICE:
         yield from (name for name in ("price", "price2") if isinstance(fields.get(name), str) and fields[name])
@@ -100,6 +98,10 @@ def _row_without_debris(where: str, row: Json, dropped: list[str]) -> Json:
     debris = set(_order_debris(row))
     dropped.extend(f"{where}[{name}]" for name in sorted(debris))
     return {name: value for name, value in row.items() if name not in debris}
+
+
+def _blank(value: Json) -> bool:
+    return value is None or value == ""
 
 
 def _plain(name: str, value: Json) -> bool:

@@ -77,6 +77,7 @@ def test_the_rows_of_a_batch_lose_the_same() -> None:
         ("AddOrder", {**LIMIT, "price2": None, "close": None, "oflags": None, "userref": None, "deadline": None}),
         ("AddOrder", {**LIMIT, "close": {"ordertype": None, "price": None}}),
         ("AddOrder", {**LIMIT, "close": {}}),
+        ("AddOrder", {**LIMIT, "trading_agreement": None}),
         ("AmendOrder", {"txid": TXID, "order_qty": "2", "cl_ord_id": None, "limit_price": None, "post_only": None}),
         ("CancelOrder", {"txid": TXID, "cl_ord_id": None}),
         ("ClosedOrders", {"start": None, "ofs": None}),
@@ -86,6 +87,15 @@ def test_null_means_absent(endpoint: str, fields: dict[str, Any]) -> None:
     """kraken-async-rs writes every option that it does not use as null."""
     bare = {name: value for name, value in fields.items() if value not in (None, {}) and name != "close"}
     assert as_json(endpoint, fields) == as_json(endpoint, bare)
+
+
+@pytest.mark.parametrize("blank", ["", None])
+def test_a_blank_that_means_nothing_is_dropped_too(blank: Any) -> None:
+    """Of the parameters that would be dropped with a value."""
+    call = as_json("AddOrder", {**LIMIT, "position": blank, "broker": blank})
+    assert (call.fields, call.dropped) == (as_json("AddOrder", LIMIT).fields, ("broker", "position"))
+    amend = as_json("AmendOrder", {"txid": TXID, "order_qty": "2", "trading_agreement": blank})
+    assert amend.dropped == ("trading_agreement",)
 
 
 @pytest.mark.parametrize(
