@@ -74,6 +74,8 @@ class Metrics:
         self._expires = _Series(Gauge(*expires, registry=registry))
         unlisted = ("signer_policy_unlisted_pairs", "Pairs that a policy names in vain.", ("policy",))
         self._unlisted = _Series(Gauge(*unlisted, registry=registry))
+        broken = ("signer_policy_broken_clients", "Clients of a policy that does not load.", ("policy",))
+        self._broken = _Series(Gauge(*broken, registry=registry))
         self._unknown = Gauge("signer_unknown_outcomes", "Calls sent whose outcome is unknown.", registry=registry)
         self._healthy = Gauge("signer_audit_healthy", "Whether the audit log can be written.", registry=registry)
 
@@ -124,6 +126,12 @@ class Metrics:
             self._finding[name, kind].set(now)
         if expires_us is not None:
             self._expires[(name,)].set(expires_us / 1_000_000)
+
+    def policies_broken(self, clients: Mapping[str, int]) -> None:
+        """Note which policies do not load, each with how many clients have it."""
+        self._broken.clear()
+        for policy, count in clients.items():
+            self._broken[(policy,)].set(count)
 
     def unknown_outcomes(self, count: int) -> None:
         """Note of how many calls the outcome is unknown."""

@@ -46,6 +46,10 @@ class Load:
     """Of each key that no call may go by, what is wrong with it."""
     version: str = ""
     """Of signer, that the worker runs."""
+    broken: list[str] = field(default_factory=list)
+    """Of each policy that does not load and that a client has, what is so."""
+    unused: list[str] = field(default_factory=list)
+    """The same of those that nobody has."""
 
 
 class HomeLock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,8 +16,9 @@ from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase
 from signer.market import load_pairs
 from signer.model import ClientInfo, CredentialInfo
-from signer.policy.load import load_policies
+from signer.policy.load import Loaded, load_policies
 from signer.policy.policy import Policy
+from signer.policy.unloaded import Unloaded, cancels_only, unloaded
 from signer.standing import Duty, duties
 from signer.venues.kraken.pairs import PairTable
 
@@ -31,6 +32,8 @@ class Prepared:
     store: FileKeyStore
     pairs: PairTable
     policies: Mapping[str, Policy]
+    """By name, of each policy that a client has what it is held to now; and those that nobody has."""
+    unloaded: Sequence[Unloaded]
     passphrase_now: Callable[[], Passphrase | None]
     """The passphrase as it can be read without asking anybody: of use when it was changed while the gateway runs."""
 
@@ -54,7 +57,8 @@ def warnings(prepared: Prepared, today: date) -> list[Finding]:
     config, credentials = prepared.config, prepared.store.credentials()
     policies = prepared.policies.values()
     of_keys = [*of_accounts(config, credentials), *of_waivers(config, credentials)]
-    return [*of_settings(config), *of_keys, *of_policies(policies, today)]
+    of_files = [each.finding() for each in prepared.unloaded]
+    return [*of_settings(config), *of_keys, *of_files, *of_policies(policies, today)]
 
 
 def of_settings(config: Config) -> Iterator[Finding]:
@@ -107,8 +111,8 @@ def _warning(kind: str, about: str, what: str, mend: str = "") -> Finding:
     return Finding(Weight.WARNING, kind, about, what, mend)
 
 
-def misfits(home: Home, config: Config, store: FileKeyStore, policies: Container[str]) -> Iterator[ConfigError]:
-    """Everything in the key store that the settings, or the names of ``policies``, have no place for."""
+def misfits(home: Home, config: Config, store: FileKeyStore) -> Iterator[ConfigError]:
+    """Everything in the key store that the settings have no place for."""
     owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
     for info in owners:
         if info.account not in config.accounts:
@@ -119,11 +123,6 @@ def misfits(home: Home, config: Config, store: FileKeyStore, policies: Container
         if credential.store != HOME_FILE and credential.store not in config.stores:
             what = f"the secret of {credential.name} is in the store {credential.store}, which is not there"
             yield ConfigError(what, where=str(home.config), mend=f"add [stores.{credential.store}]")
-    for client in store.clients():
-        if client.policy not in policies and not client.revoked:
-            what = f"client {client.name} has the policy {client.policy}, and there is no such file"
-            mend = f"restore {client.policy}.toml or revoke the client"
-            yield ConfigError(what, where=str(home.policies), mend=mend)
 
 
 def duties_now(prepared: Prepared, venue: Venue, now_us: int) -> Mapping[str, Duty]:
@@ -146,23 +145,53 @@ def checked(
     store: FileKeyStore,
     pairs: PairTable,
     passphrase_now: Callable[[], Passphrase | None],
+    in_force: Mapping[str, Policy] | None = None,
 ) -> Prepared:
-    """These parts of ``home``, if they fit each other. Raises `ConfigError` for the first that does not."""
-    policies = load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
-    for error in misfits(home, config, store, policies):
+    """These parts of ``home``, if they fit each other. Raises `ConfigError` for the first that does not.
+
+    A policy that does not load concerns its own clients alone: they stay under what is ``in_force`` of it, or may only
+    cancel.
+    """
+    for error in misfits(home, config, store):
         raise error
-    return Prepared(home, config, store, pairs, policies, passphrase_now)
+    before, loaded = in_force or {}, policies_of(home, pairs)
+    without = unloaded(loaded.broken, loaded.policies, store.clients(), before, str(home.policies))
+    instead = {one.policy: before.get(one.policy) or cancels_only(one.policy) for one in without if one.clients}
+    return Prepared(home, config, store, pairs, {**loaded.policies, **instead}, without, passphrase_now)
 
 
-def reread(before: Prepared) -> Prepared:
-    """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed."""
+def policies_of(home: Home, pairs: PairTable) -> Loaded:
+    """The policies in the home. Without their folder there are none."""
+    if not home.policies.is_dir():
+        return Loaded({}, {})
+    return load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
+
+
+def reread(before: Prepared, *, running: bool) -> Prepared:
+    """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed.
+
+    ``running``: whether ``before`` is in force. A worker that starts does not know what was loaded last: the process
+    that it comes from has only what it read at its own start, which somebody may have narrowed since.
+    """
     home = before.home
     try:
         store = before.store.reopened()
     except PassphraseChanged as error:
         store = _under_new_passphrase(before, error)
-    fresh = checked(home, load_config(home.config), store, pair_table(home.pairs), before.passphrase_now)
+    in_force = before.policies if running else None
+    config, pairs = load_config(home.config), pair_table(home.pairs)
+    fresh = checked(home, config, store, pairs, before.passphrase_now, in_force)
     _check_unmoved(before, fresh)
+    return fresh
+
+
+def relisted(before: Prepared, pairs: PairTable) -> Prepared:
+    """What is in force, judged by another list of pairs. Raises `ConfigError` if a policy does not load with it."""
+    fresh = checked(before.home, before.config, before.store, pairs, before.passphrase_now, before.policies)
+    known = {one.policy for one in before.unloaded}
+    for one in fresh.unloaded:
+        if one.policy not in known:
+            raise ConfigError(one.why)
     return fresh
 
 

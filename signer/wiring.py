@@ -37,7 +37,7 @@ from signer.metrics import Metrics
 from signer.model import CredentialInfo, Json, KeyInfo
 from signer.occupancy import Load, write_load
 from signer.pending import Pending
-from signer.prepared import Prepared, checked, duties_now, reread
+from signer.prepared import Prepared, duties_now, relisted, reread
 from signer.proving import DAILY_S, Proving
 from signer.public import PublicBounds, PublicCalls
 from signer.records import lane_record
@@ -121,7 +121,7 @@ class Wiring:
         await self.ledger.open()
         store_marks = await self.ledger.marks()  # before the file: a command may change both meanwhile
         # A worker that takes a dead one's place was forked from what the first one knew: who was revoked since, is not.
-        self.prepared = reread(self.prepared)
+        self.prepared = reread(self.prepared, running=False)
         await self.audit.open(await self.ledger.head())
         named_in_vain = any(policy.unlisted for policy in self.prepared.policies.values())
         fetched = named_in_vain or not self.prepared.pairs.complete
@@ -224,7 +224,7 @@ class Wiring:
             before, keys = self.prepared, self._keys
             try:
                 refresh_tls()
-                fresh = reread(before)
+                fresh = reread(before, running=True)
                 self.prepared, self._keys = fresh, await self._signing_keys(fresh)
                 await self._swap()
                 await self._stores.keep_only(fresh.config)
@@ -245,6 +245,7 @@ class Wiring:
         """Set what is measured only when somebody looks."""
         self.health.gauge(metrics)
         self._listing.gauge(metrics)
+        metrics.policies_broken({one.policy: len(one.clients) for one in self.prepared.unloaded})
 
     def picture(self) -> list[str]:
         """What is under way, in counts and names, a line each."""
@@ -371,8 +372,7 @@ class Wiring:
 
     async def _judge_with(self, pairs: PairTable) -> None:
         """Judge the policies by another list of pairs."""
-        now = self.prepared
-        self.prepared = checked(now.home, now.config, now.store, pairs, now.passphrase_now)
+        self.prepared = relisted(self.prepared, pairs)
 
     async def _take_pairs(self, pairs: PairTable) -> None:
         async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
@@ -420,6 +420,9 @@ class Wiring:
         """Say, in the log and to the CLI, that what the home holds is in force now."""
         policies: dict[str, Json] = {policy.name: policy.hash for policy in self.prepared.policies.values()}
         self.audit.note({"kind": kind, "time": self._clock.now_us(), "version": __version__, "policies": policies})
+        for one in self.prepared.unloaded:
+            say = self._watch.alarm if one.clients else self._watch.warn
+            say("policy", str(one.finding()))
         self._publish("")
 
     def _publish(self, error: str) -> None:
@@ -427,5 +430,7 @@ class Wiring:
         live = self._live()
         found = [finding for key, one in self._lasting.standings.items() if key in live for finding in one.findings]
         refused = [str(finding) for finding in found if finding.weight is Weight.REFUSED]
-        load = Load(os.getpid(), self._loads, self._clock.now_us(), error, refused, __version__)
+        broken = [str(one.finding()) for one in self.prepared.unloaded if one.clients]
+        unused = [str(one.finding()) for one in self.prepared.unloaded if not one.clients]
+        load = Load(os.getpid(), self._loads, self._clock.now_us(), error, refused, __version__, broken, unused)
         write_load(self.prepared.home.state, load)

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 import click
 
 from signer.config import Config
-from signer.errors import ConfigError, SignerError
+from signer.errors import SignerError
 from signer.home import Home
 from signer.listing import FETCH_S, unlisted
 from signer.market import fetch_pairs, load_pairs, save_pairs
 from signer.model import Json
-from signer.policy.load import load_policies, load_policy, policy_files
 from signer.policy.policy import Policy
-from signer.prepared import pair_table
+from signer.prepared import pair_table, policies_of
 from signer.upstream import Upstream
 from signer.venues.kraken.pairs import PairTable
 
@@ -64,24 +63,10 @@ async def _fetched(config: Config, before: Mapping[str, Json] | None) -> dict[st
 
 
 def _fits(home: Home, listed: PairTable) -> bool:
-    """Whether every policy that loads now loads with ``listed`` too: a list that stops a start is not kept."""
-    try:
-        load_policies(home.policies, listed.find, _names(listed))
-    except ConfigError:
-        before = pair_table(home.pairs)
-        return len(_loadable(home, listed)) >= len(_loadable(home, before))
-    return True
+    """Whether as many policies load with ``listed`` as with the list that is known."""
+    before = pair_table(home.pairs)
+    return len(_loadable(home, listed)) >= len(_loadable(home, before))
 
 
 def _loadable(home: Home, pairs: PairTable) -> list[Policy]:
-    loaded = []
-    for path in policy_files(home.policies):
-        try:
-            loaded.append(load_policy(path, pairs.find, _names(pairs)))
-        except ConfigError:
-            continue  # what is wrong with it is said by whoever needs it
-    return loaded
-
-
-def _names(pairs: PairTable) -> list[str]:
-    return [pair.wsname for pair in pairs.by_id.values()]
+    return list(policies_of(home, pairs).policies.values())

@@ -14,14 +14,17 @@ from signer.occupancy import RELOAD, Holder, holder, read_load
 
 RELOAD_S = 10.0
 LOOK_EVERY_S = 0.02
+BAD_SETTING = 3
+"""Exit status where a setting is wrong (docs/cli.md)."""
 
 
 @click.command()
 @click.pass_obj
-def reload(home: Home) -> None:
+def reload(home: Home) -> int:
     """Let the running gateway take up clients, keys, policies and accounts as they are now.
 
-    The exchange's list of pairs is fetched first, so that a policy may name what was listed just now.
+    The exchange's list of pairs is fetched first, so that a policy may name what was listed just now. Exit status 3 if
+    a policy that a client has does not load; all else is taken up.
     """
     from signer.cli.pairs_list import current_pairs, warn_of_unlisted  # noqa: PLC0415 - a brake reloads without it
 
@@ -32,6 +35,8 @@ def reload(home: Home) -> None:
         raise HomeError("no gateway runs on this home", where=str(home.folder), mend="start it with `signer serve`")
     warn_of_unlisted(home)
     click.echo(done)
+    load = read_load(home.state)
+    return BAD_SETTING if load is not None and load.broken else 0
 
 
 def reload_running(home: Home) -> str | None:
@@ -51,8 +56,8 @@ def reload_running(home: Home) -> str | None:
             if now.error:
                 mend = "mend it and run `signer reload`; the gateway goes on with its old settings"
                 raise HomeError(f"the running gateway did not take this up: {now.error}", mend=mend)
-            for text in now.refused:
-                click.echo(f"signer: warning: refused: {text}", err=True)
+            for text in (*(f"refused: {each}" for each in now.refused), *now.broken, *now.unused):
+                click.echo(f"signer: warning: {text}", err=True)
             return f"the gateway on {running.listen} has taken it up"
         time.sleep(LOOK_EVERY_S)
     mend = "look at its log; the change is stored and will be in force after a restart"

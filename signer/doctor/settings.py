@@ -10,16 +10,16 @@ from typing import TypeVar
 from signer.config import load_config
 from signer.doctor.known import KnownHome
 from signer.doctor.said import counted, error, failed, fine, warning, when
-from signer.errors import ConfigError, SignerError
-from signer.findings import Finding
+from signer.errors import SignerError
+from signer.findings import Finding, Weight
 from signer.home import Home
 from signer.keys.file import FileKeyStore
 from signer.listing import unlisted
 from signer.model import ClientInfo
 from signer.occupancy import holder
-from signer.policy.load import load_policy, policy_files
 from signer.policy.policy import Policy
-from signer.prepared import misfits, of_accounts, of_policies, of_settings, of_waivers, pair_table
+from signer.policy.unloaded import unloaded
+from signer.prepared import misfits, of_accounts, of_policies, of_settings, of_waivers, pair_table, policies_of
 from signer.venues.kraken.pairs import PairTable
 
 REVIEW_AHEAD = timedelta(days=14)
@@ -32,7 +32,7 @@ def read(home: Home, opened: Callable[[], FileKeyStore]) -> tuple[KnownHome, lis
     config = _tried("signer.toml", lambda: load_config(home.config), findings)
     store = _tried("key store", opened, findings)
     pairs = _tried("list of pairs", lambda: pair_table(home.pairs), findings) or PairTable.built_in()
-    return KnownHome(home, config, store, _policies(home, pairs, findings), pairs, holder(home.lock)), findings
+    return KnownHome(home, config, store, _policies(home, pairs, store, findings), pairs, holder(home.lock)), findings
 
 
 def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
@@ -52,8 +52,7 @@ def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
     if known.config is not None and known.store is not None:
         credentials = known.store.credentials()
         findings += [*of_accounts(known.config, credentials), *of_waivers(known.config, credentials)]
-        names = _policy_names(known.home)
-        for misfit in misfits(known.home, known.config, known.store, names):
+        for misfit in misfits(known.home, known.config, known.store):
             findings += failed("key store", misfit)
     return findings
 
@@ -66,30 +65,29 @@ def _tried(about: str, read_it: Callable[[], T], findings: list[Finding]) -> T |
         return None
 
 
-def _policies(home: Home, pairs: PairTable, findings: list[Finding]) -> Mapping[str, Policy]:
-    try:
-        files = policy_files(home.policies)
-    except ConfigError as why:
-        findings += failed("policies", why)
-        return {}
-    known = [pair.wsname for pair in pairs.by_id.values()]
-    loaded: dict[str, Policy] = {}
-    for path in files:
-        try:
-            loaded[path.stem] = load_policy(path, pairs.find, known)
-        except ConfigError as why:
-            findings += [_problem(path, line) for line in str(why).split("\n")]
-    return loaded
+def _policies(
+    home: Home, pairs: PairTable, store: FileKeyStore | None, findings: list[Finding]
+) -> Mapping[str, Policy]:
+    """Those that load. Of the others each problem is said, and whom it concerns: nobody's is a warning."""
+    loaded = policies_of(home, pairs)
+    if not home.policies.is_dir():
+        mend = "run `signer init`, or make it"
+        findings.append(error("config", "policies", f"{home.policies}: there is no such folder", mend))
+    for one in unloaded(loaded.broken, loaded.policies, store.clients() if store else (), {}, str(home.policies)):
+        weight = Weight.ERROR if one.clients or store is None else Weight.WARNING
+        lines = one.why.splitlines()
+        findings += [_problem(home.policies / f"{one.policy}.toml", line, weight) for line in lines]
+        if one.clients:
+            what = f"does not load, so at a start {', '.join(one.clients)} may only cancel; a running gateway goes on"
+            mend = "mend it, then run `signer reload`"
+            findings.append(error("policy", f"policy {one.policy}", f"{what} with what it loaded before", mend))
+    return loaded.policies
 
 
-def _problem(path: Path, line: str) -> Finding:
+def _problem(path: Path, line: str, weight: Weight) -> Finding:
     """A line of the loader's: file, key, what and mend."""
     what, _, mend = line.removeprefix(f"{path}: ").rpartition("; ")
-    return error("policy", f"policy {path.stem}", what, mend)
-
-
-def _policy_names(home: Home) -> set[str]:
-    return {path.stem for path in policy_files(home.policies)} if home.policies.is_dir() else set()
+    return Finding(weight, "policy", f"policy {path.stem}", what, mend)
 
 
 def _live(store: FileKeyStore) -> list[ClientInfo]:

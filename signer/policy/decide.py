@@ -6,7 +6,16 @@ from signer.model import Call, Decision, Facts, Order, RuleHit
 from signer.policy.charges import charges_of
 from signer.policy.legs import Leg, legs_of
 from signer.policy.policy import Policy
-from signer.policy.rules import FEATURE_RULES, LIMIT_RULES, change, cl_ord_ids, never_list, ownership, permissions
+from signer.policy.rules import (
+    FEATURE_RULES,
+    LIMIT_RULES,
+    change,
+    cl_ord_ids,
+    loaded,
+    never_list,
+    ownership,
+    permissions,
+)
 from signer.policy.targets import changed, meant, target_of
 
 
@@ -41,6 +50,7 @@ def _orders(call: Call, facts: Facts) -> tuple[Order, ...]:
 def _hits_of_call(policy: Policy, call: Call, facts: Facts) -> list[RuleHit]:
     return [
         *never_list(call),
+        *loaded(policy, call),
         *permissions(policy, call),
         *ownership(policy, call, facts),
         *change(call, facts),

@@ -1,10 +1,11 @@
-"""Reads policy files. All or nothing: a file with any problem gives no policy, and a message that names them all."""
+"""Reads policy files: one with any problem gives no policy, and a message that names all its problems."""
 
 from __future__ import annotations
 
 import difflib
 import tomllib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
 
@@ -49,21 +50,28 @@ FORMS = {
 """How to write a value that pydantic only knows as text of some pattern."""
 
 
-def load_policies(folder: Path, find: FindPair, known: Collection[str] = ()) -> Mapping[str, Policy]:
-    """Every policy in ``folder``, by name (the file's name without ``.toml``).
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The policies of a folder, by name (the file's name without ``.toml``)."""
+
+    policies: Mapping[str, Policy]
+    broken: Mapping[str, str]
+    """Of each file that does not load every problem, a line each."""
+
+
+def load_policies(folder: Path, find: FindPair, known: Collection[str] = ()) -> Loaded:
+    """Every policy in ``folder``: a file with a problem is broken, and the others load.
 
     ``find`` gives the pair of any spelling; ``known`` are pair names to propose for a misspelt one. Raises
-    `ConfigError` with one line for each problem of any file: then no policy is loaded.
+    `ConfigError` if there is no such folder.
     """
-    policies, lines = {}, []
+    policies, broken = {}, {}
     for path in policy_files(folder):
         try:
             policies[path.stem] = load_policy(path, find, known)
         except ConfigError as error:
-            lines.append(str(error))
-    if lines:
-        raise ConfigError("\n".join(lines))
-    return policies
+            broken[path.stem] = str(error)
+    return Loaded(policies, broken)
 
 
 def policy_files(folder: Path) -> list[Path]:

@@ -82,6 +82,8 @@ class Policy:
     """By canonical id, for each pair that the policy lists."""
     unlisted: Mapping[str, str] = field(default_factory=dict)
     """Pairs that the policy names and the venue is not known to list, each with what to do about it."""
+    only_cancels: bool = False
+    """Whether it stands in for a file that does not load: then nothing passes but cancels of own orders."""
 
     def limits_of(self, pair_id: str, pairs: Mapping[str, Pair]) -> Limits:
         """What bounds orders of a pair, listed or not, so that every rule can speak of an order."""

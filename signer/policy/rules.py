@@ -29,6 +29,12 @@ def never_list(call: Call) -> Iterator[RuleHit]:
         yield _deny("never-list", f"{call.endpoint} is refused whatever a policy says")
 
 
+def loaded(policy: Policy, call: Call) -> Iterator[RuleHit]:
+    """Where the policy's file does not load nobody can say what it allows: nothing then passes but a cancel."""
+    if policy.only_cancels and call.action is not Action.CANCEL and not call.local:
+        yield _deny("policy", f"policy {policy.name} does not load, so only cancels pass until it is mended")
+
+
 def permissions(policy: Policy, call: Call) -> Iterator[RuleHit]:
     """Of each set of permissions that the call needs, one is granted. Nothing named is nothing granted."""
     if not call.needs:

@@ -282,18 +282,6 @@ def _typo(made: MadeHome) -> list[str]:
     return [str(made.home.config), "gateway.lisen", "no such key"]
 
 
-def _unknown_pair(made: MadeHome) -> list[str]:
-    policy = made.home.policies / "trader.toml"
-    policy.write_text(policy.read_text().replace('"ETH/USD"', '"ETH/USD", "ETH/"'))
-    return [str(policy), "pairs[2]", "ETH/", "ETH/USD"]
-
-
-def _lost_policy(made: MadeHome) -> list[str]:
-    made.add_client("bot", account_of(made), "trader")
-    (made.home.policies / "trader.toml").unlink()
-    return ["bot", "trader"]
-
-
 def _open_keys(made: MadeHome) -> list[str]:
     made.home.keys.chmod(0o644)
     return [str(made.home.keys), "chmod 600"]
@@ -313,8 +301,6 @@ def _audit_gone_wrong(made: MadeHome) -> list[str]:
         (_newer_keys, 4),
         (_newer_ledger, 5),
         (_typo, 3),
-        (_unknown_pair, 3),
-        (_lost_policy, 3),
         (_open_keys, 4),
         (_audit_gone_wrong, 5),
     ],
@@ -325,6 +311,19 @@ def test_what_cannot_start_says_why(made: MadeHome, breaks: Any, status: int) ->
     done = made.signer("serve")
     assert_one_line(done, *parts)
     assert done.returncode == status
+
+
+def test_a_policy_that_does_not_load_is_said_and_the_gateway_serves(made: MadeHome) -> None:
+    """A start line for each, with the file and what is wrong there; a bot that has it may only cancel."""
+    bot = made.add_client("bot", account_of(made), "trader")
+    trader, slow = made.home.policies / "trader.toml", made.home.policies / "slow.toml"
+    trader.write_text(trader.read_text().replace('"ETH/USD"', '"ETH/USD", "ETH/"'))
+    slow.write_text("version = ")
+    with running(made) as gateway:
+        log = gateway.log()
+        assert f"policy trader: does not load, so client bot may only cancel: {trader}: pairs[2]" in log
+        assert f"policy slow: does not load, and no client has it: {slow}: not valid TOML" in log
+        assert raw_call(bot.at(gateway.url), "Balance", {}, 1).json()["error"][0] == "EGeneral:Permission denied"
 
 
 def test_a_port_in_use(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:

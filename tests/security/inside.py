@@ -47,14 +47,24 @@ class Inside:
     watch: Alarms
     lock: HomeLock = field(repr=False)
 
-    async def call(self, bot: Bot, endpoint: str, fields: Mapping[str, str] | None = None) -> list[str]:
-        """One call; the ``error`` array that answers it."""
+    async def answer(self, bot: Bot, endpoint: str, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The whole answer to one call."""
         path = f"/0/private/{endpoint}"
         body, lines = bot.signed(path, fields)
         heads = dict(line.split(": ", 1) for line in lines)
         request = Request("POST", path, b"", FORM, heads["API-Key"], heads["API-Sign"], body, "127.0.0.1")
         answer = await self.wiring.gateway.answer(request)
-        return list(json.loads(answer.body)["error"])
+        return dict(json.loads(answer.body))
+
+    async def call(self, bot: Bot, endpoint: str, fields: Mapping[str, str] | None = None) -> list[str]:
+        """One call; the ``error`` array that answers it."""
+        return list((await self.answer(bot, endpoint, fields))["error"])
+
+    async def placed(self, bot: Bot, fields: Mapping[str, str]) -> str:
+        """The id of an order that must be accepted."""
+        answer = await self.answer(bot, "AddOrder", fields)
+        assert not answer["error"], answer
+        return str(answer["result"]["txid"][0])
 
     async def signer(self, *arguments: str) -> int:
         """The exit status of a command on this home, run beside the gateway."""

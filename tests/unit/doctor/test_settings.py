@@ -85,15 +85,16 @@ def test_no_policies_at_all(home: Home) -> None:
     for path in home.policies.iterdir():
         path.unlink()
     home.policies.rmdir()
-    assert said(found(home)) == [("error", "config"), ("error", "config")]
+    assert said(found(home)) == [("error", "config"), *[("error", "policy")] * 2]
 
 
 def test_a_client_without_its_policy_and_a_credential_without_its_account(home: Home) -> None:
-    """As the start would refuse them, but all of them at once."""
+    """As the start would say or refuse them, but all of them at once."""
     (home.policies / "trader.toml").unlink()
     home.config.write_text("[accounts.other]\n")
     told = found(home)
-    assert said(told) == [("warning", "no-key"), *[("error", "config")] * 3]
+    assert said(told) == [*[("error", "policy")] * 2, ("warning", "no-key"), *[("error", "config")] * 2]
+    assert "at a start bot may only cancel" in told[1].what
     assert {"main belongs to account spot", "bot belongs to account spot"} <= {
         finding.what.partition(",")[0] for finding in told
     }
@@ -114,11 +115,11 @@ def test_a_client_that_is_over(home: Home) -> None:
         ("2026-12-08", []),
         ("2026-12-07", [("warning", "review")]),
         ("2026-11-01", [("warning", "review")]),
-        ("2026-02-30", [("error", "policy")]),
+        ("2026-02-30", [("warning", "policy")]),
     ],
 )
 def test_a_policy_that_is_to_be_reviewed(home: Home, review_by: str, expected: list[tuple[str, str]]) -> None:
-    """From a fortnight before the day on; a day that there is not is no day."""
+    """From a fortnight before the day on; a day that there is not is no day, and nobody has that policy."""
     (home.policies / "tracker.toml").write_text(f'review_by = "{review_by}"\n{POLICIES["tracker"]}')
     assert said(found(home)) == expected
 

@@ -209,18 +209,18 @@ def test_hash_is_of_the_meaning() -> None:
     assert len({one.hash, policy(max_order_size=["0.4 XBT", "10 ETH"]).hash, policy(sides=["buy"]).hash}) == 3
 
 
-def test_folder_is_all_or_nothing(tmp_path: Path) -> None:
-    """One bad file and no policy loads, with the problems of every file; cases are no policies."""
+def test_a_broken_file_concerns_itself_alone(tmp_path: Path) -> None:
+    """The others load, and of each broken one every problem is told; cases are no policies."""
     policy_file(tmp_path / "good.toml", GOOD)
     policy_file(tmp_path / "good.cases.toml", "nonsense")
-    assert set(load_policies(tmp_path, find, KNOWN)) == {"good"}
+    loaded = load_policies(tmp_path, find, KNOWN)
+    assert (set(loaded.policies), loaded.broken) == ({"good"}, {})
     policy_file(tmp_path / "bad.toml", "version = 1")
     policy_file(tmp_path / "worse.toml", "version = ")
-    with pytest.raises(ConfigError) as caught:
-        load_policies(tmp_path, find, KNOWN)
-    bad, worse = str(caught.value).splitlines()
-    assert bad == f"{tmp_path / 'bad.toml'}: permissions: the key is missing; add permissions"
-    assert worse.startswith(f"{tmp_path / 'worse.toml'}: not valid TOML: ")
+    loaded = load_policies(tmp_path, find, KNOWN)
+    assert set(loaded.policies) == {"good"}
+    assert loaded.broken["bad"] == f"{tmp_path / 'bad.toml'}: permissions: the key is missing; add permissions"
+    assert loaded.broken["worse"].startswith(f"{tmp_path / 'worse.toml'}: not valid TOML: ")
 
 
 def test_folder_or_file_that_is_not_there(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Threat: a policy file that does not load stops everybody, keeps a brake from acting, or lets its own clients do more.
+
+*Must hold* 8: it concerns its own clients alone, and all of it is said.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from signer.keys.file import FileKeyStore
+from signer.keys.passphrase import from_file
+from signer.occupancy import read_load
+from signer.prepared import prepare, reread, warnings
+from tests.security.inside import inside
+from tests.security.rig import AHEAD_NS, LIMIT, NARROW, WIDE, Nonces, Rig, copied
+
+DENIED = "EGeneral:Permission denied"
+HALF = WIDE.replace('pairs = ["XBT/USD", ', 'pairs = ["XBT/USD", "')
+NEEDLE = "half.toml: not valid TOML"
+
+
+async def test_a_reload_leaves_a_client_the_policy_that_was_loaded(
+    rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its own broken file changes nothing for it; what else changed is taken up; `reload` says so with status 3."""
+    bot, other = rig.bot(rig.policy(WIDE)), rig.bot(rig.policy(WIDE))
+    home, _ = copied(rig, tmp_path)
+    store = FileKeyStore.open(home.keys, from_file(home.passphrase))
+    mine, others = (next(info.policy for info in store.clients() if info.name == one.name) for one in (bot, other))
+    async with inside(home) as made:
+        assert await made.call(bot, "AddOrder", LIMIT) == []
+        (home.policies / f"{mine}.toml").write_text(HALF)
+        (home.policies / f"{others}.toml").write_text(NARROW)
+        capfd.readouterr()
+        assert await made.signer("reload") == 3
+        said = capfd.readouterr()
+        assert f"policy {mine}: does not load, so client {bot.name} stay under what was loaded of it before" in said.err
+        assert "has taken it up" in said.out
+        assert await made.call(bot, "AddOrder", LIMIT) == []
+        assert (await made.call(other, "AddOrder", {**LIMIT, "type": "sell"}))[0] == DENIED
+        assert any(text.startswith(f"policy: policy {mine}: does not load") for text in made.watch.heard)
+        made.wiring.gauge(made.metrics)
+        assert f'signer_policy_broken_clients{{policy="{mine}"}} 1.0'.encode() in made.metrics.render()
+        load = read_load(home.state)
+        assert load is not None
+        assert load.error == ""
+        (home.policies / f"{mine}.toml").write_text(NARROW)
+        assert await made.signer("reload") == 0
+        assert (await made.call(bot, "AddOrder", {**LIMIT, "type": "sell"}))[0] == DENIED
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["half edited", "removed"])
+async def test_at_a_start_its_clients_may_only_cancel_their_own(rig: Rig, tmp_path: Path, gone: bool) -> None:
+    """No order, no change, no read; a cancel of an order that they placed goes out, one of somebody else's does not."""
+    bot, other = rig.bot(rig.policy(WIDE)), rig.bot("wide")
+    home, _ = copied(rig, tmp_path)
+    store = FileKeyStore.open(home.keys, from_file(home.passphrase))
+    mine = home.policies / f"{next(info.policy for info in store.clients() if info.name == bot.name)}.toml"
+    async with inside(home) as made:
+        own = await made.placed(bot, LIMIT)
+        foreign = await made.placed(other, LIMIT)
+    mine.unlink() if gone else mine.write_text(HALF)
+    Nonces.ahead += AHEAD_NS
+    async with inside(home) as made:
+        for endpoint, fields in (
+            ("AddOrder", LIMIT), ("AmendOrder", {"txid": own, "limit_price": "19000"}), ("Balance", {}),
+            ("CancelAll", {}), ("CancelOrder", {"txid": foreign}),
+        ):  # fmt: skip
+            assert (await made.call(bot, endpoint, fields))[0] in {DENIED, "EOrder:Unknown order"}, endpoint
+        assert await made.call(other, "AddOrder", LIMIT) == []
+        assert await made.call(bot, "CancelOrder", {"txid": own}) == []
+        assert any(f"client {bot.name} may only cancel" in text for text in made.watch.heard)
+        await made.wiring.reload()
+        assert (await made.call(bot, "Balance"))[0] == DENIED
+
+
+async def test_a_file_that_nobody_uses_stops_nothing(rig: Rig, tmp_path: Path) -> None:
+    """Neither a start nor a reload; it is said as a warning."""
+    bot = rig.bot("tracker")
+    home, _ = copied(rig, tmp_path)
+    (home.policies / "half.toml").write_text(HALF)
+    async with inside(home) as made:
+        assert await made.call(bot, "Balance") == []
+        assert await made.signer("reload") == 0
+        assert [finding for finding in warnings(made.wiring.prepared, date.max) if NEEDLE in finding.what]
+
+
+def test_a_worker_that_starts_does_not_go_by_what_its_master_once_read(rig: Rig, tmp_path: Path) -> None:
+    """What the master read at its own start may have been narrowed by a reload since: the narrow one is not known."""
+    bot = rig.bot(rig.policy(WIDE))
+    home, _ = copied(rig, tmp_path)
+    master = prepare(home, from_file(home.passphrase))
+    mine = next(info.policy for info in master.store.clients() if info.name == bot.name)
+    (home.policies / f"{mine}.toml").write_text(HALF)
+    assert reread(master, running=False).policies[mine].only_cancels
+    assert reread(master, running=True).policies[mine] == master.policies[mine]
+
+
+async def test_all_that_look_at_policies_say_the_same(
+    rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The start, `reload`, `policy check` and `doctor` name the file and the problem in the same words."""
+    bot = rig.bot(rig.policy(WIDE))
+    home, _ = copied(rig, tmp_path)
+    store = FileKeyStore.open(home.keys, from_file(home.passphrase))
+    mine = next(info.policy for info in store.clients() if info.name == bot.name)
+    path = home.policies / f"{mine}.toml"
+    path.write_text(WIDE.replace("leverage = 5", "levrage = 5"))
+    async with inside(home) as made:
+        capfd.readouterr()
+        assert await made.signer("policy", "check", str(path)) == 3
+        problem = capfd.readouterr().err.strip().removeprefix("signer: ").removeprefix(f"{path}: ")
+        assert problem.startswith("levrage: there is no such key")
+        assert [finding for finding in warnings(prepare(home, from_file(home.passphrase)), date.max)
+                if problem in finding.what]  # fmt: skip
+        assert await made.signer("reload") == 3
+        assert problem in capfd.readouterr().err
+        assert await made.signer("doctor", "--json") == 1
+        found = json.loads(capfd.readouterr().out)["findings"]
+        said = [f"{one['what']}; {one['mend']}" for one in found if one["about"] == f"policy {mine}"]
+        assert problem in said
+        assert any(f"at a start {bot.name} may only cancel" in text for text in said)
