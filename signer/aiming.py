@@ -15,6 +15,7 @@ from typing import final
 
 from signer.accounts import Account, Journey
 from signer.contracts import Clock, Ledger, LookUps, Venue
+from signer.credential import OURS
 from signer.errors import Refused, Unanswered
 from signer.model import OrderRef, PlacedOrder
 from signer.outcomes import Outcomes
@@ -59,10 +60,21 @@ class Aiming:
                 refs[name] = None
         return Aim(tuple(refs), tuple(name for name in names if self._is_unsettled(account.name, name, owner)))
 
+    async def open_orders(self, account: Account, venue: Venue, owner: str) -> Sequence[PlacedOrder]:
+        """All orders of ``owner`` (of every client, if empty) that have a txid and may be open, newest first."""
+        young = self._pending.of(account.name, owner)
+        txids = {one.txid for one in young}
+        known = [one for one in await self._ledger.open_orders(account.name, owner) if one.txid not in txids]
+        return [*young, *await self._still_open(account, venue, None, owner, known)] if known else young
+
+    async def settle_all(self, account: Account, owner: str, until: float) -> None:
+        """Wait for every order of ``owner`` that is on its way, and look up those that are lost; until ``until``."""
+        await self._settle(account.name, [None], owner, until)
+
     def _is_unsettled(self, account: str, name: OrderRef, owner: str) -> bool:
         return any(self._pending.without_txid(account, name, owner, lost=lost) for lost in (False, True))
 
-    async def _settle(self, account: str, names: Sequence[OrderRef], owner: str, until: float) -> None:
+    async def _settle(self, account: str, names: Sequence[OrderRef | None], owner: str, until: float) -> None:
         """Wait for what is on its way, then look up what is lost."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
@@ -92,7 +104,7 @@ class Aiming:
         return await self._still_open(account, venue, name, owner, placed) if len(placed) > 1 else placed
 
     async def _still_open(
-        self, account: Account, venue: Venue, name: OrderRef, owner: str, placed: Sequence[PlacedOrder]
+        self, account: Account, venue: Venue, name: OrderRef | None, owner: str, placed: Sequence[PlacedOrder]
     ) -> Sequence[PlacedOrder]:
         """Those of ``placed`` that the venue lists as open, or that are too young to be listed; all if it does not say.
 
@@ -101,7 +113,7 @@ class Aiming:
         try:
             async with asyncio.timeout(READ_S):
                 read = venue.open_call(name)
-                answer, _ = await account.forward(venue, read, owner or "signer", Journey(), lambda: None)
+                answer, _ = await account.forward(venue, read, owner or OURS, Journey(), lambda: None)
         except (Refused, Unanswered, TimeoutError):
             return placed
         listed = venue.read_open(answer)

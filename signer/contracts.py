@@ -161,6 +161,9 @@ class Ledger(Protocol):
     async def may_be_open(self, account: str) -> bool:
         """Whether the account has an order that is not known to be closed."""
 
+    async def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
+        """Orders that are not known to be closed, newest first; of any account or client where empty."""
+
     async def usage(self, scope: str) -> Sequence[Usage]:
         """What is used now of each cap that the scope has ever been charged for."""
 
@@ -311,8 +314,8 @@ class Venue(Protocol):
     def cancel_answer(self, ended: Ended) -> bytes:
         """The body that answers a cancel after which nothing is left. Raises `NotServed` that names what is."""
 
-    def open_call(self, ref: OrderRef) -> Call:
-        """The read that lists the account's open orders of that name."""
+    def open_call(self, ref: OrderRef | None) -> Call:
+        """The read that lists the account's open orders of that name, or all."""
 
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
         """Txids of all open orders in the answer to `open_call`; None if they are not there."""

@@ -74,7 +74,7 @@ class Gateway:
         self._randomness = randomness
         self._watch = watch
         self._outcomes = Outcomes(ledger, audit, pending, watch)
-        self._aiming = Aiming(ledger, pending, self._outcomes, look_ups, clock)
+        self.aiming = Aiming(ledger, pending, self._outcomes, look_ups, clock)
 
     async def answer(self, request: Request) -> Response:
         """One private call, from the bytes that arrived to the answer. Let it run to its end if the client hangs up."""
@@ -179,7 +179,7 @@ class Gateway:
         venue, account = trace.snapshot.venue, self._account(trace, client)
         now = self._clock.monotonic()
         owner = "" if client.policy.whole_account else client.info.name
-        aim = await self._aiming.aim(account, venue, call.targets, owner, now + account.call_seconds / 2)
+        aim = await self.aiming.aim(account, venue, call.targets, owner, now + account.call_seconds / 2)
         trace.named = tuple(ref.value for ref in aim.refs)
         unsettled = dict.fromkeys(aim.unsettled, UNSETTLED_NAME)
         if not aim.refs:

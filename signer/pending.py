@@ -115,6 +115,12 @@ class Pending:
             if not placed.txid
         )
 
+    def unsettled(self, account: str, client: str) -> tuple[str, ...]:
+        """Names of the orders of ``client`` (of any, if empty) that have no txid yet."""
+        made = (placed for each in (self._orders, self._replacing) for orders in each.values() for placed in orders)
+        mine = (one.order for one in made if one.account == account and client in {"", one.client} and not one.txid)
+        return tuple(order.cl_ord_id or f"userref {order.userref}" for order in mine)
+
     def names(self, account: str, ref: OrderRef, client: str = "") -> bool:
         """Whether ``ref`` names an order that the ledger does not know yet: of that client, or of any if empty."""
         return any(client in {"", placed.client} for placed in self.merged(account, ref, ()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from signer.errors import ConfigError, NotAuthentic, Refused
-from signer.model import Charge, Intent, Json, Outcome
+from signer.model import Charge, Intent, Json, Outcome, PlacedOrder
 from signer.standing import Standing
 from signer.trace import Trace
 
@@ -100,6 +100,29 @@ def operator_record(uid: int, name: str, told: Mapping[str, Json], now_us: int) 
     if not all(isinstance(text, str) and len(text) <= _TOLD.get(key, 0) for key, text in told.items()):
         raise ConfigError("this is not what a command says of itself", mend="use the signer that the gateway runs")
     return {"kind": "operator", "time": now_us, "by": name, "uid": uid, **told}
+
+
+def order_row(placed: PlacedOrder) -> dict[str, str]:
+    """An open order as lists show it."""
+    order = placed.order
+    return {
+        "txid": placed.txid,
+        "client": placed.client,
+        "account": placed.account,
+        "pair": order.pair,
+        "side": order.side,
+        "type": order.order_type,
+        "volume": f"{order.volume:f}",
+        "price": str(order.price or order.price2 or ""),
+    }
+
+
+def clearing_record(
+    uid: int, name: str, whom: Mapping[str, Json], txids: Sequence[str], now_us: int
+) -> dict[str, Json]:
+    """Cancels of a client's open orders on an operator's word: what is named before, what is closed after."""
+    act: dict[str, Json] = {"kind": "operator", "time": now_us, "by": name, "uid": uid, "act": "cancel orders"}
+    return act | dict(whom) | {"named" if whom["stage"] == "begun" else "venue_ids": list(txids)}
 
 
 def _who(trace: Trace) -> dict[str, Json]:

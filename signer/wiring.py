@@ -19,6 +19,7 @@ from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.authenticate import Authenticator
+from signer.clearing import Clearing
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, AccountConfig
 from signer.contracts import SigningKey
@@ -212,7 +213,16 @@ class Wiring:
             self._proving,
             clock=self._clock,
         )
-        self._admin = AdminSocket(home.admin, verbs.table(), lambda text: self._watch.alarm("defect", text))
+        clearing = Clearing(
+            lambda: self.gateway.snapshot,
+            self.gateway.aiming,
+            self._pending,
+            self.audit,
+            clock=self._clock,
+            watch=self._watch,
+        )
+        table = {**verbs.table(), **clearing.verbs()}
+        self._admin = AdminSocket(home.admin, table, lambda text: self._watch.alarm("defect", text))
         await self._admin.open()
 
     async def reload(self, refresh_tls: Callable[[], None] = lambda: None) -> None:

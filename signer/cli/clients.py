@@ -17,6 +17,7 @@ from signer.cli.connect import base_url
 from signer.cli.judging import say_lacking
 from signer.cli.key_store import Row, open_store, passphrase_option, read_credential, read_name, show_rows, take_up
 from signer.cli.keys import require_account, utc
+from signer.cli.open_orders import cancel_orders_option, clear, show_open
 from signer.cli.operation import on_record, reason_option
 from signer.cli.taking_back import TakingBack, revoke_client
 from signer.clock import SystemClock
@@ -160,14 +161,19 @@ def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
 @clients.command()
 @click.argument("name")
 @reason_option
+@cancel_orders_option
 @passphrase_option
 @click.pass_obj
-def revoke(home: Home, name: str, reason: str, passphrase_file: Path | None) -> int:
-    """Refuse every call of client NAME from now on, for good: at once, whatever state the home is in.
+def revoke(home: Home, name: str, reason: str, cancel_orders: bool, passphrase_file: Path | None) -> int:
+    """Refuse every call of client NAME from now on, for good: at once, whatever state the home is in. Says what it has
+    open.
 
-    Exit status 5 if the running gateway does not confirm; the client is halted then.
+    Exit status 5 if the running gateway does not confirm (the client is halted then), or if --cancel-orders could not
+    cancel all of it.
     """
-    return revoke_client(home, name, reason, passphrase_file)
+    status = revoke_client(home, name, reason, passphrase_file)
+    left = clear(home, name, "") if cancel_orders else show_open(home, name, "")
+    return status or left
 
 
 @clients.command()

@@ -13,6 +13,7 @@ from signer.admin import Operator
 from signer.cli.key_store import Row, show_rows, warn
 from signer.cli.keys import utc
 from signer.cli.ledger import require_home, with_ledger
+from signer.cli.open_orders import cancel_orders_option, clear, show_open
 from signer.cli.operation import on_record, reason_option
 from signer.cli.reasons import reading_reason
 from signer.clock import SystemClock
@@ -43,9 +44,13 @@ def whom_options(function: Function) -> Function:
 @click.command()
 @whom_options
 @click.option("--reason", default="", callback=reading_reason(MOST_REASON), help="Why; the bots see it.")
+@cancel_orders_option
 @click.pass_obj
-def halt(home: Home, client: str, account: str, reason: str) -> None:
-    """Refuse orders at once: of a client, of an account, or of everybody."""
+def halt(home: Home, client: str, account: str, reason: str, cancel_orders: bool) -> int:
+    """Refuse orders at once: of a client, of an account, or of everybody. Says what they have open.
+
+    Exit status 5 if --cancel-orders could not cancel all of it.
+    """
     _require_one(client, account)
     if account:
         _require_account(home, account)
@@ -59,6 +64,7 @@ def halt(home: Home, client: str, account: str, reason: str) -> None:
     click.echo(f"Halted {whom(client, account)}; `{resumed_by(client, account)}` ends it.", err=True)
     with on_record(home, "halt", reason, brake=True, client=client, account=account):
         pass
+    return clear(home, client, account) if cancel_orders else show_open(home, client, account)
 
 
 @click.command()

@@ -82,6 +82,14 @@ def may_be_open(db: sqlite3.Connection, account: str) -> bool:
     return db.execute(query, (account,)).fetchone() is not None
 
 
+def open_orders(db: sqlite3.Connection, account: str, client: str) -> Sequence[PlacedOrder]:
+    """Orders of ``client`` on ``account`` (of any, where empty) that are not known to be closed, newest first."""
+    query = """SELECT account, client, txid, document, placed_us FROM orders
+        WHERE closed = 0 AND ?1 IN ('', account) AND ?2 IN ('', client) ORDER BY id DESC LIMIT ?3"""
+    rows = db.execute(query, (account, client, MOST_OPEN)).fetchall()
+    return [PlacedOrder(where, who, txid, to_order(text), placed_us) for where, who, txid, text, placed_us in rows]
+
+
 def _clients(db: sqlite3.Connection, account: str, ref: OrderRef) -> Iterator[str]:
     # Hops along the index from one client to the next instead of reading all of their orders.
     query = f"SELECT min(client) FROM orders WHERE account = ? AND {ref.kind} = ? AND client > ?"  # noqa: S608

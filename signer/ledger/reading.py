@@ -12,7 +12,7 @@ from pathlib import Path
 from signer.ledger.caps import usage
 from signer.ledger.documents import to_intent
 from signer.ledger.halting import read_halts
-from signer.ledger.orders import find, may_be_open
+from signer.ledger.orders import find, may_be_open, open_orders
 from signer.ledger.schema import connect, ledger_errors
 from signer.model import ChainHead, Halt, OpenIntent, OrderRef, PlacedOrder, Usage
 
@@ -44,6 +44,11 @@ class Reader:
         """Whether the account has an order that is not known to be closed."""
         with ledger_errors(self._path):
             return may_be_open(self._db, account)
+
+    def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
+        """Orders that may be open, newest first; of any account or client where empty."""
+        with ledger_errors(self._path):
+            return open_orders(self._db, account, client)
 
     def usage(self, scope: str, now_us: int) -> Sequence[Usage]:
         """What is used of the scope's caps."""

@@ -105,6 +105,10 @@ class SqliteLedger:
         newest that are closed."""
         return self._opened.reader.orders(account, ref)
 
+    async def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
+        """Orders that may be open, newest first; of any account or client where empty."""
+        return self._opened.reader.open_orders(account, client)
+
     async def usage(self, scope: str) -> Sequence[Usage]:
         """What is used now of each cap of ``scope``."""
         return self._opened.reader.usage(scope, self._clock.now_us())

@@ -42,6 +42,7 @@ LAYERS: dict[str, int] = {
     "ended": 0,
     "aiming": 3,
     "cancelling": 3,
+    "clearing": 3,
 }
 SIDEWAYS_IN_LAYER_2 = {"keys", "ledger", "audit", "lanes", "upstream", "market", "metrics", "occupancy", "logline"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "base", "manager", "service"}

@@ -55,8 +55,10 @@ def answered(ended: Ended) -> bytes:
     return envelope_result({"count": ended.count, **({"pending": True} if ended.pending else {})})
 
 
-def open_call(ref: OrderRef) -> Call:
-    """The read that lists the account's open orders of that name."""
+def open_call(ref: OrderRef | None) -> Call:
+    """The read that lists the account's open orders of that name, or all."""
+    if ref is None:
+        return _call("OpenOrders", {}, ())
     return _call("OpenOrders", {ref.kind: int(ref.value) if ref.kind == "userref" else ref.value}, ())
 
 

@@ -116,8 +116,8 @@ class Kraken:
         """The body that answers a cancel after which nothing is left. Raises `NotServed` that names what is."""
         return cancels.answered(ended)
 
-    def open_call(self, ref: OrderRef) -> Call:
-        """The read that lists the account's open orders of that name."""
+    def open_call(self, ref: OrderRef | None) -> Call:
+        """The read that lists the account's open orders of that name, or all."""
         return cancels.open_call(ref)
 
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:

@@ -1,0 +1,135 @@
+"""Threat: what a halted or revoked client left at the exchange goes on trading, and its operator does not know.
+
+*Must hold* 11: each brake says what is open, cancels it where told to, and says truthfully what it could not cancel.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import pytest
+
+from signer.cli.main import main
+from signer.home import Home
+from signer.sandbox.faults import CloseAfterActing, CloseBeforeReading, Errors
+from tests.security.rig import LIMIT, NARROW, Bot, Rig
+
+MANY = NARROW.replace("1500 USD", "15000 USD")
+SMALL = {"price": "20000", "volume": "0.001"}
+NOT_ALL = 5
+
+
+@pytest.fixture
+def bot(rig: Rig) -> Bot:
+    """A client with caps of its own."""
+    return rig.bot(rig.policy(MANY))
+
+
+@pytest.fixture
+def other(rig: Rig) -> Bot:
+    """Another client of the same account."""
+    return rig.bot(rig.policy(MANY))
+
+
+def signer(home: Home, *arguments: str) -> int:
+    """The exit status of a command on this home."""
+    return main(["--home", str(home.folder), *arguments])
+
+
+def lost(rig: Rig, bot: Bot, fault: CloseAfterActing | CloseBeforeReading) -> str:
+    """The name of an order whose answer was lost."""
+    name = f"n-{secrets.token_hex(6)}"
+    rig.sandbox.control.add_fault(fault)
+    assert rig.call(bot, "AddOrder", {**LIMIT, **SMALL, "cl_ord_id": name})[0] == "EService:Unavailable"
+    return name
+
+
+def test_a_halt_says_what_its_client_has_open(
+    rig: Rig, bot: Bot, other: Bot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is open now, and nobody else's; it stays open."""
+    txids = [rig.place(bot, **SMALL) for _ in range(3)]
+    theirs = [rig.place(other, **SMALL), rig.place_by_hand(**SMALL)]
+    assert rig.call(bot, "CancelOrder", {"txid": txids[2]}) == []
+    capsys.readouterr()
+    assert signer(rig.home, "halt", "--client", bot.name) == 0
+    shown = capsys.readouterr()
+    assert all(txid in shown.out for txid in txids[:2])
+    assert not any(txid in shown.out for txid in theirs)
+    assert f"Open orders of client {bot.name}: " in shown.err
+    assert all(rig.is_open(txid) for txid in [*txids[:2], *theirs])
+
+
+@pytest.mark.parametrize("brake", [["halt", "--client"], ["clients", "revoke"]], ids=["halt", "revoke"])
+def test_a_brake_cancels_what_its_client_has_open(
+    rig: Rig, bot: Bot, other: Bot, brake: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By txid, scheduled and unanswered orders among them; others' orders stay, of the same names too."""
+    ref = str(secrets.randbelow(2**30) + 1)
+    txids = [rig.place(bot, **SMALL, userref=ref) for _ in range(2)]
+    theirs = [rig.place(other, **SMALL, userref=ref), rig.place_by_hand(**SMALL, userref=ref)]
+    lost(rig, bot, CloseAfterActing(endpoint="AddOrder"))
+    before = rig.sandbox.control.ask(rig.sandbox.account, "OpenOrders")["open"]
+    assert signer(rig.home, *brake, bot.name, "--cancel-orders") == 0
+    assert f"Cancelled 3 orders of client {bot.name}." in capsys.readouterr().err
+    after = rig.sandbox.control.ask(rig.sandbox.account, "OpenOrders")["open"]
+    assert len(before.keys() - after.keys()) == 3
+    assert before.keys() - after.keys() > set(txids)
+    assert all(txid in after for txid in theirs)
+    with rig.nothing_arrives():
+        assert rig.call(bot, "AddOrder", {**LIMIT, **SMALL})
+
+
+def test_a_whole_halt_cancels_every_clients_orders_and_none_of_the_owners(rig: Rig, bot: Bot, other: Bot) -> None:
+    """Only what was placed through signer."""
+    txids, theirs = [rig.place(bot, **SMALL), rig.place(other, **SMALL)], rig.place_by_hand(**SMALL)
+    try:
+        signer(rig.home, "halt", "--cancel-orders")  # orders that other tests have lost may be unsettled
+    finally:
+        assert signer(rig.home, "resume", "--all") == 0
+    assert [rig.is_open(txid) for txid in [*txids, theirs]] == [False, False, True]
+
+
+def test_what_could_not_be_cancelled_is_said(rig: Rig, bot: Bot, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exchange refuses: the command fails, names the order and why, and the halt is in force all the same."""
+    txid = rig.place(bot, **SMALL)
+    rig.sandbox.control.add_fault(Errors(endpoint="CancelOrder", errors=("EGeneral:Permission denied",)))
+    assert signer(rig.home, "halt", "--client", bot.name, "--cancel-orders") == NOT_ALL
+    assert f"{txid} may still be open: EGeneral:Permission denied" in capsys.readouterr().err
+    with rig.nothing_arrives():
+        assert rig.call(bot, "AddOrder", {**LIMIT, **SMALL})
+    assert signer(rig.home, "halt", "--client", bot.name, "--cancel-orders") == 0
+    assert not rig.is_open(txid)
+
+
+def test_an_order_that_may_yet_appear_is_said(rig: Rig, bot: Bot, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its answer was lost and the exchange does not know it: nobody can say that it is cancelled."""
+    name, txid = lost(rig, bot, CloseBeforeReading(endpoint="AddOrder")), rig.place(bot, **SMALL)
+    assert signer(rig.home, "halt", "--client", bot.name, "--cancel-orders") == NOT_ALL
+    assert name in capsys.readouterr().err
+    assert not rig.is_open(txid)
+
+
+def test_cancels_of_a_brake_are_on_record(rig: Rig, bot: Bot) -> None:
+    """Who, for whom, and which orders: before and after."""
+    txid = rig.place(bot, **SMALL)
+    assert signer(rig.home, "halt", "--client", bot.name, "--cancel-orders") == 0
+    lines = [json.loads(line) for path in rig.home.audit.glob("*.jsonl") for line in path.read_text().splitlines()]
+    acts = [line for line in lines if line.get("act") == "cancel orders" and line["client"] == bot.name]
+    assert [(act["stage"], act.get("named", act.get("venue_ids"))) for act in acts] == [
+        ("begun", [txid]),
+        ("done", [txid]),
+    ]
+
+
+def test_without_a_gateway_nothing_is_said_to_be_cancelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The halt is in force; the command fails and says what to do."""
+    home = Home(tmp_path / "home")
+    assert signer(home, "init", "--no-input") == 0
+    assert signer(home, "halt", "--cancel-orders") == NOT_ALL
+    said = capsys.readouterr().err
+    assert "Halted everybody" in said
+    assert "NOTHING WAS CANCELLED" in said
+    assert "Open orders of everybody: none known." in said
