@@ -11,8 +11,12 @@ from signer.errors import ConfigError, KeyStoreError, VenueError
 from signer.model import Json
 from signer.proving import Proving
 from signer.records import operator_record
+from signer.recovery import Recovery
 from signer.revoking import AT_ONCE
 from signer.snapshot import Snapshot
+
+MOST_REASON = 200
+"""Characters of a reason that go on record."""
 
 TakeBack: TypeAlias = Callable[[Mapping[str, int], int], None]
 """Refuses the credentials of these API keys, each from its time on; told at this time."""
@@ -29,6 +33,7 @@ class AdminVerbs:
         drained: Callable[[], Awaitable[None]],
         take_back: TakeBack,
         proving: Proving,
+        recovery: Recovery,
         *,
         clock: Clock,
     ) -> None:
@@ -37,6 +42,7 @@ class AdminVerbs:
         self._await_drained = drained
         self._take_back = take_back
         self._proving = proving
+        self._recovery = recovery
         self._clock = clock
 
     def table(self) -> Mapping[str, Verb]:
@@ -46,6 +52,8 @@ class AdminVerbs:
             "record": self._record,
             "drained": self._drained,
             "take_back": self._taken_back,
+            "unknown": self._unknown,
+            "close": self._close,
         }
 
     async def _drained(self, _: Operator, __: Mapping[str, Json]) -> Json:
@@ -67,6 +75,20 @@ class AdminVerbs:
         from_when = {api_key: int(str(from_us)) for api_key, from_us in named.items()} | of_client
         self._take_back(from_when, now_us)
         return {"in_force": len(from_when.keys() & clients.keys())}
+
+    async def _unknown(self, _: Operator, __: Mapping[str, Json]) -> Json:
+        """The calls whose outcome is unknown, by reservation: how often they were looked up, and why in vain."""
+        return await self._recovery.tried()
+
+    async def _close(self, operator: Operator, question: Mapping[str, Json]) -> Json:
+        """Settle or release a call whose outcome is unknown, as the operator says; whether there is one."""
+        number, txids, reason = question.get("number"), question.get("txids"), question.get("reason")
+        if not (isinstance(number, int) and isinstance(txids, list) and isinstance(reason, str)):
+            raise ConfigError("this names no call", mend="use the signer that the gateway runs")
+        given = [None if txid is None else str(txid) for txid in txids]
+        return await self._recovery.close_by_hand(
+            number, given, by=operator.name, uid=operator.uid, reason=reason[:MOST_REASON]
+        )
 
     async def _record(self, operator: Operator, question: Mapping[str, Json]) -> Json:
         """Put what an operator does into the log, durably."""

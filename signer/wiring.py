@@ -211,6 +211,7 @@ class Wiring:
             self._drained,
             self._take_back,
             self._proving,
+            self._recovery,
             clock=self._clock,
         )
         clearing = Clearing(

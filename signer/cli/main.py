@@ -22,6 +22,7 @@ COMMANDS = {
     "halt": "signer.cli.halts:halt",
     "init": "signer.cli.init:init",
     "keys": "signer.cli.keys:keys",
+    "orders": "signer.cli.orders:orders",
     "policy": "signer.cli.policy:policy",
     "reload": "signer.cli.reload:reload",
     "resume": "signer.cli.halts:resume",

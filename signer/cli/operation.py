@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ from signer.model import CredentialInfo, Json, KeyInfo
 from signer.occupancy import NOTHING_YET, Holder, HomeLock, holder
 from signer.probe import Asked, known, probe
 from signer.records import operator_record
+from signer.recovery.by_hand import record_by_hand
 from signer.secret import fingerprint
 from signer.upstream import Upstream
 from signer.venues.kraken.pairs import PairTable
@@ -90,6 +91,8 @@ class Operation:
     """Whether a gateway runs."""
     detail: str = ""
     """What the log should say beyond who did what to whom."""
+    alone: _Alone | None = None
+    """The ledger and the log, if no gateway runs."""
 
     def probe(self, info: CredentialInfo, config: Config, key: MakeKey) -> Heard:
         """What the venue says of a credential that is in force. ``key`` is used if no gateway runs."""
@@ -101,6 +104,12 @@ class Operation:
     def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Heard:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
         return Heard.of(in_loop(_heard(self.home, info, config, key)), info.name)
+
+    def close_unknown(self, number: int, txids: Sequence[str | None], reason: str) -> bool:
+        """Settle or release a call whose outcome is unknown; whether there is one of that number."""
+        if self.alone is not None:
+            return self.alone.close_unknown(number, txids, reason)
+        return bool(ask(self.home.admin, "close", number=number, txids=list(txids), reason=reason))
 
     def drain(self) -> None:
         """Wait until the gateway, if one runs, uses no key that it has let go of."""
@@ -119,8 +128,8 @@ def on_record(home: Home, act: str, reason: str = "", *, brake: bool = False, **
     told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": act}
     told |= {key: name for key, name in whom.items() if name}
     with contextlib.ExitStack() as stack:
-        record, beside = _log(home, stack, brake=brake)
-        operation = Operation(home, beside)
+        record, beside, alone = _log(home, stack, brake=brake)
+        operation = Operation(home, beside, alone=alone)
         record({**told, "stage": "begun", **({"reason": reason} if reason else {})})
         try:
             yield operation
@@ -157,21 +166,21 @@ async def asking(home: Home) -> AsyncIterator[Ask]:
             lock.release()
 
 
-def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Record, bool]:
-    """What puts a record into the home's audit log, and whether a gateway does it."""
+def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Record, bool, _Alone | None]:
+    """What puts a record into the home's audit log, whether a gateway does it, and who does it otherwise."""
     try:
         lock = _lock(home)
         if lock is None:
             beside = partial(_tell_gateway, home, BRAKE_S if brake else ANSWER_S)
-            return _tried(beside) if brake else beside, True
+            return _tried(beside) if brake else beside, True, None
         stack.callback(lock.release)
-        alone = stack.enter_context(contextlib.closing(_Alone(home))).record
-        return _tried(alone) if brake else alone, False
+        alone = stack.enter_context(contextlib.closing(_Alone(home)))
+        return _tried(alone.record) if brake else alone.record, False, alone
     except SignerError as error:
         if not brake:
             raise
         _warn_unrecorded(error)
-        return _warned, False
+        return _warned, False, None
 
 
 def _tell_gateway(home: Home, within_s: float, told: Mapping[str, Json]) -> None:
@@ -215,11 +224,22 @@ class _Alone:
         me = Operator.of(os.getuid())
         self._runner.run(self._log.record(operator_record(me.uid, me.name, told, SystemClock().now_us())))
 
+    def close_unknown(self, number: int, txids: Sequence[str | None], reason: str) -> bool:
+        return self._runner.run(self._close_unknown(number, txids, reason))
+
     def close(self) -> None:
         self._runner.run(self._close())
         self._runner.close()
         for worker in self._workers:
             worker.close()
+
+    async def _close_unknown(self, number: int, txids: Sequence[str | None], reason: str) -> bool:
+        me, now_us = Operator.of(os.getuid()), SystemClock().now_us()
+        for one in await self._ledger.open_intents():
+            if one.reservation == number:
+                await record_by_hand(self._ledger, self._log, one, txids, me.name, me.uid, reason, now_us)
+                return True
+        return False
 
     async def _close(self) -> None:
         await self._log.close()

@@ -13,7 +13,7 @@ from dataclasses import replace
 from signer.contracts import AuditLog, Clock, Ledger
 from signer.errors import ConfigError, SignerError
 from signer.intents import without_legs
-from signer.model import OpenIntent, Outcome
+from signer.model import Json, OpenIntent, Outcome
 from signer.pending import Pending
 from signer.records import reconciled_record
 from signer.recovery.by_hand import record_by_hand
@@ -104,6 +104,12 @@ class Recovery:
                 return True
         return False
 
+    async def tried(self) -> dict[str, Json]:
+        """The unknown outcomes, by reservation: how often each was looked up, and why in vain."""
+        unknown = [one.reservation for one in await self._ledger.open_intents() if self.is_unknown(one)]
+        tries = {number: self.schedule.tries(number) for number in unknown}
+        return {str(number): {"tries": one.number, "why": one.why} for number, one in tries.items()}
+
     def is_unknown(self, one: OpenIntent) -> bool:
         """Whether its outcome is lost; else its call is under way."""
         return one.unknown or one.reservation in self._left
@@ -173,7 +179,7 @@ class Recovery:
             self._watch.alarm("look-up", f"orders of account {name} cannot be looked up: {error}")
         self._list_at[name] = asked_at + (LIST_AGAIN_S if trouble else LISTED_EVERY_S)
         for one in wanted:
-            nothing = Told((None,) * len(one.intent.orders), trouble)
+            nothing = Told((None,) * len(one.intent.orders), trouble, unread=True)
             await self._conclude(one, told.get(one.reservation, nothing), asked_at, due=one.reservation in due)
 
     async def _is_list_due(self, name: str) -> bool:
@@ -199,13 +205,14 @@ class Recovery:
             await self._ledger.release(one.reservation)
             self._ended(one)
         elif due:
-            self._remains(one, told.doubt or "the exchange does not list it, and it may still appear")
+            why = told.doubt or "the exchange does not list it, and it may still appear"
+            self._remains(one, why, unread=told.unread)
 
     async def _record(self, one: OpenIntent, outcome: Outcome, txids: Sequence[str | None]) -> None:
         await self._audit.record(reconciled_record(one.intent, outcome, txids, self._clock.now_us()))
 
-    def _remains(self, one: OpenIntent, why: str) -> None:
-        self.schedule.again(one.reservation, why)
+    def _remains(self, one: OpenIntent, why: str, *, unread: bool) -> None:
+        self.schedule.again(one.reservation, why, unread=unread)
         what = f"the outcome of {one.intent.record} ({one.intent.client}) is unknown; what it charged stays held"
         mend = f"`signer orders unknown` shows it, `signer orders settle {one.reservation}` or `release` ends it"
         self._watch.alarm("unknown-outcome", f"{what}: {why}; {mend}")

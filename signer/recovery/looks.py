@@ -67,11 +67,12 @@ class Looks:
         txid = venue.amended_txid(one.intent)
         if txid is None:
             if lists.whole_since_us is None or lists.whole_since_us > self._since_us(one):
-                return Told(nothing, lists.trouble)
+                return Told(nothing, lists.trouble, unread=True)
             return matching.told(one)
         seen = lists.sightings.get(txid)
         if seen is None:
-            return Told(nothing, lists.trouble or "the exchange does not show the order that was to be amended")
+            doubt = lists.trouble or "the exchange does not show the order that was to be amended"
+            return Told(nothing, doubt, unread=bool(lists.trouble))
         return Told((txid,)) if venue.is_amended(one.intent.orders[0], seen) else Told(nothing)
 
     def _since_us(self, one: OpenIntent) -> int:

@@ -31,6 +31,8 @@ class Told:
     """One for each of its orders; None where none was found."""
     doubt: str = ""
     """Why one that was not found may be there all the same; empty if it is certainly not on the lists."""
+    unread: bool = False
+    """Whether the doubt is only that the lists could not be read."""
 
 
 def bearing_names_of(intents: Iterable[OpenIntent], listed: Iterable[Sighting]) -> list[Sighting]:

@@ -10,6 +10,8 @@ from signer.contracts import Clock
 
 FIRST_S = 15.0
 LONGEST_S = 3600.0
+UNREAD_S = 30.0
+"""When again, if the lists could not be read."""
 
 
 @dataclass(slots=True)
@@ -47,14 +49,15 @@ class Schedule:
             tries.missed_at = self._clock.monotonic()
         return asked_at - tries.missed_at >= self._gone_after_s
 
-    def again(self, reservation: int, why: str) -> None:
+    def again(self, reservation: int, why: str, *, unread: bool = False) -> None:
         """It was its turn, and it is still unknown: wait twice as long as before, but not past the moment at which it
-        can be given up."""
+        can be given up. If the lists were ``unread``, that says nothing of it."""
         tries, now = self._tries.setdefault(reservation, Tries()), self._clock.monotonic()
-        wait_s = min(FIRST_S * 2**tries.number, LONGEST_S)
+        wait_s = UNREAD_S if unread else min(FIRST_S * 2 ** min(tries.number, 20), LONGEST_S)
         if tries.missed_at is not None:
             wait_s = min(wait_s, max(FIRST_S, tries.missed_at + self._gone_after_s - now))
-        tries.number, tries.next_at, tries.why = min(tries.number + 1, 1000), now + wait_s, why
+        tries.number += 0 if unread else 1
+        tries.next_at, tries.why = now + wait_s, why
 
     def tries(self, reservation: int) -> Tries:
         """What was done about it."""

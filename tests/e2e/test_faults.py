@@ -246,6 +246,31 @@ def test_recovery_closes_every_unknown(faulty: RunningGateway, new_bot: Callable
         assert ask(bots[True], "CancelOrder", {"txid": txid})["error"] == []
 
 
+def test_an_operator_ends_unknown_outcomes_beside_the_gateway(
+    faulty: RunningGateway, new_bot: Callable[[], Bot]
+) -> None:
+    """`signer orders` lists them, settles one and releases the other; at once, and on record with who and why."""
+    made, bot = faulty.made, new_bot()
+    for acts in (True, False):
+        made.sandbox.control.add_fault(Status(endpoint="AddOrder", status=502, acts=acts))
+        assert "the outcome is unknown" in errors_of(ask(bot, "AddOrder", order()))[1]
+
+    def unknown() -> list[int]:
+        rows = json.loads(made.here("orders", "unknown", "--json"))
+        return [row["id"] for row in rows if row["client"] == bot.name]
+
+    until(lambda: len(unknown()) == 2, "both outcomes unknown")
+    placed, missing = unknown()
+    (txid,) = made.orders(bot.account)
+    made.here("orders", "settle", str(placed), "--txid", txid, "--reason", "it is there")
+    made.here("orders", "release", str(missing), "--reason", "it is not")
+    assert made.open_calls(bot.account) == {}
+    assert made.used(bot.name)["USD"] == 200
+    told = [(record["reason"], record["venue_ids"]) for record in made.records(kind="reconciled", client=bot.name)]
+    assert told == [("it is there", [txid]), ("it is not", [])]
+    assert ask(bot, "CancelOrder", {"txid": txid})["error"] == []
+
+
 def open_orders(made: MadeHome, bot: Bot) -> list[str]:
     """The orders of a bot that are open at the exchange."""
     return [txid for txid, row in made.orders(bot.account).items() if row["status"] == "open"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from signer.recovery.schedule import FIRST_S, LONGEST_S, Schedule
+from signer.recovery.schedule import FIRST_S, LONGEST_S, UNREAD_S, Schedule
 
 
 class SetClock:
@@ -44,6 +44,17 @@ def test_each_wait_is_twice_as_long_up_to_an_hour() -> None:
     schedule.tries(1).number = 1000
     schedule.again(1, "")
     assert schedule.tries(1).next_at == clock.now + LONGEST_S
+
+
+def test_lists_that_could_not_be_read_say_nothing_of_it() -> None:
+    """It waits half a minute, and no longer the next time."""
+    clock = SetClock()
+    schedule = Schedule(clock, gone_after_s=90)
+    for _ in range(9):
+        schedule.again(1, "the exchange is away", unread=True)
+        assert schedule.tries(1).next_at == clock.now + UNREAD_S
+    schedule.again(1, "a twin")
+    assert schedule.tries(1).next_at == clock.now + FIRST_S
 
 
 def test_what_was_missed_is_looked_for_when_it_can_be_given_up() -> None:

@@ -1,0 +1,162 @@
+"""`signer orders` as an operator uses it on a home on which no gateway runs."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from signer.cli.main import main
+from signer.clock import SystemClock
+from signer.home import Home
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import OrderRef
+from signer.worker import ThreadWorker
+from tests.unit.ledger.calls import charge, intent, order, used
+
+T = TypeVar("T")
+
+
+@pytest.fixture(name="home")
+def _home(tmp_path: Path) -> Home:
+    home = Home(tmp_path)
+    home.config.write_text("[accounts.main]\n")
+    return home
+
+
+def in_ledger(home: Home, use: Callable[[SqliteLedger], Awaitable[T]]) -> T:
+    """What ``use`` makes of the home's ledger."""
+
+    async def run() -> T:
+        worker = ThreadWorker("ledger")
+        ledger = SqliteLedger(home.ledger, SystemClock(), worker)
+        await ledger.open()
+        try:
+            return await use(ledger)
+        finally:
+            await ledger.close()
+            worker.close()
+
+    return asyncio.run(run())
+
+
+def lost(home: Home, legs: int = 1) -> int:
+    """A call whose outcome is unknown; its number."""
+
+    async def reserve(ledger: SqliteLedger) -> int:
+        orders = tuple(order(userref=7 + leg) for leg in range(legs))
+        number = await ledger.reserve(intent(*(charge("10", leg=leg) for leg in range(legs)), orders=orders))
+        await ledger.hold(number)
+        return number
+
+    return in_ledger(home, reserve)
+
+
+def signer(home: Home, *arguments: object) -> int:
+    """The exit status of a command on this home."""
+    return main(["--home", str(home.folder), "orders", *map(str, arguments)])
+
+
+def unknown(home: Home, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What `signer orders unknown --json` lists."""
+    capsys.readouterr()
+    assert signer(home, "unknown", "--json") == 0
+    return list(json.loads(capsys.readouterr().out))
+
+
+def records(home: Home, **equal: str) -> list[Mapping[str, Any]]:
+    """The audit records whose members are ``equal``."""
+    lines = [line for path in sorted(home.audit.glob("*.jsonl")) for line in path.read_text().splitlines()]
+    found = [json.loads(line) for line in lines if line.startswith("{")]
+    return [one for one in found if equal.items() <= one.items()]
+
+
+def test_unknown_calls_are_listed(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """With all that a person needs to look for them at the exchange."""
+    assert signer(home, "unknown") == 0
+    assert "No outcome is unknown" in capsys.readouterr().err
+    number = lost(home, legs=2)
+    (row,) = unknown(home, capsys)
+    assert row["orders"] == [f"buy 0.01 XXBTZUSD limit 61000.1 userref {ref}" for ref in (7, 8)]
+    assert (row["id"], row["client"], row["account"], row["endpoint"]) == (number, "bot", "main", "AddOrder")
+    assert row["since"].startswith("2023-11-14T22:13:20")
+    assert signer(home, "unknown") == 0
+    assert "userref 7; buy 0.01" in capsys.readouterr().out
+
+
+def test_a_call_is_settled_by_hand(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """The order is the client's, what was not placed is given back, and the log says who said so and why."""
+    number = lost(home, legs=2)
+    assert signer(home, "settle", number, "--txid", "OAAA-B,-", "--reason", "seen at Kraken") == 0
+    assert unknown(home, capsys) == []
+    (known,) = in_ledger(home, lambda ledger: ledger.find_orders("main", OrderRef("txid", "OAAA-B")))
+    assert (known.client, known.order.userref) == ("bot", 7)
+    assert in_ledger(home, used) == Decimal(10)
+    (record,) = records(home, kind="reconciled")
+    assert (record["outcome"], record["venue_ids"]) == ("accepted", ["OAAA-B", None])
+    assert (record["by"], record["uid"], record["reason"]) == (getpass.getuser(), os.getuid(), "seen at Kraken")
+    done = [(one["act"], one["stage"]) for one in records(home, kind="operator")]
+    assert done == [("orders settle", "begun"), ("orders settle", "done")]
+
+
+def test_a_call_is_released_by_hand(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that it held is given back."""
+    number = lost(home)
+    capsys.readouterr()
+    assert signer(home, "release", number, "--reason", "never came", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"id": number, "closed": True, "txids": []}
+    assert in_ledger(home, used) == 0
+    (record,) = records(home, kind="reconciled")
+    assert (record["outcome"], record["venue_ids"], record["reason"]) == ("not-sent", [], "never came")
+
+
+def test_a_call_that_is_not_there_is_no(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 1, and nothing is on record."""
+    number = lost(home)
+    assert signer(home, "release", number + 1, "--reason", "x") == 1
+    assert "no unknown call" in capsys.readouterr().err
+    assert signer(home, "settle", number + 1, "--txid", "OA", "--reason", "x", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["closed"] is False
+    assert records(home) == []
+
+
+@pytest.mark.parametrize(
+    ("txids", "status", "said"),
+    [
+        ("OA,OB", 3, "has 1 orders"),
+        ("no txid", 3, "is no txid"),
+        ("OKNOWN", 3, "is an order of bot already"),
+        ("-", 2, "txid of each order"),
+        ("OA,,", 2, "txid of each order"),
+    ],
+)
+def test_what_does_not_fit_changes_nothing(
+    home: Home, capsys: pytest.CaptureFixture[str], txids: str, status: int, said: str
+) -> None:
+    """The call stays unknown and its charges held; the message says why."""
+
+    async def place(ledger: SqliteLedger) -> None:
+        await ledger.settle(await ledger.reserve(intent(orders=(order(),))), ["OKNOWN"])
+
+    in_ledger(home, place)
+    number = lost(home)
+    assert signer(home, "settle", number, "--txid", txids, "--reason", "x") == status
+    assert said in capsys.readouterr().err
+    assert [row["id"] for row in unknown(home, capsys)] == [number]
+    assert in_ledger(home, used) == 10
+    assert records(home, kind="reconciled") == []
+
+
+def test_a_reason_is_asked_for(home: Home) -> None:
+    """Nobody ends an outcome without one."""
+    number = lost(home)
+    assert signer(home, "release", number) == 2
+    assert signer(home, "release", number, "--reason", " ") == 2
+    assert signer(home, "settle", number, "--txid", "OA") == 2
