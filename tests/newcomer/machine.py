@@ -7,8 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -26,43 +27,55 @@ class Machine:
     home: Path
     source: Path
     tools: Path
-    python: Path
-    """Where its own Python has been put, with pip, as in the container images of Python."""
-    compiler: bool
+    wheels: str
+    """Where pip finds what it installs."""
 
     @classmethod
-    def fresh(cls, folder: Path, *, compiler: bool) -> Machine:
-        """A new one. Skips the test if `make wheels` has not run: in a test nothing is fetched from elsewhere."""
-        if not (ROOT / ".wheels" / ".done").exists():
+    def with_compiler(cls, folder: Path) -> Machine:
+        """One that compiles what is published as source only."""
+        return cls._fresh(folder, f"{PUBLISHED}", lambda _: True)
+
+    @classmethod
+    def without_compiler(cls, folder: Path) -> Machine:
+        """One that cannot: where a package has no wheel, it finds one that make built, and its lock knows its hash."""
+        made = cls._fresh(folder, f"{PUBLISHED} {COMPILED}", lambda name: not COMPILERS.fullmatch(name))
+        lock = made.source / "requirements.lock"
+        for wheel in COMPILED.iterdir():
+            name, digest = wheel.name.split("-")[0].replace("_", "-"), sha256(wheel.read_bytes()).hexdigest()
+            pinned = re.compile(rf"^({name}==.* \\)$", re.MULTILINE)
+            lock.write_text(pinned.sub(rf"\1\n    --hash=sha256:{digest} \\", lock.read_text(encoding="utf-8")))
+        return made
+
+    @classmethod
+    def _fresh(cls, folder: Path, wheels: str, has: Callable[[str], bool]) -> Machine:
+        if not (ROOT / ".wheels" / ".done").exists():  # in a test nothing is fetched from elsewhere
             pytest.skip("the packages that a new user installs are not here: make wheels")
-        made = cls(folder / "home", folder / "signer", folder / "tools", folder / "python", compiler)
+        made = cls(folder / "home", folder / "signer", folder / "tools", wheels)
         made.home.mkdir()
         made.tools.mkdir()
         _copy_source(made.source)
         for program in _programs():
-            if compiler or not COMPILERS.fullmatch(program.name):
+            if has(program.name):
                 (made.tools / program.name).symlink_to(program)
-        python = Path(sys.base_prefix) / "bin" / "python3"
-        (made.tools / "python3").symlink_to(python)
-        subprocess.run([python, "-m", "venv", made.python], env=made.environment(), check=True)
+        (made.tools / "python3").symlink_to(Path(sys.base_prefix) / "bin" / "python3")
         return made
 
     def environment(self) -> dict[str, str]:
         """All that its user's programs know."""
         return {
             "HOME": str(self.home),
-            "PATH": f"{self.python}/bin:{self.tools}",
+            "PATH": str(self.tools),
             "TERM": "dumb",
             "LANG": "C.UTF-8",
             "EDITOR": "sed -i s/2500/2000/",
             "PIP_NO_INDEX": "1",
-            "PIP_FIND_LINKS": str(PUBLISHED) if self.compiler else f"{PUBLISHED} {COMPILED}",
+            "PIP_FIND_LINKS": self.wheels,
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
 
 
 def _programs() -> Iterator[Path]:
-    """The programs of the system, each name once. Python and pip are the machine's own business."""
+    """The programs of the system, each name once. Python is the one that runs the tests."""
     seen: set[str] = set()
     for folder in ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"):
         for program in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-PATIENCE_S = 150.0
+PATIENCE_S = 300.0
 """Longer than an installation takes on a busy machine: it decides how a test fails, never whether."""
-PROMPT = re.compile(r"<(\d+)>\$ \Z")
+PROMPT = re.compile(r"(?:\([\w.-]+\) )?<(\d+)>\$ \Z")
 INTERRUPT = "\x03"
 
 
@@ -51,7 +51,7 @@ class Terminal:
         self._type(f"{command}\n")
         ended = self._read_until(PROMPT)
         assert int(ended[1]) == status, f"{command}: {self._shown}"
-        return self._shown.partition("\n")[2].rpartition("<")[0]
+        return self._shown[: ended.start()].partition("\n")[2]
 
     def start(self, command: str, ready: str) -> re.Match[str]:
         """Type a command that stays, and wait until it shows ``ready``."""

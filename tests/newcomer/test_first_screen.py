@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 def test_the_first_screen(tmp_path: Path) -> None:
     """`make demo` sets itself up from nothing but Python, make and gcc, and tells the whole story."""
-    machine = Machine.fresh(tmp_path, compiler=True)
+    machine = Machine.with_compiler(tmp_path)
     demo, test = first_screen()
     assert (demo, test) == ("make demo", "make test")  # this is part of the second
     with Terminal(machine.source, machine.environment(), {}) as terminal:

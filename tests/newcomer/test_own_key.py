@@ -41,7 +41,7 @@ def test_a_real_key_of_ones_own(exchange: RunningSandbox, key: MadeKey, tmp_path
 
     What is changed: `init` is told the sandbox's address and a free port.
     """
-    machine = Machine.fresh(tmp_path, compiler=False)
+    machine = Machine.without_compiler(tmp_path)
     assert not [program for program in machine.tools.iterdir() if COMPILERS.fullmatch(program.name)]
     listen = f"127.0.0.1:{free_port()}"
     answers = {
