@@ -104,8 +104,8 @@ class Fields:
         return [word.strip() for word in self.text(name).split(",") if word.strip()]
 
     def nested(self, name: str) -> Fields | None:
-        """Answer the fields below a name, None if absent."""
-        if not self.has(name):
+        """Answer the fields below a name, None if absent. XChange writes an empty object as text."""
+        if not self.has(name) or self._params[name] == "{}":
             return None
         value = self._params[name]
         if not isinstance(value, dict):

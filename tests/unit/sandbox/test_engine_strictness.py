@@ -68,6 +68,12 @@ def test_an_order_with_a_close_has_no_client_id(desk: Desk) -> None:
     assert desk.ask("AddOrder", **fields, userref="5")["txid"]
 
 
+def test_what_unmodified_clients_add_is_ignored(desk: Desk) -> None:
+    """Kraken takes XChange's empty close and position, and a price of a market order: it ignores them."""
+    txid = desk.add("buy", "market", "0.01", "1", close="{}", position="0", trading_agreement="agree")
+    assert desk.look(txid)["status"] == "closed"
+
+
 def test_a_client_id_may_hold_a_blank(desk: Desk) -> None:
     """Free text of up to 18 ASCII characters."""
     desk.add("buy", "limit", "0.1", "50000", cl_ord_id="my bot: no 1")
