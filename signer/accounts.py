@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from signer.contracts import Clock, Turn, Upstream, Venue
 from signer.credential import Credential
 from signer.errors import KeyStoreError, LaneStopped, NotSent, NotServed
 from signer.hearing import Hearing
+from signer.lanes.counters import PairCounters
 from signer.model import Action, Call, Priority, Verdict, WireAnswer, WireRequest
 from signer.quiet import QuietAsked
 from signer.standing import roles_of
@@ -49,6 +50,8 @@ class Account:
     clock: Clock
     hearing: Hearing
     """What the venue's answers mean for the ways to it."""
+    pairs: PairCounters = field(default_factory=PairCounters)
+    """The venue's counters of orders."""
 
     async def forward(
         self,

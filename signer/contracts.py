@@ -338,7 +338,13 @@ class Venue(Protocol):
     def quiet(self, asked: QuietAsked, reason: str) -> NotServed:
         """The refusal of a call that is not sent because the venue asked for quiet: in the words it used."""
 
-    def rate_limited(self, call: Call, reason: str) -> NotServed:
+    def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
+        """What ``call`` adds to the counters of orders, by pair; ``targets`` are the orders that it changes or cancels.
+
+        Empty for calls that do not concern orders.
+        """
+
+    def rate_limited(self, call: Call, reason: str, rule: str = "fair-share") -> NotServed:
         """The refusal of a call that comes too fast, in the venue's words for calls of its kind."""
 
     def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:

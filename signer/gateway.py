@@ -31,9 +31,10 @@ from signer.model import (
     WireAnswer,
 )
 from signer.outcomes import Outcomes
+from signer.paces import Paces
 from signer.pending import Pending
 from signer.policy.decide import decide
-from signer.policy.targets import meant, refs_of, target_of
+from signer.policy.targets import known_targets, meant, refs_of, target_of
 from signer.records import intent_record, most_bytes, read_record, refusal_kind, refusal_record
 from signer.snapshot import Client, Snapshot
 from signer.trace import Trace, Watch
@@ -75,6 +76,7 @@ class Gateway:
         self._watch = watch
         self._outcomes = Outcomes(ledger, audit, pending, watch)
         self.aiming = Aiming(ledger, pending, self._outcomes, look_ups, clock)
+        self._paces = Paces(clock, watch.warn)
 
     async def answer(self, request: Request) -> Response:
         """One private call, from the bytes that arrived to the answer. Let it run to its end if the client hangs up."""
@@ -110,7 +112,19 @@ class Gateway:
         decision = trace.decision = decide(client.policy, client.info.name, call, facts)
         if not decision.allowed:
             raise trace.snapshot.venue.denial(decision)
+        if not call.local:
+            self._require_pace(trace, client, call, facts)
         return self._of_settled_order(trace, client, call, facts), decision
+
+    def _require_pace(self, trace: Trace, client: Client, call: Call, facts: Facts) -> None:
+        """Neither faster than its policy says, nor beyond its share of the venue's counters of orders."""
+        venue = trace.snapshot.venue
+        self._paces.require(client, call, venue)
+        own = meant(client.policy, client.info.name, facts)
+        targets = {one.txid: one for ref in call.targets for one in known_targets(ref, own) if not one.closed}
+        trace.costs = venue.order_costs(call, list(targets.values()), trace.started_us)
+        counters = self._account(trace, client).pairs
+        self._paces.require_share(client.info.name, call, trace.costs, counters, venue)
 
     async def _let_settle(self, client: Client, target: OrderRef) -> None:
         """A bot may change an order that it has just heard of: let its outcome reach the ledger first."""
@@ -239,6 +253,11 @@ class Gateway:
         now = self.snapshot.clients.get(trace.request.api_key)
         if now is None or now.info.revoked:
             raise NotAuthentic("EAPI:Invalid key", detail=f"client {client.info.name} was revoked while it waited")
+        if trace.costs:
+            counters = self._account(trace, client).pairs
+            self._paces.require_share(client.info.name, call, trace.costs, counters, trace.snapshot.venue)
+            self._paces.count(client.info.name, trace.costs, counters)
+            trace.costs = {}  # once, however many requests a cancel takes
 
     def _relayed(self, trace: Trace, answer: WireAnswer) -> Response:
         """The venue's own bytes, if they are an answer at all; else ours, in words that every client understands."""

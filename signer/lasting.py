@@ -15,7 +15,7 @@ from signer.contracts import Clock, Ledger, SigningKey, Upstream
 from signer.credential import Credential
 from signer.hearing import Hearing, Listeners
 from signer.lanes import CredentialLane
-from signer.lanes.counters import SharedCounter
+from signer.lanes.counters import PairCounters, SharedCounter
 from signer.lanes.nonces import NonceSource
 from signer.model import CredentialInfo, KeyInfo
 from signer.quiet import Quiet
@@ -43,6 +43,7 @@ class Lasting:
         self._reads: dict[Key, SharedCounter] = {}
         self._quiets: dict[Key, Quiet] = {}
         self._hearings: dict[str, Hearing] = {}
+        self._pairs: dict[str, PairCounters] = {}
 
     def account(
         self,
@@ -68,7 +69,9 @@ class Lasting:
             for info, key in keys
         ]
         hearing = self._hearings.setdefault(name, Hearing(name, self._clock, self._listeners))
-        return Account(name, credentials, upstream, config.call_seconds, self._clock, hearing)
+        pairs = self._pairs.setdefault(name, PairCounters())
+        pairs.allow(tier.orders)
+        return Account(name, credentials, upstream, config.call_seconds, self._clock, hearing, pairs)
 
     def forget(self, key: Key) -> None:
         """A credential is no more, and the last call has left its lane."""

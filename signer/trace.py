@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +29,8 @@ class Trace:
     reservation: int | None = None
     recorded: bool = False
     """Whether the intent is durable in the audit log, so that an outcome must follow it."""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """What the call adds to the venue's counters of orders, by pair."""
     journey: Journey = field(default_factory=Journey)
     outcome: Outcome | None = None
     verdict: Verdict | None = None

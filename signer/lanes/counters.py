@@ -141,3 +141,25 @@ class SharedCounter:
         self._level, self._unit, self._ours.amount = 0.0, 1.0, 0.0
         since = self._at - self.allowance.drain_s
         self._uses = {name: _Use(0.0, use.wanted) for name, use in self._uses.items() if use.wanted > since}
+
+
+@final
+class PairCounters:
+    """The venue's counters of orders of one account: one for each pair, over all its keys."""
+
+    def __init__(self, allowance: Allowance | None = None) -> None:
+        self._allowance = allowance
+        self._pairs: dict[str, SharedCounter] = {}
+
+    def of(self, pair: str) -> SharedCounter:
+        """The counter of a pair, by its canonical id."""
+        counter = self._pairs.get(pair)
+        if counter is None:
+            counter = self._pairs[pair] = SharedCounter(self._allowance)
+        return counter
+
+    def allow(self, allowance: Allowance | None) -> None:
+        """Take up what the settings say now; what is counted stays."""
+        self._allowance = allowance
+        for counter in self._pairs.values():
+            counter.allowance = allowance

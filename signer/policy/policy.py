@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import Literal, TypeAlias
 
 from signer.model import Pair, RuleHit
 
@@ -22,6 +23,20 @@ class Cap:
     unit: str
     window_s: int
     limit: Decimal
+
+
+CallKind: TypeAlias = Literal["new", "amend", "cancel", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimit:
+    """How many calls of a kind a client may make within a rolling window."""
+
+    name: str
+    """As answers and logs show it: ``at most 20 new in 10s``."""
+    kind: CallKind
+    most: int
+    window_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,7 @@ class Policy:
     notional_caps: Mapping[str, tuple[Cap, ...]]
     """By quote currency."""
     order_caps: tuple[Cap, ...]
+    max_calls: Mapping[CallKind, tuple[CallLimit, ...]]
     limits: Mapping[str, Limits] = field(repr=False)
     """By canonical id, for each pair that the policy lists."""
     unlisted: Mapping[str, str] = field(default_factory=dict)

@@ -13,12 +13,13 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from signer.model import Pair, RuleHit
-from signer.policy.policy import Cap, Most, Policy, limits_for
+from signer.policy.policy import CallKind, CallLimit, Cap, Most, Policy, limits_for
 from signer.policy.schema import PolicyFile
 
 FindPair: TypeAlias = Callable[[str], Pair | None]
 """The pair of any spelling, or None."""
 
+CALL_KINDS: tuple[CallKind, ...] = ("new", "amend", "cancel", "read")
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 COMMON_SPELLING = {
@@ -72,6 +73,7 @@ class _Resolver:
         self._quotes = {quote for _, quote in self._assets}
         self._notionals = self._mosts("max_order_notional", file.max_order_notional, self._quotes)
         self._notional_caps, self._order_caps = self._caps()
+        self._max_calls = self._call_limits()
         self._demand_trading_words()
         self._demand_rails()
 
@@ -99,6 +101,7 @@ class _Resolver:
             notionals=self._notionals,
             notional_caps=self._notional_caps,
             order_caps=self._order_caps,
+            max_calls=self._max_calls,
             limits={
                 pair.id: limits_for(pair, hits[pair.id], self._sizes, self._notionals, self._notional_caps)
                 for pair in self._pairs
@@ -110,7 +113,7 @@ class _Resolver:
         """Of the meaning, not of the text: spelling, order and comments of the file make no difference."""
         stated = self._file.model_dump(mode="json", exclude={"description", "review_by"})
         for key, value in stated.items():
-            if isinstance(value, list) and key != "cap":
+            if isinstance(value, list) and key not in {"cap", "max_calls"}:
                 stated[key] = sorted(set(value))
         stated["schedule"] = _seconds(self._file.schedule) if self._file.schedule else None
         stated["pairs"] = sorted({pair.id for pair in self._pairs} | {name.upper() for name in self._unlisted})
@@ -118,6 +121,8 @@ class _Resolver:
         stated["max_order_notional"] = _plain(self._notionals.values())
         caps = [*self._order_caps, *(cap for caps in self._notional_caps.values() for cap in caps)]
         stated["cap"] = sorted([cap.unit, str(cap.window_s), show(cap.limit)] for cap in caps)
+        calls = [limit for limits in self._max_calls.values() for limit in limits]
+        stated["max_calls"] = sorted([limit.kind, str(limit.window_s), str(limit.most)] for limit in calls)
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
     def _note(self, key: str, what: str, mend: str) -> None:
@@ -187,6 +192,19 @@ class _Resolver:
         quotes = {unit for unit, _ in caps if unit != "orders"}
         by_quote = {quote: tuple(cap for cap in caps.values() if cap.unit == quote) for quote in quotes}
         return by_quote, tuple(cap for cap in caps.values() if cap.unit == "orders")
+
+    def _call_limits(self) -> Mapping[CallKind, tuple[CallLimit, ...]]:
+        limits: dict[tuple[CallKind, int], CallLimit] = {}
+        for index, table in enumerate(self._file.max_calls):
+            key, window_s = f"max_calls[{index}]", _seconds(table.window)
+            stated = {kind: most for kind in CALL_KINDS if (most := getattr(table, kind)) is not None}
+            if not stated:
+                self._note(key, "nothing is counted", f"add one of {', '.join(CALL_KINDS)}, as new = 20")
+            for kind, most in stated.items():
+                if (kind, window_s) in limits:
+                    self._note(key, f"{kind} within {table.window} has a limit already", "keep the one that is meant")
+                limits[kind, window_s] = CallLimit(f"at most {most} {kind} in {table.window}", kind, most, window_s)
+        return {kind: tuple(each for each in limits.values() if each.kind == kind) for kind in CALL_KINDS}
 
     def _demand_trading_words(self) -> None:
         """Default deny: whoever may place orders says which."""

@@ -80,6 +80,19 @@ class CapTable(Table):
     )
 
 
+Calls = Annotated[int, Field(ge=1, le=10_000)] | None
+
+
+class MaxCallsTable(Table):
+    """``[[max_calls]]``: how many calls of each kind a client may make within any period of this length."""
+
+    window: Window = Field(description="Length of the rolling period: a number and s, m, h or d.")
+    new: Calls = Field(None, description="Most new orders; each of a batch counts.")
+    amend: Calls = Field(None, description="Most orders amended or edited.")
+    cancel: Calls = Field(None, description="Cancels above this are warned about; none is refused.")
+    read: Calls = Field(None, description="Most other calls.")
+
+
 class PolicyFile(Table):
     """What one kind of client may do. Whatever is not stated is not allowed."""
 
@@ -116,6 +129,7 @@ class PolicyFile(Table):
         (), strict=False, description="Most valuable order, for each quote currency."
     )
     cap: tuple[CapTable, ...] = Field((), strict=False, description="Rolling caps over all orders.")
+    max_calls: tuple[MaxCallsTable, ...] = Field((), strict=False, description="How fast it may call.")
     uncapped: Reason | None = Field(
         None, description="Why the policy trades without all of size, notional and rolling caps; shown at every start."
     )

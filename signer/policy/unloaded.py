@@ -60,6 +60,7 @@ def cancels_only(name: str) -> Policy:
         notionals={},
         notional_caps={},
         order_caps=(),
+        max_calls={},
         limits={},
         only_cancels=True,
     )

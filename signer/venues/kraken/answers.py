@@ -85,10 +85,10 @@ def quiet(words: tuple[str, ...], why: str) -> NotServed:
     return NotServed(*words, f"{kind}:Gateway: {reason(why)}", rules=("quiet",))
 
 
-def rate_limited(why: str, *, orders: bool) -> NotServed:
+def rate_limited(why: str, rule: str, *, orders: bool) -> NotServed:
     """The answer to a call that comes too fast: one that concerns ``orders``, or any other."""
     kind = "EOrder" if orders else "EAPI"
-    return NotServed(f"{kind}:Rate limit exceeded", f"{kind}:Gateway: {reason(why)}", rules=("fair-share",))
+    return NotServed(f"{kind}:Rate limit exceeded", f"{kind}:Gateway: {reason(why)}", rules=(rule,))
 
 
 def refusal_for(decision: Decision) -> NotAllowed:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from signer.allowances import Allowance, Tier
-from signer.model import Action, Call
+from signer.model import Action, Call, PlacedOrder
 
 TIERS: Mapping[str, Tier] = {
     "starter": Tier(Allowance(15, 0.33), Allowance(60, 1.0)),
@@ -31,6 +31,18 @@ def read_cost(call: Call) -> float:
     if call.action in {Action.ORDER, Action.CANCEL}:
         return 0.0
     return 2.0 if call.endpoint in _DEAR_READS else 1.0
+
+
+def order_costs(call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
+    """What ``call`` adds to the counter of each pair; ``targets`` are the orders that it changes or cancels."""
+    if call.action is Action.ORDER and call.change is None:
+        return {call.orders[0].pair: add_cost(len(call.orders))} if call.orders else {}
+    cost = cancel_cost if call.change is None else edit_cost if call.change.replaces else amend_cost
+    costs: dict[str, float] = {}
+    for target in targets if call.action in {Action.ORDER, Action.CANCEL} else ():
+        age_s = max(0.0, (now_us - target.placed_us) / 1_000_000)
+        costs[target.order.pair] = costs.get(target.order.pair, 0.0) + cost(age_s)
+    return costs
 
 
 def add_cost(orders: int) -> float:

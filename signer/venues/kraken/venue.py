@@ -19,6 +19,7 @@ from signer.model import (
     KeyInfo,
     Order,
     OrderRef,
+    PlacedOrder,
     Request,
     Verdict,
     WireAnswer,
@@ -144,9 +145,13 @@ class Kraken:
         """The refusal of a call that is not sent because Kraken asked for quiet: in the words it used."""
         return answers.quiet(asked.words, reason)
 
-    def rate_limited(self, call: Call, reason: str) -> NotServed:
+    def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
+        """What ``call`` adds to the counters of orders, by pair; ``targets`` is what it changes or cancels."""
+        return limits.order_costs(call, targets, now_us)
+
+    def rate_limited(self, call: Call, reason: str, rule: str = "fair-share") -> NotServed:
         """The refusal of a call that comes too fast, in Kraken's words for calls of its kind."""
-        return answers.rate_limited(reason, orders=call.action in {Action.ORDER, Action.CANCEL})
+        return answers.rate_limited(reason, rule, orders=call.action in {Action.ORDER, Action.CANCEL})
 
     def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""

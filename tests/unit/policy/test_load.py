@@ -237,3 +237,40 @@ def test_file_that_is_not_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_policy(path, find)
+
+
+def test_limits_of_calls_are_read(tmp_path: Path) -> None:
+    """By kind, with the name that answers show; spelling and order make no difference to the policy's hash."""
+    first = GOOD + '[[max_calls]]\nwindow = "60s"\nnew = 100\n[[max_calls]]\nwindow = "10s"\nnew = 20\ncancel = 50\n'
+    second = GOOD + '[[max_calls]]\nwindow = "10s"\ncancel = 50\nnew = 20\n[[max_calls]]\nwindow = "1m"\nnew = 100\n'
+    one, other = (load_policy(policy_file(tmp_path / "one.toml", text), find, KNOWN) for text in (first, second))
+    assert [limit.name for limit in one.max_calls["new"]] == ["at most 100 new in 60s", "at most 20 new in 10s"]
+    assert [(limit.most, limit.window_s) for limit in one.max_calls["cancel"]] == [(50, 10)]
+    assert (one.max_calls["read"], one.hash) == ((), other.hash)
+    assert one.hash != load_policy(policy_file(tmp_path / "one.toml", GOOD), find, KNOWN).hash
+
+
+def test_limits_of_calls_that_make_no_sense(tmp_path: Path) -> None:
+    """One that counts nothing, one stated twice, one that is no number of calls, a word that is none."""
+    text = (
+        GOOD
+        + """
+    [[max_calls]]
+    window = "10s"
+    [[max_calls]]
+    window = "1m"
+    new = 5
+    [[max_calls]]
+    window = "60s"
+    new = 6
+    """
+    )
+    assert complaints(policy_file(tmp_path / "odd.toml", text)) == [
+        "max_calls[0]: nothing is counted; add one of new, amend, cancel, read, as new = 20",
+        "max_calls[2]: new within 60s has a limit already; keep the one that is meant",
+    ]
+    text = GOOD + '[[max_calls]]\nwindow = "10s"\nnew = 0\norders = 5\nread = "many"\n'
+    found = complaints(policy_file(tmp_path / "odd.toml", text))
+    assert [line.partition(":")[0] for line in found] == [
+        "max_calls[0].new", "max_calls[0].read", "max_calls[0].orders",
+    ]  # fmt: skip
