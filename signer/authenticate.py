@@ -7,18 +7,16 @@ it costs none. A good signature always passes, whatever else its source does.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
+from signer.client_nonces import FORGIVEN, ClientNonces, name_of
 from signer.contracts import Clock, Ledger
 from signer.errors import LedgerError, NotAuthentic, Refused
 from signer.model import Decoded, Request
 from signer.one_source import one_source
-from signer.replay import NonceWindow, mark_ahead
 from signer.secret import Secret
 from signer.snapshot import Client, Snapshot
 from signer.source_rate import SourceRate
@@ -36,13 +34,6 @@ _NOBODY = Secret(bytes(64)).key()
 """Signs for callers whose key we do not know: the work must not be less than for one that we know."""
 
 
-@dataclass(slots=True)
-class _Nonces:
-    window: NonceWindow
-    mark: int
-    raising: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
 class Authenticator:
     """Knows every client's recent nonces and stores a mark ahead of them, so that a restart forgets none.
 
@@ -55,7 +46,7 @@ class Authenticator:
         self._ledger = ledger
         self._clock = clock
         self._marks = marks
-        self._nonces: dict[str, _Nonces] = {}
+        self._nonces: dict[str, ClientNonces] = {}
         self._on_alarm = on_alarm
         self._of_key = SourceRate[tuple[str, str]](KEY_FAILURES / LOCKOUT_S, KEY_FAILURES, clock)
         self._of_source = SourceRate[str](SOURCE_FAILURES / LOCKOUT_S, SOURCE_FAILURES, clock)
@@ -110,28 +101,31 @@ class Authenticator:
             raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} showed a certificate of another name")
 
     async def _accept_nonce(self, client: Client, nonce: int, signature: bytes, snapshot: Snapshot) -> None:
-        # With its fingerprint: a new credential under the name begins anew, perhaps in a smaller unit of time.
-        name = f"client/{client.info.name}/{client.info.fingerprint}"
+        name = name_of(client.info.name, client.info.fingerprint)
         nonces = self._nonces.get(name)
         if nonces is None:
-            mark = self._marks.get(name, 0)
-            nonces = _Nonces(NonceWindow(floor=mark, strict=client.info.nonces == "strict"), mark)
-            self._nonces[name] = nonces
-        nonces.window.accept(nonce, signature)
-        if nonce > nonces.mark:
-            await self._raise_mark(name, nonces, nonce, snapshot)
+            nonces = self._nonces[name] = ClientNonces(name, self._marks, strict=client.info.nonces == "strict")
+        nonces.accept(nonce, signature)
+        if nonces.mark_for(nonce, self._clock.now_us()) is not None:
+            await self._raise_mark(nonces, nonce, snapshot)
 
-    async def _raise_mark(self, name: str, nonces: _Nonces, nonce: int, snapshot: Snapshot) -> None:
+    async def _raise_mark(self, nonces: ClientNonces, nonce: int, snapshot: Snapshot) -> None:
         """Store a mark beyond ``nonce`` before the call goes on: after a crash it must be a replay."""
         async with nonces.raising:
-            if nonce <= nonces.mark:
+            wanted = nonces.mark_for(nonce, self._clock.now_us())
+            if wanted is None:
                 return
-            mark = mark_ahead(nonce, self._clock.now_us())
             try:
-                await self._ledger.raise_mark(name, mark)
+                await self._ledger.raise_mark(*wanted)
             except LedgerError as error:
                 raise snapshot.venue.not_served("the nonce cannot be stored now; nothing was sent") from error
-            nonces.mark = mark
+            nonces.stored(nonce, wanted[1])
+
+    def forgive(self, marks: Mapping[str, int]) -> None:
+        """Take up what `signer clients forgive` has stored since."""
+        self._marks = {**self._marks, **{name: mark for name, mark in marks.items() if name.endswith(f"/{FORGIVEN}")}}
+        for nonces in self._nonces.values():
+            nonces.forgive(marks)
 
     def _counted(self, request: Request, refused: NotAuthentic) -> NotAuthentic:
         """``refused``, or a lockout if its key or its source has failed too often. Both are asked either way."""

@@ -146,11 +146,12 @@ class Wiring:
             watch=self._watch,
             gone_after_s=max(account.gone_after_seconds for account in self.prepared.config.accounts.values()),
         )
+        self._authenticator = Authenticator(
+            self.ledger, self._clock, marks, on_alarm=lambda text: self._watch.alarm("failing-source", text)
+        )
         self.gateway = Gateway(
             snapshot,
-            Authenticator(
-                self.ledger, self._clock, marks, on_alarm=lambda text: self._watch.alarm("failing-source", text)
-            ),
+            self._authenticator,
             self.ledger,
             self.audit,
             self._pending,
@@ -264,6 +265,7 @@ class Wiring:
 
     async def _swap(self) -> None:
         snapshot = await self._snapshot()
+        self._authenticator.forgive(await self.ledger.marks())
         self._proving.judge(snapshot)
         self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
         self.public.upstream = self._public_upstream()

@@ -14,6 +14,7 @@ from typing import Literal
 import click
 
 from signer.cli.connect import base_url
+from signer.cli.forgiving import forgive
 from signer.cli.judging import say_lacking
 from signer.cli.key_store import Row, open_store, passphrase_option, read_credential, read_name, show_rows, take_up
 from signer.cli.keys import require_account, utc
@@ -139,6 +140,9 @@ def add(
     _confirm(f"Added client {name} of account {account} under policy {policy}", credential)
     take_up(home, f"client {name}")
     say_lacking(home, config, store, account, policy)
+
+
+clients.add_command(forgive)
 
 
 @clients.command("list")

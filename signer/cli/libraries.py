@@ -125,7 +125,7 @@ CURL = """\
 # kraken Balance; kraken AddOrder pair=XBTUSD type=buy ordertype=limit price=20000 volume=0.01
 # Values are sent as they are: encode what a form must not have. No secret becomes a program's argument.
 kraken() (
-  path="/0/private/$1" nonce="$(date +%s%N)"; shift
+  path="/0/private/$1" nonce="$(date +%s%3N)"; shift
   body="nonce=$nonce"; for field; do body="$body&$field"; done
   key="$(printf %s "$KRAKEN_API_SECRET" | openssl base64 -d -A | od -An -v -tx1)$(printf ' 00%.0s' {1..64})"
   pad() { for byte in $key; do printf -v byte %02x "$((0x$byte ^ $1))"; printf "\\\\x$byte"; done; }
@@ -140,7 +140,7 @@ import base64, hashlib, hmac, os, time, urllib.parse
 import requests
 
 def kraken(endpoint, **fields):
-    path, nonce = f"/0/private/{endpoint}", str(time.time_ns())
+    path, nonce = f"/0/private/{endpoint}", str(time.time_ns() // 1_000_000)
     body = urllib.parse.urlencode({"nonce": nonce, **fields})
     message = path.encode() + hashlib.sha256((nonce + body).encode()).digest()
     signature = hmac.digest(base64.b64decode(os.environ["KRAKEN_API_SECRET"]), message, "sha512")

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from signer.cli import key_store
+from signer.cli.ledger import with_ledger
 from signer.home import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase, from_file
 from signer.keys.probes import Probe, keep_probe
+from signer.ledger.sqlite import SqliteLedger
 from signer.model import KeyInfo
 from signer.secret import Secret, fingerprint
 from tests.cli.homes import Shell, pasted, shell
@@ -251,3 +254,24 @@ def test_add_says_what_the_account_s_key_lacks(sh: Shell, may: list[str], lacks:
     status, _, err = sh.run(*ADD)
     said = "credential main: may not do what policy trader promises"
     assert (status, said in err) == (0, lacks)
+
+
+def test_forgive_is_for_strict_clients_and_on_record(sh: Shell) -> None:
+    """It raises a mark of its own and lowers none; others are told that they need it not."""
+    sh.run(*ADD, "--nonces", "strict")
+    api_key = str(_listed(sh)[0]["fingerprint"])
+    name = f"client/bot/{api_key}"
+    with_ledger(sh.home, lambda ledger: ledger.raise_mark(f"{name}/19", 1_795_000_000_000_000_000))
+    status, out, _ = sh.run("clients", "forgive", "bot", "--reason", "curl counted in nanoseconds")
+    assert (status, "1795000000000000000" in out) == (0, True)
+    assert sh.reloads[-1] == sh.home
+
+    async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
+        return await ledger.marks()
+
+    kept = {each: mark for each, mark in with_ledger(sh.home, marks).items() if each.startswith("client/")}
+    assert kept == {f"{name}/19": 1_795_000_000_000_000_000, f"{name}/forgiven": 1_795_000_000_000_000_000}
+    assert "clients forgive" in sh.run("audit", "tail")[1]
+    assert sh.run("clients", "forgive", "nobody")[0] == 3
+    sh.run("clients", "add", "other", "--account", "spot", "--policy", "trader")
+    assert "nothing is to be forgiven" in sh.run("clients", "forgive", "other")[1]
