@@ -19,6 +19,7 @@ MAX_QUERY = 8 * 1024
 ENDPOINTS: Mapping[str, frozenset[str]] = {
     "Time": frozenset(),
     "SystemStatus": frozenset(),
+    "MaintenanceSchedule": frozenset(),
     "Assets": frozenset({"asset", "aclass", "assetVersion"}),
     "AssetPairs": frozenset({
         "pair", "info", "country_code", "aclass_base", "asset_class", "execution_venue", "assetVersion"
