@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from signer.contracts import Clock, Turn, Upstream, Venue
 from signer.credential import Credential
-from signer.errors import KeyStoreError, LaneStopped, NotSent, NotServed
+from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, NotServed
 from signer.hearing import Hearing
 from signer.lanes.counters import PairCounters
 from signer.model import Action, Call, Priority, Verdict, WireAnswer, WireRequest
@@ -209,6 +209,9 @@ class Account:
             journey.sent, journey.sent_us = True, self.clock.now_us()
             try:
                 answer = await self.upstream.send(request, deadline)
+            except ExportUnderWay as error:
+                journey.sent = False
+                raise venue.not_served(f"{error.what}; nothing was sent") from error
             except NotSent as error:
                 journey.sent = False
                 if not attempts_left:

@@ -22,7 +22,9 @@
     └── VenueError           the exchange could not be asked, or answered nonsense
         ├── KeyRefused       the exchange refuses the key that asked
         ├── NotSent          no byte of the request left this machine: safe to try again
+        │   └── ExportUnderWay  one large answer is fetched at a time
         └── Unanswered       bytes left and no whole answer came back: the outcome is unknown
+            └── TooLarge     the answer is over a bound of ours, which it names
 
 Each has a *public* message (what is wrong, where, and the mend, safe to show to anybody) apart from the private
 *detail*, which goes to the operator's log only and never holds a secret either.
@@ -203,3 +205,15 @@ class Unanswered(VenueError):
     """Bytes of the request left and no whole answer came back: what happened is unknown."""
 
     code = "unanswered"
+
+
+class ExportUnderWay(NotSent):
+    """Another large answer is being fetched; there is room in memory for one at a time."""
+
+    code = "export-under-way"
+
+
+class TooLarge(Unanswered):
+    """The answer is larger than one to this call may be, or than there is room for: ``what`` names the bound."""
+
+    code = "too-large"

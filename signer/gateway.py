@@ -15,7 +15,7 @@ from signer.authenticate import Authenticator
 from signer.cancelling import Cancelling
 from signer.contracts import AuditLog, Clock, Ledger, LookUps, Randomness, Throttle
 from signer.ended import Ended
-from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, NotUnderstood, Refused, Unanswered
+from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, NotUnderstood, Refused, TooLarge, Unanswered
 from signer.model import (
     Action,
     Call,
@@ -43,7 +43,8 @@ from signer.venue_time import VenueTime
 JSON = "application/json"
 ORDER_UNSETTLED = "an earlier call for this order has no outcome yet; nothing was sent"
 UNSETTLED_NAME = "an earlier call of that name has no outcome yet"
-UNKNOWN_OUTCOME = "no whole answer came back, the outcome is unknown: look the order up before trying again"
+NO_ANSWER = "no whole answer came back"
+UNKNOWN_OUTCOME = "the outcome is unknown: look the order up before trying again"
 
 
 class Gateway:
@@ -173,7 +174,8 @@ class Gateway:
             await self._record_intent(trace, call)  # 5
             return await send()  # 6, 7
         except Unanswered as error:
-            refused = trace.snapshot.venue.not_served(UNKNOWN_OUTCOME)
+            why = error.what if isinstance(error, TooLarge) else NO_ANSWER
+            refused = trace.snapshot.venue.not_served(f"{why}, {UNKNOWN_OUTCOME}")
             trace.refused(refused, error)
             raise refused from error
         except Refused as refused:
@@ -220,7 +222,8 @@ class Gateway:
         try:
             response = await self._sent(trace, client, call)
         except Unanswered as error:
-            raise trace.snapshot.venue.not_served("the exchange did not answer") from error
+            why = f"{error.what}; {error.mend}" if isinstance(error, TooLarge) else "the exchange did not answer"
+            raise trace.snapshot.venue.not_served(why) from error
         trace.note_outcome()
         self._audit.note(read_record(trace))
         return response

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from signer.strict import Count, Strict
+from typing import Annotated
+
+from pydantic import Field
+
+from signer.strict import Count, Seconds, Strict
 
 
 class LimitsConfig(Strict):
@@ -14,6 +18,10 @@ class LimitsConfig(Strict):
     """Public calls that may be under way to the exchange. They have these connections for themselves."""
     connections_per_source: Count = 512
     """Connections of one source, or of one user at a unix socket; those of a reverse proxy are of many sources."""
+    answers_mib: Annotated[int, Field(ge=80, le=65_536)] = 128
+    """Memory for all answers that arrive or wait to be read; 80 is one export and some lists."""
+    answer_seconds: Seconds = 60.0
+    """How long a client may take to read its answer."""
     idle_records_per_second: Count = 10
     """Records of what proves nothing, of all callers together, and as many again of clients' refusals; others are
     counted."""

@@ -351,6 +351,8 @@ class WireRequest:
     """Path with any query, as it will stand in the request line."""
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes
+    most_answer: int = 4 * 1024 * 1024
+    """Most bytes that the answer's body may have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from signer.contracts import Clock, Upstream, Venue
-from signer.errors import Refused, VenueError
+from signer.errors import Refused, TooLarge, VenueError
 from signer.model import Request, Response
 from signer.one_source import one_source
 from signer.places import Places
@@ -66,6 +66,8 @@ class PublicCalls:
         try:
             async with self._bounds.places.place(source, deadline):
                 answer = await self.upstream.send(wire, deadline)
+        except TooLarge as error:
+            raise self.venue.not_served(f"{error.what}; {error.mend}") from error
         except VenueError as error:
             raise self.venue.not_served("the exchange cannot be reached") from error
         if answer.status != 200:

@@ -29,6 +29,7 @@ from signer.findings import Weight
 from signer.gateway import Gateway
 from signer.health import Health
 from signer.hearing import Listeners
+from signer.held import HeldAnswers
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.keys.unwrapped import Unwrapped
 from signer.lasting import Lasting
@@ -81,8 +82,10 @@ class Wiring:
         own: OwnAddresses = NOWHERE,
         *,
         unwrapped: Unwrapped | None = None,
+        held: HeldAnswers | None = None,
     ) -> None:
         self.prepared = prepared
+        self._held = held
         self._own = own
         self._watch = watch
         self._ready = ready
@@ -351,7 +354,7 @@ class Wiring:
     def _upstream(self, origin: str, addresses: Sequence[str]) -> Upstream:
         key = (origin, *addresses)
         if key not in self._upstreams:
-            self._upstreams[key] = Upstream.open(origin, addresses=addresses, own=self._own)
+            self._upstreams[key] = Upstream.open(origin, addresses=addresses, own=self._own, held=self._held)
         return self._upstreams[key]
 
     def _public_upstream(self) -> Upstream:
@@ -361,7 +364,7 @@ class Wiring:
         if key not in self._upstreams:
             at_once = config.limits.public_calls_at_once + 1  # one for the list of pairs
             self._upstreams[key] = Upstream.open(
-                config.public_origin, addresses=config.public_resolve, own=self._own, most=at_once
+                config.public_origin, addresses=config.public_resolve, own=self._own, most=at_once, held=self._held
             )
         return self._upstreams[key]
 

@@ -10,12 +10,18 @@ from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 
-from signer.app.asgi import BODY, CERTIFIED, GO_ON, Scope
+from signer.app.asgi import BODY, CERTIFIED, GO_ON, PRIVATE, Scope
 from signer.app.shares import Place
+from signer.app.source import UNIX
+from signer.held import COUNTED_FROM
+from signer.one_source import one_source
+from signer.secret import fingerprint
 
 KEEP_ALIVE_S = 75.0
 """How long a connection may wait for its next request."""
 STATUS_LINES = {each.value: f"{each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+PIECE = 256 * 1024
+"""Bytes of a large answer that are given to the transport at once."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 SERVER = b"Server: gunicorn/asgi\r\n"
 
@@ -112,6 +118,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             self._task.cancel()
             self._task = None  # gunicorn would keep it for the grace period: a flood of connections would fill memory
         super().connection_lost(exc)
+        self._flow_control.resume_writing()  # whoever waits to send hears that there is nobody
 
     def close_if_idle(self) -> None:
         """The worker stops: no further request is taken here. One that is being answered ends the connection itself."""
@@ -215,8 +222,40 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             self._response_buffer = _head(request["http_version"], message["status"], message["headers"])
         else:
             body = b"" if request["method"] == "HEAD" else message["body"]
-            self._safe_write(self._response_buffer + body)
-            await self._flow_control.drain()
+            self._safe_write(self._response_buffer + body[:COUNTED_FROM])
+            if len(body) > COUNTED_FROM or self._flow_control.write_paused:
+                await self._deliver(memoryview(body)[COUNTED_FROM:], self._holder(request))
+
+    async def _deliver(self, rest: memoryview, holder: str) -> None:
+        """Send the rest of an answer as fast as its client reads, for as long as it may take.
+
+        In pieces, because a transport with TLS takes whatever it is given, and tells nobody how much it has not sent.
+        """
+        hold = self.app.held.hold(holder, len(rest) + COUNTED_FROM, lambda: self._drop("answers_mib", holder))
+        try:
+            async with asyncio.timeout(self.app.answer_seconds):
+                await self._flow_control.drain()
+                for start in range(0, len(rest), PIECE):
+                    if self._closed:
+                        return
+                    self._safe_write(rest[start : start + PIECE])
+                    await self._flow_control.drain()
+        except TimeoutError:
+            self._drop("answer_seconds", holder)
+        finally:
+            hold.release()
+
+    def _drop(self, bound: str, holder: str) -> None:
+        self.app.answer_dropped(bound, holder)
+        self._closed = True
+        self.transport.abort()
+
+    def _holder(self, request: Scope) -> str:
+        """Whom an answer is counted for: large private ones go to clients only, so the key that was shown is proven."""
+        key = self._callback_parser.get_header(b"api-key")
+        if key and request["raw_path"].startswith(PRIVATE.encode()):
+            return f"the client with the key {fingerprint(key.decode('latin-1'))}"
+        return one_source(self._peer[0]) if self._peer else UNIX
 
 
 def _head(version: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:

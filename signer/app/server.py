@@ -29,6 +29,7 @@ from signer.app.watch import GatewayWatch
 from signer.app.worker import GatewayWorker, Lifeline
 from signer.clock import SystemClock
 from signer.errors import SignerError
+from signer.held import HeldAnswers
 from signer.keys.unwrapped import Unwrapped
 from signer.listen import Listener
 from signer.logline import LineLog
@@ -67,6 +68,9 @@ class GatewayApp:
         self._unwrapped = unwrapped
         self._on_failure = on_failure
         self.request_seconds = prepared.config.gateway.body_seconds
+        limits = prepared.config.limits
+        self.answer_seconds = limits.answer_seconds
+        self.held = HeldAnswers(limits.answers_mib * 1024 * 1024)
         self._metrics = Metrics()
         self._lines = LineLog()
         self._clock = SystemClock()
@@ -103,6 +107,10 @@ class GatewayApp:
         """A connection was closed as it came, because of a bound of ``[limits]`` or ``[gateway]``, or of the system."""
         self._watch.bound_hit(bound, f"a connection of {source or 'somebody'} was closed at once")
 
+    def answer_dropped(self, bound: str, holder: str) -> None:
+        """A connection was closed because its client did not read its answer: no answer can say so."""
+        self._watch.bound_hit(bound, f"a connection of {holder} was closed: its answer was not read")
+
     def picture(self) -> list[str]:
         """What it is doing, for a dump."""
         return [f"{self._answering} requests under way", *(self._wiring.picture() if self._wiring else ["starting"])]
@@ -134,7 +142,7 @@ class GatewayApp:
 
     async def _start(self) -> None:
         wiring = self._wiring = Wiring(
-            self._prepared, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped
+            self._prepared, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped, held=self.held
         )
         await wiring.start()
         self._edge = Edge(

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
-from signer.errors import NotSent
+from signer.errors import ExportUnderWay, NotSent
+from signer.held import HeldAnswers
 from signer.model import WireAnswer, WireRequest
 from signer.upstream.connection import Connection, connect
 from signer.upstream.loop import OwnAddresses
@@ -23,6 +24,9 @@ __all__ = ["MOST_UNDER_WAY", "NOWHERE", "Upstream"]
 
 MAX_BODY = 64 * 1024 * 1024
 """Most bytes of one answer's body, before and after decompression: RetrieveExport's archives are the largest."""
+
+LARGE = 4 * 1024 * 1024
+"""Bytes; of answers that may be larger, one at a time is fetched."""
 
 MOST_UNDER_WAY = 128
 """Most calls under way to one origin, each on a connection of its own."""
@@ -55,6 +59,7 @@ class Upstream:
         keep: int = 16,
         most: int = MOST_UNDER_WAY,
         max_body: int = MAX_BODY,
+        held: HeldAnswers | None = None,
     ) -> None:
         self.origin = origin
         self._authority = origin.authority
@@ -65,6 +70,8 @@ class Upstream:
         self._keep = keep
         self._most = most
         self._max_body = max_body
+        self._held = held
+        self._large = False
         self._idle: list[Connection] = []
         self._in_use = 0
 
@@ -81,16 +88,19 @@ class Upstream:
         keep: int = 16,
         most: int = MOST_UNDER_WAY,
         max_body: int = MAX_BODY,
+        held: HeldAnswers | None = None,
     ) -> Upstream:
         """The way to ``origin``; connects when first needed. Raises `ConfigError` for an origin that cannot be used.
 
         A connection may take ``connect_s`` to be made, and is not used again after ``idle_s`` unused; ``keep`` of
         them wait for the next call, and ``most`` calls may be under way. ``addresses`` stand in for the resolver's
-        answer, and no call is sent to an address of ``own``.
+        answer, and no call is sent to an address of ``own``. What arrives is counted in ``held``.
         """
         parsed = Origin.parse(origin, addresses)
         tls = tls_context(ca_file) if parsed.tls else None
-        return cls(parsed, tls, own=own, connect_s=connect_s, idle_s=idle_s, keep=keep, most=most, max_body=max_body)
+        return cls(
+            parsed, tls, own=own, connect_s=connect_s, idle_s=idle_s, keep=keep, most=most, max_body=max_body, held=held
+        )
 
     async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
         """One attempt. Raises `NotSent` (no byte left) or `Unanswered` (bytes left, no whole answer).
@@ -100,12 +110,18 @@ class Upstream:
         message = self._message(request)
         if self._in_use >= self._most:
             raise self._not_sent(f"{self._most} calls are under way already", "try again later")
+        large = request.most_answer > LARGE
+        if large and self._large:
+            raise ExportUnderWay("another export is being fetched", where=str(self.origin), mend="try again later")
         self._in_use += 1
+        self._large = self._large or large
         try:
             connection = self._kept() or await self._fresh(deadline)
-            return await self._exchange(connection, message, deadline)
+            return await self._exchange(connection, message, deadline, request.most_answer)
         finally:
             self._in_use -= 1
+            if large:
+                self._large = False
 
     def picture(self) -> str:
         """How many calls are under way, and how many connections wait for one."""
@@ -117,12 +133,12 @@ class Upstream:
         while self._idle:
             self._idle.pop().close()
 
-    async def _exchange(self, connection: Connection, message: bytes, deadline: float) -> WireAnswer:
+    async def _exchange(self, connection: Connection, message: bytes, deadline: float, most: int) -> WireAnswer:
         loop = asyncio.get_running_loop()
         try:
             if loop.time() >= deadline:
                 raise self._not_sent("the time for the call was over before it could be sent", "try again")
-            return await connection.exchange(message, deadline)
+            return await connection.exchange(message, deadline, most)
         finally:
             if connection.reusable:
                 self._put_back(connection, loop.time())
@@ -149,7 +165,7 @@ class Upstream:
 
     async def _fresh(self, deadline: float) -> Connection:
         until = min(deadline, asyncio.get_running_loop().time() + self._connect_s)
-        connection = await connect(self.origin, self._tls, until, self._max_body, self._own)
+        connection = await connect(self.origin, self._tls, until, self._max_body, self._own, self._held)
         # Under TLS the kernel may hold session tickets now, which are no answer (RFC 8446 §4.6.1).
         if not (connection.open if self.origin.tls else connection.quiet()):
             connection.close()

@@ -10,7 +10,8 @@ import zlib
 
 import httptools
 
-from signer.errors import Unanswered
+from signer.errors import TooLarge, Unanswered
+from signer.held import COUNTED_FROM, HeldAnswers
 from signer.model import WireAnswer
 
 HEAD_LIMIT = 64 * 1024
@@ -21,17 +22,24 @@ _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 """zlib's ``wbits`` for each content coding that we undo (RFC 9110 §8.4.1)."""
 
 
+_LESS = "ask for less at a time, or later"
+
+
 class AnswerReader:
     """Reads the answers of one connection, one after the other, as their bytes arrive."""
 
-    def __init__(self, where: str, max_body: int) -> None:
+    def __init__(self, where: str, max_body: int, held: HeldAnswers | None = None) -> None:
         self._where = where
-        self._max_body = max_body
+        self._most = max_body
+        self._held = held
+        self._counted = 0
         self._parser = httptools.HttpResponseParser(self)
-        self.expect()
+        self.expect(max_body)
 
-    def expect(self) -> None:
-        """Begin with the next answer."""
+    def expect(self, most: int) -> None:
+        """Begin with the next answer, whose body may have ``most`` bytes."""
+        self._max_body = min(most, self._most)
+        self.let_go()
         self.complete = False
         self.keep_alive = False
         self._received = 0
@@ -46,7 +54,7 @@ class AnswerReader:
         """Take bytes as they arrived; whether the answer is complete. Raises `Unanswered` if it is none."""
         # Counts what no callback shows: chunk headers, and a head that never ends.
         if self._received > (HEAD_LIMIT + self._max_body if self._head_done else HEAD_LIMIT):
-            raise self._no_answer("is too large")
+            raise self._too_large()
         self._received += len(data)
         try:
             self._parser.feed_data(data)
@@ -70,8 +78,15 @@ class AnswerReader:
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
         retry_after = self._headers.get(b"retry-after", b"").decode("latin-1")
         body = b"".join(self._body)
+        self.let_go()
         self._body.clear()  # an idle connection must not keep the last export in memory
         return WireAnswer(self._status, content_type, self._decoded(body), retry_after)
+
+    def let_go(self) -> None:
+        """What has arrived so far is counted no more: it was handed over, or nobody wants it."""
+        if self._held is not None and self._counted:
+            self._held.gone(self._counted)
+            self._counted = 0
 
     def on_message_begin(self) -> None:
         """httptools: the first byte of an answer."""
@@ -100,7 +115,7 @@ class AnswerReader:
         if coding is not None and coding.lower() != b"chunked":
             raise self._no_answer("has a transfer coding that we did not ask for")
         if length is not None and int(length) > self._max_body:
-            raise self._no_answer("is too large")
+            raise self._too_large()
         if self._parser.get_http_version() not in {"1.1", "1.0"}:
             raise self._no_answer("is not HTTP/1")
         self._until_eof = coding is None and length is None
@@ -110,7 +125,11 @@ class AnswerReader:
         """httptools: a piece of the body."""
         self._body_size += len(data)
         if self._body_size > self._max_body:
-            raise self._no_answer("is too large")
+            raise self._too_large()
+        if self._held is not None and self._max_body > COUNTED_FROM:
+            if not self._held.arrives(len(data)):
+                raise TooLarge("there is no room for more answers in memory", where=self._where, mend=_LESS)
+            self._counted += len(data)
         self._body.append(data)
 
     def on_message_complete(self) -> None:
@@ -131,6 +150,11 @@ class AnswerReader:
         if not inflate.eof or inflate.unused_data:
             raise self._no_answer("does not decompress: it is too large, cut short, or goes on after its end")
         return plain
+
+    def _too_large(self) -> TooLarge:
+        kib = self._max_body // 1024
+        bound = f"{kib // 1024} MiB" if kib >= 1024 else f"{kib} KiB"
+        return TooLarge(f"the answer has more than {bound}", where=self._where, mend=_LESS)
 
     def _no_answer(self, why: str) -> Unanswered:
         return Unanswered(f"the answer {why}", where=self._where, mend="look the call's outcome up before repeating it")

@@ -13,6 +13,7 @@ import ssl
 from typing import Any, cast
 
 from signer.errors import NotSent, Unanswered
+from signer.held import HeldAnswers
 from signer.model import WireAnswer
 from signer.upstream.answer import AnswerReader
 from signer.upstream.loop import WHAT, OwnAddresses, mend_of
@@ -24,12 +25,12 @@ _UNKNOWN = "look the call's outcome up before repeating it"
 class Connection(asyncio.Protocol):
     """A connection that is open, or was."""
 
-    def __init__(self, origin: Origin, sock: socket.socket, max_body: int) -> None:
+    def __init__(self, origin: Origin, sock: socket.socket, max_body: int, held: HeldAnswers | None) -> None:
         self._where = str(origin)
         self._tls = origin.tls
         self._arrived = select.poll()
         self._arrived.register(sock, select.POLLIN)
-        self._reader = AnswerReader(self._where, max_body)
+        self._reader = AnswerReader(self._where, max_body, held)
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[WireAnswer] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -54,15 +55,15 @@ class Connection(asyncio.Protocol):
         """
         return self.open and not self._arrived.poll(0)
 
-    def exchange(self, message: bytes, deadline: float) -> asyncio.Future[WireAnswer]:
-        """Hand ``message`` over in one write; the answer, or `Unanswered`. Only on an open connection."""
+    def exchange(self, message: bytes, deadline: float, most: int) -> asyncio.Future[WireAnswer]:
+        """Hand ``message`` over in one write; the answer of ``most`` bytes, or `Unanswered`. Only if it is open."""
         assert self._transport is not None  # noqa: S101 - the pool asks `open` first
         loop = asyncio.get_running_loop()
         waiting = self._waiting = loop.create_future()
         self._deadline = deadline
         if self._timer is None or self._timer.when() > deadline:
             self._arm(loop)
-        self._reader.expect()
+        self._reader.expect(most)
         self._transport.write(message)
         return waiting
 
@@ -133,6 +134,7 @@ class Connection(asyncio.Protocol):
         self._fail(Unanswered(what, where=self._where, mend=_UNKNOWN))
 
     def _fail(self, error: Unanswered) -> None:
+        self._reader.let_go()
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_exception(error)
@@ -140,13 +142,18 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(
-    origin: Origin, tls: ssl.SSLContext | None, deadline: float, max_body: int, own: OwnAddresses
+    origin: Origin,
+    tls: ssl.SSLContext | None,
+    deadline: float,
+    max_body: int,
+    own: OwnAddresses,
+    held: HeldAnswers | None = None,
 ) -> Connection:
     """Connect to ``origin``, trying its addresses in their order. Raises `NotSent`, also if one is our ``own``."""
     try:
         async with asyncio.timeout_at(deadline):
             addresses = await _addresses(origin, own)
-            return await _connect_any(origin, addresses, tls, deadline, max_body)
+            return await _connect_any(origin, addresses, tls, deadline, max_body, held)
     except ssl.SSLCertVerificationError as error:
         what = f"its certificate does not prove that it is {origin.host} ({error.verify_message})"
         mend = "check the account's origin and this machine's clock and CA certificates"
@@ -169,7 +176,12 @@ async def _addresses(origin: Origin, own: OwnAddresses) -> list[Any]:
 
 
 async def _connect_any(
-    origin: Origin, addresses: list[Any], tls: ssl.SSLContext | None, deadline: float, max_body: int
+    origin: Origin,
+    addresses: list[Any],
+    tls: ssl.SSLContext | None,
+    deadline: float,
+    max_body: int,
+    held: HeldAnswers | None,
 ) -> Connection:
     loop = asyncio.get_running_loop()
     failure = OSError("it has no usable address")
@@ -179,7 +191,7 @@ async def _connect_any(
         try:
             async with asyncio.timeout(share):
                 sock = await _connected(socket.socket(family, kind, protocol), address)
-                connection = Connection(origin, sock, max_body)
+                connection = Connection(origin, sock, max_body, held)
                 name = origin.host if tls is not None else None
                 await loop.create_connection(lambda made=connection: made, sock=sock, ssl=tls, server_hostname=name)
                 return connection

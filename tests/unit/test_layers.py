@@ -14,7 +14,7 @@ LAYERS: dict[str, int] = {
         ("errors", "secret", "model", "intents", "sightings", "contracts", "hints", "allowances", "quiet"), 0
     ),
     **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen", "findings"), 1),
-    **dict.fromkeys(("strict", "store_config", "limits", "one_source", "client_nonces"), 1),
+    **dict.fromkeys(("strict", "store_config", "limits", "one_source", "client_nonces", "held"), 1),
     **dict.fromkeys(("keys", "ledger", "audit", "lanes", "upstream", "market", "metrics"), 2),
     **dict.fromkeys(("clock", "worker", "occupancy", "logline", "hardening"), 2),
     **dict.fromkeys(

@@ -12,6 +12,7 @@ from urllib.parse import quote_plus
 from signer import __version__
 from signer.errors import NotAllowed
 from signer.model import Call, Json, WireRequest
+from signer.venues.kraken.bounds import most_answer
 from signer.venues.kraken.decode import PRIVATE
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.naming import is_as_decided
@@ -41,13 +42,13 @@ def encode(call: Call, nonce: int) -> tuple[WireRequest, bytes]:
         headers = _FORM_HEADERS
         body = "&".join((f"nonce={digits}", *_form(call.fields))).encode()
     message = path.encode() + sha256(digits.encode() + body).digest()
-    return WireRequest(method="POST", target=path, headers=headers, body=body), message
+    return WireRequest("POST", path, headers, body, most_answer(call.endpoint)), message
 
 
 def signed(request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
     """``request`` with the headers that authenticate it."""
     credentials = (("API-Key", api_key), ("API-Sign", base64.b64encode(signature).decode()))
-    return WireRequest(request.method, request.target, request.headers + credentials, request.body)
+    return WireRequest(request.method, request.target, request.headers + credentials, request.body, request.most_answer)
 
 
 def _form(fields: Mapping[str, Json], inside: str = "") -> Iterator[str]:

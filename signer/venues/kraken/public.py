@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from signer.model import Request, WireRequest
 from signer.venues.kraken.answers import invalid, unknown_method
+from signer.venues.kraken.bounds import most_public_answer
 from signer.venues.kraken.decode import is_form, parse_form
 from signer.venues.kraken.encode import USER_AGENT
 from signer.venues.kraken.extras import passed_on
@@ -61,7 +62,7 @@ def public_request(request: Request) -> tuple[WireRequest, tuple[str, ...]]:
     extras, dropped = passed_on(known, fields)
     given = {field: _read(field, value) for field, value in fields.items() if field in known and value} | extras
     target = f"{PUBLIC}{name}?{urlencode(given)}" if given else f"{PUBLIC}{name}"
-    return WireRequest(method="GET", target=target, headers=(USER_AGENT,), body=b""), dropped
+    return WireRequest("GET", target, (USER_AGENT,), b"", most_public_answer(name)), dropped
 
 
 def _read(name: str, value: str) -> str:

@@ -1,0 +1,212 @@
+"""Threat: callers ask for large answers and do not read them, so that memory runs out (*Must hold* 10).
+
+Each answer is bounded by its call, all by one total, and reading by a deadline. What is held is measured by the
+gateway's own count, which is what it decides by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import uvloop
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.config import Config
+
+from signer.app.accepting import Acceptor
+from signer.app.asgi import Receive, Scope, Send, send_whole
+from signer.app.protocol import GatewayProtocol
+from signer.app.shares import ConnectionShares
+from signer.app.source import NO_PROXIES
+from signer.held import COUNTED_FROM, HeldAnswers
+from signer.sandbox.faults import Oversized
+from signer.tls.authority import server_name, utc_now
+from signer.tls.folder import TlsFolder
+from tests.security.rig import LIMIT, Rig, ask, http
+
+LARGE = 8 * 1024 * 1024
+ROOM = 4 * LARGE
+CALLERS = 20
+BODY = b"x" * LARGE
+ASK = http("GET", "/0/public/Trades")
+
+
+class App:
+    """An application whose every answer is large."""
+
+    request_seconds = 20.0
+
+    def __init__(self, answer_seconds: float) -> None:
+        self.answer_seconds = answer_seconds
+        self.held = HeldAnswers(ROOM)
+        self.most_held = 0
+        self.dropped: Counter[str] = Counter()
+        self.asked = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked += 1
+
+        async def watched(message: Any) -> None:
+            sending = asyncio.ensure_future(send(message))
+            await asyncio.sleep(0)
+            self.most_held = max(self.most_held, self.held.total)
+            await sending
+
+        await send_whole(watched, 200, "application/json", BODY)
+
+    def answer_dropped(self, bound: str, holder: str) -> None:
+        """A connection was closed."""
+        self.dropped[f"{bound} {holder}"] += 1
+
+
+@asynccontextmanager
+async def served(app: App, tls: ssl.SSLContext | None) -> AsyncIterator[tuple[str, int]]:
+    """The address of a listener of the gateway's own kind, in front of ``app``."""
+    config = Config()
+    config.set("http_parser", "fast")
+    ASGIProtocol._check_h1c_protocol_available()
+    loop, listening = asyncio.get_running_loop(), socket.create_server(("127.0.0.1", 0))
+    worker = SimpleNamespace(nr_conns=0, loop=loop, cfg=config, log=None, asgi=app, alive=True, connections=set())
+    acceptor = Acceptor(
+        listening,
+        0,
+        ConnectionShares(100, 100, 1),
+        lambda place: GatewayProtocol(worker, place),
+        sources=NO_PROXIES,
+        on_refused=lambda _bound, _source: pytest.fail("nobody is refused"),
+        tls=tls,
+    )
+    yield listening.getsockname()
+    acceptor.stop()
+    listening.close()
+    for connection in tuple(worker.connections):
+        connection.transport.abort()
+    while worker.connections:
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """What the listener and its callers speak."""
+    if request.param == "plain":
+        return None, None
+    folder = TlsFolder(tmp_path / "tls")
+    folder.create([server_name("gateway.test")], "test", utc_now(1_795_435_200_000_000), replace=False)
+    server, caller = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    server.load_cert_chain(folder.leaf)
+    caller.check_hostname, caller.verify_mode = False, ssl.CERT_NONE
+    return server, caller
+
+
+async def unread(address: tuple[str, int], caller: ssl.SSLContext | None) -> asyncio.StreamWriter:
+    """A caller that has asked, and reads nothing."""
+    reader, writer = await asyncio.open_connection(*address, ssl=caller, limit=1024)
+    writer.write(ASK)
+    await writer.drain()
+    assert isinstance(reader, asyncio.StreamReader)
+    return writer
+
+
+async def read(address: tuple[str, int], caller: ssl.SSLContext | None) -> bytes:
+    """The whole body that a caller gets who reads."""
+    reader, writer = await asyncio.open_connection(*address, ssl=caller)
+    writer.write(ASK)
+    await reader.readuntil(b"\r\n\r\n")
+    body = await reader.readexactly(LARGE)
+    writer.transport.abort()
+    return body
+
+
+def test_callers_that_do_not_read_take_no_more_than_the_total(
+    tls: tuple[ssl.SSLContext | None, ssl.SSLContext | None],
+) -> None:
+    """Of twenty the oldest make room, which is counted; one that reads is served all the while, in full."""
+
+    async def flood() -> None:
+        app = App(answer_seconds=60.0)
+        async with served(app, tls[0]) as address:
+            writers = [await unread(address, tls[1]) for _ in range(CALLERS)]
+            while app.asked < CALLERS:
+                await asyncio.sleep(0)
+            assert await read(address, tls[1]) == BODY
+            assert app.most_held <= ROOM
+            assert app.dropped["answers_mib loopback"] >= CALLERS - ROOM // LARGE
+            for writer in writers:
+                writer.transport.abort()
+            while app.held.total:  # all of it is given back
+                await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(flood())
+
+
+def test_an_answer_that_is_not_read_in_time_ends_its_connection(
+    tls: tuple[ssl.SSLContext | None, ssl.SSLContext | None],
+) -> None:
+    """It is counted by the bound's name, and what it held is given back."""
+
+    async def wait() -> None:
+        app = App(answer_seconds=0.1)
+        async with served(app, tls[0]) as address:
+            writer = await unread(address, tls[1])
+            while not app.dropped:
+                await asyncio.sleep(0.01)
+            while app.held.total:
+                await asyncio.sleep(0)
+            assert app.dropped == {"answer_seconds loopback": 1}
+            writer.transport.abort()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(wait())
+
+
+def test_who_holds_most_makes_room() -> None:
+    """A slow reader with one answer keeps it, however new those of the flooder are; nothing is counted twice."""
+    held, dropped = HeldAnswers(10), Counter[str]()
+
+    def taken(holder: str, size: int) -> None:
+        held.hold(holder, size, lambda: dropped.update([holder]))
+
+    taken("slow", 3)
+    for _ in range(50):
+        taken("flooder", 2)
+        assert held.total <= 10
+    assert held.arrives(3)
+    assert dropped.keys() == {"flooder"}
+    assert not held.arrives(8)  # though everybody made room
+    held.gone(3)
+    assert held.total == 0
+
+
+def test_an_orders_answer_that_is_too_large_leaves_it_unknown(rig: Rig) -> None:
+    """It was sent: the answer names the bound and says so; no answer ever says that nothing was sent."""
+    bot = rig.bot("wide")
+    rig.sandbox.control.add_fault(Oversized(endpoint="AddOrder", size=COUNTED_FROM + 100, acts=True))
+    errors = rig.call(bot, "AddOrder", LIMIT)
+    assert errors[0] == "EService:Unavailable"
+    assert "more than 64 KiB" in errors[1]
+    assert "outcome is unknown" in errors[1]
+    assert "nothing was sent" not in errors[1]
+
+
+def test_a_list_that_is_too_large_names_its_bound(rig: Rig) -> None:
+    """Private and public ones; the next call is served."""
+    bot = rig.bot("wide")
+    for endpoint in ("Balance", "Trades"):
+        rig.sandbox.control.add_fault(Oversized(endpoint=endpoint, size=4 * 1024 * 1024 + 1))
+    errors = rig.call(bot, "Balance")
+    assert errors[0] == "EService:Unavailable"
+    assert "more than 4 MiB" in errors[1]
+    answer = ask(rig.url, http("GET", "/0/public/Trades?pair=XBTUSD"))
+    assert answer is not None
+    assert "more than 4 MiB" in json.loads(answer.body)["error"][1]
+    assert rig.call(bot, "Balance") == []
