@@ -1,4 +1,4 @@
-# Everything sets itself up, into .venv, from Python 3.11+, make and gcc. The second time is quick.
+# Everything sets itself up, into .venv, .venv-bots and .wheels, from Python 3.11+, make and gcc. The second time is quick.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
