@@ -17,12 +17,11 @@ from signer.accounts import Account, Journey
 from signer.contracts import Clock, Ledger, LookUps, Venue
 from signer.credential import OURS
 from signer.errors import Refused, Unanswered
+from signer.known_closed import YOUNG_US, KnownClosed
 from signer.model import OrderRef, PlacedOrder
 from signer.outcomes import Outcomes
 from signer.pending import Pending
 
-YOUNG_US = 120_000_000
-"""The venue may not list an order that is younger than this, though it is open."""
 READ_S = 3.0
 """How long the venue may take to list what is open; without the list every order of the name is asked for."""
 
@@ -47,6 +46,7 @@ class Aiming:
         self._outcomes = outcomes
         self._look_ups = look_ups
         self._clock = clock
+        self.closed = KnownClosed()
         self._looking: dict[str, asyncio.Task[None]] = {}
 
     async def aim(self, account: Account, venue: Venue, names: Sequence[OrderRef], owner: str, until: float) -> Aim:
@@ -54,9 +54,10 @@ class Aiming:
         await self._settle(account.name, names, owner, until)
         refs: dict[OrderRef, None] = {}  # a dict keeps their order and has each once
         for name in names:
-            placed = await self._placed(account, venue, name, owner)
+            bearers = await self._bearers(account, name, owner)
+            placed = await self._open_ones(account, venue, name, owner, bearers)
             refs |= dict.fromkeys(OrderRef("txid", one.txid) for one in placed)
-            if not placed and not owner:
+            if not placed and not owner and not (bearers and name.kind == "txid"):
                 refs[name] = None
         return Aim(tuple(refs), tuple(name for name in names if self._is_unsettled(account.name, name, owner)))
 
@@ -92,15 +93,18 @@ class Aiming:
             self._looking[account] = task
         await asyncio.wait({task}, timeout=max(0.0, until - self._clock.monotonic()))
 
-    async def _placed(self, account: Account, venue: Venue, name: OrderRef, owner: str) -> Sequence[PlacedOrder]:
-        """The orders of a name that have a txid and may be open, newest first. A txid is taken at its word."""
+    async def _bearers(self, account: Account, name: OrderRef, owner: str) -> Sequence[PlacedOrder]:
+        """The orders of a name that have a txid, newest first."""
         known = await self._ledger.find_orders(account.name, name)
         merged = self._pending.merged(account.name, name, known)
-        placed = [one for one in merged if one.txid and owner in {"", one.client}]
-        if name.kind == "cl_ord_id":
-            placed = placed[:1]  # unique among open orders: older ones are closed
-        if name.kind != "txid":
-            placed = [one for one in placed if not one.closed]
+        return [one for one in merged if one.txid and owner in {"", one.client}]
+
+    async def _open_ones(
+        self, account: Account, venue: Venue, name: OrderRef, owner: str, bearers: Sequence[PlacedOrder]
+    ) -> Sequence[PlacedOrder]:
+        """Those of ``bearers`` that may be open."""
+        newest = bearers[:1] if name.kind == "cl_ord_id" else bearers  # unique among open orders: older ones are closed
+        placed = [one for one in newest if not self.closed.has(one)]
         return await self._still_open(account, venue, name, owner, placed) if len(placed) > 1 else placed
 
     async def _still_open(

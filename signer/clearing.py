@@ -92,7 +92,7 @@ class Clearing:
         await self._record(operator, name, account.name, client, "begun", refs)
 
         async def send(call: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:
-            return await account.forward(venue, call, f"{OURS}operator", journey, lambda: None)
+            return await account.forward(venue, call, f"{OURS}operator", journey, lambda: None, brake=True)
 
         cancelling = Cancelling(venue, send, self._clock, now + SETTLE_S + CANCEL_S)
         try:

@@ -211,11 +211,19 @@ class Gateway:
             ended = await cancelling.run(refs)
         finally:
             trace.journey, trace.verdict = cancelling.journey, cancelling.verdict
+        self._note_closed(trace, ended)
         if len(cancelling.answers) == 1 and not unsettled and (len(refs) == 1 or not ended.left):
             answer, verdict = cancelling.answers[0]
             trace.verdict = replace(verdict, txids=tuple(ref.value for ref in ended.done))
             return self._relayed(trace, answer)
         return Response(200, JSON, trace.snapshot.venue.cancel_answer(ended), ours=True)
+
+    def _note_closed(self, trace: Trace, ended: Ended) -> None:
+        """So that another cancel of these is answered by us."""
+        if trace.client is not None and not ended.pending:
+            cancelled = ended.count >= len(ended.done)
+            account, now_us = trace.client.info.account, self._clock.now_us()
+            self.aiming.closed.note(account, ended.done, cancelled=cancelled, now_us=now_us)
 
     async def _read(self, trace: Trace, client: Client, call: Call) -> Response:
         """Steps 6 and 7 of a call that changes nothing: no disk write before it leaves, one record behind it."""

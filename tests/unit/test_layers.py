@@ -34,7 +34,7 @@ LAYERS: dict[str, int] = {
     ),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
     **dict.fromkeys(("health", "revoking"), 3),
-    **dict.fromkeys(("credential", "hearing", "resuming", "paces"), 3),
+    **dict.fromkeys(("credential", "hearing", "resuming", "paces", "known_closed"), 3),
     **dict.fromkeys(("prepared", "stores", "lasting", "wiring", "listing"), 4),
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
     "escaping": 0,

@@ -1,0 +1,86 @@
+"""Threat: a bot that cancels dead orders without end uses up the turns of the key and the points of the account.
+
+And its opposite: an order that is open is taken for dead, and its cancel is not sent.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from signer.known_closed import MOST, YOUNG_US, KnownClosed
+from signer.model import Order, OrderRef, PlacedOrder
+from signer.sandbox.faults import Errors
+from tests.security.rig import NARROW, WIDE, Rig
+
+SMALL = {"price": "20000", "volume": "0.001"}
+UNKNOWN = ["EOrder:Unknown order"]
+PLACED = PlacedOrder("main", "bot", "O1", Order("XXBTZUSD", "buy", "limit", Decimal(1)), placed_us=10 * YOUNG_US)
+REF = OrderRef("txid", "O1")
+
+
+@pytest.mark.parametrize("policy", [NARROW, WIDE], ids=["own", "account"])
+@pytest.mark.parametrize("by", ["txid", "userref", "cl_ord_id"])
+def test_an_order_that_was_cancelled_is_not_cancelled_again(rig: Rig, policy: str, by: str) -> None:
+    """We answer in Kraken's words, under each of its names, and nothing arrives."""
+    bot = rig.bot(rig.policy(policy))
+    names = {"userref": str(secrets.randbelow(2**30) + 1), "cl_ord_id": f"n-{secrets.token_hex(6)}"}
+    txid = rig.place(bot, **SMALL, **({by: names[by]} if by in names else {}))
+    fields = {"cl_ord_id": names[by]} if by == "cl_ord_id" else {"txid": names.get(by, txid)}
+    assert rig.call(bot, "CancelOrder", fields) == []
+    with rig.nothing_arrives():
+        if policy == NARROW or by == "txid":  # under an account-wide policy others may bear the name
+            assert [rig.call(bot, "CancelOrder", fields) for _ in range(3)] == [UNKNOWN] * 3
+        assert rig.call(bot, "CancelOrder", {"txid": txid}) == UNKNOWN
+
+
+def test_of_a_batch_only_what_is_open_is_sent(rig: Rig) -> None:
+    """The dead one costs nothing and fails nothing."""
+    bot = rig.bot(rig.policy(NARROW))
+    dead, alive = rig.place(bot, **SMALL), rig.place(bot, **SMALL)
+    assert rig.call(bot, "CancelOrder", {"txid": dead}) == []
+    before = len(rig.arrivals())
+    assert rig.result(bot, "CancelOrderBatch", {"orders[0]": dead, "orders[1]": alive}) == {"count": 1}
+    assert [arrival.endpoint for arrival in rig.arrivals()[before:]] == ["CancelOrder"]
+    assert not rig.is_open(alive)
+
+
+def test_a_young_order_that_kraken_does_not_know_is_cancelled_all_the_same(rig: Rig) -> None:
+    """Kraken may not have heard of it yet: the next cancel is sent."""
+    bot = rig.bot(rig.policy(NARROW))
+    txid = rig.place(bot, **SMALL)
+    rig.sandbox.control.add_fault(Errors(endpoint="CancelOrder", errors=("EOrder:Unknown order",)))
+    assert rig.call(bot, "CancelOrder", {"txid": txid}) == UNKNOWN
+    assert rig.is_open(txid)
+    assert rig.call(bot, "CancelOrder", {"txid": txid}) == []
+    assert not rig.is_open(txid)
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "after_us", "known"),
+    [(True, 0, True), (False, YOUNG_US, True), (False, YOUNG_US - 1, False), (False, 0, False)],
+)
+def test_what_an_answer_tells(*, cancelled: bool, after_us: int, known: bool) -> None:
+    """That it was cancelled, at any age; that it is not known, of one that is not young."""
+    closed = KnownClosed()
+    assert not closed.has(PLACED)
+    closed.note("main", [REF], cancelled=cancelled, now_us=PLACED.placed_us + after_us)
+    assert closed.has(PLACED) == known
+    assert not closed.has(replace(PLACED, account="other"))
+    assert not closed.has(replace(PLACED, txid="O2"))
+
+
+def test_what_the_ledger_has_marked_is_known() -> None:
+    """By the list of open orders."""
+    assert KnownClosed().has(replace(PLACED, closed=True))
+
+
+def test_only_so_many_are_kept_in_mind() -> None:
+    """The oldest are forgotten: their cancels are sent again, and do no harm."""
+    closed = KnownClosed()
+    closed.note("main", [REF], cancelled=True, now_us=1)
+    closed.note("main", [OrderRef("txid", f"N{n}") for n in range(MOST)], cancelled=True, now_us=1)
+    assert not closed.has(PLACED)
