@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from signer.sandbox.faults import CloseBeforeReading
 from tests.security.rig import LIMIT, NARROW, Bot, Rig
 
 ALL_SIDES = NARROW.replace('sides = ["buy"]', 'sides = ["buy", "sell"]').replace("0.05 XBT", "5 XBT")
@@ -118,3 +119,16 @@ def test_an_amend_by_ones_own_cl_ord_id_is_sent_with_the_txid(rig: Rig, bot: Bot
     sent = parse_qs(rig.arrivals()[-1].body.decode())
     assert (sent["txid"], "cl_ord_id" in sent) == ([own], False)
     assert float(price_of(rig, own)) == 19000
+
+
+@pytest.mark.parametrize("kind", ["userref", "cl_ord_id"])
+def test_an_order_without_a_txid_is_not_changed(rig: Rig, bot: Bot, kind: str) -> None:
+    """Its answer was lost, and the owner's order bears the same name: nothing goes out under that name."""
+    name = fresh() if kind == "userref" else f"x-{secrets.token_hex(4)}"
+    owners = by_hand(rig, **{kind: name})
+    rig.sandbox.control.add_fault(CloseBeforeReading(endpoint="AddOrder"))
+    assert rig.call(bot, "AddOrder", {**SMALL, kind: name})[0] == "EService:Unavailable"
+    named = {"txid": name, "pair": "XBTUSD"} if kind == "userref" else {"cl_ord_id": name}
+    endpoint, price = ("EditOrder", "price") if kind == "userref" else ("AmendOrder", "limit_price")
+    assert denied(rig, bot, endpoint, {**named, price: "19000"}).startswith("EService:Unavailable")
+    assert float(price_of(rig, owners)) == 79000
