@@ -41,6 +41,8 @@ class Cancelling:
     clock: Clock
     deadline: float
     """In monotonic seconds: no request is begun after it."""
+    end: float
+    """In monotonic seconds: no answer is waited for after it."""
     ended: Ended = field(default_factory=Ended)
     journey: Journey = field(default_factory=Journey)
     """Of the last request that was sent."""
@@ -89,7 +91,10 @@ class Cancelling:
             return CancelAnswer(error=TOO_LATE, final=True)
         journey = Journey()
         try:
-            self.answers.append(await self.send(self.venue.cancel(refs), journey))
+            async with asyncio.timeout(max(0.0, self.end - self.clock.monotonic())):
+                self.answers.append(await self.send(self.venue.cancel(refs), journey))
+        except TimeoutError:
+            return CancelAnswer(error=NO_ANSWER if journey.sent else TOO_LATE, final=True)
         except Unanswered:
             return CancelAnswer(error=NO_ANSWER)
         except Refused as refused:

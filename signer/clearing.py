@@ -26,8 +26,10 @@ from signer.trace import Watch
 
 SETTLE_S = 20.0
 """How long orders on their way are waited for, and lost ones looked up."""
-CANCEL_S = 80.0
-"""How long cancels may go on; with `SETTLE_S` it is less than a command waits (`signer.admin.ANSWER_S`)."""
+CANCEL_S = 70.0
+"""How long cancels are begun."""
+LAST_S = 20.0
+"""How long the last of them is waited for. All three are less than a command waits (`signer.admin.ANSWER_S`)."""
 MOST_NAMED = 400
 """Orders that one answer names; more of them are counted."""
 
@@ -94,7 +96,8 @@ class Clearing:
         async def send(call: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:
             return await account.forward(venue, call, f"{OURS}operator", journey, lambda: None, brake=True)
 
-        cancelling = Cancelling(venue, send, self._clock, now + SETTLE_S + CANCEL_S)
+        deadline = now + SETTLE_S + CANCEL_S
+        cancelling = Cancelling(venue, send, self._clock, deadline, deadline + LAST_S)
         try:
             ended = await cancelling.run(refs)
         except Refused as refused:  # nothing could be sent

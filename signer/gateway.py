@@ -201,7 +201,9 @@ class Gateway:
         if not aim.refs:
             venue.cancel_answer(Ended(left=unsettled))  # raises
         send = lambda one, journey: self._forward(trace, client, one, journey)  # noqa: E731
-        cancelling = Cancelling(venue, send, self._clock, now + account.call_seconds, Ended(left=unsettled))
+        deadline = now + account.call_seconds
+        end = deadline + account.call_seconds
+        cancelling = Cancelling(venue, send, self._clock, deadline, end, Ended(left=unsettled))
         return await self._act(trace, call, lambda: self._cancelled(trace, cancelling, aim.refs))
 
     async def _cancelled(self, trace: Trace, cancelling: Cancelling, refs: Sequence[OrderRef]) -> Response:

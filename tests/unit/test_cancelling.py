@@ -64,7 +64,7 @@ def run(exchange: Exchange, orders: Sequence[OrderRef], monkeypatch: pytest.Monk
         exchange.now += seconds
 
     monkeypatch.setattr("signer.cancelling.asyncio.sleep", sleep)
-    sequence = Cancelling(KRAKEN, exchange.send, exchange, CALL_S)
+    sequence = Cancelling(KRAKEN, exchange.send, exchange, CALL_S, 2 * CALL_S)
     main: Coroutine[None, None, Ended] = sequence.run(orders)
     asyncio.run(main)
     return sequence
@@ -138,3 +138,18 @@ def test_a_name_that_may_be_several_orders_goes_alone(monkeypatch: pytest.Monkey
     assert [[ref.value for ref in call.targets] for call in exchange.calls] == [
         [ref.value for ref in refs(2)], ["7"], ["x-1"]
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_no_answer_is_waited_for_beyond_the_end(sent: bool) -> None:
+    """A request that hangs, on the wire or before it: the client hears in time what may still be open."""
+
+    async def hang(_: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:
+        journey.sent = sent
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("never")
+
+    sequence = Cancelling(KRAKEN, hang, Exchange(lambda _: 0), 0.0, 0.0)
+    asyncio.run(sequence.run(refs(3)))
+    assert list(sequence.ended.left) == refs(3)
+    assert (sequence.verdict is not None) == sent
