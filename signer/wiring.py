@@ -304,6 +304,7 @@ class Wiring:
         for task in self._tasks:
             task.cancel()
         await self.gateway.drained()
+        self._recovery.stop()
         self._note_throttled()
         self.audit.note({"kind": "stop", "time": self._clock.now_us()})
         await self.audit.close()

@@ -65,6 +65,7 @@ class Recovery:
         """When each account's open orders are to be listed though nothing is unknown."""
         self._locks: dict[str, asyncio.Lock] = {}
         self._next: dict[str, asyncio.Task[None]] = {}
+        self._asked: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Look at what the last run left open, then at unknown outcomes for as long as the gateway runs."""
@@ -76,6 +77,11 @@ class Recovery:
             await self._look_at_all()
             await asyncio.sleep(EVERY_S)
 
+    def stop(self) -> None:
+        """End the looks that somebody asked for: the ledger is about to be closed."""
+        for task in self._asked:
+            task.cancel()
+
     async def look_up(self, account: str) -> None:
         """Look up all unknown outcomes of the account now, whenever their turn would be.
 
@@ -83,7 +89,9 @@ class Recovery:
         most. What is certain then is in the ledger.
         """
         if account not in self._next:
-            self._next[account] = asyncio.get_running_loop().create_task(self._look_next(account))
+            task = self._next[account] = asyncio.get_running_loop().create_task(self._look_next(account))
+            self._asked.add(task)
+            task.add_done_callback(self._asked.discard)
         await asyncio.shield(self._next[account])
 
     async def close_by_hand(

@@ -149,6 +149,7 @@ class Life:
         for task in self._tasks:
             task.cancel()
         await self.gateway.drained()
+        self.recovery.stop()
         await self.audit.close()
         head = self.audit.head()
         if head is not None:
