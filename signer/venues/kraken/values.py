@@ -185,9 +185,11 @@ def comma_list(one: str, expected: str) -> Reader:
     pattern = re.compile(rf"{one}(?:,{one}){{0,99}}")
 
     def read(name: str, value: Json) -> Json:
-        text = ",".join(map(str, value)) if isinstance(value, list) else value
-        if isinstance(text, str) and pattern.fullmatch(text):
-            return text
+        given = value if isinstance(value, list) else [value]
+        if all(isinstance(each, str) for each in given):
+            text = ",".join(map(str, given))
+            if pattern.fullmatch(text):
+                return text
         raise must(name, expected, value)
 
     return read

@@ -9,7 +9,7 @@ import pytest
 from signer.errors import Refused
 from signer.model import Action
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS
-from tests.unit.kraken.asking import as_json, form, refused, refused_form
+from tests.unit.kraken.asking import KRAKEN, as_json, form, refused, refused_form
 
 NEVER = [
     "Withdraw", "WithdrawCancel", "WalletTransfer", "AccountTransfer", "CreateSubaccount", "Earn/Allocate",
@@ -69,6 +69,8 @@ def test_key_information_is_answered_by_us(name: str) -> None:
          {"docalcs": True, "consolidation": "market"}),
         ("Ledgers", {"asset": "XXBT,ZUSD", "type": "all"}, {"asset": "XXBT,ZUSD", "type": "all"}),
         ("TradeVolume", {"pair": "XBT/USD,ETHUSD"}, {"pair": "XXBTZUSD,XETHZUSD"}),
+        ("Earn/AllocateStatus", {"strategy_id": "ESRFUO3-Q62XD-WIOIL7"}, {"strategy_id": "ESRFUO3-Q62XD-WIOIL7"}),
+        ("GetOpenStrategies", {"strategy_ids": "AS1,AS2"}, {"strategy_ids": "AS1,AS2"}),
         ("Level3", {"pair": "BTC/USD", "depth": "10"}, {"pair": "XXBTZUSD", "depth": "10"}),
         ("AddExport", {"report": "trades", "fields": "all", "starttm": "1"},
          {"report": "trades", "fields": "all", "starttm": "1"}),
@@ -114,6 +116,24 @@ def test_what_changes_something_is_no_read() -> None:
 def test_a_value_that_does_not_fit_its_parameter_is_refused(endpoint: str, given: dict[str, str]) -> None:
     """Typed parameters stay typed in reads too, and a write has no unknown ones."""
     assert refused_form(endpoint, given)[0] == "EGeneral:Invalid arguments"
+
+
+def test_a_list_that_kraken_documents_stays_a_list() -> None:
+    """The lock types of Earn/Strategies go out as JSON; a word that is none is refused."""
+    call = as_json("Earn/Strategies", {"lock_type": ["instant", "bonded"], "limit": 5})
+    assert call.fields == {"limit": "5", "lock_type": ["instant", "bonded"]}
+    assert KRAKEN.encode(call, 5)[0].body == b'{"nonce":"5","limit":"5","lock_type":["instant","bonded"]}'
+    for bad in ([], ["a b"], [["instant"]], {"0": "instant"}):
+        with pytest.raises(Refused, match="lock_type"):
+            as_json("Earn/Strategies", {"lock_type": bad})
+
+
+def test_a_list_of_types_is_one_text() -> None:
+    """Ledgers takes several types with commas between, and a JSON list of them means the same."""
+    assert as_json("Ledgers", {"type": ["deposit", "withdrawal"]}).fields == {"type": "deposit,withdrawal"}
+    for bad in ([], [1, True, None], ["a,b", "c d"], [["deposit"]]):
+        with pytest.raises(Refused, match="type must be"):
+            as_json("Ledgers", {"type": bad})
 
 
 @pytest.mark.parametrize("pair", [["XBTUSD"], [1], {"asset": "XBT"}, [{"asset": "BTC/USD", "more": "x"}], True])
