@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -23,6 +24,8 @@ from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.envelope import Credential
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
+from signer.keys.key_file import MOST_BYTES as KEY_FILE_BYTES
+from signer.keys.key_file import read_key_file
 from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.private_file import read_private
 from signer.keys.renewal import read_envelope
@@ -190,16 +193,33 @@ def create_store(home: Home, passphrase: Passphrase) -> FileKeyStore:
 
 
 def read_credential(stdin: bool, file: Path | None) -> ApiKeySecret:
-    """An API key and secret from standard input, a private file, or a prompt. Raises `KeyStoreError`."""
+    """An API key and secret from standard input, a file of any known format, or a prompt. Raises `KeyStoreError`."""
     if stdin and file:
         raise click.UsageError("--stdin and --file exclude each other.")
     if stdin:
         return read_json(sys.stdin.buffer.read(MOST_BYTES), where="standard input")
     if file:
-        return read_json(read_private(file, most=MOST_BYTES, missing="name the right file"), where=str(file))
+        return _from_file(file)
     if not has_terminal():
         raise click.UsageError("There is no terminal to ask on: give --stdin or --file.")
     return tried(_asked_credential)
+
+
+def _from_file(path: Path) -> ApiKeySecret:
+    """The key in a file that somebody has: it may lie open, and should not lie there for long."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise KeyStoreError("it is not a regular file", where=str(path), mend="name the right file")
+    with path.open("rb") as file:
+        raw = bytearray(file.read(KEY_FILE_BYTES + 1))
+    if len(raw) > KEY_FILE_BYTES:
+        raise KeyStoreError(f"it is larger than {KEY_FILE_BYTES} bytes", where=str(path), mend="name the right file")
+    found = read_key_file(raw, where=str(path))
+    raw[:] = bytes(len(raw))
+    click.echo(f"signer: read {path} as {found.kind}; delete it when this is done, it holds the secret", err=True)
+    if mode & 0o077:
+        warn(f"others on this machine could read {path}; if any did, make a new key at Kraken")
+    return found.credential
 
 
 def _asked_credential() -> ApiKeySecret:

@@ -60,7 +60,9 @@ def keys() -> None:
     help="What it signs: all that no other key of the account is for, reads, or deposits and withdrawals.",
 )
 @click.option("--stdin", is_flag=True, help='Read {"api_key": "…", "api_secret": "…"} from standard input.')
-@click.option("--file", type=click.Path(path_type=Path), help="Read the same JSON from a file (0600).")
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="Read it from a file: two lines, KEY=… and SECRET=…, or JSON."
+)
 @admin_option
 @reason_option
 @passphrase_option
@@ -205,7 +207,9 @@ def test(home: Home, *, name: str, as_json: bool, reason: str, passphrase_file: 
 @keys.command()
 @click.argument("name")
 @click.option("--stdin", is_flag=True, help='Read {"api_key": "…", "api_secret": "…"} from standard input.')
-@click.option("--file", type=click.Path(path_type=Path), help="Read the same JSON from a file (0600).")
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="Read it from a file: two lines, KEY=… and SECRET=…, or JSON."
+)
 @click.option("--other-permissions", is_flag=True, help="Take a key that may do less or more than the old one.")
 @admin_option
 @reason_option
@@ -239,7 +243,9 @@ def rotate(
 @click.argument("name")
 @click.option("--to", required=True, metavar="STORE", help=f"A store of signer.toml, or {HOME_FILE}: the home's own.")
 @click.option("--stdin", is_flag=True, help="Read the key's JSON, for a store that does not give a secret back.")
-@click.option("--file", type=click.Path(path_type=Path), help="Read the same JSON from a file (0600).")
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="Read it from a file: two lines, KEY=… and SECRET=…, or JSON."
+)
 @admin_option
 @reason_option
 @passphrase_option

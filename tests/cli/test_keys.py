@@ -40,16 +40,23 @@ def test_add_reads_standard_input_and_tells_the_gateway(sh: Shell) -> None:
     assert "main  spot" in sh.run("keys", "list")[1]
 
 
-def test_add_reads_a_private_file_only(sh: Shell, tmp_path: Path) -> None:
-    """A file with the key's JSON works if nobody else can read it; else the error says what to type."""
+def test_add_reads_a_file(sh: Shell, tmp_path: Path) -> None:
+    """A file of any known format works; it is said what it was read as, that it should go, and that it lay open."""
     file = tmp_path / "key.json"
     file.write_text(pasted(API_KEY, SECRET))
     file.chmod(0o644)
-    status, _, err = sh.run(*ADD, "--file", str(file))
-    assert status == 4
-    assert f"chmod 600 {file}" in err
+    status, out, err = sh.run(*ADD, "--file", str(file))
+    assert status == 0
+    assert f"read {file} as JSON; delete it" in err
+    assert f"others on this machine could read {file}" in err
+    assert SECRET not in out + err
+    sh.run("keys", "remove", "main")
+    file.write_text(f"{API_KEY}\n{SECRET}\n")
     file.chmod(0o600)
-    assert sh.run(*ADD, "--file", str(file))[0] == 0
+    status, _, err = sh.run(*ADD, "--file", str(file))
+    assert (status, "as two lines" in err, "could read" in err) == (0, True, False)
+    assert sh.run("keys", "add", "more", "--account", "spot", "--file", str(tmp_path))[0] == 4
+    assert sh.run("keys", "add", "more", "--account", "spot", "--file", str(tmp_path / "none"))[0] == 5
 
 
 @pytest.mark.parametrize(

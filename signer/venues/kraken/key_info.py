@@ -15,6 +15,34 @@ LAST_S: Final = 253_402_300_799
 MOST_BYTES: Final = 256
 MOST_WORDS: Final = 100
 
+HINTS: Final = (
+    (
+        "EAPI:Invalid key",
+        "see at Kraken that the key is there, is a Spot key, has not expired and allows this machine's address; a key "
+        "with a password as second factor (2FA) cannot be used, so make one without",
+    ),
+    ("EAPI:Invalid signature", "the secret is not this key's; paste both anew, or make a new key"),
+    ("EAPI:Invalid nonce", "another program counts in larger nonces; make a key that this gateway alone has"),
+    ("EAPI:Rate limit exceeded", "wait a minute and try again"),
+    ("EAPI:Bad request", "upgrade signer: Kraken does not understand its question"),
+    ("EAPI:Feature disabled", "Kraken has switched this off for the account; ask its support"),
+    ("EAPI:", "see the key's page at Kraken"),
+    ("EAuth:Rate limit exceeded", "wait a quarter of an hour and try again"),
+    ("EAuth:Too many requests", "wait a quarter of an hour and try again"),
+    ("EAuth:", "see to the account at Kraken: it is disabled, or not confirmed"),
+    ("EAccount:", "see to the account at Kraken: it may not do this"),
+    ("ETrade:", "the account is locked at Kraken; ask its support"),
+    ("EGeneral:Permission denied", "see at Kraken that the key allows this machine's address"),
+    ("EGeneral:Invalid arguments", "a key with a query start or end date, or with 2FA, answers so; make one without"),
+    ("EGeneral:Unknown method", "this exchange does not tell what a key may do; see accounts.NAME.origin"),
+    ("EGeneral:Temporary lockout", "wait a quarter of an hour without trying: each try begins it anew"),
+    ("EGeneral:Too many requests", "wait a minute and try again"),
+    ("EGeneral:Internal error", "Kraken has a trouble of its own; try again later"),
+    ("EDatabase:", "Kraken has a trouble of its own; try again later"),
+    ("EService", "Kraken is busy or down (status.kraken.com); try again later"),
+)
+"""By how an error of Kraken's begins, the first that fits (kraken-api.md §3): what its owner can do about it."""
+
 CALL: Final = Call("GetApiKeyInfo", Action.READ, {})
 
 
@@ -23,10 +51,20 @@ def read(answer: WireAnswer) -> KeyInfo:
     try:
         envelope = json.loads(answer.body) if answer.status == 200 else {}
         if envelope.get("error"):
-            raise VenueError(f"the exchange refused the key: {str(envelope['error'][0])[:80]}")
+            raise _error(str(envelope["error"][0])[:80])
         return _key_info(envelope["result"])
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         raise VenueError(f"GetApiKeyInfo was answered with HTTP {answer.status} and nothing that says it") from None
+
+
+def _error(text: str) -> VenueError:
+    """What is wrong, by Kraken's word for it; that the exchange is busy says nothing of the key."""
+    mend = next((mend for start, mend in HINTS if text.startswith(start)), "see Kraken's page of API errors")
+    refused = text.startswith(
+        ("EAPI:Invalid", "EGeneral:Permission", "EGeneral:Invalid arguments", "EAuth:", "EAccount:")
+    )
+    what = "the exchange refused the key" if refused else "the exchange did not answer for the key"
+    return VenueError(f"{what}: {text}", mend=mend)
 
 
 def _key_info(told: Any) -> KeyInfo:

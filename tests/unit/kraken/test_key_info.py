@@ -82,3 +82,28 @@ def test_whatever_reads_can_be_kept() -> None:
     """As text that lists read back."""
     key = read(answer({**GOOD, "apiKeyName": "\u00fc" * 100, "permissions": ["\x1b[2J"]}))
     assert _PROBE.validate_json(_PROBE.dump_json(Probe(1, key))).key == key
+
+
+@pytest.mark.parametrize(
+    ("text", "refused", "mend"),
+    [
+        ("EAPI:Invalid key", True, "second factor"),
+        ("EAPI:Invalid signature", True, "not this key's"),
+        ("EAPI:Invalid nonce", True, "larger nonces"),
+        ("EGeneral:Permission denied", True, "address"),
+        ("EGeneral:Invalid arguments", True, "query start"),
+        ("EGeneral:Temporary lockout", False, "without trying"),
+        ("EService:Unavailable", False, "try again later"),
+        ("EService:Busy", False, "try again later"),
+        ("EService: Throttled: 1795000000", False, "try again later"),
+        ("EAuth:Account temporary disabled", True, "disabled"),
+        ("EOther:What", False, "page of API errors"),
+    ],
+)
+def test_every_error_has_its_hint(text: str, refused: bool, mend: str) -> None:
+    """And only what says something of the key is called a refusal of it."""
+    with pytest.raises(VenueError) as caught:
+        read(WireAnswer(200, "application/json", json.dumps({"error": [text]}).encode()))
+    assert caught.value.what.startswith("the exchange refused the key: ") == refused
+    assert text in caught.value.what
+    assert mend in caught.value.mend

@@ -1,0 +1,122 @@
+"""Which of the files that people keep an API key in one is: read as editors and systems bend it, refused if in doubt.
+
+Nothing here quotes what stands in the file: messages name formats, members and variables.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from signer.errors import KeyStoreError
+from signer.keys.issue import ApiKeySecret, read_pasted
+
+MOST_BYTES = 64 * 1024
+"""A bot's whole settings may stand beside the key."""
+
+_UNBENT = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "\u00a0": " ", "\u200b": "", "\ufeff": ""})
+"""What word processors and messengers make of quotes and blanks."""
+_KEYS = frozenset({"api_key", "apikey", "key", "public_key", "publickey"})
+_SECRETS = frozenset({"api_secret", "apisecret", "secret", "private_key", "privatekey", "secret_key", "secretkey"})
+_ASSIGNED = re.compile(r"(?:export\s+|set\s+|\$env:)?([A-Za-z_][A-Za-z0-9_.]*)\s*[=:]\s*(\S.*)", re.IGNORECASE)
+_BARE = re.compile(r"[A-Za-z0-9+/]{40,100}={0,2}")
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
+"""Text is kept; comments and commas before a bracket go, which freqtrade allows in its settings."""
+
+MEND = "name a file with the API key and its secret: two lines, KEY=… and SECRET=…, or JSON (docs/cli.md)"
+
+
+class KeyFile(NamedTuple):
+    """What was read."""
+
+    credential: ApiKeySecret
+    kind: str
+    """What the file was read as, in words."""
+
+
+class _Pair(NamedTuple):
+    name: str
+    """Where in the file it stands."""
+    key: str
+    secret: str
+
+
+def read_key_file(raw: bytes | bytearray, *, where: str) -> KeyFile:
+    """The key and secret in a file. Raises `KeyStoreError` naming ``where`` if there are none, or several pairs."""
+    text = _text(raw, where).translate(_UNBENT).replace("\r\n", "\n").replace("\r", "\n").strip()
+    if text.startswith("{"):
+        return _of_json(text, where)
+    lines = [line.strip() for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
+    bare = [line.strip("\"'") for line in lines]
+    if len(bare) == 2 and all(_BARE.fullmatch(line) for line in bare):
+        return KeyFile(read_pasted(*bare, where=where), "two lines, as krakenex's kraken.key")
+    return _of_variables(lines, where)
+
+
+def _text(raw: bytes | bytearray, where: str) -> str:
+    """As Windows writes it too. Raises `KeyStoreError` for what is no text."""
+    encoding = "utf-16" if bytes(raw[:2]) in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        raise KeyStoreError("this is no text", where=where, mend=MEND) from None
+
+
+def _of_json(text: str, where: str) -> KeyFile:
+    try:
+        for allowed in (_COMMENT, _LAST_COMMA):
+            text = allowed.sub(lambda each: each[1] or "", text)
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        # `from None`: the chained exception carries the text that did not read.
+        raise KeyStoreError("this begins like JSON and does not read as it", where=where, mend=MEND) from None
+    pair = _only(list(_pairs_in(found, "")), where)
+    exchange = found.get("exchange")
+    if pair.name == "exchange" and isinstance(exchange, dict):
+        if str(exchange.get("name", "kraken")).lower() not in {"kraken", ""}:
+            raise KeyStoreError("the key in it is for another exchange", where=where, mend="name Kraken's")
+        return KeyFile(read_pasted(pair.key, pair.secret, where=where), "the settings of freqtrade")
+    at = f", member {pair.name}" if pair.name else ""
+    return KeyFile(read_pasted(pair.key, pair.secret, where=where), f"JSON{at}")
+
+
+def _pairs_in(value: object, name: str) -> Iterator[_Pair]:
+    if not isinstance(value, dict):
+        return
+    words = {member.lower(): text for member, text in value.items() if isinstance(text, str) and text.strip()}
+    keys, secrets = [words[one] for one in _KEYS & words.keys()], [words[one] for one in _SECRETS & words.keys()]
+    if len(keys) == 1 and len(secrets) == 1:
+        yield _Pair(name, keys[0], secrets[0])
+    for member, inner in value.items():
+        yield from _pairs_in(inner, f"{name}.{member}" if name else member)
+
+
+def _of_variables(lines: list[str], where: str) -> KeyFile:
+    stated = {found[1]: _value(found[2]) for line in lines if (found := _ASSIGNED.fullmatch(line))}
+    secrets = {name: text for name, text in stated.items() if re.search("secret|private", name, re.IGNORECASE) and text}
+    keys = {name: text for name, text in stated.items() if "key" in name.lower() and name not in secrets and text}
+    pairs = [_Pair(f"{key} and {secret}", keys[key], secrets[secret]) for key in keys for secret in secrets]
+    pair = _only(pairs, where)
+    return KeyFile(read_pasted(pair.key, pair.secret, where=where), f"variables ({pair.name})")
+
+
+def _value(text: str) -> str:
+    """Without its quotes, or the comment behind it."""
+    quoted = re.fullmatch(r"""(["'])(.*?)\1\s*;?\s*(?:#.*)?""", text)
+    return (quoted[2] if quoted else re.split(r"\s+#", text)[0]).strip().rstrip(";").strip()
+
+
+def _only(pairs: list[_Pair], where: str) -> _Pair:
+    """The one pair that there is, or the one that is named for Kraken. Raises `KeyStoreError` otherwise."""
+    named = [pair for pair in pairs if all("kraken" in word for word in pair.name.lower().split(" and "))]
+    chosen = pairs if len(pairs) == 1 else named
+    if len(chosen) == 1:
+        return chosen[0]
+    if not pairs:
+        raise KeyStoreError("there is no API key with a secret in it", where=where, mend=MEND)
+    names = "; ".join(pair.name or "the outermost members" for pair in (chosen or pairs)[:6])
+    mend = "leave only Kraken's in the file"
+    raise KeyStoreError(f"more than one key could be meant ({names})", where=where, mend=mend)
