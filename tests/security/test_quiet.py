@@ -14,6 +14,7 @@ import pytest
 from signer.allowances import Allowance
 from signer.errors import NotSent
 from signer.model import Call, WireAnswer
+from signer.upstream.answer import AnswerReader
 from tests.unit.lanes.virtual import START_US, run
 from tests.unit.ways import ALL, CANCEL, EXPORT, ORDER, READ, Ways
 
@@ -270,3 +271,39 @@ def test_after_a_read_limit_the_counter_is_taken_for_full() -> None:
         assert ways.exchange.count("Balance") == 3
 
     run(story())
+
+
+@pytest.mark.parametrize(
+    ("words", "trouble"),
+    [(LOCKOUT, True), ("EService:Throttled", True), (READS, False), ("EOrder:Insufficient funds", False)],
+)
+def test_whoever_asks_whether_orders_pass_hears_of_it(words: str, *, trouble: bool) -> None:
+    """`/-/ready` and the like: not where another key still takes orders, nor where reads alone are held back."""
+
+    async def story() -> None:
+        ways, call = Ways(), READ if words == READS else ORDER
+        ways.exchange.says[call.endpoint] = [words, None]
+        assert await ways.call(call) == [words]
+        hearing, credentials = ways.account.hearing, ways.account.credentials
+        assert bool(hearing.trouble(credentials)) == trouble
+        left = max(hearing.left_s(quiet) for quiet in (hearing.quiet, credentials[0].quiet))
+        assert bool(left) == (words != "EOrder:Insufficient funds")
+        await asyncio.sleep(1000)
+        assert hearing.trouble(credentials) == ""
+        ways = Ways(ALL, ALL)
+        ways.exchange.says["key-1 AddOrder"] = ["EService:Throttled"]
+        await ways.call(ORDER)
+        assert ways.account.hearing.trouble(ways.account.credentials) == ""
+
+    run(story())
+
+
+def test_retry_after_is_read_from_the_answer() -> None:
+    """The header in any spelling; a trailer of that name is none."""
+    reader = AnswerReader("here", 1000)
+    head = b"HTTP/1.1 429 No\r\nRETRY-after: 17\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert reader.feed(head + b"0\r\nRetry-After: 99\r\n\r\n")
+    assert reader.answer() == WireAnswer(429, "", b"", "17")
+    reader.expect(1000)
+    assert reader.feed(b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n")
+    assert reader.answer().retry_after == ""
