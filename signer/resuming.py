@@ -34,9 +34,16 @@ class Proves(Protocol):
 class Resuming:
     """Asks about paused lanes and locked accounts, through reloads, until they go on or are stopped for good."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot], proving: Callable[[], Proves], clock: Clock) -> None:
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        proving: Callable[[], Proves],
+        alarm: Callable[[str, str], None],
+        clock: Clock,
+    ) -> None:
         self._snapshot = snapshot
         self._proving = proving
+        self._alarm = alarm
         self._clock = clock
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -56,7 +63,14 @@ class Resuming:
     def _begin(self, asking: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(asking)
         self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A defect must not leave a lane paused in silence."""
+        self._asking.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            what = type(task.exception()).__name__  # its text may hold anything
+            self._alarm("defect", f"nobody asks about a paused key any more ({what}); restart the gateway")
 
     async def _ask_about_key(self, account: str, lane: Lane) -> None:
         """A good answer resumes the lane (`Proving.prove`); the last refusal stops it."""

@@ -107,7 +107,7 @@ class Wiring:
             per_second=limits.idle_records_per_second, bytes_a_day=limits.idle_records_mib_per_day * 1024 * 1024
         )
         self._upstreams: dict[tuple[str, ...], Upstream] = {}
-        self._resuming = Resuming(lambda: self.gateway.snapshot, lambda: self._proving, self._clock)
+        self._resuming = Resuming(lambda: self.gateway.snapshot, lambda: self._proving, watch.alarm, self._clock)
         listeners = Listeners(watch.alarm, self._lane_on_record, self._resuming.paused, self._resuming.locked)
         self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key, listeners)
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)

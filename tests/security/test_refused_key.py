@@ -148,3 +148,17 @@ def test_who_waits_when_the_key_is_refused_is_told_at_once() -> None:
         assert ways.exchange.count("Balance") == 1
 
     run(story())
+
+
+def test_a_defect_does_not_leave_a_key_paused_in_silence() -> None:
+    """Whoever was to ask about it has ended: there is an alarm that says so."""
+
+    async def story() -> None:
+        ways = Ways()
+        ways.exchange.says["Balance"] = [INVALID]
+        ways.exchange.says["GetApiKeyInfo"] = [ZeroDivisionError("a defect")]
+        await ways.call(READ)
+        await asyncio.sleep(2)
+        assert any("nobody asks about a paused key any more (ZeroDivisionError)" in text for text in ways.alarms)
+
+    run(story())

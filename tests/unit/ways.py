@@ -89,7 +89,7 @@ class Ways(AuditLog):
         self.alarms: list[str] = []
         self.records: list[Mapping[str, Json]] = []
         self.states: list[str] = []
-        self.resuming = Resuming(lambda: self.snapshot, lambda: self.proving, self.clock)
+        self.resuming = Resuming(lambda: self.snapshot, lambda: self.proving, self.alarm, self.clock)
         listeners = Listeners(self.alarm, self._on_record, self.resuming.paused, self.resuming.locked)
         held = permissions or (ALL,)
         roles = roles or (Role.TRADE,) * len(held)
