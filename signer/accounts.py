@@ -98,6 +98,13 @@ class Account:
                 continue
             return answer, verdict
 
+    def require_place(self, venue: Venue, call: Call, client: str) -> None:
+        """Raises `NotServed` if no lane has a place for the call now. To be asked before it is held and recorded: a
+        flood that finds no place is refused at no cost, and writes nothing to the disk for each call."""
+        able = self._able(call)
+        if able and not any(one.lane.has_place(client, PRIORITIES[call.action]) for one in able):
+            raise venue.not_served("too many calls of this client are waiting already; nothing was sent")
+
     async def _asked_by(
         self,
         credential: Credential,

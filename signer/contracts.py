@@ -250,6 +250,9 @@ class Lane(Protocol):
     def handed(self) -> int:
         """The highest nonce that can have been sent; 0 if there never was one."""
 
+    def has_place(self, client: str, priority: Priority) -> bool:
+        """Whether a call of this client would get a turn, or a place to wait for one, if it came now."""
+
     def stop(self, why: str) -> None:
         """Let nobody in any more, and whoever waits go elsewhere."""
 

@@ -93,6 +93,7 @@ class Gateway:
                 return await self._read(trace, client, call)
             if call.action is Action.CANCEL and not call.whole_account:
                 return await self._cancel(trace, client, call)  # 5 to 8
+            self._account(trace, client).require_place(trace.snapshot.venue, call, client.info.name)
             await self._reserve(trace, client, call, decision)  # 4
             return await self._act(trace, call, lambda: self._sent(trace, client, call))  # 5 to 8
         except Refused as refused:

@@ -58,6 +58,10 @@ class CredentialLane:
         """How many calls have a turn or wait for one."""
         return len(self._under_way)
 
+    def has_place(self, client: str, priority: Priority) -> bool:
+        """Whether a call of this client would get a turn, or a place to wait for one, if it came now."""
+        return bool(self._free) or self._queues.has_place(client, priority)
+
     @property
     def stopped(self) -> bool:
         """Whether it takes no calls, for good or for a while."""

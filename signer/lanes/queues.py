@@ -54,6 +54,14 @@ class Queues:
         self._sizes[priority] += 1
         return pushed
 
+    def has_place(self, client: str, priority: Priority) -> bool:
+        """Whether `join` would give this client a place now."""
+        queue = self._queues[priority]
+        own = len(queue.get(client, ()))
+        if own >= self._most(priority):
+            return False
+        return self._sizes[priority] < self._room or max(map(len, queue.values())) >= own + 2
+
     def leave(self, client: str, priority: Priority, waiter: Waiter) -> None:
         """Take ``waiter`` from its place, if it has one."""
         queue = self._queues[priority]

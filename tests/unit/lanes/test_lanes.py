@@ -99,7 +99,9 @@ def test_one_client_has_a_quarter_of_each_queue(priority: Priority) -> None:
         bench = Bench(queue=8)
         await bench.start("a", READ)
         await bench.start("b1", priority)
+        assert bench.lane.has_place("b", priority)
         await bench.start("b2", priority)
+        assert [bench.lane.has_place(client, priority) for client in "bc"] == [False, True]
         with pytest.raises(NotServed, match="2 calls of this client are waiting already") as refused:
             await bench.call("b3", priority)
         assert refused.value.answer[0] == "EService:Unavailable"
@@ -122,6 +124,7 @@ def test_a_newcomer_takes_the_place_of_the_flooders_youngest() -> None:
             for number in (1, 2):
                 await bench.start(f"{client}{number}", ORDER)
         assert bench.lane.waiting == 8
+        assert bench.lane.has_place("e", ORDER)
         await bench.start("e1", ORDER)
         assert bench.lane.waiting == 8
         (pushed,) = [call for call in bench.calls if call.done()]
