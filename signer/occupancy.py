@@ -75,8 +75,8 @@ class HomeLock:
     def announce(self, holder: Holder) -> None:
         """Say who holds it."""
         text = json.dumps(asdict(holder)).encode()
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, text, 0)
+        os.pwrite(self._file, text, 0)  # first: on a full disk the room that it had could be gone
+        os.ftruncate(self._file, len(text))
 
     def release(self) -> None:
         """Let the next one have it."""

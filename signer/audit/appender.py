@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,11 +20,16 @@ from signer.audit.segments import Segment, last_line, segments, utc_day
 from signer.contracts import Clock
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
+from signer.room import FULL, UNABLE
 
 SEGMENT_BYTES: Final = 64 << 20
 """A segment that has grown to this is followed by another; the flush that passes it is still whole in it."""
 
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+ROOM_BYTES: Final = 1 << 20
+"""Room that is claimed ahead for the day on which the disk is full: for a thousand cancels with their outcomes."""
+
+SLACK_BYTES: Final = 64 << 10
+"""How much more is claimed, so that it is done once for many records."""
 
 
 class Appender:
@@ -33,13 +39,23 @@ class Appender:
     entries, as records of kind ``recovered``: what was found at the start, and what failed since.
     """
 
-    def __init__(self, folder: Path, clock: Clock, disk: Disk, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        disk: Disk,
+        segment_bytes: int = SEGMENT_BYTES,
+        room_bytes: int = ROOM_BYTES,
+    ) -> None:
         self.head = START
         self.notices: dict[str, None] = {}
         self._folder = folder
         self._clock = clock
         self._disk = disk
         self._segment_bytes = segment_bytes
+        self._room_bytes = room_bytes
+        self._claimed = 0
+        """How long the segment may grow whatever else fills the disk."""
         self._file: File | None = None
         self._segment = Segment(0, "")
         self._length = 0
@@ -61,8 +77,12 @@ class Appender:
             self._cut_torn_end()
         else:
             self._leap(kept)
+
+    def begin(self) -> None:
+        """Record what `open` found, and claim room. Raises OSError; the log can be appended to all the same."""
         if self.notices:
             self.append([])
+        self._secure_room(self._file_for(utc_day(self._clock.now_us())), 0, urgent=False)
 
     def _continue(self, segment: Segment) -> bool:
         """Take up the end of ``segment``; False if a crash left it without any record."""
@@ -85,8 +105,7 @@ class Appender:
         """Cut off what a crash left of an unfinished write. Only here: a log that lacks known records is evidence."""
         torn = (self._file.size() or 0) - self._length if self._file is not None else 0
         if self._file is not None and torn:
-            self._file.truncate(self._length)
-            self._file.sync()
+            self._cut(self._file)
             self.notices[f"{self._segment.name} ended in {torn} bytes of an unfinished write, now cut off"] = None
 
     def _leap(self, kept: ChainHead) -> None:
@@ -95,11 +114,12 @@ class Appender:
         self.head = kept
         self._leave()
 
-    def append(self, entries: Sequence[Mapping[str, Json]]) -> None:
+    def append(self, entries: Sequence[Mapping[str, Json]], *, urgent: bool = False) -> None:
         """Append fit entries in one write and make them durable with one sync.
 
-        Raises OSError; then none of them is part of the log, unless the machine dies before the next append and they
-        had reached the disk after all.
+        Where the disk is full, only ``urgent`` ones may use the room that was claimed ahead. Raises OSError; then none
+        of them is part of the log, unless the machine dies before the next append and they had reached the disk after
+        all.
         """
         if self._failed is not None:
             self._mend(self._failed)
@@ -109,6 +129,7 @@ class Appender:
             line, head = link(head, entry)
             written.append(line)
         data = b"".join(written)
+        self._secure_room(file, len(data), urgent=urgent)
         self._write(file, data)
         self._length += len(data)
         self.head, self._holding = head, self._segment.number
@@ -120,6 +141,34 @@ class Appender:
             if self._failed is not None:
                 self._mend(self._failed)
         self._leave()
+
+    def _secure_room(self, file: File, size: int, *, urgent: bool) -> None:
+        """See that the claimed room is still whole after ``size`` more bytes. Raises OSError if it is not, unless
+        ``urgent``: that is what it is for.
+        """
+        wanted = self._length + size + self._room_bytes
+        if wanted <= self._claimed:
+            return
+        try:
+            self._claim(file, wanted)
+        except OSError as error:
+            if error.errno in UNABLE:
+                self._claimed = sys.maxsize
+                self.notices["this file system keeps no room: cancels cannot be recorded on a full disk"] = None
+            elif not (urgent and error.errno in FULL):
+                raise
+
+    def _claim(self, file: File, wanted: int) -> None:
+        """Claim more than is ``wanted``, so that it is seldom done; else just that, which may be claimed already."""
+        for length in (wanted + SLACK_BYTES, wanted):
+            try:
+                file.claim(length)
+            except OSError as error:
+                if error.errno not in FULL or length == wanted:
+                    raise
+            else:
+                self._claimed = length
+                return
 
     def _write(self, file: File, data: bytes) -> None:
         try:
@@ -146,27 +195,52 @@ class Appender:
         return recovered if self._length else [header, *recovered]
 
     def _file_for(self, today: str) -> File:
-        full = self._length >= self._segment_bytes or (self._length and self._segment.day != today)
-        if self._file is None or full:
-            self._leave()
-            self._file = self._next_file(today)
-        return self._file
+        ended = self._length >= self._segment_bytes or (self._length and self._segment.day != today)
+        if self._file is not None and not ended:
+            return self._file
+        try:
+            segment, file = self._next_file(today)
+        except OSError as error:
+            if self._file is None or error.errno not in FULL:
+                raise
+            return self._file  # on a full disk the segment goes on past its day, in the room that it has
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._length)  # what it has claimed and not used
+        self._leave()
+        self._file, self._segment = file, segment
+        return file
 
-    def _next_file(self, today: str) -> File:
+    def _next_file(self, today: str) -> tuple[Segment, File]:
+        """The segment that follows, empty, with room of its own."""
         newest = max(segments(self._disk, self._folder), default=Segment(0, ""))
         if newest.number > self._holding:
             file = self._disk.open(self._folder / newest.name)
             if file.size() == 0:  # ours, from an attempt that failed before its header was written
-                self._segment = newest
-                return file
+                return newest, self._with_room(file)
             file.close()
-        self._segment = Segment(max(newest.number, self._holding) + 1, today)
-        return self._disk.open(self._folder / self._segment.name)
+        segment = Segment(max(newest.number, self._holding) + 1, today)
+        return segment, self._with_room(self._disk.open(self._folder / segment.name))
+
+    def _with_room(self, file: File) -> File:
+        try:
+            file.claim(self._room_bytes)
+        except OSError as error:
+            if error.errno not in UNABLE:
+                file.close()
+                raise
+        return file
 
     def _leave(self) -> None:
         if self._file is not None:
             self._file.close()
-        self._file, self._length = None, 0
+        self._file, self._length, self._claimed = None, 0, 0
+
+    def _cut(self, file: File) -> None:
+        """Cut the segment to what is known to be durable. It lets go of the room that it had claimed."""
+        file.truncate(self._length)
+        file.sync()
+        self._claimed = 0
 
     def _mend(self, failed: OSError) -> None:
         """Bring the segment back to what is known to be durable, or leave it for a new one.
@@ -194,8 +268,7 @@ class Appender:
         path = self._folder / self._segment.name
         self._file = self._disk.open(path)
         old.close()
-        self._file.truncate(self._length)
-        self._file.sync()
+        self._cut(self._file)
         record = unlink(last_line(self._disk, path, self._length)[0])
         if self._length and (record is None or record.digest != self.head.digest):
             self.notices[f"{self._segment.name} no longer holds its last record: the disk lost it"] = None

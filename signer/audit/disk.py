@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, final
 
 from signer.errors import AuditError
+from signer.room import claim
 
 
 class File(Protocol):
@@ -27,8 +28,11 @@ class File(Protocol):
     def truncate(self, length: int) -> None:
         """Cut the file to its first ``length`` bytes."""
 
-    def allocate(self, length: int) -> None:
-        """Claim room on the disk for ``length`` bytes, so that the file is that long."""
+    def claim(self, length: int) -> None:
+        """Have the disk keep room for the file to grow to ``length`` bytes: nobody else can fill it then.
+
+        What the file has claimed before needs no room anew. To truncate the file lets go of it.
+        """
 
     def size(self) -> int | None:
         """The file's length, or None if its path no longer leads to it: it was removed or replaced."""
@@ -112,9 +116,9 @@ class LocalFile:
         """Cut the file."""
         os.ftruncate(self._number, length)
 
-    def allocate(self, length: int) -> None:
-        """Claim room for the file."""
-        os.posix_fallocate(self._number, 0, length)
+    def claim(self, length: int) -> None:
+        """Allocate blocks behind the end of the file, whose length stays."""
+        claim(self._number, length)
 
     def size(self) -> int | None:
         """The length of what stands at the path, if that is this file."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from signer.audit.appender import FULL, Appender
+from signer.audit.appender import Appender
 from signer.audit.chain import fit
-from signer.audit.reserve import Reserve
 from signer.contracts import Clock
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
+from signer.room import FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,11 @@ Prepared = tuple[dict[str, Json], int | None, bool]
 class Flusher:
     """The worker's half of the log."""
 
-    def __init__(
-        self, appender: Appender, reserve: Reserve, clock: Clock, on_alarm: Callable[[str], None], where: str
-    ) -> None:
+    def __init__(self, appender: Appender, clock: Clock, on_alarm: Callable[[str], None], where: str) -> None:
         self.counters = Counters()
         self.healthy = False
         self.owed: list[dict[str, Json]] = []
         self._appender = appender
-        self._reserve = reserve
         self._clock = clock
         self._on_alarm = on_alarm
         self._where = where
@@ -72,13 +69,24 @@ class Flusher:
         return head if head.seq else None
 
     def open(self, kept: ChainHead | None) -> None:
-        """Find the end of the log and set the reserve aside. Raises `AuditError`."""
+        """Find the end of the log, and claim room for cancels. Raises `AuditError`.
+
+        A full disk does not keep the gateway from starting: cancels are recorded in the room that was claimed before.
+        """
         try:
             self._appender.open(kept)
-            self._reserve.set_aside()
+            self.healthy = True
+            self._begin()
         except OSError as error:
             raise self._refusal(error) from error
-        self.healthy = True
+
+    def _begin(self) -> None:
+        try:
+            self._appender.begin()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._note_failure(error)
 
     def serve(self, batch: Sequence[Waiting]) -> Sequence[Exception | None]:
         """Record a batch: for each item None once it is durable, or the `AuditError` for its caller."""
@@ -122,9 +130,6 @@ class Flusher:
             count = dropped - self._drops_told
             entries.append({"kind": "dropped", "time": self._clock.now_us(), "count": count})
         try:
-            if not self._reserve.whole:
-                # First of all, lest records that can wait eat up the room that cancels need.
-                self._reserve.set_aside()
             self._append(entries)
         except OSError as error:
             self._note_failure(error)
@@ -138,23 +143,21 @@ class Flusher:
         return None
 
     def _rescue(self, failure: OSError, urgent: Sequence[Prepared]) -> bool:
-        """Record the urgent ones alone, at once, in the reserve's place if the disk is full."""
+        """Record the urgent ones alone, at once, in the room claimed for them if the disk is full."""
         if not urgent:
             return False
         try:
-            if failure.errno in FULL:
-                self._reserve.give_back()
-            self._append([entry for entry, _, _ in urgent])
+            self._append([entry for entry, _, _ in urgent], urgent=failure.errno in FULL)
         except OSError as error:
             self._note_failure(error)
             return False
         self.counters.rescued += len(urgent)
         return True
 
-    def _append(self, entries: Sequence[Mapping[str, Json]]) -> None:
+    def _append(self, entries: Sequence[Mapping[str, Json]], *, urgent: bool = False) -> None:
         if entries or self._appender.notices:
             before = self._appender.head.seq
-            self._appender.append(entries)
+            self._appender.append(entries, urgent=urgent)
             self.counters.flushes += 1
             self.counters.records += self._appender.head.seq - before
 

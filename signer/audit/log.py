@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, final
 
-from signer.audit.appender import SEGMENT_BYTES, Appender
+from signer.audit.appender import ROOM_BYTES, SEGMENT_BYTES, Appender
 from signer.audit.disk import Disk
 from signer.audit.flusher import Counters, Flusher, Waiting
-from signer.audit.reserve import RESERVE_BYTES, Reserve
 from signer.batches import Batches
 from signer.contracts import Clock, Worker
 from signer.errors import AuditError
@@ -47,12 +46,11 @@ class FileAuditLog:
         on_alarm: Callable[[str], None],
         *,
         segment_bytes: int = SEGMENT_BYTES,
-        reserve_bytes: int = RESERVE_BYTES,
+        room_bytes: int = ROOM_BYTES,
         most_notes: int = MOST_NOTES,
     ) -> None:
-        appender = Appender(folder, clock, disk, segment_bytes)
-        reserve = Reserve(disk, folder / "reserve", reserve_bytes)
-        self._flusher = Flusher(appender, reserve, clock, on_alarm, str(folder))
+        appender = Appender(folder, clock, disk, segment_bytes, room_bytes)
+        self._flusher = Flusher(appender, clock, on_alarm, str(folder))
         self._worker = worker
         self._batches: Batches[Waiting, None] = Batches(worker, self._flusher.serve)
         self._most_notes = most_notes
@@ -74,7 +72,7 @@ class FileAuditLog:
         """Append ``entry``; durable when this returns. Raises `AuditError` if it cannot be.
 
         A patient caller (``within`` seconds, at most 0.25) rides along with the next flush. An ``urgent`` record (a
-        cancel, its outcome) is refused only if neither the log nor the reserve can take it.
+        cancel, its outcome) is refused only if neither the disk nor the room claimed ahead can take it.
         """
         if not self._opened:
             raise AuditError("the audit log is not open")

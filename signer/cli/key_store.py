@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import stat
 import sys
@@ -101,8 +102,9 @@ def read_name(_ctx: click.Context, _param: click.Parameter, name: str) -> str:
 
 
 def warn(text: str) -> None:
-    """One line on stderr."""
-    click.echo(f"signer: warning: {text}", err=True)
+    """One line on stderr. Where that leads to a full disk, the command goes on without it."""
+    with contextlib.suppress(OSError):
+        click.echo(f"signer: warning: {text}", err=True)
 
 
 def passphrase_source(home: Home, flag: Path | None) -> Passphrase | None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from signer.contracts import Clock
-from signer.errors import SignerError
+from signer.errors import LedgerError, SignerError
 from signer.intents import without_legs
 from signer.ledger.caps import Caps
 from signer.ledger.documents import from_intent, to_intent
 from signer.ledger.halting import Halts, read_halts, refuse_if_halted, unreadable
 from signer.ledger.orders import close_absent, placed_by, remember
+from signer.ledger.room import Room
 from signer.ledger.schema import connect, ledger_errors
 from signer.model import ChainHead, Halt, Intent
 
@@ -29,7 +30,9 @@ class Books:
         """As last committed; replaced, never changed, so any thread may read it."""
         self._path = path
         self._clock = clock
-        self._db = connect(path)
+        self._room = Room(path)
+        with ledger_errors(path):
+            self._db = self._room.open(lambda: connect(path))
         self._caps = Caps(self._db)
         self._halts: Halts = {}
         self._version = -1
@@ -41,6 +44,7 @@ class Books:
         """Close the connection; the last one to do so folds the write-ahead log into the database."""
         with ledger_errors(self._path):
             self._db.close()
+            self._room.spare()
 
     def serve(self, jobs: Sequence[Job]) -> Sequence[object]:
         """All jobs in one transaction: each one's result or refusal, and only once they are on the disk.
@@ -59,6 +63,7 @@ class Books:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            self._room.committed(self._db)
         self.halts = self._halts
         return results
 
@@ -74,6 +79,8 @@ class Books:
     def reserve(self, intent: Intent, head: ChainHead | None) -> int:
         """Hold all charges, or none; the reservation's number."""
         refuse_if_halted(self._halts, intent.client, intent.account)
+        if self._room.short:
+            raise LedgerError("the disk is full", where=str(self._path), mend="free some space")
         needs = self._caps.fit(intent.charges, self._now_us)
         self._caps.hold(needs, self._now_us)
         self._see_now()

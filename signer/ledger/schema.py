@@ -46,6 +46,8 @@ TABLES = (
     "CREATE INDEX orders_closed ON orders (placed_us) WHERE closed = 1",
     "CREATE INDEX orders_by_userref ON orders (account, userref, client, closed) WHERE userref IS NOT NULL",
     "CREATE INDEX orders_by_cl_ord_id ON orders (account, cl_ord_id, client, closed) WHERE cl_ord_id IS NOT NULL",
+    # Always empty. What was in it has left free pages behind (room.py).
+    "CREATE TABLE ballast (data BLOB NOT NULL) STRICT",
     # TEXT, since a nonce has 64 bits and an INTEGER here 63.
     "CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     """CREATE TABLE halts (

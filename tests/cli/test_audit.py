@@ -44,7 +44,7 @@ def write_log(
     async def write() -> ChainHead | None:
         worker = ThreadWorker("audit")
         log = FileAuditLog(
-            home / "audit", SetClock(), worker, LocalDisk(), print, segment_bytes=segment_bytes, reserve_bytes=10
+            home / "audit", SetClock(), worker, LocalDisk(), print, segment_bytes=segment_bytes, room_bytes=10
         )
         await log.open()
         for one in entries:

@@ -43,7 +43,7 @@ CALL_S = 5.0
 GONE_AFTER_S = 90.0
 HEAD_EVERY_S = 1.0
 SEGMENT_BYTES = 20_000
-RESERVE_BYTES = 4_096
+ROOM_BYTES = 4_096
 
 
 @cache
@@ -91,7 +91,7 @@ class Life:
             world.disk,
             lambda text: world.note(f"alarm audit {text}"),
             segment_bytes=SEGMENT_BYTES,
-            reserve_bytes=RESERVE_BYTES,
+            room_bytes=ROOM_BYTES,
         )
         self.connections: list[Connection] = []
         self.gateway: Gateway

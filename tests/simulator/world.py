@@ -153,9 +153,13 @@ class World:
     def _disk_trouble(self, _number: int, name: str) -> int | type[Crashed] | None:
         if not self.passes(f"disk {name}"):
             return Crashed
-        if self.now < self.disk_full_until and name in {"append", "allocate"}:
+        if self.now < self.disk_full_until and name in {"append", "claim"}:
             return errno.ENOSPC
-        if self.now < self.disk_fails_until and name in {"append", "sync", "truncate"} and self.chance(0.5):
+        if (
+            self.now < self.disk_fails_until
+            and name in {"append", "append within its room", "sync", "truncate"}
+            and self.chance(0.5)
+        ):
             return errno.EIO
         return None
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "signer"
 LAYERS: dict[str, int] = {
     **dict.fromkeys(
-        ("errors", "secret", "model", "intents", "sightings", "contracts", "hints", "allowances", "quiet"), 0
+        ("errors", "secret", "model", "intents", "sightings", "contracts", "hints", "allowances", "quiet", "room"), 0
     ),
     **dict.fromkeys(("policy", "venues", "config", "home", "batches", "replay", "listen", "findings"), 1),
     **dict.fromkeys(("strict", "store_config", "limits", "one_source", "client_nonces", "held"), 1),

@@ -11,7 +11,6 @@ from typing import TypeVar
 from signer.audit.appender import Appender
 from signer.audit.flusher import Flusher, Waiting
 from signer.audit.log import FileAuditLog
-from signer.audit.reserve import Reserve
 from signer.audit.segments import lines, segments
 from signer.model import ChainHead, Json
 from tests.unit.audit.worse_disk import WorseDisk
@@ -20,7 +19,7 @@ T = TypeVar("T")
 FOLDER = Path("/home/audit")
 NOON_US = 1_795_435_200_000_000
 """2026-11-23 12:00 UTC."""
-RESERVE = 4096
+ROOM = 4096
 
 
 class SetClock:
@@ -66,14 +65,14 @@ def entry(name: str = "call", kind: str = "read") -> dict[str, Json]:
 
 def new_log(disk: WorseDisk, alarms: list[str], **limits: int) -> FileAuditLog:
     """A log on ``disk`` whose alarms are collected."""
-    return FileAuditLog(FOLDER, SetClock(), AtOnce(), disk, alarms.append, **{"reserve_bytes": RESERVE, **limits})
+    return FileAuditLog(FOLDER, SetClock(), AtOnce(), disk, alarms.append, **{"room_bytes": ROOM, **limits})
 
 
 def new_flusher(disk: WorseDisk, clock: SetClock | None = None, segment_bytes: int = 2000) -> Flusher:
     """The worker's half alone, with small segments."""
     clock = clock or SetClock()
-    appender = Appender(FOLDER, clock, disk, segment_bytes)
-    return Flusher(appender, Reserve(disk, FOLDER / "reserve", RESERVE), clock, lambda _text: None, "audit")
+    appender = Appender(FOLDER, clock, disk, segment_bytes, ROOM)
+    return Flusher(appender, clock, lambda _text: None, "audit")
 
 
 def durable(name: str, *, urgent: bool = False) -> Waiting:

@@ -73,9 +73,11 @@ def test_a_file_taken_away_has_no_size(tmp_path: Path) -> None:
     file.close()
 
 
-def test_allocated_room_is_really_taken(tmp_path: Path) -> None:
-    """The reserve has blocks behind it, not only a length."""
-    file = LocalDisk().open(tmp_path / "reserve")
-    file.allocate(1 << 20)
+def test_claimed_room_is_really_taken(tmp_path: Path) -> None:
+    """There are blocks behind the end of the file, and its length is what was written."""
+    file = LocalDisk().open(tmp_path / "file")
+    file.append(b"hello")
+    file.claim(1 << 20)
     file.close()
-    assert (tmp_path / "reserve").stat().st_blocks * 512 >= 1 << 20
+    found = (tmp_path / "file").stat()
+    assert (found.st_size, found.st_blocks * 512 >= 1 << 20) == (5, True)

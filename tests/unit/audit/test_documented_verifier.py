@@ -12,7 +12,6 @@ import pytest
 from signer.audit.appender import Appender
 from signer.audit.disk import LocalDisk
 from signer.audit.flusher import Flusher
-from signer.audit.reserve import Reserve
 from tests.unit.audit.given import SetClock, durable, head_of
 
 
@@ -31,9 +30,7 @@ def stranger(folder: Path) -> tuple[int, str]:
 def folder(tmp_path: Path) -> Path:
     """A log of two segments."""
     disk, path = LocalDisk(), tmp_path / "audit"
-    flusher = Flusher(
-        Appender(path, SetClock(), disk, 700), Reserve(disk, path / "reserve", 10), SetClock(), print, "audit"
-    )
+    flusher = Flusher(Appender(path, SetClock(), disk, 700, 10), SetClock(), print, "audit")
     flusher.open(None)
     for name in ("é", "b", "c", "d"):
         flusher.serve([durable(name)])

@@ -24,12 +24,23 @@ from tests.unit.audit.worse_disk import WorseDisk
 
 def fail_steps(disk: WorseDisk, name: str, number: int = errno.EIO) -> None:
     """From now on every step of that name fails."""
-    disk.trouble = lambda _number, step: number if step == name else None
+    disk.trouble = lambda _number, step: number if step.startswith(name) else None
 
 
 def heal(disk: WorseDisk) -> None:
     """From now on nothing fails."""
     disk.trouble = lambda _number, _name: None
+
+
+async def fill(disk: WorseDisk, log: FileAuditLog) -> int:
+    """Let others fill the disk, and the log the slack that it has claimed; how many more records it took."""
+    disk.room = disk.used()
+    for taken in range(1000):
+        try:
+            await log.record(entry(f"slack-{taken}", "intent"))
+        except AuditError:
+            return taken
+    raise AssertionError("the disk is not full")
 
 
 async def opened(disk: WorseDisk, alarms: list[str] | None = None, **limits: int) -> FileAuditLog:
@@ -116,8 +127,7 @@ async def test_a_full_disk_refuses_alarms_once_and_recovers() -> None:
     """ENOSPC: AuditError with the mend, one alarm, no torn line left; with room again the chain goes on, unbroken."""
     disk, alarms = WorseDisk(), list[str]()
     log = await opened(disk, alarms)
-    await log.record(entry("before", "intent"))
-    disk.room = disk.used() + 100
+    slack = await fill(disk, log)
     for _ in range(3):
         with pytest.raises(AuditError, match=r"No space left.*free some space"):
             await log.record(entry("refused", "intent"))
@@ -125,30 +135,27 @@ async def test_a_full_disk_refuses_alarms_once_and_recovers() -> None:
     assert not log.healthy
     disk.room = 1 << 30
     await log.record(entry("after", "intent"))
-    assert ids(disk) == ["before", "after"]
-    assert [record["kind"] for record in all_records(disk)] == ["segment", "intent", "recovered", "intent"]
+    assert ids(disk) == [*(f"slack-{number}" for number in range(slack)), "after"]
+    assert [record["kind"] for record in all_records(disk)][-2:] == ["recovered", "intent"]
     assert verify(FOLDER, from_ledger(head_of(log)), disk).ok
     assert alarms[1:] == ["the audit log is being written again"]
 
 
 async def test_cancels_are_recorded_on_a_full_disk() -> None:
-    """Urgent records take the reserve's room; others are refused and do not eat it, until it is whole again."""
+    """Urgent records take the room claimed for them; others are refused and do not eat it, until it is whole again."""
     disk = WorseDisk()
     log = await opened(disk)
-    disk.room = disk.used()
-    with pytest.raises(AuditError):
-        await log.record(entry("order", "intent"))
+    slack = await fill(disk, log)
     await log.record(entry("cancel-1", "intent"), urgent=True)
     with pytest.raises(AuditError):
         await log.record(entry("order", "intent"))
     log.note(entry("read"))
     await log.record(entry("cancel-2", "intent"), urgent=True)
-    assert ids(disk) == ["cancel-1", "cancel-2"]
+    assert ids(disk)[slack:] == ["cancel-1", "cancel-2"]
     assert log.counters.rescued == 2
     disk.room = 1 << 30
     await log.record(entry("order", "intent"))
-    assert ids(disk) == ["cancel-1", "cancel-2", "read", "order"]
-    assert len(disk.files[FOLDER / "reserve"].durable) == 4096
+    assert ids(disk)[slack:] == ["cancel-1", "cancel-2", "read", "order"]
     assert verify(FOLDER, from_ledger(head_of(log)), disk).ok
 
 
@@ -156,7 +163,7 @@ async def test_only_the_urgent_of_a_batch_are_saved() -> None:
     """When a batch fails for want of room, its cancel is recorded and its order refused."""
     disk = WorseDisk()
     log = await opened(disk)
-    disk.room = disk.used()
+    await fill(disk, log)
     order, cancel = await asyncio.gather(
         log.record(entry("order", "intent")),
         log.record(entry("cancel", "intent"), urgent=True),
@@ -164,14 +171,14 @@ async def test_only_the_urgent_of_a_batch_are_saved() -> None:
     )
     assert isinstance(order, AuditError)
     assert cancel is None
-    assert ids(disk) == ["cancel"]
+    assert ids(disk)[-1] == "cancel"
 
 
-async def test_cancels_are_refused_when_the_reserve_is_used_up() -> None:
+async def test_cancels_are_refused_when_the_room_is_used_up() -> None:
     """When nothing can take a record any more, an urgent one is refused too, and nothing is left half written."""
     disk = WorseDisk()
     log = await opened(disk)
-    disk.room = disk.used()
+    slack = await fill(disk, log)
     saved = 0
     with contextlib.suppress(AuditError):
         while saved < 1000:
@@ -180,7 +187,64 @@ async def test_cancels_are_refused_when_the_reserve_is_used_up() -> None:
     disk.room = 1 << 30
     await log.record(entry("after", "intent"))
     assert 5 < saved < 20
-    assert ids(disk) == [*(f"cancel-{number}" for number in range(saved)), "after"]
+    assert ids(disk)[slack:] == [*(f"cancel-{number}" for number in range(saved)), "after"]
+
+
+async def test_cancels_are_recorded_though_others_fill_the_disk_as_fast_as_it_is_freed() -> None:
+    """The room is the log's own: whatever another writer takes meanwhile, each cancel finds its place, after a restart
+    too.
+    """
+    disk = WorseDisk()
+    log = await opened(disk)
+    await fill(disk, log)
+    for number in range(3):
+        await log.record(entry(f"cancel-{number}", "intent"), urgent=True)
+        disk.room = disk.used()
+    await log.close()
+    disk.room = disk.used()
+    alarms = list[str]()
+    again = await opened(disk, alarms)
+    assert not again.healthy
+    assert "No space left" in alarms[0]
+    await again.record(entry("cancel-3", "intent"), urgent=True)
+    with pytest.raises(AuditError):
+        await again.record(entry("order", "intent"))
+    assert ids(disk)[-4:] == [f"cancel-{number}" for number in range(4)]
+    assert verify(FOLDER, from_ledger(head_of(again)), disk).ok
+
+
+async def test_a_start_on_a_full_disk_that_has_the_room_is_a_good_one() -> None:
+    """What was claimed before needs no room anew, so the log opens healthy and cancels pass."""
+    disk = WorseDisk()
+    log = await opened(disk)
+    await log.record(entry("before", "intent"))
+    await log.close()
+    disk.room = disk.used()
+    again = await opened(disk)
+    assert again.healthy
+    await again.record(entry("cancel", "intent"), urgent=True)
+    assert ids(disk) == ["before", "cancel"]
+
+
+async def test_a_full_disk_does_not_end_a_segment() -> None:
+    """On a new day without room for a new segment the old one takes the cancels, and the new one begins with room."""
+    disk, clock = WorseDisk(), SetClock()
+    flusher = new_flusher(disk, clock)
+    flusher.open(None)
+    assert flusher.serve([durable("before")]) == [None]
+    disk.room = disk.used()
+    clock.us += 86_400_000_000
+    while flusher.serve([durable("slack")]) == [None]:
+        pass
+    assert flusher.serve([durable("cancel", urgent=True)]) == [None]
+    first, *later = segments(disk, FOLDER)
+    assert b"cancel" in disk.files[FOLDER / first.name].durable
+    assert [disk.files[FOLDER / segment.name].durable for segment in later] == [b""]
+    disk.room = 1 << 30
+    assert flusher.serve([durable("after")]) == [None]
+    assert len(segments(disk, FOLDER)) == 2
+    assert ids(disk)[-2:] == ["cancel", "after"]
+    assert verify(FOLDER, from_ledger(flusher.head), disk).ok
 
 
 async def test_a_failed_sync_is_not_believed_the_second_time() -> None:
@@ -372,14 +436,16 @@ async def test_a_closed_log_takes_nothing() -> None:
 @pytest.mark.parametrize("step", ["open", "append", "sync"])
 def test_an_attempt_at_a_segment_leaves_no_hole_in_the_numbers(step: str) -> None:
     """A segment that was made but whose header never got written is used by the next attempt."""
-    disk = WorseDisk()
-    appender = Appender(FOLDER, SetClock(), disk)
+    disk, clock = WorseDisk(), SetClock()
+    appender = Appender(FOLDER, clock, disk)
     appender.open(None)
+    appender.append([entry("first")])
+    clock.us += 86_400_000_000
     fail_steps(disk, step)
     for _ in range(3):
         with pytest.raises(OSError, match="simulated"):
             appender.append([entry("a")])
     heal(disk)
     appender.append([entry("b")])
-    assert [segment.number for segment in segments(disk, FOLDER)] == [1]
-    assert ids(disk) == ["b"]
+    assert [segment.number for segment in segments(disk, FOLDER)] == [1, 2]
+    assert ids(disk) == ["first", "b"]

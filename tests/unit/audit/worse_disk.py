@@ -18,6 +18,8 @@ class Inode:
     def __init__(self) -> None:
         self.seen = bytearray()
         self.durable = b""
+        self.claimed = 0
+        """How many bytes there is room for, whatever else fills the disk."""
         self.lost_from: int | None = None
         """A failed sync dropped the pages from here on; the next sync will call them good, and they are not."""
 
@@ -71,7 +73,7 @@ class WorseDisk:
             raise trouble
 
     def used(self) -> int:
-        return sum(len(inode.seen) for inode in self.files.values())
+        return sum(max(len(inode.seen), inode.claimed) for inode in self.files.values())
 
 
 class WorseFile:
@@ -84,12 +86,13 @@ class WorseFile:
 
     def append(self, data: bytes) -> None:
         """Half of it is written if the step fails."""
+        claimed = max(self._inode.claimed - len(self._inode.seen), 0)
         try:
-            self._disk.step("append")
+            self._disk.step("append" if len(data) > claimed else "append within its room")
         except BaseException:
             self._inode.seen += data[: len(data) // 2]
             raise
-        fits = self._disk.room - self._disk.used()
+        fits = self._disk.room - self._disk.used() + claimed
         self._inode.seen += data[: max(fits, 0)]
         if fits < len(data):
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -110,15 +113,16 @@ class WorseFile:
             del self._inode.seen[length:]
         else:
             self._inode.seen += bytes(length - len(self._inode.seen))
+        self._inode.claimed = 0
         if self._inode.lost_from is not None and self._inode.lost_from >= length:
             self._inode.lost_from = None
 
-    def allocate(self, length: int) -> None:
-        self._disk.step("allocate")
-        more = max(0, length - len(self._inode.seen))
+    def claim(self, length: int) -> None:
+        more = length - max(self._inode.claimed, len(self._inode.seen))
+        self._disk.step("claim" if more > 0 else "claim again")
         if more > self._disk.room - self._disk.used():
             raise OSError(errno.ENOSPC, "No space left on device")
-        self._inode.seen += bytes(more)
+        self._inode.claimed = max(self._inode.claimed, length)
 
     def size(self) -> int | None:
         return len(self._inode.seen) if self._disk.files.get(self._path) is self._inode else None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from signer.errors import LedgerError, NotReserved
-from signer.ledger import books
+from signer.ledger import books, room
 from signer.ledger.books import Books
+from signer.ledger.room import Room
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
 from tests.unit.ledger.calls import START_US, Breakable, InlineWorker, SetClock, charge, intent, used
@@ -102,12 +105,12 @@ async def test_a_job_that_fails_halfway_is_undone_alone(tmp_path: Path, disk: Br
 
 
 async def test_a_full_disk(tmp_path: Path) -> None:
-    """When the log cannot grow, reserves fail with the mend; what was answered stays; with space it goes on."""
+    """When nothing can be written, reserves fail with the mend; what was answered stays; with space it goes on."""
     ledger = SqliteLedger(tmp_path / "ledger.db", SetClock(), InlineWorker(), patience_s=0)
     await ledger.open()
     await ledger.reserve(intent(charge("10")))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "ledger.db-wal").stat().st_size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.raises(LedgerError, match="free space"):
             await ledger.reserve(intent(charge("10")))
@@ -117,3 +120,40 @@ async def test_a_full_disk(tmp_path: Path) -> None:
     await ledger.reserve(intent(charge("90")))
     assert len(await ledger.open_intents()) == 2
     await ledger.close()
+
+
+async def test_what_uses_up_room_is_refused_before_nonces_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With few free pages and no room for more, orders are refused; marks and outcomes are stored; with room all is."""
+    ledger = SqliteLedger(tmp_path / "ledger.db", SetClock(), InlineWorker(), patience_s=0)
+    await ledger.open()
+    before = await ledger.reserve(intent(charge("10")))
+    monkeypatch.setattr(Room, "_disk_has", lambda _room, _size: False)
+    monkeypatch.setattr(room, "LOOK_EVERY", 1)
+    monkeypatch.setattr(room, "LEAST_PAGES", 10_000)
+    await ledger.raise_mark("credential/x", 1)
+    with pytest.raises(LedgerError, match="the disk is full; free some space"):
+        await ledger.reserve(intent(charge("10")))
+    await ledger.settle(before, ["OAAAAA-AAAAA-AAAAAA"])
+    await ledger.raise_mark("credential/x", 7)
+    assert (await ledger.marks())["credential/x"] == 7
+    monkeypatch.setattr(room, "LEAST_PAGES", 1)
+    await ledger.raise_mark("credential/x", 8)
+    await ledger.reserve(intent(charge("10")))
+    await ledger.close()
+
+
+async def test_the_database_keeps_free_pages_and_its_log_room(tmp_path: Path) -> None:
+    """An open ledger has both, a closed one has spare room for the next start, and what it holds is not touched."""
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path, SetClock(), InlineWorker(), patience_s=0)
+    await ledger.open()
+    assert (tmp_path / "ledger.db-wal").stat().st_blocks * 512 >= room.LOG_BYTES
+    await ledger.reserve(intent(charge("10")))
+    await ledger.close()
+    assert (tmp_path / "ledger.db-spare").stat().st_blocks * 512 >= room.SPARE_BYTES
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA freelist_count").fetchone()[0] >= room.LEAST_PAGES
+        assert db.execute("SELECT count(*) FROM ballast").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM reservations").fetchone() == (1,)

@@ -1,0 +1,31 @@
+"""Room on the disk that a file claims ahead, so that nobody else can fill it."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import Final
+
+KEEP_SIZE: Final = 1
+"""Linux's ``FALLOC_FL_KEEP_SIZE``: blocks are allocated behind the end of the file (fallocate(2))."""
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""The disk, or this user's part of it, has no room."""
+
+UNABLE: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
+"""The file system cannot claim room ahead."""
+
+_fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
+if _fallocate is not None:
+    _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+def claim(file: int, length: int) -> None:
+    """Claim room for the open ``file`` up to ``length`` bytes. Raises OSError; what was claimed before stays."""
+    if _fallocate is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    while _fallocate(file, KEEP_SIZE, 0, length) != 0:
+        number = ctypes.get_errno()
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
