@@ -101,16 +101,21 @@ class Recovery:
 
         Whether there is such an intent. Raises `ConfigError` if its call is under way, or the txids do not fit.
         """
-        for one in await self._ledger.open_intents():
-            if one.reservation == reservation:
-                if not self.is_unknown(one):
-                    raise ConfigError(f"the call {reservation} is under way", mend="wait for its outcome")
-                async with self._lock(one.intent.account):
-                    now_us = self._clock.now_us()
-                    await record_by_hand(self._ledger, self._audit, one, txids, by, uid, reason, now_us)
-                    self._ended(one)
-                return True
-        return False
+        seen = await self._open_intent(reservation)
+        if seen is None:
+            return False
+        async with self._lock(seen.intent.account):
+            one = await self._open_intent(reservation)  # a look may have settled it meanwhile, or a part of it
+            if one is None:
+                return False
+            if not self.is_unknown(one):
+                raise ConfigError(f"the call {reservation} is under way", mend="wait for its outcome")
+            await record_by_hand(self._ledger, self._audit, one, txids, by, uid, reason, self._clock.now_us())
+            self._ended(one)
+        return True
+
+    async def _open_intent(self, reservation: int) -> OpenIntent | None:
+        return next((one for one in await self._ledger.open_intents() if one.reservation == reservation), None)
 
     async def tried(self) -> dict[str, Json]:
         """The unknown outcomes, by reservation: how often each was looked up, and why in vain."""

@@ -41,7 +41,7 @@ async def _require_fit(ledger: Ledger, one: OpenIntent, txids: Sequence[str | No
     number, given = len(one.intent.orders), [txid for txid in txids if txid is not None]
     if len(txids) != number:
         mend = "give one txid for each, in their order, and - for one that was not placed"
-        raise ConfigError(f"the call {one.reservation} has {number} orders and was given {len(txids)} txids", mend=mend)
+        raise ConfigError(f"txids are given for {len(txids)} orders, the call has {number}", mend=mend)
     if len(set(given)) != len(given):
         raise ConfigError("a txid is given twice", mend="each order at the exchange has its own")
     amended = {ref.value for ref in one.intent.targets} if one.intent.endpoint == "AmendOrder" else set()

@@ -130,7 +130,7 @@ def test_a_call_that_is_not_there_is_no(home: Home, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("txids", "status", "said"),
     [
-        ("OA,OB", 3, "has 1 orders"),
+        ("OA,OB", 3, "the call has 1"),
         ("no txid", 3, "is no txid"),
         ("OKNOWN", 3, "is an order of bot already"),
         ("-", 2, "txid of each order"),

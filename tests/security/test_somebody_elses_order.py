@@ -227,7 +227,27 @@ async def settled_by_hand(scene: Scene) -> None:
     assert not await scene.life.ledger.open_intents()
 
 
-SCENES_OF_THEIR_OWN = {scene.__name__: scene for scene in (batch, by_hand, settled_by_hand)}
+async def by_hand_while_a_look_settles_a_part(scene: Scene) -> None:
+    """What a person says of all three legs does not fit the one that a look has left."""
+    rows = [{**TWIN, "volume": "0.001", "price": price, "userref": "7"} for price in ("19000", "19001", "19002")]
+    scene.simulation.venue.next = [LOST]
+    fields = {"pair": "XBTUSD", "orders": rows}
+    await scene.simulation.bots.call(scene.life, Ask("bob", "AddOrderBatch", fields, ("19000", "19001", "19002")))
+    scene.owner(**rows[1])
+    await scene.life.gateway.drained()
+    (left,) = await scene.life.ledger.open_intents()
+    look = asyncio.create_task(scene.life.recovery.look_up("north"))
+    await asyncio.sleep(0.001)
+    with pytest.raises(ConfigError, match="the call has 1"):
+        await scene.close(left.reservation, *scene.placed)
+    await look
+    assert await scene.close(left.reservation, scene.placed[1])
+    assert [await scene.owns(txid) for txid in scene.placed] == ["bob"] * 3
+
+
+SCENES_OF_THEIR_OWN = {
+    scene.__name__: scene for scene in (batch, by_hand, settled_by_hand, by_hand_while_a_look_settles_a_part)
+}
 
 
 @pytest.mark.parametrize("scene", SCENES_OF_THEIR_OWN)
