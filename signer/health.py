@@ -1,18 +1,27 @@
-"""What is seen of a running gateway from outside: whether it takes orders, its gauges, and its picture in a dump."""
+"""What is seen of a running gateway from outside: whether orders pass, its gauges, and its picture in a dump."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
+from signer.accounts import Account
+from signer.admin import Operator
+from signer.contracts import Clock, Ledger
+from signer.credential import Credential
 from signer.lanes import CredentialLane
+from signer.loads import Loads
 from signer.metrics import Metrics
-from signer.model import Action, Role
+from signer.model import Action, Json, Role
 from signer.pending import Pending
+from signer.prepared import Prepared, policies_of
+from signer.readiness import InForce, Obstacle, Readiness, judged
 from signer.recovery import Recovery
-from signer.snapshot import Snapshot
+from signer.snapshot import Client, Snapshot
 from signer.standing import KINDS
+from signer.store_checks import StoreChecks
 from signer.upstream import Upstream
 
 
@@ -31,23 +40,37 @@ class Health:
     """Looks at the parts of a gateway that runs, and changes none."""
 
     snapshot: Callable[[], Snapshot]
+    prepared: Callable[[], Prepared]
+    ledger: Ledger
     audit: Written
     lanes: Mapping[tuple[str, str], CredentialLane]
     """By name and fingerprint of their credentials."""
     upstreams: Mapping[tuple[str, ...], Upstream]
     pending: Pending
     recovery: Recovery
+    checks: StoreChecks
+    loads: Loads
+    clock: Clock
 
-    def trouble(self) -> str:
-        """Why no order would be taken now; empty if all is well."""
-        if not self.audit.healthy:
-            return "the audit log cannot be written"
-        return self._without_keys(self.snapshot())
+    def readiness(self, notes: Sequence[Obstacle] = ()) -> Readiness:
+        """Whether an order would pass now, by what is known at this moment."""
+        snapshot = self.snapshot()
+        broken = Obstacle("audit", "the audit log cannot be written", "see that its disk has room, then restart")
+        everybody = () if self.audit.healthy else (broken,)
+        accounts = {name: self._of_keys(account) for name, account in snapshot.accounts.items()}
+        return judged(self._clients(snapshot), self.ledger.halted, accounts, everybody, notes)
+
+    async def answer(self, _: Operator, question: Mapping[str, Json]) -> Json:
+        """The verb ``readiness``: the same, with every key tried just now, and how the home differs from it."""
+        await self.checks.look()
+        notes = [*self._of_reload(), *await asyncio.to_thread(lambda: list(self._of_policies()))]
+        return self.readiness(notes).as_json(str(question.get("client", "")))
 
     def gauge(self, metrics: Metrics) -> None:
         """Set what is measured only when somebody looks."""
         metrics.audit_healthy(self.audit.healthy)
         metrics.unknown_outcomes(self.recovery.held)
+        metrics.policies_broken({one.policy: len(one.clients) for one in self.prepared().unloaded})
         for (name, _), lane in self.lanes.items():
             metrics.lane(name, waiting=lane.waiting, paused=lane.paused, stopped=lane.stopped and not lane.paused)
         metrics.forget_credentials()
@@ -62,20 +85,63 @@ class Health:
 
     def picture(self) -> list[str]:
         """What is under way, in counts and names, a line each."""
-        lines = [self.trouble() or "ready"]
+        lines = [self.readiness().trouble or "ready"]
         lines.append(f"{len(self.pending)} orders and changes open, {self.recovery.held} unknown outcomes held")
         for (name, _), lane in self.lanes.items():
             stopped = ", paused" if lane.paused else ", stopped" if lane.stopped else ""
             lines.append(f"lane {name}: {lane.load} under way, {lane.waiting} of them waiting for their turn{stopped}")
         return [*lines, *(f"upstream {upstream.origin}: {upstream.picture()}" for upstream in self.upstreams.values())]
 
-    @staticmethod
-    def _without_keys(snapshot: Snapshot) -> str:
-        """Says so if there are keys for orders, and not one may sign any now."""
-        served = {client.info.account for client in snapshot.clients.values() if not client.info.revoked}
-        keys = [each for name in served for each in snapshot.accounts[name].credentials if each.role is Role.TRADE]
-        if not keys or any(each.admits(Action.ORDER) for each in keys):
-            accounts = [snapshot.accounts[name] for name in sorted(served)]
-            quiets = (account.hearing.trouble(account.credentials) for account in accounts)
-            return next(filter(None, quiets), "")
-        return f"no key may sign orders now: {', '.join(f'{each.name} is {each.word}' for each in keys)}"
+    def _clients(self, snapshot: Snapshot) -> Iterator[InForce]:
+        """Each client once: it is over if none of its credentials passes."""
+        by_name: dict[str, list[Client]] = {}
+        for client in snapshot.clients.values():
+            by_name.setdefault(client.info.name, []).append(client)
+        for name, all_of in by_name.items():
+            live = [one for one in all_of if not one.info.revoked]
+            policy, now_us = all_of[0].policy, self.clock.now_us()
+            passing = [one for one in live if one.info.expires_us is None or one.info.expires_us > now_us]
+            yield InForce(
+                name,
+                all_of[0].info.account,
+                revoked=not live,
+                expired=bool(live) and not passing,
+                unloaded=f"policy {policy.name} does not load" if policy.only_cancels else "",
+                trades=bool(policy.permissions & {"modify-trades", "close-trades"}),
+            )
+
+    def _of_keys(self, account: Account) -> Sequence[Obstacle]:
+        keys = [each for each in account.credentials if each.role is Role.TRADE]
+        words = {each.name: self._word(each) for each in keys}
+        if not keys:
+            mend = f"`signer keys add NAME --account {account.name}`"
+            return [Obstacle("no-key", f"account {account.name} has no key for orders", mend)]
+        if not all(words.values()):
+            quiet = account.hearing.trouble(account.credentials)
+            return [Obstacle("quiet", quiet)] if quiet else ()
+        told = ", ".join(f"{name} is {word}" for name, word in words.items())
+        kind = "store" if any(each.name in self.checks.away for each in keys) else "key"
+        return [Obstacle(kind, f"no key may sign orders now: {told}", "`signer doctor` says why")]
+
+    def _word(self, credential: Credential) -> str:
+        """Why no order goes by it; empty if one would."""
+        if credential.name in self.checks.away:
+            return "out of reach in its store"
+        return "" if credential.admits(Action.ORDER) else credential.word
+
+    def _of_reload(self) -> Iterator[Obstacle]:
+        if self.loads.error:
+            what = f"the last reload was not taken, the settings before it are in force: {self.loads.error}"
+            yield Obstacle("reload", what, "mend that, then run `signer reload`")
+
+    def _of_policies(self) -> Iterator[Obstacle]:
+        """The policies of clients whose files are not what is in force. Reads files."""
+        prepared = self.prepared()
+        now = policies_of(prepared.home, prepared.pairs).policies
+        for name in sorted({client.policy for client in prepared.store.clients() if not client.revoked}):
+            if name not in now:
+                if not prepared.policies[name].only_cancels:
+                    what = f"the file of policy {name} does not load; what was loaded of it before is in force"
+                    yield Obstacle("changed", what, "mend it, then run `signer reload`")
+            elif now[name].hash != prepared.policies[name].hash:
+                yield Obstacle("changed", f"policy {name} on disk is not the one in force", "run `signer reload`")

@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from signer import __version__
 from signer.accounts import Account
 from signer.admin import AdminSocket
 from signer.audit.disk import LocalDisk
@@ -25,7 +23,7 @@ from signer.config import HOME_FILE, AccountConfig
 from signer.contracts import SigningKey
 from signer.credential import Credential
 from signer.errors import SignerError
-from signer.findings import Weight
+from signer.findings import Finding
 from signer.gateway import Gateway
 from signer.health import Health
 from signer.hearing import Listeners
@@ -35,9 +33,9 @@ from signer.keys.unwrapped import Unwrapped
 from signer.lasting import Lasting
 from signer.ledger.sqlite import SqliteLedger
 from signer.listing import Listing
+from signer.loads import Loads
 from signer.metrics import Metrics
-from signer.model import CredentialInfo, Json, KeyInfo
-from signer.occupancy import Load, write_load
+from signer.model import CredentialInfo, KeyInfo
 from signer.pending import Pending
 from signer.prepared import Prepared, duties_now, relisted, reread
 from signer.proving import DAILY_S, Proving
@@ -49,6 +47,7 @@ from signer.revoking import Revocations
 from signer.secret import fingerprint
 from signer.snapshot import Client, Snapshot
 from signer.standing import Duty
+from signer.store_checks import StoreChecks
 from signer.store_config import StoreConfig
 from signer.stores import SigningStores
 from signer.trace import Watch
@@ -116,7 +115,7 @@ class Wiring:
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._revocations = Revocations()
-        self._loads = 0
+        self._loads = Loads(self.audit, watch, self._clock)
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
 
@@ -167,13 +166,19 @@ class Wiring:
         )
         upstream, bounds = self._public_upstream(), self._public_bounds()
         self.public = PublicCalls(snapshot.venue, upstream, bounds, self._clock, self._watch)
+        checks = StoreChecks(lambda: self.gateway.snapshot)
         self.health = Health(
             lambda: self.gateway.snapshot,
+            lambda: self.prepared,
+            self.ledger,
             self.audit,
             self._lasting.lanes,
             self._upstreams,
             self._pending,
             self._recovery,
+            checks,
+            self._loads,
+            self._clock,
         )
         self._proving = Proving(
             lambda: self.gateway.snapshot,
@@ -192,12 +197,13 @@ class Wiring:
             "keeping the log's head": self._keep_heads(),
             "refreshing pairs": self._listing.run(self._take_pairs, at_once=not fetched),
             "asking about keys": self._proving.run(),
+            "trying keys": checks.run(),
         }
         self._tasks = [self._loop.create_task(loop, name=name) for name, loop in loops.items()]
         for task in self._tasks:
             task.add_done_callback(self._ended)
         await self._open_admin()
-        self._loaded("start")
+        self._loads.taken("start", self.prepared, self._of_keys())
         self.ready = True
         self._ready()
 
@@ -226,7 +232,7 @@ class Wiring:
             clock=self._clock,
             watch=self._watch,
         )
-        table = {**verbs.table(), **clearing.verbs()}
+        table = {**verbs.table(), **clearing.verbs(), "readiness": self.health.answer}
         self._admin = AdminSocket(home.admin, table, lambda text: self._watch.alarm("defect", text))
         await self._admin.open()
 
@@ -245,22 +251,20 @@ class Wiring:
                 await self._stores.keep_only(fresh.config)
             except SignerError as error:
                 self.prepared, self._keys = before, keys
-                self._watch.alarm("reload", f"not taken, the old settings stay: {error}")
-                self._publish(str(error))
+                self._loads.failed(str(error), before, self._of_keys())
             else:
                 if any(policy.unlisted for policy in fresh.policies.values()):
                     self._listing.want()  # after the change is in force, which may be a brake
-                self._loaded("reload")
+                self._loads.taken("reload", self.prepared, self._of_keys())
 
     def trouble(self) -> str:
         """Why no order would be taken now; empty if all is well."""
-        return self.health.trouble() if self.ready else "starting or stopping"
+        return self.health.readiness().trouble if self.ready else "starting or stopping"
 
     def gauge(self, metrics: Metrics) -> None:
         """Set what is measured only when somebody looks."""
         self.health.gauge(metrics)
         self._listing.gauge(metrics)
-        metrics.policies_broken({one.policy: len(one.clients) for one in self.prepared.unloaded})
 
     def picture(self) -> list[str]:
         """What is under way, in counts and names, a line each."""
@@ -433,21 +437,6 @@ class Wiring:
         for entry in self._throttle.summaries(self._clock.now_us()):
             self.audit.note(entry)
 
-    def _loaded(self, kind: str) -> None:
-        """Say, in the log and to the CLI, that what the home holds is in force now."""
-        policies: dict[str, Json] = {policy.name: policy.hash for policy in self.prepared.policies.values()}
-        self.audit.note({"kind": kind, "time": self._clock.now_us(), "version": __version__, "policies": policies})
-        for one in self.prepared.unloaded:
-            say = self._watch.alarm if one.clients else self._watch.warn
-            say("policy", str(one.finding()))
-        self._publish("")
-
-    def _publish(self, error: str) -> None:
-        self._loads += 1
+    def _of_keys(self) -> list[Finding]:
         live = self._live()
-        found = [finding for key, one in self._lasting.standings.items() if key in live for finding in one.findings]
-        refused = [str(finding) for finding in found if finding.weight is Weight.REFUSED]
-        broken = [str(one.finding()) for one in self.prepared.unloaded if one.clients]
-        unused = [str(one.finding()) for one in self.prepared.unloaded if not one.clients]
-        load = Load(os.getpid(), self._loads, self._clock.now_us(), error, refused, __version__, broken, unused)
-        write_load(self.prepared.home.state, load)
+        return [finding for key, one in self._lasting.standings.items() if key in live for finding in one.findings]

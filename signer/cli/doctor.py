@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from signer.cli.key_store import open_store, passphrase_option
 from signer.cli.operation import asking
+from signer.cli.passing import readiness_of
 from signer.clock import SystemClock
 from signer.doctor.examination import Part, examine
 from signer.findings import Finding, Weight
@@ -38,7 +40,8 @@ def doctor(home: Home, as_json: bool, passphrase_file: Path | None) -> int:
     Prints what is fine, what is not, and the mend. Exit status 1 if anything is an error or refused.
     """
 
-    parts = examine(home, lambda: open_store(home, passphrase_file), lambda: asking(home), SystemClock())
+    opened, ready = partial(open_store, home, passphrase_file), partial(readiness_of, home)
+    parts = examine(home, opened, lambda: asking(home), ready, SystemClock())
     shown = _as_json(parts) if as_json else _as_page(parts)
     return 1 if any(finding.weight in BAD for finding in shown) else 0
 

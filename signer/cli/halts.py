@@ -15,6 +15,7 @@ from signer.cli.keys import utc
 from signer.cli.ledger import require_home, with_ledger
 from signer.cli.open_orders import cancel_orders_option, clear, show_open
 from signer.cli.operation import on_record, reason_option
+from signer.cli.passing import lines, readiness_of
 from signer.cli.reasons import reading_reason
 from signer.clock import SystemClock
 from signer.config import load_config
@@ -104,14 +105,17 @@ async def _in_force(ledger: SqliteLedger) -> str:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.pass_obj
 def status(home: Home, as_json: bool) -> None:
-    """Show the gateway that runs, halts, calls without a known outcome, and what is used of each cap."""
-    gateway = _gateway(home)
+    """Show the gateway that runs, whether orders pass now, halts, calls without a known outcome, and caps in use."""
+    require_home(home)
+    gateway, ready = _gateway(home), readiness_of(home)
     halts, unsettled, usage = with_ledger(home, _tables)
     if as_json:
-        click.echo(json.dumps({"gateway": gateway, "halts": halts, "open": unsettled, "usage": usage}, indent=2))
+        answer = {"gateway": gateway, "orders": ready.as_json(), "halts": halts, "open": unsettled, "usage": usage}
+        click.echo(json.dumps(answer, indent=2))
         return
     told = "" if gateway is None else ", ".join(f"{key} {value}" for key, value in gateway.items())
     click.echo("No gateway runs on this home." if gateway is None else f"A gateway runs: {told}.")
+    click.echo("\n".join(lines(ready)))
     for title, rows in (("Halts", halts), ("Calls without a known outcome", unsettled), ("Caps in use", usage)):
         click.echo(f"\n{title}: {'' if rows else 'none'}".rstrip())
         if rows:

@@ -19,7 +19,7 @@ import click
 from signer.clock import SystemClock
 from signer.errors import ConfigError, NotUnderstood
 from signer.home import Home
-from signer.model import Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Request, Usage
+from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Request, Usage
 from signer.policy import decide, load_policy
 from signer.policy.cases import NOT_UNDERSTOOD, ParseCall, cases_path, load_cases, run_cases
 from signer.policy.load import CASES_SUFFIX, policy_files
@@ -32,6 +32,7 @@ from signer.venues.kraken.venue import Kraken
 if TYPE_CHECKING:
     from signer.keys.envelope import Client
     from signer.ledger.sqlite import SqliteLedger
+    from signer.readiness import Readiness
 
 ANYBODY = "anybody"
 """The client of a call that is explained for a policy alone."""
@@ -86,7 +87,8 @@ def explain(
     """Say what a policy answers to a CALL, which rule said what, what it would charge and what is left.
 
     CALL is an endpoint with its fields: AddOrder pair=XBTUSD type=buy ordertype=limit volume=0.01 price=50000.
-    Exit status 1 if it would be refused.
+    Of a client it says also whether an order would pass now: halts, revocation, keys, and a gateway that has another
+    policy in force. Exit status 1 if it would be refused.
     """
     if (client is None) == (name is None):
         raise click.UsageError("Give either --client or --policy.")
@@ -102,7 +104,7 @@ def explain(
         chosen, client or ANYBODY, understood, Facts(pairs.by_id, standing.placed, SystemClock().now_us())
     )
     charges = _charge_rows(decision, standing.usage)
-    answer = {
+    answer: dict[str, object] = {
         "call": call,
         "client": client,
         "policy": decision.policy,
@@ -112,11 +114,16 @@ def explain(
         "rules": [{"rule": hit.rule, "allows": hit.allows, "reason": hit.reason} for hit in decision.hits],
         "charges": charges,
     }
+    now = _now(home, client)
+    answer["obstacles"] = [str(each) for each in now.of_client(client or "")] if now else []
+    answer["notes"] = [str(each) for each in now.notes] if now else []
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:
         _show_answer(answer, decision, charges)
-    return 0 if answer["allowed"] and answer["fits"] else 1
+        _show_now(now, client)
+    passes = understood.action is not Action.ORDER or not answer["obstacles"]
+    return 0 if answer["allowed"] and answer["fits"] and passes else 1
 
 
 @policy.command("test")
@@ -279,6 +286,22 @@ def _show_answer(answer: Mapping[str, object], decision: Decision, charges: list
     if charges:
         click.echo("")
         show_rows(charges, none="")
+
+
+def _now(home: Home, client: str | None) -> Readiness | None:
+    """Whether an order of that client would pass now; None if nobody in particular asks."""
+    if client is None:
+        return None
+    from signer.cli.passing import readiness_of
+
+    return readiness_of(home, client)
+
+
+def _show_now(now: Readiness | None, client: str | None) -> None:
+    from signer.cli.passing import lines
+
+    if now is not None:
+        click.echo("\n" + "\n".join(lines(now, client or "")))
 
 
 def _show_not_understood(call: str, error: NotUnderstood, as_json: bool) -> int:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 from signer.contracts import Clock
-from signer.doctor import books, certificates, clocks, credentials, disks, files, listeners, settings, vaults, versions
+from signer.doctor import (
+    books,
+    certificates,
+    clocks,
+    credentials,
+    disks,
+    files,
+    listeners,
+    orders,
+    settings,
+    vaults,
+    versions,
+)
 from signer.doctor.credentials import Asking
 from signer.doctor.known import KnownHome
 from signer.doctor.said import error, failed
@@ -17,10 +29,12 @@ from signer.errors import SignerError
 from signer.findings import Finding
 from signer.home import Home
 from signer.keys.file import FileKeyStore
+from signer.readiness import Readiness
 from signer.store_config import VaultConfig
 
 Opened = Callable[[], FileKeyStore]
-Look = Callable[[], Sequence[Finding]]
+Look = Callable[[], Iterable[Finding]]
+Ready = Callable[[], Readiness]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +45,9 @@ class Part:
     findings: Sequence[Finding]
 
 
-def examine(home: Home, opened: Opened, asking: Asking, clock: Clock) -> Iterator[Part]:
-    """Look at ``home``, a part at a time. ``opened`` gives its key store, or raises; ``asking`` asks about keys.
+def examine(home: Home, opened: Opened, asking: Asking, ready: Ready, clock: Clock) -> Iterator[Part]:
+    """Look at ``home``, a part at a time. ``opened`` gives its key store, or raises; ``asking`` asks about keys,
+    ``ready`` whether orders pass.
 
     Blocks, and is not for an event loop. Raises nothing.
     """
@@ -41,11 +56,11 @@ def examine(home: Home, opened: Opened, asking: Asking, clock: Clock) -> Iterato
         missing = error("home", str(home.folder), "there is no such home", "make it with `signer init`, or give --home")
         yield Part("files", [missing])
     else:
-        yield from _home(home, opened, asking, clock, now_us)
+        yield from _home(home, opened, asking, ready, clock, now_us)
     yield _part("versions", partial(versions.examine, datetime.fromtimestamp(now_us / 1e6, UTC).date()))
 
 
-def _home(home: Home, opened: Opened, asking: Asking, clock: Clock, now_us: int) -> Iterator[Part]:
+def _home(home: Home, opened: Opened, asking: Asking, ready: Ready, clock: Clock, now_us: int) -> Iterator[Part]:
     now = datetime.fromtimestamp(now_us / 1e6, UTC)
     known, unread = settings.read(home, opened)
     config = known.config
@@ -56,6 +71,7 @@ def _home(home: Home, opened: Opened, asking: Asking, clock: Clock, now_us: int)
     if config is not None:
         own = listeners.own_addresses(known)
         yield _part("exchange", lambda: asyncio.run(clocks.examine(config, own, str(home.config), clock)))
+    yield _part("orders", lambda: orders.examine(ready()))
     yield _part("listeners", lambda: listeners.examine(known))
     yield _part("tls", lambda: certificates.examine(home, config, now, running=serves))
     yield _part("ledger and audit log", lambda: books.examine(home, running=serves))

@@ -1,0 +1,86 @@
+"""Whether an order would pass now, as the running gateway says; without one, as far as the home alone can tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from signer.admin import BRAKE_S, ask_within
+from signer.cli.ledger import with_ledger
+from signer.errors import KeyStoreError, LedgerError, SignerError
+from signer.home import Home
+from signer.keys.envelope import Client
+from signer.keys.renewal import read_envelope
+from signer.ledger.halting import Halts, halt_for, unreadable
+from signer.ledger.sqlite import SqliteLedger
+from signer.occupancy import holder
+from signer.prepared import pair_table, policies_of
+from signer.readiness import InForce, Obstacle, Readiness, judged, read_answer
+
+ALONE = Obstacle(
+    "alone", "no gateway runs on this home: this is judged from the home alone, without keys, stores and exchange"
+)
+
+
+def readiness_of(home: Home, client: str = "") -> Readiness:
+    """What the gateway on ``home`` answers, about all or about one client. Raises nothing."""
+    running = holder(home.lock)
+    if running is None:
+        return _alone(home, (), ALONE)
+    if not running.serves:
+        return _alone(home, [Obstacle("gateway", f"the gateway (process {running.pid}) is starting")])
+    try:
+        answer = read_answer(ask_within(BRAKE_S, home.admin, "readiness", client=client))
+    except (SignerError, KeyError, TypeError) as error:
+        return _alone(home, [Obstacle("gateway", f"the gateway (process {running.pid}) does not answer: {error}")])
+    if client and client not in answer.clients:
+        unknown = Obstacle("unknown", f"the gateway does not know client {client}", "run `signer reload`")
+        return replace(answer, clients={client: [unknown]})
+    return answer
+
+
+def lines(readiness: Readiness, name: str = "") -> Iterator[str]:
+    """For people: the answer, then why, then what else should be known."""
+    found = readiness.of_client(name) if name else readiness.everybody
+    yield "Orders pass now: no" if found or readiness.trouble else "Orders pass now: yes"
+    yield from (f"  everybody: {each}" for each in readiness.everybody)
+    yield from (f"  client {who}: {each}" for who, stopped in sorted(readiness.clients.items()) for each in stopped)
+    yield from (f"  note: {each}" for each in readiness.notes)
+
+
+def _alone(home: Home, everybody: Sequence[Obstacle], *notes: Obstacle) -> Readiness:
+    stopped = list(everybody)
+    try:
+        halts = _halts(home)
+    except LedgerError as error:
+        halts = unreadable(time.time_ns() // 1000)
+        stopped.append(Obstacle("ledger", str(error)))
+    clients = list(_clients(home, stopped))
+    return judged(clients, lambda client, account: halt_for(halts, client, account), {}, stopped, notes)
+
+
+def _halts(home: Home) -> Halts:
+    async def read(ledger: SqliteLedger) -> Halts:
+        return {(halt.client, halt.account): halt for halt in await ledger.halts()}
+
+    return with_ledger(home, read) if home.ledger.exists() else {}
+
+
+def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
+    """By the key store's own list, which needs no passphrase."""
+    try:
+        entries = read_envelope(home.keys).entries
+        policies = policies_of(home, pair_table(home.pairs)).policies
+    except (KeyStoreError, SignerError) as error:
+        stopped.append(Obstacle("home", str(error)))
+        return
+    for about in (entry.about for entry in entries):
+        if isinstance(about, Client):
+            yield InForce(
+                about.name,
+                about.account,
+                revoked=about.revoked,
+                expired=about.expires_us is not None and about.expires_us <= time.time_ns() // 1000,
+                unloaded="" if about.policy in policies else f"policy {about.policy} does not load",
+            )

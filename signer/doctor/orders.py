@@ -1,0 +1,35 @@
+"""Whether orders pass now, as the running gateway says: what `signer status` and `/-/ready` say too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from signer.doctor.said import error, fine, warning
+from signer.findings import Finding
+from signer.readiness import Obstacle, Readiness
+
+SAID_ELSEWHERE = frozenset({"halt", "expired", "policy", "ledger", "home"})
+"""Kinds that the looks at the ledger, the home, the clients and the policies say with more words."""
+MEND = "the findings of its causes say what to do; `signer status` lists them"
+
+
+def examine(readiness: Readiness) -> Iterator[Finding]:
+    """One finding for the whole, and one for each obstacle that no other part says."""
+    stopped = [*readiness.everybody, *(each for found in readiness.clients.values() for each in found)]
+    if not readiness.trouble:
+        yield fine("orders", "orders", "pass, but for what stands below" if stopped else "pass")
+    elif all(each.kind == "halt" for each in stopped):
+        yield warning("orders", "orders", f"do not pass: {readiness.trouble}", MEND)
+    else:
+        yield error("orders", "orders", f"do not pass: {readiness.trouble}", MEND)
+    seen = dict.fromkeys(each for each in stopped if each.kind not in SAID_ELSEWHERE)
+    yield from map(_said, seen)
+    for each in readiness.notes:
+        yield fine(each.kind, "orders", each.what) if each.kind == "alone" else _said(each)
+
+
+def _said(each: Obstacle) -> Finding:
+    if each.kind == "revoked":
+        return fine(each.kind, "orders", each.what)
+    say = warning if each.kind in {"reload", "changed"} else error
+    return say(each.kind, "orders", each.what, each.mend or MEND)
