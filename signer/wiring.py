@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -37,9 +37,10 @@ from signer.loads import Loads
 from signer.metrics import Metrics
 from signer.model import CredentialInfo, KeyInfo
 from signer.pending import Pending
+from signer.pools import Pools, public_bounds
 from signer.prepared import Prepared, duties_now, relisted, reread
 from signer.proving import DAILY_S, Proving
-from signer.public import PublicBounds, PublicCalls
+from signer.public import PublicCalls
 from signer.records import lane_record
 from signer.recovery import Recovery
 from signer.resuming import Resuming
@@ -62,7 +63,6 @@ from signer.worker import ThreadWorker
 
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
-PUBLIC = "public"
 PROVE_S = 5.0
 """How long a start waits for what the venue says of the keys: with a venue that is away, reads pass all the same."""
 
@@ -84,8 +84,6 @@ class Wiring:
         held: HeldAnswers | None = None,
     ) -> None:
         self.prepared = prepared
-        self._held = held
-        self._own = own
         self._watch = watch
         self._ready = ready
         self._clock = SystemClock()
@@ -105,7 +103,7 @@ class Wiring:
         self._throttle = Throttle(
             per_second=limits.idle_records_per_second, bytes_a_day=limits.idle_records_mib_per_day * 1024 * 1024
         )
-        self._upstreams: dict[tuple[str, ...], Upstream] = {}
+        self._pools = Pools(own, held)
         self._resuming = Resuming(lambda: self.gateway.snapshot, lambda: self._proving, watch.alarm, self._clock)
         listeners = Listeners(watch.alarm, self._lane_on_record, self._resuming.paused, self._resuming.locked)
         self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key, listeners)
@@ -164,7 +162,7 @@ class Wiring:
             watch=self._watch,
             look_ups=self._recovery,
         )
-        upstream, bounds = self._public_upstream(), self._public_bounds()
+        upstream, bounds = self._public_upstream(), public_bounds(self.prepared.config, self._clock)
         self.public = PublicCalls(snapshot.venue, upstream, bounds, self._clock, self._watch)
         checks = StoreChecks(lambda: self.gateway.snapshot)
         self.health = Health(
@@ -173,7 +171,7 @@ class Wiring:
             self.ledger,
             self.audit,
             self._lasting.lanes,
-            self._upstreams,
+            self._pools.all,
             self._pending,
             self._recovery,
             checks,
@@ -316,8 +314,7 @@ class Wiring:
         if head is not None:
             await self.ledger.keep_head(head)
         await self.ledger.close()
-        for upstream in self._upstreams.values():
-            upstream.close()
+        self._pools.close()
         await self._stores.close()
         self._ledger_worker.close()
         self._audit_worker.close()
@@ -353,30 +350,11 @@ class Wiring:
         stores = self.prepared.config.stores
         infos = [info for info in self.prepared.store.credentials() if info.account == name]
         keys = [(info, self._keys[info, stores.get(info.store)]) for info in infos]
-        upstream = self._upstream(config.origin, config.resolve)
+        upstream = self._pools.of(config.origin, config.resolve)
         return self._lasting.account(name, config, TIERS[config.tier], keys, upstream, marks)
 
-    def _upstream(self, origin: str, addresses: Sequence[str]) -> Upstream:
-        key = (origin, *addresses)
-        if key not in self._upstreams:
-            self._upstreams[key] = Upstream.open(origin, addresses=addresses, own=self._own, held=self._held)
-        return self._upstreams[key]
-
     def _public_upstream(self) -> Upstream:
-        """Connections that no private call goes by: a flood of public calls takes none of theirs."""
-        config = self.prepared.config
-        key = (PUBLIC, config.public_origin, *config.public_resolve)
-        if key not in self._upstreams:
-            at_once = config.limits.public_calls_at_once + 1  # one for the list of pairs
-            self._upstreams[key] = Upstream.open(
-                config.public_origin, addresses=config.public_resolve, own=self._own, most=at_once, held=self._held
-            )
-        return self._upstreams[key]
-
-    def _public_bounds(self) -> PublicBounds:
-        gateway, limits = self.prepared.config.gateway, self.prepared.config.limits
-        total, at_once = limits.public_calls_per_second_total, limits.public_calls_at_once
-        return PublicBounds.of(gateway.public_calls_per_second, total, at_once, self._clock)
+        return self._pools.public(self.prepared.config)
 
     def _kept_key(self, info: CredentialInfo) -> KeyInfo | None:
         """What the command said that has just added a key; at a start nothing is believed that was not heard now."""

@@ -19,6 +19,7 @@ from signer.logline import LineLog
 from signer.metrics import Metrics
 from signer.model import WireAnswer, WireRequest
 from signer.occupancy import read_load
+from signer.pools import PUBLIC
 from signer.prepared import prepare
 from signer.sandbox.faults import Latency
 from signer.upstream import Upstream
@@ -104,7 +105,7 @@ async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_
     wiring = Wiring(prepared, watch, lambda: None)
     origin = prepared.config.public_origin
     slow = SlowUpstream(Upstream.open(origin))
-    wiring._upstreams[origin,] = slow  # type: ignore[assignment]  # it has what is used of one
+    wiring._pools._pools[PUBLIC, origin] = slow  # type: ignore[assignment]  # it has what is used of one
     await wiring.start()
     await slow.asked.wait()
     FileKeyStore.open(home.keys, from_file(home.passphrase)).update_client(bot.name, revoked=True)

@@ -16,9 +16,10 @@ from signer.home import Home
 from signer.keys.passphrase import from_file
 from signer.metrics import Metrics
 from signer.model import Json, WireAnswer, WireRequest
+from signer.pools import PUBLIC
 from signer.prepared import prepare
 from signer.trace import Trace
-from signer.wiring import PUBLIC, Wiring
+from signer.wiring import Wiring
 from tests.security.rig import Rig, copied
 
 XBTUSD = {"altname": "XBTUSD", "wsname": "XBT/USD", "aclass_base": "currency"}
@@ -62,7 +63,7 @@ def listed_by(home: Home, answer: object) -> tuple[Wiring, Listening]:
     """A gateway whose exchange answers that to every question, and what is heard of it."""
     prepared, watch = prepare(home, from_file(home.passphrase)), Listening()
     wiring = Wiring(prepared, watch, lambda: None)
-    wiring._upstreams[PUBLIC, prepared.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
+    wiring._pools._pools[PUBLIC, prepared.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
     return wiring, watch
 
 

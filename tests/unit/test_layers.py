@@ -34,7 +34,7 @@ LAYERS: dict[str, int] = {
     ),
     **dict.fromkeys(("gateway", "outcomes", "public", "recovery", "probe", "proving", "standing", "admin", "verbs"), 3),
     **dict.fromkeys(("credential", "hearing", "resuming", "paces", "known_closed"), 3),
-    **dict.fromkeys(("prepared", "stores", "lasting", "wiring", "listing"), 4),
+    **dict.fromkeys(("prepared", "pools", "stores", "lasting", "wiring", "listing"), 4),
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
     "escaping": 0,
     **dict.fromkeys(("revoking", "readiness", "store_checks"), 3),
