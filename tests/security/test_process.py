@@ -385,7 +385,7 @@ def test_a_debug_dump_shows_work_and_no_secret(watched: Watched) -> None:
         "dump: worker ",
         "in _work",
         "lane own-key: 0 under way",
-        "Recovery.forever:",
+        "Recovery.run:",
     ]
     assert [line for line in lines if line.encode() not in shown] == []
     assert len(shown) < 64 * 1024
