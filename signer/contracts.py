@@ -253,6 +253,13 @@ class Lane(Protocol):
     def has_place(self, client: str, priority: Priority) -> bool:
         """Whether a call of this client would get a turn, or a place to wait for one, if it came now."""
 
+    @property
+    def used(self) -> bool:
+        """Whether the venue has taken a nonce of ours of this key, as far as we know."""
+
+    def learn(self, nonce: int) -> None:
+        """Go on above the highest nonce that the venue says it has seen of the key."""
+
     def stop(self, why: str) -> None:
         """Let nobody in any more, and whoever waits go elsewhere."""
 

@@ -80,7 +80,7 @@ class Lasting:
     def _lane(self, info: CredentialInfo, config: AccountConfig, marks: Mapping[str, int]) -> CredentialLane:
         key = (info.name, info.fingerprint)
         if key not in self.lanes:
-            mark = f"credential/{info.name}"
+            mark = f"credential/{info.name}/{info.fingerprint}"  # a new key under the name begins anew
             nonces = NonceSource(
                 mark,
                 marks.get(mark, 0),

@@ -27,13 +27,20 @@ class Asked:
 
 
 async def probe(account: Account, venue: Venue, credential: Credential, tries: int = TRIES) -> Asked:
-    """What the venue says of ``credential`` now. Raises `VenueError`."""
+    """What the venue says of ``credential`` now; its nonces go on above those that the venue has seen.
+
+    Raises `VenueError`.
+    """
+    used = credential.lane.used
     for tried in range(tries):
         journey = Journey()
         answer, verdict = await _answer(account, venue, credential, journey)
         if not verdict.bad_nonce:
             key = _read(venue, answer, verdict)
-            return Asked(key, tried > 0 or _moved(key, journey, credential))
+            # Whatever the venue has seen of a key before we first used it, is no news of somebody who uses it too.
+            moved = used and (tried > 0 or _moved(key, journey, credential))
+            credential.lane.learn(key.nonce)
+            return Asked(key, moved)
     return Asked(None, moved=True)
 
 

@@ -38,7 +38,7 @@ from signer.home import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import forget_probe, kept_probe
 from signer.keys.replaced import Replaced, forget_replaced, kept_replaced
-from signer.lanes.nonces import AHEAD_US
+from signer.lanes.nonces import used_us
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, KeyInfo, Role
 from signer.secret import fingerprint
@@ -330,7 +330,7 @@ def _row(info: CredentialInfo, home: Home, used: Mapping[str, int]) -> Row:
         "store": info.store,
         "fingerprint": info.fingerprint,
         "created": utc(info.created_us),
-        "used": utc(used[info.name]) if info.name in used else None,
+        "used": utc(used[info.fingerprint]) if info.fingerprint in used else None,
         "tested": utc(probe.at_us) if probe else None,
         "permissions": list(probe.key.permissions) if probe else None,
         "expires": utc(expires_us) if expires_us else None,
@@ -370,4 +370,4 @@ def _last_used(home: Home) -> Mapping[str, int]:
 
     now_us = SystemClock().now_us()
     found = with_ledger(home, marks).items()
-    return {name.removeprefix("credential/"): min(mark - AHEAD_US, now_us) for name, mark in found}
+    return {name.rpartition("/")[2]: used_us(mark, now_us) for name, mark in found if name.startswith("credential/")}

@@ -281,7 +281,7 @@ async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: M
     ledger = SqliteLedger(home.ledger, clock, worker)
     await ledger.open()
     try:
-        mark = f"credential/{info.name}"
+        mark = f"credential/{info.name}/{info.fingerprint}"
         nonces = NonceSource(mark, (await ledger.marks()).get(mark, 0), ledger.raise_mark, clock, on_alarm=warn)
         credential = Credential(
             info.name, info.api_key, await key(), CredentialLane(info.name, clock=clock, nonces=nonces)

@@ -72,6 +72,15 @@ class CredentialLane:
         """The highest nonce that can have been sent."""
         return self._nonces.handed
 
+    @property
+    def used(self) -> bool:
+        """Whether the venue has taken a nonce of ours of this key, as far as we know."""
+        return self._nonces.used
+
+    def learn(self, nonce: int) -> None:
+        """Go on above the highest nonce that the venue has seen."""
+        self._nonces.learn(nonce)
+
     def stop(self, why: str) -> None:
         """Let nobody in any more; whoever waits is told at once (`LaneStopped`). A turn under way goes on."""
         self._stopped, self.paused = why, False

@@ -3,6 +3,9 @@
 Kraken refuses a nonce that is not above the highest one it has seen of the key, and never lowers that (kraken-api.md
 §2e). So a high-water mark is stored *ahead* of use: no nonce above the stored mark is ever handed out, and after a
 crash we go on from the mark, which is above everything that can have been sent.
+
+Some programs count in tens of nanoseconds or in nanoseconds, so a key that one of them used before us wants larger
+nonces than microseconds: the source goes on in the unit that the venue's own word, or its refusal, shows.
 """
 
 from __future__ import annotations
@@ -22,8 +25,20 @@ FARTHEST_JUMP_US = 3600 * SECOND_US
 REPEATED_WITHIN_S = 60.0
 AHEAD_US = 2 * SECOND_US
 """How far ahead of use a mark is stored."""
+UNITS = (1, 100, 1000)
+"""Nonces to a microsecond: microseconds, tens of nanoseconds, nanoseconds. None is left for a smaller one."""
 NONCE_LIMIT = 2**64
 """Nonces are unsigned 64-bit numbers (kraken-api.md §2e)."""
+
+
+def unit_of(nonce: int, now_us: int) -> int:
+    """The largest of `UNITS` in which ``nonce`` is no earlier than half of now; the smallest if none is."""
+    return max((unit for unit in UNITS if 2 * nonce >= now_us * unit), default=UNITS[0])
+
+
+def used_us(mark: int, now_us: int) -> int:
+    """When a credential with this mark last signed, to within some seconds."""
+    return min(mark // unit_of(mark, now_us) - AHEAD_US, now_us)
 
 
 @final
@@ -50,7 +65,10 @@ class NonceSource:
         self.handed = mark
         """The highest nonce that can have been sent."""
         self._name = name
-        self._last = max(mark, clock.now_us())
+        self._unit = unit_of(mark, clock.now_us())
+        self._last = max(mark, self._unit * clock.now_us())
+        self.used = mark > 0
+        """Whether the venue has taken a nonce of ours of this key, as far as we know."""
         self._mark = mark
         self._raise_mark = raise_mark
         self._clock = clock
@@ -63,8 +81,9 @@ class NonceSource:
 
     def take(self) -> int | None:
         """The next nonce, or None if the mark must be stored further ahead first (`take_stored`)."""
-        now_us = self._clock.now_us()
-        nonce = max(self._last + 1, now_us)
+        self.used = self.used or self.handed > max(self._jumped_past, 0)
+        now = self._now()
+        nonce = max(self._last + 1, now)
         if nonce > self._mark:
             # The clock ran past the mark while nobody called: rather than wait for the disk, lag behind it for once.
             nonce = self._last + 1
@@ -72,7 +91,7 @@ class NonceSource:
             return None
         self.before, self.handed = self.handed, nonce
         self._last = nonce
-        if self._mark - max(nonce, now_us) < self._ahead_us // 2:
+        if self._mark - max(nonce, now) < self._unit * self._ahead_us // 2:
             self._store_ahead()
         return nonce
 
@@ -92,21 +111,42 @@ class NonceSource:
         return nonce
 
     def refused(self, nonce: int) -> None:
-        """The venue refused ``nonce``: jump forward. What was sent before the last jump tells nothing new."""
+        """The venue refused ``nonce``: jump forward. What was sent before the last jump tells nothing new.
+
+        Of a key that it never took a nonce of ours of, it tells that others counted in a larger unit before us.
+        """
         if nonce <= self._jumped_past:
             return
-        now, now_us = self._clock.monotonic(), self._clock.now_us()
+        larger = [unit for unit in UNITS if unit > self._unit]
+        if larger and not self.used:
+            self._unit, self._jumped_past = larger[0], self._last
+            self.advance_past(self._now())
+            return
+        now = self._clock.monotonic()
         repeated = self._jumped_at is not None and now - self._jumped_at < REPEATED_WITHIN_S
         self._jump_us = self._jump_us * 2 if repeated else FIRST_JUMP_US
         self._jumped_at, self._jumped_past = now, self._last
-        target = min(max(self._last, now_us) + self._jump_us, now_us + FARTHEST_JUMP_US)
+        target = min(
+            max(self._last, self._now()) + self._unit * self._jump_us, self._now() + self._unit * FARTHEST_JUMP_US
+        )
         self.advance_past(target)
         if repeated:
             self._on_alarm(f"{self._name}: the venue refuses our nonces; is another program using this key?")
 
+    def learn(self, nonce: int) -> None:
+        """Go on above the highest nonce that the venue has seen, in its unit; not above one that no clock shows."""
+        now_us = self._clock.now_us()
+        if nonce < UNITS[-1] * (now_us + FARTHEST_JUMP_US):
+            self.advance_past(nonce)
+            self._unit = max(self._unit, unit_of(nonce, now_us))
+        self.used = True
+
     def advance_past(self, nonce: int) -> None:
         """Go on above ``nonce``."""
         self._last = max(self._last, nonce)
+
+    def _now(self) -> int:
+        return self._unit * self._clock.now_us()
 
     def _store_ahead(self) -> asyncio.Task[None]:
         if self._storing is None:
@@ -115,7 +155,7 @@ class NonceSource:
         return self._storing
 
     async def _store(self) -> None:
-        mark = min(max(self._last + 1, self._clock.now_us()) + self._ahead_us, NONCE_LIMIT - 1)
+        mark = min(max(self._last + 1, self._now()) + self._unit * self._ahead_us, NONCE_LIMIT - 1)
         await self._raise_mark(self._name, mark)
         self._mark = max(self._mark, mark)
 

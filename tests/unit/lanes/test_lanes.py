@@ -294,6 +294,8 @@ def test_a_refused_nonce_moves_the_lane_on() -> None:
 
     async def story() -> None:
         bench = Bench()
+        async with bench.lane.turn("a", ORDER, LATE):
+            pass  # a key that has taken a nonce of ours
         nonces = []
         for _ in range(3):
             async with bench.lane.turn("a", ORDER, LATE) as turn:

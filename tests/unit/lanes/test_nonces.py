@@ -8,6 +8,7 @@ import pytest
 
 from signer.errors import NotServed
 from signer.lanes import NonceSource
+from signer.lanes.nonces import NONCE_LIMIT, unit_of
 from tests.unit.lanes.virtual import START_US, Store, VirtualClock, run
 
 SECOND_US = 1_000_000
@@ -167,7 +168,7 @@ def refuse(times: int, every_s: float = 0.0) -> tuple[list[int], list[str]]:
     """The venue refuses so many nonces: how far each next one is ahead of the clock, and the alarms."""
 
     async def story() -> tuple[list[int], list[str]]:
-        bench = Bench()
+        bench = Bench(1)  # a key that has taken nonces of ours
         ahead = []
         for _ in range(times):
             await asyncio.sleep(every_s)
@@ -237,3 +238,35 @@ def test_the_last_nonce_is_the_last() -> None:
             await bench.next()
 
     run(story())
+
+
+@pytest.mark.parametrize(("unit", "refusals"), [(100, 1), (1000, 2)], ids=["10 ns", "ns"])
+def test_a_key_that_was_used_in_a_larger_unit(unit: int, refusals: int) -> None:
+    """Of a key that never took one of ours, each refusal leads to the next larger unit, without an alarm."""
+
+    async def seen() -> tuple[int, list[str], int]:
+        bench = Bench()
+        for _ in range(refusals):
+            bench.source.refused(await bench.next())
+        return await bench.next() // bench.clock.now_us(), bench.alarms, bench.store.mark // bench.clock.now_us()
+
+    assert run(seen()) == (unit, [], unit)
+
+
+def test_what_the_venue_has_seen_is_passed_in_its_unit() -> None:
+    """The next nonce is above it and counts as it does, also after a restart; what no clock shows is not believed."""
+
+    async def seen() -> list[int]:
+        bench = Bench()
+        await bench.next()
+        highest = bench.clock.now_us() * 1000 + 7
+        bench.source.learn(highest)
+        first = await bench.next()
+        bench.source.learn(NONCE_LIMIT - 1)
+        return [
+            first - highest,
+            await bench.next() // bench.clock.now_us(),
+            unit_of(bench.store.mark, bench.clock.now_us()),
+        ]
+
+    assert run(seen()) == [1, 1000, 1000]
