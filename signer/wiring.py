@@ -17,6 +17,7 @@ from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.authenticate import Authenticator
+from signer.background import Background
 from signer.clearing import Clearing
 from signer.clock import SystemClock
 from signer.config import HOME_FILE, AccountConfig
@@ -61,8 +62,6 @@ from signer.venues.kraken.venue import Kraken
 from signer.verbs import AdminVerbs
 from signer.worker import ThreadWorker
 
-SUMMARY_EVERY_S = 60.0
-HEAD_EVERY_S = 1.0
 PROVE_S = 5.0
 """How long a start waits for what the venue says of the keys: with a venue that is away, reads pass all the same."""
 
@@ -114,7 +113,7 @@ class Wiring:
         self._draining: set[asyncio.Task[None]] = set()
         self._revocations = Revocations()
         self._loads = Loads(self.audit, watch, self._clock)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._background = Background(self.ledger, self.audit, self._throttle, watch, self._clock)
         self.ready = False
 
     async def start(self) -> None:
@@ -191,25 +190,15 @@ class Wiring:
         # What is held stays held meanwhile, so nobody need wait for an exchange that may be slow to answer.
         loops = {
             "looking up lost outcomes": self._recovery.run(),
-            "counting refusals": self._summarise(),
-            "keeping the log's head": self._keep_heads(),
             "refreshing pairs": self._listing.run(self._take_pairs, at_once=not fetched),
             "asking about keys": self._proving.run(),
             "trying keys": checks.run(),
         }
-        self._tasks = [self._loop.create_task(loop, name=name) for name, loop in loops.items()]
-        for task in self._tasks:
-            task.add_done_callback(self._ended)
+        self._background.begin(loops)
         await self._open_admin()
         self._loads.taken("start", self.prepared, self._of_keys())
         self.ready = True
         self._ready()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """None of them ends while the gateway runs, but by a defect: then it must not end in silence."""
-        if not task.cancelled():
-            what = type(task.exception()).__name__  # its text may hold anything
-            self._watch.alarm("defect", f"{task.get_name()} has ended ({what}); restart the gateway")
 
     async def _open_admin(self) -> None:
         home = self.prepared.home
@@ -303,11 +292,10 @@ class Wiring:
         self.ready = False
         await self._admin.close()
         self._resuming.close()
-        for task in self._tasks:
-            task.cancel()
+        self._background.end()
         await self.gateway.drained()
         self._recovery.stop()
-        self._note_throttled()
+        self._background.note_refusals()
         self.audit.note({"kind": "stop", "time": self._clock.now_us()})
         await self.audit.close()
         head = self.audit.head()
@@ -383,23 +371,6 @@ class Wiring:
                 self.prepared = before
                 raise
 
-    async def _summarise(self) -> None:
-        while True:
-            await asyncio.sleep(SUMMARY_EVERY_S)
-            self._note_throttled()
-
-    async def _keep_heads(self) -> None:
-        kept = None
-        while True:
-            await asyncio.sleep(HEAD_EVERY_S)
-            head = self.audit.head()
-            if head is not None and head != kept:
-                try:
-                    await self.ledger.keep_head(head)
-                    kept = head
-                except SignerError as error:
-                    self._watch.alarm(error.code, str(error))
-
     def _lane_on_record(self, account: str, credential: str, state: str, text: str) -> None:
         self.audit.note(lane_record(account, credential, state, text, self._clock.now_us()))
 
@@ -410,10 +381,6 @@ class Wiring:
     def _audit_alarm(self, text: str) -> None:
         """Called on the log's own thread."""
         self._loop.call_soon_threadsafe(self._watch.alarm, "audit", text)
-
-    def _note_throttled(self) -> None:
-        for entry in self._throttle.summaries(self._clock.now_us()):
-            self.audit.note(entry)
 
     def _of_keys(self) -> list[Finding]:
         live = self._live()

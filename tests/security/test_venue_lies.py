@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from signer.background import Background
 from signer.home import Home
 from signer.keys.passphrase import from_file
 from signer.metrics import Metrics
@@ -132,14 +133,14 @@ async def test_a_background_task_that_fails_is_heard_of(
 ) -> None:
     """An answer that finds a defect of ours must not end what watches over keys and outcomes in silence."""
 
-    async def broken(_: Wiring) -> None:
+    async def broken(_: Background) -> None:
         raise RecursionError("a defect")
 
-    monkeypatch.setattr(Wiring, "_summarise", broken)
+    monkeypatch.setattr(Background, "summarise", broken)
     home, _ = copied(rig, tmp_path)
     watch = Listening()
     wiring = Wiring(prepare(home, from_file(home.passphrase)), watch, lambda: None)
     await wiring.start()
-    await asyncio.wait([wiring._tasks[1]])
+    await asyncio.wait([wiring._background.tasks[0]])
     await wiring.stop()
     assert watch.alarms.count("defect") == 1

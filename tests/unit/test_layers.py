@@ -37,7 +37,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(("prepared", "pools", "stores", "lasting", "wiring", "listing"), 4),
     **dict.fromkeys(("app", "console", "sandbox", "doctor"), 5),
     "escaping": 0,
-    **dict.fromkeys(("revoking", "readiness", "store_checks"), 3),
+    **dict.fromkeys(("revoking", "readiness", "store_checks", "background"), 3),
     **dict.fromkeys(("health", "loads"), 4),
     "cli": 6,
     "ended": 0,
