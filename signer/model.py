@@ -413,6 +413,8 @@ class KeyInfo:
     nonce_window: int
     sources: tuple[str, ...]
     """Addresses that it takes the key from; empty if from any."""
+    account: str = ""
+    """Fingerprint of the account that it belongs to, where the venue says which; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,8 @@ def rotate(
 ) -> None:
     """Put a new key in the place of NAME's. It is tried out first; no bot notices, and no call is lost."""
     config = load_config(home.config)
+    if not store_of(home, name):
+        open_store(home, passphrase_file).credential(name)  # says which there are, before anybody pastes a key
     given, store = credential_and_store(home, stdin=stdin, file=file, passphrase_file=passphrase_file)
     old = store.credential(name)
     elsewhere = signing_store(old.store, config, vault_token_file)

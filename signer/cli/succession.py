@@ -43,6 +43,7 @@ class Rotation:
         before = self._before(old, other_permissions)
         with _kept(self.store, self.elsewhere, new, given.secret):
             after = self.operation.try_out(new, self.config.accounts[new.account], lambda: self._handle(new, given)).key
+            _require_same_account(before, after)
             if before is not None and not other_permissions:
                 _require_alike(before, after)
             findings = judged(self.operation.home, self.config, self.store, new.name, after)
@@ -157,6 +158,15 @@ def _destroyed(elsewhere: SigningStore | None, info: CredentialInfo) -> None:
 def _take_up(operation: Operation) -> None:
     if operation.beside:
         reload.reload_running(operation.home)
+
+
+def _require_same_account(before: KeyInfo | None, after: KeyInfo) -> None:
+    """Raises `KeyStoreError` if the venue says that the keys are of two accounts: bots would trade on another."""
+    if before is None or not before.account or not after.account:
+        warn("whether the new key is of the same account cannot be told: the exchange does not say; see its name there")
+    elif before.account != after.account:
+        mend = "make one in the same account, or add it with `signer keys add` to an account of its own"
+        raise KeyStoreError("the new key is of another account; the old one stays", where="keys", mend=mend)
 
 
 def _require_alike(before: KeyInfo, after: KeyInfo) -> None:

@@ -93,7 +93,7 @@ class ApiKey:
             "nonce": str(self.nonces.highest),
             "nonceWindow": str(self.nonces.window),
             "permissions": sorted(self.settings.permissions),
-            "iban": "",
+            "iban": f"IIBAN of {self.settings.account}",
             "validUntil": "0",
             "queryFrom": "0",
             "queryTo": "0",

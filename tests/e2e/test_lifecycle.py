@@ -235,6 +235,18 @@ def test_a_key_with_other_permissions_is_refused(own: RunningGateway, permission
     assert "would be refused" in done.stderr or done.returncode == 0
 
 
+def test_a_key_of_another_account_is_refused(own: RunningGateway) -> None:
+    """Bots would trade on it from one call to the next; no option lets it in, and the old key works on."""
+    made, bot = own.made, own.client(account_of(own.made))
+    before = listed(made)["fingerprint"]
+    foreign = made.sandbox.control.make_key(f"{account_of(made)}-other", tier="unlimited")
+    for options in ((), ("--other-permissions",)):
+        done = rotated(made, foreign, *options)
+        assert (done.returncode, "of another account" in done.stderr) == (4, True)
+    assert listed(made)["fingerprint"] == before
+    assert asked(bot) == []
+
+
 def test_a_new_key_that_the_exchange_refuses_changes_nothing(own: RunningGateway) -> None:
     """A pair that does not belong together is found out before anything relies on it."""
     made, bot = own.made, own.client(account_of(own.made))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from signer.errors import VenueError
 from signer.model import Action, Call, KeyInfo, WireAnswer
+from signer.secret import fingerprint
 
 DIGITS: Final = re.compile(r"[0-9]{1,20}")
 LAST_S: Final = 253_402_300_799
@@ -77,6 +78,7 @@ def _key_info(told: Any) -> KeyInfo:
         nonce=_number(told["nonce"], 2**64 - 1),
         nonce_window=_number(told["nonceWindow"], 2**64 - 1),
         sources=tuple(_texts(told["ipAllowlist"])),
+        account=fingerprint(iban) if (iban := _text(told.get("iban") or "")) else "",
     )
 
 
