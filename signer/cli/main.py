@@ -50,7 +50,10 @@ EXIT_STATUS = {
     "ledger": CANNOT,
     "audit": CANNOT,
     "venue": CANNOT,
+    "key-refused": CANNOT,
     "not-sent": CANNOT,
+    "export-under-way": CANNOT,
+    "too-large": CANNOT,
     "unanswered": CANNOT,
 }
 """Exit status by error code (docs/cli.md): 1 the answer is no, 2 wrong usage, 3 a setting or the home, 4 the key

@@ -75,6 +75,8 @@ def restore(home: Home, *, file: Path, older_than_now: bool, reason: str, passph
     then.wipe()
     click.echo(f"Restored the key store from {file}. Otherwise than before: {', '.join(changed) or 'nothing'}.")
     take_up(home, "the restored key store")
+    if older_than_now:
+        click.echo("A gateway that was told to revoke a client goes on refusing it until it is restarted.")
 
 
 def _in_step(home: Home, new: Passphrase) -> contextlib.AbstractContextManager[None]:

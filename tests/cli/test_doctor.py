@@ -193,7 +193,7 @@ def test_settings_and_passphrase_that_are_both_wrong(made: MadeHome) -> None:
     made.home.passphrase.write_text("another passphrase than it was")
     status, page = doctor(made)
     assert status == 1
-    assert "✗ signer.toml: accounts: Field required; gatway: no such key" in page
+    assert "✗ signer.toml: accounts: the key is missing; gatway: no such key" in page
     assert "✗ key store: the passphrase is not the one of this key store" in page
     assert "✓ policies: read" in page
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from signer.cli.main import CANNOT, EXIT_STATUS, main
-from signer.errors import SignerError
+from signer.errors import Refused, SignerError
 from signer.home import Home
 from signer.occupancy import HomeLock
 
@@ -68,8 +68,7 @@ def test_every_kind_of_error_has_its_status() -> None:
     def kinds(kind: type[SignerError]) -> set[str]:
         return {kind.code}.union(*(kinds(each) for each in kind.__subclasses__()))
 
-    refusals = {"refused", "not-authentic", "not-understood", "not-allowed", "not-reserved", "halted", "not-served"}
-    assert kinds(SignerError) - {"error", "lane-stopped"} - refusals == EXIT_STATUS.keys()
+    assert kinds(SignerError) - {SignerError.code} - kinds(Refused) == EXIT_STATUS.keys()
 
 
 @pytest.mark.parametrize("home", [[], ["--home", "~nobody-at-all/x"]])

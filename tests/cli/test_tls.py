@@ -81,6 +81,10 @@ def test_what_cannot_be_is_one_line_with_the_mend(sh: Shell) -> None:
     assert sh.run("--home", str(sh.home.folder / "none"), "tls", "init")[0] == 3
 
 
+TLS_ONLY = {"hummingbot", "node-kraken-api", "kraken-rebalance-bot"}
+"""They know no address but Kraken's."""
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_the_lines_hold_no_secret_and_no_mark(library: str, sh: Shell) -> None:
     """For each library, over whatever it can use: every mark is filled in, and keys come from the environment."""
@@ -92,7 +96,7 @@ def test_the_lines_hold_no_secret_and_no_mark(library: str, sh: Shell) -> None:
         assert "set -a; . ./grid.env; set +a" in out
     told = json.loads(sh.run("connect", library, "--client", "grid", "--ca-file", "/etc/ca.pem", "--tls", "--json")[1])
     assert "/etc/ca.pem" in json.dumps(told) or library == "kraken-cli"
-    assert told["hosts"] == ("127.0.0.1 api.kraken.com" if library in {"hummingbot", "node-kraken-api"} else "")
+    assert told["hosts"] == ("127.0.0.1 api.kraken.com" if library in TLS_ONLY else "")
 
 
 @pytest.mark.parametrize(

@@ -397,7 +397,7 @@ OWN_KEY = json.dumps({"api_key": "KEY", "api_secret": b64encode(b"s" * 64).decod
     ("arguments", "stdin", "status", "words"),
     [
         (("keys", "rotate", "NAME", "--stdin"), '{"api_key": "x"}', 4, "write {"),
-        (("keys", "rotate", "absent", "--stdin"), "", 4, "there is no credential 'absent'; known are: "),
+        (("keys", "rotate", "absent", "--stdin"), OWN_KEY, 4, "there is no credential 'absent'; known are: "),
         (("keys", "rotate", "NAME", "--stdin"), OWN_KEY, 4, "has already"),
         (("keys", "test", "absent"), "", 4, "there is no credential 'absent'"),
         (("keys", "move", "NAME", "--to", "file"), "", 2, "is in the store file already"),
@@ -407,7 +407,7 @@ OWN_KEY = json.dumps({"api_key": "KEY", "api_secret": b64encode(b"s" * 64).decod
         (("clients", "change", "b", "--expires", "1d", "--expires-never"), "", 2, "exclude each other"),
         (("clients", "rotate", "b", "--overlap", "1y"), "", 2, "write a time such as"),
         (("clients", "rotate", "b", "--overlap", "32d"), "", 2, "at most 31d"),
-        (("clients", "revoke", "b", "--reason", "x" * 201), "", 2, "at most 200 characters"),
+        (("clients", "revoke", "b", "--reason", "x" * 201), "", 2, "it has 201 characters; write at most 200"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(

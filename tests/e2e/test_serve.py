@@ -233,7 +233,7 @@ def test_a_worker_comes_back_although_nobody_reads_its_output(own: RunningGatewa
 def test_a_second_gateway_refuses(gateway: RunningGateway) -> None:
     """It names the process that holds the home, and where that listens."""
     done = gateway.made.signer("serve")
-    assert done.returncode == 3
+    assert done.returncode == 5
     assert_one_line(done, str(gateway.process.pid), gateway.url)
     assert gateway.is_ready()
 
@@ -334,7 +334,7 @@ def test_a_port_in_use(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:
         made.add_account(next(ACCOUNTS))
         done = made.signer("serve")
     assert_one_line(done, address, "in use")
-    assert done.returncode == 3
+    assert done.returncode == 5
 
 
 def test_ready_tells_the_truth(own: RunningGateway) -> None:

@@ -73,7 +73,9 @@ def test_back_and_forth(made: MadeHome, tmp_path: Path) -> None:
         assert asked(bot) == ["EAPI:Invalid key"]
         done = run(made, "store", "restore", str(saved), "--older-than-now")
         assert (done.returncode, f"client {bot.name}" in done.stdout) == (0, True), done.stderr
-        assert asked(bot) == []
+        assert asked(bot) == ["EAPI:Invalid key"]  # what it was told to revoke no file brings back
+    with running(made) as gateway:
+        assert asked(bot.at(gateway.url)) == []
     acts = [(one["act"], one["stage"]) for one in made.records(kind="operator") if one["stage"] != "begun"]
     assert acts[-2:] == [("store restore", "failed"), ("store restore", "done")]
 
