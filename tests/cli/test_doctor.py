@@ -109,11 +109,13 @@ def test_a_key_that_the_exchange_refuses_is_not_tried_anew(made: MadeHome, sandb
     """Whoever has the doctor run daily would lock the account; `keys test` is for the person who has mended it."""
     with running(made) as gateway:
         assert gateway.is_ready()
-        sandbox.control.add_fault(Errors(endpoint="GetApiKeyInfo", count=1, errors=("EAPI:Invalid key",)))
+        sandbox.control.add_fault(Errors(endpoint="GetApiKeyInfo", count=100, errors=("EAPI:Invalid key",)))
         assert "refused the key" in told_of_key(made)
         before = made.arrivals("main", "GetApiKeyInfo")
-        assert "the exchange has refused this key" in told_of_key(made)
-        assert made.arrivals("main", "GetApiKeyInfo") == before
+        for _ in range(3):
+            assert "the exchange has refused this key" in told_of_key(made)
+        # The gateway itself asks once more, a second after the refusal.
+        assert len(made.arrivals("main", "GetApiKeyInfo")) <= len(before) + 1
 
 
 def told_of_key(made: MadeHome) -> str:
