@@ -120,7 +120,7 @@ def test_no_bot_notices_where_the_key_is(custodian: Custodian) -> None:
         assert len(made.arrivals_of(custodian.keys)) == burst.placed
         assert sum(made.used(bot.name)["USD"] for bot in bots) == 2 * burst.placed
         custodian.move("vault-kv")
-        custodian.run("keys", "remove", custodian.name)
+        custodian.run("keys", "remove", custodian.name, "--yes")
         assert not any(custodian.lying().values())
         assert asked(bots[0], "AddOrder", order()) != []
     made.verify()
@@ -134,7 +134,7 @@ def test_without_a_gateway(custodian: Custodian) -> None:
         assert run(custodian.made, "keys", "test", custodian.name).returncode == 0
     (*_, last) = nonces_by_key(custodian.made, *custodian.keys)
     assert last == sorted(set(last))
-    custodian.run("keys", "remove", custodian.name)
+    custodian.run("keys", "remove", custodian.name, "--yes")
     assert not any(custodian.lying().values())
     custodian.made.verify()
 
