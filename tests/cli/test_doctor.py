@@ -116,6 +116,7 @@ def test_a_key_that_the_exchange_refuses_is_not_tried_anew(made: MadeHome, sandb
             assert "the exchange has refused this key" in told_of_key(made)
         # The gateway itself asks once more, a second after the refusal.
         assert len(made.arrivals("main", "GetApiKeyInfo")) <= len(before) + 1
+    sandbox.control.clear_faults()
 
 
 def told_of_key(made: MadeHome) -> str:
