@@ -105,7 +105,7 @@ class Authenticator:
         nonces = self._nonces.get(name)
         if nonces is None:
             nonces = self._nonces[name] = ClientNonces(name, self._marks, strict=client.info.nonces == "strict")
-        nonces.accept(nonce, signature)
+        nonces.accept(nonce, signature, self._clock.now_us())
         if nonces.mark_for(nonce, self._clock.now_us()) is not None:
             await self._raise_mark(nonces, nonce, snapshot)
 

@@ -4,6 +4,9 @@ A bot that counts in milliseconds and a script of the same client that counts in
 there one mark, a restart would take every nonce in milliseconds for an old one. So a nonce is compared with those of
 its own length only: each unit of a clock has its own number of digits for centuries, and a call that was seen has the
 same number whenever it is sent again. No mark ever falls, so no call is accepted twice.
+
+Within a unit that follows the clock, a nonce from far in the future would shut out the client after the next restart.
+It is refused before it counts, so it leaves no mark.
 """
 
 from __future__ import annotations
@@ -18,15 +21,37 @@ from signer.replay import NonceWindow, mark_ahead
 
 CLOCK_DIGITS = 10
 """Of seconds since 1970; every finer unit has more. Shorter nonces are a counter's, and are one unit."""
+TEN_DIGITS_US = 10**16
+"""The microseconds of 10 billion seconds: as long as a clock in seconds has `CLOCK_DIGITS` digits."""
 MOST_WINDOWS = 3
 """Units whose recent nonces are remembered one by one; of another, everything up to its highest counts as used."""
+MOST_AHEAD_US = 24 * 3600 * 1_000_000
+"""How far beyond both the clock and the last nonce a client's next one may lie, if the client counts by the clock."""
 FORGIVEN = "forgiven"
+TOO_FAR_AHEAD = (
+    "the nonce lies more than a day beyond the clock and the client's last one, so it was not counted; "
+    "compare the clocks of the bot's machine and of this one, and the unit in which the bot counts"
+)
 
 
 def unit_of(nonce: int) -> int:
     """The unit that a nonce is counted in: its number of digits, or 0 for a counter's."""
     digits = len(str(nonce))
     return digits if digits >= CLOCK_DIGITS else 0
+
+
+def too_far_ahead(nonce: int, last: int, now_us: int) -> bool:
+    """Whether ``nonce`` lies further beyond the clock and ``last``, the highest of its unit, than `MOST_AHEAD_US`.
+
+    Never so if ``last`` does not show that the client counts by the clock: it is 0, it is a counter's, or it is itself
+    further ahead, as ticks that began before 1970 are, or as every nonce is when our own clock is wrong.
+    """
+    unit = unit_of(nonce)
+    if not unit or not last:
+        return False
+    scale: int = 10**unit
+    now, most_ahead = now_us * scale // TEN_DIGITS_US, MOST_AHEAD_US * scale // TEN_DIGITS_US
+    return last <= now + most_ahead and nonce > max(now, last) + most_ahead
 
 
 def name_of(client: str, fingerprint: str) -> str:
@@ -58,8 +83,10 @@ class ClientNonces:
         self.forgive(marks)
         self.raising = asyncio.Lock()
 
-    def accept(self, nonce: int, signature: bytes) -> None:
-        """Count the call as seen. Raises `NotAuthentic` if it is, or may be, a replay."""
+    def accept(self, nonce: int, signature: bytes, now_us: int) -> None:
+        """Count the call as seen. Raises `NotAuthentic` if it may be a replay, or comes from far in the future."""
+        if too_far_ahead(nonce, self._highest_in(unit_of(nonce)), now_us):
+            raise NotAuthentic("EAPI:Invalid nonce", detail=TOO_FAR_AHEAD)
         if self._strict and nonce <= self._last:
             raise NotAuthentic("EAPI:Invalid nonce")
         self._window(unit_of(nonce)).accept(nonce, signature)
@@ -82,6 +109,10 @@ class ClientNonces:
     def stored(self, nonce: int, mark: int) -> None:
         """The mark for ``nonce`` is stored."""
         self._marks[unit_of(nonce)] = mark
+
+    def _highest_in(self, unit: int) -> int:
+        window = self._windows.get(unit)
+        return window.highest if window else self._floors.get(unit, 0)
 
     def _window(self, unit: int) -> NonceWindow:
         if unit not in self._windows:

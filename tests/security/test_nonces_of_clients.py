@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from signer.client_nonces import FORGIVEN, MOST_WINDOWS, ClientNonces, name_of
+from signer.client_nonces import FORGIVEN, MOST_AHEAD_US, MOST_WINDOWS, TOO_FAR_AHEAD, ClientNonces, name_of
 from signer.errors import NotAuthentic
 
 NOW_US = 1_795_000_000_123_456
@@ -30,6 +32,7 @@ class Life:
 
     def __init__(self, *, strict: bool = False) -> None:
         self.marks: dict[str, int] = {}
+        self.now_us = NOW_US
         self._strict = strict
         self.restart()
 
@@ -44,10 +47,10 @@ class Life:
     def accepted(self, nonce: int, signature: bytes = b"s") -> bool:
         """Whether a call passes, its mark stored first."""
         try:
-            self.nonces.accept(nonce, signature)
+            self.nonces.accept(nonce, signature, self.now_us)
         except NotAuthentic:
             return False
-        wanted = self.nonces.mark_for(nonce, NOW_US)
+        wanted = self.nonces.mark_for(nonce, self.now_us)
         if wanted is not None:
             self.marks[wanted[0]] = max(wanted[1], self.marks.get(wanted[0], 0))
             self.nonces.stored(nonce, wanted[1])
@@ -111,3 +114,88 @@ def test_units_beyond_the_remembered_ones_stay_shut_below_their_highest() -> Non
     assert not life.accepted(numbers[0] + 49, b"another call")
     assert life.accepted(numbers[0] + 51)
     assert not life.accepted(numbers[0] + 50)
+
+
+PER_SECOND = {
+    "seconds": 1,
+    "milliseconds": 10**3,
+    "microseconds": 10**6,
+    "tens of nanoseconds": 10**8,
+    "nanoseconds": 10**9,
+}
+DAY_S = MOST_AHEAD_US // 1_000_000
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("unit", PER_SECOND)
+@pytest.mark.parametrize("ahead_s", [DAY_S + 60, 400 * DAY_S, 5_000_000_000])
+def test_a_nonce_from_far_in_the_future_shuts_nobody_out(unit: str, ahead_s: int, strict: bool) -> None:
+    """Of a client that counts by the clock it is refused, and at once and after a restart the client goes on."""
+    life, per_second = Life(strict=strict), PER_SECOND[unit]
+    assert life.accepted(UNITS[unit])
+    assert not life.accepted(UNITS[unit] + ahead_s * per_second)
+    assert life.accepted(UNITS[unit] + 5 * per_second)
+    life.restart()
+    assert not life.accepted(UNITS[unit] + ahead_s * per_second)
+    assert life.accepted(UNITS[unit] + 10 * per_second)
+
+
+def test_the_refusal_says_what_to_look_at() -> None:
+    """The answer is Kraken's; the log names the two clocks and the unit."""
+    life = Life()
+    assert life.accepted(UNITS["milliseconds"])
+    with pytest.raises(NotAuthentic) as refused:
+        life.nonces.accept(UNITS["milliseconds"] * 2, b"s", NOW_US)
+    assert (refused.value.answer, refused.value.detail) == (("EAPI:Invalid nonce",), TOO_FAR_AHEAD)
+
+
+@pytest.mark.parametrize("start", [0, 1_000_000, 638_900_000_000_000_000, 134_300_000_000_000_000], ids=str)
+def test_what_does_not_count_by_the_clock_is_not_bound_by_it(start: int) -> None:
+    """Counters, and ticks since the year 1 or 1601, may rest for a year and go on."""
+    life, year = Life(), 365 * 24 * 3600 * 10**7
+    assert life.accepted(start + 1)
+    life.restart()
+    assert life.accepted(start + 1 + (year if start > 10**9 else 10**8))
+
+
+@pytest.mark.parametrize("wrong_us", [1_000_000, NOW_US - 90 * 24 * 3600 * 1_000_000])
+def test_our_own_wrong_clock_shuts_nobody_out(wrong_us: int) -> None:
+    """A gateway whose clock has fallen back takes the nonces of a client that goes on."""
+    life = Life()
+    assert life.accepted(UNITS["milliseconds"])
+    life.now_us = wrong_us
+    life.restart()
+    assert life.accepted(UNITS["milliseconds"] + 60_000)
+
+
+def test_a_client_that_counts_up_from_the_clock_may_run_ahead_of_it() -> None:
+    """A bot that adds one to a nonce in seconds for each call passes the bound step by step."""
+    life = Life()
+    assert all(life.accepted(UNITS["seconds"] + step) for step in range(0, 3 * DAY_S, 3600))
+
+
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([10**10, 10**13, 10**16, NOW_US // 10**6, NOW_US // 1000, NOW_US, 638_900_000_000_000_000]),
+        st.integers(0, 3 * MOST_AHEAD_US),
+        st.integers(-2 * MOST_AHEAD_US, 2 * MOST_AHEAD_US),
+        st.sampled_from(["", "restart", "forgive"]),
+    ),
+    max_size=40,
+)
+
+
+@given(_STEPS, st.booleans())
+def test_no_call_is_accepted_twice_whatever_the_clock_does(
+    steps: list[tuple[int, int, int, str]], strict: bool
+) -> None:
+    """The clock jumps, the client jumps, the gateway restarts: each call is accepted once at most."""
+    life, seen = Life(strict=strict), set[int]()
+    for base, ahead, drift, event in steps:
+        life.now_us = NOW_US + drift
+        for nonce in (base + ahead, *seen):
+            if life.accepted(nonce):
+                assert nonce not in seen
+                seen.add(nonce)
+        if event and life.marks:
+            getattr(life, event)()
