@@ -68,7 +68,9 @@ class Places:
         if waiter.done() and not waiter.cancelled():
             self._leave()
             return
-        queue = self._queues[source]
+        queue = self._queues.get(source, deque())
+        if waiter not in queue:  # whoever left at the same moment has taken it out
+            return
         queue.remove(waiter)
         self._waiting -= 1
         if not queue:
@@ -81,6 +83,7 @@ class Places:
             self._waiting -= 1
             if queue:
                 self._queues[source] = queue
-            waiter.set_result(None)
-            return
+            if not waiter.done():  # a caller that gave up just now has not left its place yet
+                waiter.set_result(None)
+                return
         self._free += 1

@@ -27,9 +27,13 @@ class Hall:
         self.tasks[name] = asyncio.create_task(self._stay(name, source, within_s))
         await self.settle()
 
+    def send_away(self, name: str) -> None:
+        """Have ``name`` leave at the next turn of the loop."""
+        self._doors[name].set()
+
     async def leave(self, name: str) -> None:
         """``name`` leaves; whoever is next enters."""
-        self._doors[name].set()
+        self.send_away(name)
         await self.settle()
 
     async def settle(self) -> None:
@@ -90,3 +94,23 @@ async def test_whoever_gives_up_leaves_no_hole() -> None:
     await hall.come("last", "d")
     assert hall.inside == ["last"]
     await hall.leave("last")
+
+
+async def test_a_caller_that_gives_up_just_as_a_place_is_free_takes_it_from_nobody() -> None:
+    """Whoever is cancelled in the moment in which another leaves costs neither that one its answer nor the next its
+    turn."""
+    hall = Hall(Places("calls", 1))
+    await hall.come("a", "a")
+    await hall.come("b", "b")
+    await hall.come("c", "c")
+    hall.send_away("a")
+    hall.tasks["b"].cancel()
+    await hall.settle()
+    await asyncio.wait([hall.tasks["b"]])
+    assert hall.tasks["b"].cancelled()
+    assert hall.tasks["a"].exception() is None
+    assert hall.inside == ["c"]
+    await hall.leave("c")
+    await hall.come("d", "d")
+    assert hall.inside == ["d"]
+    await hall.leave("d")
