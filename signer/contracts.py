@@ -158,8 +158,8 @@ class Ledger(Protocol):
         """The venue lists these txids as open: orders placed before then and not among them are closed. Only closed
         orders are ever forgotten."""
 
-    async def may_be_open(self, account: str) -> bool:
-        """Whether the account has an order that is not known to be closed."""
+    async def may_be_open(self, account: str) -> int:
+        """How many orders the account has that are not known to be closed."""
 
     async def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
         """Orders that are not known to be closed, newest first; of any account or client where empty."""

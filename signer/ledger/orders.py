@@ -21,8 +21,9 @@ CLOSED_AT_ONCE = 1000
 NEWEST = 16
 """A client that gives all its orders the same userref is answered with so many of its closed ones."""
 
-MOST_OPEN = 1000
-"""And with so many of those that may be open: Kraken allows 225 for each pair (kraken-api.md §4)."""
+MOST_OPEN = 5_000
+"""And with so many of those that may be open: Kraken allows 225 for each pair (kraken-api.md §4), and its list tells
+every few minutes at least which of the others are closed (`signer.recovery`)."""
 
 
 def placed_by(intent: Intent, txids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
@@ -76,17 +77,20 @@ def close_absent(db: sqlite3.Connection, account: str, listed: Sequence[str], pl
     return closed == CLOSED_AT_ONCE
 
 
-def may_be_open(db: sqlite3.Connection, account: str) -> bool:
-    """Whether the account has an order that is not known to be closed."""
-    query = "SELECT 1 FROM orders WHERE account = ? AND closed = 0 LIMIT 1"
-    return db.execute(query, (account,)).fetchone() is not None
+def may_be_open(db: sqlite3.Connection, account: str) -> int:
+    """How many orders the account has that are not known to be closed."""
+    (count,) = db.execute("SELECT count(*) FROM orders WHERE account = ? AND closed = 0", (account,)).fetchone()
+    return int(count)
 
 
 def open_orders(db: sqlite3.Connection, account: str, client: str) -> Sequence[PlacedOrder]:
-    """Orders of ``client`` on ``account`` (of any, where empty) that are not known to be closed, newest first."""
+    """Orders of ``client`` on ``account`` (of any, where empty) that are not known to be closed, newest first.
+
+    All of them, however many: a brake that left out the oldest would leave them open and say nothing.
+    """
     query = """SELECT account, client, txid, document, placed_us FROM orders
-        WHERE closed = 0 AND ?1 IN ('', account) AND ?2 IN ('', client) ORDER BY id DESC LIMIT ?3"""
-    rows = db.execute(query, (account, client, MOST_OPEN)).fetchall()
+        WHERE closed = 0 AND ?1 IN ('', account) AND ?2 IN ('', client) ORDER BY id DESC"""
+    rows = db.execute(query, (account, client)).fetchall()
     return [PlacedOrder(where, who, txid, to_order(text), placed_us) for where, who, txid, text, placed_us in rows]
 
 

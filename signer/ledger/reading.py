@@ -40,8 +40,8 @@ class Reader:
         with ledger_errors(self._path):
             return find(self._db, account, ref)
 
-    def may_be_open(self, account: str) -> bool:
-        """Whether the account has an order that is not known to be closed."""
+    def may_be_open(self, account: str) -> int:
+        """How many orders the account has that are not known to be closed."""
         with ledger_errors(self._path):
             return may_be_open(self._db, account)
 

@@ -88,8 +88,8 @@ class SqliteLedger:
         while await self._write(lambda books: books.close_absent(account, listed, placed_before_us), self._patience_s):
             pass
 
-    async def may_be_open(self, account: str) -> bool:
-        """Whether the account has an order that is not known to be closed."""
+    async def may_be_open(self, account: str) -> int:
+        """How many orders the account has that are not known to be closed."""
         return self._opened.reader.may_be_open(account)
 
     async def hold(self, reservation: int) -> None:

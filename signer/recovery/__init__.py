@@ -29,7 +29,9 @@ EVERY_S = 15.0
 LISTED_EVERY_S = 3600.0
 """How often the open orders are listed though nothing is unknown."""
 LIST_AGAIN_S = 300.0
-"""When again, if they could not be listed."""
+"""When again, if they could not be listed, or if many may be open."""
+MANY_OPEN = 500
+"""So many orders that may be open are many: those that a cancel by userref finds are bounded, and most are closed."""
 
 
 class Recovery:
@@ -61,8 +63,9 @@ class Recovery:
         self._watch = watch
         self._left: set[int] = set()
         self._looks: dict[str, Looks] = {}
-        self._list_at: dict[str, float] = {}
-        """When each account's open orders are to be listed though nothing is unknown."""
+        self._listed: dict[str, tuple[float, float]] = {}
+        """Of each account, when its open orders were last asked for, and how long later they are to be listed though
+        nothing is unknown."""
         self._locks: dict[str, asyncio.Lock] = {}
         self._next: dict[str, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Task[None]] = set()
@@ -190,14 +193,16 @@ class Recovery:
         except SignerError as error:
             trouble = str(error)
             self._watch.alarm("look-up", f"orders of account {name} cannot be looked up: {error}")
-        self._list_at[name] = asked_at + (LIST_AGAIN_S if trouble else LISTED_EVERY_S)
+        self._listed[name] = asked_at, LIST_AGAIN_S if trouble else LISTED_EVERY_S
         for one in wanted:
             nothing = Told((None,) * len(one.intent.orders), trouble, unread=True)
             await self._conclude(one, told.get(one.reservation, nothing), asked_at, due=one.reservation in due)
 
     async def _is_list_due(self, name: str) -> bool:
-        is_due = self._clock.monotonic() >= self._list_at.get(name, float("-inf"))
-        return is_due and await self._ledger.may_be_open(name)
+        asked_at, wait_s = self._listed.get(name, (float("-inf"), 0.0))
+        open_now = await self._ledger.may_be_open(name)
+        wait_s = min(wait_s, LIST_AGAIN_S) if open_now > MANY_OPEN else wait_s
+        return open_now > 0 and self._clock.monotonic() >= asked_at + wait_s
 
     async def _conclude(self, one: OpenIntent, told: Told, asked_at: float, *, due: bool) -> None:
         """Settle what was found, release what is gone, and wait for the rest."""

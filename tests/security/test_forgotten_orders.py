@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from signer import recovery
 from signer.model import OrderRef
 from tests.simulator.asks import Ask
 from tests.simulator.life import Life
@@ -60,6 +63,21 @@ def test_only_the_exchange_s_own_list_closes_an_order() -> None:
             assert not await is_closed(life, young)
             await asyncio.sleep(3_700)
             assert (await is_closed(life, young), await is_closed(life, other)) == (True, False)
+
+        assert simulation.live(call)
+
+
+def test_where_many_may_be_open_the_list_is_asked_for_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a cancel by userref finds is bounded: closed orders must not crowd out the one that rests."""
+    monkeypatch.setattr(recovery, "MANY_OPEN", 2)
+    with Simulation(seed=0) as simulation:
+
+        async def call(life: Life) -> None:
+            txids = [await place(simulation, life, price) for price in PRICES[:3]]
+            simulation.venue.by_hand("north", "CancelOrder", txid=txids[0])
+            await asyncio.sleep(recovery.LIST_AGAIN_S + 2 * recovery.EVERY_S)
+            known = [await life.ledger.find_orders("north", OrderRef("txid", txid)) for txid in txids]
+            assert [one.closed for (one,) in known] == [True, False, False]
 
         assert simulation.live(call)
 
