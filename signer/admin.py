@@ -23,7 +23,9 @@ from signer.errors import HomeError, SignerError
 from signer.model import Json
 
 MOST_BYTES = 64 * 1024
-"""Of a question or an answer."""
+"""Of a question."""
+MOST_ANSWER = 4 * 1024 * 1024
+"""Bytes of an answer, which may name hundreds of orders and say of each why it could not be cancelled."""
 ASK_S = 10.0
 """How long a caller may take to say what it wants."""
 ANSWER_S = 120.0
@@ -116,7 +118,7 @@ def ask_within(seconds: float, path: Path, do: str, /, **what: Json) -> Any:
             asked.settimeout(seconds)
             asked.connect(short)
             asked.sendall(question)
-            line = asked.makefile("rb").readline(MOST_BYTES)
+            line = asked.makefile("rb").readline(MOST_ANSWER)
         answered = json.loads(line)
     except (OSError, ValueError) as error:
         mend = "run this as the gateway's user, and look at its log"

@@ -28,6 +28,10 @@ async def _greet(operator: Operator, question: Mapping[str, Json]) -> Json:
     return {"hello": question.get("name")}
 
 
+async def _tell(_: Operator, question: Mapping[str, Json]) -> Json:
+    return {"told": "x" * int(str(question["times"]))}
+
+
 async def _refuse(_: Operator, __: Mapping[str, Json]) -> Json:
     raise VenueError("the exchange sleeps", mend="wake it")
 
@@ -41,7 +45,7 @@ async def _path(tmp_path: Path) -> AsyncIterator[Path]:
     deep = tmp_path / ("d" * 120)  # longer than a socket's address may be
     deep.mkdir()
     path, defects = deep / "gateway.sock", list[str]()
-    server = AdminSocket(path, {"greet": _greet, "refuse": _refuse, "break": _break}, defects.append)
+    server = AdminSocket(path, {"greet": _greet, "refuse": _refuse, "tell": _tell, "break": _break}, defects.append)
     await server.open()
     yield path
     await server.close()
@@ -60,6 +64,11 @@ async def test_it_answers_its_owner_and_knows_who_that_is(path: Path) -> None:
     assert await asked(path, "greet", name="x") == {"hello": "x"}
     assert [operator.uid for operator in SEEN] == [os.getuid()]
     assert stat.S_IMODE(os.lstat(path).st_mode) == 0o600
+
+
+async def test_a_long_answer_arrives_whole(path: Path) -> None:
+    """One that names hundreds of orders, each with why it could not be cancelled: a brake must be able to say so."""
+    assert len((await asked(path, "tell", times=400 * 300))["told"]) == 400 * 300
 
 
 async def test_another_user_gets_no_word(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
