@@ -83,7 +83,10 @@ class Resuming:
             account_now.hearing.stopped(credential)
 
     async def _is_refused(self, account: str, lane: Lane) -> bool:
-        """Whether the venue refuses the key still, asked until it says; False if the lane is not paused any more."""
+        """Whether the venue refuses the key still, asked until it says; False if the lane is not paused any more.
+
+        An answer that refuses the nonce alone is none: the lane stays paused, and somebody must go on asking.
+        """
         while lane.paused and (found := self._find(account, lane)):
             try:
                 await self._proving().prove(*found, 1)
@@ -92,7 +95,8 @@ class Resuming:
             except SignerError:
                 await asyncio.sleep(UNHEARD_AGAIN_S)
             else:
-                return False
+                if lane.paused:
+                    await asyncio.sleep(UNHEARD_AGAIN_S)
         return False
 
     async def _ask_about_lockout(self, name: str) -> None:

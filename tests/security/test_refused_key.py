@@ -83,6 +83,21 @@ def test_a_question_without_an_answer_is_no_refusal(trouble: Exception | str) ->
     run(story())
 
 
+def test_a_refused_nonce_is_no_answer_about_the_key() -> None:
+    """Somebody goes on asking until there is one: else the lane would stay paused for ever, and nobody know."""
+
+    async def story() -> None:
+        ways = Ways()
+        ways.exchange.says["Balance"] = [INVALID, None]
+        ways.exchange.says["GetApiKeyInfo"] = ["EAPI:Invalid nonce"] * 3 + [INVALID, None]
+        assert await ways.call(READ) == [INVALID]
+        await asyncio.sleep(10_000)
+        assert ways.account.credentials[0].word == "proven"
+        assert await ways.call(READ) == []
+
+    run(story())
+
+
 def test_a_reload_does_not_forget_a_pause() -> None:
     """Neither that the key is refused, nor that it is to be asked about."""
 
