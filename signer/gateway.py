@@ -224,7 +224,8 @@ class Gateway:
     def _note_closed(self, trace: Trace, ended: Ended) -> None:
         """So that another cancel of these is answered by us."""
         if trace.client is not None and not ended.pending:
-            cancelled = ended.count >= len(ended.done)
+            # A userref may be several orders: then the count does not tell of each txid beside it.
+            cancelled = ended.count >= len(ended.done) and all(ref.kind == "txid" for ref in ended.done)
             account, now_us = trace.client.info.account, self._clock.now_us()
             self.aiming.closed.note(account, ended.done, cancelled=cancelled, now_us=now_us)
 
