@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -52,14 +52,14 @@ class Aiming:
     async def aim(self, account: Account, venue: Venue, names: Sequence[OrderRef], owner: str, until: float) -> Aim:
         """The orders of ``owner`` (of anybody, if empty) with these names. May wait for orders until ``until``."""
         await self._settle(account.name, names, owner, until)
+        bearers = {name: await self._bearers(account, name, owner) for name in names}
+        placed = await self._open_ones(account, venue, bearers, owner)
         refs: dict[OrderRef, None] = {}  # a dict keeps their order and has each once
-        for name in names:
-            bearers = await self._bearers(account, name, owner)
-            placed = await self._open_ones(account, venue, name, owner, bearers)
-            refs |= dict.fromkeys(OrderRef("txid", one.txid) for one in placed)
-            if not placed and not owner and not (bearers and name.kind == "txid"):
+        for name, found in bearers.items():
+            refs |= dict.fromkeys(OrderRef("txid", one.txid) for one in placed[name])
+            if not placed[name] and not owner and not (found and name.kind == "txid"):
                 refs[name] = None
-        return Aim(tuple(refs), tuple(name for name in names if self._is_unsettled(account.name, name, owner)))
+        return Aim(tuple(refs), tuple(name for name in bearers if self._is_unsettled(account.name, name, owner)))
 
     async def open_orders(self, account: Account, venue: Venue, owner: str) -> Sequence[PlacedOrder]:
         """All orders of ``owner`` (of every client, if empty) that have a txid and may be open, newest first."""
@@ -100,12 +100,21 @@ class Aiming:
         return [one for one in merged if one.txid and owner in {"", one.client}]
 
     async def _open_ones(
-        self, account: Account, venue: Venue, name: OrderRef, owner: str, bearers: Sequence[PlacedOrder]
-    ) -> Sequence[PlacedOrder]:
-        """Those of ``bearers`` that may be open."""
-        newest = bearers[:1] if name.kind == "cl_ord_id" else bearers  # unique among open orders: older ones are closed
-        placed = [one for one in newest if not self.closed.has(one)]
-        return await self._still_open(account, venue, name, owner, placed) if len(placed) > 1 else placed
+        self, account: Account, venue: Venue, bearers: Mapping[OrderRef, Sequence[PlacedOrder]], owner: str
+    ) -> Mapping[OrderRef, Sequence[PlacedOrder]]:
+        """Those of the ``bearers`` of each name that may be open. The venue is asked once, however many names there
+        are."""
+        placed: dict[OrderRef, Sequence[PlacedOrder]] = {}
+        for name, found in bearers.items():
+            newest = found[:1] if name.kind == "cl_ord_id" else found  # unique among open orders: older ones are closed
+            placed[name] = [one for one in newest if not self.closed.has(one)]
+        several = {name: ones for name, ones in placed.items() if len(ones) > 1}
+        if not several:
+            return placed
+        asked = next(iter(several)) if len(several) == 1 else None
+        doubtful = [one for ones in several.values() for one in ones]
+        still = {one.txid for one in await self._still_open(account, venue, asked, owner, doubtful)}
+        return placed | {name: [one for one in ones if one.txid in still] for name, ones in several.items()}
 
     async def _still_open(
         self, account: Account, venue: Venue, name: OrderRef | None, owner: str, placed: Sequence[PlacedOrder]

@@ -26,9 +26,10 @@ def meant(policy: Policy, client: str, facts: Facts) -> Facts:
 
 
 def refs_of(call: Call) -> tuple[OrderRef, ...]:
-    """The names whose bearers `decide` must know: those of the call's targets, and those that its orders take."""
+    """The names whose bearers `decide` must know, each once: those of the call's targets, and those that its orders
+    take."""
     taken = (OrderRef("cl_ord_id", order.cl_ord_id) for order in call.orders if order.cl_ord_id)
-    return (*call.targets, *taken)
+    return tuple(dict.fromkeys((*call.targets, *taken)))
 
 
 def known_targets(ref: OrderRef, facts: Facts) -> tuple[PlacedOrder, ...]:

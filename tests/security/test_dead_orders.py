@@ -59,6 +59,33 @@ def test_a_young_order_that_kraken_does_not_know_is_cancelled_all_the_same(rig: 
     assert not rig.is_open(txid)
 
 
+def test_a_userref_of_several_orders_does_not_speak_for_a_young_one(rig: Rig) -> None:
+    """Kraken counts orders, not names: three cancelled by a userref are no word about the order named beside it."""
+    bot, ref = rig.bot(rig.policy(WIDE)), str(secrets.randbelow(2**30) + 1)
+    for _ in range(3):
+        rig.place_by_hand(**SMALL, userref=ref)
+    txid = rig.place(bot, **SMALL)
+    # The userref is asked for first.
+    rig.sandbox.control.add_fault(Errors(endpoint="CancelOrder", errors=("EOrder:Unknown order",), skip=1))
+    rig.call(bot, "CancelOrderBatch", {"orders[0]": txid, "orders[1]": ref})
+    assert rig.is_open(txid)
+    assert rig.call(bot, "CancelOrder", {"txid": txid}) == []
+    assert not rig.is_open(txid)
+
+
+def test_the_exchange_is_asked_once_what_is_open_of_many_names(rig: Rig) -> None:
+    """However many userrefs one cancel names, and however often the same: else it would be late, and eat the counter
+    of reads."""
+    bot, refs = rig.bot(rig.policy(NARROW)), [str(secrets.randbelow(2**30) + 1) for _ in range(3)]
+    txids = [rig.place(bot, **SMALL, userref=ref) for ref in refs for _ in range(2)]
+    before = len(rig.sandbox.control.arrivals())
+    named = {f"orders[{index}]": ref for index, ref in enumerate([*refs, *refs, *refs])}
+    assert rig.result(bot, "CancelOrderBatch", named) == {"count": len(txids)}
+    arrived = [one.endpoint for one in rig.sandbox.control.arrivals()[before:]]
+    assert arrived.count("OpenOrders") == 1
+    assert not any(rig.is_open(txid) for txid in txids)
+
+
 @pytest.mark.parametrize(
     ("cancelled", "after_us", "known"),
     [(True, 0, True), (False, YOUNG_US, True), (False, YOUNG_US - 1, False), (False, 0, False)],
