@@ -20,7 +20,8 @@ _UNBENT = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": 
 """What word processors and messengers make of quotes and blanks."""
 _KEYS = frozenset({"api_key", "apikey", "key", "public_key", "publickey"})
 _SECRETS = frozenset({"api_secret", "apisecret", "secret", "private_key", "privatekey", "secret_key", "secretkey"})
-_ASSIGNED = re.compile(r"(?:export\s+|set\s+|\$env:)?([A-Za-z_][A-Za-z0-9_.]*)\s*[=:]\s*(\S.*)", re.IGNORECASE)
+_ASSIGNED = re.compile(r"(?:export\s+|set\s+|\$env:)?([A-Za-z_][A-Za-z0-9_.]{0,39})\s*[=:]\s*(\S.*)", re.IGNORECASE)
+"""A name is short: a secret that ends in = must not be taken for one, since messages show names."""
 _BARE = re.compile(r"[A-Za-z0-9+/]{40,100}={0,2}")
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)

@@ -81,6 +81,13 @@ REFUSED = {
 }
 
 
+def test_a_secret_is_never_taken_for_a_name() -> None:
+    """Names are shown: a line that ends in = looks like a variable, and its text may hold the word key by chance."""
+    secret = "Ab1" * 25 + "key" + "Ab1" * 2 + "Abc" + "=="
+    raw = f"my bot\n{KEY}\n{secret}\nONE_KEY={KEY}\nONE_SECRET={SECRET}\n".encode()
+    assert read_key_file(raw, where="key").kind == "variables (ONE_KEY and ONE_SECRET)"
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_none_or_could_be_two_is_refused(name: str) -> None:
     """By the names that stand in the file, never by what stands behind them."""
