@@ -48,4 +48,7 @@ class Loads:
         broken = [str(one.finding()) for one in prepared.unloaded if one.clients]
         unused = [str(one.finding()) for one in prepared.unloaded if not one.clients]
         load = Load(os.getpid(), self._count, self._clock.now_us(), error, refused, __version__, broken, unused)
-        write_load(prepared.home.state, load)
+        try:
+            write_load(prepared.home.state, load)
+        except OSError as unwritten:  # what is in force does not depend on it
+            self._watch.alarm("reload", f"what was loaded cannot be told to commands: {unwritten.strerror}")

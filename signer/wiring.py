@@ -236,9 +236,11 @@ class Wiring:
                 self.prepared, self._keys = fresh, await self._signing_keys(fresh)
                 await self._swap()
                 await self._stores.keep_only(fresh.config)
-            except SignerError as error:
+            except Exception as error:  # noqa: BLE001 - nor may a defect leave it half applied, or in silence
                 self.prepared, self._keys = before, keys
-                self._loads.failed(str(error), before, self._of_keys())
+                # The text of what is no error of ours may hold anything.
+                why = str(error) if isinstance(error, SignerError) else f"a defect ({type(error).__name__})"
+                self._loads.failed(why, before, self._of_keys())
             else:
                 if any(policy.unlisted for policy in fresh.policies.values()):
                     self._listing.want()  # after the change is in force, which may be a brake

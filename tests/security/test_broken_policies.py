@@ -124,3 +124,33 @@ async def test_all_that_look_at_policies_say_the_same(
         said = [f"{one['what']}; {one['mend']}" for one in found if one["about"] == f"policy {mine}"]
         assert problem in said
         assert any(f"at a start {bot.name} may only cancel" in text for text in said)
+
+
+async def test_a_defect_in_a_reload_leaves_all_as_it_was_and_is_said(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is: nothing is half applied, and its text, which may hold anything, is not shown."""
+    home, _ = copied(rig, tmp_path)
+    async with inside(home) as made:
+        before = made.wiring.prepared, made.wiring.gateway.snapshot
+
+        async def fail() -> None:
+            raise RuntimeError("the canary secret is in this text")
+
+        monkeypatch.setattr(made.wiring, "_swap", fail)
+        assert await made.signer("reload") == 3
+        assert (made.wiring.prepared, made.wiring.gateway.snapshot) == before
+        (said,) = [text for text in made.watch.heard if text.startswith("reload: ")]
+        assert "a defect (RuntimeError)" in said
+        assert "canary" not in said
+
+
+async def test_a_load_that_cannot_be_published_is_in_force_all_the_same(rig: Rig, tmp_path: Path) -> None:
+    """On a full disk nothing can be told to commands by a file: that ends neither a start nor a reload."""
+    home, _ = copied(rig, tmp_path)
+    async with inside(home) as made:
+        home.state.unlink()
+        home.state.mkdir()
+        await made.wiring.reload()
+        home.state.rmdir()
+        assert "reload: what was loaded cannot be told to commands: Is a directory" in made.watch.heard
