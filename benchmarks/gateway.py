@@ -15,7 +15,7 @@ from benchmarks.calls import Credential
 from benchmarks.processes import ended
 from benchmarks.wrk import BenchError
 from signer.cli.stage import signer
-from signer.home import Home
+from signer.home.layout import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 

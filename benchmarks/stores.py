@@ -31,12 +31,12 @@ from pkcs11 import Mechanism
 from benchmarks.calls import Credential, Kind, new_credential, signed_call, write_calls
 from benchmarks.gateway import gateway, make_home
 from benchmarks.wrk import BenchError, run_wrk
-from signer.config import load_config
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.settings import load_config
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.keys.pkcs11 import TokenKey
-from signer.stores import SigningStores
+from signer.keys.stores import SigningStores
 from tests.e2e.test_custody import toml
 from tests.unit.keys.stores import MESSAGE
 from tests.vault.custody import KINDS, token_settings, vault_settings

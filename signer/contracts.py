@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
-from signer.ended import CancelAnswer, Ended
 from signer.errors import NotAllowed, NotServed, Refused
 from signer.model import (
     Call,
@@ -33,9 +32,10 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
-from signer.quiet import QuietAsked
+from signer.model.ended import CancelAnswer, Ended
+from signer.model.quiet import QuietAsked
+from signer.model.sightings import Listing, Sighting
 from signer.secret import Secret
-from signer.sightings import Listing, Sighting
 
 T = TypeVar("T")
 

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from signer.escaping import printable_ascii
+from signer.model.escaping import printable_ascii
 
 MOST_HALT_REASON = 1200
 """Characters of a halt's reason that a bot is told: ten for each of an operator's."""

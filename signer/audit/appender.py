@@ -20,7 +20,7 @@ from signer.audit.segments import Segment, last_line, segments, utc_day
 from signer.contracts import Clock
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
-from signer.room import FULL, UNABLE
+from signer.offload.room import FULL, UNABLE
 
 SEGMENT_BYTES: Final = 64 << 20
 """A segment that has grown to this is followed by another; the flush that passes it is still whole in it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, final
 
 from signer.errors import AuditError
-from signer.room import claim
+from signer.offload.room import claim
 
 
 class File(Protocol):

@@ -14,7 +14,7 @@ from signer.audit.chain import fit
 from signer.contracts import Clock
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
-from signer.room import FULL
+from signer.offload.room import FULL
 
 
 @dataclass(frozen=True, slots=True)

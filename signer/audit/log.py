@@ -10,10 +10,10 @@ from typing import Final, final
 from signer.audit.appender import ROOM_BYTES, SEGMENT_BYTES, Appender
 from signer.audit.disk import Disk
 from signer.audit.flusher import Counters, Flusher, Waiting
-from signer.batches import Batches
 from signer.contracts import Clock, Worker
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
+from signer.offload.batches import Batches
 
 FLUSH_S: Final = 0.25
 """A background record is written within this, or with the next durable one."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
 from signer.model import Json
-from signer.one_source import one_source
+from signer.model.one_source import one_source
 
 IN_FULL: Final = 20
 """Recorded in full for each source, kind and client in each window."""

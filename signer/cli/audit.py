@@ -10,7 +10,7 @@ import click
 from signer.cli.audit_lines import Place, audit_folder, plain, records, show_line, show_raw, show_whole
 from signer.cli.audit_search import search
 from signer.cli.audit_verify import verify
-from signer.home import Home
+from signer.home.layout import Home
 
 POLL_S: Final = 0.25
 

@@ -16,9 +16,9 @@ from signer.audit.disk import LocalDisk
 from signer.audit.segments import Segment, lines, segments
 from signer.cli.audit_orders import Fields, orders
 from signer.errors import AuditError
-from signer.escaping import printable
-from signer.home import Home
+from signer.home.layout import Home
 from signer.model import Json
+from signer.model.escaping import printable
 
 _SHOWN: Final = (
     "by",

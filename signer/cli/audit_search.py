@@ -16,9 +16,9 @@ import click
 from signer.audit.chain import KINDS
 from signer.cli.audit_lines import audit_folder, moment, records, show_record
 from signer.cli.audit_orders import Fields, OrderWords, orders, txids
-from signer.clock import SystemClock
-from signer.home import Home
+from signer.home.layout import Home
 from signer.model import Json, Outcome
+from signer.serving.clock import SystemClock
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -102,7 +102,7 @@ def search(
 
 def _pair_id(home: Home, text: str | None) -> str | None:
     """The venue's id of a pair; a usage error where there is none."""
-    from signer.prepared import pair_table  # noqa: PLC0415 - only where a pair is given
+    from signer.serving.loaded import pair_table  # noqa: PLC0415 - only where a pair is given
 
     if text is None:
         return None

@@ -16,11 +16,11 @@ from signer.audit.segments import segments
 from signer.audit.verify import KnownHead, Report, from_ledger
 from signer.audit.verify import verify as verify_log
 from signer.cli.audit_lines import audit_folder, plain
-from signer.clock import SystemClock
 from signer.errors import AuditError
-from signer.home import Home
+from signer.home.layout import Home
 from signer.model import ChainHead
-from signer.worker import ThreadWorker
+from signer.offload.thread import ThreadWorker
+from signer.serving.clock import SystemClock
 
 _HEAD = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})", re.IGNORECASE)
 

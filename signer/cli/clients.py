@@ -21,15 +21,15 @@ from signer.cli.keys import require_account, utc
 from signer.cli.open_orders import cancel_orders_option, clear, show_open
 from signer.cli.operation import on_record, reason_option
 from signer.cli.taking_back import TakingBack, revoke_client
-from signer.clock import SystemClock
 from signer.errors import ConfigError
-from signer.home import Home
+from signer.gateway.revocations import AT_ONCE
+from signer.home.layout import Home
+from signer.home.private_file import staged
 from signer.keys.entries import ClientChange
 from signer.keys.issue import ApiKeySecret, handed_over, issue
-from signer.keys.private_file import staged
 from signer.model import ClientInfo, Network
-from signer.revoking import AT_ONCE
 from signer.secret import fingerprint
+from signer.serving.clock import SystemClock
 
 DAY_US = 86_400_000_000
 UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": DAY_US}

@@ -13,11 +13,11 @@ import click
 
 from signer.cli.key_store import read_name
 from signer.cli.libraries import LIBRARIES, Library
-from signer.config import GatewayConfig, load_config
 from signer.errors import ConfigError
-from signer.home import Home
-from signer.listen import Listener
-from signer.occupancy import holder
+from signer.home.layout import Home
+from signer.home.listener import Listener
+from signer.home.lock import holder
+from signer.home.settings import GatewayConfig, load_config
 from signer.tls.folder import TlsFolder, certified_names
 
 KRAKEN = "api.kraken.com"

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from signer.cli.stage import Stage, signer, staged, write_env_file
 from signer.errors import ConfigError, SignerError
-from signer.home import Home
+from signer.home.layout import Home
 
 PAIR = "XBTUSD"
 

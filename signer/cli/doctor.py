@@ -14,10 +14,10 @@ from rich.text import Text
 from signer.cli.key_store import open_store, passphrase_option
 from signer.cli.operation import asking
 from signer.cli.passing import readiness_of
-from signer.clock import SystemClock
 from signer.doctor.examination import Part, examine
 from signer.findings import Finding, Weight
-from signer.home import Home
+from signer.home.layout import Home
+from signer.serving.clock import SystemClock
 
 MARKS = {
     Weight.FINE: ("✓", "green"),

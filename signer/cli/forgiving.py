@@ -10,9 +10,9 @@ import click
 from signer.cli.key_store import open_store, passphrase_option, take_up
 from signer.cli.ledger import with_ledger
 from signer.cli.operation import on_record, reason_option
-from signer.client_nonces import FORGIVEN, highest_of, name_of
 from signer.errors import ConfigError
-from signer.home import Home
+from signer.gateway.client_nonces import FORGIVEN, highest_of, name_of
+from signer.home.layout import Home
 from signer.ledger.sqlite import SqliteLedger
 
 

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import click
 
-from signer.admin import Operator
 from signer.cli.key_store import Row, show_rows, warn
 from signer.cli.keys import utc
 from signer.cli.ledger import require_home, with_ledger
@@ -17,17 +16,18 @@ from signer.cli.open_orders import cancel_orders_option, clear, show_open
 from signer.cli.operation import on_record, reason_option
 from signer.cli.passing import lines, readiness_of
 from signer.cli.reasons import reading_reason
-from signer.clock import SystemClock
-from signer.config import load_config
 from signer.errors import ConfigError, KeyStoreError
-from signer.escaping import printable
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.lock import holder
+from signer.home.private_file import read_private
+from signer.home.settings import load_config
 from signer.keys.envelope import MOST_BYTES, Client, parse
-from signer.keys.private_file import read_private
 from signer.ledger.halting import resumed_by, whom
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
-from signer.occupancy import holder
+from signer.model.escaping import printable
+from signer.serving.admin import Operator
+from signer.serving.clock import SystemClock
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -13,11 +13,11 @@ import click
 from signer.cli.asking import ask_new, has_terminal
 from signer.cli.key_store import create_store, read_name
 from signer.cli.pairs_list import current_pairs
-from signer.config import KRAKEN_ORIGIN, load_config
 from signer.errors import ConfigError, HomeError
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.private_file import write_private
+from signer.home.settings import KRAKEN_ORIGIN, load_config
 from signer.keys.passphrase import Passphrase, from_credential, from_file
-from signer.keys.private_file import write_private
 from signer.policy.schema import json_schema
 
 SCHEMA = "policy.schema.json"

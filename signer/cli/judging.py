@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from signer.cli.key_store import warn
-from signer.clock import SystemClock
-from signer.config import Config
 from signer.errors import KeyStoreError, SignerError
 from signer.findings import Finding, Weight
-from signer.home import Home
+from signer.gateway.standing import judge, used_elsewhere
+from signer.home.layout import Home
+from signer.home.settings import Config
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import kept_probe
 from signer.model import KeyInfo
-from signer.prepared import checked, duties_now, pair_table
-from signer.standing import judge, used_elsewhere
+from signer.serving.clock import SystemClock
+from signer.serving.loaded import checked, duties_now, pair_table
 from signer.venues.kraken.venue import Kraken
 
 

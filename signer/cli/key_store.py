@@ -17,10 +17,12 @@ import click
 from signer.cli import reload
 from signer.cli.asking import ask_hidden, has_terminal, quiet_terminal, tried
 from signer.cli.ledger import with_ledger
-from signer.config import HOME_FILE, Config
 from signer.contracts import SigningKey, SigningStore
 from signer.errors import ConfigError, HomeError, KeyStoreError, LedgerError, SignerError
-from signer.home import Home
+from signer.home.checked import check_name
+from signer.home.layout import Home
+from signer.home.private_file import read_private
+from signer.home.settings import HOME_FILE, Config
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.envelope import Credential
 from signer.keys.file import FileKeyStore
@@ -28,11 +30,9 @@ from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
 from signer.keys.key_file import MOST_BYTES as KEY_FILE_BYTES
 from signer.keys.key_file import read_key_file
 from signer.keys.passphrase import Passphrase, find_passphrase, settle
-from signer.keys.private_file import read_private
 from signer.keys.renewal import read_envelope
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo
-from signer.strict import check_name
 
 INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
 INSECURE_VALUE = "anyone-can-open-it"
@@ -60,7 +60,7 @@ def signing_store(name: str, config: Config, vault_token_file: Path | None) -> S
 
     Raises `ConfigError` or `KeyStoreError`.
     """
-    from signer.stores import SigningStores  # noqa: PLC0415 - most homes need it not
+    from signer.keys.stores import SigningStores  # noqa: PLC0415 - most homes need it not
 
     if name == HOME_FILE:
         return None

@@ -30,11 +30,10 @@ from signer.cli.key_store import (
 from signer.cli.ledger import with_ledger
 from signer.cli.operation import Operation, on_record, reason_option
 from signer.cli.succession import Move, Rotation
-from signer.clock import SystemClock
-from signer.config import HOME_FILE, Config, load_config
 from signer.errors import ConfigError, KeyStoreError, SignerError
 from signer.findings import Weight
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.settings import HOME_FILE, Config, load_config
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import forget_probe, kept_probe
 from signer.keys.replaced import Replaced, forget_replaced, kept_replaced
@@ -42,6 +41,7 @@ from signer.lanes.nonces import used_us
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, KeyInfo, Role
 from signer.secret import fingerprint
+from signer.serving.clock import SystemClock
 
 
 @click.group()

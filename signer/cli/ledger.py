@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from signer.clock import SystemClock
 from signer.errors import HomeError
-from signer.home import Home
+from signer.home.layout import Home
 from signer.ledger.sqlite import SqliteLedger
-from signer.worker import ThreadWorker
+from signer.offload.thread import ThreadWorker
+from signer.serving.clock import SystemClock
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ import click
 
 from signer import __version__
 from signer.errors import SignerError
-from signer.hardening import close_off
-from signer.home import Home
+from signer.home.layout import Home
+from signer.serving.hardening import close_off
 
 COMMANDS = {
     "audit": "signer.cli.audit:audit",

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import click
 
-from signer.admin import ask, ask_within
 from signer.cli.key_store import Row, show_rows, warn
 from signer.cli.ledger import with_ledger
 from signer.errors import SignerError
-from signer.home import Home
+from signer.gateway.records import order_row
+from signer.home.layout import Home
+from signer.home.lock import holder
 from signer.ledger.halting import whom
-from signer.occupancy import holder
-from signer.records import order_row
+from signer.serving.admin import ask, ask_within
 
 NOT_ALL = 5
 """Exit status where orders may still be open that were to be cancelled (docs/cli.md)."""

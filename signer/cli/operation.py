@@ -18,33 +18,33 @@ from typing import Any, NamedTuple
 
 import click
 
-from signer.accounts import Account
-from signer.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.cli.key_store import in_loop, warn
 from signer.cli.reasons import reading_reason
-from signer.clock import SystemClock
-from signer.config import AccountConfig, Config
 from signer.contracts import SigningKey
-from signer.credential import Credential
 from signer.errors import HomeError, SignerError
-from signer.hearing import Hearing, Listeners
-from signer.home import Home
+from signer.gateway.credential import Credential
+from signer.gateway.forward import Account
+from signer.gateway.reconcile.by_hand import record_by_hand
+from signer.gateway.records import operator_record
+from signer.gateway.venue_pauses import Hearing, Listeners
+from signer.home.layout import Home
+from signer.home.lock import NOTHING_YET, Holder, HomeLock, holder
+from signer.home.settings import AccountConfig, Config
+from signer.keycheck.probe import Asked, known, probe
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.lanes import CredentialLane
 from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, Json, KeyInfo
-from signer.occupancy import NOTHING_YET, Holder, HomeLock, holder
-from signer.probe import Asked, known, probe
-from signer.records import operator_record
-from signer.recovery.by_hand import record_by_hand
+from signer.offload.thread import ThreadWorker
 from signer.secret import fingerprint
+from signer.serving.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
+from signer.serving.clock import SystemClock
 from signer.upstream import Upstream
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
-from signer.worker import ThreadWorker
 
 BUSY_S = 10.0
 LOOK_EVERY_S = 0.05

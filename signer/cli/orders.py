@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from signer.admin import ask
 from signer.cli.key_store import Row, show_rows
 from signer.cli.keys import utc
 from signer.cli.ledger import require_home, with_ledger
 from signer.cli.operation import MOST_REASON, on_record
 from signer.cli.reasons import reading_reason
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.lock import holder
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import OpenIntent, Order
-from signer.occupancy import holder
+from signer.serving.admin import ask
 
 NOT_PLACED = "-"
 """Stands in the place of the txid of an order that was not placed."""

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 
 import click
 
-from signer.config import Config
 from signer.errors import SignerError
-from signer.home import Home
-from signer.listing import FETCH_S, unlisted
-from signer.market import fetch_pairs, load_pairs, save_pairs
+from signer.home.layout import Home
+from signer.home.settings import Config
+from signer.market.pairs import fetch_pairs, load_pairs, save_pairs
 from signer.model import Json
 from signer.policy.policy import Policy
-from signer.prepared import pair_table, policies_of
+from signer.serving.loaded import pair_table, policies_of
+from signer.serving.pairs_listing import FETCH_S, unlisted
 from signer.upstream import Upstream
 from signer.venues.kraken.pairs import PairTable
 

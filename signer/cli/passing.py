@@ -6,17 +6,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from signer.admin import BRAKE_S, ask_within
 from signer.cli.ledger import with_ledger
 from signer.errors import KeyStoreError, LedgerError, SignerError
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.lock import holder
 from signer.keys.envelope import Client
 from signer.keys.renewal import read_envelope
 from signer.ledger.halting import Halts, halt_for, unreadable
 from signer.ledger.sqlite import SqliteLedger
-from signer.occupancy import holder
-from signer.prepared import pair_table, policies_of
-from signer.readiness import InForce, Obstacle, Readiness, judged, read_answer
+from signer.serving.admin import BRAKE_S, ask_within
+from signer.serving.loaded import pair_table, policies_of
+from signer.serving.readiness import InForce, Obstacle, Readiness, judged, read_answer
 
 ALONE = Obstacle(
     "alone", "no gateway runs on this home: this is judged from the home alone, without keys, stores and exchange"

@@ -16,9 +16,8 @@ from urllib.parse import urlencode
 
 import click
 
-from signer.clock import SystemClock
 from signer.errors import ConfigError, NotUnderstood
-from signer.home import Home
+from signer.home.layout import Home
 from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Request, Usage
 from signer.policy import decide, load_policy
 from signer.policy.cases import NOT_UNDERSTOOD, ParseCall, cases_path, load_cases, run_cases
@@ -26,13 +25,14 @@ from signer.policy.load import CASES_SUFFIX, policy_files
 from signer.policy.resolve import show
 from signer.policy.targets import refs_of
 from signer.policy.unreachable import unreachable
+from signer.serving.clock import SystemClock
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 
 if TYPE_CHECKING:
     from signer.keys.envelope import Client
     from signer.ledger.sqlite import SqliteLedger
-    from signer.readiness import Readiness
+    from signer.serving.readiness import Readiness
 
 ANYBODY = "anybody"
 """The client of a call that is explained for a policy alone."""
@@ -161,7 +161,7 @@ def _pair_table(home: Home) -> PairTable:
     """The pairs that the gateway of this home knows."""
     if not home.pairs.exists():
         return PairTable.built_in()
-    from signer.prepared import pair_table
+    from signer.serving.loaded import pair_table
 
     return pair_table(home.pairs)
 
@@ -171,7 +171,7 @@ def _current_pairs(home: Home) -> PairTable:
     if not home.config.exists():
         return _pair_table(home)
     from signer.cli.pairs_list import current_pairs
-    from signer.config import load_config
+    from signer.home.settings import load_config
 
     try:
         return current_pairs(home, load_config(home.config))
@@ -224,8 +224,8 @@ def _policy_path(home: Home, name: str) -> Path:
 
 def _client(home: Home, name: str) -> Client:
     """What the key store says of a client; its list needs no passphrase. Raises `ConfigError` if it is not there."""
+    from signer.home.private_file import read_private
     from signer.keys.envelope import MOST_BYTES, Client, parse
-    from signer.keys.private_file import read_private
 
     raw = read_private(home.keys, most=MOST_BYTES, missing="run `signer init`")
     abouts = [entry.about for entry in parse(raw, where=str(home.keys)).entries]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from signer.escaping import printable
+from signer.model.escaping import printable
 
 
 def reading_reason(most: int) -> Callable[[click.Context, click.Parameter, str], str]:

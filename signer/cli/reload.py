@@ -7,10 +7,10 @@ import time
 
 import click
 
-from signer.config import load_config
 from signer.errors import HomeError
-from signer.home import Home
-from signer.occupancy import RELOAD, Holder, holder, read_load
+from signer.home.layout import Home
+from signer.home.lock import RELOAD, Holder, holder, read_load
+from signer.home.settings import load_config
 
 RELOAD_S = 10.0
 LOOK_EVERY_S = 0.02

@@ -14,10 +14,10 @@ import click
 from signer.cli.key_store import known_marks, known_passphrase, passphrase_option, passphrase_source, warn
 from signer.cli.main import CANNOT, EXIT_STATUS
 from signer.errors import HomeError
-from signer.hardening import forget_environment, forget_variable, has_swap, lock_memory
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.lock import NOTHING_YET, Holder, HomeLock
 from signer.keys.passphrase import VARIABLE
-from signer.occupancy import NOTHING_YET, Holder, HomeLock
+from signer.serving.hardening import forget_environment, forget_variable, has_swap, lock_memory
 
 UNLOCKED = (
     "memory is not locked and may be written to swap; allow it (LimitMEMLOCK=infinity in systemd, `memlock: -1` under "
@@ -35,8 +35,8 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     `signer reload` takes up changes of clients, keys, policies and accounts without a restart; so does SIGHUP where
     there is no terminal. SIGUSR1 shows on standard error what it is doing.
     """
-    from signer.app.dump import show_threads_on_signal  # noqa: PLC0415 - heavy, and only this command needs it
-    from signer.prepared import prepare, warnings  # noqa: PLC0415
+    from signer.serving.dump import show_threads_on_signal  # noqa: PLC0415 - heavy, and only this command needs it
+    from signer.serving.loaded import prepare, warnings  # noqa: PLC0415
 
     if not lock_memory() and has_swap():
         warn(UNLOCKED)
@@ -51,7 +51,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     passphrase.wipe()
     prepared.store.require_latest(marks)
     forget_environment(prepared.config.variables)
-    from signer.app.server import GatewayServer  # noqa: PLC0415 - gunicorn copies the environment as it is imported
+    from signer.serving.server import GatewayServer  # noqa: PLC0415 - gunicorn copies the environment as it is imported
 
     for finding in warnings(prepared, datetime.now(UTC).date()):
         warn(str(finding))

@@ -9,13 +9,13 @@ import time
 
 import click
 
-from signer.admin import BRAKE_S, ask_within
 from signer.cli.key_store import warn
 from signer.cli.operation import reason_option
-from signer.clock import SystemClock
 from signer.errors import HomeBusy, HomeError, SignerError
-from signer.home import Home
-from signer.occupancy import Holder, holder
+from signer.home.layout import Home
+from signer.home.lock import Holder, holder
+from signer.serving.admin import BRAKE_S, ask_within
+from signer.serving.clock import SystemClock
 
 STOP_S = 90.0
 """How long a stop may take: a gateway answers what is in flight first. As long as systemd waits (TimeoutStopSec)."""

@@ -17,7 +17,7 @@ from signer.cli.key_store import (
     take_up,
 )
 from signer.cli.operation import on_record, reason_option
-from signer.home import Home
+from signer.home.layout import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase, from_file, in_step
 

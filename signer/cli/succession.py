@@ -16,16 +16,16 @@ from signer.cli import reload
 from signer.cli.judging import judged, require_fit, say
 from signer.cli.key_store import handle_of, in_loop, warn
 from signer.cli.operation import Operation
-from signer.clock import SystemClock
-from signer.config import HOME_FILE, Config
 from signer.contracts import SigningKey, SigningStore
 from signer.errors import KeyStoreError, SignerError, VenueError
+from signer.home.settings import HOME_FILE, Config
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import ApiKeySecret
 from signer.keys.probes import forget_probe, kept_probe
 from signer.keys.replaced import Replaced, keep_replaced
 from signer.model import CredentialInfo, KeyInfo
 from signer.secret import Secret, fingerprint
+from signer.serving.clock import SystemClock
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import click
 
-from signer.admin import BRAKE_S, Operator, ask_within
 from signer.cli import reload
 from signer.cli.key_store import open_store, warn
 from signer.cli.ledger import with_ledger
 from signer.cli.operation import on_record
-from signer.clock import SystemClock
 from signer.errors import KeyStoreError, SignerError
-from signer.home import Home
+from signer.gateway.revocations import AT_ONCE
+from signer.home.layout import Home
+from signer.home.lock import holder
 from signer.keys.entries import no_such
 from signer.keys.envelope import Client, Former
 from signer.keys.file import FileKeyStore
 from signer.keys.renewal import read_envelope
 from signer.ledger.halting import resumed_by
 from signer.model import Halt
-from signer.occupancy import holder
-from signer.revoking import AT_ONCE
+from signer.serving.admin import BRAKE_S, Operator, ask_within
+from signer.serving.clock import SystemClock
 
 CANNOT = 5
 """Exit status where a brake could not be seen to work (docs/cli.md)."""

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signer.cli.key_store import take_up
 from signer.errors import HomeError
-from signer.home import Home
+from signer.home.layout import Home
 from signer.tls.authority import ServerName, permitted_names, server_name
 from signer.tls.folder import TlsFolder
 

@@ -9,12 +9,12 @@ from signer.audit.disk import LocalDisk
 from signer.audit.segments import last_line, segments
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import LedgerError
-from signer.escaping import printable
 from signer.findings import Finding
-from signer.home import Home
+from signer.home.layout import Home
 from signer.ledger.halting import resumed_by, whom
 from signer.ledger.reading import Reader
 from signer.model import ChainHead, Halt, OpenIntent
+from signer.model.escaping import printable
 
 VERIFY = "`signer audit verify` reads all of it and names the place"
 

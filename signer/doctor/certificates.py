@@ -8,12 +8,12 @@ from pathlib import Path
 
 from cryptography import x509
 
-from signer.app.tls import ServerTls
-from signer.config import Config
 from signer.doctor.said import error, failed, fine, warning
 from signer.errors import ConfigError, KeyStoreError
 from signer.findings import Finding
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.settings import Config
+from signer.serving.tls import ServerTls
 from signer.tls.authority import due, permitted_names
 from signer.tls.folder import TlsFolder, certified_names
 

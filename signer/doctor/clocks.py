@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from signer.config import Config
 from signer.contracts import Clock
 from signer.doctor.said import error, fine, warning
 from signer.errors import SignerError
 from signer.findings import Finding
+from signer.home.settings import Config
 from signer.upstream import NOWHERE, Upstream
 from signer.upstream.loop import OwnAddresses, refuse_loop
 from signer.venues.kraken import server_time

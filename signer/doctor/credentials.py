@@ -7,20 +7,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from signer.config import HOME_FILE, Config
 from signer.contracts import Clock, SigningKey
 from signer.doctor.known import KnownHome
 from signer.doctor.said import error, failed, fine, warning
 from signer.errors import HomeError, SignerError
 from signer.findings import Finding
+from signer.gateway.standing import Duty, judge, used_elsewhere
+from signer.home.settings import HOME_FILE, Config
+from signer.home.stores import AppRoleLogin, StoreConfig, VaultConfig
+from signer.keycheck.probe import Asked
+from signer.keycheck.probe import known as known_key
 from signer.keys.file import FileKeyStore
+from signer.keys.stores import SigningStores
 from signer.model import CredentialInfo
-from signer.prepared import duties_of
-from signer.probe import Asked
-from signer.probe import known as known_key
-from signer.standing import Duty, judge, used_elsewhere
-from signer.store_config import AppRoleLogin, StoreConfig, VaultConfig
-from signer.stores import SigningStores
+from signer.serving.loaded import duties_of
 from signer.venues.kraken.venue import Kraken
 
 Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[Asked]]

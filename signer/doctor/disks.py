@@ -14,7 +14,7 @@ from signer.audit.segments import segments
 from signer.contracts import Clock
 from signer.doctor.said import error, fine, warning
 from signer.findings import Finding
-from signer.home import Home
+from signer.home.layout import Home
 
 MIB = 1 << 20
 LEAST_BYTES, FEW_BYTES = 64 * MIB, 1024 * MIB

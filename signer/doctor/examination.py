@@ -27,10 +27,10 @@ from signer.doctor.known import KnownHome
 from signer.doctor.said import error, failed
 from signer.errors import SignerError
 from signer.findings import Finding
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.stores import VaultConfig
 from signer.keys.file import FileKeyStore
-from signer.readiness import Readiness
-from signer.store_config import VaultConfig
+from signer.serving.readiness import Readiness
 
 Opened = Callable[[], FileKeyStore]
 Look = Callable[[], Iterable[Finding]]

@@ -7,13 +7,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from signer.config import Config
 from signer.doctor.said import counted, error, failed, fine, warning
 from signer.errors import KeyStoreError
 from signer.findings import Finding
-from signer.home import Home
-from signer.keys.private_file import require_private
-from signer.store_config import AppRoleLogin, Pkcs11Config, StoreConfig, TokenLogin
+from signer.home.layout import Home
+from signer.home.private_file import require_private
+from signer.home.settings import Config
+from signer.home.stores import AppRoleLogin, Pkcs11Config, StoreConfig, TokenLogin
 
 SYSTEMD = Path("/run/credentials")
 """Where ``LoadCredential=`` puts files; they belong to root."""

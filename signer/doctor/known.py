@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from signer.config import Config
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.lock import Holder
+from signer.home.settings import Config
 from signer.keys.file import FileKeyStore
-from signer.occupancy import Holder
 from signer.policy.policy import Policy
 from signer.venues.kraken.pairs import PairTable
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from signer import __version__
-from signer.app.binding import group_id, require_bindable
-from signer.config import Config
 from signer.doctor.known import KnownHome
 from signer.doctor.said import error, failed, fine, warning, when
 from signer.errors import ConfigError, ListenError
 from signer.findings import Finding
-from signer.home import Home
-from signer.occupancy import Holder, Load, read_load
+from signer.home.layout import Home
+from signer.home.lock import Holder, Load, read_load
+from signer.home.settings import Config
+from signer.serving.binding import group_id, require_bindable
 from signer.upstream.loop import OwnAddresses
 
 ANSWER_S = 5.0

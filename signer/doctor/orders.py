@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from signer.doctor.said import error, fine, warning
 from signer.findings import Finding
-from signer.readiness import Obstacle, Readiness
+from signer.serving.readiness import Obstacle, Readiness
 
 SAID_ELSEWHERE = frozenset({"halt", "expired", "policy", "ledger", "home"})
 """Kinds that the looks at the ledger, the home, the clients and the policies say with more words."""

@@ -7,19 +7,19 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from signer.config import load_config
 from signer.doctor.known import KnownHome
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import SignerError
 from signer.findings import Finding, Weight
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.lock import holder
+from signer.home.settings import load_config
 from signer.keys.file import FileKeyStore
-from signer.listing import unlisted
 from signer.model import ClientInfo
-from signer.occupancy import holder
 from signer.policy.policy import Policy
 from signer.policy.unloaded import unloaded
-from signer.prepared import misfits, of_accounts, of_policies, of_settings, of_waivers, pair_table, policies_of
+from signer.serving.loaded import misfits, of_accounts, of_policies, of_settings, of_waivers, pair_table, policies_of
+from signer.serving.pairs_listing import unlisted
 from signer.venues.kraken.pairs import PairTable
 
 REVIEW_AHEAD = timedelta(days=14)

@@ -15,8 +15,8 @@ from signer.doctor.certificates import ending
 from signer.doctor.said import error, failed, fine
 from signer.errors import ConfigError, KeyStoreError
 from signer.findings import Finding
+from signer.home.stores import VaultConfig
 from signer.keys.vault_client import client, explained, table
-from signer.store_config import VaultConfig
 from signer.upstream.origin import Origin, tls_context
 
 HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200"

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from pydantic import Field
 
 from signer.errors import KeyStoreError
-from signer.strict import Strict
+from signer.home.checked import Strict
 
 SALT_BYTES = 16
 """RFC 9106 §4."""

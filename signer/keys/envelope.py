@@ -20,13 +20,13 @@ from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 from cryptography.exceptions import InvalidTag
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from signer.config import HOME_FILE
 from signer.errors import KeyStoreError, WrongPassphrase
+from signer.home.checked import Strict
+from signer.home.settings import HOME_FILE
 from signer.keys.argon import Profile
 from signer.keys.sealing import RandomBytes, Sealed, StoreKeys
 from signer.model import Network, Role
 from signer.secret import Secret
-from signer.strict import Strict
 
 FORMAT: Final = "signer-key-store"
 VERSION: Final = 1

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, Unpack, final
 
-from signer.config import HOME_FILE
 from signer.contracts import SigningStore
 from signer.errors import KeyStoreError, PassphraseChanged
+from signer.home.private_file import exclusively, write_private
+from signer.home.settings import HOME_FILE
 from signer.keys.argon import SALT_BYTES, SECOND_CHOICE, Profile, derive, require_fit
 from signer.keys.entries import AboutT, ClientChange, CredentialChange, Editor, described, no_such
 from signer.keys.envelope import (
@@ -26,7 +27,6 @@ from signer.keys.envelope import (
 )
 from signer.keys.infos import client_info, credential_info, former_info
 from signer.keys.passphrase import Passphrase
-from signer.keys.private_file import exclusively, write_private
 from signer.keys.renewal import (
     differences,
     mark_of,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar, final
 
 from signer.errors import KeyStoreError
-from signer.keys.private_file import exclusively, read_private, write_private
+from signer.home.private_file import exclusively, read_private, write_private
 from signer.secret import Secret
 
 T = TypeVar("T")

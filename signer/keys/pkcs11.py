@@ -21,10 +21,10 @@ from pkcs11 import exceptions as failures
 
 from signer.contracts import Worker
 from signer.errors import KeyStoreError, StoreUnavailable
-from signer.keys.private_file import read_private
+from signer.home.private_file import read_private
+from signer.home.stores import Pkcs11Config
 from signer.model import CredentialInfo
 from signer.secret import Secret
-from signer.store_config import Pkcs11Config
 
 AGAIN_S = 1.0
 """Between two attempts to find a token that was removed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from signer.errors import KeyStoreError
-from signer.keys.private_file import make_private_folder, read_private, write_private
+from signer.home.private_file import make_private_folder, read_private, write_private
 from signer.model import KeyInfo
 
 MOST_BYTES = 64 * 1024

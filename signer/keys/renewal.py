@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from signer.errors import KeyStoreError
+from signer.home.private_file import read_private
 from signer.keys.envelope import MOST_BYTES, Entry, Envelope, Header, opened_entry, parse, sealed_entry
-from signer.keys.private_file import read_private
 from signer.keys.sealing import RandomBytes, StoreKeys
 
 MISSING = "run `signer init` first, or name the right --home"

@@ -12,7 +12,7 @@ import requests
 from hvac import exceptions
 
 from signer.errors import KeyStoreError, StoreUnavailable
-from signer.store_config import VaultConfig
+from signer.home.stores import VaultConfig
 
 MOST_WORDS = 200
 NO_RIGHT = "give it the rights in deploy/vault (gateway.hcl to serve, admin.hcl for `signer keys add` and `remove`)"

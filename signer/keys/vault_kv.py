@@ -12,12 +12,12 @@ from typing import Any, final
 
 from signer.contracts import Worker
 from signer.errors import KeyStoreError, StoreUnavailable
+from signer.home.stores import VaultKvConfig
 from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import explained, require_engine, table, write
 from signer.keys.vault_login import VaultLogin
 from signer.model import CredentialInfo
 from signer.secret import HmacKey, Secret
-from signer.store_config import VaultKvConfig
 
 AGAIN_S = 1.0
 """Between two attempts to read a secret that could not be read at the start."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 from signer.errors import KeyStoreError, StoreUnavailable
-from signer.keys.private_file import read_private
+from signer.home.private_file import read_private
+from signer.home.stores import AppRoleLogin, KubernetesLogin, TokenLogin, VaultConfig
 from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import Denied, client, explained, table
-from signer.store_config import AppRoleLogin, KubernetesLogin, TokenLogin, VaultConfig
 
 MOST_BYTES = 16 * 1024
 SYSTEMD = Path("/run/credentials")

@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from signer.contracts import Upstream, Worker
 from signer.errors import KeyStoreError, StoreUnavailable, VenueError
+from signer.home.stores import VaultTransitConfig
 from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import NO_RIGHT, explained, require_engine, table
 from signer.keys.vault_login import VaultLogin
 from signer.model import CredentialInfo, WireAnswer, WireRequest
 from signer.secret import SECRET_BYTES, Secret
-from signer.store_config import VaultTransitConfig
 
 VERSION = 1
 """Of every key: each API key has a Transit key of its own, imported once. A later version would sign otherwise."""

@@ -1,7 +1,7 @@
 """The venue's counters as we keep them, shared by client: who exceeds his share is refused before he eats the others'.
 
-A counter of `signer.allowances.Allowance` is divided among the clients that call now. A client may borrow what no other
-wants; a part stays free for a client that comes anew, once there is more than one. Rates only: kept in memory.
+A counter of `signer.model.allowances.Allowance` is divided among the clients that call now. A client may borrow what no
+other wants; a part stays free for a client that comes anew, once there is more than one. Rates only: kept in memory.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from signer.allowances import Allowance
+from signer.model.allowances import Allowance
 
 NEWCOMER = 1 / 6
 """The part of a counter that no client borrows, once there is more than one: it is there for who comes next."""

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from signer.contracts import Clock
 from signer.errors import LedgerError, SignerError
-from signer.intents import without_legs
 from signer.ledger.caps import Caps
 from signer.ledger.documents import from_intent, to_intent
 from signer.ledger.halting import Halts, read_halts, refuse_if_halted, unreadable
@@ -17,6 +16,7 @@ from signer.ledger.orders import close_absent, placed_by, remember
 from signer.ledger.room import Room
 from signer.ledger.schema import connect, ledger_errors
 from signer.model import ChainHead, Halt, Intent
+from signer.model.intents import without_legs
 
 Job: TypeAlias = "Callable[[Books], object]"
 """One caller's part of a transaction."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, final
 
 from signer.errors import LedgerError
-from signer.room import claim
+from signer.offload.room import claim
 
 LOG_BYTES: Final = 8 << 20
 """Twice what SQLite writes into its log before it begins anew (1,000 pages of 4 KiB, with their headers)."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast, final
 
-from signer.batches import Batches
 from signer.contracts import Clock, Worker
 from signer.errors import LedgerError
 from signer.ledger.books import Books, Job
 from signer.ledger.halting import halt_for
 from signer.ledger.reading import Reader
 from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, Usage
+from signer.offload.batches import Batches
 
 T = TypeVar("T")
 

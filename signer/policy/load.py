@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from signer.errors import ConfigError
-from signer.hints import OF_SHAPE, hint
+from signer.home.hints import OF_SHAPE, hint
 from signer.policy.policy import Policy
 from signer.policy.resolve import FindPair, Problem, resolve
 from signer.policy.schema import WITHHELD, PolicyFile, Table

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signer.errors import ConfigError
-from signer.keys.private_file import read_private, write_private
+from signer.home.private_file import read_private, write_private
 from signer.tls.authority import Authority, ServerName, due
 
 MOST_BYTES = 64 * 1024

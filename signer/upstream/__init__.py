@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import final
 
 from signer.errors import ExportUnderWay, NotSent
-from signer.held import HeldAnswers
 from signer.model import WireAnswer, WireRequest
 from signer.upstream.connection import Connection, connect
+from signer.upstream.held import HeldAnswers
 from signer.upstream.loop import OwnAddresses
 from signer.upstream.origin import Origin, tls_context
 

@@ -11,8 +11,8 @@ import zlib
 import httptools
 
 from signer.errors import TooLarge, Unanswered
-from signer.held import COUNTED_FROM, HeldAnswers
 from signer.model import WireAnswer
+from signer.upstream.held import COUNTED_FROM, HeldAnswers
 
 HEAD_LIMIT = 64 * 1024
 """Most bytes of status line and headers, interim answers and trailers included."""

@@ -13,9 +13,9 @@ import ssl
 from typing import Any, cast
 
 from signer.errors import NotSent, Unanswered
-from signer.held import HeldAnswers
 from signer.model import WireAnswer
 from signer.upstream.answer import AnswerReader
+from signer.upstream.held import HeldAnswers
 from signer.upstream.loop import WHAT, OwnAddresses, mend_of
 from signer.upstream.origin import Origin, is_loopback
 

@@ -17,10 +17,10 @@ from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.cli import audit_lines
 from signer.cli.main import main
-from signer.clock import SystemClock
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import ChainHead, Json
-from signer.worker import ThreadWorker
+from signer.offload.thread import ThreadWorker
+from signer.serving.clock import SystemClock
 from tests.unit.audit.given import NOON_US, SetClock, entry
 
 CALLS: list[Mapping[str, Json]] = [

@@ -13,7 +13,7 @@ import pytest
 
 from signer.cli import key_store
 from signer.cli.ledger import with_ledger
-from signer.home import Home
+from signer.home.layout import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase, from_file

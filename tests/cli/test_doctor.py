@@ -13,7 +13,7 @@ import pytest
 
 from signer.cli.main import main
 from signer.doctor import disks
-from signer.home import Home
+from signer.home.layout import Home
 from signer.model import Role
 from signer.sandbox.faults import Errors
 from signer.sandbox.server import RunningSandbox, Settings

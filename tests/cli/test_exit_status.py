@@ -13,8 +13,8 @@ import pytest
 
 from signer.cli.main import CANNOT, EXIT_STATUS, main
 from signer.errors import Refused, SignerError
-from signer.home import Home
-from signer.occupancy import HomeLock
+from signer.home.layout import Home
+from signer.home.lock import HomeLock
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 54_321

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from signer.admin import Operator
 from signer.cli.main import main
-from signer.clock import SystemClock
 from signer.errors import Halted
-from signer.home import Home
+from signer.home.layout import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
 from signer.ledger import sqlite
 from signer.ledger.sqlite import SqliteLedger
-from signer.worker import ThreadWorker
+from signer.offload.thread import ThreadWorker
+from signer.serving.admin import Operator
+from signer.serving.clock import SystemClock
 from tests.unit.ledger.calls import charge, intent
 
 CONFIG = "[accounts.main]\n[accounts.second]\n"

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import pytest
 
 from signer.cli.main import main
-from signer.clock import SystemClock
-from signer.home import Home
+from signer.home.layout import Home
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import OrderRef
-from signer.worker import ThreadWorker
+from signer.offload.thread import ThreadWorker
+from signer.serving.clock import SystemClock
 from tests.unit.ledger.calls import charge, intent, order, used
 
 T = TypeVar("T")

@@ -11,19 +11,19 @@ import pytest
 
 from signer.cli import pairs_list
 from signer.cli.main import main
-from signer.clock import SystemClock
-from signer.home import Home
+from signer.home.layout import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
 from signer.ledger.sqlite import SqliteLedger
-from signer.market import load_pairs, save_pairs
+from signer.market.pairs import load_pairs, save_pairs
 from signer.model import Call, Facts, Intent, Json
+from signer.offload.thread import ThreadWorker
 from signer.policy import decide, load_policy
+from signer.serving.clock import SystemClock
 from signer.venues.kraken import pairs as kraken_pairs
 from signer.venues.kraken.pairs import PairTable
-from signer.worker import ThreadWorker
 from tests.unit.policy.examples import add, order
 
 SHIPPED = Path(__file__).parents[2] / "policies"

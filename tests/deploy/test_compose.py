@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from signer import __version__
-from signer.config import load_config
+from signer.home.settings import load_config
+from signer.home.stores import AppRoleLogin, VaultTransitConfig
 from signer.keys.passphrase import CREDENTIAL
-from signer.store_config import AppRoleLogin, VaultTransitConfig
 from tests.deploy.manifests import DEPLOY, ROOT, Json, comments, documents
 from tests.deploy.units import UNIT, settings
 

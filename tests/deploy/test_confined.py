@@ -67,7 +67,8 @@ def test_the_confinement_of_these_tests_confines(forbidden: str, command: str, t
 def test_unix_sockets_need_their_drop_in(files: tuple[Path, ...], says: str, tmp_path: Path) -> None:
     """The unit alone lets no socket be given to its group; a gateway that is told to names what does."""
     program = (
-        "from pathlib import Path; from signer.app.binding import require_bindable; from signer.listen import Listener;"
+        "from pathlib import Path; from signer.serving.binding import require_bindable;"
+        "from signer.home.listener import Listener;"
         f"require_bindable(Listener('unix', path='{tmp_path}/bots'), Path('signer.toml'))"
     )
     confine = confinement(settings(*files)["Service"])

@@ -11,9 +11,9 @@ import pytest
 
 from signer import __version__
 from signer.cli.main import main
-from signer.config import Config
+from signer.home.settings import Config
+from signer.home.stores import KubernetesLogin, VaultTransitConfig
 from signer.keys.passphrase import CREDENTIAL
-from signer.store_config import KubernetesLogin, VaultTransitConfig
 from tests.deploy.manifests import DOCKERFILE, KUBERNETES, OBJECTS, Json, comments, documents
 
 PATCH: Json = documents(KUBERNETES / "vault.yaml")[0]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from signer.app.descriptors import descriptors_needed
 from signer.cli.main import EXIT_STATUS
-from signer.config import Config
+from signer.home.settings import Config
 from signer.keys.passphrase import CREDENTIAL
+from signer.serving.descriptors import descriptors_needed
 from tests.deploy.units import DROP_INS, UNIT, analyze, settings
 from tests.unit.test_docs import taken_apart
 

@@ -26,19 +26,19 @@ from typing import Any, Literal, final
 import requests
 
 from signer.cli.main import main
-from signer.clock import SystemClock
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.lock import RELOAD, read_load
+from signer.home.private_file import write_private
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
-from signer.keys.private_file import write_private
 from signer.keys.probes import Probe, keep_probe
 from signer.model import KeyInfo, Role
-from signer.occupancy import RELOAD, read_load
 from signer.sandbox.arrivals import Arrival
 from signer.sandbox.permissions import PERMISSIONS, TRADING
 from signer.sandbox.server import RunningSandbox
 from signer.secret import Secret, fingerprint
+from signer.serving.clock import SystemClock
 
 Record = dict[str, Any]
 PASSPHRASE = "a passphrase that the tests alone know"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from signer.app.server import STOPPING, GatewayApp
-from signer.occupancy import holder
+from signer.home.lock import holder
+from signer.serving.server import STOPPING, GatewayApp
 from tests.security.rig import AHEAD_NS, Nonces, Wire, running
 
 MOST_CALLS = 300

@@ -21,8 +21,8 @@ import requests
 
 from signer.cli.ledger import with_ledger
 from signer.contracts import Ledger
+from signer.home.lock import holder
 from signer.model import OrderRef
-from signer.occupancy import holder
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.gateways import Bot, MadeHome, RunningGateway, free_port, order, until
 from tests.e2e.refusals import raw_call

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from signer.clock import SystemClock
 from signer.sandbox.faults import Errors
 from signer.sandbox.permissions import TRADING
 from signer.sandbox.server import RunningSandbox
 from signer.secret import Secret
+from signer.serving.clock import SystemClock
 from tests.e2e.gateways import Bot, MadeHome, RunningGateway, errors_of, order, running, until
 from tests.e2e.refusals import UNAVAILABLE, raw_call
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.occupancy import holder, read_load
+from signer.home.lock import holder, read_load
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.gateways import PATIENCE_S, MadeHome, until
 

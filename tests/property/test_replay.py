@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.errors import NotAuthentic
-from signer.replay import SIGNATURES_PER_NONCE, NonceWindow, mark_ahead
+from signer.gateway.replay import SIGNATURES_PER_NONCE, NonceWindow, mark_ahead
 
 CALLS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=120)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.allowances import Allowance
 from signer.lanes.counters import SharedCounter
+from signer.model.allowances import Allowance
 from signer.venues.kraken.limits import TIERS
 
 STARTER = Allowance(15, 0.25)

@@ -1,4 +1,4 @@
-"""`signer.source_rate`: whatever is asked and whenever, no source gets more than its rate, and memory is bounded."""
+"""The rate of a source: whatever is asked and whenever, no source gets more than its rate, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.source_rate import SOURCES, SourceRate
+from signer.gateway.source_rate import SOURCES, SourceRate
 from tests.security.doorway import SetClock
 
 TICK_US = 125_000

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from signer.authenticate import Authenticator
 from signer.contracts import Ledger
 from signer.errors import LedgerError, Refused
+from signer.gateway.authenticate import Authenticator
+from signer.gateway.snapshot import Client, Snapshot
+from signer.gateway.trace import Trace
 from signer.model import ClientInfo, Request
 from signer.policy.load import load_policy
 from signer.secret import HmacKey, Secret, fingerprint
-from signer.snapshot import Client, Snapshot
-from signer.trace import Trace
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.security.rig import Bot

@@ -10,17 +10,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from signer.app.watch import GatewayWatch
 from signer.cli.main import main
-from signer.clock import SystemClock
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.lock import RELOAD, Holder, HomeLock
 from signer.keys.passphrase import from_file
-from signer.logline import LineLog
-from signer.metrics import Metrics
 from signer.model import Request
-from signer.occupancy import RELOAD, Holder, HomeLock
-from signer.prepared import prepare
-from signer.wiring import Wiring
+from signer.serving.clock import SystemClock
+from signer.serving.loaded import prepare
+from signer.serving.logline import LineLog
+from signer.serving.metrics import Metrics
+from signer.serving.watch import GatewayWatch
+from signer.serving.wiring import Wiring
 from tests.security.rig import FORM, Bot
 
 

@@ -26,7 +26,7 @@ from urllib.parse import urlencode
 
 from signer.cli.main import main
 from signer.cli.reload import reload_running
-from signer.home import Home
+from signer.home.layout import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.sandbox.arrivals import Arrival

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from signer import admin
-from signer.admin import AdminSocket, Operator, ask
 from signer.errors import ConfigError, HomeError, VenueError
+from signer.gateway.records import operator_record
 from signer.model import Json
-from signer.records import operator_record
+from signer.serving import admin
+from signer.serving.admin import AdminSocket, Operator, ask
 
 SEEN: list[Operator] = []
 

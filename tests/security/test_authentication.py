@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from signer import authenticate
-from signer.app.asgi import Edge
-from signer.authenticate import KEY_FAILURES, LOCKOUT, LOCKOUT_S, SOURCE_FAILURES
 from signer.cli.stage import signer
+from signer.gateway import authenticate
+from signer.gateway.authenticate import KEY_FAILURES, LOCKOUT, LOCKOUT_S, SOURCE_FAILURES
+from signer.gateway.source_rate import SOURCES
 from signer.model import Request, Response
 from signer.secret import Secret
-from signer.source_rate import SOURCES
+from signer.serving.asgi import Edge
 from tests.security.doorway import ACCEPTED, NOON_US, PATH, CountingKey, Doorway, SetClock, request
 from tests.security.rig import Bot, Rig, ask, http
 

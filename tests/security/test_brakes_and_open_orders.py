@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from signer.cli.main import main
-from signer.home import Home
+from signer.home.layout import Home
 from signer.sandbox.faults import CloseAfterActing, CloseBeforeReading, Errors
 from tests.security.rig import LIMIT, NARROW, Bot, Rig
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from signer.home.lock import read_load
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
-from signer.occupancy import read_load
-from signer.prepared import prepare, reread, warnings
+from signer.serving.loaded import prepare, reread, warnings
 from tests.security.inside import inside
 from tests.security.rig import AHEAD_NS, LIMIT, NARROW, WIDE, Nonces, Rig, copied
 

@@ -23,20 +23,20 @@ from urllib.parse import quote
 
 import pytest
 
-from signer.app.asgi import Edge
-from signer.app.watch import GatewayWatch
 from signer.cli.reload import reload_running
-from signer.clock import SystemClock
 from signer.errors import HomeError
 from signer.keys.passphrase import from_file
-from signer.logline import LineLog
-from signer.metrics import Metrics
 from signer.model import Request, Response
-from signer.prepared import prepare
 from signer.sandbox import faults
 from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox
-from signer.wiring import Wiring
+from signer.serving.asgi import Edge
+from signer.serving.clock import SystemClock
+from signer.serving.loaded import prepare
+from signer.serving.logline import LineLog
+from signer.serving.metrics import Metrics
+from signer.serving.watch import GatewayWatch
+from signer.serving.wiring import Wiring
 from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, ask, copied, http
 from tests.unit.keys.stores import spellings
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from signer.app.protocol import _common_name
+from signer.serving.protocol import _common_name
 from tests.security.doorway import ACCEPTED, Doorway, request
 
 INVALID = "EAPI:Invalid key"

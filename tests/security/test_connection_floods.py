@@ -21,12 +21,12 @@ from typing import cast
 import pytest
 import uvloop
 
-from signer.app.accepting import Acceptor
-from signer.app.descriptors import descriptors_needed, require_descriptors
-from signer.app.shares import ConnectionShares, Place
-from signer.app.source import Sources
-from signer.config import Config
 from signer.errors import ConfigError
+from signer.home.settings import Config
+from signer.serving.accepting import Acceptor
+from signer.serving.descriptors import descriptors_needed, require_descriptors
+from signer.serving.shares import ConnectionShares, Place
+from signer.serving.source import Sources
 from signer.tls.authority import server_name
 from signer.tls.authority import utc_now as utc
 from signer.tls.folder import TlsFolder
@@ -233,8 +233,8 @@ def test_a_system_that_grants_too_few_is_refused_by_name(tmp_path: Path) -> None
     """The start says how many it needs, and what to set; it does not begin to serve."""
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))\n"
-        "from pathlib import Path\nfrom signer.app.descriptors import require_descriptors\n"
-        "from signer.config import Config\n"
+        "from pathlib import Path\nfrom signer.serving.descriptors import require_descriptors\n"
+        "from signer.home.settings import Config\n"
         "require_descriptors(Config.model_validate({'accounts': {'main': {}}}), Path('signer.toml'))"
     )
     # Root may raise its hard limit; whoever may not is refused.

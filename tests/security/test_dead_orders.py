@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 
-from signer.known_closed import MOST, YOUNG_US, KnownClosed
+from signer.gateway.known_closed import MOST, YOUNG_US, KnownClosed
 from signer.model import Order, OrderRef, PlacedOrder
 from signer.sandbox.faults import Errors
 from tests.security.rig import NARROW, WIDE, Rig

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from signer.config import GatewayConfig, load_config
 from signer.errors import ConfigError
+from signer.home.settings import GatewayConfig, load_config
 from signer.keys.passphrase import from_file
-from signer.prepared import prepare, warnings
+from signer.serving.loaded import prepare, warnings
 from tests.security.rig import Rig
 
 LISTENING = "0A"

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from signer.errors import Refused
+from signer.gateway.call_rates import Paces
+from signer.gateway.snapshot import Client
 from signer.lanes.counters import PairCounters
 from signer.model import Action, Call, Change, ClientInfo, Order, OrderRef, PlacedOrder
-from signer.paces import Paces
 from signer.policy.load import load_policy
 from signer.sandbox.key_limits import RestCounter
 from signer.sandbox.limits import TIERS as SANDBOX_TIERS
 from signer.sandbox.limits import Counters
 from signer.sandbox.rejected import Rejected
 from signer.secret import Secret
-from signer.snapshot import Client
 from signer.venues.kraken.limits import TIERS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken

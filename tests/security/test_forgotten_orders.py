@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from signer import recovery
+from signer.gateway import reconcile as recovery
 from signer.model import OrderRef
 from tests.simulator.asks import Ask
 from tests.simulator.life import Life

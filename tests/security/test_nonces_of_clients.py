@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.client_nonces import FORGIVEN, MOST_AHEAD_US, MOST_WINDOWS, TOO_FAR_AHEAD, ClientNonces, name_of
 from signer.errors import NotAuthentic
+from signer.gateway.client_nonces import FORGIVEN, MOST_AHEAD_US, MOST_WINDOWS, TOO_FAR_AHEAD, ClientNonces, name_of
 
 NOW_US = 1_795_000_000_123_456
 NAME = name_of("bot", "abcd")

@@ -17,13 +17,13 @@ import pytest
 
 from signer.audit.log import FileAuditLog
 from signer.cli import passing
-from signer.clock import SystemClock
-from signer.credential import Credential
 from signer.doctor import orders
 from signer.errors import StoreUnavailable
+from signer.gateway.credential import Credential
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.model import KeyInfo
+from signer.serving.clock import SystemClock
 from tests.security.inside import Inside, inside
 from tests.security.rig import AHEAD_NS, LIMIT, NARROW, WIDE, Bot, Nonces, Rig, copied
 

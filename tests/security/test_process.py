@@ -28,9 +28,9 @@ from pathlib import Path
 
 import pytest
 
+from signer.home.lock import RELOAD, read_load
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
-from signer.occupancy import RELOAD, read_load
 from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, Serving, ask, copied
 from tests.unit.keys.stores import MESSAGE
 
@@ -227,7 +227,7 @@ def test_a_crash_leaves_no_core(watched: Watched, tmp_path: Path, without: str) 
     disabled = {"": "", "limit": "resource.setrlimit = nothing", "dumpable": "ctypes.CDLL = nothing"}[without]
     code = (
         "import ctypes, os, resource, sys; from unittest.mock import MagicMock as nothing; "
-        f"from signer.hardening import close_off; {disabled}\n"
+        f"from signer.serving.hardening import close_off; {disabled}\n"
         "close_off(); os.chdir(sys.argv[1]); os.kill(os.getpid(), 11)"
     )
     status = crashed([sys.executable, "-c", code, str(tmp_path)])
@@ -318,7 +318,7 @@ def told_of_lock(limit: int, *, as_nobody: bool) -> tuple[bool, int, int]:
     has taken another 64 MiB."""
     code = (
         "import os, resource as r, sys; limit, user = int(sys.argv[1]), int(sys.argv[2])\n"
-        "from signer.hardening import lock_memory\n"
+        "from signer.serving.hardening import lock_memory\n"
         "def kib(): return int(next(line for line in open('/proc/self/status') if 'VmLck' in line).split()[1])\n"
         "r.setrlimit(r.RLIMIT_MEMLOCK, (limit, limit))\n"
         "if user: os.setgid(user); os.setuid(user)\n"
@@ -351,7 +351,7 @@ def test_commands_that_need_no_secret_have_none(watched: Watched) -> None:
 def _memory_at_end(home: Path, arguments: list[str]) -> bytes:
     """The memory of a command that has done all it does, and waits to be looked at."""
     code = (
-        "import sys\nfrom signer.cli import main\nfrom signer.hardening import close_off\n"
+        "import sys\nfrom signer.cli import main\nfrom signer.serving.hardening import close_off\n"
         "close_off(); main.main(sys.argv[1:]); print('done', file=sys.stderr, flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, "--home", str(home), *arguments]

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from signer.authenticate import SOURCE_FAILURES
+from signer.gateway.authenticate import SOURCE_FAILURES
 from signer.sandbox.faults import Hang
 from tests.security.doorway import Doorway, request
 from tests.security.rig import LIMIT, Rig, http

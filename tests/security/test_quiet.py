@@ -11,9 +11,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from signer.allowances import Allowance
 from signer.errors import NotSent
 from signer.model import Call, WireAnswer
+from signer.model.allowances import Allowance
 from signer.upstream.answer import AnswerReader
 from tests.unit.lanes.virtual import START_US, run
 from tests.unit.ways import ALL, CANCEL, EXPORT, ORDER, READ, Ways

@@ -15,15 +15,15 @@ import pytest
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
 
-from signer.app.protocol import KEEP_ALIVE_S, GatewayProtocol
-from signer.app.shares import ConnectionShares
 from signer.audit.throttle import IN_FULL
-from signer.authenticate import SOURCE_FAILURES
 from signer.cli.stage import signer
+from signer.gateway.authenticate import SOURCE_FAILURES
+from signer.gateway.public import BURST_S, PublicBounds, PublicCalls
+from signer.gateway.replay import SIGNATURES_PER_NONCE, NonceWindow
+from signer.gateway.source_rate import SOURCES, SourceRate
 from signer.model import Request, WireAnswer, WireRequest
-from signer.public import BURST_S, PublicBounds, PublicCalls
-from signer.replay import SIGNATURES_PER_NONCE, NonceWindow
-from signer.source_rate import SOURCES, SourceRate
+from signer.serving.protocol import KEEP_ALIVE_S, GatewayProtocol
+from signer.serving.shares import ConnectionShares
 from signer.venues.kraken.venue import Kraken
 from tests.security.doorway import PAIRS, Heard, SetClock
 from tests.security.rig import Rig, Wire, ask, http

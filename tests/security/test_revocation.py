@@ -11,19 +11,19 @@ import signal
 import time
 from pathlib import Path
 
-from signer.app.watch import GatewayWatch
-from signer.clock import SystemClock
+from signer.home.lock import read_load
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
-from signer.logline import LineLog
-from signer.metrics import Metrics
 from signer.model import WireAnswer, WireRequest
-from signer.occupancy import read_load
-from signer.pools import PUBLIC
-from signer.prepared import prepare
 from signer.sandbox.faults import Latency
+from signer.serving.clock import SystemClock
+from signer.serving.loaded import prepare
+from signer.serving.logline import LineLog
+from signer.serving.metrics import Metrics
+from signer.serving.pools import PUBLIC
+from signer.serving.watch import GatewayWatch
+from signer.serving.wiring import Wiring
 from signer.upstream import Upstream
-from signer.wiring import Wiring
 from tests.security.rig import AHEAD_NS, ANSWER_S, LIMIT, Nonces, Rig, Wire, copied
 
 REFUSED = ["EAPI:Invalid key"]

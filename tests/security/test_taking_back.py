@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from signer.admin import ask
 from signer.cli import reload, taking_back
 from signer.errors import ConfigError
-from signer.home import Home
+from signer.gateway.revocations import AT_ONCE, Revocations
+from signer.home.layout import Home
+from signer.home.lock import RELOAD
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase, from_file
 from signer.model import Json
-from signer.occupancy import RELOAD
-from signer.revoking import AT_ONCE, Revocations
+from signer.serving.admin import ask
 from tests.security.inside import Inside, inside
 from tests.security.rig import LIMIT, Bot, Rig, copied
 

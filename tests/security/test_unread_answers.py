@@ -22,15 +22,15 @@ import uvloop
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
 
-from signer.app.accepting import Acceptor
-from signer.app.asgi import Receive, Scope, Send, send_whole
-from signer.app.protocol import GatewayProtocol
-from signer.app.shares import ConnectionShares
-from signer.app.source import NO_PROXIES
-from signer.held import COUNTED_FROM, HeldAnswers
 from signer.sandbox.faults import Oversized
+from signer.serving.accepting import Acceptor
+from signer.serving.asgi import Receive, Scope, Send, send_whole
+from signer.serving.protocol import GatewayProtocol
+from signer.serving.shares import ConnectionShares
+from signer.serving.source import NO_PROXIES
 from signer.tls.authority import server_name, utc_now
 from signer.tls.folder import TlsFolder
+from signer.upstream.held import COUNTED_FROM, HeldAnswers
 from tests.security.rig import LIMIT, Rig, ask, http
 
 LARGE = 8 * 1024 * 1024

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from signer.background import Background
-from signer.home import Home
+from signer.gateway.trace import Trace
+from signer.home.layout import Home
 from signer.keys.passphrase import from_file
-from signer.metrics import Metrics
 from signer.model import Json, WireAnswer, WireRequest
-from signer.pools import PUBLIC
-from signer.prepared import prepare
-from signer.trace import Trace
-from signer.wiring import Wiring
+from signer.serving.background import Background
+from signer.serving.loaded import prepare
+from signer.serving.metrics import Metrics
+from signer.serving.pools import PUBLIC
+from signer.serving.wiring import Wiring
 from tests.security.rig import Rig, copied
 
 XBTUSD = {"altname": "XBTUSD", "wsname": "XBT/USD", "aclass_base": "currency"}

@@ -1,4 +1,4 @@
-"""One life of the gateway's process: the real parts, connected as `signer.wiring` does, on a simulated machine."""
+"""One life of the gateway's process: the real parts, connected as by `serving.wiring`, on a simulated machine."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from signer.accounts import Account
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
-from signer.authenticate import Authenticator
-from signer.credential import Credential
 from signer.errors import SignerError
-from signer.gateway import Gateway
-from signer.hearing import Hearing, Listeners
+from signer.gateway.authenticate import Authenticator
+from signer.gateway.credential import Credential
+from signer.gateway.forward import Account
+from signer.gateway.line import Gateway
+from signer.gateway.pending import Pending
+from signer.gateway.reconcile import Recovery
+from signer.gateway.snapshot import Client, Snapshot
+from signer.gateway.standing import Standing
+from signer.gateway.trace import Trace
+from signer.gateway.venue_pauses import Hearing, Listeners
+from signer.gateway.venue_time import VenueTime
 from signer.lanes import CredentialLane, NonceSource
 from signer.ledger import books, reading
 from signer.ledger.schema import connect
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import ClientInfo, KeyInfo
-from signer.pending import Pending
 from signer.policy.load import load_policy
 from signer.policy.policy import Policy
-from signer.recovery import Recovery
 from signer.secret import Secret
-from signer.snapshot import Client, Snapshot
-from signer.standing import Standing
-from signer.trace import Trace
-from signer.venue_time import VenueTime
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.simulator.asks import CLIENTS, CREDENTIALS, secret_of
@@ -103,7 +103,7 @@ class Life:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """As `signer.wiring.Wiring.start`."""
+        """As `signer.serving.wiring.Wiring.start`."""
         await self._open_ledger()
         await self.audit.open(await self.ledger.head())
         pending = Pending(await self.ledger.open_intents())
@@ -145,7 +145,7 @@ class Life:
             await asyncio.sleep(5.0)
 
     async def stop(self) -> None:
-        """As `signer.wiring.Wiring.stop`."""
+        """As `signer.serving.wiring.Wiring.stop`."""
         for task in self._tasks:
             task.cancel()
         await self.gateway.drained()
@@ -162,18 +162,18 @@ class Life:
             connection.db.close()
 
     def finished(self, trace: Trace) -> None:
-        """`signer.trace.Watch`."""
+        """`signer.gateway.trace.Watch`."""
         self.world.note(f"answered {trace.client_name} {trace.endpoint}: {trace.outcome} {trace.errors}")
 
     def warn(self, kind: str, text: str) -> None:
-        """`signer.trace.Watch`: the simulated keys are never asked about."""
+        """`signer.gateway.trace.Watch`: the simulated keys are never asked about."""
         raise AssertionError(f"{kind}: {text}")
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
         """Not of interest here."""
 
     def alarm(self, kind: str, text: str) -> None:
-        """`signer.trace.Watch`."""
+        """`signer.gateway.trace.Watch`."""
         self.alarms.append((kind, text))
         self.world.note(f"alarm {kind} {text.replace(self._folder, '')}")
 

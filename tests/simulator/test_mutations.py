@@ -8,18 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from signer.accounts import Account, Journey
 from signer.contracts import Venue
 from signer.errors import Unanswered
-from signer.gateway import Gateway
+from signer.gateway.forward import Account, Journey
+from signer.gateway.line import Gateway
+from signer.gateway.outcomes import Outcomes
+from signer.gateway.pending import Pending
+from signer.gateway.records import intent_record
+from signer.gateway.trace import Trace
 from signer.lanes.nonces import NonceSource
 from signer.ledger.books import Books
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Call, Intent, OrderRef, Outcome, PlacedOrder, WireAnswer, WireRequest
-from signer.outcomes import Outcomes
-from signer.pending import Pending
-from signer.records import intent_record
-from signer.trace import Trace
 from signer.venues.kraken import lookups
 from tests.simulator.asks import CLIENTS
 from tests.simulator.life import Life

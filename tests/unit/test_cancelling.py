@@ -8,11 +8,11 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import pytest
 
-from signer.accounts import Journey
-from signer.cancelling import Cancelling
-from signer.ended import Ended
 from signer.errors import NotServed, Unanswered
+from signer.gateway.cancelling import Cancelling
+from signer.gateway.forward import Journey
 from signer.model import Call, OrderRef, Outcome, Verdict, WireAnswer
+from signer.model.ended import Ended
 from tests.unit.kraken.asking import KRAKEN
 
 TOO_FAST = "EOrder:Rate limit exceeded"
@@ -63,7 +63,7 @@ def run(exchange: Exchange, orders: Sequence[OrderRef], monkeypatch: pytest.Monk
     async def sleep(seconds: float) -> None:
         exchange.now += seconds
 
-    monkeypatch.setattr("signer.cancelling.asyncio.sleep", sleep)
+    monkeypatch.setattr("signer.gateway.cancelling.asyncio.sleep", sleep)
     sequence = Cancelling(KRAKEN, exchange.send, exchange, CALL_S, 2 * CALL_S)
     main: Coroutine[None, None, Ended] = sequence.run(orders)
     asyncio.run(main)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from signer.config import AccountConfig, AuditConfig, GatewayConfig, TlsConfig, load_config
 from signer.errors import ConfigError
-from signer.limits import LimitsConfig
-from signer.store_config import (
+from signer.home.limits import LimitsConfig
+from signer.home.settings import AccountConfig, AuditConfig, GatewayConfig, TlsConfig, load_config
+from signer.home.stores import (
     AppRoleLogin,
     KubernetesLogin,
     Pkcs11Config,

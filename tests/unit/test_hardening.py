@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from signer.app import dump
-from signer.config import Config
-from signer.hardening import forget_variable, has_swap, lock_memory
+from signer.home.settings import Config
+from signer.serving import dump
+from signer.serving.hardening import forget_variable, has_swap, lock_memory
 
 HSM = {"kind": "pkcs11", "module": "/lib/hsm.so", "token": "it", "pin_file": "/pin"}
 
@@ -55,7 +55,7 @@ def test_a_variable_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_variable_that_stands_twice_is_forgotten_twice() -> None:
     """As /proc shows it: execve takes any list, and a second value would stay where the kernel keeps them all."""
     code = (
-        "from pathlib import Path; from signer.hardening import forget_environment; forget_environment()\n"
+        "from pathlib import Path; from signer.serving.hardening import forget_environment; forget_environment()\n"
         "print(Path('/proc/self/environ').read_bytes().count(b'a-token'))"
     )
     twice = (
@@ -70,7 +70,8 @@ def test_a_variable_that_stands_twice_is_forgotten_twice() -> None:
 def test_what_is_needed_stays() -> None:
     """The list's variables and those named; nothing else, empty ones and those of one letter included."""
     code = (
-        "import os; from signer.hardening import forget_environment; forget_environment({'HSM'}); print({**os.environ})"
+        "import os; from signer.serving.hardening import forget_environment;"
+        "forget_environment({'HSM'}); print({**os.environ})"
     )
     given = {"HSM": "1", "TZ": "UTC", "PATH": "/bin", "A": "", "B": "b", "TOKEN": "x=y", "LC_CTYPE": "C.UTF-8"}
     done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True)
@@ -113,7 +114,7 @@ def test_a_dump_is_bounded(capfd: pytest.CaptureFixture[str]) -> None:
 def test_a_gateway_that_starts_survives_a_dump() -> None:
     """Before there is a loop, at a prompt perhaps: the stacks, and it goes on."""
     code = (
-        "import os; from signer.app.dump import show_threads_on_signal; show_threads_on_signal()\n"
+        "import os; from signer.serving.dump import show_threads_on_signal; show_threads_on_signal()\n"
         f"def asking(secret): os.kill(os.getpid(), {int(signal.SIGUSR1)})\n"
         "asking('canary'); print('goes on')"
     )

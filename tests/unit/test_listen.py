@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from signer.listen import LONGEST_PATH, Listener
+from signer.home.listener import LONGEST_PATH, Listener
 
 
 @pytest.mark.parametrize(

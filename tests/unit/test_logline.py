@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from signer.logline import MOST_WAITING, LineLog
+from signer.serving.logline import MOST_WAITING, LineLog
 
 
 @pytest.fixture(name="pipe")

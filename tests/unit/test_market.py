@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signer.errors import ConfigError, NotSent, VenueError
-from signer.market import fetch_pairs, load_pairs, save_pairs
+from signer.market.pairs import fetch_pairs, load_pairs, save_pairs
 from signer.model import Json, WireAnswer, WireRequest
 
 BODY = b'{"error":[],"result":{"XXBTZUSD":{"wsname":"XBT/USD","pair_decimals":1,"fees":[[0,0.40],[1E3,1.5]]}}}'

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from signer.errors import HomeBusy
-from signer.occupancy import Holder, HomeLock, Load, holder, read_load, write_load
+from signer.home.lock import Holder, HomeLock, Load, holder, read_load, write_load
 
 HOLD = """
 import sys
 from pathlib import Path
-from signer.occupancy import Holder, HomeLock
+from signer.home.lock import Holder, HomeLock
 HomeLock(Path(sys.argv[1])).announce(Holder(4711, 1, "127.0.0.1:1"))
 print("held", flush=True)
 sys.stdin.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from signer.one_source import LOOPBACK, one_source
+from signer.model.one_source import LOOPBACK, one_source
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "127.255.255.254", "::1", "::ffff:127.9.9.9"])

@@ -11,18 +11,18 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from signer.accounts import Account, Journey
-from signer.credential import Credential
 from signer.errors import KeyStoreError, NotSent, Unanswered
 from signer.findings import Weight
-from signer.hearing import Hearing, Listeners
+from signer.gateway.credential import Credential
+from signer.gateway.forward import Account, Journey
+from signer.gateway.snapshot import Snapshot
+from signer.gateway.standing import Duty
+from signer.gateway.trace import Trace
+from signer.gateway.venue_pauses import Hearing, Listeners
+from signer.keycheck.checks import DAILY_S, MOST_AGAIN_S, Proving
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Action, ChainHead, Json, KeyInfo, Role, WireAnswer, WireRequest
-from signer.proving import DAILY_S, MOST_AGAIN_S, Proving
 from signer.secret import Secret
-from signer.snapshot import Snapshot
-from signer.standing import Duty
-from signer.trace import Trace
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.unit.lanes.virtual import START_US, Store, VirtualClock, run
@@ -106,18 +106,18 @@ class Bench:
         await asyncio.gather(running, return_exceptions=True)
 
     def finished(self, trace: Trace) -> None:
-        """`signer.trace.Watch`."""
+        """`signer.gateway.trace.Watch`."""
         raise AssertionError(trace)
 
     def warn(self, kind: str, text: str) -> None:
-        """`signer.trace.Watch`."""
+        """`signer.gateway.trace.Watch`."""
         self.warnings.append(f"{kind} {text}")
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
         """Not of interest here."""
 
     def alarm(self, kind: str, text: str) -> None:
-        """`signer.trace.Watch`."""
+        """`signer.gateway.trace.Watch`."""
         self.alarms.append(f"{kind} {text}")
 
     def note(self, entry: Mapping[str, Json]) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from signer.errors import NotSent, VenueError
+from signer.gateway.public import PublicBounds, PublicCalls
 from signer.model import Request, WireAnswer, WireRequest
-from signer.public import PublicBounds, PublicCalls
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.security.doorway import Heard

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.findings import Finding, Weight
+from signer.gateway.standing import KINDS, SOON_US, Duty, Standing, duties, judge
 from signer.model import Action, ClientInfo, CredentialInfo, KeyInfo, Role
-from signer.standing import KINDS, SOON_US, Duty, Standing, duties, judge
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken

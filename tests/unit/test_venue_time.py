@@ -6,11 +6,11 @@ from typing import cast
 
 import pytest
 
-from signer.accounts import Account
 from signer.contracts import Venue
 from signer.errors import NotSent, SignerError, VenueError
+from signer.gateway.forward import Account
+from signer.gateway.venue_time import AGAIN_S, MARGIN_US, VenueTime
 from signer.model import WireAnswer, WireRequest
-from signer.venue_time import AGAIN_S, MARGIN_US, VenueTime
 
 TIME = WireRequest("GET", "/0/public/Time", (), b"")
 NOON_US = 1_800_000_000_000_000

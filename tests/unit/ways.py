@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
-from signer.accounts import Account, Journey
-from signer.allowances import Allowance
 from signer.contracts import AuditLog
-from signer.credential import Credential
 from signer.errors import Refused
-from signer.hearing import Hearing, Listeners
+from signer.gateway.credential import Credential
+from signer.gateway.forward import Account, Journey
+from signer.gateway.resuming import Resuming
+from signer.gateway.snapshot import Snapshot
+from signer.gateway.standing import Duty, Standing
+from signer.gateway.trace import Trace
+from signer.gateway.venue_pauses import Hearing, Listeners
+from signer.keycheck.checks import Proving
 from signer.lanes import CredentialLane, NonceSource
 from signer.lanes.counters import SharedCounter
 from signer.model import Action, Call, ChainHead, Json, KeyInfo, OrderRef, Role, WireAnswer, WireRequest
-from signer.proving import Proving
-from signer.resuming import Resuming
+from signer.model.allowances import Allowance
 from signer.secret import Secret
-from signer.snapshot import Snapshot
-from signer.standing import Duty, Standing
-from signer.trace import Trace
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
@@ -147,18 +147,18 @@ class Ways(AuditLog):
         self.states.append(f"{credential or account} {state}")
 
     def finished(self, trace: Trace) -> None:
-        """`signer.trace.Watch`."""
+        """`signer.gateway.trace.Watch`."""
         raise AssertionError(trace)
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
-        """`signer.trace.Watch`."""
+        """`signer.gateway.trace.Watch`."""
         raise AssertionError(endpoint)
 
     def warn(self, kind: str, text: str) -> None:
-        """`signer.trace.Watch`."""
+        """`signer.gateway.trace.Watch`."""
 
     def alarm(self, kind: str, text: str) -> None:
-        """`signer.trace.Watch`."""
+        """`signer.gateway.trace.Watch`."""
         self.alarms.append(f"{kind} {text}")
 
     def note(self, entry: Mapping[str, Json]) -> None:

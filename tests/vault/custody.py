@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from signer.config import HOME_FILE, Config
 from signer.contracts import SigningKey, SigningStore
+from signer.home.settings import HOME_FILE, Config
 from signer.keys.file import FileKeyStore
+from signer.keys.stores import SigningStores
 from signer.model import CredentialInfo
 from signer.secret import Secret
-from signer.stores import SigningStores
 from tests.unit.keys.stores import CANARY, new_store
 from tests.vault.running import RunningVault
 from tests.vault.softhsm import LABEL, Token, module

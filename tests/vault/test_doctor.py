@@ -11,17 +11,17 @@ from typing import Any
 import pkcs11
 import pytest
 
-from signer.clock import SystemClock
-from signer.config import Config
 from signer.contracts import SigningKey
 from signer.doctor import credentials, vaults
 from signer.doctor.known import KnownHome
 from signer.errors import HomeError
 from signer.findings import Finding
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.settings import Config
+from signer.home.stores import VaultConfig
+from signer.keycheck.probe import Asked
 from signer.model import CredentialInfo, KeyInfo
-from signer.probe import Asked
-from signer.store_config import VaultConfig
+from signer.serving.clock import SystemClock
 from tests.unit.doctor.looking import said
 from tests.unit.upstream.certificates import Authority
 from tests.vault.custody import Custody, token_settings, vault_settings

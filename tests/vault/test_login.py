@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from signer.errors import KeyStoreError, StoreUnavailable
+from signer.home.stores import VaultTransitConfig
 from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import explained
 from signer.keys.vault_login import VaultLogin
-from signer.store_config import VaultTransitConfig
 from tests.vault.custody import vault_settings, wrapped_login
 from tests.vault.running import RunningVault
 

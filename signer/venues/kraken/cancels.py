@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from signer.ended import CancelAnswer, Ended
 from signer.errors import NotServed
 from signer.model import Call, Json, OrderRef, Outcome, Verdict, WireAnswer
+from signer.model.ended import CancelAnswer, Ended
 from signer.venues.kraken.answers import envelope_result, reason
 from signer.venues.kraken.endpoints import ENDPOINTS
 

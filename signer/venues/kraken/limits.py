@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from signer.allowances import Allowance, Tier
 from signer.model import Action, Call, PlacedOrder
+from signer.model.allowances import Allowance, Tier
 
 TIERS: Mapping[str, Tier] = {
     "starter": Tier(Allowance(15, 0.33), Allowance(60, 1.0)),

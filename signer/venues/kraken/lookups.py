@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import cast
 
 from signer.model import Action, Call, Intent, Json, Order, Price, WireAnswer
-from signer.sightings import Listing, Sighting
+from signer.model.sightings import Listing, Sighting
 from signer.venues.kraken.amounts import to_price
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.pairs import PairTable

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from signer.model import Action, Call, Verdict, WireAnswer
-from signer.quiet import QuietAsked, Reach
+from signer.model.quiet import QuietAsked, Reach
 
 LOCKOUT_S = 905.0
 """About 15 minutes, begun anew by each try; a little more, since the clock starts when the answer was sent."""

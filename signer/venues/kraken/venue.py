@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
-from signer.ended import CancelAnswer, Ended
 from signer.errors import NotAllowed, NotServed, Refused
 from signer.model import (
     Action,
@@ -25,8 +24,9 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
-from signer.quiet import QuietAsked
-from signer.sightings import Listing, Sighting
+from signer.model.ended import CancelAnswer, Ended
+from signer.model.quiet import QuietAsked
+from signer.model.sightings import Listing, Sighting
 from signer.venues.kraken import (
     answers,
     cancels,

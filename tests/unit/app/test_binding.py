@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from signer.app.binding import group_id, require_bindable
 from signer.errors import ConfigError, ListenError
-from signer.listen import Listener
+from signer.home.listener import Listener
+from signer.serving.binding import group_id, require_bindable
 
 TOML = Path("/home/signer.toml")
 

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from signer.app.tls import ServerTls
-from signer.config import TlsConfig
 from signer.errors import ConfigError
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.settings import TlsConfig
+from signer.serving.tls import ServerTls
 from signer.tls.authority import LEAF_LIFE, RENEW_BEFORE, Authority, server_name
 from signer.tls.folder import TlsFolder
 from tests.unit.tls.handshakes import Bots, handshake

@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from signer.audit.throttle import Throttle
+from signer.gateway.records import reconciled_record
 from signer.model import Intent, Json, Outcome
-from signer.records import reconciled_record
 from tests.unit.audit.given import NOON_US, all_records, entry, new_log
 from tests.unit.audit.worse_disk import WorseDisk
 

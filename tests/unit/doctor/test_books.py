@@ -9,7 +9,7 @@ import pytest
 from signer.audit.appender import Appender
 from signer.audit.disk import LocalDisk
 from signer.doctor.books import examine
-from signer.home import Home
+from signer.home.layout import Home
 from signer.ledger.books import Books
 from signer.model import ChainHead, Halt
 from tests.unit.audit.given import SetClock, entry

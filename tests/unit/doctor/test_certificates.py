@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from signer.config import Config
 from signer.doctor.certificates import examine
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.settings import Config
 from signer.tls.authority import AUTHORITY_LIFE, LEAF_LIFE, server_name
 from signer.tls.folder import TlsFolder
 from tests.unit.doctor.looking import said

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from signer.clock import SystemClock
-from signer.config import Config
 from signer.doctor.clocks import examine, judged
+from signer.home.settings import Config
 from signer.sandbox.server import RunningSandbox, Settings
+from signer.serving.clock import SystemClock
 from signer.upstream import NOWHERE
 from signer.upstream.loop import OwnAddresses
 from tests.unit.doctor.looking import only, said

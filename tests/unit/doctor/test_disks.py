@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from signer.clock import SystemClock
 from signer.doctor.disks import DAY_S, MIB, examine, room, sync_cost
-from signer.home import Home
+from signer.home.layout import Home
+from signer.serving.clock import SystemClock
 from tests.unit.audit.given import NOON_US
 from tests.unit.doctor.looking import only, said
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from signer.config import Config
 from signer.doctor.files import examine
-from signer.home import Home
+from signer.home.layout import Home
+from signer.home.settings import Config
 from tests.unit.doctor.looking import only, said
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from signer import __version__
-from signer.config import Config
 from signer.doctor.known import KnownHome
 from signer.doctor.listeners import answer, examine, loaded, own_addresses
-from signer.home import Home
-from signer.occupancy import NOTHING_YET, Holder, Load
+from signer.home.layout import Home
+from signer.home.lock import NOTHING_YET, Holder, Load
+from signer.home.settings import Config
 from tests.unit.doctor.looking import only, said
 
 

@@ -10,10 +10,10 @@ import pytest
 from signer.doctor.settings import examine, read
 from signer.errors import KeyStoreError, WrongPassphrase
 from signer.findings import Finding
-from signer.home import Home
+from signer.home.layout import Home
 from signer.keys.file import FileKeyStore
-from signer.prepared import of_policies
 from signer.secret import Secret
+from signer.serving.loaded import of_policies
 from tests.e2e.gateways import POLICIES
 from tests.unit.doctor.looking import said
 from tests.unit.keys.stores import API_KEY, CANARY, CLIENT_KEY, new_store, open_store

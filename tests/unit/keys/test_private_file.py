@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from signer.errors import KeyStoreError
-from signer.keys.private_file import exclusively, read_private, staged, write_private
+from signer.home.private_file import exclusively, read_private, staged, write_private
 
 
 def test_what_is_written_is_private_and_reads_back(tmp_path: Path) -> None:

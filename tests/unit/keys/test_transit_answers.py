@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from signer.errors import KeyStoreError
+from signer.home.stores import VaultTransitConfig
 from signer.keys.vault_transit import VaultTransitStore
 from signer.model import WireAnswer, WireRequest
-from signer.store_config import VaultTransitConfig
-from signer.worker import ThreadWorker
+from signer.offload.thread import ThreadWorker
 
 SIGNATURE = bytes(range(64))
 TEXT = base64.b64encode(SIGNATURE).decode()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from signer.model import Call, Intent, Order, OrderRef, Price, WireAnswer
+from signer.model.sightings import Listing, Sighting
 from signer.policy.targets import changed
-from signer.sightings import Listing, Sighting
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form

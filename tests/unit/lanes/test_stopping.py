@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from signer.clock import SystemClock
 from signer.errors import LaneStopped
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Priority
+from signer.serving.clock import SystemClock
 
 
 def lane() -> CredentialLane:

@@ -10,10 +10,10 @@ import os
 import sys
 from pathlib import Path
 
-from signer.clock import SystemClock
 from signer.errors import NotReserved
 from signer.ledger.sqlite import SqliteLedger
-from signer.worker import ThreadWorker
+from signer.offload.thread import ThreadWorker
+from signer.serving.clock import SystemClock
 from tests.unit.ledger.calls import charge, intent
 
 CALLERS = 8

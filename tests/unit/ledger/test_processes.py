@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from signer.clock import SystemClock
 from signer.ledger.sqlite import SqliteLedger
+from signer.serving.clock import SystemClock
 from tests.unit.ledger.calls import InlineWorker, used
 
 

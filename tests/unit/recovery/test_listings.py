@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from signer.accounts import Account
 from signer.contracts import Venue
 from signer.errors import NotServed, VenueError
+from signer.gateway.forward import Account
+from signer.gateway.reconcile.listings import LOOK_S, MOST_PAGES, Listings
 from signer.model import Action, Call, Outcome, Verdict, WireAnswer
-from signer.recovery.listings import LOOK_S, MOST_PAGES, Listings
-from signer.sightings import Listing, Sighting
+from signer.model.sightings import Listing, Sighting
 
 PAGE = 50
 Answer = Callable[[Call], "Listing | str | None"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from signer.gateway.reconcile.matching import Matching, Told, bearing_names_of
 from signer.model import Intent, OpenIntent, Order, Price
-from signer.recovery.matching import Matching, Told, bearing_names_of
-from signer.sightings import Sighting
+from signer.model.sightings import Sighting
 
 SENT_US = 1_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from signer.recovery.schedule import FIRST_S, LONGEST_S, UNREAD_S, Schedule
+from signer.gateway.reconcile.schedule import FIRST_S, LONGEST_S, UNREAD_S, Schedule
 
 
 class SetClock:

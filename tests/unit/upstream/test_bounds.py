@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from signer.errors import ExportUnderWay, TooLarge
-from signer.held import COUNTED_FROM, HeldAnswers
 from signer.upstream import LARGE, Upstream
+from signer.upstream.held import COUNTED_FROM, HeldAnswers
 from tests.unit.upstream.venue import ORDER, Play, Venue, send
 
 EXPORT = replace(ORDER, most_answer=2 * LARGE)

@@ -1,0 +1,1 @@
+"""The line: how one call goes, step by step (`line`)."""

@@ -1,0 +1,229 @@
+"""Steps 6 and 7: the ways to the venue that an account has, and one call's journey along one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from signer.contracts import Clock, Turn, Upstream, Venue
+from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, NotServed
+from signer.gateway.credential import Credential
+from signer.gateway.standing import roles_of
+from signer.gateway.venue_pauses import Hearing
+from signer.lanes.counters import PairCounters
+from signer.model import Action, Call, Priority, Verdict, WireAnswer, WireRequest
+from signer.model.quiet import QuietAsked
+
+PRIORITIES = {
+    Action.CANCEL: Priority.CANCEL,
+    Action.ORDER: Priority.ORDER,
+    Action.WRITE: Priority.ORDER,
+    Action.READ: Priority.READ,
+}
+
+OVER_SHARE = "this client has used its share of what the exchange allows; nothing was sent"
+
+
+@dataclass(slots=True)
+class Journey:
+    """How far one call got on its way. Whoever catches an exception can tell what it means for the call."""
+
+    credential: str = ""
+    nonce: int = 0
+    after: int = 0
+    """The nonce before it on its credential (`Turn.after`)."""
+    sent: bool = False
+    """True from the moment at which bytes may have left: from then on no answer means *unknown*."""
+    turn_us: int = 0
+    sent_us: int = 0
+    answered_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Money at a venue, with its credentials and the connection to its origin."""
+
+    name: str
+    credentials: Sequence[Credential]
+    upstream: Upstream
+    call_seconds: float
+    clock: Clock
+    hearing: Hearing
+    """What the venue's answers mean for the ways to it."""
+    pairs: PairCounters = field(default_factory=PairCounters)
+    """The venue's counters of orders."""
+
+    async def forward(
+        self,
+        venue: Venue,
+        call: Call,
+        client: str,
+        journey: Journey,
+        check: Callable[[], None],
+        credential: Credential | None = None,
+        *,
+        brake: bool = False,
+    ) -> tuple[WireAnswer, Verdict]:
+        """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
+
+        By ``credential`` to ask about it, whatever is known of it and though its lane be stopped; else by the least
+        busy of those for such calls that have room for it: ``client`` is whose share it uses. ``check`` is asked inside
+        the turn, at the last moment before signing, and raises `Refused` if the call may not go any more (halted or
+        revoked while it waited). A ``brake`` is a cancel of an operator's, which goes before all others.
+
+        Raises `NotServed` (no turn, no share, no signature or not sent: nothing left) or `Unanswered` (the outcome is
+        unknown); ``journey`` tells which at any moment, even if we are cancelled.
+        """
+        deadline = self.clock.monotonic() + self.call_seconds
+        if credential is not None:
+            return await self._asked_by(credential, venue, call, client, journey, check, deadline)
+        priority = Priority.BRAKE if brake else PRIORITIES[call.action]
+        while True:
+            chosen = self._chosen(venue, call, client, brake=brake)
+            journey.credential = chosen.name
+            try:
+                async with chosen.lane.turn(client, priority, deadline) as turn:
+                    now, cost = self.clock.monotonic(), venue.read_cost(call)
+                    if not chosen.admits(call.action) or self._held_back(chosen, call, now):
+                        continue  # refused while the call waited
+                    check()
+                    if not chosen.fits(client, cost, now):  # others have called while it waited
+                        raise venue.rate_limited(call, OVER_SHARE)
+                    chosen.count(client, cost, now)
+                    answer, verdict = await self._exchange(venue, call, chosen, turn, journey)
+            except LaneStopped:  # while it waited, or between the choice and the turn: nothing was sent
+                continue
+            if verdict.bad_key and call.action is Action.CANCEL and self._able(call):
+                journey.sent = False  # Kraken refused the key, so it did nothing: another may cancel
+                continue
+            return answer, verdict
+
+    def require_place(self, venue: Venue, call: Call, client: str) -> None:
+        """Raises `NotServed` if no lane has a place for the call now. To be asked before it is held and recorded: a
+        flood that finds no place is refused at no cost, and writes nothing to the disk for each call."""
+        able = self._able(call)
+        if able and not any(one.lane.has_place(client, PRIORITIES[call.action]) for one in able):
+            raise venue.not_served("too many calls of this client are waiting already; nothing was sent")
+
+    async def _asked_by(
+        self,
+        credential: Credential,
+        venue: Venue,
+        call: Call,
+        client: str,
+        journey: Journey,
+        check: Callable[[], None],
+        deadline: float,
+    ) -> tuple[WireAnswer, Verdict]:
+        """A question about ``credential`` itself, which nothing but a lockout holds back."""
+        journey.credential = credential.name
+        async with credential.lane.turn(client, PRIORITIES[call.action], deadline, though_stopped=True) as turn:
+            now = self.clock.monotonic()
+            asked = self.hearing.quiet.holds_back_own(now)
+            if asked is not None:
+                raise self._quiet(venue, asked)
+            check()
+            credential.count(client, venue.read_cost(call), now)
+            return await self._exchange(venue, call, credential, turn, journey)
+
+    def credential(self, name: str) -> Credential | None:
+        """The credential of that name, if the account has it."""
+        return next((credential for credential in self.credentials if credential.name == name), None)
+
+    def wait_for_own(self, venue: Venue, call: Call) -> float:
+        """Seconds until a question of our own has room in the counter of some key that may ask it; 0 if it has now."""
+        cost, now = venue.read_cost(call), self.clock.monotonic()
+        return min((one.reads.wait_for_own(cost, now) for one in self._able(call)), default=0.0)
+
+    def _able(self, call: Call) -> list[Credential]:
+        """The credentials of the first role that has any which admit the call now.
+
+        A cancel may go by every key that has the permission for it, if those that are meant for it may not sign now.
+        """
+        for role in roles_of(call):
+            able = [one for one in self.credentials if one.role is role and one.admits(call.action)]
+            if able and call.action is Action.CANCEL:
+                return [one for one in able if one.may(call)] or able
+            if able:
+                return able
+        if call.action is not Action.CANCEL:
+            return []
+        return [one for one in self.credentials if one.admits(call.action) and one.may(call)]
+
+    def _chosen(self, venue: Venue, call: Call, client: str, *, brake: bool) -> Credential:
+        """The least busy that has room for the call. The venue counts requests and nonces for each key."""
+        now, cost = self.clock.monotonic(), venue.read_cost(call)
+        able = self._able(call)
+        heard = [one for one in able if self._held_back(one, call, now) is None]
+        fit = [one for one in heard if one.fits(client, cost, now)]
+        if fit:
+            chosen = min(fit, key=lambda one: one.lane.load)
+            slowed = None if brake else self._slowed(chosen, call, client, now)
+            if slowed is None:
+                return chosen
+            raise self._quiet(venue, slowed)
+        if heard:
+            raise venue.rate_limited(call, OVER_SHARE)
+        for one in able:
+            if asked := self._held_back(one, call, now):
+                raise self._quiet(venue, asked)
+        raise venue.not_served(f"account {self.name} has no key that may do this now{self._why()}; nothing was sent")
+
+    def _why(self) -> str:
+        """What is in the way of the keys, for bots: short, with a mend that needs nobody if there is one."""
+        if paused := [one.name for one in self.credentials if one.word == "paused"]:
+            return f": {', '.join(paused)} is paused until the exchange says that the key is good"
+        unproven = any(one.word == "unproven" for one in self.credentials)
+        return ": the exchange has not said yet what it may do" if unproven else ""
+
+    async def _exchange(
+        self, venue: Venue, call: Call, credential: Credential, turn: Turn, journey: Journey
+    ) -> tuple[WireAnswer, Verdict]:
+        journey.turn_us, journey.nonce, journey.after = self.clock.now_us(), turn.nonce, turn.after
+        request, message = venue.encode(call, turn.nonce)
+        signed = venue.signed(request, credential.api_key, await self._signature(credential, message, venue))
+        answer = await self._send(signed, journey, venue)
+        verdict = venue.read_answer(call, answer)
+        if verdict.bad_nonce:
+            turn.nonce_refused()
+        asked = venue.asked_for_quiet(call, answer, verdict, self.clock.now_us())
+        self.hearing.heard(credential, self.credentials, verdict, asked)
+        return answer, verdict
+
+    def _held_back(self, credential: Credential, call: Call, now: float) -> QuietAsked | None:
+        """The request for quiet that a client's call must wait for."""
+        return self.hearing.quiet.holds_back(call.action, now) or credential.quiet.holds_back(call.action, now)
+
+    def _slowed(self, credential: Credential, call: Call, client: str, now: float) -> QuietAsked | None:
+        """The request for quiet because of which a cancel must wait: a few of each client go all the same."""
+        if call.action is not Action.CANCEL:
+            return None
+        return self.hearing.quiet.slows_cancel(client, now) or credential.quiet.slows_cancel(client, now)
+
+    def _quiet(self, venue: Venue, asked: QuietAsked) -> NotServed:
+        return venue.quiet(asked, "the exchange has asked for quiet; nothing was sent")
+
+    async def _signature(self, credential: Credential, message: bytes, venue: Venue) -> bytes:
+        try:
+            return await credential.key.sign(message)
+        except KeyStoreError as error:
+            raise venue.not_served("the signing key cannot be used now; nothing was sent") from error
+
+    async def _send(self, request: WireRequest, journey: Journey, venue: Venue) -> WireAnswer:
+        """One attempt, and a second only if not one byte of the first left."""
+        deadline = self.clock.monotonic() + self.call_seconds
+        for attempts_left in (1, 0):
+            journey.sent, journey.sent_us = True, self.clock.now_us()
+            try:
+                answer = await self.upstream.send(request, deadline)
+            except ExportUnderWay as error:
+                journey.sent = False
+                raise venue.not_served(f"{error.what}; nothing was sent") from error
+            except NotSent as error:
+                journey.sent = False
+                if not attempts_left:
+                    raise venue.not_served("the exchange cannot be reached; nothing was sent") from error
+            else:
+                journey.answered_us = self.clock.now_us()
+                return answer
+        raise AssertionError("unreachable")

@@ -1,0 +1,240 @@
+"""After a crash or a lost answer: what became of each intent without an outcome?
+
+What a look at the venue's lists shows for certain is settled; what may still appear waits; what only a person can tell
+stays held with an alarm (`signer orders`). Nothing is ever sent again. The same looks find out which orders are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from signer.contracts import AuditLog, Clock, Ledger
+from signer.errors import ConfigError, SignerError
+from signer.gateway.pending import Pending
+from signer.gateway.reconcile.by_hand import record_by_hand
+from signer.gateway.reconcile.looks import Looks
+from signer.gateway.reconcile.matching import Told
+from signer.gateway.reconcile.schedule import Schedule
+from signer.gateway.records import reconciled_record
+from signer.gateway.snapshot import Snapshot
+from signer.gateway.trace import Watch
+from signer.gateway.venue_time import VenueTime
+from signer.model import Json, OpenIntent, Outcome
+from signer.model.intents import without_legs
+
+EVERY_S = 15.0
+"""How often it is asked what is due."""
+LISTED_EVERY_S = 3600.0
+"""How often the open orders are listed though nothing is unknown."""
+LIST_AGAIN_S = 300.0
+"""When again, if they could not be listed, or if many may be open."""
+MANY_OPEN = 500
+"""So many orders that may be open are many: those that a cancel by userref finds are bounded, and most are closed."""
+
+
+class Recovery:
+    """Closes open intents by what the venue lists."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        ledger: Ledger,
+        audit: AuditLog,
+        pending: Pending,
+        venue_time: VenueTime,
+        *,
+        clock: Clock,
+        watch: Watch,
+        gone_after_s: float,
+    ) -> None:
+        """``gone_after_s``: an order that the venue does not list so long after it was first missed will not appear any
+        more. Not reckoned from the intent's own time: the wall clock may have been set since."""
+        self.held = 0
+        """Outcomes that were unknown when last looked at."""
+        self.schedule = Schedule(clock, gone_after_s)
+        self._snapshot = snapshot
+        self._ledger = ledger
+        self._audit = audit
+        self._pending = pending
+        self._venue_time = venue_time
+        self._clock = clock
+        self._watch = watch
+        self._left: set[int] = set()
+        self._looks: dict[str, Looks] = {}
+        self._listed: dict[str, tuple[float, float]] = {}
+        """Of each account, when its open orders were last asked for, and how long later they are to be listed though
+        nothing is unknown."""
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._next: dict[str, asyncio.Task[None]] = {}
+        self._asked: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Look at what the last run left open, then at unknown outcomes for as long as the gateway runs."""
+        try:
+            await self._hold_what_was_left()
+        except SignerError as error:
+            self._watch.alarm(error.code, f"what the last run left open cannot be held now: {error}")
+        while True:
+            await self._look_at_all()
+            await asyncio.sleep(EVERY_S)
+
+    def stop(self) -> None:
+        """End the looks that somebody asked for: the ledger is about to be closed."""
+        for task in self._asked:
+            task.cancel()
+
+    async def look_up(self, account: str) -> None:
+        """Look up all unknown outcomes of the account now, whenever their turn would be.
+
+        All who ask before the look has begun share it. It takes as long as the key's counter makes it wait, a minute at
+        most. What is certain then is in the ledger.
+        """
+        if account not in self._next:
+            task = self._next[account] = asyncio.get_running_loop().create_task(self._look_next(account))
+            self._asked.add(task)
+            task.add_done_callback(self._asked.discard)
+        await asyncio.shield(self._next[account])
+
+    async def close_by_hand(
+        self, reservation: int, txids: Sequence[str | None], *, by: str, uid: int, reason: str
+    ) -> bool:
+        """Settle an unknown outcome by these txids, or release it if there are none, as an operator says; on record.
+
+        Whether there is such an intent. Raises `ConfigError` if its call is under way, or the txids do not fit.
+        """
+        seen = await self._open_intent(reservation)
+        if seen is None:
+            return False
+        async with self._lock(seen.intent.account):
+            one = await self._open_intent(reservation)  # a look may have settled it meanwhile, or a part of it
+            if one is None:
+                return False
+            if not self.is_unknown(one):
+                raise ConfigError(f"the call {reservation} is under way", mend="wait for its outcome")
+            await record_by_hand(self._ledger, self._audit, one, txids, by, uid, reason, self._clock.now_us())
+            self._ended(one)
+        return True
+
+    async def _open_intent(self, reservation: int) -> OpenIntent | None:
+        return next((one for one in await self._ledger.open_intents() if one.reservation == reservation), None)
+
+    async def tried(self) -> dict[str, Json]:
+        """The unknown outcomes, by reservation: how often each was looked up, and why in vain."""
+        unknown = [one.reservation for one in await self._ledger.open_intents() if self.is_unknown(one)]
+        tries = {number: self.schedule.tries(number) for number in unknown}
+        return {str(number): {"tries": one.number, "why": one.why} for number, one in tries.items()}
+
+    def is_unknown(self, one: OpenIntent) -> bool:
+        """Whether its outcome is lost; else its call is under way."""
+        return one.unknown or one.reservation in self._left
+
+    async def _hold_what_was_left(self) -> None:
+        left = await self._ledger.open_intents()
+        self._left = {one.reservation for one in left}
+        for intent in left:
+            await self._ledger.hold(intent.reservation)
+
+    async def _look_at_all(self) -> None:
+        try:
+            named = {one.intent.account for one in await self._ledger.open_intents()}
+            accounts = sorted(named | self._snapshot().accounts.keys())
+            await asyncio.gather(*(self._look_in_turn(account) for account in accounts))
+            unknown = [one for one in await self._ledger.open_intents() if self.is_unknown(one)]
+        except SignerError as error:
+            self._cannot_look(error)
+            return
+        self.held = len(unknown)
+        self.schedule.keep_only({one.reservation for one in unknown})
+
+    async def _look_in_turn(self, account: str) -> None:
+        async with self._lock(account):
+            try:
+                await self._look(account, forced=False)
+            except SignerError as error:
+                self._cannot_look(error)
+
+    async def _look_next(self, account: str) -> None:
+        async with self._lock(account):
+            del self._next[account]  # who asks from now on may mean an intent that this look does not see
+            try:
+                await self._look(account, forced=True)
+            except SignerError as error:
+                self._cannot_look(error)
+
+    def _cannot_look(self, error: SignerError) -> None:
+        self._watch.alarm(error.code, f"unknown outcomes cannot be looked up now: {error}")
+
+    def _lock(self, account: str) -> asyncio.Lock:
+        """Nobody else closes intents of the account meanwhile."""
+        return self._locks.setdefault(account, asyncio.Lock())
+
+    async def _look(self, name: str, *, forced: bool) -> None:
+        """One look at an account, for the intents whose turn it is or for all. Raises `SignerError` if a disk fails."""
+        snapshot = self._snapshot()
+        account = snapshot.accounts.get(name)
+        if account is not None and self._venue_time.is_due(name):
+            await self._venue_time.try_to_measure(account, snapshot.venue)
+        unknown = [
+            one for one in await self._ledger.open_intents() if one.intent.account == name and self.is_unknown(one)
+        ]
+        due = {one.reservation for one in unknown if self.schedule.is_due(one.reservation)}
+        wanted = unknown if forced else [one for one in unknown if one.reservation in due]
+        if not wanted and not await self._is_list_due(name):
+            return
+        asked_at, trouble = self._clock.monotonic(), ""
+        told: Mapping[int, Told] = {}
+        try:
+            if account is None:
+                raise ConfigError(f"account {name} is not in signer.toml any more")
+            looks = self._looks.setdefault(name, Looks(self._ledger, self._venue_time, self._clock))
+            told = await looks.look(account, snapshot.venue, wanted)
+        except SignerError as error:
+            trouble = str(error)
+            self._watch.alarm("look-up", f"orders of account {name} cannot be looked up: {error}")
+        self._listed[name] = asked_at, LIST_AGAIN_S if trouble else LISTED_EVERY_S
+        for one in wanted:
+            nothing = Told((None,) * len(one.intent.orders), trouble, unread=True)
+            await self._conclude(one, told.get(one.reservation, nothing), asked_at, due=one.reservation in due)
+
+    async def _is_list_due(self, name: str) -> bool:
+        asked_at, wait_s = self._listed.get(name, (float("-inf"), 0.0))
+        open_now = await self._ledger.may_be_open(name)
+        wait_s = min(wait_s, LIST_AGAIN_S) if open_now > MANY_OPEN else wait_s
+        return open_now > 0 and self._clock.monotonic() >= asked_at + wait_s
+
+    async def _conclude(self, one: OpenIntent, told: Told, asked_at: float, *, due: bool) -> None:
+        """Settle what was found, release what is gone, and wait for the rest."""
+        found = {leg for leg, txid in enumerate(told.txids) if txid is not None}
+        if found:
+            await self._record(one, Outcome.ACCEPTED, told.txids)
+            if len(found) == len(told.txids):
+                await self._ledger.settle(one.reservation, told.txids)
+                self._ended(one)
+                return
+            await self._ledger.settle_found(one.reservation, told.txids)
+            left = without_legs(one.intent, found)
+            missing = {leg for leg in range(len(told.txids)) if leg not in found}
+            self._pending.narrow(one.reservation, without_legs(one.intent, missing), left)
+            one = replace(one, intent=left)
+        if not one.intent.orders or self.schedule.is_gone(one.reservation, asked_at, told.doubt):
+            await self._record(one, Outcome.NOT_SENT, ())
+            await self._ledger.release(one.reservation)
+            self._ended(one)
+        elif due:
+            why = told.doubt or "the exchange does not list it, and it may still appear"
+            self._remains(one, why, unread=told.unread)
+
+    async def _record(self, one: OpenIntent, outcome: Outcome, txids: Sequence[str | None]) -> None:
+        await self._audit.record(reconciled_record(one.intent, outcome, txids, self._clock.now_us()))
+
+    def _remains(self, one: OpenIntent, why: str, *, unread: bool) -> None:
+        self.schedule.again(one.reservation, why, unread=unread)
+        what = f"the outcome of {one.intent.record} ({one.intent.client}) is unknown; what it charged stays held"
+        mend = f"`signer orders unknown` shows it, `signer orders settle {one.reservation}` or `release` ends it"
+        self._watch.alarm("unknown-outcome", f"{what}: {why}; {mend}")
+
+    def _ended(self, one: OpenIntent) -> None:
+        self._pending.forget(one.reservation)
+        self._pending.end(one.intent)

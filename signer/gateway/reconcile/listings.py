@@ -1,0 +1,103 @@
+"""One look at the orders that the venue lists for an account: open ones first, then closed ones, page by page.
+
+Open orders first: one that closes between the two reads is then in the second. Each read waits until it fits into the
+share of the key's counter that our own questions may take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import final
+
+from signer.contracts import Clock, Venue
+from signer.errors import SignerError, VenueError
+from signer.gateway.credential import OURS
+from signer.gateway.forward import Account, Journey
+from signer.model import Call
+from signer.model.sightings import Listing, Sighting
+
+LOOK_S = 60.0
+"""How long one look may take, waiting for the key's counter included."""
+MOST_PAGES = 40
+LEAST_WAIT_S = 0.05
+MOST_AT_ONCE = 50
+"""How many orders one read may name (kraken-api.md §1b)."""
+
+
+@final
+class Listings:
+    """What was listed so far, and how far back the list is whole."""
+
+    def __init__(self, account: Account, venue: Venue, clock: Clock) -> None:
+        self.sightings: dict[str, Sighting] = {}
+        self.whole_since_us: int | None = None
+        """Every order that was opened at or after this moment is among the sightings; None if that is not known."""
+        self.trouble = ""
+        """Why the list does not go back further."""
+        self._account = account
+        self._venue = venue
+        self._clock = clock
+        self._until = clock.monotonic() + LOOK_S
+
+    async def read_open(self) -> Sequence[str]:
+        """Read the open orders: their txids. Raises `SignerError` if the venue does not list them."""
+        listing = await self._ask(self._venue.open_orders())
+        self.sightings |= listing.sightings
+        return list(listing.sightings)
+
+    async def read_closed(self, since_us: int) -> None:
+        """Read closed orders that were opened since then, newest first; what is read before a failure counts."""
+        skip = 0
+        try:
+            for _ in range(MOST_PAGES):
+                page = await self._ask(self._venue.closed_orders(since_us, skip))
+                skip += len(page.sightings)
+                self._take(page)
+                if self._is_last(page, skip):
+                    self.whole_since_us = since_us
+                    return
+            self.trouble = "the list of closed orders is longer than one look may read"
+        except SignerError as error:
+            self.trouble = str(error)
+
+    async def read_missing(self, txids: Sequence[str]) -> None:
+        """Read the orders of these txids that were not listed."""
+        missing = [txid for txid in txids if txid not in self.sightings]
+        try:
+            for first in range(0, len(missing), MOST_AT_ONCE):
+                chunk = missing[first : first + MOST_AT_ONCE]
+                self.sightings |= (await self._ask(self._venue.orders_by_txid(chunk))).sightings
+        except SignerError as error:
+            self.trouble = str(error)
+
+    def _take(self, page: Listing) -> None:
+        """Whether the venue sorts by opening or by closing: what is on later pages was opened before all of this page
+        was closed."""
+        self.sightings = {**page.sightings, **self.sightings}
+        closed = [seen.closed_us for seen in page.sightings.values()]
+        if closed and None not in closed:
+            self.whole_since_us = min(at_us for at_us in closed if at_us is not None) + 1
+
+    @staticmethod
+    def _is_last(page: Listing, skip: int) -> bool:
+        """Raises `VenueError` if the venue says that there are more than it shows."""
+        if page.total is not None and skip >= page.total:
+            return True
+        if page.sightings:
+            return False
+        if page.total is None:
+            return True
+        raise VenueError(f"the exchange lists {skip} of {page.total} closed orders and no more")
+
+    async def _ask(self, call: Call) -> Listing:
+        while (wait_s := self._account.wait_for_own(self._venue, call)) > 0:
+            if self._clock.monotonic() + wait_s > self._until:
+                raise VenueError("the share of the key's counter for our own questions is used up for now")
+            await asyncio.sleep(max(wait_s, LEAST_WAIT_S))
+        answer, verdict = await self._account.forward(self._venue, call, f"{OURS}recovery", Journey(), lambda: None)
+        listing = self._venue.read_orders(answer)
+        if listing is None:
+            said = ", ".join(verdict.errors) or f"HTTP {answer.status} and no list"
+            raise VenueError(f"{call.endpoint} was answered with {said}")
+        return listing

@@ -1,0 +1,81 @@
+"""One look at what the venue lists for an account, compared with the account's open intents."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import final
+
+from signer.contracts import Clock, Ledger, Venue
+from signer.gateway.forward import Account
+from signer.gateway.reconcile.listings import Listings
+from signer.gateway.reconcile.matching import Matching, Told, bearing_names_of
+from signer.gateway.venue_time import VenueTime
+from signer.model import OpenIntent, OrderRef
+
+YOUNGEST_US = 120_000_000
+"""An order that was placed less long ago may not be listed yet, and is not taken for closed."""
+
+
+@final
+class Looks:
+    """All looks at one account. Remembers when each order was first listed."""
+
+    def __init__(self, ledger: Ledger, venue_time: VenueTime, clock: Clock) -> None:
+        self._ledger = ledger
+        self._venue_time = venue_time
+        self._clock = clock
+        self._first_seen: Mapping[str, Collection[int]] = {}
+
+    async def look(self, account: Account, venue: Venue, wanted: Sequence[OpenIntent]) -> Mapping[int, Told]:
+        """What became of each intent of ``wanted``, by reservation; orders that are open no more are marked as closed.
+
+        Raises `SignerError` if the open orders cannot be listed. What fails after that leaves doubt where it matters.
+        """
+        asked_us, lists = self._clock.now_us(), Listings(account, venue, self._clock)
+        opened = await lists.read_open()
+        await self._ledger.close_absent(account.name, opened, asked_us - YOUNGEST_US)
+        placing = [one for one in wanted if venue.amended_txid(one.intent) is None]
+        if placing:
+            await lists.read_closed(min(self._since_us(one) for one in placing))
+        await lists.read_missing([txid for one in wanted if (txid := venue.amended_txid(one.intent))])
+        # Only now: an order that is listed was placed by an intent that is open here, or that the ledger has settled.
+        now_open = [one for one in await self._ledger.open_intents() if one.intent.account == account.name]
+        matching = await self._matching(account.name, venue, lists, now_open)
+        return {one.reservation: self._told(one, venue, lists, matching) for one in wanted}
+
+    async def _matching(self, account: str, venue: Venue, lists: Listings, now_open: Sequence[OpenIntent]) -> Matching:
+        placing = [one for one in now_open if venue.amended_txid(one.intent) is None]
+        reservations = frozenset(one.reservation for one in now_open)
+        self._first_seen = {txid: self._first_seen.get(txid, reservations) for txid in lists.sightings}
+        return Matching(
+            placing,
+            lists.sightings.values(),
+            since_us={one.reservation: self._since_us(one) for one in placing},
+            taken=await self._known(
+                account, (seen.txid for seen in bearing_names_of(placing, lists.sightings.values()))
+            ),
+            first_seen=self._first_seen,
+            alike=venue.is_alike,
+        )
+
+    async def _known(self, account: str, txids: Iterable[str]) -> set[str]:
+        """Those that the ledger knows, whoever placed them."""
+        return {txid for txid in txids if await self._ledger.find_orders(account, OrderRef("txid", txid))}
+
+    def _told(self, one: OpenIntent, venue: Venue, lists: Listings, matching: Matching) -> Told:
+        nothing = (None,) * len(one.intent.orders)
+        txid = venue.amended_txid(one.intent)
+        if txid is None:
+            if lists.whole_since_us is None or lists.whole_since_us > self._since_us(one):
+                return Told(nothing, lists.trouble, unread=True)
+            return matching.told(one)
+        seen = lists.sightings.get(txid)
+        if seen is None:
+            doubt = lists.trouble or "the exchange does not show the order that was to be amended"
+            return Told(nothing, doubt, unread=bool(lists.trouble))
+        return Told((txid,)) if venue.is_amended(one.intent.orders[0], seen) else Told(nothing)
+
+    def _since_us(self, one: OpenIntent) -> int:
+        """The venue's time before which the intent had not been sent. Raises `VenueError` if nothing tells it."""
+        intent = one.intent
+        return intent.venue_us or self._venue_time.earliest_at(intent.account, intent.at_us)

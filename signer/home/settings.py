@@ -1,0 +1,274 @@
+"""signer.toml: which accounts there are, where they trade, and how the gateway listens.
+
+Read strictly: an unknown key, a wrong type or a wider listen address without its waiver stops the start, with a
+message that names file and key (*Must hold* 1, 8, 9).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from signer.errors import ConfigError
+from signer.home.checked import Count, Reason, Seconds, Strict, check_addresses, check_name, check_origin
+from signer.home.hints import hint
+from signer.home.limits import LimitsConfig
+from signer.home.listener import Listener
+from signer.home.stores import Pkcs11Config, StoreConfig
+
+KRAKEN_ORIGIN = "https://api.kraken.com"
+CONFIG_VERSION = 1
+HOME_FILE = "file"
+"""The name of the store that every home has: its own encrypted file."""
+
+
+class TlsConfig(Strict):
+    """``[gateway.tls]``: what listeners with ``tls://`` show, and what they ask to see. Paths are from the home."""
+
+    certificate: str = ""
+    """PEM file with the certificate and those between it and its CA; empty: the leaf that `signer tls init` made."""
+    key: str = ""
+    client_ca: str = ""
+    """PEM file of the CA that vouches for bots. Given: each must show a certificate with its client's name as CN."""
+
+    @model_validator(mode="after")
+    def _together(self) -> TlsConfig:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together; give both, or neither for that of `signer tls init`")
+        return self
+
+
+class GatewayConfig(Strict):
+    """``[gateway]``: where bots connect."""
+
+    listen: str | list[str] = "127.0.0.1:8787"
+    """One or several of ``address:port``, ``tls://address:port`` and ``unix:/path``."""
+    allow_wide_listen: str = ""
+    """Why the gateway may listen beyond loopback without TLS. Empty: it may not."""
+    tls: TlsConfig = Field(default_factory=TlsConfig)
+    socket_group: str = ""
+    """Group whose members may connect to the unix sockets; empty: only the gateway's own user may."""
+    trusted_proxies: list[str] = Field(default_factory=list)
+    """Networks of the reverse proxies, or ``unix``, whose ``X-Forwarded-For`` names the source of a call."""
+    public_origin: str = ""
+    """Where public calls go; empty: to the origin of the first account."""
+    public_resolve: list[str] = Field(default_factory=list)
+    """Addresses of ``public_origin``; as `AccountConfig.resolve`."""
+    public_calls_per_second: Count = 20
+    """For each source address, with a burst of ten seconds' worth."""
+    excess_permissions: Literal["warn", "refuse"] = "warn"
+    """What becomes of a real key that may do more than any client of it can use, if nothing of that is dangerous."""
+    max_connections: Count = 1024
+    body_seconds: Seconds = 10.0
+    """How long a client may take to send a request: the head of its first, and the body of each."""
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """All that ``listen`` names, in its order."""
+        return tuple(Listener.parse(text) for text in _listed(self.listen))
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, value: str | list[str]) -> str | list[str]:
+        listeners = [Listener.parse(text) for text in _listed(value)]
+        if not listeners:
+            raise ValueError('name at least one address, such as "127.0.0.1:8787"')
+        fixed = [listener.bind for listener in listeners if listener.kind == "unix" or listener.port]
+        if len(set(fixed)) < len(fixed):
+            raise ValueError("an address stands twice; name each once")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: list[str]) -> list[str]:
+        for text in value:
+            if text != "unix":
+                _network(text)
+        return value
+
+    @field_validator("public_resolve")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        return check_addresses(value)
+
+    @model_validator(mode="after")
+    def _loopback_by_default(self) -> GatewayConfig:
+        for listener in self.listeners:
+            if listener.kind == "tcp" and listener.wide and not self.allow_wide_listen:
+                raise ValueError(
+                    f'listen = "{listener}" reaches beyond this machine; use 127.0.0.1, or "tls://{listener}", or say '
+                    'why in allow_wide_listen = "reason"'
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_in_vain(self) -> GatewayConfig:
+        kinds = {listener.kind for listener in self.listeners}
+        if self.tls != TlsConfig() and "tls" not in kinds:
+            raise ValueError('[gateway.tls] is for TLS, and listen names no "tls://…"; add one, or remove the table')
+        if self.socket_group and "unix" not in kinds:
+            raise ValueError('socket_group is for unix sockets, and listen names no "unix:/…"; add one, or remove it')
+        if self.public_resolve and not self.public_origin:
+            raise ValueError("public_resolve goes with public_origin; the account's own is resolve in its table")
+        return self
+
+
+class AccountConfig(Strict):
+    """``[accounts.NAME]``: one account at a venue."""
+
+    venue: Literal["kraken"] = "kraken"
+    store: str = HOME_FILE
+    """Where `signer keys add` puts the secrets of new credentials."""
+    origin: str = KRAKEN_ORIGIN
+    resolve: list[str] = Field(default_factory=list)
+    """Addresses of the origin's host, asked of nobody: for where /etc/hosts leads its name to this gateway."""
+    lane_depth: Annotated[int, Field(ge=1, le=32)] = 1
+    """Requests in flight at once on each credential; more than one only for a key with a nonce window."""
+    queue: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """Calls of each kind (cancels, orders, reads) that may wait for a lane before more are refused."""
+    call_seconds: Seconds = 14.0
+    """How long a call may wait for its turn, and again for its answer: by default less than 30 s in all, after which
+    kraken-cli would send an order anew."""
+    tier: Literal["starter", "intermediate", "pro", "unlimited"] = "starter"
+    """The account's level at Kraken: how many calls its counters take. Unlimited is the sandbox's."""
+    gone_after_seconds: Seconds = 90.0
+    """An order whose answer was lost, and that the venue does not know after so long, was never placed. Kraken's own
+    ``deadline`` is at most 60 s ahead."""
+
+    @field_validator("origin")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        check_origin(value)
+        return value
+
+    @field_validator("resolve")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        return check_addresses(value)
+
+
+class AuditConfig(Strict):
+    """``[audit]``: the log's segments."""
+
+    segment_mib: Annotated[int, Field(ge=1, le=4096)] = 64
+
+
+class Config(Strict):
+    """The whole of signer.toml."""
+
+    version: Literal[1] = 1
+    gateway: GatewayConfig = Field(default_factory=GatewayConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    audit: AuditConfig = Field(default_factory=AuditConfig)
+    stores: Mapping[str, Annotated[StoreConfig, Field(discriminator="kind")]] = Field(default_factory=dict)
+    accounts: Mapping[str, AccountConfig] = Field(min_length=1)
+    waivers: Mapping[str, Mapping[str, Reason]] = Field(default_factory=dict)
+    """``[waivers.CREDENTIAL]``: permissions that a real key may have although it should not, each with the reason."""
+
+    @field_validator("accounts")
+    @classmethod
+    def _names(cls, value: Mapping[str, AccountConfig]) -> Mapping[str, AccountConfig]:
+        for name in value:
+            check_name(name, "account")
+        return value
+
+    @field_validator("stores")
+    @classmethod
+    def _store_names(cls, value: Mapping[str, StoreConfig]) -> Mapping[str, StoreConfig]:
+        for name in value:
+            check_name(name, "store")
+        if HOME_FILE in value:
+            raise ValueError(f'"{HOME_FILE}" is the home\'s own store and is always there; choose another name')
+        return value
+
+    @field_validator("waivers")
+    @classmethod
+    def _waiver_names(cls, value: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+        for name in value:
+            check_name(name, "credential")
+        return value
+
+    @model_validator(mode="after")
+    def _stores_are_there(self) -> Config:
+        known = [HOME_FILE, *sorted(self.stores)]
+        for name, account in self.accounts.items():
+            if account.store not in known:
+                raise ValueError(
+                    f'accounts.{name}.store = "{account.store[:70]}" is no store; add [stores.{account.store[:70]}], '
+                    f"known are: {', '.join(known)}"
+                )
+        return self
+
+    @property
+    def public_origin(self) -> str:
+        """Where public calls go."""
+        return self.gateway.public_origin or next(iter(self.accounts.values())).origin
+
+    @property
+    def public_resolve(self) -> list[str]:
+        """Its addresses, if they are not to be asked for."""
+        return self.gateway.public_resolve if self.gateway.public_origin else next(iter(self.accounts.values())).resolve
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Of the environment, what the modules of HSMs read."""
+        stores = [store for store in self.stores.values() if isinstance(store, Pkcs11Config)]
+        return frozenset(name for store in stores for name in store.environment)
+
+    @property
+    def origins(self) -> Mapping[str, tuple[str, list[str]]]:
+        """Every origin and its addresses, by the key of signer.toml that names it."""
+        found = {f"accounts.{name}.origin": (each.origin, each.resolve) for name, each in self.accounts.items()}
+        return found | {"gateway.public_origin": (self.public_origin, self.public_resolve)}
+
+
+def load_config(path: Path) -> Config:
+    """The settings in ``path``. Raises `ConfigError` naming the file, the key and the mend."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", where=str(path), mend="run `signer init`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("the file cannot be read", where=str(path), mend="check its owner and mode") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}", where=str(path), mend="mend the line named") from None
+    _check_version(tables, path)
+    try:
+        return Config.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error), where=str(path), mend="docs/configuration.md lists every key") from None
+
+
+def _listed(listen: str | list[str]) -> list[str]:
+    return [listen] if isinstance(listen, str) else listen
+
+
+def _network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f'{text[:100]!r} is not a network; write it as "10.0.0.7/32", or "unix"') from None
+
+
+def _check_version(tables: Mapping[str, object], path: Path) -> None:
+    version = tables.get("version", CONFIG_VERSION)
+    if isinstance(version, int) and version > CONFIG_VERSION:
+        what = f"version = {version} was written for a newer signer (this one reads version {CONFIG_VERSION})"
+        raise ConfigError(what, where=str(path), mend="upgrade signer")
+
+
+def _one_line(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {_words(item)}"
+                     for item in error.errors(include_url=False, include_input=False))  # fmt: skip
+
+
+def _words(item: ErrorDetails) -> str:
+    if item["type"] in {"extra_forbidden", "missing"}:
+        return {"extra_forbidden": "no such key", "missing": "the key is missing"}[item["type"]]
+    return hint(item["type"], item["msg"], item.get("ctx", {}))

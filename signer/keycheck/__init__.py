@@ -1,0 +1,1 @@
+"""Whether a real key is fit: asking the venue, and asking again."""

@@ -1,0 +1,169 @@
+"""Every real key is asked about at start, daily, and when somebody wants to know: no order goes by one that was not.
+
+What the venue says is judged by what the settings ask (`signer.gateway.standing`). A key that is too powerful is
+refused from that moment; one that the venue could not be asked about signs reads alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import final
+
+from signer.contracts import AuditLog, Clock
+from signer.errors import SignerError
+from signer.findings import Weight
+from signer.gateway.credential import Credential
+from signer.gateway.forward import Account
+from signer.gateway.records import credential_record
+from signer.gateway.snapshot import Snapshot
+from signer.gateway.standing import Duty, judge, used_elsewhere
+from signer.gateway.trace import Watch
+from signer.keycheck.probe import TRIES, Asked, probe
+from signer.model import KeyInfo
+
+DAILY_S = 24 * 3600.0
+FIRST_AGAIN_S = 1.0
+MOST_AGAIN_S = 60.0
+"""How long a key that could not be asked about waits for its next chance: at first, and at most."""
+
+REFUSES_NONCES = "the exchange refuses our nonces; another program uses this key, make one that this gateway alone has"
+
+Keep = Callable[[Credential, KeyInfo], Awaitable[None]]
+"""Keeps what the venue said, for lists and for reloads. Raises `SignerError`."""
+
+
+@final
+class Proving:
+    """Finds out the standing of every credential of what is in force."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        duties: Callable[[], Mapping[str, Duty]],
+        keep: Keep,
+        *,
+        audit: AuditLog,
+        watch: Watch,
+        clock: Clock,
+    ) -> None:
+        self._snapshot = snapshot
+        self._duties = duties
+        self._keep = keep
+        self._audit = audit
+        self._watch = watch
+        self._clock = clock
+        self._new = asyncio.Event()
+        self._trouble: dict[str, str] = {}
+
+    async def at_start(self, within_s: float) -> None:
+        """Ask about all, and wait for the answers so long; what is late is asked about again by `run`."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._ask(self._due())
+        except TimeoutError:
+            for _, credential in self._due():
+                self._could_not(credential, f"no answer within {within_s:g} s")
+
+    async def run(self) -> None:
+        """Ask about all of them daily, and again and again about those without an answer."""
+        again_s, asked_all = FIRST_AGAIN_S, self._clock.monotonic()
+        while True:
+            if await self._woken(again_s if self._due() else MOST_AGAIN_S):
+                again_s = FIRST_AGAIN_S
+            if self._clock.monotonic() - asked_all >= DAILY_S:
+                asked_all = self._clock.monotonic()
+                for _, credential in self._all():
+                    credential.standing.due = True
+            await self._ask(self._due())
+            again_s = min(2 * again_s, MOST_AGAIN_S)
+
+    async def prove(self, account: Account, credential: Credential, tries: int = TRIES) -> Asked:
+        """Ask about one now, and judge it. Raises `VenueError`; what was known of it then stays.
+
+        An answer shows that the venue takes the key: its lane, if it was stopped, goes on.
+        """
+        standing = credential.standing
+        standing.due = True
+        asked = await probe(account, self._snapshot().venue, credential, tries)
+        standing.moved = asked.moved
+        standing.key = asked.key or standing.key
+        self._judge(account, credential, self._duties())  # at once: no call goes by a key that is known and not judged
+        if asked.key is None:
+            self._could_not(credential, REFUSES_NONCES)
+            return asked
+        standing.due = False
+        account.hearing.resumed(credential)
+        self._trouble.pop(credential.name, None)
+        await self._kept(credential, asked.key)
+        return asked
+
+    async def _kept(self, credential: Credential, key: KeyInfo) -> None:
+        try:
+            await self._keep(credential, key)
+        except SignerError as error:
+            self._watch.alarm("credential", f"what was heard of {credential.name} cannot be kept for lists: {error}")
+
+    def judge(self, snapshot: Snapshot) -> None:
+        """Judge all of ``snapshot``, which is about to be in force, by the settings as they are now."""
+        duties = self._duties()
+        for account in snapshot.accounts.values():
+            for credential in account.credentials:
+                self._judge(account, credential, duties)
+        self._new.set()
+
+    def _judge(self, account: Account, credential: Credential, duties: Mapping[str, Duty]) -> None:
+        """Say what has changed, so that a warning is heard once and not daily."""
+        standing, duty = credential.standing, duties.get(credential.name, Duty(credential.name))
+        before = standing.word, standing.findings
+        now_us = self._clock.now_us()
+        found = judge(standing.key, duty, self._snapshot().venue, now_us) if standing.key else ()
+        standing.found((*found, used_elsewhere(credential.name)) if standing.moved else found)
+        if (standing.word, standing.findings) == before:
+            return
+        for finding in standing.findings:
+            if finding.weight in {Weight.ERROR, Weight.REFUSED}:
+                self._watch.alarm("credential", f"{finding.weight}: {finding}")
+            elif finding.weight is Weight.WARNING:
+                self._watch.warn("credential", str(finding))
+        self._audit.note(credential_record(account.name, credential.name, standing, now_us))
+
+    async def _ask(self, these: Iterable[tuple[Account, Credential]]) -> None:
+        await asyncio.gather(*(self._try(account, credential) for account, credential in these))
+
+    async def _try(self, account: Account, credential: Credential) -> None:
+        # A refused nonce counts towards a lockout too: whoever is known to be behind does not try thrice each time.
+        tries = 1 if credential.standing.moved else TRIES
+        try:
+            await self.prove(account, credential, tries)
+        except SignerError as error:
+            self._could_not(credential, str(error))
+
+    def _could_not(self, credential: Credential, why: str) -> None:
+        if self._trouble.get(credential.name) == why:
+            return
+        self._trouble[credential.name] = why
+        left = {
+            "stopped": "no call goes by it",
+            "paused": "no call goes by it until it is",
+            "unproven": "only reads go by it until it is",
+        }.get(credential.word, "what was known of it stays")
+        self._watch.alarm("credential", f"credential {credential.name} could not be asked about, {left}: {why}")
+
+    async def _woken(self, within_s: float) -> bool:
+        """Whether there is something new to judge, before that time is over."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._new.wait()
+        except TimeoutError:
+            return False
+        self._new.clear()
+        return True
+
+    def _all(self) -> list[tuple[Account, Credential]]:
+        accounts = self._snapshot().accounts.values()
+        return [(account, credential) for account in accounts for credential in account.credentials]
+
+    def _due(self) -> list[tuple[Account, Credential]]:
+        """Not those whose key the venue refuses: each further try counts towards a lockout of the account."""
+        return [(account, each) for account, each in self._all() if each.standing.due and not each.lane.stopped]

@@ -1,0 +1,82 @@
+"""Asking the venue what one real key may do, through the same lane as every call that it signs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from signer.contracts import Venue
+from signer.errors import KeyRefused, Refused, VenueError
+from signer.gateway.credential import OURS, Credential
+from signer.gateway.forward import Account, Journey
+from signer.model import KeyInfo, Verdict, WireAnswer
+
+OPERATOR = f"{OURS}operator"
+"""Whose turn in the lane it is."""
+TRIES = 3
+"""A refused nonce lets the lane jump forward; more often than this, another program counts in larger ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the venue said of a key when it was asked."""
+
+    key: KeyInfo | None
+    """None if it refuses every nonce of ours: another program counts in larger ones."""
+    moved: bool
+    """Whether its nonce moved without us since our last call."""
+
+
+async def probe(account: Account, venue: Venue, credential: Credential, tries: int = TRIES) -> Asked:
+    """What the venue says of ``credential`` now; its nonces go on above those that the venue has seen.
+
+    Raises `VenueError`.
+    """
+    used = credential.lane.used
+    for tried in range(tries):
+        journey = Journey()
+        answer, verdict = await _answer(account, venue, credential, journey)
+        if not verdict.bad_nonce:
+            key = _read(venue, answer, verdict)
+            # Whatever the venue has seen of a key before we first used it, is no news of somebody who uses it too.
+            moved = used and (tried > 0 or _moved(key, journey, credential))
+            credential.lane.learn(key.nonce)
+            return Asked(key, moved)
+    return Asked(None, moved=True)
+
+
+def known(asked: Asked, name: str) -> KeyInfo:
+    """What ``asked`` says of the key of credential ``name``. Raises `VenueError` if that is nothing."""
+    if asked.key is None:
+        mend = "make a key that this gateway alone has"
+        raise VenueError(f"the exchange refuses the nonces of {name}: another program uses this key", mend=mend)
+    return asked.key
+
+
+def _read(venue: Venue, answer: WireAnswer, verdict: Verdict) -> KeyInfo:
+    """What the answer says of the key. Raises `VenueError`, as `KeyRefused` where the venue refuses the key."""
+    try:
+        return venue.read_key_info(answer)
+    except VenueError as error:
+        if verdict.bad_key:
+            raise KeyRefused(error.what, where=error.where, mend=error.mend) from None
+        raise
+
+
+async def _answer(
+    account: Account, venue: Venue, credential: Credential, journey: Journey
+) -> tuple[WireAnswer, Verdict]:
+    try:
+        return await account.forward(venue, venue.key_info_call(), OPERATOR, journey, lambda: None, credential)
+    except Refused as refused:
+        cause = refused.__cause__
+        raise VenueError(f"{credential.name} could not be tested: {cause or refused.answer[-1]}") from None
+
+
+def _moved(key: KeyInfo, journey: Journey, credential: Credential) -> bool:
+    """Whether the highest nonce that the venue has seen is one that we never used.
+
+    It may count the one that asked or not (its page does not say). Ours only rise, so none lies between that one
+    and the one before it. Of a key that we never used before, nothing can be told.
+    """
+    between = 0 < journey.after < key.nonce < journey.nonce
+    return between or key.nonce > credential.lane.handed

@@ -1,0 +1,45 @@
+"""Whether each key can sign now: a sealed Vault or a pulled HSM is known before the next order fails on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import final
+
+from signer.errors import KeyStoreError
+from signer.gateway.credential import Credential
+from signer.gateway.snapshot import Snapshot
+
+EVERY_S = 30.0
+MESSAGE = b"signer readiness"
+"""No exchange takes it for a call: what is signed of a call begins with its path."""
+
+
+@final
+class StoreChecks:
+    """Has every key sign a message of ours."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+        self.away: frozenset[str] = frozenset()
+        """The credentials whose key could not sign when it was last asked."""
+
+    async def look(self) -> None:
+        """Ask all now, at once; a store bounds its own answer."""
+        keys = [each for account in self._snapshot().accounts.values() for each in account.credentials]
+        signs = await asyncio.gather(*(self._signs(each) for each in keys))
+        self.away = frozenset(each.name for each, works in zip(keys, signs, strict=True) if not works)
+
+    async def run(self) -> None:
+        """Ask again and again."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            await self.look()
+
+    @staticmethod
+    async def _signs(credential: Credential) -> bool:
+        try:
+            await credential.key.sign(MESSAGE)
+        except KeyStoreError:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""Facts about the market: the pairs that the venue lists."""

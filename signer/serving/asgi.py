@@ -1,0 +1,207 @@
+"""ASGI in: bytes to `Request`, `Response` to bytes. Everything odd is refused here, before it is understood."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+from signer.contracts import Clock
+from signer.model import Request, Response
+from signer.serving.source import NO_PROXIES, UNIX, Sources
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MAX_BODY = 64 * 1024
+"""The largest call, a batch of fifteen orders, takes about 6 KiB."""
+SOONEST_ANSWER_S = 0.0011
+"""An answer of ours leaves no sooner: many bots use bare milliseconds as their nonce and would repeat one
+(kraken-clients.md, quirk 14). The exchange itself never answers that fast."""
+PRIVATE = "/0/private/"
+PUBLIC = "/0/public/"
+DEFECT = b'{"error":["EService:Unavailable","EService:Gateway: a defect in the gateway; look the order up"]}'
+FORWARDED = b"x-forwarded-for"
+CERTIFIED = "signer.certified"
+"""Key of the scope: the name in the peer's certificate, where the listener asks for one."""
+BODY = "signer.body"
+"""Key of the scope: the whole body, if it came with its head, so that there is nothing to wait for."""
+GO_ON = "signer.go_on"
+"""Key of the scope: says ``100 Continue`` to a client that waits for it before it sends its body."""
+CONTINUE = "100-continue"
+PLAIN = "text/plain; charset=utf-8"
+
+
+class BadRequest(Exception):
+    """The request is not one that we read at all; the connection is closed after the answer."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Edge:
+    """Routes a request by its exact path to who answers it."""
+
+    def __init__(
+        self,
+        private: Callable[[Request], Awaitable[Response]],
+        public: Callable[[Request], Awaitable[Response]],
+        local: Callable[[str], Response | None],
+        *,
+        clock: Clock,
+        body_seconds: float,
+        on_defect: Callable[[str], None],
+        sources: Sources = NO_PROXIES,
+    ) -> None:
+        self._private = private
+        self._public = public
+        self._local = local
+        self._sources = sources
+        self._clock = clock
+        self._body_seconds = body_seconds
+        self._on_defect = on_defect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request."""
+        started = self._clock.monotonic()
+        try:
+            response = await self._respond(scope, receive)
+        except BadRequest as bad:
+            await send_whole(send, bad.status, PLAIN, f"{bad.reason}\n".encode(), close=True)
+            return
+        except Exception as defect:  # noqa: BLE001 - a defect of ours must still be answered, and never in silence
+            self._on_defect(_place(defect))
+            response = Response(200, "application/json", DEFECT, ours=True)
+        if response.ours:
+            early = started + SOONEST_ANSWER_S - self._clock.monotonic()
+            if early > 0:
+                await asyncio.sleep(early)
+        await send_whole(send, response.status, response.content_type, response.body)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        path = _exact_path(scope)
+        if path.startswith(PRIVATE):
+            return await self._private(await self._request(scope, receive, path))
+        if path.startswith(PUBLIC):
+            return await self._public(await self._request(scope, receive, path))
+        local = self._local(path) if scope["method"] == "GET" else None
+        if local is None:
+            raise BadRequest(404, "not found: bots call /0/private/… and /0/public/…")
+        return local
+
+    async def _request(self, scope: Scope, receive: Receive, path: str) -> Request:
+        headers = _headers(scope["headers"])
+        _check_framing(headers)
+        if int(headers.get("content-length", "0")) > MAX_BODY:
+            raise BadRequest(413, "the body is too large")
+        body: bytes | None = scope.get(BODY)
+        if body is None:
+            if "expect" in headers and scope["http_version"] == "1.1":  # RFC 9110 §10.1.1: 1.0 has no such thing
+                scope[GO_ON]()
+            body = await self._body_in_time(receive)
+        if len(body) > MAX_BODY:
+            raise BadRequest(413, "the body is too large")
+        return Request(
+            method=scope["method"],
+            path=path,
+            query=scope["query_string"],
+            content_type=headers.get("content-type", ""),
+            api_key=headers.get("api-key", ""),
+            api_sign=headers.get("api-sign", ""),
+            body=body,
+            source=self._source(scope),
+            certified=scope.get(CERTIFIED),
+        )
+
+    async def _body_in_time(self, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await _body(receive)
+        except TimeoutError:
+            raise BadRequest(408, "the body did not arrive in time") from None
+
+    def _source(self, scope: Scope) -> str:
+        peer = scope["client"][0].removeprefix("::ffff:") if scope["client"] else UNIX  # IPv4 on a socket of IPv6
+        if not self._sources.trusts(peer):
+            return str(peer)
+        said = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == FORWARDED]
+        try:
+            return self._sources.source(peer, said)
+        except ValueError:
+            raise BadRequest(400, "the proxy must say in X-Forwarded-For who called") from None
+
+
+def _place(defect: Exception) -> str:
+    """Which exception where: a traceback's text could quote what was being worked on."""
+    frames = traceback.extract_tb(defect.__traceback__)
+    return f"{type(defect).__name__} at " + " < ".join(
+        f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-4:])
+    )
+
+
+def _exact_path(scope: Scope) -> str:
+    """The path as it stood in the request line: nothing decoded, resolved or repaired."""
+    raw: bytes = scope["raw_path"]
+    if not raw.startswith(b"/") or not raw.isascii():
+        raise BadRequest(400, "the request target must be a plain absolute path")
+    return raw.decode("ascii")
+
+
+ONCE = {
+    name.encode(): name
+    for name in (
+        "api-key", "api-sign", "content-type", "content-length", "content-encoding", "transfer-encoding", "expect",
+        "host",
+    )
+}  # fmt: skip
+
+
+def _check_framing(headers: Mapping[str, str]) -> None:
+    """Refuse what the parser lets pass although a proxy before us could read it otherwise (RFC 9112 §6.1, §11.2)."""
+    if "content-encoding" in headers:
+        raise BadRequest(415, "compressed bodies are not accepted")
+    if headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        raise BadRequest(400, "the only transfer coding accepted is chunked")
+    if headers.get("expect", CONTINUE).lower() != CONTINUE:
+        raise BadRequest(417, f"the only expectation that is met is {CONTINUE}")
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The few headers that we read. One that stands twice could mean two things: refused."""
+    found: dict[str, str] = {}
+    for raw, value in pairs:
+        name = ONCE.get(raw.lower())
+        if name is not None:
+            if name in found:
+                raise BadRequest(400, f"the header {name} stands twice")
+            found[name] = value.decode("latin-1")
+    return found
+
+
+async def _body(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BadRequest(400, "the connection closed before the body was whole")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY:
+            raise BadRequest(413, "the body is too large")
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def send_whole(send: Send, status: int, content_type: str, body: bytes, *, close: bool = False) -> None:
+    """One answer with its length; with ``close`` it says that the connection ends with it."""
+    kind, length = content_type.encode("latin-1"), str(len(body)).encode()
+    headers = [(b"content-type", kind), (b"content-length", length)]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

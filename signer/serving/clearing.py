@@ -1,0 +1,117 @@
+"""All open orders of a client, of an account or of everybody: listed or cancelled on an operator's word.
+
+A halt or a revocation keeps new orders from leaving; what rests at the exchange stays there. Only orders that were
+placed through signer are meant, never those of the account owner's hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import final
+
+from signer.contracts import AuditLog, Clock
+from signer.errors import AuditError, Refused
+from signer.gateway.cancel_targets import Aiming
+from signer.gateway.cancelling import Cancelling
+from signer.gateway.credential import OURS
+from signer.gateway.forward import Account, Journey
+from signer.gateway.pending import Pending
+from signer.gateway.records import clearing_record, order_row
+from signer.gateway.snapshot import Snapshot
+from signer.gateway.trace import Watch
+from signer.model import Call, Json, OrderRef, Verdict, WireAnswer
+from signer.model.ended import Ended
+from signer.serving.admin import Operator, Verb
+
+SETTLE_S = 20.0
+"""How long orders on their way are waited for, and lost ones looked up."""
+CANCEL_S = 70.0
+"""How long cancels are begun."""
+LAST_S = 20.0
+"""How long the last of them is waited for. All three are less than a command waits (`admin.ANSWER_S`)."""
+MOST_NAMED = 400
+"""Orders that one answer names; more of them are counted."""
+
+
+@final
+class Clearing:
+    """Lists and cancels open orders through the accounts in force."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        aiming: Aiming,
+        pending: Pending,
+        audit: AuditLog,
+        *,
+        clock: Clock,
+        watch: Watch,
+    ) -> None:
+        self._snapshot = snapshot
+        self._aiming = aiming
+        self._pending = pending
+        self._audit = audit
+        self._clock = clock
+        self._watch = watch
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """By the word that asks for it; each takes ``client`` and ``account``, empty for all."""
+        return {"open_orders": self._listed, "cancel_orders": self._cancelled}
+
+    async def _listed(self, _: Operator, question: Mapping[str, Json]) -> Json:
+        client, accounts = str(question.get("client", "")), self._accounts(question)
+        venue = self._snapshot().venue
+        found = await asyncio.gather(*(self._aiming.open_orders(one, venue, client) for one in accounts))
+        placed = [order for orders in found for order in orders]
+        unsettled = [name for one in accounts for name in self._pending.unsettled(one.name, client)]
+        return {
+            "orders": [dict(order_row(one)) for one in placed[:MOST_NAMED]],
+            "count": len(placed),
+            "unsettled": [*unsettled],
+        }
+
+    async def _cancelled(self, operator: Operator, question: Mapping[str, Json]) -> Json:
+        client, accounts = str(question.get("client", "")), self._accounts(question)
+        ended = await asyncio.gather(*(self._clear(operator, one, client) for one in accounts))
+        left = {ref.value: why for one in ended for ref, why in one.left.items()}
+        unsettled = [name for one in accounts for name in self._pending.unsettled(one.name, client)]
+        named: dict[str, Json] = {txid: left[txid] for txid in list(left)[:MOST_NAMED]}
+        return {"count": sum(one.count for one in ended), "left": named, "unsettled": [*unsettled]}
+
+    def _accounts(self, question: Mapping[str, Json]) -> list[Account]:
+        named = question.get("account", "")
+        return [account for name, account in self._snapshot().accounts.items() if named in {"", name}]
+
+    async def _clear(self, operator: Operator, account: Account, client: str) -> Ended:
+        """Cancel what ``client`` (every client, if empty) has open on ``account``."""
+        venue, now = self._snapshot().venue, self._clock.monotonic()
+        await self._aiming.settle_all(account, client, now + SETTLE_S)
+        refs = [OrderRef("txid", one.txid) for one in await self._aiming.open_orders(account, venue, client)]
+        if not refs:
+            return Ended()
+        name = f"{self._clock.now_us():014x}"
+        await self._record(operator, name, account.name, client, "begun", refs)
+
+        async def send(call: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:
+            return await account.forward(venue, call, f"{OURS}operator", journey, lambda: None, brake=True)
+
+        deadline = now + SETTLE_S + CANCEL_S
+        cancelling = Cancelling(venue, send, self._clock, deadline, deadline + LAST_S)
+        try:
+            ended = await cancelling.run(refs)
+        except Refused as refused:  # nothing could be sent
+            ended = Ended(left=dict.fromkeys(refs, " ".join(refused.answer)))
+        await self._record(operator, name, account.name, client, "failed" if ended.left else "done", ended.done)
+        return ended
+
+    async def _record(
+        self, operator: Operator, name: str, account: str, client: str, stage: str, refs: list[OrderRef]
+    ) -> None:
+        """On record if it can be: a brake does not wait for a log that cannot be written."""
+        txids, now_us = [ref.value for ref in refs], self._clock.now_us()
+        whom = {"id": name, "account": account, "client": client, "stage": stage}
+        try:
+            await self._audit.record(clearing_record(operator.uid, operator.name, whom, txids, now_us), urgent=True)
+        except AuditError as error:
+            self._watch.alarm(error.code, f"cancels of an operator are not on record: {error}")

@@ -1,0 +1,43 @@
+"""How many file descriptors the settings can need, and that the system grants them."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Final
+
+from signer.errors import ConfigError
+from signer.home.settings import Config
+from signer.home.stores import VaultTransitConfig
+from signer.upstream import MOST_UNDER_WAY
+
+OTHERS: Final = 128
+"""The log's and the ledger's files, listeners, the admin socket and who asks there, libraries; with room to spare."""
+
+
+def descriptors_needed(config: Config) -> int:
+    """Most descriptors open at once: a connection each of bots, to exchanges and to Vault, and what else there is."""
+    origins = {(account.origin, *account.resolve) for account in config.accounts.values()}
+    stores = sum(store.in_flight if isinstance(store, VaultTransitConfig) else 8 for store in config.stores.values())
+    public = config.limits.public_calls_at_once + 1
+    return config.gateway.max_connections + len(origins) * MOST_UNDER_WAY + public + stores + OTHERS
+
+
+def require_descriptors(config: Config, where: Path) -> None:
+    """Raise the soft limit of this process, and of what it forks, to what ``config`` needs.
+
+    Raises `ConfigError` if the system does not grant as many.
+    """
+    needed = descriptors_needed(config)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    except (ValueError, OSError):
+        what = f"these settings need {needed} file descriptors, and the system grants {hard}"
+        mend = (
+            f"set LimitNOFILE={needed} in the service (ulimits.nofile in compose, `ulimit -Hn`), or lower "
+            "gateway.max_connections"
+        )
+        raise ConfigError(what, where=str(where), mend=mend) from None

@@ -1,0 +1,147 @@
+"""What is seen of a running gateway from outside: whether orders pass, its gauges, and its picture in a dump."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, final
+
+from signer.contracts import Clock, Ledger
+from signer.gateway.credential import Credential
+from signer.gateway.forward import Account
+from signer.gateway.pending import Pending
+from signer.gateway.reconcile import Recovery
+from signer.gateway.snapshot import Client, Snapshot
+from signer.gateway.standing import KINDS
+from signer.keycheck.store_checks import StoreChecks
+from signer.lanes import CredentialLane
+from signer.model import Action, Json, Role
+from signer.serving.admin import Operator
+from signer.serving.loaded import Prepared, policies_of
+from signer.serving.loads import Loads
+from signer.serving.metrics import Metrics
+from signer.serving.readiness import InForce, Obstacle, Readiness, judged
+from signer.upstream import Upstream
+
+
+class Written(Protocol):
+    """An audit log that can say how it is."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it can be written."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Looks at the parts of a gateway that runs, and changes none."""
+
+    snapshot: Callable[[], Snapshot]
+    prepared: Callable[[], Prepared]
+    ledger: Ledger
+    audit: Written
+    lanes: Mapping[tuple[str, str], CredentialLane]
+    """By name and fingerprint of their credentials."""
+    upstreams: Mapping[tuple[str, ...], Upstream]
+    pending: Pending
+    recovery: Recovery
+    checks: StoreChecks
+    loads: Loads
+    clock: Clock
+
+    def readiness(self, notes: Sequence[Obstacle] = ()) -> Readiness:
+        """Whether an order would pass now, by what is known at this moment."""
+        snapshot = self.snapshot()
+        broken = Obstacle("audit", "the audit log cannot be written", "see that its disk has room, then restart")
+        everybody = () if self.audit.healthy else (broken,)
+        accounts = {name: self._of_keys(account) for name, account in snapshot.accounts.items()}
+        return judged(self._clients(snapshot), self.ledger.halted, accounts, everybody, notes)
+
+    async def answer(self, _: Operator, question: Mapping[str, Json]) -> Json:
+        """The verb ``readiness``: the same, with every key tried just now, and how the home differs from it."""
+        await self.checks.look()
+        notes = [*self._of_reload(), *await asyncio.to_thread(lambda: list(self._of_policies()))]
+        return self.readiness(notes).as_json(str(question.get("client", "")))
+
+    def gauge(self, metrics: Metrics) -> None:
+        """Set what is measured only when somebody looks."""
+        metrics.audit_healthy(self.audit.healthy)
+        metrics.unknown_outcomes(self.recovery.held)
+        metrics.policies_broken({one.policy: len(one.clients) for one in self.prepared().unloaded})
+        for (name, _), lane in self.lanes.items():
+            metrics.lane(name, waiting=lane.waiting, paused=lane.paused, stopped=lane.stopped and not lane.paused)
+        metrics.forget_credentials()
+        for account in self.snapshot().accounts.values():
+            metrics.quiet_left(account.name, "", account.hearing.left_s(account.hearing.quiet))
+            for each in account.credentials:
+                metrics.quiet_left(account.name, each.name, account.hearing.left_s(each.quiet))
+                kinds, key = {finding.kind for finding in each.standing.findings}, each.standing.key
+                found = {kind: kind in kinds for kind in KINDS}
+                expires_us = key.expires_us if key else None
+                metrics.credential(each.name, proven=each.word == "proven", found=found, expires_us=expires_us)
+
+    def picture(self) -> list[str]:
+        """What is under way, in counts and names, a line each."""
+        lines = [self.readiness().trouble or "ready"]
+        lines.append(f"{len(self.pending)} orders and changes open, {self.recovery.held} unknown outcomes held")
+        for (name, _), lane in self.lanes.items():
+            stopped = ", paused" if lane.paused else ", stopped" if lane.stopped else ""
+            lines.append(f"lane {name}: {lane.load} under way, {lane.waiting} of them waiting for their turn{stopped}")
+        return [*lines, *(f"upstream {upstream.origin}: {upstream.picture()}" for upstream in self.upstreams.values())]
+
+    def _clients(self, snapshot: Snapshot) -> Iterator[InForce]:
+        """Each client once: it is over if none of its credentials passes."""
+        by_name: dict[str, list[Client]] = {}
+        for client in snapshot.clients.values():
+            by_name.setdefault(client.info.name, []).append(client)
+        for name, all_of in by_name.items():
+            live = [one for one in all_of if not one.info.revoked]
+            policy, now_us = all_of[0].policy, self.clock.now_us()
+            passing = [one for one in live if one.info.expires_us is None or one.info.expires_us > now_us]
+            yield InForce(
+                name,
+                all_of[0].info.account,
+                revoked=not live,
+                expired=bool(live) and not passing,
+                unloaded=f"policy {policy.name} does not load" if policy.only_cancels else "",
+                trades=bool(policy.permissions & {"modify-trades", "close-trades"}),
+            )
+
+    def _of_keys(self, account: Account) -> Sequence[Obstacle]:
+        keys = [each for each in account.credentials if each.role is Role.TRADE]
+        words = {each.name: self._word(each) for each in keys}
+        if not keys:
+            mend = f"`signer keys add NAME --account {account.name}`"
+            return [Obstacle("no-key", f"account {account.name} has no key for orders", mend)]
+        if not all(words.values()):
+            quiet = account.hearing.trouble(account.credentials)
+            return [Obstacle("quiet", quiet)] if quiet else ()
+        told = ", ".join(f"{name} is {word}" for name, word in words.items())
+        kind = "store" if any(each.name in self.checks.away for each in keys) else "key"
+        return [Obstacle(kind, f"no key may sign orders now: {told}", "`signer doctor` says why")]
+
+    def _word(self, credential: Credential) -> str:
+        """Why no order goes by it; empty if one would."""
+        if credential.name in self.checks.away:
+            return "out of reach in its store"
+        return "" if credential.admits(Action.ORDER) else credential.word
+
+    def _of_reload(self) -> Iterator[Obstacle]:
+        if self.loads.error:
+            what = f"the last reload was not taken, the settings before it are in force: {self.loads.error}"
+            yield Obstacle("reload", what, "mend that, then run `signer reload`")
+
+    def _of_policies(self) -> Iterator[Obstacle]:
+        """The policies of clients whose files are not what is in force. Reads files."""
+        prepared = self.prepared()
+        now = policies_of(prepared.home, prepared.pairs).policies
+        for name in sorted({client.policy for client in prepared.store.clients() if not client.revoked}):
+            if name not in now:
+                if not prepared.policies[name].only_cancels:
+                    what = f"the file of policy {name} does not load; what was loaded of it before is in force"
+                    yield Obstacle("changed", what, "mend it, then run `signer reload`")
+            elif now[name].hash != prepared.policies[name].hash:
+                yield Obstacle("changed", f"policy {name} on disk is not the one in force", "run `signer reload`")

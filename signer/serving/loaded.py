@@ -1,0 +1,215 @@
+"""A home that has been read and checked whole: all that can be wrong before a process is forked or a port answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from signer.contracts import Venue
+from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, WrongPassphrase
+from signer.findings import Finding, Weight
+from signer.gateway.standing import Duty, duties
+from signer.home.layout import Home
+from signer.home.settings import HOME_FILE, Config, load_config
+from signer.keys.file import FileKeyStore
+from signer.keys.passphrase import Passphrase
+from signer.market.pairs import load_pairs
+from signer.model import ClientInfo, CredentialInfo
+from signer.policy.load import Loaded, load_policies
+from signer.policy.policy import Policy
+from signer.policy.unloaded import Unloaded, cancels_only, unloaded
+from signer.venues.kraken.pairs import PairTable
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A home that has been read and checked whole."""
+
+    home: Home
+    config: Config
+    store: FileKeyStore
+    pairs: PairTable
+    policies: Mapping[str, Policy]
+    """By name, of each policy that a client has what it is held to now; and those that nobody has."""
+    unloaded: Sequence[Unloaded]
+    passphrase_now: Callable[[], Passphrase | None]
+    """The passphrase as it can be read without asking anybody: of use when it was changed while the gateway runs."""
+
+
+def prepare(
+    home: Home, passphrase: Passphrase, passphrase_now: Callable[[], Passphrase | None] = lambda: None
+) -> Prepared:
+    """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
+    config, store = load_config(home.config), FileKeyStore.open(home.keys, passphrase)
+    return checked(home, config, store, pair_table(home.pairs), passphrase_now)
+
+
+def pair_table(path: Path) -> PairTable:
+    """The venue's pairs as last fetched into ``path``, else those known when this version was made."""
+    fetched = load_pairs(path)
+    return PairTable.built_in() if fetched is None else PairTable.from_asset_pairs(fetched)
+
+
+def warnings(prepared: Prepared, today: date) -> list[Finding]:
+    """What is not wrong but should be known at every start."""
+    config, credentials = prepared.config, prepared.store.credentials()
+    policies = prepared.policies.values()
+    of_keys = [*of_accounts(config, credentials), *of_waivers(config, credentials)]
+    of_files = [each.finding() for each in prepared.unloaded]
+    return [*of_settings(config), *of_keys, *of_files, *of_policies(policies, today)]
+
+
+def of_settings(config: Config) -> Iterator[Finding]:
+    """Of `warnings`, those that signer.toml alone tells."""
+    for listener in config.gateway.listeners:
+        if listener.wide:
+            why = "over TLS" if listener.kind == "tls" else f"without TLS: {config.gateway.allow_wide_listen}"
+            yield _warning("wide", f"listener {listener}", f"listening beyond this machine, {why}")
+    if config.gateway.trusted_proxies:
+        what = f"believing X-Forwarded-For from {', '.join(config.gateway.trusted_proxies)}"
+        yield _warning("proxies", "trusted_proxies", what)
+    for name, account in config.accounts.items():
+        if account.origin.startswith("http://"):
+            what = f"talks plain HTTP to {account.origin}: a sandbox, not a real exchange"
+            yield _warning("sandbox", f"account {name}", what)
+
+
+def of_accounts(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
+    """Of `warnings`, the accounts that nothing can be signed for."""
+    for name in config.accounts:
+        if not any(credential.account == name for credential in credentials):
+            mend = f"add one with `signer keys add NAME --account {name} --stdin`"
+            yield _warning("no-key", f"account {name}", "has no key yet", mend)
+
+
+def of_waivers(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
+    """Of `warnings`, what keys may do although they should not, each with its reason."""
+    known = {info.name for info in credentials}
+    for name, waived in config.waivers.items():
+        if name not in known:
+            yield _warning("waiver", f"[waivers.{name}]", "waives nothing: there is no such credential", "remove it")
+            continue
+        for word, reason in waived.items():
+            yield _warning("waiver", f"credential {name}", f"may have {word}, by waiver: {reason}")
+
+
+def of_policies(policies: Iterable[Policy], today: date, ahead: timedelta = timedelta()) -> Iterator[Finding]:
+    """Of `warnings`, the policies that are not bounded, and those that are due to be looked at within ``ahead``."""
+    for policy in policies:
+        about = f"policy {policy.name}"
+        if policy.uncapped:
+            yield _warning("uncapped", about, f"has no caps: {policy.uncapped}")
+        if policy.review_by is not None and policy.review_by <= today + ahead:
+            was = "was to be" if policy.review_by < today else "is to be"
+            mend = "see if it still fits, then set review_by anew"
+            yield _warning("review", about, f"{was} reviewed by {policy.review_by}", mend)
+
+
+def _warning(kind: str, about: str, what: str, mend: str = "") -> Finding:
+    return Finding(Weight.WARNING, kind, about, what, mend)
+
+
+def misfits(home: Home, config: Config, store: FileKeyStore) -> Iterator[ConfigError]:
+    """Everything in the key store that the settings have no place for."""
+    owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
+    for info in owners:
+        if info.account not in config.accounts:
+            mend = f"add [accounts.{info.account}] or remove what uses it"
+            what = f"{info.name} belongs to account {info.account}, which is not there"
+            yield ConfigError(what, where=str(home.config), mend=mend)
+    for credential in store.credentials():
+        if credential.store != HOME_FILE and credential.store not in config.stores:
+            what = f"the secret of {credential.name} is in the store {credential.store}, which is not there"
+            yield ConfigError(what, where=str(home.config), mend=f"add [stores.{credential.store}]")
+
+
+def duties_now(prepared: Prepared, venue: Venue, now_us: int) -> Mapping[str, Duty]:
+    """What the settings ask of each credential, by its name."""
+    return duties_of(prepared.config, prepared.store, prepared.policies, venue, now_us)
+
+
+def duties_of(
+    config: Config, store: FileKeyStore, policies: Mapping[str, Policy], venue: Venue, now_us: int
+) -> Mapping[str, Duty]:
+    """As `duties_now`, of these parts of a home; clients whose policy is not there ask nothing."""
+    clients = [(info, policies[info.policy]) for info in store.clients() if info.policy in policies]
+    excess = Weight.REFUSED if config.gateway.excess_permissions == "refuse" else Weight.WARNING
+    return duties(store.credentials(), clients, venue, config.waivers, now_us, excess)
+
+
+def checked(
+    home: Home,
+    config: Config,
+    store: FileKeyStore,
+    pairs: PairTable,
+    passphrase_now: Callable[[], Passphrase | None],
+    in_force: Mapping[str, Policy] | None = None,
+) -> Prepared:
+    """These parts of ``home``, if they fit each other. Raises `ConfigError` for the first that does not.
+
+    A policy that does not load concerns its own clients alone: they stay under what is ``in_force`` of it, or may only
+    cancel.
+    """
+    for error in misfits(home, config, store):
+        raise error
+    before, loaded = in_force or {}, policies_of(home, pairs)
+    without = unloaded(loaded.broken, loaded.policies, store.clients(), before, str(home.policies))
+    instead = {one.policy: before.get(one.policy) or cancels_only(one.policy) for one in without if one.clients}
+    return Prepared(home, config, store, pairs, {**loaded.policies, **instead}, without, passphrase_now)
+
+
+def policies_of(home: Home, pairs: PairTable) -> Loaded:
+    """The policies in the home. Without their folder there are none."""
+    if not home.policies.is_dir():
+        return Loaded({}, {})
+    return load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
+
+
+def reread(before: Prepared, *, running: bool) -> Prepared:
+    """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed.
+
+    ``running``: whether ``before`` is in force. A worker that starts does not know what was loaded last: the process
+    that it comes from has only what it read at its own start, which somebody may have narrowed since.
+    """
+    home = before.home
+    try:
+        store = before.store.reopened()
+    except PassphraseChanged as error:
+        store = _under_new_passphrase(before, error)
+    in_force = before.policies if running else None
+    config, pairs = load_config(home.config), pair_table(home.pairs)
+    fresh = checked(home, config, store, pairs, before.passphrase_now, in_force)
+    _check_unmoved(before, fresh)
+    return fresh
+
+
+def relisted(before: Prepared, pairs: PairTable) -> Prepared:
+    """What is in force, judged by another list of pairs. Raises `ConfigError` if a policy does not load with it."""
+    fresh = checked(before.home, before.config, before.store, pairs, before.passphrase_now, before.policies)
+    known = {one.policy for one in before.unloaded}
+    for one in fresh.unloaded:
+        if one.policy not in known:
+            raise ConfigError(one.why)
+    return fresh
+
+
+def _under_new_passphrase(before: Prepared, changed: PassphraseChanged) -> FileKeyStore:
+    passphrase = before.passphrase_now()
+    if passphrase is None:
+        mend = "restart the gateway: it knows no file to read the new one from"
+        raise KeyStoreError(changed.what, where=changed.where, mend=mend)
+    try:
+        return before.store.succeeded_by(passphrase)
+    except WrongPassphrase:
+        mend = "put the new one where the gateway was told to read it and run `signer reload`, or restart the gateway"
+        raise KeyStoreError(changed.what, where=changed.where, mend=mend) from None
+    finally:
+        passphrase.wipe()
+
+
+def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
+    if fresh.config.gateway != before.config.gateway:
+        where = str(fresh.home.config)
+        raise ConfigError("[gateway] has changed", where=where, mend="restart the gateway for that, or change it back")

@@ -1,0 +1,111 @@
+"""Which pairs the venue lists now, and what that means for policies that name others.
+
+A list is taken up whole and only if every policy still loads with it; the one known before stays in force otherwise. A
+pair that is not listed stops its own orders, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import final
+
+from signer.contracts import Clock, Upstream
+from signer.errors import ConfigError, SignerError
+from signer.findings import Finding, Weight
+from signer.gateway.trace import Watch
+from signer.market.pairs import fetch_pairs, load_pairs, save_pairs
+from signer.model import Json
+from signer.policy.policy import Policy
+from signer.serving.metrics import Metrics
+from signer.venues.kraken.pairs import PairTable
+
+FETCH_S = 3.0
+DAILY_S = 24 * 3600.0
+FIRST_AGAIN_S = 60.0
+"""After a list that could not be had; each further failure doubles it, up to an hour."""
+MOST_AGAIN_S = 3600.0
+
+Take = Callable[[PairTable], Awaitable[None]]
+"""Puts a list in force. Raises `SignerError` if it cannot be."""
+
+
+def unlisted(policies: Iterable[Policy], *, complete: bool) -> Iterator[Finding]:
+    """Every pair that a policy names and the venue does not list; ``complete``: whether the venue's own list is known.
+
+    A pair that is not checked yet is none that anybody can mend, so it is said without a mend.
+    """
+    for policy in policies:
+        for name, mend in policy.unlisted.items():
+            about, what = f"policy {policy.name}", f"the exchange does not list {name}, so no order for it passes"
+            if complete:
+                yield Finding(Weight.WARNING, "unlisted-pair", about, what, mend)
+            else:
+                what = f"{name} is not checked yet, so no order for it passes: no list of pairs was fetched"
+                yield Finding(Weight.WARNING, "unlisted-pair", about, what)
+
+
+@final
+class Listing:
+    """Fetches the venue's list at a start that needs it, daily, and when somebody wants it."""
+
+    def __init__(self, path: Path, upstream: Callable[[], Upstream], *, watch: Watch, clock: Clock) -> None:
+        self._path = path
+        self._upstream = upstream
+        self._watch = watch
+        self._clock = clock
+        self._wanted = asyncio.Event()
+        self._said: frozenset[str] = frozenset()
+        self._counts: Mapping[str, int] = {}
+
+    async def refresh(self, take: Take) -> bool:
+        """Fetch the list, put it in force and keep it; else alarm and go on with the one that is known."""
+        try:
+            fetched = await fetch_pairs(self._upstream(), self._clock.monotonic() + FETCH_S, self._kept())
+            await take(PairTable.from_asset_pairs(fetched))
+            save_pairs(self._path, fetched)  # only now: a list that our policies contradict would stop a start
+        except SignerError as error:
+            self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
+            return False
+        return True
+
+    async def run(self, take: Take, *, at_once: bool) -> None:
+        """Refresh daily, sooner after a failure, and when it is `wanted`."""
+        wait_s, again_s = 0.0 if at_once else DAILY_S, FIRST_AGAIN_S
+        while True:
+            await self._woken(wait_s)
+            if await self.refresh(take):
+                wait_s, again_s = DAILY_S, FIRST_AGAIN_S
+            else:
+                wait_s, again_s = again_s, min(2 * again_s, MOST_AGAIN_S)
+
+    def say(self, policies: Collection[Policy], *, complete: bool) -> None:
+        """Warn of each pair that came to be unlisted, once."""
+        self._counts = {policy.name: len(policy.unlisted) for policy in policies}
+        found = {str(finding) for finding in unlisted(policies, complete=complete)}
+        for text in sorted(found - self._said):
+            self._watch.warn("pairs", text)
+        self._said = frozenset(found)
+
+    def gauge(self, metrics: Metrics) -> None:
+        """Set how many pairs each policy names in vain."""
+        metrics.unlisted_pairs(self._counts)
+
+    def want(self) -> None:
+        """Have it refreshed now."""
+        self._wanted.set()
+
+    def _kept(self) -> Mapping[str, Json] | None:
+        try:
+            return load_pairs(self._path)
+        except ConfigError:  # a good list replaces it
+            return None
+
+    async def _woken(self, within_s: float) -> None:
+        try:
+            async with asyncio.timeout(within_s):
+                await self._wanted.wait()
+        except TimeoutError:
+            pass
+        self._wanted.clear()

@@ -1,0 +1,58 @@
+"""The connections to exchanges: a pool for each origin that accounts trade at, and one for public calls alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+from signer.contracts import Clock
+from signer.gateway.public import PublicBounds
+from signer.home.settings import Config
+from signer.upstream import Upstream
+from signer.upstream.held import HeldAnswers
+from signer.upstream.loop import OwnAddresses
+
+PUBLIC = "public"
+
+
+@final
+class Pools:
+    """Opens each pool when it is first asked for. No call goes to an address of ``own``; ``held`` counts answers."""
+
+    def __init__(self, own: OwnAddresses, held: HeldAnswers | None) -> None:
+        self._own = own
+        self._held = held
+        self._pools: dict[tuple[str, ...], Upstream] = {}
+
+    @property
+    def all(self) -> Mapping[tuple[str, ...], Upstream]:
+        """Every pool that was opened."""
+        return self._pools
+
+    def of(self, origin: str, addresses: Sequence[str]) -> Upstream:
+        """For private calls to ``origin``."""
+        key = (origin, *addresses)
+        if key not in self._pools:
+            self._pools[key] = Upstream.open(origin, addresses=addresses, own=self._own, held=self._held)
+        return self._pools[key]
+
+    def public(self, config: Config) -> Upstream:
+        """Connections that no private call goes by: a flood of public calls takes none of theirs."""
+        key = (PUBLIC, config.public_origin, *config.public_resolve)
+        if key not in self._pools:
+            at_once = config.limits.public_calls_at_once + 1  # one for the list of pairs
+            self._pools[key] = Upstream.open(
+                config.public_origin, addresses=config.public_resolve, own=self._own, most=at_once, held=self._held
+            )
+        return self._pools[key]
+
+    def close(self) -> None:
+        """Close the connections that no call is using, and the others as soon as their answers are there."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+def public_bounds(config: Config, clock: Clock) -> PublicBounds:
+    """How often public calls may come, and how many may be under way."""
+    total, at_once = config.limits.public_calls_per_second_total, config.limits.public_calls_at_once
+    return PublicBounds.of(config.gateway.public_calls_per_second, total, at_once, clock)

@@ -1,0 +1,270 @@
+"""gunicorn's HTTP/1.1 protocol, with the bounds and the strictness that it lacks (tests/security/test_smuggling.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, MutableMapping
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
+
+from signer.model.one_source import one_source
+from signer.secret import fingerprint
+from signer.serving.asgi import BODY, CERTIFIED, GO_ON, PRIVATE, Scope
+from signer.serving.shares import Place
+from signer.serving.source import UNIX
+from signer.upstream.held import COUNTED_FROM
+
+KEEP_ALIVE_S = 75.0
+"""How long a connection may wait for its next request."""
+STATUS_LINES = {each.value: f"{each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+PIECE = 256 * 1024
+"""Bytes of a large answer that are given to the transport at once."""
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+SERVER = b"Server: gunicorn/asgi\r\n"
+
+
+class Body:
+    """The body of one request: gunicorn's protocol feeds it, the application receives it."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.complete = False
+        self._gone = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def feed(self, part: bytes) -> None:
+        """The parser: a piece of it."""
+        self._parts.append(part)
+        self._wake()
+
+    def set_complete(self) -> None:
+        """The parser: that was the last piece."""
+        self.complete = True
+        self._wake()
+
+    def signal_disconnect(self) -> None:
+        """gunicorn: the client hung up."""
+        self._gone = True
+        self._wake()
+
+    @property
+    def begun(self) -> bool:
+        """Whether some of it has arrived, or it is empty."""
+        return bool(self._parts) or self.complete
+
+    def whole(self) -> bytes | None:
+        """All of it, if it has arrived and nobody has received any of it; to be asked once, instead of `receive`."""
+        return b"".join(self._parts) if self.complete and not self._gone else None
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """ASGI's ``receive``: what has arrived since the last time, waiting for it if that is nothing."""
+        while not (self._parts or self.complete or self._gone):
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._gone:
+            return {"type": "http.disconnect"}
+        parts, self._parts = self._parts, []
+        return {"type": "http.request", "body": b"".join(parts), "more_body": not self.complete}
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
+    """One connection. HTTP/1 only: an ``Upgrade`` to anything else is ignored, as RFC 9110 §7.8 allows."""
+
+    _ends = False
+    """Whether the answer says ``Connection: close``."""
+    _is_outdated = False
+    """Whether its client was let in by a CA that is not the one in force."""
+    _certified: str | None = None
+    """The name in the client's certificate."""
+    _watch: asyncio.TimerHandle | None = None
+    _task: asyncio.Task[None] | None
+    _current_request: Scope | None
+    _body_receiver: Body | None
+    _peer: tuple[str, int] | None = None
+    """Address and port of the client; none on a unix socket."""
+
+    def __init__(self, worker: Any, place: Place) -> None:
+        super().__init__(worker)
+        self._place = place
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take the connection, unless the worker stops."""
+        certificate = transport.get_extra_info("peercert")
+        self._certified = _common_name(certificate) if certificate else None
+        peername = transport.get_extra_info("peername")
+        self._peer = tuple(peername[:2]) if peername else None
+        super().connection_made(transport)
+        self.worker.connections.add(self)
+        self._waits_since: float = self.worker.loop.time()
+        if self.worker.alive:
+            self._watch_again()
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget an idle connection at once; a request that is being answered runs to its end."""
+        self.worker.connections.discard(self)
+        self._place.leave()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._current_request is None and self._task is not None:
+            self._task.cancel()
+            self._task = None  # gunicorn would keep it for the grace period: a flood of connections would fill memory
+        super().connection_lost(exc)
+        self._flow_control.resume_writing()  # whoever waits to send hears that there is nobody
+
+    def close_if_idle(self) -> None:
+        """The worker stops: no further request is taken here. One that is being answered ends the connection itself."""
+        if self._current_request is None:
+            self.transport.close()
+
+    def let_in_anew(self) -> None:
+        """The CA that this client's certificate was judged by is another one now: a new handshake must decide."""
+        if self._certified is not None:
+            self._is_outdated = True
+            self.close_if_idle()
+
+    def _watch_again(self) -> None:
+        self._watch = self.worker.loop.call_later(self.app.request_seconds, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        """A slow sender of heads (slowloris), or one that only stays, holds a connection for nothing."""
+        first, waited = self.req_count <= 1, self.worker.loop.time() - self._waits_since
+        if self._current_request is None and (first or waited > KEEP_ALIVE_S):
+            self.transport.abort()
+        else:
+            self._watch_again()
+
+    def _feed_callback_parser(self, data: bytes) -> bool:
+        """Parse. What is not HTTP ends the connection; gunicorn would let its parser's error go to the log whole."""
+        try:
+            return bool(super()._feed_callback_parser(data))
+        except ValueError:  # the fast parser's errors, of two classes that have no other base
+            self._send_error_response(400, "Bad Request")
+            self._close_transport()
+            return False
+
+    def _on_headers_complete(self) -> bool:
+        """The parser has read a head: what of ASGI's scope our application asks for, each thing once."""
+        parser = self._callback_parser
+        path, _, query = parser.path.partition(b"?")
+        self._current_request = {
+            "type": "http",
+            "http_version": "1.1" if parser.http_version == (1, 1) else "1.0",
+            "method": parser.method.decode("ascii"),
+            "raw_path": path,
+            "query_string": query,
+            "headers": parser.asgi_headers,
+            "client": self._peer,
+            CERTIFIED: self._certified,
+            GO_ON: self._go_on,
+        }
+        self._body_receiver = Body()
+        self._request_ready.set()
+        return bool(parser.method == b"HEAD")  # whose body is not read
+
+    def _go_on(self) -> None:
+        """Have a client send the body that it holds back. One that has begun to send it waits for nothing."""
+        if self._body_receiver is not None and not self._body_receiver.begun:
+            self._safe_write(CONTINUE)
+
+    async def _handle_connection(self) -> None:
+        """In place of gunicorn's, which serves every protocol and kind of application: one request after the other."""
+        try:
+            while True:
+                self.req_count += 1
+                await self._request_ready.wait()
+                if self._closed or not await self._answer():
+                    break
+                self._await_next()
+        except asyncio.CancelledError:
+            pass  # the client hung up
+        finally:
+            self._close_transport()
+
+    async def _answer(self) -> bool:
+        """Let the application answer, with one start and one body; whether another request may follow."""
+        request, body, parser = self._current_request, self._body_receiver, self._callback_parser
+        assert request is not None  # noqa: S101 - made by the parser's callback
+        assert body is not None  # noqa: S101 - made with it
+        request[BODY] = body.whole()
+        await self.app(request, body.receive, partial(self._send, request))
+        # Of two Connection headers the parser believes the last one: either ends the connection.
+        first = parser.get_header(b"connection") or b""
+        keep = parser.should_keep_alive and first.strip().lower() != b"close" and not self._ends
+        keep = keep and body.complete and not parser.remaining_truncated
+        return keep and self.worker.alive and not self._is_outdated
+
+    def _await_next(self) -> None:
+        """What came behind the last request is the next one's beginning: gunicorn would drop it, and take what comes
+        then for a request."""
+        behind = self._callback_parser.remaining()
+        self._callback_parser.reset()
+        self._current_request = self._body_receiver = None
+        self._request_ready.clear()
+        self._waits_since = self.worker.loop.time()
+        if behind:
+            self._feed_callback_parser(behind)
+
+    async def _send(self, request: Scope, message: MutableMapping[str, Any]) -> None:
+        """ASGI's ``send``. What is for a client that has hung up goes nowhere."""
+        if self._closed:
+            return
+        if message["type"] == "http.response.start":
+            self._ends = (b"connection", b"close") in message["headers"]
+            self._response_buffer = _head(request["http_version"], message["status"], message["headers"])
+        else:
+            body = b"" if request["method"] == "HEAD" else message["body"]
+            self._safe_write(self._response_buffer + body[:COUNTED_FROM])
+            if len(body) > COUNTED_FROM or self._flow_control.write_paused:
+                await self._deliver(memoryview(body)[COUNTED_FROM:], self._holder(request))
+
+    async def _deliver(self, rest: memoryview, holder: str) -> None:
+        """Send the rest of an answer as fast as its client reads, for as long as it may take.
+
+        In pieces, because a transport with TLS takes whatever it is given, and tells nobody how much it has not sent.
+        """
+        hold = self.app.held.hold(holder, len(rest) + COUNTED_FROM, lambda: self._drop("answers_mib", holder))
+        try:
+            async with asyncio.timeout(self.app.answer_seconds):
+                await self._flow_control.drain()
+                for start in range(0, len(rest), PIECE):
+                    if self._closed:
+                        return
+                    self._safe_write(rest[start : start + PIECE])
+                    await self._flow_control.drain()
+        except TimeoutError:
+            self._drop("answer_seconds", holder)
+        finally:
+            hold.release()
+
+    def _drop(self, bound: str, holder: str) -> None:
+        self.app.answer_dropped(bound, holder)
+        self._closed = True
+        self.transport.abort()
+
+    def _holder(self, request: Scope) -> str:
+        """Whom an answer is counted for: large private ones go to clients only, so the key that was shown is proven."""
+        key = self._callback_parser.get_header(b"api-key")
+        if key and request["raw_path"].startswith(PRIVATE.encode()):
+            return f"the client with the key {fingerprint(key.decode('latin-1'))}"
+        return one_source(self._peer[0]) if self._peer else UNIX
+
+
+def _head(version: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    start = b"HTTP/%b %b" % (version.encode(), STATUS_LINES[status])
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return b"".join([start, *lines, SERVER, _get_cached_date_header(), b"\r\n"])
+
+
+def _common_name(certificate: Mapping[str, Any]) -> str:
+    """The one CN of the subject (as `ssl.SSLSocket.getpeercert` has it); empty, which is no client's, if not one."""
+    names = [value for rdn in certificate["subject"] for kind, value in rdn if kind == "commonName"]
+    return str(names[0]) if len(names) == 1 else ""

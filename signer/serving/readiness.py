@@ -1,0 +1,135 @@
+"""Would an order pass now? One judgement, which `status`, `doctor`, `policy explain` and `/-/ready` all repeat.
+
+Pure: whoever asks says what is in force. A gateway that runs knows all of it; of a home alone only part is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from signer.ledger.halting import resumed_by, whom
+from signer.model import Halt, Json
+from signer.model.escaping import printable
+
+MOST_CLIENTS = 100
+"""Listed of those that are stopped; the answer of an admin socket is bounded."""
+OF_KEYS = frozenset({"key", "no-key", "store", "quiet"})
+OVER = frozenset({"revoked", "expired"})
+"""Kinds of obstacles of clients that nobody waits for: they do not make a gateway unready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """One thing that keeps orders from passing, or should be known of what is in force."""
+
+    kind: str
+    """A stable word: gateway, audit, halt, revoked, expired, policy, key, no-key, store, quiet, reload, changed."""
+    what: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.mend}" if self.mend else self.what
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What somebody knows of a client: its account, and whether it is over or its policy does not load."""
+
+    name: str
+    account: str
+    revoked: bool = False
+    expired: bool = False
+    unloaded: str = ""
+    """Why its policy lets cancels pass only; empty if it loaded."""
+    trades: bool = True
+    """Whether its policy grants orders or cancels at all: else a missing key for orders is no obstacle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer."""
+
+    everybody: Sequence[Obstacle] = ()
+    """Each stops every order."""
+    clients: Mapping[str, Sequence[Obstacle]] = field(default_factory=dict)
+    """By name, what stops the orders of that client alone; empty if they pass."""
+    notes: Sequence[Obstacle] = ()
+    """What stops no order, but is not as the home says, or is not known."""
+
+    def of_client(self, name: str) -> Sequence[Obstacle]:
+        """All that stops the orders of that client."""
+        return [*self.everybody, *self.clients.get(name, ())]
+
+    @property
+    def trouble(self) -> str:
+        """Why no order of anybody would pass; empty if one would, or nobody has one to place.
+
+        Names no client: anybody may ask.
+        """
+        if self.everybody:
+            return "; ".join(each.what for each in self.everybody)
+        live = [found for found in self.clients.values() if not OVER & {each.kind for each in found}]
+        if not live or not all(live):
+            return ""
+        reasons = dict.fromkeys(each.what if each.kind in OF_KEYS else each.kind for found in live for each in found)
+        return f"no order of any client passes now: {', '.join(reasons)}"
+
+    def as_json(self, client: str = "") -> dict[str, Json]:
+        """For the admin socket and for scripts: of one client, or of those that are stopped."""
+        meant = {name: found for name, found in self.clients.items() if (found if not client else name == client)}
+        listed = sorted(meant)[:MOST_CLIENTS]
+        clients: list[Json] = [{"client": name, "obstacles": [asdict(each) for each in meant[name]]} for name in listed]
+        return {
+            "trouble": self.trouble,
+            "everybody": [asdict(each) for each in self.everybody],
+            "clients": clients,
+            "more_clients": len(meant) - len(listed),
+            "notes": [asdict(each) for each in self.notes],
+        }
+
+
+def read_answer(told: Mapping[str, Any]) -> Readiness:
+    """What `Readiness.as_json` told. Raises KeyError or TypeError if it is of another version."""
+    clients = {one["client"]: [Obstacle(**each) for each in one["obstacles"]] for one in told["clients"]}
+    everybody, notes = ([Obstacle(**each) for each in told[key]] for key in ("everybody", "notes"))
+    return Readiness(everybody, clients, notes)
+
+
+def judged(
+    clients: Iterable[InForce],
+    halted: Callable[[str, str], Halt | None],
+    accounts: Mapping[str, Sequence[Obstacle]],
+    everybody: Sequence[Obstacle] = (),
+    notes: Sequence[Obstacle] = (),
+) -> Readiness:
+    """The answer over what is in force. ``accounts``: what stops the orders of each, as its keys are."""
+    of_all = halted("", "")
+    stopped = [*everybody, *([_halt(of_all)] if of_all else [])]
+    return Readiness(stopped, {one.name: _of(one, halted, accounts, of_all) for one in clients}, notes)
+
+
+def _of(
+    one: InForce,
+    halted: Callable[[str, str], Halt | None],
+    accounts: Mapping[str, Sequence[Obstacle]],
+    of_all: Halt | None,
+) -> list[Obstacle]:
+    found = []
+    if one.revoked:
+        found.append(Obstacle("revoked", f"client {one.name} is revoked", f"`signer clients add {one.name}` anew"))
+    if one.expired:
+        mend = f"`signer clients change {one.name} --expires …`"
+        found.append(Obstacle("expired", f"client {one.name} has expired", mend))
+    halt = halted(one.name, one.account)
+    if halt is not None and halt != of_all:
+        found.append(_halt(halt))
+    if one.unloaded:
+        found.append(Obstacle("policy", f"client {one.name} may only cancel: {one.unloaded}", "`signer policy check`"))
+    return [*found, *(each for each in accounts.get(one.account, ()) if one.trades or each.kind != "no-key")]
+
+
+def _halt(halt: Halt) -> Obstacle:
+    what = f"{whom(halt.client, halt.account)} is halted by {halt.by}: {printable(halt.reason)}"
+    return Obstacle("halt", what, f"`{resumed_by(halt.client, halt.account)}` ends it")

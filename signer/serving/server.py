@@ -1,0 +1,295 @@
+"""gunicorn around the edge: one worker process, which comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import mmap
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.sock import close_sockets
+
+from signer.errors import SignerError
+from signer.home.listener import Listener
+from signer.home.lock import RELOAD
+from signer.keys.unwrapped import Unwrapped
+from signer.model import Response
+from signer.serving import dump
+from signer.serving.asgi import Edge, Receive, Scope, Send, send_whole
+from signer.serving.binding import group_id, require_bindable
+from signer.serving.clock import SystemClock
+from signer.serving.descriptors import require_descriptors
+from signer.serving.loaded import Prepared
+from signer.serving.logline import LineLog
+from signer.serving.metrics import Metrics
+from signer.serving.protocol import KEEP_ALIVE_S
+from signer.serving.source import Sources
+from signer.serving.terminal import has_terminal
+from signer.serving.tls import ServerTls
+from signer.serving.watch import GatewayWatch
+from signer.serving.wiring import Wiring
+from signer.serving.worker import GatewayWorker, Lifeline
+from signer.tls.authority import utc_now
+from signer.upstream.held import HeldAnswers
+from signer.upstream.loop import OwnAddresses, refuse_loop
+
+TLS_LOOK_EVERY_S = 60.0
+MOST_CODE = 32
+"""Bytes; longer than any error's code."""
+MOST_LINE = 8 * 1024
+"""Bytes of a request line: ccxt names some hundred pairs in one (and RFC 9112 §3 asks for 8,000 at least)."""
+PLAIN = "text/plain; charset=utf-8"
+STOPPING = b'{"error":["EService:Unavailable","EService:Gateway: the gateway is stopping; nothing was sent"]}'
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class GatewayApp:
+    """The ASGI application: lifespan, then the edge."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        ready: Callable[[], None],
+        own: OwnAddresses,
+        unwrapped: Unwrapped,
+        on_failure: Callable[[SignerError], None],
+    ) -> None:
+        self._prepared = prepared
+        self._say_ready = ready
+        self._own = own
+        self._unwrapped = unwrapped
+        self._on_failure = on_failure
+        self.request_seconds = prepared.config.gateway.body_seconds
+        limits = prepared.config.limits
+        self.answer_seconds = limits.answer_seconds
+        self.held = HeldAnswers(limits.answers_mib * 1024 * 1024)
+        self._metrics = Metrics()
+        self._lines = LineLog()
+        self._clock = SystemClock()
+        self._watch = GatewayWatch(self._metrics, self._lines, self._clock)
+        self._wiring: Wiring | None = None
+        self._edge: Edge | None = None
+        self._answering = 0
+        self._quiet = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One lifespan or one HTTP request."""
+        if scope["type"] == "http" and self._edge is not None:
+            self._answering += 1
+            try:
+                await self._edge(scope, receive, send)
+            finally:
+                self._answering -= 1
+                self._quiet.set()
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send_whole(send, 200, "application/json", STOPPING, close=True)
+
+    def reload(self, refresh_tls: Callable[[], None]) -> None:
+        """Read the certificates and the home again, in the background."""
+        if self._wiring is not None:
+            self._reloading = asyncio.get_running_loop().create_task(self._wiring.reload(refresh_tls))
+
+    def tls_alarm(self, error: SignerError) -> None:
+        """Say that certificates cannot be taken up."""
+        self._watch.alarm("tls", f"the certificates cannot be renewed or loaded, the old ones stay: {error}")
+
+    def connection_refused(self, bound: str, source: str) -> None:
+        """A connection was closed as it came, because of a bound of ``[limits]`` or ``[gateway]``, or of the system."""
+        self._watch.bound_hit(bound, f"a connection of {source or 'somebody'} was closed at once")
+
+    def answer_dropped(self, bound: str, holder: str) -> None:
+        """A connection was closed because its client did not read its answer: no answer can say so."""
+        self._watch.bound_hit(bound, f"a connection of {holder} was closed: its answer was not read")
+
+    def picture(self) -> list[str]:
+        """What it is doing, for a dump."""
+        return [f"{self._answering} requests under way", *(self._wiring.picture() if self._wiring else ["starting"])]
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._start()
+        except SignerError as error:
+            print(f"signer: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the process ends with this line
+            self._on_failure(error)
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        except Exception as defect:  # gunicorn would end the process without a word; its text may hold anything
+            where = traceback.extract_tb(defect.__traceback__)[-1]
+            what = f"a defect of signer ({type(defect).__name__} in {where.name}, {where.filename}:{where.lineno})"
+            print(f"signer: {what}; please report it", file=sys.stderr, flush=True)  # noqa: T201 - as above
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        while self._answering:  # gunicorn has waited for connections; a call whose bot hung up has none
+            self._quiet.clear()
+            await self._quiet.wait()
+        self._edge = None  # from here on no request is served: ledger and audit log are being closed
+        if self._wiring is not None:
+            await self._wiring.stop()
+        self._lines.flush()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        wiring = self._wiring = Wiring(
+            self._prepared, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped, held=self.held
+        )
+        await wiring.start()
+        self._edge = Edge(
+            wiring.gateway.answer,
+            wiring.public.answer,
+            self._local,
+            sources=Sources(self._prepared.config.gateway.trusted_proxies),
+            clock=self._clock,
+            body_seconds=self.request_seconds,
+            on_defect=lambda text: self._watch.alarm("defect", text),
+        )
+
+    def _local(self, path: str) -> Response | None:
+        """What an orchestrator asks: alive, ready to take orders, counted."""
+        if path == "/-/health":
+            return Response(200, PLAIN, b"ok\n", ours=False)
+        if path == "/-/ready":
+            trouble = self._wiring.trouble() if self._wiring else "starting"
+            return Response(503 if trouble else 200, PLAIN, f"{trouble or 'ready'}\n".encode(), ours=False)
+        if path == "/-/metrics":
+            return Response(200, METRICS, self._rendered(), ours=False)
+        return None
+
+    def _rendered(self) -> bytes:
+        if self._wiring is not None:
+            self._wiring.gauge(self._metrics)
+        return self._metrics.render()
+
+
+class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's master with exactly one worker for ever: a second would race for nonces and the audit chain."""
+
+    def handle_hup(self) -> None:
+        """The terminal is gone: stop. Without one, whoever sends it wants a reload."""
+        if self.app.ends_with_terminal:
+            self.handle_term()
+        else:
+            self.handle_usr2()
+
+    def handle_usr2(self) -> None:
+        """Reload inside the worker, so that nothing in flight is lost."""
+        self.kill_workers(RELOAD)
+
+    def handle_usr1(self) -> None:
+        """Show what master and worker are doing (`signer.serving.dump`); there are no log files to reopen."""
+        dump.say([f"master {os.getpid()}: {dump.versions()}", f"workers: {sorted(self.WORKERS) or 'none'}"])
+        faulthandler.dump_traceback(2)
+        self.kill_workers(dump.SIGNAL)
+
+    def handle_int(self) -> None:
+        """A clean stop."""
+        self.handle_term()
+
+    handle_quit = handle_int
+
+    def handle_ttin(self) -> None:
+        """Never a second worker."""
+
+    handle_ttou = handle_ttin
+
+
+class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """The settings of gunicorn, and the way to run it."""
+
+    def __init__(self, prepared: Prepared, ready: Callable[[list[str]], None]) -> None:
+        """``ready`` is told the URLs of all listeners. Raises `SignerError` for a listener that cannot be."""
+        gateway, home = prepared.config.gateway, prepared.home
+        require_descriptors(prepared.config, home.config)
+        self.listeners = gateway.listeners
+        for listener in self.listeners:
+            require_bindable(listener, home.config)
+        self._group = group_id(gateway.socket_group, home.config) if gateway.socket_group else None
+        encrypted = any(listener.kind == "tls" for listener in self.listeners)
+        self.tls = ServerTls(gateway.tls, home, utc_now(SystemClock().now_us())) if encrypted else None
+        self.config = prepared.config
+        self._prepared = prepared
+        self._ready = ready
+        self._urls: list[str] = []
+        self._own = OwnAddresses()
+        self._failure = mmap.mmap(-1, MOST_CODE)  # shared with the workers, which end after they wrote it
+        self.lifeline = Lifeline()
+        self.ends_with_terminal = has_terminal()
+        self._unwrapped = Unwrapped()  # before any fork: a worker born again finds what the dead one unwrapped
+        super().__init__()
+
+    def load_config(self) -> None:
+        """gunicorn's settings, all from ours: its own files, environment and command line are not read."""
+        slowest = max(account.call_seconds for account in self._prepared.config.accounts.values())
+        settings: MutableMapping[str, Any] = {
+            "bind": [listener.bind for listener in self.listeners],
+            "worker_class": GatewayWorker,
+            "workers": 1,
+            "asgi_loop": "uvloop",
+            "asgi_lifespan": "on",
+            "asgi_disconnect_grace_period": int(3 * slowest),  # an order runs to its end if its client hangs up
+            "http_parser": "fast",
+            "limit_request_line": MOST_LINE,
+            "limit_request_fields": 48,
+            "limit_request_field_size": 4096,
+            "keepalive": int(KEEP_ALIVE_S),
+            "timeout": 60,
+            "graceful_timeout": int(2 * slowest) + 5,
+            "loglevel": "critical",
+            "control_socket_disable": True,
+            "umask": 0o077,  # of unix sockets
+            "when_ready": self._bound,
+            "proc_name": "signer",
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> GatewayApp:
+        """The application, made in the worker."""
+        return GatewayApp(self._prepared, lambda: self._ready(self._urls), self._own, self._unwrapped, self._fail)
+
+    @property
+    def failure(self) -> str:
+        """The code (`SignerError.code`) of what kept a worker from starting; empty if nothing did."""
+        return self._failure[:].rstrip(b"\0").decode()
+
+    def _fail(self, error: SignerError) -> None:
+        self._failure[:] = error.code.encode()[:MOST_CODE].ljust(MOST_CODE, b"\0")
+
+    def run(self) -> None:
+        """Serve until told to stop. Raises `ConfigError` for an origin that leads back here."""
+        for name in ("LISTEN_PID", "LISTEN_FDS", "GUNICORN_PID", "GUNICORN_FD"):
+            os.environ.pop(name, None)  # gunicorn would take these sockets instead of those in signer.toml
+        GatewayArbiter(self).run()
+
+    def _bound(self, arbiter: Any) -> None:
+        """Before the first worker: the ports are known now, whatever signer.toml left open."""
+        sockets = [wrapped.sock for wrapped in arbiter.LISTENERS]
+        self._own = OwnAddresses.of(sockets)
+        try:
+            refuse_loop(self._prepared.config.origins, self._own, str(self._prepared.home.config))
+        except SignerError:
+            close_sockets(arbiter.LISTENERS)
+            raise
+        for sock, listener in zip(sockets, self.listeners, strict=True):
+            if listener.kind == "unix" and self._group is not None:
+                os.chown(listener.path, -1, self._group)
+                Path(listener.path).chmod(0o660)
+            self._urls.append(_url(sock, listener))
+
+
+def _url(sock: socket.socket, listener: Listener) -> str:
+    if listener.kind == "unix":
+        return listener.url
+    host, port = sock.getsockname()[:2]
+    return Listener(listener.kind, host, port).url

@@ -1,0 +1,111 @@
+"""What an operator's command can have a running gateway do, by the admin socket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias, final
+
+from signer.contracts import AuditLog, Clock
+from signer.errors import ConfigError, KeyStoreError, VenueError
+from signer.gateway.reconcile import Recovery
+from signer.gateway.records import operator_record
+from signer.gateway.revocations import AT_ONCE
+from signer.gateway.snapshot import Snapshot
+from signer.keycheck.checks import Proving
+from signer.model import Json
+from signer.serving.admin import Operator, Verb
+
+MOST_REASON = 200
+"""Characters of a reason that go on record."""
+
+TakeBack: TypeAlias = Callable[[Mapping[str, int], int], None]
+"""Refuses the credentials of these API keys, each from its time on; told at this time."""
+
+
+@final
+class AdminVerbs:
+    """The verbs, over what is in force at the moment of each question."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        audit: AuditLog,
+        drained: Callable[[], Awaitable[None]],
+        take_back: TakeBack,
+        proving: Proving,
+        recovery: Recovery,
+        *,
+        clock: Clock,
+    ) -> None:
+        self._snapshot = snapshot
+        self._audit = audit
+        self._await_drained = drained
+        self._take_back = take_back
+        self._proving = proving
+        self._recovery = recovery
+        self._clock = clock
+
+    def table(self) -> Mapping[str, Verb]:
+        """By the word that asks for it."""
+        return {
+            "probe": self._probe,
+            "record": self._record,
+            "drained": self._drained,
+            "take_back": self._taken_back,
+            "unknown": self._unknown,
+            "close": self._close,
+        }
+
+    async def _drained(self, _: Operator, __: Mapping[str, Json]) -> Json:
+        """Answers when every call that was under way has ended: no key that was let go of is used any more."""
+        await self._await_drained()
+        return None
+
+    async def _taken_back(self, _: Operator, question: Mapping[str, Json]) -> Json:
+        """Refuse virtual credentials: all of a client at once, and those of these API keys each from its time on.
+
+        Nothing is awaited: the next call, and each that waits for its turn, is refused. Answers how many of those in
+        force were meant.
+        """
+        client, named = question.get("client", ""), question.get("credentials", {})
+        if not isinstance(named, dict) or not all(isinstance(from_us, int) for from_us in named.values()):
+            raise ConfigError("this names no credentials", mend="use the signer that the gateway runs")
+        clients, now_us = self._snapshot().clients, self._clock.now_us()
+        of_client = {api_key: AT_ONCE for api_key, one in clients.items() if client and one.info.name == client}
+        from_when = {api_key: int(str(from_us)) for api_key, from_us in named.items()} | of_client
+        self._take_back(from_when, now_us)
+        return {"in_force": len(from_when.keys() & clients.keys())}
+
+    async def _unknown(self, _: Operator, __: Mapping[str, Json]) -> Json:
+        """The calls whose outcome is unknown, by reservation: how often they were looked up, and why in vain."""
+        return await self._recovery.tried()
+
+    async def _close(self, operator: Operator, question: Mapping[str, Json]) -> Json:
+        """Settle or release a call whose outcome is unknown, as the operator says; whether there is one."""
+        number, txids, reason = question.get("number"), question.get("txids"), question.get("reason")
+        if not (isinstance(number, int) and isinstance(txids, list) and isinstance(reason, str)):
+            raise ConfigError("this names no call", mend="use the signer that the gateway runs")
+        given = [None if txid is None else str(txid) for txid in txids]
+        return await self._recovery.close_by_hand(
+            number, given, by=operator.name, uid=operator.uid, reason=reason[:MOST_REASON]
+        )
+
+    async def _record(self, operator: Operator, question: Mapping[str, Json]) -> Json:
+        """Put what an operator does into the log, durably."""
+        told = {key: value for key, value in question.items() if key != "do"}
+        await self._audit.record(operator_record(operator.uid, operator.name, told, self._clock.now_us()))
+        return None
+
+    async def _probe(self, _: Operator, question: Mapping[str, Json]) -> Json:
+        """Ask the venue what a key may do, judge it, and keep the answer where lists look for it."""
+        name = str(question.get("credential"))
+        for account in self._snapshot().accounts.values():
+            credential = account.credential(name)
+            if credential is not None:
+                if credential.lane.stopped and not question.get("though_stopped", True):
+                    mend = f"see to it there, then `signer keys test {credential.name}`"
+                    wait = " until it has been asked again" if credential.lane.paused else ""
+                    raise VenueError(f"the exchange has refused this key, and no call goes by it{wait}", mend=mend)
+                asked = await self._proving.prove(account, credential)
+                return {"moved": asked.moved, "heard": asked.key is not None}
+        raise KeyStoreError(f"the gateway has no credential {name[:64]!r}", mend="run `signer reload`")

@@ -1,0 +1,161 @@
+"""The one worker process: it serves the listeners until it is told to stop or its master dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.asgi.lifespan import LifespanManager
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers import gasgi
+
+from signer.errors import ConfigError, SignerError
+from signer.home.lock import RELOAD
+from signer.serving import dump
+from signer.serving.accepting import Acceptor
+from signer.serving.clock import SystemClock
+from signer.serving.hardening import lock_memory
+from signer.serving.protocol import GatewayProtocol
+from signer.serving.shares import ConnectionShares
+from signer.serving.source import Sources
+from signer.tls.authority import utc_now
+
+TLS_LOOK_EVERY_S = 60.0
+NOTIFY_S = 1.0
+"""How often the worker tells its master that it lives."""
+
+
+class Lifeline:
+    """A pipe whose writing end only the master holds: it ends in the moment in which the master dies.
+
+    A worker without a master holds the home's lock, so the gateway could not be started again until it is gone.
+    """
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+
+    def watch(self, loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
+        """In the worker: have ``ended`` called when the master is no more."""
+        os.close(self._writing)
+
+        def at_end() -> None:
+            loop.remove_reader(self._reading)
+            ended()
+
+        loop.add_reader(self._reading, at_end)
+
+
+class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's ASGI worker, which reloads the home when told to and ends every signal's way in a clean stop."""
+
+    alive: bool
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.connections: set[GatewayProtocol] = set()
+        self._ending = asyncio.Event()
+
+    def init_process(self) -> None:
+        """Locks of memory stay behind in a fork. Whether they are allowed, the master has said."""
+        lock_memory()
+        super().init_process()
+
+    def init_signals(self) -> None:
+        """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {dump.SIGNAL})  # gunicorn lets it end the process for a moment
+        faulthandler.unregister(dump.SIGNAL)  # it would put back what the master did at it before
+        super().init_signals()
+        self.loop.add_signal_handler(RELOAD, self._reload)
+        at_hangup = self.handle_exit_signal if self.app.ends_with_terminal else self._reload
+        self.loop.add_signal_handler(signal.SIGHUP, at_hangup)
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            self.loop.add_signal_handler(number, self.handle_exit_signal)
+        self.loop.add_signal_handler(dump.SIGNAL, self._dump)
+        dump.show_threads_on_signal(chain=True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {dump.SIGNAL})
+
+    def handle_exit_signal(self) -> None:
+        """A clean stop, begun at once."""
+        super().handle_exit_signal()
+        self._ending.set()
+
+    def _reload(self) -> None:
+        self.asgi.reload(self._refresh_tls)
+
+    def _refresh_tls(self) -> None:
+        """Take up certificates that have changed. Raises `SignerError`; those loaded before stay then."""
+        if self.app.tls is None:
+            return
+        try:
+            judged_anew = self.app.tls.refresh(utc_now(SystemClock().now_us()))
+        except OSError as error:
+            raise ConfigError(f"cannot be used ({error.strerror})", where=str(error.filename)) from error
+        if judged_anew:
+            for connection in tuple(self.connections):
+                connection.let_in_anew()
+
+    def _refresh_tls_or_say_why_not(self) -> None:
+        try:
+            self._refresh_tls()
+        except SignerError as error:
+            self.asgi.tls_alarm(error)
+
+    def _dump(self) -> None:
+        connections = f"{len(self.connections)} connections of bots"
+        told = [f"worker {os.getpid()}: {dump.versions()}", connections, *self.asgi.picture()]
+        dump.say([*told, *dump.waiting(asyncio.all_tasks(self.loop))])
+
+    async def _serve(self) -> None:
+        """In place of gunicorn's own, which has one protocol class, and TLS on all sockets or on none."""
+        ASGIProtocol._check_h1c_protocol_available()  # it reads on the base class what it found out on ours
+        self.lifespan = LifespanManager(self.asgi, self.log, self.state)
+        try:
+            await self.lifespan.startup()
+        except RuntimeError:  # the application has said why
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+        acceptors = self._acceptors()
+        look_at = 0.0
+        self.app.lifeline.watch(self.loop, self.handle_exit_signal)
+        while self.alive and self.ppid == os.getppid():
+            self.notify()
+            if self.loop.time() >= look_at:
+                self._refresh_tls_or_say_why_not()
+                look_at = self.loop.time() + TLS_LOOK_EVERY_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NOTIFY_S):
+                    await self._ending.wait()
+        self.alive = False  # also if the master died: each connection ends with the answer that it waits for
+        for acceptor in acceptors:
+            acceptor.stop()
+        await self._shutdown()
+
+    def _acceptors(self) -> list[Acceptor]:
+        gateway, limits = self.app.config.gateway, self.app.config.limits
+        shares = ConnectionShares(gateway.max_connections, limits.connections_per_source, len(self.app.listeners))
+        sources = Sources(gateway.trusted_proxies)
+        return [
+            Acceptor(
+                sock.sock,
+                number,
+                shares,
+                lambda place: GatewayProtocol(self, place),
+                sources=sources,
+                on_refused=self.asgi.connection_refused,
+                tls=self.app.tls.context if listener.kind == "tls" else None,
+                handshake_s=self.asgi.request_seconds,
+            )
+            for number, (sock, listener) in enumerate(zip(self.sockets, self.app.listeners, strict=True))
+        ]
+
+    async def _shutdown(self) -> None:
+        """gunicorn would wait for connections that bots merely keep open, until its time is over."""
+        for connection in tuple(self.connections):
+            connection.close_if_idle()
+        await super()._shutdown()
