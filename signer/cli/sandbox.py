@@ -24,6 +24,7 @@ from signer.sandbox.server import Ready, Sandbox, Settings, is_loopback
     "--permissions", metavar="WORDS", default=",".join(sorted(TRADING)), help="What its key may do (default: trade)."
 )
 @click.option("--tier", default="pro", show_default=True, help="Rate limits: starter, intermediate, pro, unlimited.")
+@click.option("--pairs", metavar="FILE", help="List the pairs of this AssetPairs answer (default: the built-in ones).")
 @click.option("--env-file", type=click.Path(path_type=Path), help="Write URL, key and secret there (mode 0600).")
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 def sandbox(
@@ -34,6 +35,7 @@ def sandbox(
     account: str,
     permissions: str,
     tier: str,
+    pairs: str | None,
     env_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -42,7 +44,7 @@ def sandbox(
     The key is shown once: in the env file if there is one, else on the ready line.
     """
     words = tuple(word for word in permissions.split(",") if word)
-    made = Sandbox(Settings(listen, control_listen, seed, walk, account, words, tier))
+    made = Sandbox(Settings(listen, control_listen, seed, walk, account, words, tier, pairs))
     if not is_loopback(listen):
         click.echo(f"signer: --listen {listen}: others on the network can reach this sandbox", err=True)
     if env_file is not None:

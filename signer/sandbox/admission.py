@@ -46,6 +46,20 @@ def limit_beyond(terms: Terms, stop: Decimal) -> Decimal | None:
     return terms.price2.at(terms.pair, stop, above=terms.buys) if terms.price2 is not None else None
 
 
+def check_mode(terms: Terms) -> None:
+    """Raise `Rejected` if the pair's market takes no such order now (kraken-api.md §3)."""
+    status = terms.pair.status
+    takes = {
+        "online": True,
+        "cancel_only": False,
+        "post_only": "post" in terms.oflags,
+        "limit_only": terms.ordertype == "limit",
+        "reduce_only": terms.reduce_only,
+    }
+    if not takes[status]:
+        raise Rejected(f"EService:Market in {status} mode")
+
+
 def check_size(terms: Terms, market: Market, limit: Decimal | None, stop: Decimal | None) -> None:
     """Raise `Rejected` if the order is too small. One that closes a position may be of any size."""
     pair = terms.pair
@@ -150,6 +164,7 @@ def check_money(state: State, account: Account, order: Order, *, besides: str = 
 
 def dry_run(state: State, terms: Terms) -> Prices:
     """Check all that can be without account or engine, as ``validate`` does; answer limit and trigger."""
+    check_mode(terms)
     limit, stop = prices(terms, state.market)
     check_size(terms, state.market, limit, stop)
     if terms.close is not None:

@@ -21,9 +21,9 @@ def candles(market: Market, pair: Pair, interval: int, *, since: int) -> list[li
     width = interval * 60
     now = int(market.now()) // width * width
     traded: dict[int, list[Print]] = {}
-    close = pair.opening
+    close = market.opening(pair)
     first = now - (_ROWS - 1) * width
-    for trade in market.tapes[pair.id]:
+    for trade in market.tape(pair):
         if trade.time < first:
             close = trade.price
         traded.setdefault(int(trade.time) // width * width, []).append(trade)

@@ -20,7 +20,7 @@ from signer.sandbox.limits import FIXED, amend_cost, edit_cost
 from signer.sandbox.matching import arrive, finish, register
 from signer.sandbox.orders import Order, description, version
 from signer.sandbox.pairs import Pair
-from signer.sandbox.placing import check_deadline, traded_pair
+from signer.sandbox.placing import check_deadline
 from signer.sandbox.prices import read_price
 from signer.sandbox.rejected import Rejected, invalid
 from signer.sandbox.state import Account, Call, Methods, State
@@ -110,7 +110,7 @@ def _amend_prices(state: State, order: Order, fields: Fields) -> None:
 
 
 def _edit_order(call: Call) -> object:
-    pair = traded_pair(call.fields)
+    pair = call.state.instruments.asked_pair(call.fields)
     dry = call.fields.flag("validate")
     old = _edited_order(call, pair, dry=dry)
     check_deadline(call.state, call.fields)

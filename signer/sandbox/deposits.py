@@ -6,12 +6,12 @@ from decimal import Decimal
 
 from signer.sandbox.fields import Fields
 from signer.sandbox.money import amount_text
-from signer.sandbox.pairs import Asset, asset_called
+from signer.sandbox.pairs import Asset
 from signer.sandbox.records import Transfer
 from signer.sandbox.rejected import Rejected, invalid
 from signer.sandbox.state import Account, Call, Methods, State
 
-FIAT = frozenset({"ZUSD", "ZEUR", "ZGBP"})
+FIAT = frozenset({"ZUSD", "ZEUR", "ZGBP", "ZCAD", "ZAUD", "ZJPY", "CHF"})
 _MOST_ADDRESSES = 5
 _NETWORKS = {
     "ZUSD": "Wire (US)",
@@ -36,9 +36,9 @@ def method_of(asset: Asset) -> str:
     return _NETWORKS.get(asset.id, asset.altname)
 
 
-def funded_asset(fields: Fields) -> Asset:
+def funded_asset(state: State, fields: Fields) -> Asset:
     """Answer the asset that a funding call names, its ``method`` checked if given."""
-    asset = asset_called(fields.required("asset"), error="EFunding:Unknown asset")
+    asset = state.instruments.asset(fields.required("asset"), error="EFunding:Unknown asset")
     if fields.text("method", method_of(asset)) != method_of(asset):
         raise Rejected("EFunding:No funding method")
     return asset
@@ -76,9 +76,10 @@ def transfer_json(transfer: Transfer) -> dict[str, object]:
     }
 
 
-def chosen(fields: Fields, transfers: dict[str, Transfer], now: float) -> list[Transfer]:
+def chosen(call: Call, transfers: dict[str, Transfer]) -> list[Transfer]:
     """Answer the transfers that a status call asks for, newest first."""
-    asset = funded_asset(fields) if fields.has("asset") else None
+    fields, now = call.fields, call.state.now()
+    asset = funded_asset(call.state, fields) if fields.has("asset") else None
     start, end = fields.time("start", now), fields.time("end", now) or now
     return [
         transfer
@@ -88,7 +89,7 @@ def chosen(fields: Fields, transfers: dict[str, Transfer], now: float) -> list[T
 
 
 def _deposit_methods(call: Call) -> object:
-    asset = funded_asset(call.fields)
+    asset = funded_asset(call.state, call.fields)
     return [
         {
             "method": method_of(asset),
@@ -103,7 +104,7 @@ def _deposit_methods(call: Call) -> object:
 def _deposit_addresses(call: Call) -> object:
     """Answer the asset's addresses; ``new`` makes another first."""
     call.fields.required("method")
-    asset = funded_asset(call.fields)
+    asset = funded_asset(call.state, call.fields)
     if asset.id in FIAT:
         raise invalid("asset")
     addresses = call.account.funding.addresses.setdefault(asset.id, [])
@@ -119,7 +120,7 @@ def _deposit_addresses(call: Call) -> object:
 
 
 def _deposit_status(call: Call) -> object:
-    transfers = chosen(call.fields, call.account.funding.deposits, call.state.now())
+    transfers = chosen(call, call.account.funding.deposits)
     return [transfer_json(transfer) for transfer in transfers]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from signer.sandbox.money import amount_text
-from signer.sandbox.pairs import ASSETS, Asset, asset_called
+from signer.sandbox.pairs import Asset, asset
 from signer.sandbox.rejected import Rejected, invalid
 from signer.sandbox.state import Call, Methods
 
@@ -34,10 +34,10 @@ class Strategy:
 STRATEGIES = {
     strategy.id: strategy
     for strategy in (
-        Strategy("ESDQCOL-WTZEU-NU55QF", ASSETS["XETH"], "bonded", ("2.0000", "5.0000"), Decimal("0.001")),
-        Strategy("ESRFUO3-Q62XD-WIOIL7", ASSETS["DOT"], "instant", ("6.0000", "10.0000"), Decimal("0.1")),
-        Strategy("ESMWVX6-JAPVY-23L3CV", ASSETS["ATOM"], "bonded", ("9.0000", "14.0000"), Decimal("0.1")),
-        Strategy("ESXUM7H-SJHQ6-KOQNNI", ASSETS["SOL"], "bonded", ("4.0000", "7.0000"), Decimal("0.01")),
+        Strategy("ESDQCOL-WTZEU-NU55QF", asset("XETH"), "bonded", ("2.0000", "5.0000"), Decimal("0.001")),
+        Strategy("ESRFUO3-Q62XD-WIOIL7", asset("DOT"), "instant", ("6.0000", "10.0000"), Decimal("0.1")),
+        Strategy("ESMWVX6-JAPVY-23L3CV", asset("ATOM"), "bonded", ("9.0000", "14.0000"), Decimal("0.1")),
+        Strategy("ESXUM7H-SJHQ6-KOQNNI", asset("SOL"), "bonded", ("4.0000", "7.0000"), Decimal("0.01")),
     )
 }
 
@@ -58,7 +58,7 @@ _LOCKS: dict[str, dict[str, object]] = {
 
 
 def _strategies(call: Call) -> object:
-    wanted = asset_called(call.fields.text("asset")) if call.fields.has("asset") else None
+    wanted = call.state.instruments.asset(call.fields.text("asset")) if call.fields.has("asset") else None
     chosen = [strategy for strategy in STRATEGIES.values() if wanted is None or strategy.asset == wanted]
     return {"items": [_strategy_json(strategy) for strategy in chosen], "next_cursor": None}
 
@@ -120,7 +120,7 @@ def _status(call: Call) -> object:
 
 
 def _allocations(call: Call) -> object:
-    converted = asset_called(call.fields.text("converted_asset", "USD"))
+    converted = call.state.instruments.asset(call.fields.text("converted_asset", "USD"))
     worth = call.state.market.worth
     items: list[dict[str, object]] = []
     total = Decimal(0)

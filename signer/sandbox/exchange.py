@@ -24,13 +24,14 @@ from signer.sandbox import (
     transfers,
     withdrawals,
 )
+from signer.sandbox.asset_pairs import built_in
 from signer.sandbox.fields import Fields
 from signer.sandbox.ids import Ids
+from signer.sandbox.instruments import Instruments
 from signer.sandbox.limits import TIERS, Counters
 from signer.sandbox.market import Market
 from signer.sandbox.matching import reprice
 from signer.sandbox.money import Wallet
-from signer.sandbox.pairs import asset_called, pair_called
 from signer.sandbox.prices import check_price
 from signer.sandbox.rejected import Rejected
 from signer.sandbox.state import Account, Call, Methods, State
@@ -66,14 +67,21 @@ class Exchange:
     """One exchange with its accounts. Not for several threads at once: the caller serialises.
 
     ``now`` answers Unix seconds; ``tier`` is each account's verification level (kraken-api.md §4); with ``walk``,
-    prices take a seeded step for every second that passes, and otherwise stay until `set_price`.
+    prices take a seeded step for every second that passes, and otherwise stay until `set_price`. It lists the built-in
+    pairs unless ``instruments`` gives others.
     """
 
     def __init__(
-        self, *, now: Callable[[], float], seed: int = 1, tier: str = "intermediate", walk: bool = False
+        self,
+        *,
+        now: Callable[[], float],
+        seed: int = 1,
+        tier: str = "intermediate",
+        walk: bool = False,
+        instruments: Instruments | None = None,
     ) -> None:
         ids = Ids(seed)
-        self._state = State(now, ids, Market(now=now, ids=ids, seed=seed))
+        self._state = State(now, ids, Market(now=now, ids=ids, seed=seed, instruments=instruments or built_in()))
         self._tier = TIERS[tier]
         self._walk = walk
 
@@ -83,7 +91,7 @@ class Exchange:
         wallet = Wallet(now=state.now, new_id=state.ids.ledger)
         account = state.accounts[name] = Account(name, state.ids.iban(), wallet, Counters(self._tier))
         for asset, amount in balances.items():
-            deposits.receive(state, account, asset_called(asset), amount)
+            deposits.receive(state, account, state.instruments.asset(asset), amount)
 
     def public(self, method: str, params: Mapping[str, object]) -> object:
         """Answer the JSON-able ``result`` of one of `PUBLIC_METHODS`; raises `Rejected`."""
@@ -101,7 +109,7 @@ class Exchange:
 
         Raises `Rejected` for an unknown pair, and for a price that is not positive or off the pair's ticks.
         """
-        market = pair_called(pair)
+        market = self._state.instruments.any_pair(pair)
         check_price(price)
         if price % market.tick_size:
             raise Rejected("EOrder:Tick size check failed")

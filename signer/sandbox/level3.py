@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from signer.sandbox.market import LEVELS, Market
-from signer.sandbox.pairs import Pair, pair_called
+from signer.sandbox.pairs import Pair
 from signer.sandbox.rejected import invalid
 from signer.sandbox.state import Call, Methods
 
@@ -14,7 +14,7 @@ _DEPTHS = frozenset({0, 10, 25, 100, 250, 1000})
 
 
 def _level3(call: Call) -> object:
-    pair = pair_called(call.fields.required("pair"))
+    pair = call.state.instruments.asked_pair(call.fields)
     depth = call.fields.integer("depth")
     if depth is None:
         depth = 100

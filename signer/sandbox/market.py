@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from signer.sandbox.ids import Ids
-from signer.sandbox.pairs import ASSETS, PAIRS, Asset, Pair
+from signer.sandbox.instruments import Instruments
+from signer.sandbox.opening import has_set_price, opening_price
+from signer.sandbox.pairs import Asset, Pair
 
 LEVELS = 500
 """How many prices the maker offers on each side."""
@@ -18,7 +20,8 @@ _LEVEL_ORDERS = 50_000
 """Volume of one level, in smallest orders: some hundred thousand USD."""
 
 _REMEMBERED = 5_000
-_WALK_STEPS = 60
+_WALK_MOVES = 1_500
+"""The most moves that one walk makes up for: a call after a long silence must not wait for them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +36,58 @@ class Print:
     ordertype: str
 
 
-class Market:
-    """The state of all pairs. Nothing moves unless `move` or `walk` is called, so tests repeat exactly."""
+@dataclass(slots=True)
+class _Course:
+    """What the market of one pair has seen since it opened."""
 
-    def __init__(self, *, now: Callable[[], float], ids: Ids, seed: int) -> None:
+    opening: Decimal
+    last: Decimal
+    tape: deque[Print] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    quotes: deque[tuple[float, Decimal, Decimal]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+
+class Market:
+    """The state of all pairs. Nothing moves unless `move` or `walk` is called, so tests repeat exactly.
+
+    A pair without a set price opens when somebody first looks at it, as if it had opened with the sandbox: most of a
+    thousand pairs are never looked at, and need no time.
+    """
+
+    def __init__(self, *, now: Callable[[], float], ids: Ids, seed: int, instruments: Instruments) -> None:
         self.now = now
+        self.instruments = instruments
         self._ids = ids
+        self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 - a repeatable price walk
-        self._last = {name: pair.opening for name, pair in PAIRS.items()}
-        self._walked = now()
-        self.tapes: dict[str, deque[Print]] = {name: deque(maxlen=_REMEMBERED) for name in PAIRS}
-        self.quotes: dict[str, deque[tuple[float, Decimal, Decimal]]] = {
-            name: deque(maxlen=_REMEMBERED) for name in PAIRS
-        }
-        for pair in PAIRS.values():
-            self.move(pair, pair.opening)
+        self._opened = self._walked = now()
+        self._courses: dict[str, _Course] = {}
+        for pair in filter(has_set_price, instruments.pairs.values()):
+            self._course(pair)
+
+    def _course(self, pair: Pair) -> _Course:
+        course = self._courses.get(pair.id)
+        if course is None:
+            price = opening_price(pair, self._seed)
+            course = self._courses[pair.id] = _Course(price, price)
+            course.quotes.append((self._opened, self.bid(pair), self.ask(pair)))
+            course.tape.append(Print(self._ids.print(), self._opened, price, pair.ordermin, "b", "m"))
+        return course
+
+    def opening(self, pair: Pair) -> Decimal:
+        """Answer the price at which the pair opened."""
+        return self._course(pair).opening
 
     def last(self, pair: Pair) -> Decimal:
         """Answer the last price."""
-        return self._last[pair.id]
+        return self._course(pair).last
+
+    def tape(self, pair: Pair) -> Sequence[Print]:
+        """Answer the last trades, oldest first."""
+        return self._course(pair).tape
+
+    def quotes(self, pair: Pair) -> Sequence[tuple[float, Decimal, Decimal]]:
+        """Answer the last quotes, oldest first: time, bid and ask."""
+        return self._course(pair).quotes
 
     def bid(self, pair: Pair) -> Decimal:
         """Answer the best price that a seller gets: one tick below the last, or the last if there is none below."""
@@ -79,24 +115,26 @@ class Market:
     def move(self, pair: Pair, price: Decimal) -> None:
         """Set the last price, with a trade on the tape."""
         side = "b" if price >= self.last(pair) else "s"
-        self._last[pair.id] = price
-        self.quotes[pair.id].append((self.now(), self.bid(pair), self.ask(pair)))
+        course = self._course(pair)
+        course.last = price
+        course.quotes.append((self.now(), self.bid(pair), self.ask(pair)))
         self.print(pair, price, pair.ordermin, side, "m")
 
     def print(self, pair: Pair, price: Decimal, volume: Decimal, side: str, ordertype: str) -> int:
         """Put a trade on the tape, without moving the price; answer its number."""
         made = Print(self._ids.print(), self.now(), price, volume, side, ordertype)
-        self.tapes[pair.id].append(made)
+        self._course(pair).tape.append(made)
         return made.id
 
     def walk(self) -> Iterator[tuple[Pair, Decimal]]:
-        """Answer the seeded steps due since the last walk: one a second for every pair, by at most 0.05 %."""
-        steps = min(int(self.now() - self._walked), _WALK_STEPS)
+        """Answer the seeded steps due since the last walk: one a second for every open pair, by at most 0.05 %."""
+        pairs = [self.instruments.pairs[name] for name in self._courses]
+        steps = min(int(self.now() - self._walked), max(_WALK_MOVES // max(len(pairs), 1), 1))
         if steps < 1:
             return
         self._walked = self.now()
         for _ in range(steps):
-            for pair in PAIRS.values():
+            for pair in pairs:
                 change = Decimal(self._random.randint(-5, 5)) / 10_000
                 yield pair, max(pair.rounded(self.last(pair) * (1 + change)), 2 * pair.tick_size)
 
@@ -104,12 +142,8 @@ class Market:
         """Answer one unit's worth in USD, zero for what nobody here trades against it."""
         if asset.id == "ZUSD":
             return Decimal(1)
-        dollars = _traded(asset, ASSETS["ZUSD"])
+        dollars = self.instruments.traded(asset.id, "ZUSD")
         if dollars is not None:
             return self.last(dollars)
-        bitcoin = _traded(ASSETS["XXBT"], asset)
-        return self.last(PAIRS["XXBTZUSD"]) / self.last(bitcoin) if bitcoin is not None else Decimal(0)
-
-
-def _traded(base: Asset, quote: Asset) -> Pair | None:
-    return next((pair for pair in PAIRS.values() if pair.base == base and pair.quote == quote), None)
+        priced, bitcoin = self.instruments.traded("XXBT", asset.id), self.instruments.traded("XXBT", "ZUSD")
+        return self.last(bitcoin) / self.last(priced) if priced is not None and bitcoin is not None else Decimal(0)

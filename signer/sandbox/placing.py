@@ -9,7 +9,6 @@ from signer.sandbox.fields import Fields
 from signer.sandbox.limits import ADD, batch_cost
 from signer.sandbox.matching import place
 from signer.sandbox.orders import description
-from signer.sandbox.pairs import Pair, pair_called
 from signer.sandbox.rejected import Rejected, invalid
 from signer.sandbox.state import Account, Call, Methods, State
 from signer.sandbox.terms import Terms, read_terms
@@ -18,13 +17,6 @@ from signer.sandbox.wording import short_description
 _BATCH = range(2, 16)
 _DEADLINE_AHEAD = 60.0
 """How far ahead, in seconds, a deadline may lie."""
-
-
-def traded_pair(fields: Fields) -> Pair:
-    """Answer the pair that a call names; of asset classes, only currencies are traded here."""
-    if fields.text("asset_class", "currency") != "currency":
-        raise Rejected("EQuery:Unknown asset pair")
-    return pair_called(fields.required("pair"))
 
 
 def check_deadline(state: State, fields: Fields) -> None:
@@ -42,7 +34,7 @@ def check_deadline(state: State, fields: Fields) -> None:
 
 
 def _add_order(call: Call) -> object:
-    pair = traded_pair(call.fields)
+    pair = call.state.instruments.asked_pair(call.fields)
     dry = call.fields.flag("validate")
     if not dry:  # counted even if what follows is refused
         call.account.counters.charge(pair.id, ADD, call.state.now())
@@ -56,7 +48,7 @@ def _add_order(call: Call) -> object:
 
 
 def _add_order_batch(call: Call) -> object:
-    pair = traded_pair(call.fields)
+    pair = call.state.instruments.asked_pair(call.fields)
     dry = call.fields.flag("validate")
     rows = call.fields.rows("orders")
     if len(rows) not in _BATCH:

@@ -10,8 +10,9 @@ from itertools import islice
 
 from signer.sandbox.candles import INTERVALS, candles
 from signer.sandbox.fields import Fields
+from signer.sandbox.instruments import class_asked
 from signer.sandbox.market import LEVELS, Market, Print
-from signer.sandbox.pairs import ASSETS, MAKER, PAIRS, TAKER, Asset, Pair, Schedule, asset_called, pair_called
+from signer.sandbox.pairs import Asset, Pair
 from signer.sandbox.rejected import invalid
 
 _DAY = 86_400
@@ -46,16 +47,15 @@ def _system_status(query: Query) -> object:
 
 
 def _assets(query: Query) -> object:
-    if _other_class(query.fields, "aclass"):
-        return {}
-    names = query.fields.words("asset")
-    chosen = [asset_called(name) for name in names] if names else list(ASSETS.values())
-    return {asset.id: _asset_json(asset) for asset in chosen}
+    instruments, asset_class = query.market.instruments, class_asked(query.fields, "aclass")
+    listed, names = instruments.assets[asset_class], query.fields.words("asset")
+    chosen = [instruments.asset(name) for name in names] if names else list(listed.values())
+    return {asset.id: _asset_json(asset, asset_class) for asset in chosen if asset.id in listed}
 
 
-def _asset_json(asset: Asset) -> dict[str, object]:
+def _asset_json(asset: Asset, asset_class: str) -> dict[str, object]:
     return {
-        "aclass": "currency",
+        "aclass": asset_class,
         "altname": asset.altname,
         "decimals": asset.decimals,
         "display_decimals": asset.display_decimals,
@@ -65,64 +65,21 @@ def _asset_json(asset: Asset) -> dict[str, object]:
 
 
 def _asset_pairs(query: Query) -> object:
-    if _other_class(query.fields, "aclass_base"):
-        return {}
-    names = query.fields.words("pair")
-    chosen = [pair_called(name) for name in names] if names else list(PAIRS.values())
+    chosen = query.market.instruments.asked_pairs(query.fields, class_asked(query.fields, "aclass_base"))
     info = query.fields.one_of("info", ("info", *_INFO), "info")
-    rows = {pair.id: _pair_json(pair) for pair in chosen}
     if info == "info":
-        return rows
-    return {name: {field: row[field] for field in _INFO[info]} for name, row in rows.items()}
-
-
-def _other_class(fields: Fields, name: str) -> bool:
-    """Answer whether the call asks for a class of assets that is not traded here."""
-    return fields.one_of(name, ("currency", "tokenized_asset"), "currency") != "currency"
-
-
-def _pair_json(pair: Pair) -> dict[str, object]:
-    return {
-        "altname": pair.altname,
-        "wsname": pair.wsname,
-        "aclass_base": "currency",
-        "base": pair.base.id,
-        "aclass_quote": "currency",
-        "quote": pair.quote.id,
-        "lot": "unit",
-        "cost_decimals": pair.cost_decimals,
-        "pair_decimals": pair.pair_decimals,
-        "lot_decimals": pair.lot_decimals,
-        "lot_multiplier": 1,
-        "leverage_buy": list(pair.leverage),
-        "leverage_sell": list(pair.leverage),
-        "fees": _schedule_json(TAKER),
-        "fees_maker": _schedule_json(MAKER),
-        "fee_volume_currency": "ZUSD",
-        "margin_call": 80,
-        "margin_stop": 40,
-        "ordermin": f"{pair.ordermin:f}",
-        "costmin": f"{pair.costmin:f}",
-        "tick_size": f"{pair.tick_size:f}",
-        "status": "online",
-        "execution_venue": "international",
-    }
-
-
-def _schedule_json(schedule: Schedule) -> list[list[float]]:
-    # Kraken writes fees as JSON numbers; nothing is reckoned with these.
-    return [[volume, float(fee)] for volume, fee in schedule]
+        return {pair.id: pair.row for pair in chosen}
+    return {pair.id: {field: pair.row.get(field) for field in _INFO[info]} for pair in chosen}
 
 
 def _ticker(query: Query) -> object:
-    names = query.fields.words("pair")
-    chosen = [pair_called(name) for name in names] if names else list(PAIRS.values())
+    chosen = query.market.instruments.asked_pairs(query.fields, class_asked(query.fields))
     return {pair.id: _ticker_json(query.market, pair) for pair in chosen}
 
 
 def _ticker_json(market: Market, pair: Pair) -> dict[str, object]:
     """Answer the ticker. The sandbox knows one day only, so *today* and *24 hours* are the same."""
-    prints = [trade for trade in market.tapes[pair.id] if trade.time > market.now() - _DAY]
+    prints = [trade for trade in market.tape(pair) if trade.time > market.now() - _DAY]
     shown = [trade.price for trade in prints] or [market.last(pair)]
     volume = sum((trade.volume for trade in prints), Decimal(0))
     average = sum((t.price * t.volume for t in prints), Decimal(0)) / volume if volume else market.last(pair)
@@ -142,7 +99,7 @@ def _ticker_json(market: Market, pair: Pair) -> dict[str, object]:
 
 
 def _ohlc(query: Query) -> object:
-    pair = pair_called(query.fields.required("pair"))
+    pair = query.market.instruments.asked_pair(query.fields)
     interval = query.fields.integer("interval") or 1
     if interval not in INTERVALS:
         raise invalid("interval")
@@ -151,7 +108,7 @@ def _ohlc(query: Query) -> object:
 
 
 def _depth(query: Query) -> object:
-    pair = pair_called(query.fields.required("pair"))
+    pair = query.market.instruments.asked_pair(query.fields)
     count = query.fields.integer("count") or 100
     if not 0 < count <= LEVELS:
         raise invalid("count")
@@ -168,11 +125,11 @@ def _levels(market: Market, pair: Pair, taker: str, count: int) -> list[list[obj
 
 
 def _trades(query: Query) -> object:
-    pair = pair_called(query.fields.required("pair"))
+    pair = query.market.instruments.asked_pair(query.fields)
     count, since = query.fields.integer("count") or _TRADES, query.fields.integer("since") or 0
     if not 0 < count <= _TRADES:
         raise invalid("count")
-    newer = [trade for trade in query.market.tapes[pair.id] if _nanoseconds(trade.time) > _nanosecond_mark(since)]
+    newer = [trade for trade in query.market.tape(pair) if _nanoseconds(trade.time) > _nanosecond_mark(since)]
     rows = newer[:count] if since else newer[-count:]
     last = _nanoseconds(rows[-1].time) if rows else _nanosecond_mark(since)
     return {pair.id: [_print_json(pair, trade) for trade in rows], "last": str(last)}
@@ -193,9 +150,9 @@ def _print_json(pair: Pair, trade: Print) -> list[object]:
 
 
 def _spread(query: Query) -> object:
-    pair = pair_called(query.fields.required("pair"))
+    pair = query.market.instruments.asked_pair(query.fields)
     since = query.fields.integer("since") or 0
-    quotes: Iterable[tuple[float, Decimal, Decimal]] = query.market.quotes[pair.id]
+    quotes: Iterable[tuple[float, Decimal, Decimal]] = query.market.quotes(pair)
     rows = [[int(at), pair.price_text(bid), pair.price_text(ask)] for at, bid, ask in quotes if int(at) >= since]
     return {pair.id: rows[-200:], "last": int(query.market.now())}
 

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from signer.errors import ConfigError, VenueError
 from signer.sandbox.app import create_app
+from signer.sandbox.asset_pairs import built_in, read_pairs
 from signer.sandbox.control import create_control
 from signer.sandbox.control_client import Control
 from signer.sandbox.exchange import PRIVATE_METHODS, PUBLIC_METHODS, Exchange
@@ -49,6 +50,8 @@ class Settings:
     permissions: tuple[str, ...] = tuple(sorted(TRADING))
     tier: str = "pro"
     """Of the key's REST counter and of the accounts' order counters: starter, intermediate, pro, or unlimited."""
+    pairs: str | None = None
+    """A file with an AssetPairs answer of Kraken's; None lists the built-in pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,17 @@ class Ready:
 class Sandbox:
     """A sandbox made and bound but not yet serving.
 
-    Raises `ConfigError` for an address, a permission or a tier that cannot be.
+    Raises `ConfigError` for an address, a permission or a tier that cannot be, and for a list of pairs that is none.
     """
 
     def __init__(self, settings: Settings) -> None:
         wanted = _key_settings(settings)
         _check_loopback(settings.control_listen)
+        instruments = built_in() if settings.pairs is None else read_pairs(Path(settings.pairs))
         self._simulation = Simulation(
-            lambda now: Exchange(now=now, seed=settings.seed, tier=settings.tier, walk=settings.walk),
+            lambda now: Exchange(
+                now=now, seed=settings.seed, tier=settings.tier, walk=settings.walk, instruments=instruments
+            ),
             public=PUBLIC_METHODS,
             private=PRIVATE_METHODS,
             real_clock=time.time,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from signer.sandbox.fields import Fields
 from signer.sandbox.ids import Ids
+from signer.sandbox.instruments import Instruments
 from signer.sandbox.limits import Counters
 from signer.sandbox.market import Market
 from signer.sandbox.money import Wallet
@@ -48,6 +49,11 @@ class State:
     accounts: dict[str, Account] = field(default_factory=dict)
     timed: dict[str, Order] = field(default_factory=dict)
     """Live orders with a start or an end, by txid."""
+
+    @property
+    def instruments(self) -> Instruments:
+        """What the exchange lists."""
+        return self.market.instruments
 
     def open_orders(self, pair: Pair) -> Iterator[Order]:
         """Answer all accounts' live orders of a pair, as they are now."""

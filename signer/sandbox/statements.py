@@ -7,7 +7,7 @@ from decimal import Decimal
 from signer.sandbox.history import counted, page
 from signer.sandbox.margin import equity
 from signer.sandbox.money import Entry, amount_text
-from signer.sandbox.pairs import MAKER, TAKER, Schedule, asset_called, asset_of, pair_called
+from signer.sandbox.pairs import MAKER, TAKER, Schedule, asset_of
 from signer.sandbox.rejected import invalid
 from signer.sandbox.state import Call, Methods
 
@@ -28,7 +28,7 @@ def _balance_ex(call: Call) -> object:
 
 
 def _trade_balance(call: Call) -> object:
-    worth = call.state.market.worth(asset_called(call.fields.text("asset", "ZUSD")))
+    worth = call.state.market.worth(call.state.instruments.asset(call.fields.text("asset", "ZUSD")))
     now = equity(call.state, call.account)
     letters = {
         "eb": now.balance,
@@ -47,7 +47,7 @@ def _trade_balance(call: Call) -> object:
 
 
 def _ledgers(call: Call) -> object:
-    assets = {asset_called(name).id for name in call.fields.words("asset") if name != "all"}
+    assets = {call.state.instruments.asset(name).id for name in call.fields.words("asset") if name != "all"}
     kind = call.fields.text("type", "all")
     entries = [
         entry
@@ -89,7 +89,7 @@ def _trade_volume(call: Call) -> object:
         Decimal(0),
     )
     answer: dict[str, object] = {"currency": "ZUSD", "volume": f"{volume:.4f}"}
-    pairs = [pair_called(name) for name in call.fields.words("pair")]
+    pairs = [call.state.instruments.any_pair(name) for name in call.fields.words("pair")]
     if pairs:
         answer["fees"] = {pair.id: _fee(TAKER) for pair in pairs}
         answer["fees_maker"] = {pair.id: _fee(MAKER) for pair in pairs}

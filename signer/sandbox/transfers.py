@@ -21,7 +21,7 @@ def _amount(call: Call, asset: Asset) -> Decimal:
 
 def _wallet_transfer(call: Call) -> object:
     """Move money to the Futures wallet: the one way that Kraken offers here."""
-    asset = funded_asset(call.fields)
+    asset = funded_asset(call.state, call.fields)
     call.fields.one_of("from", ("Spot Wallet",))
     call.fields.one_of("to", ("Futures Wallet",))
     amount = _amount(call, asset)
@@ -34,7 +34,7 @@ def _wallet_transfer(call: Call) -> object:
 
 def _account_transfer(call: Call) -> object:
     """Move money from the caller's account to another of this exchange, both by their account ids."""
-    asset = funded_asset(call.fields)
+    asset = funded_asset(call.state, call.fields)
     if call.fields.required("from") != call.account.iban:
         raise invalid("from")
     target = call.fields.required("to")

@@ -11,7 +11,7 @@ from decimal import Decimal
 from signer.sandbox.deposits import FIAT, chosen, funded_asset, method_of, transfer_json
 from signer.sandbox.fields import Fields
 from signer.sandbox.money import amount_text
-from signer.sandbox.pairs import ASSETS, Asset
+from signer.sandbox.pairs import CURRENCY, Asset
 from signer.sandbox.records import Transfer
 from signer.sandbox.rejected import Rejected
 from signer.sandbox.state import Account, Call, Methods, State
@@ -28,15 +28,26 @@ def _fee(state: State, asset: Asset) -> Decimal:
     """Answer what a withdrawal costs: some two dollars' worth, one unit of a national currency."""
     if asset.id in FIAT:
         return _CHEAP_FIAT
-    return asset.up(_FEE_DOLLARS / state.market.worth(asset))
+    worth = state.market.worth(asset)
+    if not worth:
+        raise Rejected("EFunding:No funding method")
+    return asset.up(_FEE_DOLLARS / worth)
 
 
 def _address(state: State, account: Account, asset: Asset) -> str:
     return account.funding.approved.setdefault(asset.id, f"sandbox-{asset.altname.lower()}-{state.ids.hex(32)}")
 
 
+def _assets_asked(call: Call) -> list[Asset]:
+    """Answer the asset that a call names, or all that can be valued: a fee in kind follows from the worth."""
+    if call.fields.has("asset"):
+        return [funded_asset(call.state, call.fields)]
+    assets = call.state.instruments.assets[CURRENCY].values()
+    return [asset for asset in assets if call.state.market.worth(asset)]
+
+
 def _withdraw_methods(call: Call) -> object:
-    assets = [funded_asset(call.fields)] if call.fields.has("asset") else list(ASSETS.values())
+    assets = _assets_asked(call)
     return [
         {
             "asset": asset.id,
@@ -49,7 +60,7 @@ def _withdraw_methods(call: Call) -> object:
 
 
 def _withdraw_addresses(call: Call) -> object:
-    assets = [funded_asset(call.fields)] if call.fields.has("asset") else list(ASSETS.values())
+    assets = _assets_asked(call)
     if call.fields.text("key", KEY) != KEY:
         return []
     return [
@@ -99,7 +110,7 @@ def _withdraw(call: Call) -> object:
 
 def _request(state: State, account: Account, fields: Fields) -> tuple[Asset, Decimal, Decimal]:
     """Answer asset, amount and fee of a withdrawal; the fee is taken out of the amount."""
-    asset = funded_asset(fields)
+    asset = funded_asset(state, fields)
     address = _address(state, account, asset)
     if fields.required("key") != KEY or fields.text("address", address) != address:
         raise Rejected("EFunding:Unknown withdraw key")
@@ -111,7 +122,7 @@ def _request(state: State, account: Account, fields: Fields) -> tuple[Asset, Dec
 
 def _withdraw_status(call: Call) -> object:
     now = call.state.now()
-    return [_status(transfer, now) for transfer in chosen(call.fields, call.account.funding.withdrawals, now)]
+    return [_status(transfer, now) for transfer in chosen(call, call.account.funding.withdrawals)]
 
 
 def _status(transfer: Transfer, now: float) -> dict[str, object]:
@@ -125,7 +136,7 @@ def _status(transfer: Transfer, now: float) -> dict[str, object]:
 
 def _withdraw_cancel(call: Call) -> object:
     """Take a pending withdrawal back, fee and all."""
-    asset = funded_asset(call.fields)
+    asset = funded_asset(call.state, call.fields)
     transfer = call.account.funding.withdrawals.get(call.fields.required("refid"))
     if transfer is None or transfer.asset != asset or transfer.canceled:
         raise Rejected("EFunding:Unknown reference id")

@@ -159,10 +159,11 @@ def test_the_versions_of_the_whole_bots_are_those_that_run() -> None:
 
 
 def test_the_wheel_has_the_data_that_the_program_reads() -> None:
-    """The package-data patterns, as setuptools reads them, find the example policies and the pair table."""
+    """The package-data patterns, as setuptools reads them, find the example policies and the lists of pairs."""
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     package = ROOT / "signer"
     found = {file.relative_to(package) for pattern in tool["package-data"]["signer"] for file in package.glob(pattern)}
     policies = {Path("example_policies") / path.name for path in (ROOT / "policies").glob("*.toml")}
     assert len(policies) == 8
-    assert found == policies | {Path("venues/kraken/asset_pairs.json"), Path("py.typed")}
+    lists = {Path("venues/kraken/asset_pairs.json"), Path("sandbox/asset_pairs.json")}
+    assert found == policies | lists | {Path("py.typed")}

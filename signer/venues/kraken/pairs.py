@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from types import MappingProxyType
 from typing import final
@@ -32,7 +32,10 @@ class PairTable:
     def __init__(self, pairs: tuple[Pair, ...], *, complete: bool = True) -> None:
         self.complete = complete
         self.by_id: Mapping[str, Pair] = MappingProxyType({pair.id: pair for pair in pairs})
-        self._by_alias = _unambiguous(pairs)
+        written = [(alias, pair) for pair in pairs for alias in _aliases(pair)]
+        # HDXUSD, a currency's pair, and HDxUSD, a share's, differ by case only: each is found as the venue writes it.
+        self._by_alias = _unambiguous(written)
+        self._by_upper = _unambiguous((alias.upper(), pair) for alias, pair in written)
 
     @classmethod
     def from_asset_pairs(cls, result: Json, *, complete: bool = True) -> PairTable:
@@ -58,7 +61,7 @@ class PairTable:
         if not isinstance(text, str):
             return None
         # Beyond ASCII, upper() makes new spellings ("ſ" becomes "S"), which the venue need not know.
-        return self._by_alias.get(text) or (self._by_alias.get(text.upper()) if text.isascii() else None)
+        return self._by_alias.get(text) or (self._by_upper.get(text.upper()) if text.isascii() else None)
 
 
 def _pair(id_: str, row: Json) -> Pair | None:
@@ -73,13 +76,12 @@ def _pair(id_: str, row: Json) -> Pair | None:
     return Pair(id=id_, altname=altname, wsname=wsname, base=base, quote=quote, asset_class=asset_class)
 
 
-def _unambiguous(pairs: tuple[Pair, ...]) -> dict[str, Pair]:
+def _unambiguous(written: Iterable[tuple[str, Pair]]) -> dict[str, Pair]:
     found: dict[str, Pair] = {}
     twice: set[str] = set()
-    for pair in pairs:
-        for alias in {alias.upper() for alias in _aliases(pair)}:
-            if found.setdefault(alias, pair) is not pair:
-                twice.add(alias)
+    for alias, pair in written:
+        if found.setdefault(alias, pair) is not pair:
+            twice.add(alias)
     return {alias: pair for alias, pair in found.items() if alias not in twice}
 
 

@@ -84,6 +84,15 @@ def test_a_spelling_of_two_pairs_means_neither() -> None:
     assert table.by_id["XY"].altname == "CD"
 
 
+def test_pairs_that_differ_by_case_are_found_as_they_are_written() -> None:
+    """HDX is a currency and HDx a share: each has its own spellings, and a third case means neither."""
+    table = PairTable.from_asset_pairs({"HDXUSD": row("HDXUSD", "HDX/USD"), "HDxUSD": row("HDxUSD", "HDx/USD")})
+    for name in ("HDXUSD", "HDX/USD", "HDxUSD", "HDx/USD"):
+        assert (found := table.find(name)) is not None
+        assert name in (found.id, found.wsname)
+    assert table.find("hdxusd") is table.find("hdx/usd") is None
+
+
 @pytest.mark.parametrize(
     "bad", [{"altname": "AB"}, {"altname": 1, "wsname": "A/B"}, {"altname": "A\nB", "wsname": "A/B"}, "x", None]
 )

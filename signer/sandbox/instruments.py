@@ -1,0 +1,110 @@
+"""What the exchange lists: its pairs and their assets, found by every spelling that Kraken takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import final
+
+from signer.sandbox.fields import Fields
+from signer.sandbox.pairs import CLASSES, CURRENCY, Asset, Pair, asset
+from signer.sandbox.rejected import Rejected
+
+_MODERN = {"XBT": "BTC", "XDG": "DOGE"}
+
+
+@final
+class Instruments:
+    """All pairs by id, and all assets of each class by id. Both mappings stay as they are made."""
+
+    def __init__(self, pairs: Iterable[Pair]) -> None:
+        self.pairs: Mapping[str, Pair] = {pair.id: pair for pair in pairs}
+        self.assets: Mapping[str, Mapping[str, Asset]] = {name: self._assets(name) for name in CLASSES}
+        self._called = {name: _by_spelling(self._of_class(name)) for name in CLASSES}
+        self._assets_called = {
+            name.upper(): found
+            for listed in reversed(self.assets.values())  # a currency's name in the wrong case is still its own
+            for found in listed.values()
+            for name in (found.id, found.altname, _MODERN.get(found.altname, found.id))
+        }
+        self._traded = {(pair.base.id, pair.quote.id): pair for pair in reversed(self.pairs.values())}
+
+    def _assets(self, asset_class: str) -> dict[str, Asset]:
+        """Answer the assets of a class; every quote is a currency, and so is the dollar that all is valued in."""
+        found = [pair.base for pair in self._of_class(asset_class)]
+        if asset_class == CURRENCY:
+            found += [asset("ZUSD"), *(pair.quote for pair in self.pairs.values())]
+        return {each.id: each for each in found}
+
+    def _of_class(self, asset_class: str) -> list[Pair]:
+        return [pair for pair in self.pairs.values() if pair.asset_class == asset_class]
+
+    def pair(self, name: str, asset_class: str = CURRENCY) -> Pair:
+        """Find a pair by id, altname, wsname or its modern spelling, in any case; `Rejected` if there is none.
+
+        Each class has names of its own: HDX/USD is a currency's pair, and HDx/USD a share's.
+        """
+        pair = self._called[asset_class].get(name.upper())
+        if pair is None:
+            raise Rejected("EQuery:Unknown asset pair")
+        return pair
+
+    def any_pair(self, name: str) -> Pair:
+        """Find a pair of any class; `Rejected` if there is none."""
+        by_id = self.pairs.get(name)
+        found = by_id or next((names[name.upper()] for names in self._called.values() if name.upper() in names), None)
+        if found is None:
+            raise Rejected("EQuery:Unknown asset pair")
+        return found
+
+    def asked_pair(self, fields: Fields) -> Pair:
+        """Answer the pair that a call names, of the class that it names; `Rejected` if there is none."""
+        return self.pair(fields.required("pair"), class_asked(fields))
+
+    def asked_pairs(self, fields: Fields, asset_class: str) -> list[Pair]:
+        """Answer the pairs that a call names, or all of the class if it names none."""
+        names = fields.words("pair")
+        if not names:
+            return self._of_class(asset_class)
+        return [self.pair(name, asset_class) for name in names]
+
+    def asset(self, name: str, error: str = "EQuery:Unknown asset") -> Asset:
+        """Find an asset by id or common name, in any case; `Rejected` with ``error`` if there is none."""
+        exact = (listed[name] for listed in self.assets.values() if name in listed)
+        found = next(exact, None) or self._assets_called.get(name.upper())
+        if found is None:
+            raise Rejected(error)
+        return found
+
+    def traded(self, base: str, quote: str) -> Pair | None:
+        """Answer the first pair that trades one asset against the other, both by id."""
+        return self._traded.get((base, quote))
+
+
+def class_asked(fields: Fields, name: str = "asset_class") -> str:
+    """Answer the class of assets that a call asks for."""
+    return fields.one_of(name, CLASSES, CURRENCY)
+
+
+def _by_spelling(pairs: Iterable[Pair]) -> dict[str, Pair]:
+    """Answer pairs by spelling in upper case; ids go before altnames, and those before all other spellings."""
+    found: dict[str, Pair] = {}
+    listed = list(pairs)
+    for pair in listed:
+        found.setdefault(pair.id.upper(), pair)
+    for pair in listed:
+        found.setdefault(pair.altname.upper(), pair)
+    for pair in listed:
+        for name in _slashed(pair):
+            found.setdefault(name.upper(), pair)
+            found.setdefault(name.replace("/", "").upper(), pair)
+    return found
+
+
+def _slashed(pair: Pair) -> Iterator[str]:
+    """Answer the spellings with a slash. A special market (``.d``, ``:BTNL``) leaves them to the ordinary one."""
+    if not pair.id.isalnum() or "/" not in pair.wsname:
+        return
+    base, quote = pair.wsname.split("/", 1)
+    for one in {base, _MODERN.get(base, base)}:
+        for other in {quote, _MODERN.get(quote, quote)}:
+            yield f"{one}/{other}"
