@@ -23,7 +23,7 @@ NEWEST = 16
 
 MOST_OPEN = 5_000
 """And with so many of those that may be open: Kraken allows 225 for each pair (kraken-api.md §4), and its list tells
-every few minutes at least which of the others are closed (`signer.recovery`)."""
+every few minutes at least which of the others are closed (`signer.gateway.reconcile`)."""
 
 
 def placed_by(intent: Intent, txids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
