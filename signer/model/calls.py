@@ -1,0 +1,101 @@
+"""A call: taken apart, understood, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from signer.model.orders import Change, Order, OrderRef
+from signer.model.wire import Json
+
+
+class Action(StrEnum):
+    """What a call does at the venue: it decides what must be durable first, and the place in a lane."""
+
+    READ = "read"
+    ORDER = "order"
+    CANCEL = "cancel"
+    WRITE = "write"
+    """Changes something that is no order (a deposit address, an export)."""
+
+
+class Priority(IntEnum):
+    """Whose turn in a lane comes first."""
+
+    BRAKE = 0
+    """Cancels by which an operator stops a client: before all others."""
+    CANCEL = 1
+    ORDER = 2
+    READ = 3
+
+
+class Role(StrEnum):
+    """What a credential is for: it decides which calls it signs."""
+
+    TRADE = "trade"
+    """Orders, cancels, and whatever no other credential of the account is for."""
+    READ = "read"
+    FUNDING = "funding"
+    """Calls that need the venue's permissions for deposits and withdrawals."""
+
+
+class Outcome(StrEnum):
+    """How a forwarded call ended."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not-sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A private request taken apart, not yet believed: enough to check its signature, and the fields to parse."""
+
+    endpoint: str
+    """Method name as in the path, such as ``AddOrder`` or ``Earn/Allocate``."""
+    nonce: int
+    signed: bytes = field(repr=False)
+    """The message that the client's signature must be over."""
+    fields: Mapping[str, Json] = field(repr=False)
+    """All fields but nonce and otp, nested spellings brought to one shape; scalars as their text, booleans kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that we understand completely: what it asks, what it touches, and the fields we would forward."""
+
+    endpoint: str
+    action: Action
+    fields: Mapping[str, Json]
+    """Canonical fields in the order they will be sent, without nonce and otp; no secret is among them."""
+    needs: tuple[frozenset[str], ...] = ()
+    """Permissions: of each set, one is needed (kraken-api.md §1)."""
+    never: bool = False
+    """On the never-list: moves money out or makes accounts."""
+    local: bool = False
+    """Answered by us, never forwarded (GetApiKeyInfo)."""
+    orders: tuple[Order, ...] = ()
+    targets: tuple[OrderRef, ...] = ()
+    change: Change | None = None
+    whole_account: bool = False
+    """Touches orders of everyone on the account (CancelAll, CancelAllOrdersAfter)."""
+    dry_run: bool = False
+    """``validate=true``, and forwarded as an unambiguous true."""
+    dropped: tuple[str, ...] = ()
+    """Names of parameters that the client sent and that are not sent on, since they mean nothing (docs/clients.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a venue's answer reads: the outcome, and what became of each order of the call."""
+
+    outcome: Outcome
+    errors: tuple[str, ...] = ()
+    txids: tuple[str | None, ...] = ()
+    """One per order of the call; None where the venue rejected that row."""
+    bad_nonce: bool = False
+    """The venue refused our nonce: the lane heals itself."""
+    bad_key: bool = False
+    """The venue refused our key: the lane must stop, since repeated failures lock the account."""

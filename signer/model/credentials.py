@@ -1,0 +1,62 @@
+"""Real keys, and clients with their virtual credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from signer.model.calls import Role
+from signer.model.wire import Network
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialInfo:
+    """A real venue key as lists show it."""
+
+    name: str
+    account: str
+    api_key: str = field(repr=False)
+    fingerprint: str
+    created_us: int
+    role: Role = Role.TRADE
+    store: str = "file"
+    """Where its secret lives: ``file``, or a store that signer.toml names."""
+
+    @property
+    def reference(self) -> str:
+        """How its secret is named in a store outside: each API key has a name of its own, so none is overwritten."""
+        return f"{self.name}-{self.fingerprint}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What the venue says of a real key."""
+
+    name: str
+    """As its owner called it at the venue."""
+    permissions: tuple[str, ...]
+    """In the venue's own words, sorted; they may be words that we do not know."""
+    expires_us: int | None
+    nonce: int
+    """The highest that it has seen of the key."""
+    nonce_window: int
+    sources: tuple[str, ...]
+    """Addresses that it takes the key from; empty if from any."""
+    account: str = ""
+    """Fingerprint of the account that it belongs to, where the venue says which; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInfo:
+    """A client and its virtual credential, without the secret."""
+
+    name: str
+    account: str
+    policy: str
+    api_key: str = field(repr=False)
+    fingerprint: str
+    sources: tuple[Network, ...]
+    expires_us: int | None
+    nonces: Literal["window", "strict"]
+    revoked: bool
+    created_us: int

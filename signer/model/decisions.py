@@ -1,0 +1,132 @@
+"""What a policy decides by, what it says, and what the ledger holds by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from signer.model.orders import Order, OrderRef, Pair, PlacedOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What `decide` may know besides the call and the policy."""
+
+    pairs: Mapping[str, Pair]
+    """By canonical id."""
+    placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
+    """What the ledger knows of each of the call's targets, any client's, newest first."""
+    now_us: int = 0
+    """When the call came: what a start or an end at a Unix second is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a call would use of a cap. `decide` names charges; only the ledger counts them."""
+
+    cap: str
+    """Stable name of the cap as the policy writes it, as ``notional 5000 USD / 24h``."""
+    scope: str
+    """Whose total it counts against, as ``client/grid-bot``."""
+    unit: str
+    """What is counted, as ``USD`` or ``orders``."""
+    window_s: int
+    limit: Decimal
+    amount: Decimal
+    leg: int = 0
+    """Which of the call's orders causes it, so that a batch can settle in part."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleHit:
+    """What one rule said of a call."""
+
+    rule: str
+    allows: bool
+    reason: str
+    kind: Literal["feature", "limit", "rate", "nothing"] = "feature"
+    """Which answer fits a denial: a feature is not permitted, one order breaks a limit, orders come too fast, or the
+    call names no order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer of step 3: every rule that had something to say, and the charges if all allow."""
+
+    allowed: bool
+    hits: tuple[RuleHit, ...]
+    orders: tuple[Order, ...]
+    """The orders as they would be: those the call places, or what its change makes of the target."""
+    charges: tuple[Charge, ...]
+    """Empty unless allowed, and for a dry run."""
+    policy: str
+    policy_hash: str
+
+    @property
+    def denials(self) -> tuple[RuleHit, ...]:
+        """The rules that said no."""
+        return tuple(hit for hit in self.hits if not hit.allows)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is about to be sent: enough to look it up at the venue after a crash."""
+
+    client: str
+    account: str
+    endpoint: str
+    orders: tuple[Order, ...]
+    """The orders it places (for an edit or amend: what the target becomes)."""
+    targets: tuple[OrderRef, ...]
+    charges: tuple[Charge, ...]
+    record: str
+    """Id of its audit records."""
+    at_us: int
+    replaces: bool = False
+    """Its order takes the place of its target, under a txid of its own."""
+    venue_us: int = 0
+    """The earliest that the venue's clock can have shown then; 0 if it was not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIntent:
+    """A reservation without a known outcome, as found at start."""
+
+    reservation: int
+    intent: Intent
+    unknown: bool
+    """True if it is known to have been sent without an answer; False if we crashed before we knew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """An operator's stop for a client, an account, or everything (both empty)."""
+
+    client: str
+    account: str
+    reason: str
+    by: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of a cap is used now."""
+
+    cap: str
+    """Its name when it was last charged. A policy may have changed the limit since, and the name with it."""
+    scope: str
+    unit: str
+    window_s: int
+    used: Decimal
+    limit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The last durable audit record: its number and digest (hex)."""
+
+    seq: int
+    digest: str

@@ -1,0 +1,65 @@
+"""What travels over HTTP: requests and answers, of clients and of the venue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal, TypeAlias
+
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
+"""A JSON value without floats: amounts travel as their text."""
+
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request as it arrived, before anything in it is believed."""
+
+    method: str
+    path: str
+    query: bytes
+    content_type: str
+    api_key: str = field(repr=False)
+    api_sign: str = field(repr=False)
+    body: bytes = field(repr=False)
+    source: str
+    """The peer's address, without port."""
+    certified: str | None = None
+    """The name in the client certificate that the peer showed; None where none is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer to a client."""
+
+    status: int
+    content_type: str
+    body: bytes
+    ours: bool
+    """Whether we answered ourselves, rather than relay the venue's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """Bytes that we built ourselves, ready to send to the venue's fixed origin."""
+
+    method: Literal["GET", "POST"]
+    target: str
+    """Path with any query, as it will stand in the request line."""
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes
+    most_answer: int = 4 * 1024 * 1024
+    """Most bytes that the answer's body may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireAnswer:
+    """A whole HTTP answer of the venue. Bodies are decoded from any content-encoding."""
+
+    status: int
+    content_type: str
+    body: bytes
+    retry_after: str = ""
+    """The header of that name: a time as RFC 9110 §10.2.3 writes it."""
