@@ -44,7 +44,7 @@ THIRD_PARTY: dict[str, set[str]] = {
 }
 """The rooms that may import a package that is not ours. A new one is entered here on purpose."""
 
-LOOSE = {"contracts", "errors", "findings", "secret"}
+LOOSE = {"errors", "findings", "secret"}
 """The files that stand in no folder."""
 
 PURE = {"model", "errors", "secret", "findings", "policy", "contracts"}

@@ -1,0 +1,161 @@
+"""How one exchange speaks: the contract that each folder of `signer.venues` fulfils."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from signer.errors import NotAllowed, NotServed, Refused
+from signer.model import (
+    Call,
+    ClientInfo,
+    Decision,
+    Decoded,
+    Intent,
+    KeyInfo,
+    Order,
+    OrderRef,
+    PlacedOrder,
+    Request,
+    Verdict,
+    WireAnswer,
+    WireRequest,
+)
+from signer.model.ended import CancelAnswer, Ended
+from signer.model.quiet import QuietAsked
+from signer.model.sightings import Listing, Sighting
+
+
+class Venue(Protocol):
+    """How one exchange speaks. Pure: no sockets, no clock."""
+
+    name: str
+    permissions: frozenset[str]
+    """Every word that we know for what a key may do."""
+    withdrawing: frozenset[str]
+    """Those of them that lead to money leaving the account."""
+    earning: frozenset[str]
+    """Those of them that lead to money being locked up."""
+
+    def decode(self, request: Request) -> Decoded:
+        """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
+
+    def claimed_message(self, request: Request) -> bytes | None:
+        """What the signature of a request that cannot be taken apart would be over; None if that is unknown."""
+
+    def parse(self, decoded: Decoded) -> Call:
+        """The call, understood completely. Raises `NotUnderstood` naming what is not."""
+
+    def require_timely(self, call: Call, at_us: int) -> None:
+        """Raises `NotUnderstood` if ``call``, which came at ``at_us``, is too late by its own fields."""
+
+    def changed_by_txid(self, call: Call, txid: str) -> Call:
+        """The edit or amend ``call`` of exactly that order, whatever name the client gave it."""
+
+    def cancel(self, refs: Sequence[OrderRef]) -> Call:
+        """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
+
+    def read_cancel(self, answer: WireAnswer, verdict: Verdict) -> CancelAnswer:
+        """What an answer that was read as ``verdict`` says of the orders of its cancel."""
+
+    def cancel_answer(self, ended: Ended) -> bytes:
+        """The body that answers a cancel after which nothing is left. Raises `NotServed` that names what is."""
+
+    def open_call(self, ref: OrderRef | None) -> Call:
+        """The read that lists the account's open orders of that name, or all."""
+
+    def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
+        """Txids of all open orders in the answer to `open_call`; None if they are not there."""
+
+    def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
+        """The canonical request for ``call``, unsigned, and the message that must be signed.
+
+        Raises `NotAllowed` for a call that names other orders than its targets.
+        """
+
+    def signed(self, request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
+        """``request`` with its authentication headers."""
+
+    def read_cost(self, call: Call) -> float:
+        """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
+
+    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: Verdict, now_us: int) -> QuietAsked | None:
+        """The request for quiet in the answer to ``call``; None if there is none."""
+
+    def quiet(self, asked: QuietAsked, reason: str) -> NotServed:
+        """The refusal of a call that is not sent because the venue asked for quiet: in the words it used."""
+
+    def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
+        """What ``call`` adds to the counters of orders, by pair; ``targets`` are the orders that it changes or cancels.
+
+        Empty for calls that do not concern orders.
+        """
+
+    def rate_limited(self, call: Call, reason: str, rule: str = "fair-share") -> NotServed:
+        """The refusal of a call that comes too fast, in the venue's words for calls of its kind."""
+
+    def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
+        """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
+
+    def key_info_call(self) -> Call:
+        """The read that asks what the key that signs it may do."""
+
+    def read_key_info(self, answer: WireAnswer) -> KeyInfo:
+        """What the answer to `key_info_call` says. Raises `VenueError` if it does not."""
+
+    def reach(self, permissions: frozenset[str]) -> Sequence[Call]:
+        """The kinds of calls that a policy granting ``permissions`` may let through to the venue: without fields."""
+
+    def lookup_reach(self) -> Sequence[Call]:
+        """The kinds of reads that list orders: without fields."""
+
+    def open_orders(self) -> Call:
+        """The read that lists every open order of the account."""
+
+    def closed_orders(self, since_us: int, skip: int) -> Call:
+        """The read that lists a page of the closed orders that were opened since then, newest first, after ``skip``."""
+
+    def orders_by_txid(self, txids: Sequence[str]) -> Call:
+        """The read that shows exactly these orders."""
+
+    def read_orders(self, answer: WireAnswer) -> Listing | None:
+        """The orders that an answer to one of these reads lists; None if it is not whole."""
+
+    def is_alike(self, intent: Intent, order: Order, seen: Sighting) -> bool | None:
+        """Whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed.
+
+        None if that cannot be told.
+        """
+
+    def amended_txid(self, intent: Intent) -> str | None:
+        """The order that ``intent`` changes in place, empty if it has no txid there; None if it places orders."""
+
+    def is_amended(self, order: Order, seen: Sighting) -> bool:
+        """Whether the one order that an amend named shows what it was to become."""
+
+    def time_request(self) -> WireRequest:
+        """The public call that asks for the venue's time."""
+
+    def read_time(self, answer: WireAnswer) -> int:
+        """The time that the answer says, cut to a unit of its own. Raises `VenueError` if it does not."""
+
+    def public_request(self, request: Request) -> tuple[WireRequest, tuple[str, ...]]:
+        """A public call from the allowlist, as a request of our own, and the names of the parameters that it lacks.
+
+        Raises `NotUnderstood`.
+        """
+
+    def refusal(self, refused: Refused) -> bytes:
+        """The body of our own answer that says no, in the venue's envelope."""
+
+    def denial(self, decision: Decision) -> NotAllowed:
+        """The refusal that fits a decision's denials, most important first."""
+
+    def not_served(self, reason: str) -> NotServed:
+        """The refusal that says we could not do our part."""
+
+    def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> bytes:
+        """The body of the answer to a local call."""
+
+    def with_own_refs(self, call: Call, new_ref: Callable[[], int]) -> Call:
+        """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours."""
