@@ -226,8 +226,8 @@ class Gateway:
         if trace.client is not None and not ended.pending:
             # A userref may be several orders: then the count does not tell of each txid beside it.
             cancelled = ended.count >= len(ended.done) and all(ref.kind == "txid" for ref in ended.done)
-            account, now_us = trace.client.info.account, self._clock.now_us()
-            self.aiming.closed.note(account, ended.done, cancelled=cancelled, now_us=now_us)
+            # As of when the call came: the word may have been heard long before the last request of the cancel ended.
+            self.aiming.closed.note(trace.client.info.account, ended.done, cancelled=cancelled, now_us=trace.started_us)
 
     async def _read(self, trace: Trace, client: Client, call: Call) -> Response:
         """Steps 6 and 7 of a call that changes nothing: no disk write before it leaves, one record behind it."""
@@ -241,10 +241,16 @@ class Gateway:
         return response
 
     async def _record_intent(self, trace: Trace, call: Call) -> None:
+        """Nothing leaves before it is on record, but a cancel: it is owed to a log that cannot take it."""
+        record = intent_record(trace)
         try:
-            await self._audit.record(intent_record(trace), urgent=call.action is Action.CANCEL)
+            await self._audit.record(record, urgent=call.action is Action.CANCEL)
         except AuditError as error:
-            raise trace.snapshot.venue.not_served("the audit log cannot be written; nothing was sent") from error
+            if call.action is not Action.CANCEL:
+                raise trace.snapshot.venue.not_served("the audit log cannot be written; nothing was sent") from error
+            self._watch.alarm(error.code, f"a cancel of {trace.client_name} goes out and is not on record yet: {error}")
+            self._audit.note(record)
+            trace.owed = True
         trace.recorded = True
 
     async def _forward(self, trace: Trace, client: Client, call: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:

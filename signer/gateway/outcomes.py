@@ -65,7 +65,9 @@ class Outcomes:
             await asyncio.wait(self._finishing)
 
     async def _finish(self, trace: Trace, told: asyncio.Event) -> None:
-        if trace.recorded:
+        if trace.owed:
+            self._audit.note(outcome_record(trace))
+        elif trace.recorded:
             record = outcome_record(trace)
             patience = 0.0 if _is_awaited(trace) else PATIENCE_S
             await self._insist(lambda: self._audit.record(record, within=patience))

@@ -29,6 +29,8 @@ class Trace:
     reservation: int | None = None
     recorded: bool = False
     """Whether the intent is durable in the audit log, so that an outcome must follow it."""
+    owed: bool = False
+    """Whether it is a cancel that the log could not take: it goes out, and its records follow when they can."""
     costs: Mapping[str, float] = field(default_factory=dict)
     """What the call adds to the venue's counters of orders, by pair."""
     journey: Journey = field(default_factory=Journey)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import final
 
 from signer.contracts import AuditLog, Clock
-from signer.errors import AuditError, Refused
+from signer.errors import AuditError, ConfigError, Refused
 from signer.gateway.cancel_targets import Aiming
 from signer.gateway.cancelling import Cancelling
 from signer.gateway.credential import OURS
@@ -80,7 +80,11 @@ class Clearing:
         return {"count": sum(one.count for one in ended), "left": named, "unsettled": [*unsettled]}
 
     def _accounts(self, question: Mapping[str, Json]) -> list[Account]:
+        """Raises `ConfigError` for an account that is not in force: nothing of it can be listed or cancelled."""
         named = question.get("account", "")
+        if named and named not in self._snapshot().accounts:
+            mend = "run `signer reload` if signer.toml has it, or see to its orders at the exchange"
+            raise ConfigError(f"the gateway has no account {str(named)[:64]!r}", mend=mend)
         return [account for name, account in self._snapshot().accounts.items() if named in {"", name}]
 
     async def _clear(self, operator: Operator, account: Account, client: str) -> Ended:

@@ -6,15 +6,21 @@ And its opposite: an order that is open is taken for dead, and its cancel is not
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from signer.gateway.cancelling import Cancelling
 from signer.gateway.known_closed import MOST, YOUNG_US, KnownClosed
 from signer.model import Order, OrderRef, PlacedOrder
+from signer.model.ended import Ended
 from signer.sandbox.faults import Errors
-from tests.security.rig import NARROW, WIDE, Rig
+from signer.serving.clock import SystemClock
+from tests.security.inside import inside
+from tests.security.rig import LIMIT, NARROW, WIDE, Rig, copied
 
 SMALL = {"price": "20000", "volume": "0.001"}
 UNKNOWN = ["EOrder:Unknown order"]
@@ -84,6 +90,30 @@ def test_the_exchange_is_asked_once_what_is_open_of_many_names(rig: Rig) -> None
     arrived = [one.endpoint for one in rig.sandbox.control.arrivals()[before:]]
     assert arrived.count("OpenOrders") == 1
     assert not any(rig.is_open(txid) for txid in txids)
+
+
+async def test_a_word_about_an_order_is_as_old_as_the_call(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel of several may go on for minutes: what was heard of a young order at its beginning is no later news."""
+    bot = rig.bot(rig.policy(NARROW))
+    home, _ = copied(rig, tmp_path)
+    now_us, run, later_us = SystemClock.now_us, Cancelling.run, [0]
+
+    async def slow(cancelling: Cancelling, refs: Sequence[OrderRef]) -> Ended:
+        ended = await run(cancelling, refs)
+        later_us[0] += YOUNG_US
+        return ended
+
+    async with inside(home) as made:
+        txid = await made.placed(bot, {**LIMIT, **SMALL})
+        monkeypatch.setattr(SystemClock, "now_us", lambda clock: now_us(clock) + later_us[0])
+        monkeypatch.setattr(Cancelling, "run", slow)
+        rig.sandbox.control.add_fault(Errors(endpoint="CancelOrder", errors=("EOrder:Unknown order",)))
+        assert await made.call(bot, "CancelOrder", {"txid": txid}) == UNKNOWN
+        assert rig.is_open(txid)
+        assert await made.call(bot, "CancelOrder", {"txid": txid}) == []
+        assert not rig.is_open(txid)
 
 
 @pytest.mark.parametrize(
