@@ -57,6 +57,8 @@ class Readiness:
     """By name, what stops the orders of that client alone; empty if they pass."""
     notes: Sequence[Obstacle] = ()
     """What stops no order, but is not as the home says, or is not known."""
+    told: str | None = None
+    """`trouble` as the gateway told it; ``clients`` are then only those that are stopped."""
 
     def of_client(self, name: str) -> Sequence[Obstacle]:
         """All that stops the orders of that client."""
@@ -68,6 +70,8 @@ class Readiness:
 
         Names no client: anybody may ask.
         """
+        if self.told is not None:
+            return self.told
         if self.everybody:
             return "; ".join(each.what for each in self.everybody)
         live = [found for found in self.clients.values() if not OVER & {each.kind for each in found}]
@@ -94,7 +98,7 @@ def read_answer(told: Mapping[str, Any]) -> Readiness:
     """What `Readiness.as_json` told. Raises KeyError or TypeError if it is of another version."""
     clients = {one["client"]: [Obstacle(**each) for each in one["obstacles"]] for one in told["clients"]}
     everybody, notes = ([Obstacle(**each) for each in told[key]] for key in ("everybody", "notes"))
-    return Readiness(everybody, clients, notes)
+    return Readiness(everybody, clients, notes, str(told["trouble"]))
 
 
 def judged(

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from signer.errors import StoreUnavailable
 from signer.gateway.credential import Credential
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
-from signer.model import KeyInfo
+from signer.model import Halt, KeyInfo
 from signer.serving.clock import SystemClock
+from signer.serving.readiness import InForce, judged, read_answer
 from tests.security.inside import Inside, inside
 from tests.security.rig import AHEAD_NS, LIMIT, NARROW, WIDE, Bot, Nonces, Rig, copied
 
@@ -205,3 +206,15 @@ async def test_without_an_answering_gateway_they_judge_from_the_home_and_say_so(
     FileKeyStore.open(home.keys, from_file(home.passphrase)).update_client(name, revoked=True)
     found = await asyncio.to_thread(passing.readiness_of, home)
     assert {each.kind for each in found.of_client(name)} == {"revoked", "policy"}
+
+
+def test_what_is_told_of_some_clients_is_the_truth_of_all() -> None:
+    """The socket's answer names only clients that are stopped; that others trade is not forgotten over that."""
+    names = [InForce(name, "main") for name in ("ada", "bob")]
+    halt = Halt("ada", "", "why", "op", 1)
+    one = judged(names, lambda client, _: halt if client == "ada" else None, {})
+    both = judged(names, lambda client, _: replace(halt, client=client) if client else None, {})
+    for said, passes in ((one, True), (both, False)):
+        told = read_answer(json.loads(json.dumps(said.as_json())))
+        assert (told.trouble == said.trouble, not told.trouble) == (True, passes)
+        assert next(passing.lines(told)) == f"Orders pass now: {'yes' if passes else 'no'}"
