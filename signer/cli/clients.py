@@ -175,9 +175,8 @@ def revoke(home: Home, name: str, reason: str, cancel_orders: bool, passphrase_f
     Exit status 5 if the running gateway does not confirm (the client is halted then), or if --cancel-orders could not
     cancel all of it.
     """
-    status = revoke_client(home, name, reason, passphrase_file)
-    left = clear(home, name, "") if cancel_orders else show_open(home, name, "")
-    return status or left
+    tell_open = clear if cancel_orders else show_open
+    return revoke_client(home, name, reason, passphrase_file, then=lambda: tell_open(home, name, ""))
 
 
 @clients.command()

@@ -6,7 +6,7 @@ None of it needs a home that reads: not signer.toml, not the policies. The gatew
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,10 +109,11 @@ class TakingBack:
         warn(f"THE BOT MAY STILL CALL: the running gateway does not confirm that it refuses {self.client} ({why})")
 
 
-def revoke_client(home: Home, name: str, reason: str, passphrase_file: Path | None) -> int:
+def revoke_client(home: Home, name: str, reason: str, passphrase_file: Path | None, *, then: Callable[[], int]) -> int:
     """Refuse every call of the client from now on, for good; the command's exit status.
 
-    Raises `KeyStoreError` if the key store cannot be changed, or nobody knows the client.
+    ``then`` deals with the open orders. It is called also where the key store could not be changed, because the
+    gateway refuses the client or halts it all the same. Raises `KeyStoreError` if the key store cannot be changed, or nobody knows the client.
     """
     listed = _listed(home, name)
     taking = TakingBack(home, name)
@@ -124,11 +125,12 @@ def revoke_client(home: Home, name: str, reason: str, passphrase_file: Path | No
             done = _revoked_in_store(open_store(home, passphrase_file), name)
         except BaseException:  # Ctrl-C at the prompt for the passphrase, too
             taking.store_failed()
+            then()
             raise
         operation.detail = done
     status = taking.settle()
     click.echo(f"{done} {name}." if status == 0 else f"The key store says that {name} is revoked.", err=True)
-    return status
+    return then() or status
 
 
 def _revoked_in_store(store: FileKeyStore, name: str) -> str:

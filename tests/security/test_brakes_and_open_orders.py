@@ -18,7 +18,7 @@ from tests.security.rig import LIMIT, NARROW, Bot, Rig
 
 MANY = NARROW.replace("1500 USD", "15000 USD")
 SMALL = {"price": "20000", "volume": "0.001"}
-NOT_ALL = 5
+NOT_ALL, KEY_STORE = 5, 4
 
 
 @pytest.fixture
@@ -80,6 +80,22 @@ def test_a_brake_cancels_what_its_client_has_open(
     assert all(txid in after for txid in theirs)
     with rig.nothing_arrives():
         assert rig.call(bot, "AddOrder", {**LIMIT, **SMALL})
+
+
+@pytest.mark.parametrize("cancel", [(), ("--cancel-orders",)], ids=["shows", "cancels"])
+def test_a_revocation_without_the_passphrase_deals_with_open_orders(
+    rig: Rig, bot: Bot, cancel: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key store cannot be changed, but the gateway refuses the client: its orders are said, or cancelled."""
+    txid = rig.place(bot, **SMALL)
+    wrong = tmp_path / "wrong"
+    wrong.touch(0o600)
+    wrong.write_text("another passphrase than that of the store")
+    assert signer(rig.home, "clients", "revoke", bot.name, "--passphrase-file", str(wrong), *cancel) == KEY_STORE
+    shown = capsys.readouterr()
+    assert rig.is_open(txid) == (not cancel)
+    assert f"Cancelled 1 order of client {bot.name}." in shown.err if cancel else txid in shown.out
+    assert "a restart would let it in" in shown.err
 
 
 def test_a_whole_halt_cancels_every_clients_orders_and_none_of_the_owners(rig: Rig, bot: Bot, other: Bot) -> None:
