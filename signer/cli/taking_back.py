@@ -113,7 +113,9 @@ def revoke_client(home: Home, name: str, reason: str, passphrase_file: Path | No
     """Refuse every call of the client from now on, for good; the command's exit status.
 
     ``then`` deals with the open orders. It is called also where the key store could not be changed, because the
-    gateway refuses the client or halts it all the same. Raises `KeyStoreError` if the key store cannot be changed, or nobody knows the client.
+    gateway refuses the client or halts it all the same.
+
+    Raises `KeyStoreError` if the key store cannot be changed, or nobody knows the client.
     """
     listed = _listed(home, name)
     taking = TakingBack(home, name)
