@@ -63,9 +63,10 @@ class Aiming:
 
     async def open_orders(self, account: Account, venue: Venue, owner: str) -> Sequence[PlacedOrder]:
         """All orders of ``owner`` (of every client, if empty) that have a txid and may be open, newest first."""
-        young = self._pending.of(account.name, owner)
-        txids = {one.txid for one in young}
-        known = [one for one in await self._ledger.open_orders(account.name, owner) if one.txid not in txids]
+        pending = self._pending.of(account.name, owner)
+        txids = {one.txid for one in pending}
+        stored = [one for one in await self._ledger.open_orders(account.name, owner) if one.txid not in txids]
+        young, known = ([one for one in found if not self.closed.has(one)] for found in (pending, stored))
         return [*young, *await self._still_open(account, venue, None, owner, known)] if known else young
 
     async def settle_all(self, account: Account, owner: str, until: float) -> None:
