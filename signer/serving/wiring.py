@@ -185,8 +185,7 @@ class Wiring:
             watch=self._watch,
             clock=self._clock,
         )
-        clocks = (venue_time.try_to_measure(account, snapshot.venue) for account in snapshot.accounts.values())
-        await asyncio.gather(self._proving.at_start(PROVE_S), *clocks)
+        await self._proving.at_start(PROVE_S)
         # What is held stays held meanwhile, so nobody need wait for an exchange that may be slow to answer.
         loops = {
             "looking up lost outcomes": self._recovery.run(),

@@ -89,6 +89,16 @@ async def open_twin(scene: Scene, name: Mapping[str, str]) -> None:
     assert scene.alarmed
 
 
+async def twin_of_a_moment_ago(scene: Scene, name: Mapping[str, str]) -> None:
+    """The bot sends its twin as soon as it can have heard of the owner's order."""
+    theirs = scene.owner(**TWIN, **name)
+    await asyncio.sleep(0.01)
+    await scene.bot(NEVER, **TWIN, **name)
+    (left,) = await scene.still_unknown()
+    assert (left.intent.client, await scene.owns(theirs)) == ("bob", "")
+    assert scene.alarmed
+
+
 async def twin_closed_before(scene: Scene, name: Mapping[str, str]) -> None:
     """The owner's order is cancelled before the bot sends its twin."""
     theirs = scene.owner(**TWIN, **name)
@@ -160,6 +170,7 @@ SCENES = {
     scene.__name__: scene
     for scene in (
         open_twin,
+        twin_of_a_moment_ago,
         twin_closed_before,
         twin_closed_meanwhile,
         two_candidates,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import cast
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from signer.contracts import Venue
 from signer.errors import NotSent, SignerError, VenueError
 from signer.gateway.forward import Account
-from signer.gateway.venue_time import AGAIN_S, MARGIN_US, VenueTime
+from signer.gateway.venue_time import AGAIN_S, DRIFT, FINE_US, SECOND_US, VenueTime
 from signer.model import WireAnswer, WireRequest
 
 TIME = WireRequest("GET", "/0/public/Time", (), b"")
@@ -30,31 +31,52 @@ class SetClock:
         """The one that nobody sets."""
         return self.passed_s
 
+    async def sleep(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.passed_s += seconds
+
 
 class FakeVenue:
-    """Says its time in microseconds."""
+    """Says its time as the real one does: cut to whole seconds, at half of the way."""
 
     name = "main"
 
-    def __init__(self, clock: SetClock) -> None:
+    def __init__(self, clock: SetClock, ahead_us: int = NOON_US + 123_456) -> None:
         self.upstream = self
-        self.shown_us = NOON_US
-        self.takes_s = 0.0
+        self.ahead_us = ahead_us
+        self.takes_s = 0.002
         self.away = False
+        self.asked = 0
         self._clock = clock
+
+    @property
+    def now_us(self) -> int:
+        """What its clock shows."""
+        return self.ahead_us + round(self._clock.passed_s * SECOND_US)
 
     def time_request(self) -> WireRequest:
         return TIME
 
     async def send(self, request: WireRequest, _deadline: float) -> WireAnswer:
         assert request is TIME
-        self._clock.passed_s += self.takes_s
+        self.asked += 1
         if self.away:
             raise NotSent("no connection")
-        return WireAnswer(200, "", b"")
+        self._clock.passed_s += self.takes_s / 2
+        seconds = self.now_us // SECOND_US
+        self._clock.passed_s += self.takes_s / 2
+        return WireAnswer(200, "", str(seconds).encode())
 
-    def read_time(self, _: WireAnswer) -> int:
-        return self.shown_us
+    def read_time(self, answer: WireAnswer) -> int:
+        return int(answer.body) * SECOND_US
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
+    """One that the measurement waits by."""
+    made = SetClock()
+    monkeypatch.setattr(asyncio, "sleep", made.sleep)
+    return made
 
 
 async def measured(clock: SetClock, venue: FakeVenue) -> VenueTime:
@@ -64,29 +86,42 @@ async def measured(clock: SetClock, venue: FakeVenue) -> VenueTime:
     return time
 
 
-async def test_it_is_never_later_than_the_venue_s_own() -> None:
-    """Its answer was made before it came, and a margin covers what clocks drift within the hour."""
-    clock = SetClock()
-    venue = FakeVenue(clock)
-    venue.takes_s = 2.0
+@pytest.mark.parametrize("takes_s", [0.002, 0.05, 0.4])
+@pytest.mark.parametrize("ahead_us", [0, 1, 250_000, 499_999, 500_000, 731_234, 999_999])
+async def test_it_is_never_later_than_the_venue_s_own_nor_much_earlier(
+    clock: SetClock, ahead_us: int, takes_s: float
+) -> None:
+    """Not by the second that the answer is cut to, but by about the way of one answer."""
+    venue = FakeVenue(clock, NOON_US + ahead_us)
+    venue.takes_s = takes_s
     time = await measured(clock, venue)
-    assert time.earliest_us("main") == NOON_US - MARGIN_US
-    clock.passed_s += 10.0
-    assert time.earliest_us("main") == NOON_US + 10_000_000 - MARGIN_US
+    assert 0 <= venue.now_us - time.earliest_us("main") <= 2 * FINE_US + takes_s * SECOND_US
+    assert venue.asked <= 15
+    clock.passed_s += 100.0
+    assert 0 <= venue.now_us - time.earliest_us("main") <= 2 * FINE_US + (takes_s + 100 * DRIFT) * SECOND_US
 
 
-async def test_setting_our_clock_changes_nothing() -> None:
+async def test_a_venue_that_sets_its_clock_is_believed(clock: SetClock) -> None:
+    """What contradicts an earlier measurement replaces it."""
+    venue = FakeVenue(clock)
+    time = await measured(clock, venue)
+    for step_us in (-5_400_000, 3_700_000):
+        venue.ahead_us += step_us
+        await time.measure(cast(Account, venue), cast(Venue, venue))
+        assert 0 <= venue.now_us - time.earliest_us("main") <= 3 * FINE_US + venue.takes_s * SECOND_US
+
+
+async def test_setting_our_clock_changes_nothing(clock: SetClock) -> None:
     """Only the intent's own wall time, where it alone is known, is converted by what our clock shows now."""
-    clock = SetClock()
     time = await measured(clock, FakeVenue(clock))
+    before_us = time.earliest_us("main")
     clock.wall_us += 3_600_000_000
-    assert time.earliest_us("main") == NOON_US - MARGIN_US
-    assert time.earliest_at("main", clock.wall_us - 5_000_000) == NOON_US - 5_000_000 - MARGIN_US
+    assert time.earliest_us("main") == before_us
+    assert time.earliest_at("main", clock.wall_us - 5_000_000) == before_us - 5_000_000
 
 
-async def test_it_is_measured_once_an_hour() -> None:
+async def test_it_is_measured_again_and_again(clock: SetClock) -> None:
     """A venue that does not answer leaves what was measured before in force."""
-    clock = SetClock()
     venue = FakeVenue(clock)
     time = await measured(clock, venue)
     assert (time.is_due("main"), time.is_due("other")) == (False, True)
@@ -95,9 +130,24 @@ async def test_it_is_measured_once_an_hour() -> None:
     venue.away = True
     assert "no connection" in await time.try_to_measure(cast(Account, venue), cast(Venue, venue))
     assert time.is_due("main")
-    assert time.earliest_us("main") == NOON_US + round(AGAIN_S * 1_000_000) - MARGIN_US
+    assert 0 <= venue.now_us - time.earliest_us("main") <= SECOND_US // 10
     with pytest.raises(SignerError):
         await time.measure(cast(Account, venue), cast(Venue, venue))
+
+
+async def test_half_a_measurement_is_none(clock: SetClock) -> None:
+    """One answer leaves a whole second open: an order of that second would be anybody's."""
+    venue = FakeVenue(clock)
+    time = VenueTime(clock)
+    proper = venue.send
+
+    async def once(request: WireRequest, deadline: float) -> WireAnswer:
+        venue.away = venue.asked > 0
+        return await proper(request, deadline)
+
+    venue.send = once  # type: ignore[assignment]
+    assert "no connection" in await time.try_to_measure(cast(Account, venue), cast(Venue, venue))
+    assert time.earliest_us("main") == 0
 
 
 def test_what_was_never_heard_is_not_known() -> None:

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from signer.contracts import AuditLog, Clock, Ledger
+from signer.contracts import AuditLog, Clock, Ledger, Venue
 from signer.errors import ConfigError, SignerError
+from signer.gateway.forward import Account
 from signer.gateway.pending import Pending
 from signer.gateway.reconcile.by_hand import record_by_hand
 from signer.gateway.reconcile.looks import Looks
@@ -69,6 +70,7 @@ class Recovery:
         self._locks: dict[str, asyncio.Lock] = {}
         self._next: dict[str, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Task[None]] = set()
+        self._measuring: dict[str, asyncio.Task[str]] = {}
 
     async def run(self) -> None:
         """Look at what the last run left open, then at unknown outcomes for as long as the gateway runs."""
@@ -82,7 +84,7 @@ class Recovery:
 
     def stop(self) -> None:
         """End the looks that somebody asked for: the ledger is about to be closed."""
-        for task in self._asked:
+        for task in (*self._asked, *self._measuring.values()):
             task.cancel()
 
     async def look_up(self, account: str) -> None:
@@ -174,8 +176,7 @@ class Recovery:
         """One look at an account, for the intents whose turn it is or for all. Raises `SignerError` if a disk fails."""
         snapshot = self._snapshot()
         account = snapshot.accounts.get(name)
-        if account is not None and self._venue_time.is_due(name):
-            await self._venue_time.try_to_measure(account, snapshot.venue)
+        measured = self._measured(account, snapshot.venue) if account is not None else None
         unknown = [
             one for one in await self._ledger.open_intents() if one.intent.account == name and self.is_unknown(one)
         ]
@@ -183,6 +184,8 @@ class Recovery:
         wanted = unknown if forced else [one for one in unknown if one.reservation in due]
         if not wanted and not await self._is_list_due(name):
             return
+        if measured is not None and not all(one.intent.venue_us for one in wanted):
+            await asyncio.wait({measured})
         asked_at, trouble = self._clock.monotonic(), ""
         told: Mapping[int, Told] = {}
         try:
@@ -197,6 +200,16 @@ class Recovery:
         for one in wanted:
             nothing = Told((None,) * len(one.intent.orders), trouble, unread=True)
             await self._conclude(one, told.get(one.reservation, nothing), asked_at, due=one.reservation in due)
+
+    def _measured(self, account: Account, venue: Venue) -> asyncio.Task[str] | None:
+        """What measures the venue's clock, if that is due; nobody who knows enough without it waits for it."""
+        if not self._venue_time.is_due(account.name):
+            return None
+        task = self._measuring.get(account.name)
+        if task is None or task.done():
+            task = asyncio.get_running_loop().create_task(self._venue_time.try_to_measure(account, venue))
+            self._measuring[account.name] = task
+        return task
 
     async def _is_list_due(self, name: str) -> bool:
         asked_at, wait_s = self._listed.get(name, (float("-inf"), 0.0))
