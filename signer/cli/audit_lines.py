@@ -120,8 +120,11 @@ def show_record(line: bytes, fields: Fields, *, as_json: bool) -> None:
 
 
 def _told(fields: Fields) -> Fields:
-    """``fields`` with the orders in words. Of a call that is allowed the rules say nothing new."""
+    """``fields`` with the orders in words. Of a call that is allowed the rules say nothing new, and an order that was
+    not placed has no id."""
     told = {**fields, "orders": "; ".join(map(str, orders(fields)))}
+    ids = fields.get("venue_ids")
+    told["venue_ids"] = [each for each in ids if each] if isinstance(ids, list) else ids
     if fields.get("decision") == "allow":
         del told["rules"]
     return told

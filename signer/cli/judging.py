@@ -48,7 +48,7 @@ def say(findings: Sequence[Finding]) -> None:
     """One line on stderr for each that is not fine."""
     for finding in findings:
         if finding.weight is not Weight.FINE:
-            warn(str(finding) if finding.weight is Weight.WARNING else f"{finding.weight}: {finding}")
+            warn(str(finding), finding.weight)
 
 
 def require_fit(findings: Sequence[Finding]) -> None:

@@ -101,10 +101,10 @@ def read_name(_ctx: click.Context, _param: click.Parameter, name: str) -> str:
         raise click.BadParameter(str(error)) from None
 
 
-def warn(text: str) -> None:
+def warn(text: str, weight: str = "warning") -> None:
     """One line on stderr. Where that leads to a full disk, the command goes on without it."""
     with contextlib.suppress(OSError):
-        click.echo(f"signer: warning: {text}", err=True)
+        click.echo(f"signer: {weight}: {text}", err=True)
 
 
 def passphrase_source(home: Home, flag: Path | None) -> Passphrase | None:

@@ -35,7 +35,7 @@ LISTS = {
 }
 """How to write each key that takes a list."""
 
-TABLES = {"cap"}
+TABLES = {"cap", "max_calls"}
 """Keys that are lists of tables."""
 
 FORMS = {

@@ -289,6 +289,22 @@ def test_tail_shows_orders_and_what_denied_them(tmp_path: Path, capsys: pytest.C
     assert "sides" not in out
 
 
+def test_tail_shows_no_id_of_an_order_that_was_not_placed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run has none, and so has a refused row of a batch."""
+    dry_run: Mapping[str, Json] = {
+        **entry("c4", "read"),
+        "endpoint": "AddOrder",
+        "outcome": "accepted",
+        "venue_ids": [None],
+    }
+    placed: list[Json] = [None, "ODDDDD-BBBBB-CCCCCC"]
+    batch: Mapping[str, Json] = {**entry("c5", "outcome"), "endpoint": "AddOrderBatch", "venue_ids": placed}
+    write_log(tmp_path, [dry_run, batch])
+    out = run(tmp_path, capsys, "tail")[1]
+    assert "ODDDDD-BBBBB-CCCCCC" in out
+    assert "null" not in out
+
+
 @pytest.mark.parametrize(
     ("options", "found"),
     [

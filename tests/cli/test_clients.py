@@ -253,7 +253,7 @@ def test_add_says_what_the_account_s_key_lacks(sh: Shell, may: list[str], lacks:
     keep_probe(sh.home.probes, fingerprint(API_KEY), Probe(1, told))
     status, _, err = sh.run(*ADD)
     said = "credential main: may not do what policy trader promises"
-    assert (status, said in err) == (0, lacks)
+    assert (status, f"signer: error: {said}" in err) == (0, lacks)
 
 
 def test_forgive_is_for_strict_clients_and_on_record(sh: Shell) -> None:

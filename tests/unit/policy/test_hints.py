@@ -28,6 +28,8 @@ from tests.unit.policy.examples import find, policy_file
         ('order_scope = "mine"', "order_scope", "write 'own' or 'account'"),
         ('cap = "x"', "cap", "write [[cap]], and its keys below"),
         ('[cap]\nwindow = "1d"', "cap", "write [[cap]], and its keys below"),
+        ('[max_calls]\nwindow = "10s"\nnew = 5', "max_calls", "write [[max_calls]], and its keys below"),
+        ('max_calls = "20"', "max_calls", "write [[max_calls]], and its keys below"),
         ('[[cap]]\nwindow = "1d"\nmax_orders = 0', "cap[0].max_orders", "write 1 or more"),
         ("[[cap]]\nwindow = 24\nmax_orders = 1", "cap[0].window", 'write a number and s, m, h or d, as "24h"'),
     ],
