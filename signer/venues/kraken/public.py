@@ -37,6 +37,8 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
 """Parameters by endpoint (kraken-api.md §1a)."""
 
 _VALUE = re.compile(r"[A-Za-z0-9.,:/_+ -]{1,8192}")
+_LEFT_ALONE = ",/:"
+"""Legal in a query, so that a long list of pairs does not grow beyond what a request line may have."""
 _NEEDLESS = ("nonce", "otp")  # krakenapi, kraky and the npm clients send them here too (kraken-clients.md §2.7)
 
 
@@ -61,7 +63,7 @@ def public_request(request: Request) -> tuple[WireRequest, tuple[str, ...]]:
         fields.pop(needless, None)
     extras, dropped = passed_on(known, fields)
     given = {field: _read(field, value) for field, value in fields.items() if field in known and value} | extras
-    target = f"{PUBLIC}{name}?{urlencode(given)}" if given else f"{PUBLIC}{name}"
+    target = f"{PUBLIC}{name}?{urlencode(given, safe=_LEFT_ALONE)}" if given else f"{PUBLIC}{name}"
     return WireRequest("GET", target, (USER_AGENT,), b"", most_public_answer(name)), dropped
 
 

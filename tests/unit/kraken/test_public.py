@@ -27,8 +27,15 @@ def ask(method: str, path: str, query: bytes = b"", body: bytes = b"", content_t
 def test_each_way_of_asking_becomes_one_get(request_: Request) -> None:
     """Written anew by us, without a header of the client's."""
     wire, _ = KRAKEN.public_request(request_)
-    assert (wire.method, wire.target, wire.body) == ("GET", "/0/public/Ticker?pair=XBTUSD%2CETH%2FUSD", b"")
+    assert (wire.method, wire.target, wire.body) == ("GET", "/0/public/Ticker?pair=XBTUSD,ETH/USD", b"")
     assert [name for name, _ in wire.headers] == ["User-Agent"]
+
+
+def test_a_long_list_of_pairs_does_not_grow() -> None:
+    """A query that fits into a request line still fits when we have written it anew."""
+    query = b"pair=" + b",".join([b"XBTUSD"] * 1100)
+    wire, _ = KRAKEN.public_request(ask("GET", "/0/public/Ticker", query))
+    assert wire.target == f"/0/public/Ticker?{query.decode()}"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
