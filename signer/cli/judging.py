@@ -25,7 +25,7 @@ def judged(
 
     Nothing, with a warning, where the policies do not load: then nobody can say what is asked of it.
     """
-    elsewhere = [used_elsewhere(name)] if moved else []
+    elsewhere = [*_of_another_account(home, store, name, key), *([used_elsewhere(name)] if moved else [])]
     try:
         prepared = checked(home, config, store, pair_table(home.pairs), lambda: None)
     except SignerError as error:
@@ -33,6 +33,18 @@ def judged(
         return elsewhere
     venue, now_us = Kraken(prepared.pairs), SystemClock().now_us()
     return [*judge(key, duties_now(prepared, venue, now_us)[name], venue, now_us), *elsewhere]
+
+
+def _of_another_account(home: Home, store: FileKeyStore, name: str, key: KeyInfo) -> list[Finding]:
+    """That ``key`` and another of the same account here are of two accounts at the exchange, as far as it has told."""
+    account = store.credential(name).account
+    for other in store.credentials():
+        probe = kept_probe(home.probes, other.fingerprint) if other.account == account and other.name != name else None
+        if probe is not None and key.account and probe.key.account not in {"", key.account}:
+            what = f"is of another account at the exchange than {other.name}, so orders would go to either"
+            mend = f"take it back with `signer keys remove {name}`, and give it an account of its own in signer.toml"
+            return [Finding(Weight.ERROR, "another-account", f"credential {name}", what, mend)]
+    return []
 
 
 def say_lacking(home: Home, config: Config, store: FileKeyStore, account: str, policy: str) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from signer.cli.judging import judged
 from signer.cli.key_store import INSECURE_VARIABLE, create_store
+from signer.home.settings import load_config
 from signer.keys.file import FileKeyStore
-from signer.model import CredentialInfo
+from signer.keys.probes import Probe, keep_probe
+from signer.model import CredentialInfo, KeyInfo
 from signer.secret import Secret, fingerprint
 from tests.cli.homes import Shell, pasted, shell
 from tests.unit.keys.stores import API_KEY, CANARY, PASSPHRASE_TEXT, open_store, passphrase, spellings
@@ -84,6 +87,18 @@ def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
     assert SECRET not in err
     assert sh.home.keys.read_bytes() == before
     assert not sh.reloads
+
+
+@pytest.mark.parametrize(("accounts", "warned"), [("AB", True), ("AA", False), ("A ", False), (" B", False)])
+def test_a_key_of_another_account_is_told_of(sh: Shell, accounts: str, warned: bool) -> None:
+    """Two keys of one account of ours that see two accounts of the exchange, as far as it says which they see."""
+    for name, api_key in (("main", API_KEY), ("more", API_KEY[::-1])):
+        sh.run("keys", "add", name, "--account", "spot", "--stdin", stdin=pasted(api_key, SECRET))
+    first, second = (KeyInfo("", ("query-funds",), None, 0, 0, ("192.0.2.1",), account.strip()) for account in accounts)
+    keep_probe(sh.home.probes, fingerprint(API_KEY), Probe(1, first))
+    store = open_store(sh.home.keys)
+    told = [finding.kind for finding in judged(sh.home, load_config(sh.home.config), store, "more", second)]
+    assert ("another-account" in told) == warned
 
 
 def test_remove_forgets(sh: Shell) -> None:
