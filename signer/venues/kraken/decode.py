@@ -155,9 +155,9 @@ def _unescaped(text: str) -> str:
     try:
         plain = unquote(text.replace("+", " "), errors="strict")
     except UnicodeDecodeError:
-        raise invalid("a percent escape in the body is not UTF-8") from None
+        raise invalid("a percent escape is not UTF-8") from None
     if _CONTROL.search(plain):
-        raise invalid("a percent escape in the body is a control character")
+        raise invalid("a percent escape stands for a control character")
     return plain
 
 
