@@ -94,7 +94,12 @@ def explain(
         raise click.UsageError("Give either --client or --policy.")
     entry = None if client is None else _client(home, client)
     pairs = _pair_table(home)
-    chosen = load_policy(_policy_path(home, entry.policy if entry else str(name)), pairs.find, _names(pairs))
+    try:
+        chosen = load_policy(_policy_path(home, entry.policy if entry else str(name)), pairs.find, _names(pairs))
+    except ConfigError:
+        if not as_json:
+            _show_now(_now(home, client), client)  # a gateway may go on with what it loaded of the file before
+        raise
     try:
         understood = parser(pairs)(call, _fields(fields))
     except NotUnderstood as error:

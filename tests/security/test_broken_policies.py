@@ -41,6 +41,12 @@ async def test_a_reload_leaves_a_client_the_policy_that_was_loaded(
         assert f"policy {mine}: does not load, so client {bot.name} stay under what was loaded of it before" in said.err
         assert "has taken it up" in said.out
         assert await made.call(bot, "AddOrder", LIMIT) == []
+        explain = ("policy", "explain", "--client", bot.name, "AddOrder", "pair=XBTUSD")
+        assert await made.signer(*explain) == 3
+        told = capfd.readouterr()
+        assert "Orders pass now: yes" in told.out
+        assert f"policy {mine} does not load; what was loaded of it before is in force" in told.out
+        assert f"{mine}.toml" in told.err
         assert (await made.call(other, "AddOrder", {**LIMIT, "type": "sell"}))[0] == DENIED
         assert any(text.startswith(f"policy: policy {mine}: does not load") for text in made.watch.heard)
         made.wiring.gauge(made.metrics)
