@@ -248,7 +248,8 @@ class Gateway:
         except AuditError as error:
             if call.action is not Action.CANCEL:
                 raise trace.snapshot.venue.not_served("the audit log cannot be written; nothing was sent") from error
-            self._watch.alarm(error.code, f"a cancel of {trace.client_name} goes out and is not on record yet: {error}")
+            what = f"a cancel of {trace.client_name} ({' '.join(trace.named) or call.endpoint})"
+            self._watch.alarm(error.code, f"{what} goes out and is not on record yet: {error}")
             self._audit.note(record)
             trace.owed = True
         trace.recorded = True

@@ -175,6 +175,8 @@ class Life:
     def alarm(self, kind: str, text: str) -> None:
         """`signer.gateway.trace.Watch`."""
         self.alarms.append((kind, text))
+        if " goes out and is not on record yet" in text:
+            self.world.owed.append(text)
         self.world.note(f"alarm {kind} {text.replace(self._folder, '')}")
 
     async def _open_ledger(self) -> None:

@@ -48,6 +48,8 @@ class World:
         self.ledger_fails_until = 0.0
         self.failures: list[str] = []
         self.notes: deque[str] = deque(maxlen=LAST_NOTES)
+        self.owed: list[str] = []
+        """The alarms that say of a cancel that it goes out before it is on record."""
         self.digest = 0
         """Of all that was noted, so that two runs can be compared."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
