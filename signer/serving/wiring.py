@@ -262,7 +262,9 @@ class Wiring:
         snapshot = await self._snapshot()
         self._authenticator.forgive(await self.ledger.marks())
         self._proving.judge(snapshot)
-        self.gateway.snapshot, self.public.venue = snapshot, snapshot.venue
+        self.public.venue = snapshot.venue
+        # Once more: a credential may have been taken back since the snapshot was begun.
+        self.gateway.snapshot = replace(snapshot, clients=self._revocations.applied(snapshot.clients))
         self.public.upstream = self._public_upstream()
         for key in self._lasting.lanes.keys() - self._live():
             task = self._loop.create_task(self._retire(key))

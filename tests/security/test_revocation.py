@@ -9,7 +9,10 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from signer.home.lock import read_load
 from signer.keys.file import FileKeyStore
@@ -24,6 +27,7 @@ from signer.serving.pools import PUBLIC
 from signer.serving.watch import GatewayWatch
 from signer.serving.wiring import Wiring
 from signer.upstream import Upstream
+from tests.security.inside import inside
 from tests.security.rig import AHEAD_NS, ANSWER_S, LIMIT, Nonces, Rig, Wire, copied
 
 REFUSED = ["EAPI:Invalid key"]
@@ -119,3 +123,26 @@ async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_
     ]
     await wiring.stop()
     assert revoked == [True]
+
+
+async def test_a_revocation_in_the_midst_of_a_reload_is_not_undone(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reload has read who is a client, and has not put it in force yet."""
+    bot = rig.bot("tracker")
+    home, _ = copied(rig, tmp_path)
+    async with inside(home) as made:
+        wiring, marks = made.wiring, made.wiring.ledger.marks
+        asked: list[int] = []
+
+        async def taking_back() -> Mapping[str, int]:
+            asked.append(len(asked))
+            if len(asked) == 2:
+                mine = [key for key, one in wiring.gateway.snapshot.clients.items() if one.info.name == bot.name]
+                wiring._take_back(dict.fromkeys(mine, 0), SystemClock().now_us())
+            return await marks()
+
+        monkeypatch.setattr(wiring.ledger, "marks", taking_back)
+        await wiring.reload()
+        assert len(asked) == 2
+        assert await made.call(bot, "Balance") == REFUSED
