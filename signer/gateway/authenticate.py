@@ -29,6 +29,7 @@ SOURCE_FAILURES = 120
 """The same for one source, whatever keys it shows. More than a few broken bots behind one address need; and an unknown
 key from a source beyond it is answered without looking at the call."""
 LOCKOUT = "EGeneral:Temporary lockout"
+USED_NONCE = "the nonce was used before, or is not above those that were"
 
 _NOBODY = Secret(bytes(64)).key()
 """Signs for callers whose key we do not know: the work must not be less than for one that we know."""
@@ -105,7 +106,11 @@ class Authenticator:
         nonces = self._nonces.get(name)
         if nonces is None:
             nonces = self._nonces[name] = ClientNonces(name, self._marks, strict=client.info.nonces == "strict")
-        nonces.accept(nonce, signature, self._clock.now_us())
+        try:
+            nonces.accept(nonce, signature, self._clock.now_us())
+        except NotAuthentic as refused:
+            why = refused.detail or USED_NONCE
+            raise NotAuthentic(*refused.answer, detail=f"client {client.info.name}: {why}") from None
         if nonces.mark_for(nonce, self._clock.now_us()) is not None:
             await self._raise_mark(nonces, nonce, snapshot)
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from signer.cli.stage import signer
+from signer.errors import NotAuthentic
 from signer.gateway import authenticate
 from signer.gateway.authenticate import KEY_FAILURES, LOCKOUT, LOCKOUT_S, SOURCE_FAILURES
 from signer.gateway.source_rate import SOURCES
@@ -172,6 +173,17 @@ def test_a_refusal_while_decoding_is_logged_with_the_client_s_name(rig: Rig) -> 
 
 
 # Replay
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 3 * 24 * 3600 * 1000], ids=["used before", "far in the future"])
+async def test_the_log_names_the_client_whose_nonce_is_refused(door: Doorway, ahead_ms: int) -> None:
+    """Its signature holds, so the operator learns which bot it is and why; the bot hears Kraken's words."""
+    bot = door.bot("clockwork")
+    assert await door.knock(request(bot, NOW_MS)) == ACCEPTED
+    with pytest.raises(NotAuthentic) as refused:
+        await door.authenticator.authenticate(request(bot, NOW_MS + ahead_ms), door.snapshot())
+    assert refused.value.answer == (NONCE,)
+    assert refused.value.detail.startswith("client clockwork: the nonce ")
 
 
 async def test_a_call_is_accepted_once(door: Doorway) -> None:
