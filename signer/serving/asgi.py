@@ -17,6 +17,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 64 * 1024
 """The largest call, a batch of fifteen orders, takes about 6 KiB."""
+TOO_LARGE = f"the body is too large: a request may have {MAX_BODY} bytes"
 SOONEST_ANSWER_S = 0.0011
 """An answer of ours leaves no sooner: many bots use bare milliseconds as their nonce and would repeat one
 (kraken-clients.md, quirk 14). The exchange itself never answers that fast."""
@@ -97,14 +98,14 @@ class Edge:
         headers = _headers(scope["headers"])
         _check_framing(headers)
         if int(headers.get("content-length", "0")) > MAX_BODY:
-            raise BadRequest(413, "the body is too large")
+            raise BadRequest(413, TOO_LARGE)
         body: bytes | None = scope.get(BODY)
         if body is None:
             if "expect" in headers and scope["http_version"] == "1.1":  # RFC 9110 §10.1.1: 1.0 has no such thing
                 scope[GO_ON]()
             body = await self._body_in_time(receive)
         if len(body) > MAX_BODY:
-            raise BadRequest(413, "the body is too large")
+            raise BadRequest(413, TOO_LARGE)
         return Request(
             method=scope["method"],
             path=path,
@@ -192,7 +193,7 @@ async def _body(receive: Receive) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY:
-            raise BadRequest(413, "the body is too large")
+            raise BadRequest(413, TOO_LARGE)
         if not message.get("more_body"):
             return b"".join(parts)
 

@@ -101,6 +101,7 @@ def test_what_is_refused_by_its_head_gets_no_hundred(rig: Rig, bot: Bot) -> None
         answer = wire.answer()
         assert answer is not None
         assert answer.status == status
+        assert (b"65536 bytes" in answer.body) == (status == 413)  # the bound that was hit is named
         assert wire.closed()
         wire.close()
 
