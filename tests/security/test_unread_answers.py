@@ -7,6 +7,7 @@ gateway's own count, which is what it decides by.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
@@ -122,8 +123,15 @@ async def read(address: tuple[str, int], caller: ssl.SSLContext | None) -> bytes
     writer.write(ASK)
     await reader.readuntil(b"\r\n\r\n")
     body = await reader.readexactly(LARGE)
-    writer.transport.abort()
+    await hang_up(writer)
     return body
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """End a connection, and wait for its end: a loop that is closed before may wait for it for ever."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def test_callers_that_do_not_read_take_no_more_than_the_total(
@@ -141,7 +149,7 @@ def test_callers_that_do_not_read_take_no_more_than_the_total(
             assert app.most_held <= ROOM
             assert app.dropped["answers_mib loopback"] >= CALLERS - ROOM // LARGE
             for writer in writers:
-                writer.transport.abort()
+                await hang_up(writer)
             while app.held.total:  # all of it is given back
                 await asyncio.sleep(0)
 
@@ -163,7 +171,7 @@ def test_an_answer_that_is_not_read_in_time_ends_its_connection(
             while app.held.total:
                 await asyncio.sleep(0)
             assert app.dropped == {"answer_seconds loopback": 1}
-            writer.transport.abort()
+            await hang_up(writer)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(wait())
