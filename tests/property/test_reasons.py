@@ -23,6 +23,7 @@ CODE = re.compile(r"[EW][A-Z][A-Za-z]*:[A-Za-z]")
 @given(st.lists(PIECES, max_size=8).map("".join))
 @example("EOrder:EOrder:Invalid order")
 @example("EEOrder:Invalid nonce")
+@example(":Cancel pending" * 20)
 @example(":IInsufficient funds:Insufficient funds")
 def test_no_phrase_of_any_table_is_left(text: str) -> None:
     """However phrases, parts of them and other text are put together."""

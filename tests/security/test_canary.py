@@ -18,6 +18,7 @@ import sys
 import traceback
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -154,17 +155,39 @@ def test_no_fault_of_the_exchange_shows_a_secret(
     assert canary.seen(answer.head + answer.body) == []
 
 
-def test_a_reload_that_fails_shows_no_secret(rig: Rig, canary: Canary) -> None:
-    """A secret pasted into a settings file or a policy is not quoted by the error (hide_input_in_errors)."""
-    for file in (rig.home.config, rig.home.policies / "narrow.toml"):
-        good = file.read_text()
-        for bad in (f'api_secret = "{rig.sandbox.api_secret}"\n{good}', f"{good}\n= {rig.sandbox.api_secret}"):
-            file.write_text(bad)
+def test_a_reload_that_fails_shows_no_secret(
+    rig: Rig, bot: Bot, canary: Canary, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A secret pasted into a settings file or a policy is not quoted by what is said of it (hide_input_in_errors)."""
+    with pasted_into(rig.home.config, rig.sandbox.api_secret) as texts:
+        for _ in texts:
             with pytest.raises(HomeError) as caught:
                 reload_running(rig.home)
             assert canary.seen(_report(caught.value)) == []
-        file.write_text(good)
+    with pasted_into(rig.home.policies / "narrow.toml", rig.sandbox.api_secret) as texts:
+        for _ in texts:
+            capfd.readouterr()
+            assert reload_running(rig.home)
+            said = capfd.readouterr()
+            assert "narrow" in said.err
+            assert canary.seen(f"{said.out}{said.err}".encode()) == []
     assert reload_running(rig.home)
+
+
+@contextmanager
+def pasted_into(file: Path, secret: str) -> Iterator[Iterator[None]]:
+    """Puts ``secret`` into a TOML file, in one wrong place at each step; afterwards the file is as it was."""
+    good = file.read_text()
+
+    def steps() -> Iterator[None]:
+        for bad in (f'api_secret = "{secret}"\n{good}', f"{good}\n= {secret}"):
+            file.write_text(bad)
+            yield
+
+    try:
+        yield steps()
+    finally:
+        file.write_text(good)
 
 
 def test_a_log_that_cannot_be_written_shows_no_secret(rig: Rig, bot: Bot, canary: Canary) -> None:

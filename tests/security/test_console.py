@@ -20,6 +20,7 @@ PAIR = ("--account", "spot")
 ATTEMPTS: dict[str, tuple[str, ...]] = {
     "clients add": ("his", *PAIR, "--policy", "trader"),
     "clients change": ("bot", "--allow-from-anywhere"),
+    "clients forgive": ("bot",),
     "clients list": (),
     "clients revoke": ("bot",),
     "clients rotate": ("bot",),

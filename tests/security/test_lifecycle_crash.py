@@ -21,7 +21,7 @@ import pytest
 from signer.cli import key_store, keys
 from signer.cli.key_store import open_store
 from signer.cli.main import main
-from signer.cli.operation import Operation
+from signer.cli.operation import Heard, Operation
 from signer.contracts import SigningKey
 from signer.errors import KeyStoreError
 from signer.keys.file import FileKeyStore
@@ -94,8 +94,8 @@ def _bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
     bench = Bench(sh, vault, lambda _: ("modify-trades",))
     monkeypatch.setattr(keys, "signing_store", lambda name, *_: None if name == "file" else vault)
 
-    def asked(_: Operation, info: CredentialInfo, *__: object) -> KeyInfo:
-        return KeyInfo("at the venue", bench.may(info.api_key), None, 0, 0, ())
+    def asked(_: Operation, info: CredentialInfo, *__: object) -> Heard:
+        return Heard(KeyInfo("at the venue", bench.may(info.api_key), None, 0, 0, ()), moved=False)
 
     monkeypatch.setattr(Operation, "probe", asked)
     monkeypatch.setattr(Operation, "try_out", asked)

@@ -42,7 +42,7 @@ def reason(text: str) -> str:
     All else stays as it is, so that a value such as ``12:00:00Z`` is quoted as the caller wrote it.
     """
     text = _UNPRINTABLE.sub("?", text)[:REASON_LENGTH]
-    text = _CODE.sub(lambda found: f"{found[1] or ''}: ", text).rstrip()
+    text = _CODE.sub(lambda found: f"{found[1] or ''}: ", text)[:REASON_LENGTH].rstrip()
     return _LISTED.sub(lambda found: found[0].lower(), text)
 
 
