@@ -19,6 +19,7 @@ KINDS = (
     "edit",
     "amend",
     "add, then amend",
+    "add with cl_ord_id, then amend",
     "amend by cl_ord_id",
     "cancel",
     "add with userref, then cancel by userref",
