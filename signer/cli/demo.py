@@ -90,11 +90,15 @@ class Story:
         return str(answer["result"]["txid"][0]) if placed else ""
 
     def _refusal(self, what: str, endpoint: str, fields: dict[str, str], rule: str) -> None:
-        before = len(self._stage.sandbox.control.arrivals())
+        before = self._arrived(endpoint)
         answer = self._ask(endpoint, fields)
         reason = " ".join(answer["error"])
-        untouched = len(self._stage.sandbox.control.arrivals()) == before
+        untouched = self._arrived(endpoint) == before
         self._step(f"{what} is refused, and never reaches the exchange", rule in reason and untouched, reason)
+
+    def _arrived(self, endpoint: str) -> int:
+        """How many calls to an endpoint have reached the exchange. The gateway's own questions are others."""
+        return len(self._stage.sandbox.control.arrivals(endpoint=endpoint))
 
     def _cancel(self, txid: str) -> None:
         answer = self._ask("CancelOrder", {"txid": txid})

@@ -100,7 +100,7 @@ def test_a_public_post_becomes_a_get_of_ours(rig: Rig) -> None:
 
 def test_the_clients_nonce_and_otp_are_not_forwarded(rig: Rig, bot: Bot) -> None:
     """The nonce at the exchange is our counter's, and a second factor is not a client's to give (kraken-api.md §2f)."""
-    nonce = "7" * 19
+    nonce = "1" + "7" * 19  # of a unit that this client has not used: near the clock it would be bound to it
     seen = arrived(rig, bot.request("AddOrder", {**LIMIT, "otp": "123456"}, nonce=nonce))
     fields = parse_qs(seen.body.decode())
     assert set(fields) - {"userref"} == {"nonce", *LIMIT}
