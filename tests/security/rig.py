@@ -41,6 +41,8 @@ OWN_KEY = "own-key"
 ANSWER_S = 20.0
 LIMIT = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "20000", "volume": "0.01"}
 ASKED_BY_US = {"OpenOrders", "ClosedOrders", "QueryOrders", "OrderAmends", "GetApiKeyInfo"}
+PUBLIC_OF_OURS = {"/0/public/Time", "/0/public/AssetPairs", "/0/public/AssetPairs?aclass_base=tokenized_asset"}
+"""What a gateway asks by itself, at any moment: its clock and the pairs."""
 PERMISSIONS = (
     "query-funds", "add-funds", "query-open-trades", "query-closed-trades", "modify-trades", "close-trades",
     "query-ledger", "export-data",
@@ -317,6 +319,11 @@ class Rig:
         before = len(self.arrivals())
         yield
         assert [(a.path, a.body) for a in self.arrivals()[before:]] == []
+
+    def arrivals_of_callers(self) -> Sequence[Arrival]:
+        """Every request at the exchange, public ones too, in order, but for what the gateway asks for itself."""
+        arrived = self.sandbox.control.arrivals()
+        return [a for a in arrived if a.path not in PUBLIC_OF_OURS and a.endpoint not in ASKED_BY_US]
 
     def arrivals(self) -> Sequence[Arrival]:
         """Every request at the exchange, in order, but for public data and what the gateway asks for itself."""

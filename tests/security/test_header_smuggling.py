@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from signer.sandbox.arrivals import Arrival
-from tests.security.rig import ASKED_BY_US, FORM, LIMIT, Bot, Rig, ask, http
+from tests.security.rig import FORM, LIMIT, Bot, Rig, ask, http
 
 SMUGGLED = [
     "API-Nonce: 1",
@@ -52,17 +52,13 @@ def bot(rig: Rig) -> Bot:
 
 def arrived(rig: Rig, data: bytes) -> Arrival:
     """What the exchange saw of a request that goes through."""
-    before = len(_of_bots(rig))
+    before = len(rig.arrivals_of_callers())
     answer = ask(rig.url, data)
     assert answer is not None
     assert answer.errors == []
-    seen = _of_bots(rig)[before:]
+    seen = rig.arrivals_of_callers()[before:]
     assert len(seen) == 1
     return seen[0]
-
-
-def _of_bots(rig: Rig) -> list[Arrival]:
-    return [a for a in rig.sandbox.control.arrivals() if a.endpoint not in ASKED_BY_US]
 
 
 def headers(arrival: Arrival) -> dict[str, str]:
