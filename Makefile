@@ -21,10 +21,10 @@ demo: $(VENV)/.demo
 	@$(BIN)/signer demo
 
 test: $(VENV)/.dev hsm units vault bots wheels
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
 quick: $(VENV)/.dev hsm units vault bots
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
+	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not slow"
 
 # A software HSM, for the tests of the pkcs11 store: without it they are skipped, which CI does not allow.
 hsm:
