@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
 import click
 
-from signer.errors import HomeError
+from signer.errors import ConfigError, HomeError
 from signer.home.layout import Home
 from signer.home.lock import RELOAD, Holder, holder, read_load
 from signer.home.settings import load_config
@@ -29,7 +30,8 @@ def reload(home: Home) -> int:
     from signer.cli.pairs_list import current_pairs, warn_of_unlisted  # noqa: PLC0415 - a brake reloads without it
 
     if holder(home.lock) is not None:
-        current_pairs(home, load_config(home.config))
+        with contextlib.suppress(ConfigError):  # the gateway says it too, and then `status` knows of the failed reload
+            current_pairs(home, load_config(home.config))
     done = reload_running(home)
     if done is None:
         raise HomeError("no gateway runs on this home", where=str(home.folder), mend="start it with `signer serve`")

@@ -84,6 +84,17 @@ async def test_at_a_start_its_clients_may_only_cancel_their_own(rig: Rig, tmp_pa
         assert (await made.call(bot, "Balance"))[0] == DENIED
 
 
+async def test_a_reload_of_settings_that_do_not_read_is_known_to_the_gateway(rig: Rig, tmp_path: Path) -> None:
+    """The command fails, and the gateway knows of it too: `status` must not say that all is taken up."""
+    home, _ = copied(rig, tmp_path)
+    async with inside(home) as made:
+        home.config.write_text("[gateway\n")
+        assert await made.signer("reload") == 3
+        load = read_load(home.state)
+        assert load is not None
+        assert "signer.toml: not valid TOML" in load.error
+
+
 async def test_a_file_that_nobody_uses_stops_nothing(rig: Rig, tmp_path: Path) -> None:
     """Neither a start nor a reload; it is said as a warning."""
     bot = rig.bot("tracker")
