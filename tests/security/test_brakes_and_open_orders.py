@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def bot(rig: Rig) -> Bot:
 def other(rig: Rig) -> Bot:
     """Another client of the same account."""
     return rig.bot(rig.policy(MANY))
+
+
+@pytest.fixture(autouse=True)
+def _resumed(rig: Rig) -> Iterator[None]:
+    """Leaves no halt behind: the gateway is other tests' too."""
+    yield
+    signer(rig.home, "resume", "--all")
 
 
 def signer(home: Home, *arguments: str) -> int:

@@ -41,7 +41,8 @@ async def test_a_cancel_goes_out_though_the_log_takes_no_record(
             await made.wiring.gateway.drained()
         assert any(text.startswith("audit: a cancel of ") for text in made.watch.heard)
     lines = [json.loads(line) for path in home.audit.glob("*.jsonl") for line in path.read_text().splitlines()]
-    of_cancel = [line["kind"] for line in lines if line.get("endpoint") == by and line["kind"] != "read"]
+    mine = [line for line in lines if (line.get("client"), line.get("endpoint")) == (bot.name, by)]
+    of_cancel = [line["kind"] for line in mine]
     assert of_cancel == ["intent", "outcome"]
 
 
