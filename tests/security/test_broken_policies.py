@@ -131,7 +131,7 @@ async def test_all_that_look_at_policies_say_the_same(
     async with inside(home) as made:
         capfd.readouterr()
         assert await made.signer("policy", "check", str(path)) == 3
-        problem = capfd.readouterr().err.strip().removeprefix("signer: ").removeprefix(f"{path}: ")
+        _, _, problem = capfd.readouterr().err.strip().partition(f"{path}: ")
         assert problem.startswith("levrage: there is no such key")
         assert [finding for finding in warnings(prepare(home, from_file(home.passphrase)), date.max)
                 if problem in finding.what]  # fmt: skip
