@@ -26,7 +26,7 @@
         └── Unanswered       bytes left and no whole answer came back: the outcome is unknown
             └── TooLarge     the answer is over a bound of ours, which it names
 
-Each has a *public* message (what is wrong, where, and the mend, safe to show to anybody) apart from the private
+Each has a *public* message (what is wrong, where, and the hint, safe to show to anybody) apart from the private
 *detail*, which goes to the operator's log only and never holds a secret either.
 """
 
@@ -43,22 +43,22 @@ MOST_HALT_REASON = 1200
 class SignerError(Exception):
     """Base of all errors raised on purpose.
 
-    ``what`` says what is wrong; ``where`` names the file, key or flag; ``mend`` says what to do about it. Together
+    ``what`` says what is wrong; ``where`` names the file, key or flag; ``hint`` says what to do about it. Together
     they are one line. ``detail`` is for the operator's log.
     """
 
     code: ClassVar[str] = "error"
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "", detail: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "", detail: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
-        self.mend = mend
+        self.hint = hint
         self.detail = detail
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}; {self.mend}" if self.mend else text
+        return f"{text}; {self.hint}" if self.hint else text
 
 
 class Refused(SignerError):
@@ -124,7 +124,7 @@ class LaneStopped(NotServed):
 
 
 class ConfigError(SignerError):
-    """A setting is wrong: the message names file, key and mend."""
+    """A setting is wrong: the message names file, key and hint."""
 
     code = "config"
 

@@ -1,4 +1,4 @@
-"""What was found out about a part of the whole, in words for its operator: fine or not, and the mend."""
+"""What was found out about a part of the whole, in words for its operator: fine or not, and the hint."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Finding:
     """What was looked at, such as ``credential kraken``."""
     what: str
     """What is so, in the words of a sentence that begins with ``about``; no secret is in it."""
-    mend: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
         text = f"{self.about}: {self.what}"
-        return f"{text}; {self.mend}" if self.mend else text
+        return f"{text}; {self.hint}" if self.hint else text

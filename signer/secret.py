@@ -1,7 +1,7 @@
 """Secrets that cannot be shown by accident, and the handle that signs in their place.
 
 A secret enters the program once, as a `Secret`, and leaves it in one of two ways only: sealed by an encryption
-function (`Secret.sealed_by`), or as a handle that can sign (`Secret.key`). Neither gives its bytes back.
+function (`Secret.expose_to`), or as a handle that can sign (`Secret.key`). Neither gives its bytes back.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ class Secret:
     @classmethod
     def from_base64(cls, text: str, *, where: str) -> Secret:
         """Read a secret as Kraken shows it. Raises `KeyStoreError` naming ``where``, never quoting the text."""
-        mend = "paste the private key (88 characters, ends in ==), not the public one"
+        hint = "paste the private key (88 characters, ends in ==), not the public one"
         try:
             raw = base64.b64decode(text.strip().encode("ascii"), validate=True)
         except (binascii.Error, UnicodeEncodeError):
             # `from None`: the chained exception would carry the text.
-            raise KeyStoreError("the API secret is not base64", where=where, mend=mend) from None
+            raise KeyStoreError("the API secret is not base64", where=where, hint=hint) from None
         if len(raw) != SECRET_BYTES:
             what = f"the API secret decodes to {len(raw)} bytes, Kraken's have {SECRET_BYTES}"
-            raise KeyStoreError(what, where=where, mend=mend)
+            raise KeyStoreError(what, where=where, hint=hint)
         return cls(raw)
 
     @classmethod
@@ -87,7 +87,7 @@ class Secret:
         """The handle that signs with this secret."""
         return HmacKey(hmac.new(self._raw, digestmod=hashlib.sha512))
 
-    def sealed_by(self, seal: Callable[[bytearray], T]) -> T:
+    def expose_to(self, seal: Callable[[bytearray], T]) -> T:
         """What ``seal`` (an encryption) makes of the bytes. The only way they go anywhere.
 
         It is lent our own copy, not a new one that nobody could overwrite, and must not keep it.

@@ -93,8 +93,8 @@ class Appender:
         if record is not None:
             self.head, self._holding = ChainHead(record.seq, record.digest), segment.number
         elif end:
-            mend = "run `signer audit verify`; to start a new log, move the folder away and keep it"
-            raise AuditError("the last whole line is not a record of this log", where=str(path), mend=mend)
+            hint = "run `signer audit verify`; to start a new log, move the folder away and keep it"
+            raise AuditError("the last whole line is not a record of this log", where=str(path), hint=hint)
         if self._file is None:
             self._file, self._segment, self._length = file, segment, end
         else:
@@ -122,7 +122,7 @@ class Appender:
         all.
         """
         if self._failed is not None:
-            self._mend(self._failed)
+            self._repair(self._failed)
         file = self._file_for(utc_day(self._clock.now_us()))
         head, written = self.head, []
         for entry in chain(self._own_entries(), entries):
@@ -139,7 +139,7 @@ class Appender:
         """Give the file back, without what a failed append may have left in it."""
         with contextlib.suppress(OSError):  # it failed and was reported; the next open cuts off what is torn
             if self._failed is not None:
-                self._mend(self._failed)
+                self._repair(self._failed)
         self._leave()
 
     def _secure_room(self, file: File, size: int, *, urgent: bool) -> None:
@@ -242,7 +242,7 @@ class Appender:
         file.sync()
         self._claimed = 0
 
-    def _mend(self, failed: OSError) -> None:
+    def _repair(self, failed: OSError) -> None:
         """Bring the segment back to what is known to be durable, or leave it for a new one.
 
         After a failed sync the system may have dropped the unwritten pages and call the next sync good (fsync(2),

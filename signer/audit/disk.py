@@ -50,8 +50,8 @@ class Disk(Protocol):
     def names(self, folder: Path) -> Sequence[str]:
         """Names of the files in the folder; none if there is no folder."""
 
-    def read(self, path: Path, offset: int, most: int) -> bytes:
-        """Up to ``most`` bytes from ``offset``; empty at the end."""
+    def read(self, path: Path, offset: int, limit: int) -> bytes:
+        """Up to ``limit`` bytes from ``offset``; empty at the end."""
 
     def open(self, path: Path) -> File:
         """Open for appending; makes the file, and its folder, if they are missing."""
@@ -65,17 +65,17 @@ class LocalDisk:
         """Make the folder with mode 0700, or check that it is."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if stat.S_IMODE(folder.stat().st_mode) & 0o077:
-            raise AuditError("others can enter the audit folder", where=str(folder), mend=f"run: chmod 700 {folder}")
+            raise AuditError("others can enter the audit folder", where=str(folder), hint=f"run: chmod 700 {folder}")
 
     def names(self, folder: Path) -> Sequence[str]:
         """Names of the files in the folder."""
         return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
-    def read(self, path: Path, offset: int, most: int) -> bytes:
-        """Up to ``most`` bytes from ``offset``."""
+    def read(self, path: Path, offset: int, limit: int) -> bytes:
+        """Up to ``limit`` bytes from ``offset``."""
         with path.open("rb") as file:
             file.seek(offset)
-            return file.read(most)
+            return file.read(limit)
 
     def open(self, path: Path) -> File:
         """Open for appending, mode 0600, not through a symbolic link."""

@@ -169,5 +169,5 @@ class Flusher:
             self._on_alarm(str(self._refusal(error)))
 
     def _refusal(self, error: OSError) -> AuditError:
-        mend = "free some space" if error.errno in FULL else "look at the disk and the folder's rights"
-        return AuditError(f"the audit log cannot be written: {error.strerror or error}", where=self._where, mend=mend)
+        hint = "free some space" if error.errno in FULL else "look at the disk and the folder's rights"
+        return AuditError(f"the audit log cannot be written: {error.strerror or error}", where=self._where, hint=hint)

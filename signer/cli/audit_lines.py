@@ -80,7 +80,7 @@ class Place:
 def audit_folder(home: Home) -> Path:
     """Where the home's log lies. Raises `AuditError` if there is none."""
     if not home.audit.is_dir():
-        raise AuditError("there is no audit log", where=str(home.audit), mend="`signer serve` makes it")
+        raise AuditError("there is no audit log", where=str(home.audit), hint="`signer serve` makes it")
     return home.audit
 
 

@@ -68,7 +68,7 @@ def _copied(folder: Path) -> Path:
     """``folder`` if it holds a log. Raises `AuditError`."""
     if not folder.is_dir() or not segments(LocalDisk(), folder):
         raise AuditError(
-            "holds no audit log", where=str(folder), mend="name the folder in which the audit-*.jsonl files lie"
+            "holds no audit log", where=str(folder), hint="name the folder in which the audit-*.jsonl files lie"
         )
     return folder
 

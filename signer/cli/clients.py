@@ -39,7 +39,7 @@ Nonces = Literal["window", "strict"]
 
 
 def read_networks(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[Network, ...]:
-    """``10.0.0.0/8`` or single addresses, as networks. A usage error with the mend if one has host bits set."""
+    """``10.0.0.0/8`` or single addresses, as networks. A usage error with the hint if one has host bits set."""
     try:
         return tuple(ip_network(text) for text in texts)
     except ValueError as error:
@@ -301,8 +301,8 @@ def _require_policy(home: Home, policy: str) -> None:
     files = sorted(home.policies.glob("*.toml"))
     known = [file.stem for file in files if not file.stem.endswith(".cases")]
     if policy not in known:
-        mend = f"write {policy}.toml there; known are: {', '.join(known) or 'none'}"
-        raise ConfigError(f"there is no policy {policy!r}", where=str(home.policies), mend=mend)
+        hint = f"write {policy}.toml there; known are: {', '.join(known) or 'none'}"
+        raise ConfigError(f"there is no policy {policy!r}", where=str(home.policies), hint=hint)
 
 
 def _moment(text: str, now_us: int) -> int:

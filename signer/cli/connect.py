@@ -83,7 +83,7 @@ def base_url(home: Home) -> str:
 
 
 def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, home: Home) -> Listener:
-    """The one to call. Raises `ConfigError` with the mend if the library can use none of them."""
+    """The one to call. Raises `ConfigError` with the hint if the library can use none of them."""
     wanted = ["tls"] if tls or library.hard_coded or library.needs_tls else ["tcp", "tls"]
     wanted += ["unix"] if library.unix and not tls else []
     found = [listener for kind in wanted for listener in gateway.listeners if listener.kind == kind]
@@ -91,15 +91,15 @@ def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, ho
         found = [listener for listener in found if listener.port == 443]
     where = str(home.config)
     if not found:
-        mend = 'run `signer tls init` and add "tls://127.0.0.1:443" to gateway.listen (docs/tls.md)'
+        hint = 'run `signer tls init` and add "tls://127.0.0.1:443" to gateway.listen (docs/tls.md)'
         needs = (
             f"a TLS listener on port 443: it knows only https://{KRAKEN}" if library.hard_coded else "a TLS listener"
         )
         needs = needs if "tls" in wanted and "tcp" not in wanted else "a listener on TCP"
-        raise ConfigError(f"{name} needs {needs}", where=where, mend=mend)
+        raise ConfigError(f"{name} needs {needs}", where=where, hint=hint)
     if found[0].kind != "unix" and not found[0].port:
         raise ConfigError(
-            "gateway.listen: port 0 is another one at each start", where=where, mend="choose a fixed port"
+            "gateway.listen: port 0 is another one at each start", where=where, hint="choose a fixed port"
         )
     return _certified(_reachable(found[0]), gateway, home)
 

@@ -143,8 +143,8 @@ def _krakenex(stage: Stage) -> Callable[[str, dict[str, str]], dict[str, Any]]:
     try:
         import krakenex  # noqa: PLC0415 - the demo's own dependency
     except ImportError:
-        mend = "run `make demo`, or `pip install krakenex`"
-        raise ConfigError("the demo needs the client library krakenex", mend=mend) from None
+        hint = "run `make demo`, or `pip install krakenex`"
+        raise ConfigError("the demo needs the client library krakenex", hint=hint) from None
     api = krakenex.API(key=stage.api_key, secret=stage.api_secret)
     api.uri = stage.gateway_url
     return lambda endpoint, fields: api.query_private(endpoint, dict(fields))

@@ -1,4 +1,4 @@
-"""`signer doctor`: looks at everything, and prints a page: what is fine, what is not, and the mend for each."""
+"""`signer doctor`: looks at everything, and prints a page: what is fine, what is not, and the hint for each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WIDE = 1000
 def doctor(home: Home, as_json: bool, passphrase_file: Path | None) -> int:
     """Look at everything: files, settings, keys, exchange, listeners, ledger, disk, versions.
 
-    Prints what is fine, what is not, and the mend. Exit status 1 if anything is an error or refused.
+    Prints what is fine, what is not, and the hint. Exit status 1 if anything is an error or refused.
     """
 
     opened, ready = partial(open_store, home, passphrase_file), partial(readiness_of, home)
@@ -56,7 +56,7 @@ def _as_json(parts: Iterable[Part]) -> Sequence[Finding]:
             "kind": finding.kind,
             "about": finding.about,
             "what": finding.what,
-            "mend": finding.mend,
+            "hint": finding.hint,
         }
         for subject, finding in rows
     ]
@@ -84,8 +84,8 @@ def _show(console: Console, finding: Finding) -> None:
     mark, style = MARKS[finding.weight]
     refused = "refused: " if finding.weight is Weight.REFUSED else ""
     _hang(console, Text(f"  {mark} ", style=style), Text(f"{refused}{finding.about}: {finding.what}"))
-    if finding.mend:
-        _hang(console, Text("    "), Text(f"→ {finding.mend}", style="dim"))
+    if finding.hint:
+        _hang(console, Text("    "), Text(f"→ {finding.hint}", style="dim"))
 
 
 def _hang(console: Console, first: Text, text: Text) -> None:

@@ -31,7 +31,7 @@ def forgive(home: Home, *, name: str, reason: str, passphrase_file: Path | None)
     client = next((info for info in store.clients() if info.name == name), None)
     if client is None:
         known = ", ".join(info.name for info in store.clients()) or "none"
-        raise ConfigError(f"there is no client {name!r}", where=str(home.keys), mend=f"known are: {known}")
+        raise ConfigError(f"there is no client {name!r}", where=str(home.keys), hint=f"known are: {known}")
     if client.nonces != "strict":
         text = f"{name} counts each unit of its nonces apart, so none locks out another; nothing is to be forgiven."
         click.echo(f"{text} To begin anew in the same unit: `signer clients rotate {name}`.")

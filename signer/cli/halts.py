@@ -63,7 +63,7 @@ def halt(home: Home, client: str, account: str, reason: str, cancel_orders: bool
     # In force before it is on record: a gateway that hangs, or a full disk, must not keep the brake waiting.
     with_ledger(home, lambda ledger: ledger.halt(placed))
     click.echo(f"Halted {whom(client, account)}; `{resumed_by(client, account)}` ends it.", err=True)
-    with on_record(home, "halt", reason, brake=True, client=client, account=account):
+    with on_record(home, "halt", reason, proceed_unrecorded=True, client=client, account=account):
         pass
     return clear(home, client, account) if cancel_orders else show_open(home, client, account)
 
@@ -173,14 +173,14 @@ def _require_account(home: Home, account: str) -> None:
         warn(f"the account's name is not checked: {error}")
         return
     if account not in known:
-        mend = f"known are: {', '.join(sorted(known))}"
-        raise ConfigError(f"there is no account {account!r}", where=str(home.config), mend=mend)
+        hint = f"known are: {', '.join(sorted(known))}"
+        raise ConfigError(f"there is no account {account!r}", where=str(home.config), hint=hint)
 
 
 def _require_client(home: Home, client: str) -> None:
     """Raises `ConfigError` unless the key store lists ``client``; its list of names needs no passphrase."""
     try:
-        raw = read_private(home.keys, most=MOST_BYTES, missing="run `signer init`")
+        raw = read_private(home.keys, limit=MOST_BYTES, missing="run `signer init`")
         entries = parse(raw, where=str(home.keys)).entries
     except KeyStoreError as error:
         # A brake must work when other things are broken.
@@ -188,5 +188,5 @@ def _require_client(home: Home, client: str) -> None:
         return
     known = sorted(entry.about.name for entry in entries if isinstance(entry.about, Client))
     if client not in known:
-        mend = f"known are: {', '.join(known)}" if known else "there are no clients yet"
-        raise ConfigError(f"there is no client {client!r}", where=str(home.keys), mend=mend)
+        hint = f"known are: {', '.join(known)}" if known else "there are no clients yet"
+        raise ConfigError(f"there is no client {client!r}", where=str(home.keys), hint=hint)

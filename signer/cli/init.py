@@ -67,8 +67,8 @@ def init(home: Home, no_input: bool, passphrase_file: Path | None, account: str,
 def _require_free(home: Home) -> None:
     empty = home.folder.is_dir() and not any(home.folder.iterdir())
     if home.folder.exists() and not empty:
-        mend = "choose another --home, or move it away yourself"
-        raise HomeError("something is there already", where=str(home.folder), mend=mend)
+        hint = "choose another --home, or move it away yourself"
+        raise HomeError("something is there already", where=str(home.folder), hint=hint)
 
 
 def _write_config(home: Home, text: str) -> None:

@@ -42,8 +42,8 @@ def _of_another_account(home: Home, store: FileKeyStore, name: str, key: KeyInfo
         probe = kept_probe(home.probes, other.fingerprint) if other.account == account and other.name != name else None
         if probe is not None and key.account and probe.key.account not in {"", key.account}:
             what = f"is of another account at the exchange than {other.name}, so orders would go to either"
-            mend = f"take it back with `signer keys remove {name}`, and give it an account of its own in signer.toml"
-            return [Finding(Weight.ERROR, "another-account", f"credential {name}", what, mend)]
+            hint = f"take it back with `signer keys remove {name}`, and give it an account of its own in signer.toml"
+            return [Finding(Weight.ERROR, "another-account", f"credential {name}", what, hint)]
     return []
 
 
@@ -68,4 +68,4 @@ def require_fit(findings: Sequence[Finding]) -> None:
     for finding in findings:
         if finding.weight is Weight.REFUSED:
             what = f"the new key would be refused, and the old one stays: it {finding.what}"
-            raise KeyStoreError(what, where=finding.about, mend=finding.mend)
+            raise KeyStoreError(what, where=finding.about, hint=finding.hint)

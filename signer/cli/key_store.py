@@ -65,12 +65,12 @@ def signing_store(name: str, config: Config, vault_token_file: Path | None) -> S
     if name == HOME_FILE:
         return None
     if name not in config.stores:
-        raise ConfigError(f"there is no store {name!r}", where="signer.toml", mend=f"add [stores.{name}]")
+        raise ConfigError(f"there is no store {name!r}", where="signer.toml", hint=f"add [stores.{name}]")
     token = os.environ.get("VAULT_TOKEN", "")
     if vault_token_file is not None:
-        raw = read_private(vault_token_file, most=MOST_BYTES, missing="name the right file")
+        raw = read_private(vault_token_file, limit=MOST_BYTES, missing="name the right file")
         token = raw.decode("ascii", "replace").strip()
-    stores, loop = SigningStores(warn, attended=True, admin_token=token), _loop()
+    stores, loop = SigningStores(warn, interactive=True, admin_token=token), _loop()
     click.get_current_context().call_on_close(lambda: loop.run(stores.close()))
     return stores.store(name, config)
 
@@ -121,8 +121,8 @@ def known_passphrase(home: Home, flag: Path | None) -> Passphrase:
 
 def _asked_passphrase(home: Home) -> Passphrase:
     if not has_terminal():
-        mend = "give --passphrase-file, or run it in a terminal to be asked"
-        raise KeyStoreError("the passphrase is needed", where=str(home.keys), mend=mend)
+        hint = "give --passphrase-file, or run it in a terminal to be asked"
+        raise KeyStoreError("the passphrase is needed", where=str(home.keys), hint=hint)
     text = ask_hidden("Passphrase of the key store")
     return Passphrase(text.encode(errors="surrogateescape"), where="passphrase")
 
@@ -159,7 +159,7 @@ def store_of(home: Home, credential: str) -> str:
 
 def _require_folder(home: Home) -> None:
     if not home.folder.is_dir():
-        raise HomeError("there is no such home", where=str(home.folder), mend="make it with `signer init`")
+        raise HomeError("there is no such home", where=str(home.folder), hint="make it with `signer init`")
 
 
 def open_file(home: Home, path: Path, passphrase: Passphrase) -> FileKeyStore:
@@ -211,11 +211,11 @@ def _from_file(path: Path) -> ApiKeySecret:
     """The key in a file that somebody has: it may lie open, and should not lie there for long."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        raise KeyStoreError("it is not a regular file", where=str(path), mend="name the right file")
+        raise KeyStoreError("it is not a regular file", where=str(path), hint="name the right file")
     with path.open("rb") as file:
         raw = bytearray(file.read(KEY_FILE_BYTES + 1))
     if len(raw) > KEY_FILE_BYTES:
-        raise KeyStoreError(f"it is larger than {KEY_FILE_BYTES} bytes", where=str(path), mend="name the right file")
+        raise KeyStoreError(f"it is larger than {KEY_FILE_BYTES} bytes", where=str(path), hint="name the right file")
     found = read_key_file(raw, where=str(path))
     raw[:] = bytes(len(raw))
     click.echo(f"signer: read {path} as {found.kind}; delete it when this is done, it holds the secret", err=True)
@@ -245,7 +245,7 @@ def take_up(home: Home, what: str) -> bool:
     try:
         note = reload.reload_running(home)
     except SignerError:
-        warn(f"{what} is saved, but the running gateway goes on without it; run `signer reload` when mended")
+        warn(f"{what} is saved, but the running gateway goes on without it; run `signer reload` when fixed")
         raise
     if note:
         click.echo(note, err=True)
@@ -275,6 +275,6 @@ def allow_test_profile() -> bool:
     if value is None:
         return False
     if value != INSECURE_VALUE:
-        raise ConfigError("this value means nothing", where=INSECURE_VARIABLE, mend="unset it; it is for tests only")
+        raise ConfigError("this value means nothing", where=INSECURE_VARIABLE, hint="unset it; it is for tests only")
     warn(f"{INSECURE_VARIABLE} is set: key stores made now protect NOTHING")
     return True

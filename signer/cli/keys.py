@@ -283,8 +283,8 @@ def require_account(home: Home, account: str) -> Config:
     """The settings, in which there is ``account``. Raises `ConfigError` if there is not."""
     config = load_config(home.config)
     if account not in config.accounts:
-        mend = f"add [accounts.{account}] to it; known are: {', '.join(sorted(config.accounts))}"
-        raise ConfigError(f"there is no account {account!r}", where=str(home.config), mend=mend)
+        hint = f"add [accounts.{account}] to it; known are: {', '.join(sorted(config.accounts))}"
+        raise ConfigError(f"there is no account {account!r}", where=str(home.config), hint=hint)
     return config
 
 
@@ -296,15 +296,15 @@ def _require_consent(store: FileKeyStore, info: CredentialInfo) -> None:
         return
     what = f"it is the last key of account {info.account}, and without it no call of {', '.join(served)} passes"
     if not has_terminal():
-        raise KeyStoreError(what, where=info.name, mend="give --yes, or add another key first")
+        raise KeyStoreError(what, where=info.name, hint="give --yes, or add another key first")
     click.confirm(f"{info.name}: {what}. Remove it?", abort=True, err=True)
 
 
 def _require_apart(here: str, there: str, config: Config) -> None:
     """Raises `ConfigError` if both names lead to one place: the old copy would be the new one, and be destroyed."""
     if HOME_FILE not in {here, there} and config.stores[here].place == config.stores[there].place:
-        mend = f"to rename a store, give credentials of {here} anew with `signer keys remove` and `signer keys add`"
-        raise ConfigError(f"the stores {here} and {there} are one place", where="signer.toml", mend=mend)
+        hint = f"to rename a store, give credentials of {here} anew with `signer keys remove` and `signer keys add`"
+        raise ConfigError(f"the stores {here} and {there} are one place", where="signer.toml", hint=hint)
 
 
 def _told(found: KeyInfo) -> Row:

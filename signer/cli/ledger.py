@@ -46,4 +46,4 @@ def require_home(home: Home) -> None:
     A ledger is enough: a brake works though signer.toml is gone.
     """
     if not (home.config.is_file() or home.ledger.is_file()):
-        raise HomeError("there is no home here", where=str(home.folder), mend="run `signer init`, or give --home")
+        raise HomeError("there is no home here", where=str(home.folder), hint="run `signer init`, or give --home")

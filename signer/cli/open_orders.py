@@ -51,8 +51,8 @@ def clear(home: Home, client: str, account: str) -> int:
     who = whom(client, account)
     try:
         if not _serves(home):
-            mend = "start it and repeat this, or cancel at the exchange"
-            warn(f"NOTHING WAS CANCELLED: no gateway serves on this home; {mend}")
+            hint = "start it and repeat this, or cancel at the exchange"
+            warn(f"NOTHING WAS CANCELLED: no gateway serves on this home; {hint}")
             show_open(home, client, account)
             return NOT_ALL
         told = ask(home.admin, "cancel_orders", client=client, account=account)

@@ -118,17 +118,19 @@ class Operation:
 
 
 @contextlib.contextmanager
-def on_record(home: Home, act: str, reason: str = "", *, brake: bool = False, **whom: str) -> Iterator[Operation]:
+def on_record(
+    home: Home, act: str, reason: str = "", *, proceed_unrecorded: bool = False, **whom: str
+) -> Iterator[Operation]:
     """Do ``act`` (the command's words) inside the block: recorded durably before it begins, and how it ended.
 
-    ``whom`` is ``client``, ``account`` or ``credential``, left out if empty. Raises `HomeError` if the home is not to
-    be had, `AuditError` if the log takes no record: nothing was done then. A ``brake`` works all the same, with a
-    warning; and once something is done that its end cannot be recorded is no reason to stop half way.
+    ``whom`` is ``client``, ``account`` or ``credential``, left out if empty. ``proceed_unrecorded`` is for brakes: they
+    work without a record too, with a warning. An end that cannot be recorded is a warning as well. Raises `HomeError`
+    if the home is not to be had, and `AuditError` if the log takes no record: nothing was done then.
     """
     told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": act}
     told |= {key: name for key, name in whom.items() if name}
     with contextlib.ExitStack() as stack:
-        record, beside, alone = _log(home, stack, brake=brake)
+        record, beside, alone = _log(home, stack, proceed_unrecorded=proceed_unrecorded)
         operation = Operation(home, beside, alone=alone)
         record({**told, "stage": "begun", **({"reason": reason} if reason else {})})
         try:
@@ -151,12 +153,12 @@ async def asking(home: Home) -> AsyncIterator[Ask]:
 
     async def beside(info: CredentialInfo, _config: Config, _key: SigningKey | None) -> Asked:
         # A key that the venue refuses is not tried anew: whoever has this run daily would lock the account.
-        told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name, though_stopped=False)
+        told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name, even_if_stopped=False)
         return _kept(home, info, told)
 
     async def alone(info: CredentialInfo, config: Config, key: SigningKey | None) -> Asked:
         if key is None:
-            raise HomeError("the gateway that ran is gone", where=str(home.folder), mend="try again")
+            raise HomeError("the gateway that ran is gone", where=str(home.folder), hint="try again")
         return await _heard(home, info, config.accounts[info.account], lambda: _given(key))
 
     try:
@@ -166,18 +168,18 @@ async def asking(home: Home) -> AsyncIterator[Ask]:
             lock.release()
 
 
-def _log(home: Home, stack: contextlib.ExitStack, *, brake: bool) -> tuple[Record, bool, _Alone | None]:
+def _log(home: Home, stack: contextlib.ExitStack, *, proceed_unrecorded: bool) -> tuple[Record, bool, _Alone | None]:
     """What puts a record into the home's audit log, whether a gateway does it, and who does it otherwise."""
     try:
         lock = _lock(home)
         if lock is None:
-            beside = partial(_tell_gateway, home, BRAKE_S if brake else ANSWER_S)
-            return _tried(beside) if brake else beside, True, None
+            beside = partial(_tell_gateway, home, BRAKE_S if proceed_unrecorded else ANSWER_S)
+            return _tried(beside) if proceed_unrecorded else beside, True, None
         stack.callback(lock.release)
         alone = stack.enter_context(contextlib.closing(_Alone(home)))
-        return _tried(alone.record) if brake else alone.record, False, alone
+        return _tried(alone.record) if proceed_unrecorded else alone.record, False, alone
     except SignerError as error:
-        if not brake:
+        if not proceed_unrecorded:
             raise
         _warn_unrecorded(error)
         return _warned, False, None
@@ -259,7 +261,7 @@ def _kept(home: Home, info: CredentialInfo, told: Any) -> Asked:
         return Asked(None, moved=True)
     kept = kept_probe(home.probes, info.fingerprint)
     if kept is None:
-        raise HomeError("the gateway knows another key", where=info.name, mend="run `signer reload`")
+        raise HomeError("the gateway knows another key", where=info.name, hint="run `signer reload`")
     return Asked(kept.key, bool(told["moved"]))
 
 

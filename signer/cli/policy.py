@@ -199,7 +199,7 @@ def _checked(file: Path, pairs: PairTable) -> dict[str, object]:
     row |= {"hash": loaded.hash, "uncapped": loaded.uncapped, "never": never}
     if not pairs.complete:
         return row | {"not_checked": list(loaded.unlisted)}
-    lines = [f"{file}: pairs: the exchange lists no {name}; {mend}" for name, mend in loaded.unlisted.items()]
+    lines = [f"{file}: pairs: the exchange lists no {name}; {hint}" for name, hint in loaded.unlisted.items()]
     return row | {"problems": lines}
 
 
@@ -232,12 +232,12 @@ def _client(home: Home, name: str) -> Client:
     from signer.home.private_file import read_private
     from signer.keys.envelope import MOST_BYTES, Client, parse
 
-    raw = read_private(home.keys, most=MOST_BYTES, missing="run `signer init`")
+    raw = read_private(home.keys, limit=MOST_BYTES, missing="run `signer init`")
     abouts = [entry.about for entry in parse(raw, where=str(home.keys)).entries]
     clients = {about.name: about for about in abouts if isinstance(about, Client)}
     if name not in clients:
-        mend = f"known are: {', '.join(sorted(clients)) or 'none'}"
-        raise ConfigError(f"there is no client {name!r}", where=str(home.keys), mend=mend)
+        hint = f"known are: {', '.join(sorted(clients)) or 'none'}"
+        raise ConfigError(f"there is no client {name!r}", where=str(home.keys), hint=hint)
     return clients[name]
 
 
@@ -324,12 +324,12 @@ def _results(folder: Path, pairs: PairTable) -> list[dict[str, str]]:
     files = sorted(folder.glob(f"*{CASES_SUFFIX}"))
     if not files:
         raise ConfigError(
-            f"there is no *{CASES_SUFFIX} file", where=str(folder), mend="name the folder of the policies"
+            f"there is no *{CASES_SUFFIX} file", where=str(folder), hint="name the folder of the policies"
         )
     rows: list[dict[str, str]] = []
     for file in files:
         if file not in policies:
-            raise ConfigError("there is no policy beside these cases", where=str(file), mend="name it as its policy")
+            raise ConfigError("there is no policy beside these cases", where=str(file), hint="name it as its policy")
         loaded = load_policy(policies[file], pairs.find, _names(pairs))
         results = run_cases(loaded, load_cases(file), parser(pairs), pairs.by_id)
         rows += [{"policy": loaded.name, "case": result.name, "problem": result.problem} for result in results]

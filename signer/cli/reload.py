@@ -34,7 +34,7 @@ def reload(home: Home) -> int:
             current_pairs(home, load_config(home.config))
     done = reload_running(home)
     if done is None:
-        raise HomeError("no gateway runs on this home", where=str(home.folder), mend="start it with `signer serve`")
+        raise HomeError("no gateway runs on this home", where=str(home.folder), hint="start it with `signer serve`")
     warn_of_unlisted(home)
     click.echo(done)
     load = read_load(home.state)
@@ -56,14 +56,14 @@ def reload_running(home: Home) -> str | None:
         now = read_load(home.state)
         if now is not None and now != before:
             if now.error:
-                mend = "mend it and run `signer reload`; the gateway goes on with its old settings"
-                raise HomeError(f"the running gateway did not take this up: {now.error}", mend=mend)
+                hint = "fix it and run `signer reload`; the gateway goes on with its old settings"
+                raise HomeError(f"the running gateway did not take this up: {now.error}", hint=hint)
             for text in (*(f"refused: {each}" for each in now.refused), *now.broken, *now.unused):
                 click.echo(f"signer: warning: {text}", err=True)
             return f"the gateway on {running.listen} has taken it up"
         time.sleep(LOOK_EVERY_S)
-    mend = "look at its log; the change is stored and will be in force after a restart"
-    raise HomeError("the running gateway did not answer the reload", where=str(home.folder), mend=mend)
+    hint = "look at its log; the change is stored and will be in force after a restart"
+    raise HomeError("the running gateway did not answer the reload", where=str(home.folder), hint=hint)
 
 
 def _serving(home: Home, until: float) -> Holder | None:
@@ -74,7 +74,7 @@ def _serving(home: Home, until: float) -> Holder | None:
     """
     while (running := holder(home.lock)) is not None and not running.serves:
         if time.monotonic() >= until:
-            mend = "run `signer reload` when it is ready"
-            raise HomeError(f"the gateway (process {running.pid}) is still starting", where=str(home.folder), mend=mend)
+            hint = "run `signer reload` when it is ready"
+            raise HomeError(f"the gateway (process {running.pid}) is still starting", where=str(home.folder), hint=hint)
         time.sleep(LOOK_EVERY_S)
     return running

@@ -79,5 +79,5 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
 
 def _made(home: Home) -> Home:
     if not home.folder.is_dir():
-        raise HomeError("there is no such home", where=str(home.folder), mend="make it with `signer init`")
+        raise HomeError("there is no such home", where=str(home.folder), hint="make it with `signer init`")
     return home

@@ -29,7 +29,7 @@ def stop(home: Home, reason: str) -> None:
     """Stop the gateway that runs on this home: no new call is taken, those under way are answered and recorded."""
     running = holder(home.lock)
     if running is None:
-        raise HomeError("no gateway runs on this home", where=str(home.folder), mend="there is nothing to stop")
+        raise HomeError("no gateway runs on this home", where=str(home.folder), hint="there is nothing to stop")
     _record(home, running, reason)
     _send(running, home)
     _await_end(home, running)
@@ -49,14 +49,14 @@ def _record(home: Home, running: Holder, reason: str) -> None:
 
 def _send(running: Holder, home: Home) -> None:
     if not running.pid:
-        raise HomeBusy("the home is held, and not yet said by whom", where=str(home.folder), mend="try again")
+        raise HomeBusy("the home is held, and not yet said by whom", where=str(home.folder), hint="try again")
     try:
         os.kill(running.pid, signal.SIGTERM)
     except ProcessLookupError:
         return  # it has just ended; its worker ends with it
     except PermissionError:
         what = f"the gateway (process {running.pid}) belongs to another user"
-        raise HomeError(what, where=str(home.folder), mend="run this as the gateway's user, or as root") from None
+        raise HomeError(what, where=str(home.folder), hint="run this as the gateway's user, or as root") from None
 
 
 def _await_end(home: Home, running: Holder) -> None:
@@ -65,5 +65,5 @@ def _await_end(home: Home, running: Holder) -> None:
     while (now := holder(home.lock)) is not None and (now.pid == running.pid or not now.pid):
         if time.monotonic() >= until:
             what = f"the gateway (process {running.pid}) has not stopped within {STOP_S:.0f} s"
-            raise HomeBusy(what, where=str(home.folder), mend="it answers calls in flight first; look at its log")
+            raise HomeBusy(what, where=str(home.folder), hint="it answers calls in flight first; look at its log")
         time.sleep(LOOK_EVERY_S)

@@ -62,7 +62,7 @@ class Rotation:
 
     def _renewed(self, old: CredentialInfo, given: ApiKeySecret) -> CredentialInfo:
         if given.api_key == old.api_key:
-            raise KeyStoreError("this is the key that it has already", where=old.name, mend="make a new one at Kraken")
+            raise KeyStoreError("this is the key that it has already", where=old.name, hint="make a new one at Kraken")
         now_us = SystemClock().now_us()
         return replace(old, api_key=given.api_key, fingerprint=fingerprint(given.api_key), created_us=now_us)
 
@@ -73,8 +73,8 @@ class Rotation:
         except VenueError as error:
             kept = kept_probe(self.operation.home.probes, old.fingerprint)
             if kept is None and not other_permissions:
-                mend = "give --other-permissions to rotate without comparing"
-                raise VenueError(f"what the old key may do is not known: {error}", mend=mend) from error
+                hint = "give --other-permissions to rotate without comparing"
+                raise VenueError(f"what the old key may do is not known: {error}", hint=hint) from error
             warn(f"the old key cannot be asked any more: {error}")
             return kept.key if kept else None
 
@@ -94,7 +94,7 @@ class Move:
     def move(self, info: CredentialInfo, to: str, given: ApiKeySecret | None) -> None:
         """Move. ``given`` is the key as its owner has it, for a source that gives no secret back."""
         if given is not None and given.api_key != info.api_key:
-            raise KeyStoreError("this is another API key", where=info.name, mend="to change the key, use `keys rotate`")
+            raise KeyStoreError("this is another API key", where=info.name, hint="to change the key, use `keys rotate`")
         moved = replace(info, store=to)
         with self._copied(moved, given):
             in_loop(self._require_same(info, moved, given))
@@ -121,7 +121,7 @@ class Move:
         new = given.secret.key() if given and self.target is None else await handle_of(moved, self.store, self.target)
         if not hmac.compare_digest(await old.sign(message), await new.sign(message)):
             what = "the two copies of the secret do not sign alike; the old one stays"
-            raise KeyStoreError(what, where=info.name, mend="give the secret that belongs to this API key")
+            raise KeyStoreError(what, where=info.name, hint="give the secret that belongs to this API key")
 
 
 @contextlib.contextmanager
@@ -165,8 +165,8 @@ def _require_same_account(before: KeyInfo | None, after: KeyInfo) -> None:
     if before is None or not before.account or not after.account:
         warn("whether the new key is of the same account cannot be told: the exchange does not say; see its name there")
     elif before.account != after.account:
-        mend = "make one in the same account, or add it with `signer keys add` to an account of its own"
-        raise KeyStoreError("the new key is of another account; the old one stays", where="keys", mend=mend)
+        hint = "make one in the same account, or add it with `signer keys add` to an account of its own"
+        raise KeyStoreError("the new key is of another account; the old one stays", where="keys", hint=hint)
 
 
 def _require_alike(before: KeyInfo, after: KeyInfo) -> None:
@@ -174,5 +174,5 @@ def _require_alike(before: KeyInfo, after: KeyInfo) -> None:
     if old != new:
         parts = [("lacks", old - new), ("also has", new - old)]
         told = " and ".join(f"{how} {', '.join(sorted(words))}" for how, words in parts if words)
-        mend = "make one with the same permissions, or give --other-permissions"
-        raise KeyStoreError(f"the new key {told}, compared with the old one, which stays", where="keys", mend=mend)
+        hint = "make one with the same permissions, or give --other-permissions"
+        raise KeyStoreError(f"the new key {told}, compared with the old one, which stays", where="keys", hint=hint)

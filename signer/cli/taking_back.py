@@ -122,7 +122,7 @@ def revoke_client(home: Home, name: str, reason: str, passphrase_file: Path | No
     taking.tell_gateway(dict.fromkeys(listed or (), AT_ONCE), all_of_client=True)
     if listed == [] and not taking.in_force:
         raise _unknown(home, name)
-    with on_record(home, "clients revoke", reason, brake=True, client=name) as operation:
+    with on_record(home, "clients revoke", reason, proceed_unrecorded=True, client=name) as operation:
         try:
             done = _revoked_in_store(open_store(home, passphrase_file), name)
         except BaseException:  # Ctrl-C at the prompt for the passphrase, too

@@ -21,7 +21,7 @@ ALWAYS = ("api.kraken.com", "localhost", "127.0.0.1", "::1")
 
 
 def read_hosts(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> list[ServerName]:
-    """Host names and addresses. A usage error with the mend if one is neither."""
+    """Host names and addresses. A usage error with the hint if one is neither."""
     try:
         return [server_name(text) for text in texts]
     except ValueError as error:
@@ -40,7 +40,7 @@ def tls() -> None:
 def init(home: Home, hosts: list[ServerName], force: bool) -> None:
     """Make a CA that can vouch for api.kraken.com, this machine and each --host, and for nothing else."""
     if not home.folder.is_dir():
-        raise HomeError("there is no such home", where=str(home.folder), mend="make it with `signer init`")
+        raise HomeError("there is no such home", where=str(home.folder), hint="make it with `signer init`")
     owner = socket.gethostname()
     names = list(dict.fromkeys([*map(server_name, ALWAYS), *_own_name(owner), *hosts]))
     folder = TlsFolder(home.tls)

@@ -91,7 +91,7 @@ class SigningStore(Protocol):
     """
 
     async def signing_key(self, info: CredentialInfo) -> SigningKey:
-        """The handle for a credential. Raises `KeyStoreError` for what waiting does not mend: no such secret, one of
+        """The handle for a credential. Raises `KeyStoreError` for what waiting does not fix: no such secret, one of
         another type, no right to it. Where the store cannot be reached now the handle heals when it can be."""
 
     def add(self, info: CredentialInfo, secret: Secret) -> None:
@@ -263,12 +263,12 @@ class Lane(Protocol):
         """Let calls in again."""
 
     def turn(
-        self, client: str, priority: Priority, deadline: float, *, though_stopped: bool = False
+        self, client: str, priority: Priority, deadline: float, *, even_if_stopped: bool = False
     ) -> AbstractAsyncContextManager[Turn]:
         """Wait for a turn, hold it until the answer is there. Raises `NotServed` if the queue is full (at once) or
         ``deadline`` (monotonic seconds) passes first, `LaneStopped` if it is, or comes to be, stopped.
 
-        ``though_stopped``: to ask whether it could go on, and for nothing else.
+        ``even_if_stopped``: to ask whether it could go on, and for nothing else.
         """
 
 

@@ -17,7 +17,7 @@ from signer.model import (
     OrderRef,
     PlacedOrder,
     Request,
-    Verdict,
+    VenueResult,
     WireAnswer,
     WireRequest,
 )
@@ -55,7 +55,7 @@ class Venue(Protocol):
     def cancel(self, refs: Sequence[OrderRef]) -> Call:
         """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
 
-    def read_cancel(self, answer: WireAnswer, verdict: Verdict) -> CancelAnswer:
+    def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
         """What an answer that was read as ``verdict`` says of the orders of its cancel."""
 
     def cancel_answer(self, ended: Ended) -> bytes:
@@ -79,7 +79,7 @@ class Venue(Protocol):
     def read_cost(self, call: Call) -> float:
         """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
 
-    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: Verdict, now_us: int) -> QuietAsked | None:
+    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
         """The request for quiet in the answer to ``call``; None if there is none."""
 
     def quiet(self, asked: QuietAsked, reason: str) -> NotServed:
@@ -94,7 +94,7 @@ class Venue(Protocol):
     def rate_limited(self, call: Call, reason: str, rule: str = "fair-share") -> NotServed:
         """The refusal of a call that comes too fast, in the venue's words for calls of its kind."""
 
-    def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
+    def read_answer(self, call: Call, answer: WireAnswer) -> VenueResult:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
 
     def key_info_call(self) -> Call:

@@ -37,16 +37,16 @@ def examine(home: Home, *, running: bool) -> list[Finding]:
 
 def _halted(halt: Halt) -> Finding:
     what = f"halted by {halt.by} since {when(halt.at_us)}: {printable(halt.reason)}"
-    mend = f"`{resumed_by(halt.client, halt.account)}` ends it"
-    return warning("halt", whom(halt.client, halt.account), what, mend)
+    hint = f"`{resumed_by(halt.client, halt.account)}` ends it"
+    return warning("halt", whom(halt.client, halt.account), what, hint)
 
 
 def _unsettled(intents: list[OpenIntent], running: bool) -> Iterator[Finding]:
     held = [one for one in intents if one.unknown or not running]
     if held:
         what = f"{counted(len(held), 'call')} without a known outcome; what they charged stays held"
-        mend = "`signer status` lists them; the gateway looks them up at the exchange while it runs"
-        yield warning("unknown-outcome", f"ledger, since {when(held[0].intent.at_us)}", what, mend)
+        hint = "`signer status` lists them; the gateway looks them up at the exchange while it runs"
+        yield warning("unknown-outcome", f"ledger, since {when(held[0].intent.at_us)}", what, hint)
 
 
 def _log(home: Home, kept: ChainHead | None) -> Iterator[Finding]:

@@ -39,8 +39,8 @@ def _own(folder: TlsFolder, now: datetime, *, renewed: bool) -> Iterator[Finding
         yield from failed(f"CA in {folder.folder}", why)
         return
     names = ", ".join(str(name.value) for name in permitted_names(ca))
-    mend = "make a new one with `signer tls init --force`, and have every bot trust it"
-    yield ending("CA of `signer tls init`", ca, now, mend, f"vouches for {names}")
+    hint = "make a new one with `signer tls init --force`, and have every bot trust it"
+    yield ending("CA of `signer tls init`", ca, now, hint, f"vouches for {names}")
     if renewed and due(leaf, now - timedelta(days=1)):
         what = f"ends on {leaf.not_valid_after_utc:%Y-%m-%d}, and the gateway has not renewed it"
         yield error("certificate", "leaf", what, "see its log for `tls` alarms, or run `signer tls renew`")
@@ -58,19 +58,19 @@ def _named(home: Home, config: Config, now: datetime) -> Iterator[Finding]:
             yield ending(f"certificate {path}", _read(path), now, "renew it", f"is for {names}")
         if tls.client_ca:
             path = home.folder / tls.client_ca
-            mend = "name a new one in gateway.tls.client_ca, and give the bots certificates of it"
-            yield ending(f"CA of the clients {path}", _read(path), now, mend, "is there")
+            hint = "name a new one in gateway.tls.client_ca, and give the bots certificates of it"
+            yield ending(f"CA of the clients {path}", _read(path), now, hint, "is there")
     except (ConfigError, KeyStoreError) as why:
         yield from failed("gateway.tls", why)
 
 
-def ending(about: str, certificate: x509.Certificate, now: datetime, mend: str, otherwise: str) -> Finding:
+def ending(about: str, certificate: x509.Certificate, now: datetime, hint: str, otherwise: str) -> Finding:
     """Whether ``certificate`` ends soon; ``otherwise`` is what to say besides if not."""
     ends = certificate.not_valid_after_utc
     if now >= ends:
-        return error("certificate", about, f"expired on {ends:%Y-%m-%d}", mend)
+        return error("certificate", about, f"expired on {ends:%Y-%m-%d}", hint)
     if now >= ends - SOON:
-        return warning("certificate", about, f"ends on {ends:%Y-%m-%d}", mend)
+        return warning("certificate", about, f"ends on {ends:%Y-%m-%d}", hint)
     return fine("certificate", about, f"{otherwise}, until {ends:%Y-%m-%d}")
 
 
@@ -78,4 +78,4 @@ def _read(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
-        raise ConfigError("no certificate in PEM can be read in it", where=str(path), mend="name another") from None
+        raise ConfigError("no certificate in PEM can be read in it", where=str(path), hint="name another") from None

@@ -20,7 +20,7 @@ from signer.venues.kraken import server_time
 ASK_S = 5.0
 WARN_S = 1.0
 ERROR_S = 30.0
-MEND = "set this machine's clock, and keep it set (`timedatectl set-ntp true`, chrony)"
+HINT = "set this machine's clock, and keep it set (`timedatectl set-ntp true`, chrony)"
 
 
 async def examine(config: Config, own: OwnAddresses, where: str, clock: Clock) -> list[Finding]:
@@ -40,8 +40,8 @@ async def _origin(
         refuse_loop({key: (origin, addresses)}, own, where)
         least, most = await _ahead(origin, addresses, clock)
     except SignerError as why:
-        mend = why.mend or "see to this machine's network, resolver and firewall"
-        return [error("unreachable", about, why.what, mend)]
+        hint = why.hint or "see to this machine's network, resolver and firewall"
+        return [error("unreachable", about, why.what, hint)]
     return [judged(about, least, most)]
 
 
@@ -64,4 +64,4 @@ def judged(about: str, least: float, most: float) -> Finding:
     if off <= WARN_S:
         return fine("clock", about, "answers, and its clock and ours agree")
     what = f"its clock and ours differ: ours is {off:.0f} s {'ahead' if least > 0 else 'behind'}, or more"
-    return error("clock", about, what, MEND) if off > ERROR_S else warning("clock", about, what, MEND)
+    return error("clock", about, what, HINT) if off > ERROR_S else warning("clock", about, what, HINT)

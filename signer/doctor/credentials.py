@@ -124,15 +124,15 @@ class _Examination:
         if info.account not in self._config.accounts:
             return []  # said of the settings
         if signed.key is None and self._known.gateway is None:
-            what, mend = f"cannot be tried without its store ({info.store})", "mend that first"
-            return [] if signed.said else [warning("unproven", about, what, mend)]
+            what, hint = f"cannot be tried without its store ({info.store})", "fix that first"
+            return [] if signed.said else [warning("unproven", about, what, hint)]
         try:
             asked = await ask(info, self._config, signed.key)
             judged = judge(known_key(asked, info.name), duty, self._venue, self._clock.now_us())
         except SignerError as why:
-            what, _, mend = why.what.removesuffix("; nothing was sent").partition("; ")
+            what, _, hint = why.what.removesuffix("; nothing was sent").partition("; ")
             otherwise = f"see to it at the exchange, then `signer keys test {info.name}`"
-            return [error("unproven", about, what, why.mend or mend or otherwise)]
+            return [error("unproven", about, what, why.hint or hint or otherwise)]
         return [*judged, used_elsewhere(info.name)] if asked.moved else judged
 
     def _overheard(self, about: str) -> list[Finding]:
@@ -141,9 +141,9 @@ class _Examination:
 
 
 def _said(about: str, text: str) -> Finding:
-    """What a store said to an operator: where, what, and the mend behind the last semicolon, if there is one."""
-    what, _, mend = (text.partition("): ")[2] or text).partition("; ")
-    return warning("store", about, what, mend)
+    """What a store said to an operator: where, what, and the hint behind the last semicolon, if there is one."""
+    what, _, hint = (text.partition("): ")[2] or text).partition("; ")
+    return warning("store", about, what, hint)
 
 
 def _is_wrapped(settings: StoreConfig) -> bool:

@@ -26,7 +26,7 @@ WRITES = 20
 WRITE_BYTES = 4096
 SLOW_S = 0.010
 """Every order waits for one such write, and again for the ledger's."""
-MEND = "make room, or move old segments of the audit log away (docs/audit.md)"
+HINT = "make room, or move old segments of the audit log away (docs/audit.md)"
 
 
 def examine(home: Home, clock: Clock) -> list[Finding]:
@@ -45,9 +45,9 @@ def room(folder: Path, disk: os.statvfs_result, bytes_a_day: float) -> Iterator[
     days = free / bytes_a_day if bytes_a_day else float("inf")
     what = f"{_size(free)} free" + (f", room for {days:.0f} days of the audit log" if days < 1000 else "")
     if free < LEAST_BYTES or days < LEAST_DAYS:
-        yield error("disk", about, f"{what}: orders are refused when it is full", MEND)
+        yield error("disk", about, f"{what}: orders are refused when it is full", HINT)
     elif free < FEW_BYTES or days < FEW_DAYS:
-        yield warning("disk", about, what, MEND)
+        yield warning("disk", about, what, HINT)
     else:
         yield fine("disk", about, what)
     if disk.f_files and disk.f_favail < FEW_FILES:  # 0: a file system that does not count them
@@ -65,8 +65,8 @@ def sync_cost(folder: Path, clock: Clock) -> Iterator[Finding]:
         return
     what = f"a record is durable in {took * 1000:.1f} ms"
     if took > SLOW_S:
-        mend = "put the home on a local SSD: each order waits for two such writes"
-        yield warning("sync", about, what, mend)
+        hint = "put the home on a local SSD: each order waits for two such writes"
+        yield warning("sync", about, what, hint)
     else:
         yield fine("sync", about, what)
 

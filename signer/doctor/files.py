@@ -92,8 +92,8 @@ def _folder(path: Path) -> Iterator[Finding]:
 def _passphrase(home: Home) -> Iterator[Finding]:
     if os.path.lexists(home.passphrase):
         what = "lies beside the key store that it opens: a copy of the folder gives both away"
-        mend = "keep it elsewhere (systemd's LoadCredential, --passphrase-file) and remove it from the home"
-        yield warning("passphrase-beside", str(home.passphrase), what, mend)
+        hint = "keep it elsewhere (systemd's LoadCredential, --passphrase-file) and remove it from the home"
+        yield warning("passphrase-beside", str(home.passphrase), what, hint)
 
 
 def _private(path: Path) -> list[Finding]:

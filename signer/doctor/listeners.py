@@ -70,7 +70,7 @@ def _free(config: Config, home: Home) -> Iterator[Finding]:
             yield fine("listener", f"listener {listener}", "is free to listen on")
         except (ConfigError, ListenError) as why:
             yield error(
-                "listener", f"listener {listener}", why.what.removeprefix(f"gateway.listen: {listener}: "), why.mend
+                "listener", f"listener {listener}", why.what.removeprefix(f"gateway.listen: {listener}: "), why.hint
             )
     try:
         if gateway.socket_group:
@@ -149,7 +149,7 @@ def loaded(home: Home, load: Load | None) -> Iterator[Finding]:
     newer = _newer(home, load.at_us)
     if load.error:
         what = f"is older than what is on disk, which it did not take ({when(load.at_us)}): {load.error}"
-        yield error("load", about, what, "mend it and run `signer reload`")
+        yield error("load", about, what, "fix it and run `signer reload`")
     elif newer:
         yield warning("stale", about, f"is older than {', '.join(newer)}", "run `signer reload`")
     else:

@@ -10,7 +10,7 @@ from signer.serving.readiness import Obstacle, Readiness
 
 SAID_ELSEWHERE = frozenset({"halt", "expired", "policy", "ledger", "home"})
 """Kinds that the looks at the ledger, the home, the clients and the policies say with more words."""
-MEND = "the findings of its causes say what to do; `signer status` lists them"
+HINT = "the findings of its causes say what to do; `signer status` lists them"
 
 
 def examine(readiness: Readiness) -> Iterator[Finding]:
@@ -19,9 +19,9 @@ def examine(readiness: Readiness) -> Iterator[Finding]:
     if not readiness.trouble:
         yield fine("orders", "orders", "pass, but for what stands below" if stopped else "pass")
     elif all(each.kind == "halt" for each in stopped):
-        yield warning("orders", "orders", f"do not pass: {readiness.trouble}", MEND)
+        yield warning("orders", "orders", f"do not pass: {readiness.trouble}", HINT)
     else:
-        yield error("orders", "orders", f"do not pass: {readiness.trouble}", MEND)
+        yield error("orders", "orders", f"do not pass: {readiness.trouble}", HINT)
     seen = dict.fromkeys(each for each in stopped if each.kind not in SAID_ELSEWHERE)
     yield from map(_said, seen)
     for each in readiness.notes:
@@ -32,4 +32,4 @@ def _said(each: Obstacle) -> Finding:
     if each.kind == "revoked":
         return fine(each.kind, "orders", each.what)
     say = warning if each.kind in {"reload", "changed"} else error
-    return say(each.kind, "orders", each.what, each.mend or MEND)
+    return say(each.kind, "orders", each.what, each.hint or HINT)

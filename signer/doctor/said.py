@@ -13,20 +13,20 @@ def fine(kind: str, about: str, what: str) -> Finding:
     return Finding(Weight.FINE, kind, about, what)
 
 
-def warning(kind: str, about: str, what: str, mend: str) -> Finding:
+def warning(kind: str, about: str, what: str, hint: str) -> Finding:
     """It works, and should be known."""
-    return Finding(Weight.WARNING, kind, about, what, mend)
+    return Finding(Weight.WARNING, kind, about, what, hint)
 
 
-def error(kind: str, about: str, what: str, mend: str) -> Finding:
+def error(kind: str, about: str, what: str, hint: str) -> Finding:
     """It does not work, or it is not safe."""
-    return Finding(Weight.ERROR, kind, about, what, mend)
+    return Finding(Weight.ERROR, kind, about, what, hint)
 
 
 def failed(about: str, why: SignerError) -> list[Finding]:
     """What an error says: a finding for each of its lines."""
     if "\n" not in why.what:
-        return [error(why.code, about, why.what, why.mend)]
+        return [error(why.code, about, why.what, why.hint)]
     return [error(why.code, about, line, "") for line in why.what.splitlines()]
 
 

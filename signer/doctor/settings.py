@@ -71,23 +71,23 @@ def _policies(
     """Those that load. Of the others each problem is said, and whom it concerns: nobody's is a warning."""
     loaded = policies_of(home, pairs)
     if not home.policies.is_dir():
-        mend = "run `signer init`, or make it"
-        findings.append(error("config", "policies", f"{home.policies}: there is no such folder", mend))
+        hint = "run `signer init`, or make it"
+        findings.append(error("config", "policies", f"{home.policies}: there is no such folder", hint))
     for one in unloaded(loaded.broken, loaded.policies, store.clients() if store else (), {}, str(home.policies)):
         weight = Weight.ERROR if one.clients or store is None else Weight.WARNING
         lines = one.why.splitlines()
         findings += [_problem(home.policies / f"{one.policy}.toml", line, weight) for line in lines]
         if one.clients:
             what = f"does not load, so at a start {', '.join(one.clients)} may only cancel; a running gateway goes on"
-            mend = "mend it, then run `signer reload`"
-            findings.append(error("policy", f"policy {one.policy}", f"{what} with what it loaded before", mend))
+            hint = "fix it, then run `signer reload`"
+            findings.append(error("policy", f"policy {one.policy}", f"{what} with what it loaded before", hint))
     return loaded.policies
 
 
 def _problem(path: Path, line: str, weight: Weight) -> Finding:
-    """A line of the loader's: file, key, what and mend."""
-    what, _, mend = line.removeprefix(f"{path}: ").rpartition("; ")
-    return Finding(weight, "policy", f"policy {path.stem}", what, mend)
+    """A line of the loader's: file, key, what and hint."""
+    what, _, hint = line.removeprefix(f"{path}: ").rpartition("; ")
+    return Finding(weight, "policy", f"policy {path.stem}", what, hint)
 
 
 def _live(store: FileKeyStore) -> list[ClientInfo]:
@@ -97,5 +97,5 @@ def _live(store: FileKeyStore) -> list[ClientInfo]:
 def _expired(clients: list[ClientInfo], now_us: int) -> Iterator[Finding]:
     for client in clients:
         if client.expires_us is not None and client.expires_us <= now_us:
-            mend = f"run `signer clients change {client.name} --expires …`, or revoke it"
-            yield warning("client-expired", f"client {client.name}", f"expired on {when(client.expires_us)}", mend)
+            hint = f"run `signer clients change {client.name} --expires …`, or revoke it"
+            yield warning("client-expired", f"client {client.name}", f"expired on {when(client.expires_us)}", hint)

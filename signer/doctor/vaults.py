@@ -58,7 +58,7 @@ def _clock(about: str, health: Mapping[str, Any], clock: Clock) -> Iterator[Find
     if isinstance(theirs, int):
         ahead = clock.now_us() / 1e6 - theirs
         judged = clocks.judged(about, ahead - 2, ahead + 1)
-        if judged.mend:
+        if judged.hint:
             yield judged
 
 
@@ -79,5 +79,5 @@ def _certificate(about: str, config: VaultConfig, clock: Clock) -> Iterator[Find
     if shown is not None:
         now = datetime.fromtimestamp(clock.now_us() / 1e6, UTC)
         found = ending(about, x509.load_der_x509_certificate(shown), now, "renew Vault's certificate", "")
-        if found.mend:
+        if found.hint:
             yield found

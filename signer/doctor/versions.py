@@ -31,11 +31,11 @@ def examine(today: date) -> list[Finding]:
 def python(version: tuple[int, int], today: date) -> Iterator[Finding]:
     """3.11 came in October 2022, each next one a year later, and each has security fixes for five years (PEP 602)."""
     about, ends = f"Python {platform.python_version()}", date(2016 + version[1], 10, 31)
-    mend = "install a newer Python, and make the virtual environment anew with it"
+    hint = "install a newer Python, and make the virtual environment anew with it"
     if version < LEAST_PYTHON:
-        yield error("python", about, "is older than signer supports", mend)
+        yield error("python", about, "is older than signer supports", hint)
     elif today > ends:
-        yield warning("python", about, f"has had no security fixes since October {ends.year}", mend)
+        yield warning("python", about, f"has had no security fixes since October {ends.year}", hint)
     else:
         yield fine("python", about, f"has security fixes until October {ends.year}")
 

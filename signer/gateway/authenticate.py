@@ -31,7 +31,7 @@ key from a source beyond it is answered without looking at the call."""
 LOCKOUT = "EGeneral:Temporary lockout"
 USED_NONCE = "the nonce was used before, or is not above those that were"
 
-_NOBODY = Secret(bytes(64)).key()
+_DUMMY_KEY = Secret(bytes(64)).key()
 """Signs for callers whose key we do not know: the work must not be less than for one that we know."""
 
 
@@ -81,7 +81,7 @@ class Authenticator:
             if client is None:
                 raise NotAuthentic("EAPI:Invalid key", detail="unknown key") from None
             raise
-        matches = (client.key if client else _NOBODY).matches(decoded.signed, signature)
+        matches = (client.key if client else _DUMMY_KEY).matches(decoded.signed, signature)
         if client is None:
             raise NotAuthentic("EAPI:Invalid key", detail="unknown key")
         if not matches:

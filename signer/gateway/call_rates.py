@@ -36,7 +36,7 @@ class Paces:
         limits, now = client.policy.max_calls.get(kind, ()), self._clock.monotonic()
         lately = [(limit, self._lately(client.info.name, limit, now)) for limit in limits]
         for limit, times in lately:
-            if len(times) + calls > limit.most:
+            if len(times) + calls > limit.calls:
                 if kind != "cancel":
                     raise venue.rate_limited(call, f"{limit.name}; nothing was sent", "max-calls")
                 self._say(client.info.name, limit, now)
@@ -63,8 +63,8 @@ class Paces:
         """The times of the calls within the window of ``limit``."""
         key = (client, limit.kind, limit.window_s)
         times = self._calls.get(key)
-        if times is None or times.maxlen != limit.most:
-            times = self._calls[key] = deque(times or (), limit.most)
+        if times is None or times.maxlen != limit.calls:
+            times = self._calls[key] = deque(times or (), limit.calls)
         while times and times[0] <= now - limit.window_s:
             times.popleft()
         return times

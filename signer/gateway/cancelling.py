@@ -16,7 +16,7 @@ from typing import TypeAlias
 from signer.contracts import Clock, Venue
 from signer.errors import Refused, Unanswered
 from signer.gateway.forward import Journey
-from signer.model import Call, OrderRef, Outcome, Verdict, WireAnswer
+from signer.model import Call, OrderRef, Outcome, VenueResult, WireAnswer
 from signer.model.ended import CancelAnswer, Ended
 
 AGAIN_S = 1.0
@@ -28,7 +28,7 @@ NO_ANSWER = "no answer came back"
 NOT_NAMED = "the exchange cancelled fewer than it was asked to"
 TOO_LATE = "the time for the call was over"
 
-Send: TypeAlias = Callable[[Call, Journey], Awaitable[tuple[WireAnswer, Verdict]]]
+Send: TypeAlias = Callable[[Call, Journey], Awaitable[tuple[WireAnswer, VenueResult]]]
 """Sends one request and reads its answer. Raises `Unanswered`, or `Refused` if it was not sent."""
 
 
@@ -46,7 +46,7 @@ class Cancelling:
     ended: Ended = field(default_factory=Ended)
     journey: Journey = field(default_factory=Journey)
     """Of the last request that was sent."""
-    answers: list[tuple[WireAnswer, Verdict]] = field(default_factory=list)
+    answers: list[tuple[WireAnswer, VenueResult]] = field(default_factory=list)
 
     async def run(self, refs: Sequence[OrderRef]) -> Ended:
         """Cancel ``refs``, each of which names an order. Raises `Refused` if nothing could be sent."""
@@ -114,7 +114,7 @@ class Cancelling:
         return True
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> VenueResult | None:
         """What all answers together mean: one that is not clear leaves it unknown. None if nothing was sent."""
         if not self.journey.sent:
             return None
@@ -122,6 +122,6 @@ class Cancelling:
         unclear = NO_ANSWER in ended.left.values() or any(one.outcome is Outcome.UNKNOWN for _, one in self.answers)
         outcome = Outcome.ACCEPTED if ended.count else Outcome.REJECTED
         errors = tuple(dict.fromkeys(ended.left.values()))
-        return Verdict(
+        return VenueResult(
             Outcome.UNKNOWN if ended.left and unclear else outcome, errors, tuple(o.value for o in ended.done)
         )

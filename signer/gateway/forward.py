@@ -11,7 +11,7 @@ from signer.gateway.credential import Credential
 from signer.gateway.standing import roles_of
 from signer.gateway.venue_pauses import Hearing
 from signer.lanes.counters import PairCounters
-from signer.model import Action, Call, Priority, Verdict, WireAnswer, WireRequest
+from signer.model import Action, Call, Priority, VenueResult, WireAnswer, WireRequest
 from signer.model.quiet import QuietAsked
 
 PRIORITIES = {
@@ -63,7 +63,7 @@ class Account:
         credential: Credential | None = None,
         *,
         brake: bool = False,
-    ) -> tuple[WireAnswer, Verdict]:
+    ) -> tuple[WireAnswer, VenueResult]:
         """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
 
         By ``credential`` to ask about it, whatever is known of it and though its lane be stopped; else by the least
@@ -114,10 +114,10 @@ class Account:
         journey: Journey,
         check: Callable[[], None],
         deadline: float,
-    ) -> tuple[WireAnswer, Verdict]:
+    ) -> tuple[WireAnswer, VenueResult]:
         """A question about ``credential`` itself, which nothing but a lockout holds back."""
         journey.credential = credential.name
-        async with credential.lane.turn(client, PRIORITIES[call.action], deadline, though_stopped=True) as turn:
+        async with credential.lane.turn(client, PRIORITIES[call.action], deadline, even_if_stopped=True) as turn:
             now = self.clock.monotonic()
             asked = self.hearing.quiet.holds_back_own(now)
             if asked is not None:
@@ -170,7 +170,7 @@ class Account:
         raise venue.not_served(f"account {self.name} has no key that may do this now{self._why()}; nothing was sent")
 
     def _why(self) -> str:
-        """What is in the way of the keys, for bots: short, with a mend that needs nobody if there is one."""
+        """What is in the way of the keys, for bots: short, with a fix that needs nobody if there is one."""
         if paused := [one.name for one in self.credentials if one.word == "paused"]:
             return f": {', '.join(paused)} is paused until the exchange says that the key is good"
         unproven = any(one.word == "unproven" for one in self.credentials)
@@ -178,7 +178,7 @@ class Account:
 
     async def _exchange(
         self, venue: Venue, call: Call, credential: Credential, turn: Turn, journey: Journey
-    ) -> tuple[WireAnswer, Verdict]:
+    ) -> tuple[WireAnswer, VenueResult]:
         journey.turn_us, journey.nonce, journey.after = self.clock.now_us(), turn.nonce, turn.after
         request, message = venue.encode(call, turn.nonce)
         signed = venue.signed(request, credential.api_key, await self._signature(credential, message, venue))

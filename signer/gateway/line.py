@@ -33,7 +33,7 @@ from signer.model import (
     Outcome,
     Request,
     Response,
-    Verdict,
+    VenueResult,
     WireAnswer,
 )
 from signer.model.ended import Ended
@@ -234,7 +234,7 @@ class Gateway:
         try:
             response = await self._sent(trace, client, call)
         except Unanswered as error:
-            why = f"{error.what}; {error.mend}" if isinstance(error, TooLarge) else "the exchange did not answer"
+            why = f"{error.what}; {error.hint}" if isinstance(error, TooLarge) else "the exchange did not answer"
             raise trace.snapshot.venue.not_served(why) from error
         trace.note_outcome()
         self._audit.note(read_record(trace))
@@ -254,7 +254,9 @@ class Gateway:
             trace.owed = True
         trace.recorded = True
 
-    async def _forward(self, trace: Trace, client: Client, call: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:
+    async def _forward(
+        self, trace: Trace, client: Client, call: Call, journey: Journey
+    ) -> tuple[WireAnswer, VenueResult]:
         account = self._account(trace, client)
         check = lambda: self._check(trace, client, call)  # noqa: E731
         return await account.forward(trace.snapshot.venue, call, client.info.name, journey, check)

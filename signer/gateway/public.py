@@ -67,7 +67,7 @@ class PublicCalls:
             async with self._bounds.places.place(source, deadline):
                 answer = await self.upstream.send(wire, deadline)
         except TooLarge as error:
-            raise self.venue.not_served(f"{error.what}; {error.mend}") from error
+            raise self.venue.not_served(f"{error.what}; {error.hint}") from error
         except VenueError as error:
             raise self.venue.not_served("the exchange cannot be reached") from error
         if answer.status != 200:

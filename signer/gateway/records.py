@@ -98,7 +98,7 @@ def operator_record(uid: int, name: str, told: Mapping[str, Json], now_us: int) 
     Raises `ConfigError` if it says what no command says.
     """
     if not all(isinstance(text, str) and len(text) <= _TOLD.get(key, 0) for key, text in told.items()):
-        raise ConfigError("this is not what a command says of itself", mend="use the signer that the gateway runs")
+        raise ConfigError("this is not what a command says of itself", hint="use the signer that the gateway runs")
     return {"kind": "operator", "time": now_us, "by": name, "uid": uid, **told}
 
 

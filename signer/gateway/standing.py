@@ -110,15 +110,15 @@ def duties(
 def judge(key: KeyInfo, duty: Duty, venue: Venue, now_us: int) -> tuple[Finding, ...]:
     """What is to be said of a key with that duty, worst first; one that all is well, if there is nothing else."""
     about = f"credential {duty.credential}"
-    found = [Finding(weight, kind, about, what, mend) for weight, kind, what, mend in _judged(key, duty, venue, now_us)]
+    found = [Finding(weight, kind, about, what, hint) for weight, kind, what, hint in _judged(key, duty, venue, now_us)]
     return tuple(found) or (Finding(Weight.FINE, "fit", about, f"may do what it must ({_listed(key.permissions)})"),)
 
 
 def used_elsewhere(credential: str) -> Finding:
     """The finding that somebody else counts the nonces of this key up."""
     what = "is used by another program too: its nonce at the exchange moved without us"
-    mend = "make a key for each program; one that this gateway alone has is never refused for its nonce"
-    return Finding(Weight.WARNING, "used-elsewhere", f"credential {credential}", what, mend)
+    hint = "make a key for each program; one that this gateway alone has is never refused for its nonce"
+    return Finding(Weight.WARNING, "used-elsewhere", f"credential {credential}", what, hint)
 
 
 def _over(client: ClientInfo, now_us: int) -> bool:
@@ -145,7 +145,7 @@ def _judged(key: KeyInfo, duty: Duty, venue: Venue, now_us: int) -> Iterator[_Sa
 
 
 def _too_powerful(key: KeyInfo, duty: Duty, venue: Venue) -> Iterator[_Said]:
-    """What is dangerous in itself is refused, whoever uses the key: no change of ours makes it so, or mends it."""
+    """What is dangerous in itself is refused, whoever uses the key: no change of ours makes it so, or fixes it."""
     excess = frozenset(key.permissions) - duty.waived.keys()
     unknown, withdrawing, earning = excess - venue.permissions, excess & venue.withdrawing, excess & venue.earning
     if withdrawing:

@@ -9,7 +9,7 @@ from typing import Protocol
 from signer.errors import Refused
 from signer.gateway.forward import Journey
 from signer.gateway.snapshot import Client, Snapshot
-from signer.model import Call, Decision, Intent, Outcome, Request, Verdict
+from signer.model import Call, Decision, Intent, Outcome, Request, VenueResult
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Trace:
     """What the call adds to the venue's counters of orders, by pair."""
     journey: Journey = field(default_factory=Journey)
     outcome: Outcome | None = None
-    verdict: Verdict | None = None
+    verdict: VenueResult | None = None
     errors: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     detail: str = ""

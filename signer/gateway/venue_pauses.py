@@ -12,7 +12,7 @@ from typing import final
 
 from signer.contracts import Clock
 from signer.gateway.credential import Credential
-from signer.model import Action, Outcome, Priority, Verdict
+from signer.model import Action, Outcome, Priority, VenueResult
 from signer.model.quiet import Quiet, QuietAsked, Reach
 
 HELD_BACK = {
@@ -59,7 +59,7 @@ class Hearing:
         self._listeners = listeners
 
     def heard(
-        self, credential: Credential, credentials: Sequence[Credential], verdict: Verdict, asked: QuietAsked | None
+        self, credential: Credential, credentials: Sequence[Credential], verdict: VenueResult, asked: QuietAsked | None
     ) -> None:
         """Take in the answer to a call that went by ``credential``, one of the account's ``credentials``."""
         if verdict.bad_key:
@@ -81,8 +81,8 @@ class Hearing:
         """The venue refuses its key again and again: not another call, since failures that repeat lock the account."""
         why = f"the exchange refuses the key of {credential.name}"
         credential.lane.stop(why)
-        mend = f"see to it there, then `signer keys test {credential.name}` or `signer keys rotate {credential.name}`"
-        self._say(credential.name, "stopped", f"{why} again and again, and no call goes by it any more; {mend}")
+        hint = f"see to it there, then `signer keys test {credential.name}` or `signer keys rotate {credential.name}`"
+        self._say(credential.name, "stopped", f"{why} again and again, and no call goes by it any more; {hint}")
 
     def _key_refused(self, credential: Credential) -> None:
         """Kraken says so without cause at times, so this alone ends nothing."""

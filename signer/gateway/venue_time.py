@@ -115,7 +115,7 @@ class VenueTime:
         """
         now_us = self.earliest_us(account)
         if not now_us:
-            raise VenueError("the exchange's clock is not known yet", mend="see that the exchange can be reached")
+            raise VenueError("the exchange's clock is not known yet", hint="see that the exchange can be reached")
         return now_us - (self._clock.now_us() - at_us)
 
 

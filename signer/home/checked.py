@@ -39,14 +39,14 @@ class Strict(BaseModel):
 
 
 def check_name(name: str, kind: str) -> str:
-    """``name`` if it may name an account, credential, client or policy. Raises ValueError with the mend."""
+    """``name`` if it may name an account, credential, client or policy. Raises ValueError with the hint."""
     if not NAME.fullmatch(name):
         raise ValueError(f"{kind} name {name[:70]!r}: use a-z, 0-9, dot, dash and underscore, at most 64 characters")
     return name
 
 
 def check_addresses(texts: list[str]) -> list[str]:
-    """``texts`` if all are IP addresses. Raises ValueError with the mend."""
+    """``texts`` if all are IP addresses. Raises ValueError with the hint."""
     for text in texts:
         try:
             ipaddress.ip_address(text)

@@ -32,7 +32,7 @@ _HINTS = {
 """By the type of pydantic's error (docs.pydantic.dev, *Validation Errors*); its context fills the braces."""
 
 OF_SHAPE = frozenset({"tuple_type", "list_type", "dict_type", "model_type", "model_attributes_type"})
-"""Findings about the shape of a value, which an example of one of its elements would not mend."""
+"""Findings about the shape of a value, which an example of one of its elements would not fix."""
 
 
 def hint(kind: str, message: str, context: Mapping[str, object]) -> str:

@@ -27,7 +27,7 @@ class Home:
             return cls(Path(text).expanduser().absolute())
         except RuntimeError:
             raise HomeError(
-                f"{text[:100]}: this user has no home folder", mend="give --home DIR, or set SIGNER_HOME"
+                f"{text[:100]}: this user has no home folder", hint="give --home DIR, or set SIGNER_HOME"
             ) from None
 
     @property

@@ -22,7 +22,7 @@ class Listener:
 
     @classmethod
     def parse(cls, text: str) -> Listener:
-        """Read ``address:port``, ``tls://address:port`` or ``unix:/path``. Raises ValueError with the mend."""
+        """Read ``address:port``, ``tls://address:port`` or ``unix:/path``. Raises ValueError with the hint."""
         if text.startswith("unix:"):
             return cls("unix", path=_socket_path(text.removeprefix("unix:")))
         address = text.removeprefix("tls://")

@@ -129,4 +129,4 @@ def _held(path: Path) -> HomeBusy:
     what = f"another gateway (process {by.pid}, listening on {by.listen}) runs on this home"
     if not by.serves:
         what = f"process {by.pid} starts a gateway on this home, or changes it"
-    return HomeBusy(what, where=str(path.parent), mend="stop it first, or give this one a --home of its own")
+    return HomeBusy(what, where=str(path.parent), hint="stop it first, or give this one a --home of its own")

@@ -18,8 +18,8 @@ LOCK_PAUSE_S = 0.05
 """A write takes milliseconds: one that waits five seconds is told who is in its way."""
 
 
-def read_private(path: Path, *, most: int, missing: str, systemd: bool = False) -> bytearray:
-    """The bytes of ``path``, at most ``most`` of them, in memory that can be overwritten; ``missing`` is the mend if
+def read_private(path: Path, *, limit: int, missing: str, systemd: bool = False) -> bytearray:
+    """The bytes of ``path``, at most ``limit`` of them, in memory that can be overwritten; ``missing`` is the hint if
     there is no such file.
 
     Raises `KeyStoreError` for a symlink, for anything but a regular file, for another owner, and for a mode that lets
@@ -31,7 +31,7 @@ def read_private(path: Path, *, most: int, missing: str, systemd: bool = False) 
     try:
         status = os.fstat(descriptor)
         _require_private(status, path, systemd=systemd)
-        content = bytearray(min(status.st_size, most) + 1)
+        content = bytearray(min(status.st_size, limit) + 1)
         # Unbuffered: a buffer of Python's would be a copy that nobody overwrites.
         with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
             length = 0
@@ -40,8 +40,8 @@ def read_private(path: Path, *, most: int, missing: str, systemd: bool = False) 
     finally:
         os.close(descriptor)
     del content[length:]
-    if len(content) > most:
-        raise KeyStoreError(f"it is larger than {most} bytes", where=str(path), mend="name the right file")
+    if len(content) > limit:
+        raise KeyStoreError(f"it is larger than {limit} bytes", where=str(path), hint="name the right file")
     return content
 
 
@@ -59,7 +59,7 @@ def staged(path: Path, content: bytes | bytearray, *, replace: bool, exists: str
     """Have ``content`` safe on disk beside ``path``; it takes the place of ``path`` when the block ends well.
 
     If the block, or the machine, fails first, ``path`` is as it was. 0600. Raises `KeyStoreError` if the disk does not
-    take it, or if ``path`` exists and not ``replace``; ``exists`` is the mend then.
+    take it, or if ``path`` exists and not ``replace``; ``exists`` is the hint then.
     """
     beside = path.with_name(f".{path.name}.new")
     try:
@@ -81,8 +81,8 @@ def make_private_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        mend = "check its permissions and the disk"
-        raise KeyStoreError(f"the folder cannot be made ({error.strerror})", where=str(folder), mend=mend) from error
+        hint = "check its permissions and the disk"
+        raise KeyStoreError(f"the folder cannot be made ({error.strerror})", where=str(folder), hint=hint) from error
 
 
 def write_private(path: Path, content: bytes | bytearray, *, replace: bool, exists: str = "name another") -> None:
@@ -99,7 +99,7 @@ def exclusively(path: Path) -> Iterator[None]:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         what = f"the lock cannot be opened ({error.strerror})"
-        raise KeyStoreError(what, where=str(lock), mend="check the folder's permissions") from error
+        raise KeyStoreError(what, where=str(lock), hint="check the folder's permissions") from error
     try:
         _lock(descriptor, path)
         os.truncate(descriptor, 0)
@@ -114,24 +114,24 @@ def _opened(path: Path, missing: str) -> int:
         # O_NONBLOCK: opening a FIFO must not wait for its writer.
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise KeyStoreError("there is no such file", where=str(path), mend=missing) from None
+        raise KeyStoreError("there is no such file", where=str(path), hint=missing) from None
     except OSError as error:
         if path.is_symlink():
-            raise KeyStoreError("it is a symlink", where=str(path), mend="name the file itself") from None
-        raise KeyStoreError(f"it cannot be read ({error.strerror})", where=str(path), mend="check its owner") from error
+            raise KeyStoreError("it is a symlink", where=str(path), hint="name the file itself") from None
+        raise KeyStoreError(f"it cannot be read ({error.strerror})", where=str(path), hint="check its owner") from error
 
 
 def _require_private(status: os.stat_result, path: Path, *, systemd: bool) -> None:
     where = str(path)
     if not stat.S_ISREG(status.st_mode):
-        raise KeyStoreError("it is not a regular file", where=where, mend="name the right file")
+        raise KeyStoreError("it is not a regular file", where=where, hint="name the right file")
     if status.st_uid != os.geteuid() and not (systemd and status.st_uid == 0):
         what = f"it belongs to user {status.st_uid}, and signer runs as user {os.geteuid()}"
-        raise KeyStoreError(what, where=where, mend="run signer as its owner, or chown it")
+        raise KeyStoreError(what, where=where, hint="run signer as its owner, or chown it")
     open_to = stat.S_IMODE(status.st_mode) & (0o007 if systemd else 0o077)
     if open_to:
         what = f"its mode {stat.S_IMODE(status.st_mode):04o} lets others at it"
-        raise KeyStoreError(what, where=where, mend=f"run `chmod 600 {path}`")
+        raise KeyStoreError(what, where=where, hint=f"run `chmod 600 {path}`")
 
 
 @contextlib.contextmanager
@@ -139,10 +139,10 @@ def _explained(path: Path, exists: str) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise KeyStoreError("this file exists and is kept as it is", where=str(path), mend=exists) from None
+        raise KeyStoreError("this file exists and is kept as it is", where=str(path), hint=exists) from None
     except OSError as error:
         what = f"it cannot be written ({error.strerror}) and is as it was"
-        raise KeyStoreError(what, where=str(path), mend="mend the disk or the folder's permissions") from error
+        raise KeyStoreError(what, where=str(path), hint="hint the disk or the folder's permissions") from error
 
 
 def _write(path: Path, content: bytes | bytearray) -> None:
@@ -178,4 +178,4 @@ def _lock(descriptor: int, path: Path) -> None:
 def _refuse_held(descriptor: int, path: Path) -> NoReturn:
     holder = os.pread(descriptor, 20, 0).decode("ascii", "replace") or "that has not said which"
     what = f"another signer command is changing it (process {holder})"
-    raise KeyStoreError(what, where=str(path), mend="wait for it, or end it")
+    raise KeyStoreError(what, where=str(path), hint="wait for it, or end it")

@@ -229,20 +229,20 @@ class Config(Strict):
 
 
 def load_config(path: Path) -> Config:
-    """The settings in ``path``. Raises `ConfigError` naming the file, the key and the mend."""
+    """The settings in ``path``. Raises `ConfigError` naming the file, the key and the hint."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError("there is no such file", where=str(path), mend="run `signer init`") from None
+        raise ConfigError("there is no such file", where=str(path), hint="run `signer init`") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("the file cannot be read", where=str(path), mend="check its owner and mode") from error
+        raise ConfigError("the file cannot be read", where=str(path), hint="check its owner and mode") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", where=str(path), mend="mend the line named") from None
+        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="hint the line named") from None
     _check_version(tables, path)
     try:
         return Config.model_validate(tables)
     except ValidationError as error:
-        raise ConfigError(_one_line(error), where=str(path), mend="docs/configuration.md lists every key") from None
+        raise ConfigError(_one_line(error), where=str(path), hint="docs/configuration.md lists every key") from None
 
 
 def _listed(listen: str | list[str]) -> list[str]:
@@ -260,7 +260,7 @@ def _check_version(tables: Mapping[str, object], path: Path) -> None:
     version = tables.get("version", CONFIG_VERSION)
     if isinstance(version, int) and version > CONFIG_VERSION:
         what = f"version = {version} was written for a newer signer (this one reads version {CONFIG_VERSION})"
-        raise ConfigError(what, where=str(path), mend="upgrade signer")
+        raise ConfigError(what, where=str(path), hint="upgrade signer")
 
 
 def _one_line(error: ValidationError) -> str:

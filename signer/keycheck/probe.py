@@ -8,7 +8,7 @@ from signer.contracts import Venue
 from signer.errors import KeyRefused, Refused, VenueError
 from signer.gateway.credential import OURS, Credential
 from signer.gateway.forward import Account, Journey
-from signer.model import KeyInfo, Verdict, WireAnswer
+from signer.model import KeyInfo, VenueResult, WireAnswer
 
 OPERATOR = f"{OURS}operator"
 """Whose turn in the lane it is."""
@@ -47,24 +47,24 @@ async def probe(account: Account, venue: Venue, credential: Credential, tries: i
 def known(asked: Asked, name: str) -> KeyInfo:
     """What ``asked`` says of the key of credential ``name``. Raises `VenueError` if that is nothing."""
     if asked.key is None:
-        mend = "make a key that this gateway alone has"
-        raise VenueError(f"the exchange refuses the nonces of {name}: another program uses this key", mend=mend)
+        hint = "make a key that this gateway alone has"
+        raise VenueError(f"the exchange refuses the nonces of {name}: another program uses this key", hint=hint)
     return asked.key
 
 
-def _read(venue: Venue, answer: WireAnswer, verdict: Verdict) -> KeyInfo:
+def _read(venue: Venue, answer: WireAnswer, verdict: VenueResult) -> KeyInfo:
     """What the answer says of the key. Raises `VenueError`, as `KeyRefused` where the venue refuses the key."""
     try:
         return venue.read_key_info(answer)
     except VenueError as error:
         if verdict.bad_key:
-            raise KeyRefused(error.what, where=error.where, mend=error.mend) from None
+            raise KeyRefused(error.what, where=error.where, hint=error.hint) from None
         raise
 
 
 async def _answer(
     account: Account, venue: Venue, credential: Credential, journey: Journey
-) -> tuple[WireAnswer, Verdict]:
+) -> tuple[WireAnswer, VenueResult]:
     try:
         return await account.forward(venue, venue.key_info_call(), OPERATOR, journey, lambda: None, credential)
     except Refused as refused:

@@ -54,11 +54,11 @@ def require_fit(profile: Profile, *, where: str, allow_test_profile: bool = Fals
         _require_test_profile_allowed(profile, where, allow_test_profile)
     elif not any(_as_strong(profile, choice) for choice in (SECOND_CHOICE, FIRST_CHOICE)):
         what = "its Argon2id parameters are weaker than RFC 9106 recommends"
-        raise KeyStoreError(what, where=where, mend="restore the file from a backup, or make a new key store")
+        raise KeyStoreError(what, where=where, hint="restore the file from a backup, or make a new key store")
     elif profile.iterations > MOST_ITERATIONS or profile.lanes > MOST_LANES or profile.memory_kib > MOST_MEMORY_KIB:
-        most = f"{MOST_ITERATIONS} iterations, {MOST_LANES} lanes and {MOST_MEMORY_KIB} KiB"
-        what = f"its Argon2id parameters ask for more than {most}"
-        raise KeyStoreError(what, where=where, mend="restore the file from a backup, or make a new key store")
+        limit = f"{MOST_ITERATIONS} iterations, {MOST_LANES} lanes and {MOST_MEMORY_KIB} KiB"
+        what = f"its Argon2id parameters ask for more than {limit}"
+        raise KeyStoreError(what, where=where, hint="restore the file from a backup, or make a new key store")
 
 
 def derive(profile: Profile, salt: bytes, passphrase: bytes | bytearray, *, where: str) -> bytearray:
@@ -78,7 +78,7 @@ def derive(profile: Profile, salt: bytes, passphrase: bytes | bytearray, *, wher
         function.derive_into(cast("bytes", passphrase), keys)  # it takes any buffer; its stub says bytes
     except MemoryError:
         what = f"opening it takes {profile.memory_kib // 1024} MiB of memory, which this machine does not give"
-        raise KeyStoreError(what, where=where, mend="free memory, or raise the limit of the service") from None
+        raise KeyStoreError(what, where=where, hint="free memory, or raise the limit of the service") from None
     return keys
 
 
@@ -89,7 +89,7 @@ def _as_strong(profile: Profile, choice: Profile) -> bool:
 
 def _require_test_profile_allowed(profile: Profile, where: str, allowed: bool) -> None:
     if profile != INSECURE_TESTS_ONLY:
-        raise KeyStoreError("its test profile has other parameters than ours", where=where, mend="make a new key store")
+        raise KeyStoreError("its test profile has other parameters than ours", where=where, hint="make a new key store")
     if not allowed:
         what = f"it was made with the {profile.name!r} profile, which protects nothing"
-        raise KeyStoreError(what, where=where, mend="make a new key store with `signer init`, for real use")
+        raise KeyStoreError(what, where=where, hint="make a new key store with `signer init`, for real use")

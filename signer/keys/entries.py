@@ -70,8 +70,8 @@ class Editor:
         entry = self._entry("client", client)
         assert isinstance(entry.about, Client)  # noqa: S101 - its kind is client
         if entry.about.revoked:
-            mend = f"`signer clients add {client} …` issues a new credential under the name"
-            raise KeyStoreError(f"client {client!r} is revoked", where=self.where, mend=mend)
+            hint = f"`signer clients add {client} …` issues a new credential under the name"
+            raise KeyStoreError(f"client {client!r} is revoked", where=self.where, hint=hint)
         about = described(Client, self.where, **{**dict(entry.about), **change})
         secret = new_secret or self.secret("client", client)
         kept = self._without(entry)
@@ -95,19 +95,19 @@ class Editor:
 
     def _joined(self, others: Sequence[Entry], about: About, secret: Secret) -> Sequence[Entry]:
         if len(others) >= MOST_ENTRIES:
-            raise KeyStoreError(f"it holds {MOST_ENTRIES} entries already", where=self.where, mend="remove some first")
+            raise KeyStoreError(f"it holds {MOST_ENTRIES} entries already", where=self.where, hint="remove some first")
         for other in others:
             self._require_apart(other, about)
         return [*others, sealed_entry(about, secret, self.current.header, self.keys, self.random_bytes)]
 
     def _require_apart(self, entry: Entry, about: About) -> None:
         if (entry.about.kind, entry.about.name) == (about.kind, about.name):
-            mend = f"choose another name, or {'remove' if about.kind == 'credential' else 'rotate or revoke'} that one"
-            raise KeyStoreError(f"there is a {entry} already", where=self.where, mend=mend)
+            hint = f"choose another name, or {'remove' if about.kind == 'credential' else 'rotate or revoke'} that one"
+            raise KeyStoreError(f"there is a {entry} already", where=self.where, hint=hint)
         # Two names for one real key would be two nonce sequences; a client with a real key would hold the real secret.
         if entry.about.api_key == about.api_key:
-            mend = "each API key belongs to one credential or one client; use another"
-            raise KeyStoreError(f"this API key is that of the {entry}", where=self.where, mend=mend)
+            hint = "each API key belongs to one credential or one client; use another"
+            raise KeyStoreError(f"this API key is that of the {entry}", where=self.where, hint=hint)
 
     def _entry(self, kind: Literal["credential", "client"], name: str) -> Entry:
         names = []
@@ -128,14 +128,14 @@ def described(kind: type[AboutT], where: str, /, **fields: object) -> AboutT:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]["loc"][0]
         what = f"the {wrong} of the {kind.__name__.lower()} is not well formed"
-        mend = "names are a-z, 0-9, dot, dash and underscore; an API key is the public one, without ="
-        raise KeyStoreError(what, where=where, mend=mend) from None
+        hint = "names are a-z, 0-9, dot, dash and underscore; an API key is the public one, without ="
+        raise KeyStoreError(what, where=where, hint=hint) from None
 
 
 def no_such(kind: str, name: str, known: Sequence[str], where: str) -> KeyStoreError:
     """The error for a name that is not there; it lists those that are."""
     return KeyStoreError(
-        f"there is no {kind} {name!r}", where=where, mend=f"known are: {', '.join(sorted(known)) or 'none'}"
+        f"there is no {kind} {name!r}", where=where, hint=f"known are: {', '.join(sorted(known)) or 'none'}"
     )
 
 

@@ -135,7 +135,7 @@ def parse(raw: bytes | bytearray, *, where: str) -> Envelope:
     except (ValueError, RecursionError):
         _damaged("is not valid JSON", where)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise KeyStoreError("this is not a key store of signer", where=where, mend="name the right file")
+        raise KeyStoreError("this is not a key store of signer", where=where, hint="name the right file")
     _require_known_version(data.get("version"), where)
     try:
         envelope = Envelope.model_validate_json(raw)
@@ -154,14 +154,14 @@ def check_of(header: Header, keys: StoreKeys) -> str:
 def require_keys(envelope: Envelope, keys: StoreKeys, *, where: str) -> None:
     """Raises `WrongPassphrase` unless ``keys`` are those that wrote the file's header."""
     if not hmac.compare_digest(check_of(envelope.header, keys), envelope.check):
-        raise WrongPassphrase("the passphrase is not the one of this key store", where=where, mend="try another")
+        raise WrongPassphrase("the passphrase is not the one of this key store", where=where, hint="try another")
 
 
 def require_whole(envelope: Envelope, keys: StoreKeys, *, where: str) -> None:
     """Raises `KeyStoreError` unless the entries are exactly those that were written together."""
     if not hmac.compare_digest(_manifest(envelope, keys), envelope.manifest):
         what = "an entry was added, removed or put back to an earlier state by something other than signer"
-        raise KeyStoreError(what, where=where, mend=RESTORE)
+        raise KeyStoreError(what, where=where, hint=RESTORE)
 
 
 def sealed_entry(about: About, secret: Secret, header: Header, keys: StoreKeys, random_bytes: RandomBytes) -> Entry:
@@ -176,7 +176,7 @@ def opened_entry(entry: Entry, header: Header, keys: StoreKeys, *, where: str) -
         return keys.open(Sealed(entry.data_key, entry.secret), _identity(entry.about, header))
     except (InvalidTag, ValueError):
         what = f"the entry of {entry} was changed, renamed or moved here by something other than signer"
-        raise KeyStoreError(what, where=where, mend=RESTORE) from None
+        raise KeyStoreError(what, where=where, hint=RESTORE) from None
 
 
 def enveloped(header: Header, generation: int, entries: Sequence[Entry], keys: StoreKeys) -> Envelope:
@@ -225,7 +225,7 @@ def _require_known_version(version: object, where: str) -> None:
         _damaged("it names no version", where)
     if version != VERSION:
         what = f"it is of version {version}, and this signer reads version {VERSION}"
-        raise KeyStoreError(what, where=where, mend="use the signer that wrote it, or upgrade")
+        raise KeyStoreError(what, where=where, hint="use the signer that wrote it, or upgrade")
 
 
 def _refuse_shape(error: ValidationError, where: str) -> NoReturn:
@@ -233,9 +233,9 @@ def _refuse_shape(error: ValidationError, where: str) -> NoReturn:
     field = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier())
     if first["type"] == "extra_forbidden":
         what = f"it has a field that this signer does not know: {field[:80]}"
-        raise KeyStoreError(what, where=where, mend="use the signer that wrote it, or upgrade") from None
+        raise KeyStoreError(what, where=where, hint="use the signer that wrote it, or upgrade") from None
     _damaged(f"{field[:80]} does not read", where)
 
 
 def _damaged(how: str, where: str) -> NoReturn:
-    raise KeyStoreError(f"the key store is damaged: {how}", where=where, mend=RESTORE) from None
+    raise KeyStoreError(f"the key store is damaged: {how}", where=where, hint=RESTORE) from None

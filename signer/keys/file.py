@@ -318,7 +318,7 @@ class FileKeyStore:
         whole = self.reopened()._envelope
         write_private(target, whole.text(), replace=replace, exists="give --force to overwrite it, or name another")
         if read_envelope(target) != whole:
-            raise KeyStoreError("what was written does not read back", where=str(target), mend="look at that disk")
+            raise KeyStoreError("what was written does not read back", where=str(target), hint="look at that disk")
 
     def restore(self, path: Path, marks: Mapping[str, int], *, older: bool = False) -> Sequence[str]:
         """Put this store, opened from a backup, at ``path``; the entries that are not as they were there.
@@ -377,8 +377,8 @@ class FileKeyStore:
         if envelope.header.store != held.header.store:
             raise replaced(self._path)
         if envelope.header != held.header:
-            mend = "restart the gateway, or run the command again"
-            raise PassphraseChanged("its passphrase was changed", where=where, mend=mend)
+            hint = "restart the gateway, or run the command again"
+            raise PassphraseChanged("its passphrase was changed", where=where, hint=hint)
         require_whole(envelope, self._keys, where=where)
         same_generation = envelope.generation == held.generation
         if envelope.generation < held.generation or (same_generation and envelope != held):

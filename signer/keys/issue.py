@@ -37,7 +37,7 @@ def read_pasted(api_key: str, api_secret: str, *, where: str) -> ApiKeySecret:
     """A key and secret as Kraken's page shows them. Raises `KeyStoreError` naming ``where``, never quoting them."""
     api_key = api_key.strip()
     if _holds_a_secret(api_key) and len(api_secret.strip()) < len(api_key):
-        raise KeyStoreError("the key and the secret are swapped", where=where, mend="give the shorter one as the key")
+        raise KeyStoreError("the key and the secret are swapped", where=where, hint="give the shorter one as the key")
     return ApiKeySecret(api_key, Secret.from_base64(api_secret, where=where))
 
 
@@ -51,13 +51,13 @@ def _holds_a_secret(api_key: str) -> bool:
 
 def read_json(text: bytes | bytearray, *, where: str) -> ApiKeySecret:
     """``{"api_key": "…", "api_secret": "…"}``, exactly. Raises `KeyStoreError` likewise."""
-    mend = 'write {"api_key": "…", "api_secret": "…"}'
+    hint = 'write {"api_key": "…", "api_secret": "…"}'
     try:
         members = json.loads(text.decode(), object_pairs_hook=list)
         api_key, api_secret = _two_texts(members)
     except (ValueError, TypeError, RecursionError):
         # `from None`: the chained exception carries the text that did not read.
-        raise KeyStoreError("this is not an API key and secret in JSON", where=where, mend=mend) from None
+        raise KeyStoreError("this is not an API key and secret in JSON", where=where, hint=hint) from None
     return read_pasted(api_key, api_secret, where=where)
 
 
@@ -66,7 +66,7 @@ def handed_over(base_url: str, credential: ApiKeySecret) -> bytes:
 
     Real secrets never come here: they enter the key store and stay.
     """
-    secret = credential.secret.sealed_by(base64.b64encode)
+    secret = credential.secret.expose_to(base64.b64encode)
     lines = (f"KRAKEN_BASE_URL={base_url}", f"KRAKEN_API_KEY={credential.api_key}", "KRAKEN_API_SECRET=")
     return "\n".join(lines).encode() + secret + b"\n"
 

@@ -27,7 +27,7 @@ _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
 """Text is kept; comments and commas before a bracket go, which freqtrade allows in its settings."""
 
-MEND = "name a file with the API key and its secret: two lines, KEY=… and SECRET=…, or JSON (docs/cli.md)"
+HINT = "name a file with the API key and its secret: two lines, KEY=… and SECRET=…, or JSON (docs/cli.md)"
 
 
 class KeyFile(NamedTuple):
@@ -63,7 +63,7 @@ def _text(raw: bytes | bytearray, where: str) -> str:
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError:
-        raise KeyStoreError("this is no text", where=where, mend=MEND) from None
+        raise KeyStoreError("this is no text", where=where, hint=HINT) from None
 
 
 def _of_json(text: str, where: str) -> KeyFile:
@@ -73,12 +73,12 @@ def _of_json(text: str, where: str) -> KeyFile:
         found = json.loads(text)
     except (ValueError, RecursionError):
         # `from None`: the chained exception carries the text that did not read.
-        raise KeyStoreError("this begins like JSON and does not read as it", where=where, mend=MEND) from None
+        raise KeyStoreError("this begins like JSON and does not read as it", where=where, hint=HINT) from None
     pair = _only(list(_pairs_in(found, "")), where)
     exchange = found.get("exchange")
     if pair.name == "exchange" and isinstance(exchange, dict):
         if str(exchange.get("name", "kraken")).lower() not in {"kraken", ""}:
-            raise KeyStoreError("the key in it is for another exchange", where=where, mend="name Kraken's")
+            raise KeyStoreError("the key in it is for another exchange", where=where, hint="name Kraken's")
         return KeyFile(read_pasted(pair.key, pair.secret, where=where), "the settings of freqtrade")
     at = f", member {pair.name}" if pair.name else ""
     return KeyFile(read_pasted(pair.key, pair.secret, where=where), f"JSON{at}")
@@ -117,7 +117,7 @@ def _only(pairs: list[_Pair], where: str) -> _Pair:
     if len(chosen) == 1:
         return chosen[0]
     if not pairs:
-        raise KeyStoreError("there is no API key with a secret in it", where=where, mend=MEND)
+        raise KeyStoreError("there is no API key with a secret in it", where=where, hint=HINT)
     names = "; ".join(pair.name or "the outermost members" for pair in (chosen or pairs)[:6])
-    mend = "leave only Kraken's in the file"
-    raise KeyStoreError(f"more than one key could be meant ({names})", where=where, mend=mend)
+    hint = "leave only Kraken's in the file"
+    raise KeyStoreError(f"more than one key could be meant ({names})", where=where, hint=hint)

@@ -29,7 +29,7 @@ class Passphrase:
 
     def __init__(self, text: bytes | bytearray, *, where: str) -> None:
         if not text:
-            raise KeyStoreError("the passphrase is empty", where=where, mend="give one")
+            raise KeyStoreError("the passphrase is empty", where=where, hint="give one")
         self._secret = Secret(text)
         self._characters = sum(byte & 0xC0 != 0x80 for byte in text)  # of UTF-8, without a text to leave behind
         self._where = where
@@ -38,16 +38,16 @@ class Passphrase:
         """Raises `KeyStoreError` if it is too short to make a new store with."""
         if self._characters < LEAST_CHARACTERS:
             what = f"the passphrase has fewer than {LEAST_CHARACTERS} characters"
-            raise KeyStoreError(what, where=self._where, mend="use five random words or more")
+            raise KeyStoreError(what, where=self._where, hint="use five random words or more")
 
     def stretched_by(self, derive: Callable[[bytearray], T]) -> T:
         """What ``derive`` (a key derivation) makes of it."""
-        return self._secret.sealed_by(derive)
+        return self._secret.expose_to(derive)
 
     def write_to(self, path: Path) -> None:
         """Keep it in a file of its owner's. Raises `KeyStoreError` if the disk does not take it."""
 
-        self._secret.sealed_by(lambda text: write_private(path, text + b"\n", replace=True))
+        self._secret.expose_to(lambda text: write_private(path, text + b"\n", replace=True))
 
     def wipe(self) -> None:
         """Overwrite it (see `Secret.wipe`)."""
@@ -127,7 +127,7 @@ def from_credential(environment: Mapping[str, str]) -> Passphrase | None:
 
 def from_file(path: Path, *, systemd: bool = False) -> Passphrase:
     """The content of a private file, less one newline at its end. Raises `KeyStoreError`."""
-    text = read_private(path, most=MOST_BYTES, missing="name the right file", systemd=systemd)
+    text = read_private(path, limit=MOST_BYTES, missing="name the right file", systemd=systemd)
     if text.endswith(b"\n"):
         text.pop()
     try:

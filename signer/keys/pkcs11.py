@@ -62,7 +62,7 @@ class TokenKey:
 class Pkcs11Store:
     """A `signer.contracts.SigningStore` of kind ``pkcs11``. ``worker`` is the only thread that calls the module.
 
-    ``attended``: a person started this, and may give the PIN though the token says that the last one was wrong.
+    ``interactive``: a person started this, and may give the PIN though the token says that the last one was wrong.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class Pkcs11Store:
         worker: Worker,
         alarm: Callable[[str], None],
         *,
-        attended: bool = False,
+        interactive: bool = False,
     ) -> None:
         self._where = f"store {name} (token {config.token})"
         self._config = config
         self._worker = worker
         self._alarm = alarm
-        self._attended = attended
+        self._interactive = interactive
         self._session: Any = None
         self._keys: dict[str, Any] = {}
         self._wrong_pin: tuple[int, int] | None = None
@@ -102,7 +102,7 @@ class Pkcs11Store:
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Create the key in the token; nothing can read it back. Raises `KeyStoreError`."""
         self.remove(info)
-        self._aside(lambda: secret.sealed_by(lambda raw: self._create(info, raw)))
+        self._aside(lambda: secret.expose_to(lambda raw: self._create(info, raw)))
 
     def remove(self, info: CredentialInfo) -> None:
         """Destroy the key. Raises `KeyStoreError`."""
@@ -125,14 +125,14 @@ class Pkcs11Store:
         waiting = self._given - self._returned
         if waiting >= self._config.in_flight:
             what = f"{waiting} calls wait for the token already"
-            raise StoreUnavailable(what, where=self._where, mend="see why it is slow")
+            raise StoreUnavailable(what, where=self._where, hint="see why it is slow")
         self._given += 1
         try:
             async with asyncio.timeout(self._config.deadline_seconds):
                 return await self._worker.run(lambda: self._counted(job))
         except TimeoutError:
             what = "the token did not answer in time"
-            raise StoreUnavailable(what, where=self._where, mend="see why it is slow") from None
+            raise StoreUnavailable(what, where=self._where, hint="see why it is slow") from None
 
     def _counted(self, job: Callable[[], T]) -> T:
         try:
@@ -158,12 +158,12 @@ class Pkcs11Store:
             return job()
         except GONE:
             self._let_go()
-            mend = "add it anew with `signer keys add`"
-            raise KeyStoreError("the token has no such key, or two", where=self._where, mend=mend) from None
+            hint = "add it anew with `signer keys add`"
+            raise KeyStoreError("the token has no such key, or two", where=self._where, hint=hint) from None
         except pkcs11.PKCS11Error as error:
             self._let_go()
             what = f"the token cannot be used now ({type(error).__name__})"
-            raise StoreUnavailable(what, where=self._where, mend="see that it is there") from None
+            raise StoreUnavailable(what, where=self._where, hint="see that it is there") from None
 
     def _told(self) -> str:
         token = self._token()
@@ -182,8 +182,8 @@ class Pkcs11Store:
 
     def _require_fit(self, key: Any, label: str) -> None:
         if key.key_type != KeyType.GENERIC_SECRET:
-            mend = "remove the credential and add it anew"
-            raise KeyStoreError(f"key {label} is not a generic secret", where=self._where, mend=mend)
+            hint = "remove the credential and add it anew"
+            raise KeyStoreError(f"key {label} is not a generic secret", where=self._where, hint=hint)
         if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
             self._alarm(
                 f"{self._where}: key {label} can be read out of the token; remove the credential and add it anew"
@@ -220,21 +220,21 @@ class Pkcs11Store:
     def _open(self) -> Any:
         """A new session. A PIN that was wrong is not given a second time, for that locks the token."""
         token = self._token()
-        if (token.flags & TRIED and not self._attended) or token.flags & TokenFlag.USER_PIN_LOCKED:
+        if (token.flags & TRIED and not self._interactive) or token.flags & TokenFlag.USER_PIN_LOCKED:
             raise self._refused("the token says that the last PIN given was wrong, so none is given")
         stamp = self._pin_stamp()
         if stamp is not None and stamp == self._wrong_pin:
             raise self._refused("the PIN was not right and is not tried again")
         pin = read_private(
             self._config.pin_file,
-            most=MOST_BYTES,
+            limit=MOST_BYTES,
             missing="put the PIN there",
             systemd=self._config.pin_file.is_relative_to(SYSTEMD),
         )
         try:
-            return token.open(rw=self._attended, user_pin=pin.removesuffix(b"\n").decode("utf-8", "replace"))
+            return token.open(rw=self._interactive, user_pin=pin.removesuffix(b"\n").decode("utf-8", "replace"))
         except failures.UserAlreadyLoggedIn:  # a login is the process's, not the session's (PKCS#11 v3.0 §5.6.7)
-            return token.open(rw=self._attended)
+            return token.open(rw=self._interactive)
         except WRONG_PIN as error:
             self._wrong_pin = stamp
             raise self._refused(f"the PIN is not right ({type(error).__name__}) and is not tried again") from None
@@ -252,10 +252,10 @@ class Pkcs11Store:
                 return module.get_token(token_label=self._config.token)
         except pkcs11.PKCS11Error as error:
             if type(error) is pkcs11.PKCS11Error:  # from the binding, not from the module
-                mend = "name the HSM's PKCS#11 library in module"
-                raise KeyStoreError("it cannot be loaded", where=path, mend=mend) from None
+                hint = "name the HSM's PKCS#11 library in module"
+                raise KeyStoreError("it cannot be loaded", where=path, hint=hint) from None
             what = f"there is no such token now ({type(error).__name__})"
-            self._unavailable = StoreUnavailable(what, where=self._where, mend="put it in, or name the right one")
+            self._unavailable = StoreUnavailable(what, where=self._where, hint="put it in, or name the right one")
             self._not_before = time.monotonic() + AGAIN_S
             raise self._unavailable from None
 
@@ -267,8 +267,8 @@ class Pkcs11Store:
         return status.st_ino, status.st_mtime_ns
 
     def _refused(self, what: str) -> KeyStoreError:
-        mend = f"put the right one into {self._config.pin_file} and log in with it once: `pkcs11-tool --login -O …`"
-        return KeyStoreError(what, where=self._where, mend=mend)
+        hint = f"put the right one into {self._config.pin_file} and log in with it once: `pkcs11-tool --login -O …`"
+        return KeyStoreError(what, where=self._where, hint=hint)
 
     def _let_go(self) -> None:
         self._keys.clear()

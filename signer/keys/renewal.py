@@ -16,7 +16,7 @@ MISSING = "run `signer init` first, or name the right --home"
 
 def read_envelope(path: Path) -> Envelope:
     """The file at ``path``, before anything is known of its keys. Raises `KeyStoreError`."""
-    return parse(read_private(path, most=MOST_BYTES, missing=MISSING), where=str(path))
+    return parse(read_private(path, limit=MOST_BYTES, missing=MISSING), where=str(path))
 
 
 def resealed(
@@ -34,8 +34,8 @@ def resealed(
 def require_restorable(found: Envelope, saved: Envelope, where: str, *, older: bool) -> None:
     """Raises `KeyStoreError` if ``saved`` is another store's, or, unless ``older``, was made before a change."""
     if found.header.store != saved.header.store:
-        mend = "move that one away yourself if it is of no use any more"
-        raise KeyStoreError("another key store is there", where=where, mend=mend)
+        hint = "move that one away yourself if it is of no use any more"
+        raise KeyStoreError("another key store is there", where=where, hint=hint)
     if found != saved and found.generation >= saved.generation and not older:
         raise outdated(where)
 
@@ -43,7 +43,7 @@ def require_restorable(found: Envelope, saved: Envelope, where: str, *, older: b
 def outdated(where: str) -> KeyStoreError:
     """The error for a backup that was made before a change of what it would replace."""
     what = "it was changed since the backup: what was revoked or removed would come back"
-    return KeyStoreError(what, where=where, mend="give --older-than-now if that is meant")
+    return KeyStoreError(what, where=where, hint="give --older-than-now if that is meant")
 
 
 def mark_of(envelope: Envelope) -> tuple[str, int]:
@@ -67,19 +67,19 @@ def there(path: Path, *, older: bool) -> Envelope | None:
     except KeyStoreError as error:
         if older:
             return None
-        mend = "give --older-than-now to restore without knowing what was changed since the backup"
-        raise KeyStoreError(error.what, where=str(path), mend=mend) from error
+        hint = "give --older-than-now to restore without knowing what was changed since the backup"
+        raise KeyStoreError(error.what, where=str(path), hint=hint) from error
 
 
 def replaced(path: Path) -> KeyStoreError:
     """The error for a file that is another store's."""
     return KeyStoreError(
-        "it was replaced by another key store", where=str(path), mend="restart the gateway if that is meant"
+        "it was replaced by another key store", where=str(path), hint="restart the gateway if that is meant"
     )
 
 
 def put_back(path: Path) -> KeyStoreError:
     """The error for a file that is older than what was read from it before, or than what the ledger knows."""
     what = "it was put back to an earlier state: what was revoked, rotated or removed since would come back"
-    mend = f"put the latest one there, or, if that is meant, run `signer store restore {path} --older-than-now`"
-    return KeyStoreError(what, where=str(path), mend=mend)
+    hint = f"put the latest one there, or, if that is meant, run `signer store restore {path} --older-than-now`"
+    return KeyStoreError(what, where=str(path), hint=hint)

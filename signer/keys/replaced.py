@@ -62,14 +62,14 @@ def forget_replaced(folder: Path, name: str, fingerprint: str) -> None:
     path = folder / f"{fingerprint}.json"
     if path.parent != folder or not path.exists() or _read(path).name != name:
         what = f"no key of {name!r} with this fingerprint waits to be deleted"
-        raise KeyStoreError(what, where=fingerprint, mend="`signer keys list` shows which do")
+        raise KeyStoreError(what, where=fingerprint, hint="`signer keys list` shows which do")
     path.unlink()
 
 
 def _read(path: Path) -> Replaced:
-    raw = read_private(path, most=MOST_BYTES, missing="run the command again")
+    raw = read_private(path, limit=MOST_BYTES, missing="run the command again")
     try:
         return _REPLACED.validate_json(raw)
     except ValidationError:
-        mend = "look at the exchange which keys there are, and remove this reminder"
-        raise KeyStoreError("this is not a replaced key", where=str(path), mend=mend) from None
+        hint = "look at the exchange which keys there are, and remove this reminder"
+        raise KeyStoreError("this is not a replaced key", where=str(path), hint=hint) from None

@@ -64,7 +64,7 @@ class StoreKeys:
     def seal(self, secret: Secret, identity: bytes, random_bytes: RandomBytes) -> Sealed:
         """``secret`` under a fresh data key, bound to ``identity``."""
         data_key = random_bytes(DATA_KEY_BYTES)
-        sealed = secret.sealed_by(lambda raw: _encrypt(AESGCM(data_key), raw, b"secret\0" + identity, random_bytes))
+        sealed = secret.expose_to(lambda raw: _encrypt(AESGCM(data_key), raw, b"secret\0" + identity, random_bytes))
         wrapped = _encrypt(self._wrapping, data_key, b"data key\0" + identity, random_bytes)
         return Sealed(wrapped.hex(), sealed.hex())
 

@@ -24,7 +24,7 @@ from signer.upstream import Upstream
 class SigningStores:
     """The stores outside the home that signer.toml names, each made when it is first asked for.
 
-    ``alarm`` hears what an operator should know. ``unwrapped`` outlives the gateway's worker; ``attended`` and
+    ``alarm`` hears what an operator should know. ``unwrapped`` outlives the gateway's worker; ``interactive`` and
     ``admin_token`` are for the command line.
     """
 
@@ -33,12 +33,12 @@ class SigningStores:
         alarm: Callable[[str], None],
         *,
         unwrapped: Unwrapped | None = None,
-        attended: bool = False,
+        interactive: bool = False,
         admin_token: str = "",
     ) -> None:
         self._alarm = alarm
         self._unwrapped = unwrapped
-        self._attended = attended
+        self._interactive = interactive
         self._admin_token = admin_token
         self._made: dict[tuple[str, StoreConfig], SigningStore] = {}
         self._workers: dict[str, ThreadWorker] = {}
@@ -82,8 +82,8 @@ class SigningStores:
             )
         from signer.keys.vault_transit import VaultTransitStore  # noqa: PLC0415
 
-        most = settings.in_flight
-        sender = Upstream.open(settings.address, ca_file=settings.ca_file, keep=most, most=most)
+        limit = settings.in_flight
+        sender = Upstream.open(settings.address, ca_file=settings.ca_file, keep=limit, limit=limit)
         self._senders.append(sender)
         return VaultTransitStore(
             name,
@@ -99,11 +99,11 @@ class SigningStores:
         try:
             from signer.keys.pkcs11 import Pkcs11Store  # noqa: PLC0415
         except ImportError:
-            mend = "install it: `pip install --require-hashes -r requirements-hsm.lock`"
-            raise ConfigError("python-pkcs11 is not here", where=f"stores.{name}", mend=mend) from None
+            hint = "install it: `pip install --require-hashes -r requirements-hsm.lock`"
+            raise ConfigError("python-pkcs11 is not here", where=f"stores.{name}", hint=hint) from None
         # One thread for a module, not for a store: to look for tokens anew ends the sessions of all of them.
         worker = self._worker(os.path.realpath(settings.module))
-        return Pkcs11Store(name, settings, worker, self._alarm, attended=self._attended)
+        return Pkcs11Store(name, settings, worker, self._alarm, interactive=self._interactive)
 
     def _worker(self, name: str) -> ThreadWorker:
         if name not in self._workers:

@@ -39,37 +39,37 @@ def client(config: VaultConfig, token: str) -> Any:
 
 
 @contextlib.contextmanager
-def explained(where: str, *, absent: str = "there is no such path in it", mend: str = "") -> Iterator[None]:
+def explained(where: str, *, absent: str = "there is no such path in it", hint: str = "") -> Iterator[None]:
     """Turn hvac's and requests' errors into `StoreUnavailable` or `KeyStoreError`.
 
-    ``absent`` says what a 404 means, and ``mend`` what to do about what Vault refuses.
+    ``absent`` says what a 404 means, and ``hint`` what to do about what Vault refuses.
     """
     # `from None`: the exceptions of both carry requests and answers.
     try:
         yield
     except exceptions.Forbidden as error:
-        raise Denied(f"Vault refuses it: {words(error)}", where=where, mend=mend or NO_RIGHT) from None
+        raise Denied(f"Vault refuses it: {words(error)}", where=where, hint=hint or NO_RIGHT) from None
     except exceptions.InvalidPath as error:
         what = words(error)
         mount = f"nothing is mounted there ({what})"
-        raise KeyStoreError(mount if "no handler" in what else absent, where=where, mend="check the names") from None
+        raise KeyStoreError(mount if "no handler" in what else absent, where=where, hint="check the names") from None
     except (exceptions.VaultDown, exceptions.VaultNotInitialized) as error:
         what = f"Vault does not serve: {words(error)}"
-        raise StoreUnavailable(what, where=where, mend="unseal it or wait") from None
+        raise StoreUnavailable(what, where=where, hint="unseal it or wait") from None
     except (exceptions.InternalServerError, exceptions.BadGateway, exceptions.RateLimitExceeded) as error:
-        raise StoreUnavailable(f"Vault cannot now: {words(error)}", where=where, mend=LATER) from None
+        raise StoreUnavailable(f"Vault cannot now: {words(error)}", where=where, hint=LATER) from None
     except exceptions.VaultError as error:
         raise KeyStoreError(
-            f"Vault does not take it: {words(error)}", where=where, mend=mend or "see its log"
+            f"Vault does not take it: {words(error)}", where=where, hint=hint or "see its log"
         ) from None
     except requests.exceptions.SSLError as error:
         raise _unproven(error, where) from None
     except requests.exceptions.RequestException as error:
         what = f"Vault does not answer ({type(error).__name__})"
-        raise StoreUnavailable(what, where=where, mend=LATER) from None
+        raise StoreUnavailable(what, where=where, hint=LATER) from None
     except OSError as error:  # requests says so of a CA file
         what = f"the CA certificates cannot be read ({error.strerror or error})"
-        raise KeyStoreError(what, where=where, mend="name a readable PEM file in ca_file") from None
+        raise KeyStoreError(what, where=where, hint="name a readable PEM file in ca_file") from None
 
 
 class Denied(KeyStoreError):
@@ -88,7 +88,7 @@ def table(answer: object, *names: str, where: str) -> Mapping[str, Any]:
     for name in names:
         answer = answer.get(name) if isinstance(answer, Mapping) else None
     if not isinstance(answer, Mapping):
-        raise KeyStoreError("what answers there does not speak like Vault", where=where, mend="check its address")
+        raise KeyStoreError("what answers there does not speak like Vault", where=where, hint="check its address")
     return answer
 
 
@@ -102,11 +102,11 @@ def require_engine(vault: Any, mount: str, kind: str, *, where: str) -> None:
     data = table(answer, "data", where=where)
     version = (data.get("options") or {}).get("version")
     if data.get("type") != kind:
-        mend = f"mount {kind} there, or name the right mount"
-        raise KeyStoreError(f"{mount}/ holds the engine {data.get('type')}, not {kind}", where=where, mend=mend)
+        hint = f"mount {kind} there, or name the right mount"
+        raise KeyStoreError(f"{mount}/ holds the engine {data.get('type')}, not {kind}", where=where, hint=hint)
     if kind == "kv" and version != "2":
-        mend = f"name a mount of version 2, or run `vault kv enable-versioning {mount}`"
-        raise KeyStoreError(f"{mount}/ is KV version {version or 1}, and signer uses version 2", where=where, mend=mend)
+        hint = f"name a mount of version 2, or run `vault kv enable-versioning {mount}`"
+        raise KeyStoreError(f"{mount}/ is KV version {version or 1}, and signer uses version 2", where=where, hint=hint)
 
 
 def write(vault: Any, path: str, data: Mapping[str, object]) -> None:
@@ -125,8 +125,8 @@ def write(vault: Any, path: str, data: Mapping[str, object]) -> None:
 
 def _unproven(error: Exception, where: str) -> KeyStoreError:
     if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-        return StoreUnavailable("the TLS connection to Vault broke", where=where, mend=LATER)
+        return StoreUnavailable("the TLS connection to Vault broke", where=where, hint=LATER)
     what = "Vault's certificate does not prove that it is Vault"
     return KeyStoreError(
-        what, where=where, mend="name the CA certificate that signed it in ca_file, or the right address"
+        what, where=where, hint="name the CA certificate that signed it in ca_file, or the right address"
     )

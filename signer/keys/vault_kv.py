@@ -101,11 +101,11 @@ class VaultKvStore:
             async with asyncio.timeout(self._config.deadline_seconds):
                 return await self._worker.run(lambda: self._login.run(lambda vault: self._read(vault, info)))
         except TimeoutError:
-            raise StoreUnavailable("Vault did not answer in time", where=self._where, mend="see its load") from None
+            raise StoreUnavailable("Vault did not answer in time", where=self._where, hint="see its load") from None
 
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Write the entry. Vault keeps it encrypted; whoever may read that path can read it. Raises `KeyStoreError`."""
-        entry = {"api_key": info.api_key, "api_secret": secret.sealed_by(base64.b64encode).decode()}
+        entry = {"api_key": info.api_key, "api_secret": secret.expose_to(base64.b64encode).decode()}
         with self._login.administrator() as vault, explained(self._where):
             require_engine(vault, self._config.mount, "kv", where=self._where)
             write(vault, f"{self._config.mount}/data/{self._path(info)}", {"data": entry})
@@ -143,11 +143,11 @@ class VaultKvStore:
 
 def _handle(entry: Mapping[str, Any], info: CredentialInfo, where: str) -> HmacKey:
     if set(entry) != {"api_key", "api_secret"} or not all(isinstance(value, str) for value in entry.values()):
-        mend = "an entry has exactly api_key and api_secret; add the key anew with `signer keys add`"
-        raise KeyStoreError("this is not an API key and its secret", where=where, mend=mend)
+        hint = "an entry has exactly api_key and api_secret; add the key anew with `signer keys add`"
+        raise KeyStoreError("this is not an API key and its secret", where=where, hint=hint)
     if entry["api_key"] != info.api_key:
         what = f"it holds another API key than that of {info.name}"
-        raise KeyStoreError(what, where=where, mend="put the entry back, or remove and add the key")
+        raise KeyStoreError(what, where=where, hint="put the entry back, or remove and add the key")
     secret = Secret.from_base64(entry["api_secret"], where=where)
     key = secret.key()
     secret.wipe()

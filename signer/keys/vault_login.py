@@ -80,11 +80,11 @@ class VaultLogin:
             return job(self.client())
 
     def log_in(self) -> None:
-        """Get a new token. Raises `StoreUnavailable`, or `KeyStoreError` for whatever waiting does not mend."""
+        """Get a new token. Raises `StoreUnavailable`, or `KeyStoreError` for whatever waiting does not fix."""
         vault = client(self._config, "")
-        mend = "check [stores.NAME.login] and the file that it names"
+        hint = "check [stores.NAME.login] and the file that it names"
         try:
-            with explained(self._where, absent="there is no such login; see login.mount", mend=mend):
+            with explained(self._where, absent="there is no such login; see login.mount", hint=hint):
                 self._prove(vault, self._config.login)
         except BaseException:
             vault.adapter.close()
@@ -153,8 +153,8 @@ class VaultLogin:
 
     def _use_admin_token(self, vault: Any) -> None:
         if not self._admin_token:
-            mend = "give --vault-token-file a token with the rights of both gateway.hcl and admin.hcl (deploy/vault)"
-            raise KeyStoreError("a wrapped secret-id serves once, for the gateway", where=self._where, mend=mend)
+            hint = "give --vault-token-file a token with the rights of both gateway.hcl and admin.hcl (deploy/vault)"
+            raise KeyStoreError("a wrapped secret-id serves once, for the gateway", where=self._where, hint=hint)
         vault.token = self._admin_token
         self._lasts(0, renewable=False, policies=[])
 
@@ -167,8 +167,8 @@ class VaultLogin:
             raise
         except KeyStoreError:
             what = "the wrapped secret-id cannot be unwrapped: it was already, or it is too old"
-            mend = "put a new one there; if nobody of yours unwrapped it, somebody else did: destroy that secret-id"
-            raise KeyStoreError(what, where=self._where, mend=mend) from None
+            hint = "put a new one there; if nobody of yours unwrapped it, somebody else did: destroy that secret-id"
+            raise KeyStoreError(what, where=self._where, hint=hint) from None
         finally:
             vault.token = ""
         return str(table(answer, "data", where=self._where).get("secret_id", ""))
@@ -224,7 +224,7 @@ class VaultLogin:
 
 
 def _read_private(path: Path) -> str:
-    raw = read_private(path, most=MOST_BYTES, missing="put it there", systemd=path.is_relative_to(SYSTEMD))
+    raw = read_private(path, limit=MOST_BYTES, missing="put it there", systemd=path.is_relative_to(SYSTEMD))
     return _one_line(raw, path)
 
 
@@ -235,11 +235,11 @@ def _read_jwt(path: Path) -> str:
             return _one_line(file.read(MOST_BYTES), path)
     except OSError as error:
         what = f"it cannot be read ({error.strerror})"
-        raise KeyStoreError(what, where=str(path), mend="mount the service account's token there") from None
+        raise KeyStoreError(what, where=str(path), hint="mount the service account's token there") from None
 
 
 def _one_line(raw: bytes | bytearray, path: Path) -> str:
     text = raw.decode("ascii", "replace").strip()
     if not text.isascii() or not text.isprintable() or not text or " " in text:
-        raise KeyStoreError("there is no token or id in it", where=str(path), mend="put it there, and nothing else")
+        raise KeyStoreError("there is no token or id in it", where=str(path), hint="put it there, and nothing else")
     return text

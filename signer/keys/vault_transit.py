@@ -121,7 +121,7 @@ class VaultTransitStore:
         with self._login.administrator() as vault, explained(self._where):
             self._remove(vault, name)
             pem = table(vault.read(f"{mount}/wrapping_key"), "data", where=self._where)["public_key"]
-            ciphertext = secret.sealed_by(lambda raw: _wrapped(raw, pem))
+            ciphertext = secret.expose_to(lambda raw: _wrapped(raw, pem))
             options = {"type": "hmac", "key_size": SECRET_BYTES, "hash_function": "SHA256", "exportable": False}
             vault.write_data(f"{mount}/keys/{name}/import", data={**options, "ciphertext": ciphertext.decode()})
 
@@ -158,26 +158,26 @@ class VaultTransitStore:
         try:
             return await self._sender.send(request, deadline)
         except VenueError as error:
-            mend = "signer tries again with the next call"
-            raise StoreUnavailable(f"Vault cannot be asked: {error.what}", where=self._where, mend=mend) from error
+            hint = "signer tries again with the next call"
+            raise StoreUnavailable(f"Vault cannot be asked: {error.what}", where=self._where, hint=hint) from error
 
     def _signature(self, answer: WireAnswer) -> bytes:
         if answer.status != 200:
             raise self._no(answer)
         found = _HMAC.search(answer.body)
         if found is None:
-            raise KeyStoreError("what it answers is no HMAC-SHA512", where=self._where, mend="check address and mount")
+            raise KeyStoreError("what it answers is no HMAC-SHA512", where=self._where, hint="check address and mount")
         return base64.b64decode(found[1])
 
     def _no(self, answer: WireAnswer) -> KeyStoreError:
         said = _errors(answer)
         if answer.status == 403:
-            return KeyStoreError(f"Vault refuses to sign: {said}", where=self._where, mend=NO_RIGHT)
+            return KeyStoreError(f"Vault refuses to sign: {said}", where=self._where, hint=NO_RIGHT)
         if answer.status in {400, 404}:
-            mend = "restore the key, or remove and add the credential"
-            return KeyStoreError(f"Vault has no usable key: {said}", where=self._where, mend=mend)
+            hint = "restore the key, or remove and add the credential"
+            return KeyStoreError(f"Vault has no usable key: {said}", where=self._where, hint=hint)
         what = f"Vault does not sign now (HTTP {answer.status}): {said}"
-        return StoreUnavailable(what, where=self._where, mend="unseal it or wait")
+        return StoreUnavailable(what, where=self._where, hint="unseal it or wait")
 
     async def _new_token(self, refused: str, deadline: float) -> str:
         """A token other than ``refused``: one login for all who wait. Raises `KeyStoreError`."""
@@ -186,7 +186,7 @@ class VaultTransitStore:
             # One that never signed may lack the right, and another login would not help. One that did has ended.
             if loop.time() < self._no_login_before and (not refused or refused != self._proven):
                 raise KeyStoreError(
-                    "Vault refuses the token, and logged us in just now", where=self._where, mend=NO_RIGHT
+                    "Vault refuses the token, and logged us in just now", where=self._where, hint=NO_RIGHT
                 )
             self._no_login_before = loop.time() + AGAIN_S
             self._logging_in = asyncio.ensure_future(self._worker.run(self._login.log_in))
@@ -196,7 +196,7 @@ class VaultTransitStore:
                 async with asyncio.timeout_at(deadline):
                     await asyncio.shield(self._logging_in)
             except TimeoutError:
-                raise StoreUnavailable("no login in time", where=self._where, mend="see Vault's load") from None
+                raise StoreUnavailable("no login in time", where=self._where, hint="see Vault's load") from None
         return self._login.token
 
     def _logged_in(self, done: asyncio.Future[None]) -> None:
@@ -223,7 +223,7 @@ class VaultTransitStore:
             async with asyncio.timeout(self._config.deadline_seconds):
                 await self._worker.run(lambda: self._login.run(lambda vault: self._require_fit(vault, info)))
         except TimeoutError:
-            raise StoreUnavailable("Vault did not answer in time", where=self._where, mend="see its load") from None
+            raise StoreUnavailable("Vault did not answer in time", where=self._where, hint="see its load") from None
 
     def _require_fit(self, vault: Any, info: CredentialInfo) -> None:
         mount, name = self._config.mount, info.reference
@@ -232,11 +232,11 @@ class VaultTransitStore:
         with explained(where, absent="there is no such key; add it anew with `signer keys add`"):
             key = table(vault.secrets.transit.read_key(name, mount_point=mount), "data", where=where)
         if key.get("type") != "hmac":
-            mend = "remove the credential and add it anew"
-            raise KeyStoreError(f"it is a key of type {key.get('type')}, not hmac", where=where, mend=mend)
+            hint = "remove the credential and add it anew"
+            raise KeyStoreError(f"it is a key of type {key.get('type')}, not hmac", where=where, hint=hint)
         if any(int(key.get(f"min_{use}_version") or 0) > VERSION for use in ("available", "decryption", "encryption")):
-            mend = "restore the key, or remove and add the credential"
-            raise KeyStoreError(f"version {VERSION} of it, the imported one, is gone", where=where, mend=mend)
+            hint = "restore the key, or remove and add the credential"
+            raise KeyStoreError(f"version {VERSION} of it, the imported one, is gone", where=where, hint=hint)
         if key.get("exportable") or key.get("allow_plaintext_backup"):
             self._alarm(f"{where}: it can be taken out of Vault; remove the credential and add it anew")
 

@@ -40,13 +40,15 @@ class CredentialLane:
         """Whether it takes no calls for a while."""
         self._queues = Queues(queue)
 
-    def turn(self, client: str, priority: Priority, deadline: float, *, though_stopped: bool = False) -> CredentialTurn:
+    def turn(
+        self, client: str, priority: Priority, deadline: float, *, even_if_stopped: bool = False
+    ) -> CredentialTurn:
         """A turn to be entered with ``async with``: waits, then holds the lane until left.
 
         Entering raises `NotServed`: at once if too many wait already, when another client needs the place more, when
         ``deadline`` passes first, or if the nonce cannot be secured. Nothing was sent then.
         """
-        return CredentialTurn(self, client, priority, deadline, though_stopped)
+        return CredentialTurn(self, client, priority, deadline, even_if_stopped)
 
     @property
     def waiting(self) -> int:
@@ -113,8 +115,8 @@ class CredentialLane:
             self._left.clear()
             await self._left.wait()
 
-    async def _enter(self, client: str, priority: Priority, deadline: float, *, though_stopped: bool) -> int:
-        if self._stopped and not though_stopped:
+    async def _enter(self, client: str, priority: Priority, deadline: float, *, even_if_stopped: bool) -> int:
+        if self._stopped and not even_if_stopped:
             raise self._no_entry()
         if self._clock.monotonic() >= deadline:
             raise _too_late()
@@ -122,7 +124,7 @@ class CredentialLane:
             self._free -= 1
         else:
             await self._wait(client, priority, deadline)
-            if self._stopped and not though_stopped:  # since the turn was handed over
+            if self._stopped and not even_if_stopped:  # since the turn was handed over
                 self._leave()
                 raise self._no_entry()
         nonce = self._nonces.take()
@@ -179,16 +181,16 @@ class CredentialLane:
 class CredentialTurn:
     """One client's turn (`signer.contracts.Turn`)."""
 
-    __slots__ = ("_client", "_deadline", "_lane", "_priority", "_though_stopped", "after", "nonce")
+    __slots__ = ("_client", "_deadline", "_even_if_stopped", "_lane", "_priority", "after", "nonce")
 
     def __init__(
-        self, lane: CredentialLane, client: str, priority: Priority, deadline: float, though_stopped: bool
+        self, lane: CredentialLane, client: str, priority: Priority, deadline: float, even_if_stopped: bool
     ) -> None:
         self._lane = lane
         self._client = client
         self._priority = priority
         self._deadline = deadline
-        self._though_stopped = though_stopped
+        self._even_if_stopped = even_if_stopped
         self.nonce = self.after = 0
 
     def nonce_refused(self) -> None:
@@ -199,7 +201,7 @@ class CredentialTurn:
         self._lane._under_way.add(self)
         try:
             self.nonce = await self._lane._enter(
-                self._client, self._priority, self._deadline, though_stopped=self._though_stopped
+                self._client, self._priority, self._deadline, even_if_stopped=self._even_if_stopped
             )
             self.after = self._lane._nonces.before  # nobody has had a turn since
         except BaseException:

@@ -57,9 +57,9 @@ class SharedCounter:
         if allowance is None:
             return True
         use = self._use(client, now)
-        if self._level + cost > allowance.most:
+        if self._level + cost > allowance.limit:
             return False
-        free = allowance.most * (1 - NEWCOMER if self._several else 1)
+        free = allowance.limit * (1 - NEWCOMER if self._several else 1)
         held = use.amount * self._unit
         if held + cost <= free / (len(self._uses) + 1):  # less than the share of any number of them
             return True
@@ -90,10 +90,10 @@ class SharedCounter:
         self._fall(now)
         ours = self._ours
         ours.wanted = self._at
-        over = max(0.0, self._level + cost - allowance.most)
+        over = max(0.0, self._level + cost - allowance.limit)
         held = ours.amount * self._unit
-        if held and held + cost > allowance.most * OURS:  # ours falls in proportion to the level
-            over = max(over, self._level * (1 - max(0.0, allowance.most * OURS - cost) / held))
+        if held and held + cost > allowance.limit * OURS:  # ours falls in proportion to the level
+            over = max(over, self._level * (1 - max(0.0, allowance.limit * OURS - cost) / held))
         return over / allowance.decay
 
     def add_own(self, cost: float, now: float) -> None:
@@ -106,7 +106,7 @@ class SharedCounter:
         """The venue says that it is full: it has counted what we have not seen."""
         if self.allowance is not None:
             self._fall(now)
-            self._level = max(self._level, self.allowance.most)
+            self._level = max(self._level, self.allowance.limit)
 
     def _use(self, client: str, now: float) -> _Use:
         self._fall(now)

@@ -80,7 +80,7 @@ class Books:
         """Hold all charges, or none; the reservation's number."""
         refuse_if_halted(self._halts, intent.client, intent.account)
         if self._room.short:
-            raise LedgerError("the disk is full", where=str(self._path), mend="free some space")
+            raise LedgerError("the disk is full", where=str(self._path), hint="free some space")
         needs = self._caps.fit(intent.charges, self._now_us)
         self._caps.hold(needs, self._now_us)
         self._see_now()

@@ -38,4 +38,4 @@ def to_order(text: str) -> Order:
 
 
 def _damaged(what: str) -> LedgerError:
-    return LedgerError(f"{what} in the ledger does not read", mend="restore ledger.db from a backup")
+    return LedgerError(f"{what} in the ledger does not read", hint="restore ledger.db from a backup")

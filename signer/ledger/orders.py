@@ -107,10 +107,10 @@ def _newest(
     db: sqlite3.Connection, account: str, ref: OrderRef, client: str
 ) -> list[tuple[int, str, str, int, str, int]]:
     found = []
-    for closed, most in ((0, MOST_OPEN), (1, NEWEST)):
+    for closed, limit in ((0, MOST_OPEN), (1, NEWEST)):
         query = f"""SELECT id, client, txid, placed_us, document, closed FROM orders
             WHERE account = ? AND {ref.kind} = ? AND client = ? AND closed = ? ORDER BY id DESC LIMIT ?"""  # noqa: S608
-        found += db.execute(query, (account, ref.value, client, closed, most)).fetchall()
+        found += db.execute(query, (account, ref.value, client, closed, limit)).fetchall()
     return found
 
 

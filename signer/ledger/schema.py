@@ -80,8 +80,8 @@ def ledger_errors(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         what = error.strerror if isinstance(error, OSError) else str(error)
-        mend = "check the disk's free space, and the file's owner and mode"
-        raise LedgerError(f"the ledger failed: {what}", where=str(path), mend=mend) from error
+        hint = "check the disk's free space, and the file's owner and mode"
+        raise LedgerError(f"the ledger failed: {what}", where=str(path), hint=hint) from error
 
 
 def _create(path: Path) -> None:
@@ -95,14 +95,14 @@ def _create(path: Path) -> None:
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise LedgerError("the file system has no shared memory", where=str(path), mend="use a local disk")
+        raise LedgerError("the file system has no shared memory", where=str(path), hint="use a local disk")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA fullfsync = ON")  # macOS: its fsync alone leaves data in the drive's cache
     db.execute("PRAGMA foreign_keys = ON")
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         what = f"the ledger has version {version}, this signer reads version {VERSION}"
-        raise LedgerError(what, where=str(path), mend="upgrade signer")
+        raise LedgerError(what, where=str(path), hint="upgrade signer")
     if version < VERSION:
         _make_tables(db, path)
 
@@ -112,7 +112,7 @@ def _make_tables(db: sqlite3.Connection, path: Path) -> None:
     try:
         if db.execute("PRAGMA user_version").fetchone() == (0,):  # nobody else made them while we waited
             if db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-                raise LedgerError("the file is no ledger of signer", where=str(path), mend="choose another home")
+                raise LedgerError("the file is no ledger of signer", where=str(path), hint="choose another home")
             for statement in TABLES:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {VERSION}")

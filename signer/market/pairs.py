@@ -67,17 +67,17 @@ def save_pairs(path: Path, pairs: dict[str, Json]) -> None:
 
 def load_pairs(path: Path) -> dict[str, Json] | None:
     """The list in ``path``, or None if none was kept yet. Raises `ConfigError` if it cannot be read."""
-    mend = "remove it; it is fetched anew at the next start"
+    hint = "remove it; it is fetched anew at the next start"
     try:
         text = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError(f"the list of pairs cannot be read: {error.strerror}", where=str(path), mend=mend) from error
+        raise ConfigError(f"the list of pairs cannot be read: {error.strerror}", where=str(path), hint=hint) from error
     try:
         pairs = json.loads(text, parse_float=str) if len(text) <= MOST_BYTES else None
     except (ValueError, RecursionError):
         pairs = None
     if not isinstance(pairs, dict):
-        raise ConfigError("this is no list of pairs", where=str(path), mend=mend)
+        raise ConfigError("this is no list of pairs", where=str(path), hint=hint)
     return pairs

@@ -4,7 +4,7 @@ Everything here is immutable and holds no behaviour but its own reading. Amounts
 microseconds since the Unix epoch (``_us``), durations are seconds (``_s``).
 """
 
-from signer.model.calls import Action, Call, Decoded, Outcome, Priority, Role, Verdict
+from signer.model.calls import Action, Call, Decoded, Outcome, Priority, Role, VenueResult
 from signer.model.credentials import ClientInfo, CredentialInfo, KeyInfo
 from signer.model.decisions import ChainHead, Charge, Decision, Facts, Halt, Intent, OpenIntent, RuleHit, Usage
 from signer.model.orders import Change, Order, OrderRef, Pair, PlacedOrder, Price, Side
@@ -40,7 +40,7 @@ __all__ = [
     "RuleHit",
     "Side",
     "Usage",
-    "Verdict",
+    "VenueResult",
     "WireAnswer",
     "WireRequest",
 ]

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """One counter: a call is refused that would take it above ``most``; it falls by ``decay`` in a second."""
+    """One counter: a call is refused that would take it above ``limit``; it falls by ``decay`` in a second."""
 
-    most: float
+    limit: float
     decay: float
 
     @property
     def drain_s(self) -> float:
         """How long a full counter takes to fall to nothing."""
-        return self.most / self.decay
+        return self.limit / self.decay
 
 
 @dataclass(frozen=True, slots=True)

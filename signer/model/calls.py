@@ -88,7 +88,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VenueResult:
     """How a venue's answer reads: the outcome, and what became of each order of the call."""
 
     outcome: Outcome

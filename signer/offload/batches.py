@@ -26,11 +26,11 @@ class Batches(Generic[Item, Result]):
     """
 
     def __init__(
-        self, worker: Worker, serve: Callable[[Sequence[Item]], Sequence[Result | Exception]], *, most: int = 256
+        self, worker: Worker, serve: Callable[[Sequence[Item]], Sequence[Result | Exception]], *, limit: int = 256
     ) -> None:
         self._worker = worker
         self._serve = serve
-        self._most = most
+        self._limit = limit
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._flushing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -66,7 +66,7 @@ class Batches(Generic[Item, Result]):
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
                 await self._serve_batch(batch)
         finally:
             self._flushing = None

@@ -77,12 +77,12 @@ def load_policies(folder: Path, find: FindPair, known: Collection[str] = ()) -> 
 def policy_files(folder: Path) -> list[Path]:
     """The policy files in ``folder``, sorted. Raises `ConfigError` if there is no such folder."""
     if not folder.is_dir():
-        raise ConfigError("there is no such folder", where=str(folder), mend="run `signer init`, or make it")
+        raise ConfigError("there is no such folder", where=str(folder), hint="run `signer init`, or make it")
     return [path for path in sorted(folder.glob("*.toml")) if not path.name.endswith(CASES_SUFFIX)]
 
 
 def load_policy(path: Path, find: FindPair, known: Collection[str] = ()) -> Policy:
-    """The policy in ``path``. Raises `ConfigError` with one line (file, key, what, mend) for each problem."""
+    """The policy in ``path``. Raises `ConfigError` with one line (file, key, what, hint) for each problem."""
     policy, problems = resolve(path.stem, read_tables(path, PolicyFile), find, known)
     if policy is None:
         raise _error(path, problems)
@@ -102,11 +102,11 @@ def _read_toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError("there is no such file", where=str(path), mend="check its name") from None
+        raise ConfigError("there is no such file", where=str(path), hint="check its name") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("the file cannot be read", where=str(path), mend="check its owner and mode") from error
+        raise ConfigError("the file cannot be read", where=str(path), hint="check its owner and mode") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", where=str(path), mend="mend the line named") from None
+        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="hint the line named") from None
 
 
 def _error(path: Path, problems: list[Problem]) -> ConfigError:

@@ -35,7 +35,7 @@ class CallLimit:
     name: str
     """As answers and logs show it: ``at most 20 new in 10s``."""
     kind: CallKind
-    most: int
+    calls: int
     window_s: int
 
 

@@ -41,10 +41,10 @@ class Problem:
 
     key: str
     what: str
-    mend: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.what}; {self.mend}"
+        return f"{self.key}: {self.what}; {self.hint}"
 
 
 def resolve(
@@ -122,11 +122,11 @@ class _Resolver:
         caps = [*self._order_caps, *(cap for caps in self._notional_caps.values() for cap in caps)]
         stated["cap"] = sorted([cap.unit, str(cap.window_s), show(cap.limit)] for cap in caps)
         calls = [limit for limits in self._max_calls.values() for limit in limits]
-        stated["max_calls"] = sorted([limit.kind, str(limit.window_s), str(limit.most)] for limit in calls)
+        stated["max_calls"] = sorted([limit.kind, str(limit.window_s), str(limit.calls)] for limit in calls)
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
-    def _note(self, key: str, what: str, mend: str) -> None:
-        self.problems.append(Problem(key, what, mend))
+    def _note(self, key: str, what: str, hint: str) -> None:
+        self.problems.append(Problem(key, what, hint))
 
     def _find_pairs(self, find: FindPair, known: Collection[str]) -> list[Pair]:
         found: dict[str, Pair] = {}
@@ -137,8 +137,8 @@ class _Resolver:
             elif WELL_FORMED.fullmatch(text):
                 self._unlisted[text] = _near(text, known) or "take it off the list, or look up its name at the exchange"
             else:
-                mend = _near(text, known) or "name a pair such as XBT/USD"
-                self._note(f"pairs[{index}]", f'no pair is called "{text[:40]}"', mend)
+                hint = _near(text, known) or "name a pair such as XBT/USD"
+                self._note(f"pairs[{index}]", f'no pair is called "{text[:40]}"', hint)
         return list(found.values())
 
     def _assumed(self, known: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -167,8 +167,8 @@ class _Resolver:
         limit, unit = Decimal(number), _asset(spelling, assets)
         if unit is None and len(self._assets) == len(self._pairs) + len(self._unlisted):
             listed = ", ".join(sorted(assets)) or "none"
-            mend = f"use one of theirs ({listed}), or list a pair of {spelling}"
-            self._note(key, f"no listed pair trades in {spelling}", mend)
+            hint = f"use one of theirs ({listed}), or list a pair of {spelling}"
+            self._note(key, f"no listed pair trades in {spelling}", hint)
         if not limit:
             self._note(key, "the amount is 0", "state more than 0, or take the pair off the list to forbid it")
         return limit, unit or spelling
@@ -197,13 +197,13 @@ class _Resolver:
         limits: dict[tuple[CallKind, int], CallLimit] = {}
         for index, table in enumerate(self._file.max_calls):
             key, window_s = f"max_calls[{index}]", _seconds(table.window)
-            stated = {kind: most for kind in CALL_KINDS if (most := getattr(table, kind)) is not None}
+            stated = {kind: limit for kind in CALL_KINDS if (limit := getattr(table, kind)) is not None}
             if not stated:
                 self._note(key, "nothing is counted", f"add one of {', '.join(CALL_KINDS)}, as new = 20")
-            for kind, most in stated.items():
+            for kind, limit in stated.items():
                 if (kind, window_s) in limits:
                     self._note(key, f"{kind} within {table.window} has a limit already", "keep the one that is meant")
-                limits[kind, window_s] = CallLimit(f"at most {most} {kind} in {table.window}", kind, most, window_s)
+                limits[kind, window_s] = CallLimit(f"at most {limit} {kind} in {table.window}", kind, limit, window_s)
         return {kind: tuple(each for each in limits.values() if each.kind == kind) for kind in CALL_KINDS}
 
     def _demand_trading_words(self) -> None:
@@ -228,8 +228,8 @@ class _Resolver:
                 self._demand("cap", pair, f'[[cap]] with max_notional = "… {pair.quote}" and window = "24h"')
 
     def _demand(self, key: str, pair: Pair, example: str) -> None:
-        mend = f'add {example}, or say why not in uncapped = "reason"'
-        self._note(key, f"{pair.wsname} may be traded but nothing here bounds it", mend)
+        hint = f'add {example}, or say why not in uncapped = "reason"'
+        self._note(key, f"{pair.wsname} may be traded but nothing here bounds it", hint)
 
 
 def show(amount: Decimal) -> str:
@@ -239,7 +239,7 @@ def show(amount: Decimal) -> str:
 
 
 def _plain(mosts: Iterable[Most]) -> list[list[str]]:
-    return sorted([most.unit, show(most.limit)] for most in mosts)
+    return sorted([limit.unit, show(limit.limit)] for limit in mosts)
 
 
 def _seconds(window: str) -> int:

@@ -32,7 +32,7 @@ def never_list(call: Call) -> Iterator[RuleHit]:
 def loaded(policy: Policy, call: Call) -> Iterator[RuleHit]:
     """Where the policy's file does not load nobody can say what it allows: nothing then passes but a cancel."""
     if policy.only_cancels and call.action is not Action.CANCEL and not call.local:
-        yield _deny("policy", f"policy {policy.name} does not load, so only cancels pass until it is mended")
+        yield _deny("policy", f"policy {policy.name} does not load, so only cancels pass until it is fixed")
 
 
 def permissions(policy: Policy, call: Call) -> Iterator[RuleHit]:
@@ -183,25 +183,25 @@ def unpriced(_: Policy, leg: Leg) -> RuleHit | None:
 
 def order_size(_: Policy, leg: Leg) -> RuleHit | None:
     """The volume is within the largest size for the base asset; one that is not known is not."""
-    most = leg.limits.size
-    if most is None:
+    bound = leg.limits.size
+    if bound is None:
         return None
     if leg.size is None:
-        return _deny("order-size", f"{leg.name}the volume in {most.unit} is not known", "limit")
-    if leg.size > most.limit:
-        return _deny("order-size", f"{leg.name}{show(leg.size)} {most.unit} is above {show(most.limit)}", "limit")
-    return most.within
+        return _deny("order-size", f"{leg.name}the volume in {bound.unit} is not known", "limit")
+    if leg.size > bound.limit:
+        return _deny("order-size", f"{leg.name}{show(leg.size)} {bound.unit} is above {show(bound.limit)}", "limit")
+    return bound.within
 
 
 def order_notional(_: Policy, leg: Leg) -> RuleHit | None:
     """The value is within the largest for the quote currency."""
-    most = leg.limits.notional
-    if most is None or leg.notional is None:
+    bound = leg.limits.notional
+    if bound is None or leg.notional is None:
         return None
-    if leg.notional > most.limit:
-        reason = f"{leg.name}{show(leg.notional)} {most.unit} is above {show(most.limit)}"
+    if leg.notional > bound.limit:
+        reason = f"{leg.name}{show(leg.notional)} {bound.unit} is above {show(bound.limit)}"
         return _deny("order-notional", reason, "limit")
-    return most.within
+    return bound.within
 
 
 FEATURE_RULES: tuple[OrderRule, ...] = (

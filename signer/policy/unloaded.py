@@ -21,7 +21,7 @@ class Unloaded:
 
     policy: str
     why: str
-    """Each problem with its file, key and mend; a line each."""
+    """Each problem with its file, key and hint; a line each."""
     clients: tuple[str, ...]
     """Who is held to it and is not revoked."""
     kept: bool

@@ -16,7 +16,7 @@ from signer.sandbox.pairs import CLASSES, CURRENCY, MAKER, TAKER, Asset, Pair, S
 _MOST_BYTES = 64 * 1024 * 1024
 _MOST_DECIMALS = 18
 _STATUSES = ("online", "cancel_only", "post_only", "limit_only", "reduce_only")
-_MEND = "save Kraken's own answer: curl -o FILE https://api.kraken.com/0/public/AssetPairs"
+_HINT = "save Kraken's own answer: curl -o FILE https://api.kraken.com/0/public/AssetPairs"
 
 
 class _Unreadable(ValueError):
@@ -39,7 +39,7 @@ def read_pairs(path: Path) -> Instruments:
     try:
         return Instruments([_pair(name, row) for name, row in rows.items()])
     except _Unreadable as error:
-        raise ConfigError(str(error), where=str(path), mend=_MEND) from None
+        raise ConfigError(str(error), where=str(path), hint=_HINT) from None
 
 
 def _rows(path: Path) -> dict[str, object]:
@@ -48,14 +48,14 @@ def _rows(path: Path) -> dict[str, object]:
         answer = json.loads(data)
     except OSError as error:
         what = f"the list of pairs cannot be read: {error.strerror}"
-        raise ConfigError(what, where=str(path), mend="name a file with an AssetPairs answer") from None
+        raise ConfigError(what, where=str(path), hint="name a file with an AssetPairs answer") from None
     except (ValueError, RecursionError):
-        raise ConfigError("this is not JSON", where=str(path), mend=_MEND) from None
+        raise ConfigError("this is not JSON", where=str(path), hint=_HINT) from None
     if isinstance(answer, dict) and answer.get("error"):
-        raise ConfigError("this is an error that Kraken answered, not a list of pairs", where=str(path), mend=_MEND)
+        raise ConfigError("this is an error that Kraken answered, not a list of pairs", where=str(path), hint=_HINT)
     rows = answer.get("result", answer) if isinstance(answer, dict) else None
     if not isinstance(rows, dict) or not rows or "error" in rows:
-        raise ConfigError("this is no list of pairs", where=str(path), mend=_MEND)
+        raise ConfigError("this is no list of pairs", where=str(path), hint=_HINT)
     return rows
 
 

@@ -43,7 +43,7 @@ _SKEW = TypeAdapter(_Skew)
 
 
 class Wrong(Exception):
-    """The control request is not one that we understand; says what is wrong and the mend."""
+    """The control request is not one that we understand; says what is wrong and the hint."""
 
 
 def create_control(simulation: Simulation) -> Flask:

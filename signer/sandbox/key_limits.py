@@ -61,7 +61,7 @@ class RestCounter:
     """The call counter of one key: each call adds to it and time takes away (kraken-api.md §4)."""
 
     def __init__(self, tier: str) -> None:
-        self._most, self._decay = REST_TIERS[tier]
+        self._limit, self._decay = REST_TIERS[tier]
         self._level = 0.0
         self._at = 0.0
 
@@ -70,7 +70,7 @@ class RestCounter:
         self._level = max(0.0, self._level - self._decay * max(0.0, now - self._at))
         self._at = now
         cost = 0 if endpoint in _FREE else 2 if endpoint in _DOUBLE else 1
-        if cost and self._level + cost > self._most:
+        if cost and self._level + cost > self._limit:
             return False
         self._level += cost
         return True

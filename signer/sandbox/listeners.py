@@ -38,13 +38,13 @@ def bound(address: str, flag: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and int(port) < 2**16):
         raise ConfigError(
-            f"{address!r} is not HOST:PORT", where=flag, mend="write it as 127.0.0.1:8080, port 0 for any"
+            f"{address!r} is not HOST:PORT", where=flag, hint="write it as 127.0.0.1:8080, port 0 for any"
         )
     try:
         return socket.create_server((host, int(port)), backlog=512)
     except OSError as error:
         what = f"cannot listen on {address}: {error}"
-        raise ConfigError(what, where=flag, mend="choose another address, or port 0 for any free one") from None
+        raise ConfigError(what, where=flag, hint="choose another address, or port 0 for any free one") from None
 
 
 def url_of(listener: socket.socket) -> str:

@@ -129,8 +129,8 @@ def is_loopback(address: str) -> bool:
 
 def _check_loopback(control_listen: str) -> None:
     if not is_loopback(control_listen):
-        what, mend = "the control interface must stay on this machine", "use 127.0.0.1: its users can make keys"
-        raise ConfigError(what, where="--control-listen", mend=mend)
+        what, hint = "the control interface must stay on this machine", "use 127.0.0.1: its users can make keys"
+        raise ConfigError(what, where="--control-listen", hint=hint)
 
 
 def _key_settings(settings: Settings) -> KeySettings:
@@ -159,7 +159,7 @@ class RunningSandbox:
         line = self._process.stdout.readline()
         if not line:
             self.stop()
-            raise VenueError("the sandbox did not start", mend="its own message stands above")
+            raise VenueError("the sandbox did not start", hint="its own message stands above")
         ready: dict[str, str] = json.loads(line)
         self.url = ready["url"]
         self.control_url = ready["control_url"]
@@ -200,7 +200,7 @@ def _write_private(path: Path, text: str) -> None:
         unfinished.replace(path)
     except OSError as error:
         what = f"cannot write {path}: {error.strerror}"
-        raise ConfigError(what, where="--env-file", mend="choose another path") from None
+        raise ConfigError(what, where="--env-file", hint="choose another path") from None
 
 
 def _as_child(argument: str) -> None:

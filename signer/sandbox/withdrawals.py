@@ -88,8 +88,8 @@ def _withdraw_info(call: Call) -> object:
 def _withdraw(call: Call) -> object:
     state, account = call.state, call.account
     asset, amount, fee = _request(state, account, call.fields)
-    most = call.fields.amount("max_fee")
-    if most is not None and fee > most:
+    limit = call.fields.amount("max_fee")
+    if limit is not None and fee > limit:
         raise Rejected("EFunding:Max fee exceeded")
     account.wallet.require(asset.id, amount, error="EFunding:Invalid amount")
     refid = state.ids.transfer("A")

@@ -121,8 +121,8 @@ def ask_within(seconds: float, path: Path, do: str, /, **what: Json) -> Any:
             line = asked.makefile("rb").readline(MOST_ANSWER)
         answered = json.loads(line)
     except (OSError, ValueError) as error:
-        mend = "run this as the gateway's user, and look at its log"
-        raise HomeError("the running gateway does not answer", where=str(path), mend=mend) from error
+        hint = "run this as the gateway's user, and look at its log"
+        raise HomeError("the running gateway does not answer", where=str(path), hint=hint) from error
     if "answer" not in answered:
         raise _KINDS.get(answered["code"], HomeError)(answered["text"])
     return answered["answer"]

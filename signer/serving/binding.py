@@ -34,12 +34,12 @@ def require_bindable(listener: Listener, where: Path) -> None:
             family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
             socket.create_server((listener.host, listener.port), family=family).close()
     except (ConfigError, ListenError) as error:
-        raise type(error)(f"gateway.listen: {listener}: {error.what}", where=str(where), mend=error.mend) from None
+        raise type(error)(f"gateway.listen: {listener}: {error.what}", where=str(where), hint=error.hint) from None
     except OSError as error:
         why = str(error.strerror).partition(" (while")[0]
-        mend = _LOW_PORT if error.errno == errno.EACCES and listener.kind != "unix" else _ELSEWHERE
+        hint = _LOW_PORT if error.errno == errno.EACCES and listener.kind != "unix" else _ELSEWHERE
         kind = ListenError if error.errno in _PASSING else ConfigError
-        raise kind(f"gateway.listen: {listener}: {why}", where=str(where), mend=mend) from None
+        raise kind(f"gateway.listen: {listener}: {why}", where=str(where), hint=hint) from None
 
 
 def group_id(name: str, where: Path) -> int:
@@ -48,10 +48,10 @@ def group_id(name: str, where: Path) -> int:
         found = grp.getgrnam(name).gr_gid
     except KeyError:
         what = f"gateway.socket_group: there is no group {name!r}"
-        raise ConfigError(what, where=str(where), mend="make it with `groupadd`, or name another") from None
+        raise ConfigError(what, where=str(where), hint="make it with `groupadd`, or name another") from None
     if os.geteuid() != 0 and found not in {*os.getgroups(), os.getegid()}:
         what = f"gateway.socket_group: the gateway's user is not in the group {name}"
-        raise ConfigError(what, where=str(where), mend="add it with `usermod -aG`, or name another group")
+        raise ConfigError(what, where=str(where), hint="add it with `usermod -aG`, or name another group")
     return found
 
 
@@ -63,18 +63,18 @@ def _try_path(path: Path) -> None:
     try:
         folder = path.parent.stat()
     except OSError as error:
-        raise ConfigError(f"its folder cannot be used ({error.strerror})", mend=f"make {path.parent}") from None
+        raise ConfigError(f"its folder cannot be used ({error.strerror})", hint=f"make {path.parent}") from None
     if folder.st_mode & stat.S_IWOTH:
-        raise ConfigError("everybody may write to its folder", mend=_FOLDER)
+        raise ConfigError("everybody may write to its folder", hint=_FOLDER)
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ConfigError("the gateway may not write to its folder", mend="make it the folder's owner")
+        raise ConfigError("the gateway may not write to its folder", hint="make it the folder's owner")
     _try_chown(path.parent)
     if not os.path.lexists(path):
         return
     if not stat.S_ISSOCK(path.lstat().st_mode):
-        raise ConfigError("something that is no socket is there", mend="move it away, or choose another path")
+        raise ConfigError("something that is no socket is there", hint="move it away, or choose another path")
     if _is_served(path):
-        raise ListenError("a running program listens there", mend="stop it, or choose another path")
+        raise ListenError("a running program listens there", hint="stop it, or choose another path")
 
 
 def _try_chown(folder: Path) -> None:
@@ -82,8 +82,8 @@ def _try_chown(folder: Path) -> None:
     try:
         os.chown(folder, -1, -1)  # changes nothing, so nothing but a filter can refuse it
     except PermissionError:
-        mend = "allow the service chown: deploy/systemd/drop-ins/unix-socket.conf"
-        raise ConfigError("the socket cannot be given to its owner", mend=mend) from None
+        hint = "allow the service chown: deploy/systemd/drop-ins/unix-socket.conf"
+        raise ConfigError("the socket cannot be given to its owner", hint=hint) from None
 
 
 def _is_served(path: Path) -> bool:

@@ -20,7 +20,7 @@ from signer.gateway.pending import Pending
 from signer.gateway.records import clearing_record, order_row
 from signer.gateway.snapshot import Snapshot
 from signer.gateway.trace import Watch
-from signer.model import Call, Json, OrderRef, Verdict, WireAnswer
+from signer.model import Call, Json, OrderRef, VenueResult, WireAnswer
 from signer.model.ended import Ended
 from signer.serving.admin import Operator, Verb
 
@@ -83,8 +83,8 @@ class Clearing:
         """Raises `ConfigError` for an account that is not in force: nothing of it can be listed or cancelled."""
         named = question.get("account", "")
         if named and named not in self._snapshot().accounts:
-            mend = "run `signer reload` if signer.toml has it, or see to its orders at the exchange"
-            raise ConfigError(f"the gateway has no account {str(named)[:64]!r}", mend=mend)
+            hint = "run `signer reload` if signer.toml has it, or see to its orders at the exchange"
+            raise ConfigError(f"the gateway has no account {str(named)[:64]!r}", hint=hint)
         return [account for name, account in self._snapshot().accounts.items() if named in {"", name}]
 
     async def _clear(self, operator: Operator, account: Account, client: str) -> Ended:
@@ -97,7 +97,7 @@ class Clearing:
         name = f"{self._clock.now_us():014x}"
         await self._record(operator, name, account.name, client, "begun", refs)
 
-        async def send(call: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:
+        async def send(call: Call, journey: Journey) -> tuple[WireAnswer, VenueResult]:
             return await account.forward(venue, call, f"{OURS}operator", journey, lambda: None, brake=True)
 
         deadline = now + SETTLE_S + CANCEL_S

@@ -36,8 +36,8 @@ def require_descriptors(config: Config, where: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     except (ValueError, OSError):
         what = f"these settings need {needed} file descriptors, and the system grants {hard}"
-        mend = (
+        hint = (
             f"set LimitNOFILE={needed} in the service (ulimits.nofile in compose, `ulimit -Hn`), or lower "
             "gateway.max_connections"
         )
-        raise ConfigError(what, where=str(where), mend=mend) from None
+        raise ConfigError(what, where=str(where), hint=hint) from None

@@ -114,8 +114,8 @@ class Health:
         keys = [each for each in account.credentials if each.role is Role.TRADE]
         words = {each.name: self._word(each) for each in keys}
         if not keys:
-            mend = f"`signer keys add NAME --account {account.name}`"
-            return [Obstacle("no-key", f"account {account.name} has no key for orders", mend)]
+            hint = f"`signer keys add NAME --account {account.name}`"
+            return [Obstacle("no-key", f"account {account.name} has no key for orders", hint)]
         if not all(words.values()):
             quiet = account.hearing.trouble(account.credentials)
             return [Obstacle("quiet", quiet)] if quiet else ()
@@ -132,7 +132,7 @@ class Health:
     def _of_reload(self) -> Iterator[Obstacle]:
         if self.loads.error:
             what = f"the last reload was not taken, the settings before it are in force: {self.loads.error}"
-            yield Obstacle("reload", what, "mend that, then run `signer reload`")
+            yield Obstacle("reload", what, "fix that, then run `signer reload`")
 
     def _of_policies(self) -> Iterator[Obstacle]:
         """The policies of clients whose files are not what is in force. Reads files."""
@@ -142,6 +142,6 @@ class Health:
             if name not in now:
                 if not prepared.policies[name].only_cancels:
                     what = f"the file of policy {name} does not load; what was loaded of it before is in force"
-                    yield Obstacle("changed", what, "mend it, then run `signer reload`")
+                    yield Obstacle("changed", what, "fix it, then run `signer reload`")
             elif now[name].hash != prepared.policies[name].hash:
                 yield Obstacle("changed", f"policy {name} on disk is not the one in force", "run `signer reload`")

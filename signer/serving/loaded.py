@@ -80,8 +80,8 @@ def of_accounts(config: Config, credentials: Sequence[CredentialInfo]) -> Iterat
     """Of `warnings`, the accounts that nothing can be signed for."""
     for name in config.accounts:
         if not any(credential.account == name for credential in credentials):
-            mend = f"add one with `signer keys add NAME --account {name} --stdin`"
-            yield _warning("no-key", f"account {name}", "has no key yet", mend)
+            hint = f"add one with `signer keys add NAME --account {name} --stdin`"
+            yield _warning("no-key", f"account {name}", "has no key yet", hint)
 
 
 def of_waivers(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
@@ -103,12 +103,12 @@ def of_policies(policies: Iterable[Policy], today: date, ahead: timedelta = time
             yield _warning("uncapped", about, f"has no caps: {policy.uncapped}")
         if policy.review_by is not None and policy.review_by <= today + ahead:
             was = "was to be" if policy.review_by < today else "is to be"
-            mend = "see if it still fits, then set review_by anew"
-            yield _warning("review", about, f"{was} reviewed by {policy.review_by}", mend)
+            hint = "see if it still fits, then set review_by anew"
+            yield _warning("review", about, f"{was} reviewed by {policy.review_by}", hint)
 
 
-def _warning(kind: str, about: str, what: str, mend: str = "") -> Finding:
-    return Finding(Weight.WARNING, kind, about, what, mend)
+def _warning(kind: str, about: str, what: str, hint: str = "") -> Finding:
+    return Finding(Weight.WARNING, kind, about, what, hint)
 
 
 def misfits(home: Home, config: Config, store: FileKeyStore) -> Iterator[ConfigError]:
@@ -116,13 +116,13 @@ def misfits(home: Home, config: Config, store: FileKeyStore) -> Iterator[ConfigE
     owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
     for info in owners:
         if info.account not in config.accounts:
-            mend = f"add [accounts.{info.account}] or remove what uses it"
+            hint = f"add [accounts.{info.account}] or remove what uses it"
             what = f"{info.name} belongs to account {info.account}, which is not there"
-            yield ConfigError(what, where=str(home.config), mend=mend)
+            yield ConfigError(what, where=str(home.config), hint=hint)
     for credential in store.credentials():
         if credential.store != HOME_FILE and credential.store not in config.stores:
             what = f"the secret of {credential.name} is in the store {credential.store}, which is not there"
-            yield ConfigError(what, where=str(home.config), mend=f"add [stores.{credential.store}]")
+            yield ConfigError(what, where=str(home.config), hint=f"add [stores.{credential.store}]")
 
 
 def duties_now(prepared: Prepared, venue: Venue, now_us: int) -> Mapping[str, Duty]:
@@ -198,13 +198,13 @@ def relisted(before: Prepared, pairs: PairTable) -> Prepared:
 def _under_new_passphrase(before: Prepared, changed: PassphraseChanged) -> FileKeyStore:
     passphrase = before.passphrase_now()
     if passphrase is None:
-        mend = "restart the gateway: it knows no file to read the new one from"
-        raise KeyStoreError(changed.what, where=changed.where, mend=mend)
+        hint = "restart the gateway: it knows no file to read the new one from"
+        raise KeyStoreError(changed.what, where=changed.where, hint=hint)
     try:
         return before.store.succeeded_by(passphrase)
     except WrongPassphrase:
-        mend = "put the new one where the gateway was told to read it and run `signer reload`, or restart the gateway"
-        raise KeyStoreError(changed.what, where=changed.where, mend=mend) from None
+        hint = "put the new one where the gateway was told to read it and run `signer reload`, or restart the gateway"
+        raise KeyStoreError(changed.what, where=changed.where, hint=hint) from None
     finally:
         passphrase.wipe()
 
@@ -212,4 +212,4 @@ def _under_new_passphrase(before: Prepared, changed: PassphraseChanged) -> FileK
 def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
     if fresh.config.gateway != before.config.gateway:
         where = str(fresh.home.config)
-        raise ConfigError("[gateway] has changed", where=where, mend="restart the gateway for that, or change it back")
+        raise ConfigError("[gateway] has changed", where=where, hint="restart the gateway for that, or change it back")

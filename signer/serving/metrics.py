@@ -68,7 +68,7 @@ class Metrics:
         self._quiet = _Series(Gauge(*quiet, registry=registry))
         proven = ("signer_credential_proven", "Whether calls that change something may go by it.", ("credential",))
         self._proven = _Series(Gauge(*proven, registry=registry))
-        finding = ("signer_credential_finding", "What is to be mended about a real key.", ("credential", "kind"))
+        finding = ("signer_credential_finding", "What is to be fixed about a real key.", ("credential", "kind"))
         self._finding = _Series(Gauge(*finding, registry=registry))
         expires = ("signer_credential_expires_timestamp_seconds", "When a real key ends at the venue.", ("credential",))
         self._expires = _Series(Gauge(*expires, registry=registry))

@@ -34,13 +34,13 @@ Take = Callable[[PairTable], Awaitable[None]]
 def unlisted(policies: Iterable[Policy], *, complete: bool) -> Iterator[Finding]:
     """Every pair that a policy names and the venue does not list; ``complete``: whether the venue's own list is known.
 
-    A pair that is not checked yet is none that anybody can mend, so it is said without a mend.
+    A pair that is not checked yet is none that anybody can fix, so it is said without a hint.
     """
     for policy in policies:
-        for name, mend in policy.unlisted.items():
+        for name, hint in policy.unlisted.items():
             about, what = f"policy {policy.name}", f"the exchange does not list {name}, so no order for it passes"
             if complete:
-                yield Finding(Weight.WARNING, "unlisted-pair", about, what, mend)
+                yield Finding(Weight.WARNING, "unlisted-pair", about, what, hint)
             else:
                 what = f"{name} is not checked yet, so no order for it passes: no list of pairs was fetched"
                 yield Finding(Weight.WARNING, "unlisted-pair", about, what)

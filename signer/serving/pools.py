@@ -42,7 +42,7 @@ class Pools:
         if key not in self._pools:
             at_once = config.limits.public_calls_at_once + 1  # one for the list of pairs
             self._pools[key] = Upstream.open(
-                config.public_origin, addresses=config.public_resolve, own=self._own, most=at_once, held=self._held
+                config.public_origin, addresses=config.public_resolve, own=self._own, limit=at_once, held=self._held
             )
         return self._pools[key]
 

@@ -27,10 +27,10 @@ class Obstacle:
     kind: str
     """A stable word: gateway, audit, halt, revoked, expired, policy, key, no-key, store, quiet, reload, changed."""
     what: str
-    mend: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
-        return f"{self.what}; {self.mend}" if self.mend else self.what
+        return f"{self.what}; {self.hint}" if self.hint else self.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ def _of(
     if one.revoked:
         found.append(Obstacle("revoked", f"client {one.name} is revoked", f"`signer clients add {one.name}` anew"))
     if one.expired:
-        mend = f"`signer clients change {one.name} --expires …`"
-        found.append(Obstacle("expired", f"client {one.name} has expired", mend))
+        hint = f"`signer clients change {one.name} --expires …`"
+        found.append(Obstacle("expired", f"client {one.name} has expired", hint))
     halt = halted(one.name, one.account)
     if halt is not None and halt != of_all:
         found.append(_halt(halt))

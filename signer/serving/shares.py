@@ -10,14 +10,14 @@ from typing import final
 class ConnectionShares:
     """Counts connections from their acceptance, before any handshake, until they have ended.
 
-    Half of ``most`` is kept for the listeners, in equal parts: what one has not used of its part is nobody else's. So
+    Half of ``limit`` is kept for the listeners, in equal parts: what one has not used of its part is nobody else's. So
     a flood at one listener leaves the bots of another theirs. A source has at most ``of_source``.
     """
 
-    def __init__(self, most: int, of_source: int, listeners: int) -> None:
-        self._most = most
+    def __init__(self, limit: int, of_source: int, listeners: int) -> None:
+        self._limit = limit
         self._of_source = of_source
-        self._kept = most // 2 // listeners if listeners > 1 else 0
+        self._kept = limit // 2 // listeners if listeners > 1 else 0
         self._at = [0] * listeners
         self._sources: Counter[str] = Counter()
 
@@ -26,7 +26,7 @@ class ConnectionShares:
         if source is not None and self._sources[source] >= self._of_source:
             return "connections_per_source"
         kept = sum(max(0, self._kept - used) for number, used in enumerate(self._at) if number != listener)
-        return "max_connections" if sum(self._at) + kept >= self._most else ""
+        return "max_connections" if sum(self._at) + kept >= self._limit else ""
 
     def enter(self, listener: int, source: str | None) -> Place:
         """Count a connection; ``source`` is None for a reverse proxy, whose connections are of many callers."""

@@ -84,12 +84,12 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path, now: datetime) 
         where, what = str(key), "no key without a passphrase can be read in it"
         if error.reason == "KEY_VALUES_MISMATCH":
             what = f"it is not the key of {certificate}"
-        raise ConfigError(what, where=where, mend="name the certificate's own key, in PEM, not encrypted") from None
+        raise ConfigError(what, where=where, hint="name the certificate's own key, in PEM, not encrypted") from None
 
 
 def _require_private(key: Path) -> None:
     if stat.S_IMODE(key.stat().st_mode) & 0o007:
-        raise ConfigError("everybody may read this private key", where=str(key), mend=f"run `chmod o= {key}`")
+        raise ConfigError("everybody may read this private key", where=str(key), hint=f"run `chmod o= {key}`")
 
 
 def _require_current(path: Path, now: datetime) -> None:
@@ -97,13 +97,13 @@ def _require_current(path: Path, now: datetime) -> None:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no certificate in PEM is in it"
-        raise ConfigError(f"it cannot be read ({why})", where=str(path), mend=_INIT) from None
+        raise ConfigError(f"it cannot be read ({why})", where=str(path), hint=_INIT) from None
     if now >= certificate.not_valid_after_utc:
         what = f"this certificate has expired ({certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC)"
-        raise ConfigError(what, where=str(path), mend="renew it, and check this machine's clock")
+        raise ConfigError(what, where=str(path), hint="renew it, and check this machine's clock")
     if now < certificate.not_valid_before_utc:
         what = f"this certificate is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-        raise ConfigError(what, where=str(path), mend="check this machine's clock")
+        raise ConfigError(what, where=str(path), hint="check this machine's clock")
 
 
 def _require_client_certificates(context: ssl.SSLContext, ca: Path) -> None:
@@ -112,12 +112,12 @@ def _require_client_certificates(context: ssl.SSLContext, ca: Path) -> None:
         context.load_verify_locations(ca)
     except OSError as error:  # ssl.SSLError is one
         why = "no certificate in PEM is in it" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(f"it cannot be read ({why})", where=str(ca), mend=_NAME_CA) from None
+        raise ConfigError(f"it cannot be read ({why})", where=str(ca), hint=_NAME_CA) from None
 
 
-def _stamp(path: Path, mend: str = _INIT) -> tuple[int, int]:
+def _stamp(path: Path, hint: str = _INIT) -> tuple[int, int]:
     try:
         found = path.stat()
     except OSError as error:
-        raise ConfigError(f"it cannot be read ({error.strerror})", where=str(path), mend=mend) from None
+        raise ConfigError(f"it cannot be read ({error.strerror})", where=str(path), hint=hint) from None
     return found.st_mtime_ns, found.st_ino

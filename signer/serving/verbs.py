@@ -69,7 +69,7 @@ class AdminVerbs:
         """
         client, named = question.get("client", ""), question.get("credentials", {})
         if not isinstance(named, dict) or not all(isinstance(from_us, int) for from_us in named.values()):
-            raise ConfigError("this names no credentials", mend="use the signer that the gateway runs")
+            raise ConfigError("this names no credentials", hint="use the signer that the gateway runs")
         clients, now_us = self._snapshot().clients, self._clock.now_us()
         of_client = {api_key: AT_ONCE for api_key, one in clients.items() if client and one.info.name == client}
         from_when = {api_key: int(str(from_us)) for api_key, from_us in named.items()} | of_client
@@ -84,7 +84,7 @@ class AdminVerbs:
         """Settle or release a call whose outcome is unknown, as the operator says; whether there is one."""
         number, txids, reason = question.get("number"), question.get("txids"), question.get("reason")
         if not (isinstance(number, int) and isinstance(txids, list) and isinstance(reason, str)):
-            raise ConfigError("this names no call", mend="use the signer that the gateway runs")
+            raise ConfigError("this names no call", hint="use the signer that the gateway runs")
         given = [None if txid is None else str(txid) for txid in txids]
         return await self._recovery.close_by_hand(
             number, given, by=operator.name, uid=operator.uid, reason=reason[:MOST_REASON]
@@ -102,10 +102,10 @@ class AdminVerbs:
         for account in self._snapshot().accounts.values():
             credential = account.credential(name)
             if credential is not None:
-                if credential.lane.stopped and not question.get("though_stopped", True):
-                    mend = f"see to it there, then `signer keys test {credential.name}`"
+                if credential.lane.stopped and not question.get("even_if_stopped", True):
+                    hint = f"see to it there, then `signer keys test {credential.name}`"
                     wait = " until it has been asked again" if credential.lane.paused else ""
-                    raise VenueError(f"the exchange has refused this key, and no call goes by it{wait}", mend=mend)
+                    raise VenueError(f"the exchange has refused this key, and no call goes by it{wait}", hint=hint)
                 asked = await self._proving.prove(account, credential)
                 return {"moved": asked.moved, "heard": asked.key is not None}
-        raise KeyStoreError(f"the gateway has no credential {name[:64]!r}", mend="run `signer reload`")
+        raise KeyStoreError(f"the gateway has no credential {name[:64]!r}", hint="run `signer reload`")

@@ -32,7 +32,7 @@ _DNS = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 def server_name(text: str) -> ServerName:
-    """``text`` as a name that a certificate can bear. Raises ValueError with the mend."""
+    """``text`` as a name that a certificate can bear. Raises ValueError with the hint."""
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:

@@ -48,8 +48,8 @@ class TlsFolder:
     def create(self, names: list[ServerName], owner: str, now: datetime, *, replace: bool) -> None:
         """A new CA and its first leaf; all or nothing. Raises `ConfigError` if there is one, unless ``replace``."""
         if self.folder.exists() and not replace:
-            mend = "`signer tls renew` makes a new leaf; `signer tls init --force` a new CA, which every bot must trust"
-            raise ConfigError("there is a CA already", where=str(self.folder), mend=mend)
+            hint = "`signer tls renew` makes a new leaf; `signer tls init --force` a new CA, which every bot must trust"
+            raise ConfigError("there is a CA already", where=str(self.folder), hint=hint)
         authority = Authority.make(names, owner, now)
         # Built beside its place: an interruption leaves the old one, or none, never half of one.
         with tempfile.TemporaryDirectory(prefix=".tls-", dir=self.folder.parent) as beside:
@@ -74,7 +74,7 @@ class TlsFolder:
         """A new leaf. Raises `ConfigError` if the CA is unusable or has expired, and `KeyStoreError` for its files."""
         authority = self._authority()
         if now >= authority.certificate.not_valid_after_utc:
-            raise ConfigError("the CA has expired", where=str(self.ca), mend=_ANEW)
+            raise ConfigError("the CA has expired", where=str(self.ca), hint=_ANEW)
         write_private(self.leaf, authority.leaf(now), replace=True)
 
     def renew_if_due(self, now: datetime) -> None:
@@ -88,7 +88,7 @@ class TlsFolder:
             return Authority.load(certificate, key)
         except (ValueError, TypeError) as error:  # TypeError: the key is encrypted
             what = f"it does not go with {self.ca.name}, or does not read"
-            raise ConfigError(what, where=str(self.ca_key), mend=_ANEW) from error
+            raise ConfigError(what, where=str(self.ca_key), hint=_ANEW) from error
 
     def _certificate(self, path: Path) -> x509.Certificate:
         try:
@@ -96,11 +96,11 @@ class TlsFolder:
         except ValueError as error:
             what = "no certificate can be read in it"
             raise ConfigError(
-                what, where=str(path), mend=_ANEW if path == self.ca else "run `signer tls renew`"
+                what, where=str(path), hint=_ANEW if path == self.ca else "run `signer tls renew`"
             ) from error
 
     def _read(self, path: Path) -> bytes:
-        return bytes(read_private(path, most=MOST_BYTES, missing=_INIT))
+        return bytes(read_private(path, limit=MOST_BYTES, missing=_INIT))
 
 
 def certified_names(path: Path) -> list[str]:
@@ -109,6 +109,6 @@ def certified_names(path: Path) -> list[str]:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound):
-        mend = "name a readable certificate in PEM in gateway.tls.certificate"
-        raise ConfigError("no certificate with host names can be read in it", where=str(path), mend=mend) from None
+        hint = "name a readable certificate in PEM in gateway.tls.certificate"
+        raise ConfigError("no certificate with host names can be read in it", where=str(path), hint=hint) from None
     return [name for name in names.get_values_for_type(x509.DNSName) if not name.startswith("*")]

@@ -57,7 +57,7 @@ class Upstream:
         connect_s: float = 5.0,
         idle_s: float = 10.0,
         keep: int = 16,
-        most: int = MOST_UNDER_WAY,
+        limit: int = MOST_UNDER_WAY,
         max_body: int = MAX_BODY,
         held: HeldAnswers | None = None,
     ) -> None:
@@ -68,7 +68,7 @@ class Upstream:
         self._connect_s = connect_s
         self._idle_s = idle_s
         self._keep = keep
-        self._most = most
+        self._limit = limit
         self._max_body = max_body
         self._held = held
         self._large = False
@@ -86,20 +86,28 @@ class Upstream:
         connect_s: float = 5.0,
         idle_s: float = 10.0,
         keep: int = 16,
-        most: int = MOST_UNDER_WAY,
+        limit: int = MOST_UNDER_WAY,
         max_body: int = MAX_BODY,
         held: HeldAnswers | None = None,
     ) -> Upstream:
         """The way to ``origin``; connects when first needed. Raises `ConfigError` for an origin that cannot be used.
 
         A connection may take ``connect_s`` to be made, and is not used again after ``idle_s`` unused; ``keep`` of
-        them wait for the next call, and ``most`` calls may be under way. ``addresses`` stand in for the resolver's
+        them wait for the next call, and ``limit`` calls may be under way. ``addresses`` stand in for the resolver's
         answer, and no call is sent to an address of ``own``. What arrives is counted in ``held``.
         """
         parsed = Origin.parse(origin, addresses)
         tls = tls_context(ca_file) if parsed.tls else None
         return cls(
-            parsed, tls, own=own, connect_s=connect_s, idle_s=idle_s, keep=keep, most=most, max_body=max_body, held=held
+            parsed,
+            tls,
+            own=own,
+            connect_s=connect_s,
+            idle_s=idle_s,
+            keep=keep,
+            limit=limit,
+            max_body=max_body,
+            held=held,
         )
 
     async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
@@ -108,11 +116,11 @@ class Upstream:
         ``deadline`` is in the event loop's time. Whoever cancels this call does not learn the outcome.
         """
         message = self._message(request)
-        if self._in_use >= self._most:
-            raise self._not_sent(f"{self._most} calls are under way already", "try again later")
+        if self._in_use >= self._limit:
+            raise self._not_sent(f"{self._limit} calls are under way already", "try again later")
         large = request.most_answer > LARGE
         if large and self._large:
-            raise ExportUnderWay("another export is being fetched", where=str(self.origin), mend="try again later")
+            raise ExportUnderWay("another export is being fetched", where=str(self.origin), hint="try again later")
         self._in_use += 1
         self._large = self._large or large
         try:
@@ -133,12 +141,12 @@ class Upstream:
         while self._idle:
             self._idle.pop().close()
 
-    async def _exchange(self, connection: Connection, message: bytes, deadline: float, most: int) -> WireAnswer:
+    async def _exchange(self, connection: Connection, message: bytes, deadline: float, limit: int) -> WireAnswer:
         loop = asyncio.get_running_loop()
         try:
             if loop.time() >= deadline:
                 raise self._not_sent("the time for the call was over before it could be sent", "try again")
-            return await connection.exchange(message, deadline, most)
+            return await connection.exchange(message, deadline, limit)
         finally:
             if connection.reusable:
                 self._put_back(connection, loop.time())
@@ -185,5 +193,5 @@ class Upstream:
             raise self._not_sent("the request's head is not plain HTTP", "report this as a defect")
         return head + request.body
 
-    def _not_sent(self, what: str, mend: str) -> NotSent:
-        return NotSent(what, where=str(self.origin), mend=mend)
+    def _not_sent(self, what: str, hint: str) -> NotSent:
+        return NotSent(what, where=str(self.origin), hint=hint)

@@ -30,15 +30,15 @@ class AnswerReader:
 
     def __init__(self, where: str, max_body: int, held: HeldAnswers | None = None) -> None:
         self._where = where
-        self._most = max_body
+        self._limit = max_body
         self._held = held
         self._counted = 0
         self._parser = httptools.HttpResponseParser(self)
         self.expect(max_body)
 
-    def expect(self, most: int) -> None:
-        """Begin with the next answer, whose body may have ``most`` bytes."""
-        self._max_body = min(most, self._most)
+    def expect(self, limit: int) -> None:
+        """Begin with the next answer, whose body may have ``limit`` bytes."""
+        self._max_body = min(limit, self._limit)
         self.let_go()
         self.complete = False
         self.keep_alive = False
@@ -128,7 +128,7 @@ class AnswerReader:
             raise self._too_large()
         if self._held is not None and self._max_body > COUNTED_FROM:
             if not self._held.arrives(len(data)):
-                raise TooLarge("there is no room for more answers in memory", where=self._where, mend=_LESS)
+                raise TooLarge("there is no room for more answers in memory", where=self._where, hint=_LESS)
             self._counted += len(data)
         self._body.append(data)
 
@@ -154,7 +154,7 @@ class AnswerReader:
     def _too_large(self) -> TooLarge:
         kib = self._max_body // 1024
         bound = f"{kib // 1024} MiB" if kib >= 1024 else f"{kib} KiB"
-        return TooLarge(f"the answer has more than {bound}", where=self._where, mend=_LESS)
+        return TooLarge(f"the answer has more than {bound}", where=self._where, hint=_LESS)
 
     def _no_answer(self, why: str) -> Unanswered:
-        return Unanswered(f"the answer {why}", where=self._where, mend="look the call's outcome up before repeating it")
+        return Unanswered(f"the answer {why}", where=self._where, hint="look the call's outcome up before repeating it")

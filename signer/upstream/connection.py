@@ -16,7 +16,7 @@ from signer.errors import NotSent, Unanswered
 from signer.model import WireAnswer
 from signer.upstream.answer import AnswerReader
 from signer.upstream.held import HeldAnswers
-from signer.upstream.loop import WHAT, OwnAddresses, mend_of
+from signer.upstream.loop import WHAT, OwnAddresses, hint_of
 from signer.upstream.origin import Origin, is_loopback
 
 _UNKNOWN = "look the call's outcome up before repeating it"
@@ -55,15 +55,15 @@ class Connection(asyncio.Protocol):
         """
         return self.open and not self._arrived.poll(0)
 
-    def exchange(self, message: bytes, deadline: float, most: int) -> asyncio.Future[WireAnswer]:
-        """Hand ``message`` over in one write; the answer of ``most`` bytes, or `Unanswered`. Only if it is open."""
+    def exchange(self, message: bytes, deadline: float, limit: int) -> asyncio.Future[WireAnswer]:
+        """Hand ``message`` over in one write; the answer of ``limit`` bytes, or `Unanswered`. Only if it is open."""
         assert self._transport is not None  # noqa: S101 - the pool asks `open` first
         loop = asyncio.get_running_loop()
         waiting = self._waiting = loop.create_future()
         self._deadline = deadline
         if self._timer is None or self._timer.when() > deadline:
             self._arm(loop)
-        self._reader.expect(most)
+        self._reader.expect(limit)
         self._transport.write(message)
         return waiting
 
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def _lose(self, what: str) -> None:
-        self._fail(Unanswered(what, where=self._where, mend=_UNKNOWN))
+        self._fail(Unanswered(what, where=self._where, hint=_UNKNOWN))
 
     def _fail(self, error: Unanswered) -> None:
         self._reader.let_go()
@@ -156,13 +156,13 @@ async def connect(
             return await _connect_any(origin, addresses, tls, deadline, max_body, held)
     except ssl.SSLCertVerificationError as error:
         what = f"its certificate does not prove that it is {origin.host} ({error.verify_message})"
-        mend = "check the account's origin and this machine's clock and CA certificates"
-        raise NotSent(what, where=str(origin), mend=mend) from error
+        hint = "check the account's origin and this machine's clock and CA certificates"
+        raise NotSent(what, where=str(origin), hint=hint) from error
     except TimeoutError as error:
-        raise NotSent("no connection in time", where=str(origin), mend="check the network") from error
+        raise NotSent("no connection in time", where=str(origin), hint="check the network") from error
     except OSError as error:
         what = f"no connection ({error.strerror or error})"
-        raise NotSent(what, where=str(origin), mend="check the network and the account's origin") from error
+        raise NotSent(what, where=str(origin), hint="check the network and the account's origin") from error
 
 
 async def _addresses(origin: Origin, own: OwnAddresses) -> list[Any]:
@@ -170,7 +170,7 @@ async def _addresses(origin: Origin, own: OwnAddresses) -> list[Any]:
     hosts = origin.addresses or (origin.host,)
     found = [each for host in hosts for each in await loop.getaddrinfo(host, origin.port, type=socket.SOCK_STREAM)]
     if any(own.include(str(each[4][0]), origin.port) for each in found):
-        raise NotSent(WHAT, where=str(origin), mend=mend_of(origin))
+        raise NotSent(WHAT, where=str(origin), hint=hint_of(origin))
     # Only https proves who answers; for plain HTTP the name `localhost` may not lead anywhere else.
     return [each for each in found if origin.tls or is_loopback(str(each[4][0]))]
 

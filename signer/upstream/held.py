@@ -15,8 +15,8 @@ order, which never is larger, is never refused for want of room."""
 class HeldAnswers:
     """One bound over all. Whoever does not read makes room for who does: the holder of most loses his oldest first."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._unread: OrderedDict[Hold, None] = OrderedDict()
         self._of: dict[str, int] = {}
         self.total = 0
@@ -24,7 +24,7 @@ class HeldAnswers:
     def arrives(self, size: int) -> bool:
         """Count ``size`` bytes more of an answer from the exchange; False, and not counted, if there is no room."""
         self._make_room(size)
-        if self.total + size > self._most:
+        if self.total + size > self._limit:
             return False
         self.total += size
         return True
@@ -43,7 +43,7 @@ class HeldAnswers:
         return held
 
     def _make_room(self, size: int) -> None:
-        while self._unread and self.total + size > self._most:
+        while self._unread and self.total + size > self._limit:
             worst = max(self._of, key=self._of.__getitem__)
             oldest = next(held for held in self._unread if held.holder == worst)
             oldest.release()

@@ -47,10 +47,10 @@ def refuse_loop(origins: Mapping[str, tuple[str, Sequence[str]]], own: OwnAddres
     for key, (text, addresses) in origins.items():
         origin = Origin.parse(text, addresses)
         if origin.port in ports and any(own.include(host, origin.port) for host in _resolved(origin)):
-            raise ConfigError(f"{key}: {WHAT} ({text})", where=where, mend=mend_of(origin))
+            raise ConfigError(f"{key}: {WHAT} ({text})", where=where, hint=hint_of(origin))
 
 
-def mend_of(origin: Origin) -> str:
+def hint_of(origin: Origin) -> str:
     """What to do about a loop."""
     if origin.tls:
         return f'set resolve = ["…"] beside it, to the addresses that `dig @1.1.1.1 +short {origin.host}` says'

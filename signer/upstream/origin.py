@@ -13,7 +13,7 @@ from signer.errors import ConfigError
 
 _LABEL = "[A-Za-z0-9-]{1,63}"
 _ORIGIN = re.compile(rf"(https?)://({_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::([0-9]{{1,5}}))?")
-_MEND = "write it as https://api.kraken.com, with nothing after the host but a port"
+_HINT = "write it as https://api.kraken.com, with nothing after the host but a port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Origin:
         """
         match = _ORIGIN.fullmatch(text)
         if match is None:
-            raise ConfigError(f"the origin {text!r} is not one", where="origin", mend=_MEND)
+            raise ConfigError(f"the origin {text!r} is not one", where="origin", hint=_HINT)
         scheme, host, port = match[1], match[2].strip("[]").lower(), match[3]
         number = int(port) if port else {"https": 443, "http": 80}[scheme]
         if not 0 < number < 65536:
-            raise ConfigError(f"the origin {text!r} has no port that exists", where="origin", mend=_MEND)
+            raise ConfigError(f"the origin {text!r} has no port that exists", where="origin", hint=_HINT)
         if scheme == "http" and not is_loopback(host) and host != "localhost":
-            mend = "use https://, or http:// to 127.0.0.1 for a sandbox"
-            raise ConfigError(f"the origin {text!r} is plain HTTP to another machine", where="origin", mend=mend)
+            hint = "use https://, or http:// to 127.0.0.1 for a sandbox"
+            raise ConfigError(f"the origin {text!r} is plain HTTP to another machine", where="origin", hint=hint)
         return cls(host, number, scheme == "https", tuple(addresses))
 
     @property
@@ -76,6 +76,6 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
     try:
         context.load_verify_locations(ca_file)
     except OSError as error:
-        mend = "give a readable file of CA certificates in PEM form"
-        raise ConfigError(f"the CA certificates cannot be read ({error})", where=str(ca_file), mend=mend) from error
+        hint = "give a readable file of CA certificates in PEM form"
+        raise ConfigError(f"the CA certificates cannot be read ({error})", where=str(ca_file), hint=hint) from error
     return context

@@ -361,7 +361,7 @@ def test_search_knows_each_kind_of_the_schema() -> None:
 
 @pytest.mark.parametrize("command", [["tail"], ["search"], ["show", "x"], ["verify"]])
 def test_a_home_without_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
-    """One line that says what, where and the mend; no traceback."""
+    """One line that says what, where and the hint; no traceback."""
     status, out, err = run(tmp_path, capsys, *command)
     assert (status, out) == (5, "")
     assert err == f"signer: {tmp_path / 'audit'}: there is no audit log; `signer serve` makes it\n"

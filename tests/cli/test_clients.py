@@ -200,7 +200,7 @@ def test_the_list_never_shows_a_key(sh: Shell) -> None:
 def test_what_is_wrong_is_said_and_changes_nothing(
     sh: Shell, arguments: tuple[str, ...], status: int, words: str
 ) -> None:
-    """Each mistake has its exit status and its mend, issues nothing, and the store is as it was."""
+    """Each mistake has its exit status and its hint, issues nothing, and the store is as it was."""
     before = sh.home.keys.read_bytes()
     got, out, err = sh.run(*arguments)
     assert (got, out) == (status, "")

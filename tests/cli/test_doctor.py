@@ -106,7 +106,7 @@ def test_a_key_that_may_do_too_much_is_judged_as_the_start_judges_it(made: MadeH
 
 
 def test_a_key_that_the_exchange_refuses_is_not_tried_anew(made: MadeHome, sandbox: RunningSandbox) -> None:
-    """Whoever has the doctor run daily would lock the account; `keys test` is for the person who has mended it."""
+    """Whoever has the doctor run daily would lock the account; `keys test` is for the person who has fixed it."""
     with running(made) as gateway:
         assert gateway.is_ready()
         sandbox.control.add_fault(Errors(endpoint="GetApiKeyInfo", count=100, errors=("EAPI:Invalid key",)))
@@ -175,7 +175,7 @@ BROKEN: list[tuple[Callable[[Home], object], str]] = [
 
 
 def test_a_home_broken_in_ten_ways(made: MadeHome) -> None:
-    """Each is a line with its mend, none hides another, and what is whole is still told of."""
+    """Each is a line with its hint, none hides another, and what is whole is still told of."""
     for spoil, _ in BROKEN:
         spoil(made.home)
     status, page = doctor(made)

@@ -54,7 +54,7 @@ def test_a_home_that_another_gateway_holds_may_be_free_at_the_next_start(folder:
 
 
 def test_systemd_starts_again_after_what_can_pass() -> None:
-    """The unit restarts on 5, and on none of the statuses that another start cannot mend."""
+    """The unit restarts on 5, and on none of the statuses that another start cannot fix."""
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.read(ROOT / "deploy" / "systemd" / "signer.service")
     prevented = {int(word) for word in unit["Service"]["RestartPreventExitStatus"].split()}

@@ -176,7 +176,7 @@ def records(home: Home) -> list[dict[str, object]]:
 def test_halt_and_resume_are_on_record(home: Home) -> None:
     """Who did it, to whom, why, and that there was nothing to resume."""
     assert signer(home, "halt", "--client", "bot", "--reason", "runaway") == 0
-    assert signer(home, "resume", "--client", "bot", "--reason", "mended") == 0
+    assert signer(home, "resume", "--client", "bot", "--reason", "fixed") == 0
     assert signer(home, "resume", "--account", "second") == 1
     told = [
         (one["act"], one["stage"], one.get("client"), one.get("account"), one.get("reason")) for one in records(home)
@@ -184,7 +184,7 @@ def test_halt_and_resume_are_on_record(home: Home) -> None:
     assert told == [
         ("halt", "begun", "bot", None, "runaway"),
         ("halt", "done", "bot", None, None),
-        ("resume", "begun", "bot", None, "mended"),
+        ("resume", "begun", "bot", None, "fixed"),
         ("resume", "done", "bot", None, None),
         ("resume", "begun", None, "second", None),
         ("resume", "done", None, "second", None),

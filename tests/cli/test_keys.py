@@ -78,7 +78,7 @@ def test_add_reads_a_file(sh: Shell, tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
     sh: Shell, arguments: tuple[str, ...], stdin: str, status: int, words: str
 ) -> None:
-    """Each mistake has its exit status and its mend, no traceback, no secret, and the store is as it was."""
+    """Each mistake has its exit status and its hint, no traceback, no secret, and the store is as it was."""
     before = sh.home.keys.read_bytes()
     got, out, err = sh.run(*arguments, stdin=stdin)
     assert (got, out) == (status, "")

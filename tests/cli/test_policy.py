@@ -119,8 +119,8 @@ def test_check_names_a_pair_that_the_exchange_does_not_list(
     typo = tmp_path / "typo.toml"
     typo.write_text(TYPO)
     assert signer(home, "check", str(typo)) == 3
-    mend = "did you mean SOL/USD or SOL/EUR?"
-    assert capsys.readouterr().err == f"signer: {typo}: pairs: the exchange lists no SOL/USB; {mend}\n"
+    hint = "did you mean SOL/USD or SOL/EUR?"
+    assert capsys.readouterr().err == f"signer: {typo}: pairs: the exchange lists no SOL/USB; {hint}\n"
 
 
 def test_check_without_a_list_checks_the_rest(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,7 +297,7 @@ def test_explain_what_is_not_understood(home: Home, capsys: pytest.CaptureFixtur
 def test_explain_asked_wrongly(
     home: Home, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, message: str
 ) -> None:
-    """A name or field that is wrong is a message with the mend, and never an answer."""
+    """A name or field that is wrong is a message with the hint, and never an answer."""
     assert signer(home, "explain", *arguments) == status
     shown = capsys.readouterr()
     assert message in shown.err

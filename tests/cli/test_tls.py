@@ -69,7 +69,7 @@ def test_renew_makes_another_leaf(sh: Shell) -> None:
     assert len(sh.reloads) == 2
 
 
-def test_what_cannot_be_is_one_line_with_the_mend(sh: Shell) -> None:
+def test_what_cannot_be_is_one_line_with_the_hint(sh: Shell) -> None:
     """No CA yet; one there already; no home; a name that no certificate can bear."""
     assert "make it with `signer tls init`" in line(sh, 4, "tls", "show")
     assert "make it with `signer tls init`" in line(sh, 4, "tls", "renew")
@@ -121,7 +121,7 @@ def test_the_lines_hold_no_secret_and_no_mark(library: str, sh: Shell) -> None:
 def test_a_library_that_cannot_connect_is_told_what_it_needs(
     listen: str, arguments: tuple[str, ...], says: str, sh: Shell
 ) -> None:
-    """With the file and the mend."""
+    """With the file and the hint."""
     set_listen(sh, listen)
     said = line(sh, 3, "connect", *arguments, "--client", "grid")
     assert says in said

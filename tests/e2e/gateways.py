@@ -181,7 +181,7 @@ class MadeHome:
         made = issue()
         now_us = SystemClock().now_us()
         self.store.add_client(name, account, policy, *made, created_us=now_us, nonces=nonces)
-        return Bot(name, account, url, made.api_key, made.secret.sealed_by(b64encode).decode())
+        return Bot(name, account, url, made.api_key, made.secret.expose_to(b64encode).decode())
 
     def signer(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """A command of the CLI on this home, run to its end."""

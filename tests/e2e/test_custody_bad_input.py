@@ -1,5 +1,5 @@
 """What a person can get wrong about stores and secrets, met by the program itself: one line with what, where and the
-mend, the documented exit status, and nothing half there."""
+hint, the documented exit status, and nothing half there."""
 
 from __future__ import annotations
 

@@ -413,7 +413,7 @@ OWN_KEY = json.dumps({"api_key": "KEY", "api_secret": b64encode(b"s" * 64).decod
 def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
     made: MadeHome, arguments: tuple[str, ...], stdin: str, status: int, words: str
 ) -> None:
-    """Bad input to any of these: what, where, the mend; no traceback."""
+    """Bad input to any of these: what, where, the hint; no traceback."""
     info = made.store.credentials()[0]
     before = made.home.keys.read_bytes()
     done = run(

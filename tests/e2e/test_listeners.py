@@ -226,7 +226,7 @@ NONCES = iter(range(1, 100))
 def test_a_listener_that_cannot_be_is_one_line(
     listen: str, says: str, tmp_path: Path, shared_sandbox: RunningSandbox
 ) -> None:
-    """The start ends with what, where and the mend, whatever other listeners there are."""
+    """The start ends with what, where and the hint, whatever other listeners there are."""
     made = MadeHome(tmp_path / "home", shared_sandbox)
     made.listen("127.0.0.1:0", listen)
     with made.home.config.open("a") as file:

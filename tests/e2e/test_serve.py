@@ -164,7 +164,7 @@ def test_a_policy_changes_at_once_or_not_at_all(own: RunningGateway) -> None:
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert str(policy) in done.stderr
-    assert "write 'buy' or 'sell'" in done.stderr  # the mend
+    assert "write 'buy' or 'sell'" in done.stderr  # the hint
     assert asked(bot, "AddOrder", order())[0] == DENIED
 
     policy.write_text(POLICIES["trader"])
@@ -239,7 +239,7 @@ def test_a_second_gateway_refuses(gateway: RunningGateway) -> None:
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """One error line with all of ``parts`` and a mend, and no traceback."""
+    """One error line with all of ``parts`` and a hint, and no traceback."""
     lines = [line for line in done.stderr.splitlines() if not line.startswith("signer: warning: ")]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("signer: ")
@@ -306,7 +306,7 @@ def _audit_gone_wrong(made: MadeHome) -> list[str]:
     ],
 )
 def test_what_cannot_start_says_why(made: MadeHome, breaks: Any, status: int) -> None:
-    """One line that says what, where and the mend; the documented exit status; no traceback."""
+    """One line that says what, where and the hint; the documented exit status; no traceback."""
     parts = breaks(made)
     done = made.signer("serve")
     assert_one_line(done, *parts)

@@ -137,7 +137,7 @@ def test_an_older_key_store_is_noticed_at_the_start(made: MadeHome, tmp_path: Pa
 def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
     made: MadeHome, tmp_path: Path, arguments: tuple[str, ...], status: int, words: str
 ) -> None:
-    """A passphrase too short, a file that is not there or no backup of this store: what, where and the mend."""
+    """A passphrase too short, a file that is not there or no backup of this store: what, where and the hint."""
     other = tmp_path / "other"
     assert run_at(other, "init", "--passphrase-file", str(private(tmp_path / "same", PASSPHRASE))) == 0
     files = {"SHORT": str(private(tmp_path / "short", "short")), "OTHER": str(other / "keys.json")}

@@ -70,7 +70,7 @@ def test_no_byte_is_left_out(untouched: Path) -> None:
 
 
 @given(data=st.data())
-def test_no_changed_value_opens_even_with_its_digest_mended(
+def test_no_changed_value_opens_even_with_its_digest_fixed(
     untouched: Path, tmp_path: Path, data: st.DataObject
 ) -> None:
     """An attacker who can compute the plain digest still cannot change any value of the file."""

@@ -22,7 +22,7 @@ CLIENTS = ("a", "b", "c", "d")
 class Oracle:
     """Kraken's side, by its own words: one number that rises with each call and falls with time; and who added what."""
 
-    most: Fraction
+    limit: Fraction
     decay: Fraction
     level: Fraction = Fraction(0)
     held: dict[str, Fraction] = field(default_factory=dict)
@@ -56,7 +56,7 @@ def test_the_venue_never_refuses_what_we_let_through(events: list[tuple[str, int
         if counter.fits(client, cost, float(now)):
             counter.add(client, cost, float(now))
             venue.add(client, cost)
-        assert venue.level <= venue.most
+        assert venue.level <= venue.limit
         assert counter.level(float(now)) == pytest.approx(float(venue.level), abs=1e-5)
 
 
@@ -73,7 +73,7 @@ def test_who_holds_less_than_an_equal_part_is_refused_only_when_it_is_full(
         fits = counter.fits(client, cost, float(now))
         held = venue.held.get(client, Fraction(0))
         if not fits and held + cost <= fifth - Fraction(1, 1000):
-            assert venue.level + cost > venue.most - Fraction(1, 1000)
+            assert venue.level + cost > venue.limit - Fraction(1, 1000)
         if fits:
             counter.add(client, cost, float(now))
             venue.add(client, cost)
@@ -96,7 +96,7 @@ def test_a_lone_client_may_use_all(tier: str) -> None:
     allowance = TIERS[tier].reads
     assert allowance is not None
     passed = flood(SharedCounter(allowance), "a", 0, 60)
-    assert passed["a"] == pytest.approx(allowance.most + 60 * allowance.decay, abs=1.5)
+    assert passed["a"] == pytest.approx(allowance.limit + 60 * allowance.decay, abs=1.5)
 
 
 @pytest.mark.parametrize("tier", ["starter", "intermediate", "pro"])

@@ -33,7 +33,7 @@ async def _tell(_: Operator, question: Mapping[str, Json]) -> Json:
 
 
 async def _refuse(_: Operator, __: Mapping[str, Json]) -> Json:
-    raise VenueError("the exchange sleeps", mend="wake it")
+    raise VenueError("the exchange sleeps", hint="wake it")
 
 
 async def _break(_: Operator, __: Mapping[str, Json]) -> Json:

@@ -139,7 +139,7 @@ async def test_all_that_look_at_policies_say_the_same(
         assert problem in capfd.readouterr().err
         assert await made.signer("doctor", "--json") == 1
         found = json.loads(capfd.readouterr().out)["findings"]
-        said = [f"{one['what']}; {one['mend']}" for one in found if one["about"] == f"policy {mine}"]
+        said = [f"{one['what']}; {one['hint']}" for one in found if one["about"] == f"policy {mine}"]
         assert problem in said
         assert any(f"at a start {bot.name} may only cancel" in text for text in said)
 

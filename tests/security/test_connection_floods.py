@@ -182,19 +182,19 @@ def test_a_proxys_connections_are_of_many() -> None:
 @pytest.mark.parametrize("listeners", [2, 3, 5])
 def test_a_listener_that_is_flooded_leaves_the_others_their_part(listeners: int) -> None:
     """Whatever all others take first, each gets its part of the half that is kept."""
-    most = 60
-    shares = ConnectionShares(most, most, listeners)
+    limit = 60
+    shares = ConnectionShares(limit, limit, listeners)
     taken = 0
     for flooded in range(listeners - 1):
         while not shares.refusal(flooded, f"10.0.0.{flooded}"):
             shares.enter(flooded, f"10.0.0.{flooded}")
             taken += 1
-    for _ in range(most // 2 // listeners):
+    for _ in range(limit // 2 // listeners):
         assert shares.refusal(listeners - 1, "10.9.9.9") == ""
         shares.enter(listeners - 1, "10.9.9.9")
         taken += 1
     assert shares.refusal(listeners - 1, "10.9.9.9") == "max_connections"
-    assert taken == shares.total <= most
+    assert taken == shares.total <= limit
 
 
 def test_a_place_is_given_back_once() -> None:

@@ -1,4 +1,4 @@
-"""Attacker: another user of the machine. What he could read or plant is refused, with the mend."""
+"""Attacker: another user of the machine. What he could read or plant is refused, with the hint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_file_is_made_private(path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o777, 0o601])
-def test_a_wider_mode_is_refused_with_the_mend(path: Path, mode: int) -> None:
+def test_a_wider_mode_is_refused_with_the_hint(path: Path, mode: int) -> None:
     """Any permission for group or others stops the opening, and the message says what to type."""
     path.chmod(mode)
     with pytest.raises(KeyStoreError) as caught:

@@ -51,7 +51,7 @@ class FolderStore:
             raise KeyStoreError("there is no such secret", where=str(self._folder)) from None
 
     def add(self, info: CredentialInfo, secret: Secret) -> None:
-        (self._folder / info.reference).write_bytes(secret.sealed_by(bytes))
+        (self._folder / info.reference).write_bytes(secret.expose_to(bytes))
         os.fsync(os.open(self._folder, os.O_RDONLY))
 
     def remove(self, info: CredentialInfo) -> None:

@@ -71,7 +71,7 @@ class Bench:
         stopping = [*says["everybody"], *own]
         code, explained = await self.told("policy", "explain", "--client", self.bot.name, "--json", "AddOrder", *ORDER)
         assert code == (1 if stopping else 0)
-        shown = [f"{each['what']}; {each['mend']}" if each["mend"] else each["what"] for each in stopping]
+        shown = [f"{each['what']}; {each['hint']}" if each["hint"] else each["what"] for each in stopping]
         assert explained["obstacles"] == shown
         ready = self.made.wiring.trouble()
         assert ready == says["trouble"]
@@ -135,13 +135,13 @@ async def test_keys_and_stores_are_said_alike(rig: Rig, tmp_path: Path, capfd: p
             ("key", lambda: on.credential.lane.stop("it is refused"), on.credential.lane.resume),
             ("store", lambda: held_by(Sealed()), lambda: held_by(key)),
         ]
-        for kind, make, mend in states:
+        for kind, make, repair in states:
             make()
             passes, kinds, trouble = await on.agreed()
             assert (passes, kinds) == (False, {kind})
             assert "no key may sign orders now" in trouble
             assert (await on.made.call(on.bot, "AddOrder", LIMIT))[0] == "EService:Unavailable"
-            mend()
+            repair()
             assert await on.agreed() == (True, set(), "")
 
 

@@ -80,7 +80,7 @@ async def gateway(rig: Rig, folder: Path, bot: Bot) -> AsyncIterator[Inside]:
 
 
 @contextlib.contextmanager
-def mended(home: Home) -> Iterator[None]:
+def fixed(home: Home) -> Iterator[None]:
     """What the block does to settings and policies is undone behind it."""
     kept = home.folder.parent / "kept"
     shutil.copytree(home.policies, kept)
@@ -109,7 +109,7 @@ async def test_revoke_and_rotate_act_whatever_state_the_home_is_in(
     second = [rig.bot("tracker") for _ in STATES]
     async with gateway(rig, tmp_path, other) as made:
         for state, goes, turns in zip(STATES, first, second, strict=True):
-            with mended(made.home):
+            with fixed(made.home):
                 state(made.home)
                 capfd.readouterr()
                 assert await made.signer("clients", "revoke", goes.name) == 0, state

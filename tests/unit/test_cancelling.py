@@ -11,7 +11,7 @@ import pytest
 from signer.errors import NotServed, Unanswered
 from signer.gateway.cancelling import Cancelling
 from signer.gateway.forward import Journey
-from signer.model import Call, OrderRef, Outcome, Verdict, WireAnswer
+from signer.model import Call, OrderRef, Outcome, VenueResult, WireAnswer
 from signer.model.ended import Ended
 from tests.unit.kraken.asking import KRAKEN
 
@@ -43,7 +43,7 @@ class Exchange:
         """Its own time."""
         return self.now
 
-    async def send(self, call: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:
+    async def send(self, call: Call, journey: Journey) -> tuple[WireAnswer, VenueResult]:
         """One request."""
         KRAKEN.encode(call, 1)
         self.calls.append(call)
@@ -144,7 +144,7 @@ def test_a_name_that_may_be_several_orders_goes_alone(monkeypatch: pytest.Monkey
 def test_no_answer_is_waited_for_beyond_the_end(sent: bool) -> None:
     """A request that hangs, on the wire or before it: the client hears in time what may still be open."""
 
-    async def hang(_: Call, journey: Journey) -> tuple[WireAnswer, Verdict]:
+    async def hang(_: Call, journey: Journey) -> tuple[WireAnswer, VenueResult]:
         journey.sent = sent
         await asyncio.get_running_loop().create_future()
         raise AssertionError("never")

@@ -83,7 +83,7 @@ def test_the_defaults_are_loopback_and_kraken_over_tls(tmp_path: Path) -> None:
         ("[accounts.main\n", "TOML", "line 1"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_mend(tmp_path: Path, text: str, key: str, says: str) -> None:
+def test_a_wrong_setting_is_named_with_its_hint(tmp_path: Path, text: str, key: str, says: str) -> None:
     """The message names file, key and what would be right, in one line."""
     with pytest.raises(ConfigError) as error:
         load(tmp_path, text)

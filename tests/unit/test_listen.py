@@ -46,7 +46,7 @@ def test_an_address_is_read_and_written_the_same(text: str, listener: Listener, 
         ("", "address:port"),
     ],
 )
-def test_what_is_no_address_is_refused_with_the_mend(text: str, says: str) -> None:
+def test_what_is_no_address_is_refused_with_the_hint(text: str, says: str) -> None:
     """Nothing is guessed: another scheme, a path behind the port, half an address."""
     with pytest.raises(ValueError, match=says):
         Listener.parse(text)

@@ -113,7 +113,7 @@ def test_a_failed_save_leaves_the_old_list(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", json.dumps(PAIRS).encode()[:50]])
 def test_a_damaged_list_is_named(tmp_path: Path, damage: bytes) -> None:
-    """A damaged file is an error that names it, with the mend."""
+    """A damaged file is an error that names it, with the hint."""
     path = tmp_path / "pairs.json"
     path.write_bytes(damage)
     with pytest.raises(ConfigError, match=r"pairs\.json: this is no list of pairs; remove it"):

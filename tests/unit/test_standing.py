@@ -80,7 +80,7 @@ def test_a_key_that_may_do_what_is_dangerous_is_refused_unless_waived(extra: str
     (finding,) = judge(key(*TRADES, extra), duty(), VENUE, NOW_US)
     assert (finding.weight, finding.kind) == (Weight.REFUSED, kind)
     assert says in finding.what
-    assert f'[waivers.kraken] {says} = "' in finding.mend
+    assert f'[waivers.kraken] {says} = "' in finding.hint
     assert str(finding).isprintable()
     waived = duty(waived={extra: "a reason"})
     assert kinds(judge(key(*TRADES, extra), waived, VENUE, NOW_US)) == [("fine", "fit")]
@@ -93,7 +93,7 @@ def test_a_key_that_may_do_more_than_needed_is_a_warning_or_refused_by_choice(ex
     (finding,) = judge(key(*TRADES, extra), duty(), VENUE, NOW_US)
     assert (finding.weight, finding.kind) == (Weight.WARNING, "unused-permission")
     assert f"({extra})" in finding.what
-    assert f'[waivers.kraken] {extra} = "' in finding.mend
+    assert f'[waivers.kraken] {extra} = "' in finding.hint
     strict = replace(duty(), excess=Weight.REFUSED)
     assert kinds(judge(key(*TRADES, extra), strict, VENUE, NOW_US)) == [("refused", "unused-permission")]
     assert kinds(judge(key(*TRADES, extra), duty(waived={extra: "x"}), VENUE, NOW_US)) == [("fine", "fit")]

@@ -65,7 +65,7 @@ class Custody:
         """The store, opened as the command line does."""
         if not self.config.stores:
             return None
-        opened = SigningStores(self.alarms.append, attended=True, admin_token=self.admin_token)
+        opened = SigningStores(self.alarms.append, interactive=True, admin_token=self.admin_token)
         self._admin_stores.append(opened)
         return opened.store("it", self.config)
 

@@ -109,14 +109,14 @@ def test_a_vault_that_is_away_or_somebody_else(vault: RunningVault, tmp_path: Pa
 
 
 def test_a_token_that_may_do_more_than_it_needs(vault: RunningVault, tmp_path: Path) -> None:
-    """A warning with the path and the mend; nothing of the token is in it."""
+    """A warning with the path and the hint; nothing of the token is in it."""
     token = tmp_path / "token"
     token.touch(0o600)
     token.write_text(vault.token("signer-admin", "signer-gateway"))
     login = {"method": "token", "token_file": str(token)}
     stores, _ = look(tmp_path, vault_settings(vault, "vault-kv", login=login))
     assert {weight for weight, _ in said(stores)} == {"warning"}
-    assert any("gateway.hcl" in finding.mend for finding in stores)
+    assert any("gateway.hcl" in finding.hint for finding in stores)
     assert token.read_text() not in str(stores)
 
 

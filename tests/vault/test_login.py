@@ -132,7 +132,7 @@ def test_a_command_leaves_the_wrapped_secret_id_to_the_gateway(vault: RunningVau
     ],
 )
 def test_an_approle_that_is_not_right(vault: RunningVault, tmp_path: Path, settings: dict[str, str], says: str) -> None:
-    """One line with what is wrong and the mend, and nothing of the secret-id."""
+    """One line with what is wrong and the hint, and nothing of the secret-id."""
     private(tmp_path, "wrong", "5ec8e7-not-the-secret-id")
     private(tmp_path, "empty", "")
     private(tmp_path, "wide", "x").chmod(0o644)
@@ -178,8 +178,8 @@ def test_a_token_whose_rights_are_not_those_it_needs(
 ) -> None:
     """Too many, or none to find that out: it is said once, and signing goes on."""
     own = 'path "auth/token/lookup-self" { capabilities = ["read"] }\n'
-    most = own + 'path "*" { capabilities = ["update", "delete"] }'
-    vault.root.write_data("sys/policies/acl/much", data={"policy": most})
+    limit = own + 'path "*" { capabilities = ["update", "delete"] }'
+    vault.root.write_data("sys/policies/acl/much", data={"policy": limit})
     vault.root.write_data("sys/policies/acl/little", data={"policy": own})
     file = private(tmp_path, "token", vault.token(policy, ttl="1h"))
     with Made(vault, login={"method": "token", "token_file": str(file)}) as made:

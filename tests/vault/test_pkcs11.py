@@ -127,7 +127,7 @@ async def test_after_a_wrong_pin_nobody_unattended_gives_another(token: Token, n
 async def test_settings_that_are_not_right(
     new: New, settings: dict[str, str], error: type[Exception], says: str
 ) -> None:
-    """One line with what is wrong and the mend."""
+    """One line with what is wrong and the hint."""
     custody = new()
     custody.add("main")
     await custody.stores.close()

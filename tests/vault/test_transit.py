@@ -212,7 +212,7 @@ async def test_tokens_are_renewed_and_then_replaced(vault: RunningVault, new: Ne
 
 
 async def test_a_right_taken_away_and_given_back(vault: RunningVault, new: New) -> None:
-    """A token that may not sign is told apart from one that ran out; it heals when the policy is mended."""
+    """A token that may not sign is told apart from one that ran out; it heals when the policy is fixed."""
     custody = new()
     custody.add("main")
     key = await custody.key("main")

@@ -114,7 +114,7 @@ class Recovery:
             if one is None:
                 return False
             if not self.is_unknown(one):
-                raise ConfigError(f"the call {reservation} is under way", mend="wait for its outcome")
+                raise ConfigError(f"the call {reservation} is under way", hint="wait for its outcome")
             await record_by_hand(self._ledger, self._audit, one, txids, by, uid, reason, self._clock.now_us())
             self._ended(one)
         return True
@@ -245,8 +245,8 @@ class Recovery:
     def _remains(self, one: OpenIntent, why: str, *, unread: bool) -> None:
         self.schedule.again(one.reservation, why, unread=unread)
         what = f"the outcome of {one.intent.record} ({one.intent.client}) is unknown; what it charged stays held"
-        mend = f"`signer orders unknown` shows it, `signer orders settle {one.reservation}` or `release` ends it"
-        self._watch.alarm("unknown-outcome", f"{what}: {why}; {mend}")
+        hint = f"`signer orders unknown` shows it, `signer orders settle {one.reservation}` or `release` ends it"
+        self._watch.alarm("unknown-outcome", f"{what}: {why}; {hint}")
 
     def _ended(self, one: OpenIntent) -> None:
         self._pending.forget(one.reservation)

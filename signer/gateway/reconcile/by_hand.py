@@ -40,16 +40,16 @@ async def record_by_hand(
 async def _require_fit(ledger: Ledger, one: OpenIntent, txids: Sequence[str | None]) -> None:
     number, given = len(one.intent.orders), [txid for txid in txids if txid is not None]
     if len(txids) != number:
-        mend = "give one txid for each, in their order, and - for one that was not placed"
-        raise ConfigError(f"txids are given for {len(txids)} orders, the call has {number}", mend=mend)
+        hint = "give one txid for each, in their order, and - for one that was not placed"
+        raise ConfigError(f"txids are given for {len(txids)} orders, the call has {number}", hint=hint)
     if len(set(given)) != len(given):
-        raise ConfigError("a txid is given twice", mend="each order at the exchange has its own")
+        raise ConfigError("a txid is given twice", hint="each order at the exchange has its own")
     amended = {ref.value for ref in one.intent.targets} if one.intent.endpoint == "AmendOrder" else set()
     for txid in given:
         if not _TXID.fullmatch(txid):
-            raise ConfigError(f"{txid[:64]!r} is no txid", mend="copy it from the exchange, as OABCDE-FGHIJ-KLMNOP")
+            raise ConfigError(f"{txid[:64]!r} is no txid", hint="copy it from the exchange, as OABCDE-FGHIJ-KLMNOP")
         known = await ledger.find_orders(one.intent.account, OrderRef("txid", txid))
         if amended and txid not in amended:
             raise ConfigError(f"the call {one.reservation} amends {', '.join(amended)}, not {txid}")
         if known and not amended:
-            raise ConfigError(f"{txid} is an order of {known[0].client} already", mend="see that it is the right one")
+            raise ConfigError(f"{txid} is an order of {known[0].client} already", hint="see that it is the right one")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from signer.errors import NotServed
-from signer.model import Call, Json, OrderRef, Outcome, Verdict, WireAnswer
+from signer.model import Call, Json, OrderRef, Outcome, VenueResult, WireAnswer
 from signer.model.ended import CancelAnswer, Ended
 from signer.venues.kraken.answers import envelope_result, reason
 from signer.venues.kraken.endpoints import ENDPOINTS
@@ -28,7 +28,7 @@ def cancel(refs: Sequence[OrderRef]) -> Call:
     return _call("CancelOrder", {"cl_ord_id" if ref.kind == "cl_ord_id" else "txid": ref.value}, refs)
 
 
-def read(answer: WireAnswer, verdict: Verdict) -> CancelAnswer:
+def read(answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
     """What an answer that was read as ``verdict`` says of the orders of its cancel."""
     severe = [error for error in verdict.errors if not error.startswith("W")]
     if verdict.outcome is Outcome.ACCEPTED:

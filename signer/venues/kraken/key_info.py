@@ -60,12 +60,12 @@ def read(answer: WireAnswer) -> KeyInfo:
 
 def _error(text: str) -> VenueError:
     """What is wrong, by Kraken's word for it; that the exchange is busy says nothing of the key."""
-    mend = next((mend for start, mend in HINTS if text.startswith(start)), "see Kraken's page of API errors")
+    hint = next((hint for start, hint in HINTS if text.startswith(start)), "see Kraken's page of API errors")
     refused = text.startswith(
         ("EAPI:Invalid", "EGeneral:Permission", "EGeneral:Invalid arguments", "EAuth:", "EAccount:")
     )
     what = "the exchange refused the key" if refused else "the exchange did not answer for the key"
-    return VenueError(f"{what}: {text}", mend=mend)
+    return VenueError(f"{what}: {text}", hint=hint)
 
 
 def _key_info(told: Any) -> KeyInfo:
@@ -82,10 +82,10 @@ def _key_info(told: Any) -> KeyInfo:
     )
 
 
-def _number(told: object, most: int) -> int:
+def _number(told: object, limit: int) -> int:
     """Digits, as text or as a number. Raises ValueError for anything else: it would be shown and reckoned with."""
     text = str(told) if type(told) is int else _text(told)
-    if not DIGITS.fullmatch(text) or int(text) > most:
+    if not DIGITS.fullmatch(text) or int(text) > limit:
         raise ValueError
     return int(text)
 

@@ -43,8 +43,8 @@ def is_as_decided(call: Call) -> bool:
         return False
     if call.endpoint in CHANGES:
         return len(names) == 1 and names[0].kind == "txid"
-    least, most = (2, BATCH_MOST) if call.endpoint == "CancelOrderBatch" else (1, 1)
-    return least <= len(names) <= most
+    least, limit = (2, BATCH_MOST) if call.endpoint == "CancelOrderBatch" else (1, 1)
+    return least <= len(names) <= limit
 
 
 def _listed(fields: Mapping[str, Json], name: str) -> Sequence[Json]:

@@ -47,7 +47,7 @@ class PairTable:
         rows = result.items() if isinstance(result, dict) else ()
         pairs = tuple(pair for id_, row in rows if (pair := _pair(id_, row)) is not None)
         if not pairs:
-            raise VenueError("the venue's AssetPairs answer has no pair that can be read", mend="ask again later")
+            raise VenueError("the venue's AssetPairs answer has no pair that can be read", hint="ask again later")
         return cls(pairs, complete=complete)
 
     @classmethod

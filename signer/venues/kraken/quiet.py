@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from signer.model import Action, Call, Verdict, WireAnswer
+from signer.model import Action, Call, VenueResult, WireAnswer
 from signer.model.quiet import QuietAsked, Reach
 
 LOCKOUT_S = 905.0
@@ -24,7 +24,7 @@ _LARGEST_IN_SECONDS = 10**11
 """A time above this is in milliseconds, or in a smaller unit still."""
 
 
-def asked_for_quiet(call: Call, answer: WireAnswer, verdict: Verdict, now_us: int) -> QuietAsked | None:
+def asked_for_quiet(call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
     """The request for quiet in the answer to ``call``; None if there is none."""
     if answer.status == 429:
         return QuietAsked((RATE_LIMITED,), Reach.CALLS, True, CALLS_S, _retry_after(answer.retry_after, now_us))

@@ -208,14 +208,14 @@ def word_list(name: str, value: Json) -> Json:
 words = comma_list(r"[A-Za-z0-9_-]{1,64}", "a comma list of words")
 
 
-def ids(most: int) -> Reader:
-    """A reader of a comma list of at most ``most`` ids."""
+def ids(limit: int) -> Reader:
+    """A reader of a comma list of at most ``limit`` ids."""
 
     def read(name: str, value: Json) -> Json:
         given = value.split(",") if isinstance(value, str) else []
-        if 0 < len(given) <= most and all(_TXID.fullmatch(one) for one in given):
+        if 0 < len(given) <= limit and all(_TXID.fullmatch(one) for one in given):
             return value
-        raise must(name, f"at most {most} ids in capitals with commas between", value)
+        raise must(name, f"at most {limit} ids in capitals with commas between", value)
 
     return read
 

@@ -20,7 +20,7 @@ from signer.model import (
     OrderRef,
     PlacedOrder,
     Request,
-    Verdict,
+    VenueResult,
     WireAnswer,
     WireRequest,
 )
@@ -109,7 +109,7 @@ class Kraken:
         """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
         return cancels.cancel(refs)
 
-    def read_cancel(self, answer: WireAnswer, verdict: Verdict) -> CancelAnswer:
+    def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
         """What an answer that was read as ``verdict`` says of the orders of its cancel."""
         return cancels.read(answer, verdict)
 
@@ -137,7 +137,7 @@ class Kraken:
         """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
         return limits.read_cost(call)
 
-    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: Verdict, now_us: int) -> QuietAsked | None:
+    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
         """The request for quiet in the answer to ``call``; None if there is none."""
         return quiet.asked_for_quiet(call, answer, verdict, now_us) if verdict.errors or answer.status == 429 else None
 
@@ -153,7 +153,7 @@ class Kraken:
         """The refusal of a call that comes too fast, in Kraken's words for calls of its kind."""
         return answers.rate_limited(reason, rule, orders=call.action in {Action.ORDER, Action.CANCEL})
 
-    def read_answer(self, call: Call, answer: WireAnswer) -> Verdict:
+    def read_answer(self, call: Call, answer: WireAnswer) -> VenueResult:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
         return verdict.read_answer(call, answer)
 

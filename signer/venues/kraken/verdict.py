@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from signer.model import Action, Call, Json, Outcome, Verdict, WireAnswer
+from signer.model import Action, Call, Json, Outcome, VenueResult, WireAnswer
 
 _NOT_PLACED = (
     "EAPI:Invalid key",
@@ -70,47 +70,47 @@ _decode = json.JSONDecoder(parse_float=str).decode
 _EMPTY_ERROR = b'{"error":[],'
 
 
-def read_answer(call: Call, answer: WireAnswer) -> Verdict:
+def read_answer(call: Call, answer: WireAnswer) -> VenueResult:
     """What ``answer`` means for ``call``."""
     if call.action is Action.READ:
         return _read_of_read(call, answer)
     envelope = _envelope(answer)
     if envelope is None:
-        return Verdict(Outcome.UNKNOWN)
+        return VenueResult(Outcome.UNKNOWN)
     errors, result = envelope
     severe = tuple(error for error in errors if not error.startswith("W"))
     if severe:
         return _refused(errors, severe, result)
     txids = _accepted(call, result)
     if txids is None:
-        return Verdict(Outcome.UNKNOWN, errors)
+        return VenueResult(Outcome.UNKNOWN, errors)
     if call.endpoint == "AddOrderBatch" and not call.dry_run:
         errors += _row_errors(result)
         if not any(txids):
-            return Verdict(Outcome.REJECTED, errors, txids)
-    return Verdict(Outcome.ACCEPTED, errors, txids)
+            return VenueResult(Outcome.REJECTED, errors, txids)
+    return VenueResult(Outcome.ACCEPTED, errors, txids)
 
 
-def _read_of_read(call: Call, answer: WireAnswer) -> Verdict:
+def _read_of_read(call: Call, answer: WireAnswer) -> VenueResult:
     """A read has no effect to be unsure of; unknown says that nothing in the answer is fit to be passed on."""
     # Reads are many and may have megabytes: one that begins as every good one does is not parsed.
     good = answer.body.startswith(_EMPTY_ERROR)
     export = call.endpoint == "RetrieveExport" and "json" not in answer.content_type  # binary (kraken-api.md §1b)
     if answer.status == 200 and (good or export):
-        return Verdict(Outcome.ACCEPTED)
+        return VenueResult(Outcome.ACCEPTED)
     envelope = _envelope(answer)
     if envelope is None:
-        return Verdict(Outcome.UNKNOWN)
+        return VenueResult(Outcome.UNKNOWN)
     errors, _ = envelope
     if any(not error.startswith("W") for error in errors):
-        return Verdict(Outcome.REJECTED, errors, bad_nonce=_is_bad_nonce(errors), bad_key=_is_bad_key(errors))
-    return Verdict(Outcome.ACCEPTED, errors)
+        return VenueResult(Outcome.REJECTED, errors, bad_nonce=_is_bad_nonce(errors), bad_key=_is_bad_key(errors))
+    return VenueResult(Outcome.ACCEPTED, errors)
 
 
-def _refused(errors: tuple[str, ...], severe: tuple[str, ...], result: Json) -> Verdict:
+def _refused(errors: tuple[str, ...], severe: tuple[str, ...], result: Json) -> VenueResult:
     certain = all(_certainly_not_placed(error) for error in severe) and not result
     outcome = Outcome.REJECTED if certain else Outcome.UNKNOWN
-    return Verdict(outcome, errors, bad_nonce=_is_bad_nonce(errors), bad_key=_is_bad_key(errors))
+    return VenueResult(outcome, errors, bad_nonce=_is_bad_nonce(errors), bad_key=_is_bad_key(errors))
 
 
 def _is_bad_nonce(errors: tuple[str, ...]) -> bool:

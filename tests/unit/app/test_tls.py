@@ -109,7 +109,7 @@ OTHER = Authority.make(NAMES, "test", NOW).leaf(NOW)
         (LEAF, LEAF, NOW - timedelta(days=1), "this certificate is not valid before"),
     ],
 )
-def test_a_certificate_that_cannot_be_used_is_named_with_its_mend(
+def test_a_certificate_that_cannot_be_used_is_named_with_its_hint(
     certificate: bytes | None, key: bytes | None, at: datetime, says: str, tmp_path: Path
 ) -> None:
     """One line with the file, what is wrong, and what to do."""
@@ -121,12 +121,12 @@ def test_a_certificate_that_cannot_be_used_is_named_with_its_mend(
         ServerTls(TlsConfig(certificate="cert.pem", key="key.pem"), Home(tmp_path), at)
     assert says in str(error.value)
     assert str(tmp_path) in str(error.value)
-    assert error.value.mend
+    assert error.value.hint
     assert "\n" not in str(error.value)
 
 
 def test_a_key_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
-    """With the command that mends it."""
+    """With the command that fixes it."""
     (tmp_path / "both.pem").write_bytes(LEAF)
     (tmp_path / "both.pem").chmod(0o644)
     with pytest.raises(ConfigError, match="run `chmod o= "):

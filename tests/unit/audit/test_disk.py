@@ -24,7 +24,7 @@ def test_files_and_folder_are_private(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
-    """An existing folder with wider rights is refused, with the command that mends it."""
+    """An existing folder with wider rights is refused, with the command that fixes it."""
     tmp_path.chmod(0o750)
     with pytest.raises(AuditError, match="chmod 700"):
         LocalDisk().prepare(tmp_path)

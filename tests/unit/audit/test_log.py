@@ -124,7 +124,7 @@ async def test_a_dead_disk_cannot_fill_the_memory() -> None:
 
 
 async def test_a_full_disk_refuses_alarms_once_and_recovers() -> None:
-    """ENOSPC: AuditError with the mend, one alarm, no torn line left; with room again the chain goes on, unbroken."""
+    """ENOSPC: AuditError with the hint, one alarm, no torn line left; with room again the chain goes on, unbroken."""
     disk, alarms = WorseDisk(), list[str]()
     log = await opened(disk, alarms)
     slack = await fill(disk, log)
@@ -367,7 +367,7 @@ async def test_a_torn_end_is_cut_off_and_said() -> None:
 
 
 async def test_a_last_line_that_no_crash_leaves_stops_the_start() -> None:
-    """A whole last line that is no record was edited: the start is refused with the mend, and nothing is cut."""
+    """A whole last line that is no record was edited: the start is refused with the hint, and nothing is cut."""
     disk = WorseDisk()
     log = await opened(disk)
     await log.record(entry("before", "intent"))

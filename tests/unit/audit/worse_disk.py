@@ -44,8 +44,8 @@ class WorseDisk:
         self.step("names")
         return [path.name for path in self.files if path.parent == folder]
 
-    def read(self, path: Path, offset: int, most: int) -> bytes:
-        return bytes(self.files[path].seen[offset : offset + most])
+    def read(self, path: Path, offset: int, limit: int) -> bytes:
+        return bytes(self.files[path].seen[offset : offset + limit])
 
     def open(self, path: Path) -> WorseFile:
         inode = self.files.setdefault(path, Inode())

@@ -85,7 +85,7 @@ def test_halts_and_calls_without_an_outcome(home: Home) -> None:
     books.close()
     halts = examine(home, running=True)
     assert said(halts) == [("warning", "halt")]
-    assert any("signer resume --client bot" in finding.mend for finding in halts)
+    assert any("signer resume --client bot" in finding.hint for finding in halts)
     assert said(examine(home, running=False)) == [("warning", "halt"), ("warning", "unknown-outcome")]
     books = Books(home.ledger, SetClock())
     books.hold(held)

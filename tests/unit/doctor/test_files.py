@@ -52,12 +52,12 @@ def test_a_home_as_it_is_made_is_fine(home: Home) -> None:
     ids=range(12),
 )
 def test_each_way_in(home: Home, spoil: Callable[[Home], object], expected: tuple[str, str]) -> None:
-    """Said once, with the mend."""
+    """Said once, with the hint."""
     spoil(home)
     found = [finding for finding in examine(home, None) if finding.weight != "fine"]
     assert expected in said(found)
     assert len(found) == 1 or os.path.lexists(home.passphrase)
-    assert all(finding.mend for finding in found)
+    assert all(finding.hint for finding in found)
 
 
 def test_a_policy_may_be_a_symlink_but_what_it_leads_to_is_looked_at(home: Home, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_passphrase_that_does_not_open(home: Home) -> None:
     """An error; what needs no key store is still told of."""
 
     def opened() -> FileKeyStore:
-        raise WrongPassphrase("the passphrase is not the one of this key store", where="x", mend="try another")
+        raise WrongPassphrase("the passphrase is not the one of this key store", where="x", hint="try another")
 
     known, unread = read(home, opened)
     assert (said(unread), known.store, known.config is not None) == ([("error", "wrong-passphrase")], None, True)
@@ -73,11 +73,11 @@ def test_a_key_store_that_is_gone(home: Home) -> None:
 
 
 def test_each_problem_of_each_policy(home: Home) -> None:
-    """A line for each, with its key and mend; the policies that read are in use for the rest."""
+    """A line for each, with its key and hint; the policies that read are in use for the rest."""
     (home.policies / "tracker.toml").write_text('version = 1\npermisions = ["query-funds"]\n')
     told = [finding for finding in found(home) if finding.kind == "policy"]
     assert {finding.about for finding in told} == {"policy tracker"}
-    assert any("permisions" in finding.what and "did you mean permissions" in finding.mend for finding in told)
+    assert any("permisions" in finding.what and "did you mean permissions" in finding.hint for finding in told)
 
 
 def test_no_policies_at_all(home: Home) -> None:

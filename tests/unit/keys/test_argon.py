@@ -60,7 +60,7 @@ def test_the_test_profile_has_our_parameters_only() -> None:
 
 
 def test_a_machine_without_the_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Running out of memory is an error with a mend, not a traceback."""
+    """Running out of memory is an error with a hint, not a traceback."""
 
     class Starved:
         def __init__(self, **parameters: object) -> None: ...

@@ -69,7 +69,7 @@ def test_a_store_is_not_made_twice_nor_with_a_short_passphrase(tmp_path: Path) -
     assert not (tmp_path / "new.json").exists()
 
 
-def test_a_missing_store_names_the_mend(tmp_path: Path) -> None:
+def test_a_missing_store_names_the_hint(tmp_path: Path) -> None:
     """The error says how to make one."""
     with pytest.raises(KeyStoreError, match="signer init"):
         open_store(tmp_path / KEYS)

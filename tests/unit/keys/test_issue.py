@@ -19,7 +19,7 @@ def test_what_is_issued_has_krakens_shape() -> None:
     issued = issue(lambda count: bytes(range(count)))
     assert issued.api_key == base64.b64encode(bytes(range(42))).decode()
     assert len(issued.api_key) == 56
-    assert issued.secret.sealed_by(bytes) == bytes(range(64))
+    assert issued.secret.expose_to(bytes) == bytes(range(64))
 
 
 def test_two_are_never_the_same() -> None:
@@ -34,7 +34,7 @@ def test_what_is_handed_over_can_be_read_back() -> None:
     assert list(lines) == ["KRAKEN_BASE_URL", "KRAKEN_API_KEY", "KRAKEN_API_SECRET"]
     assert lines["KRAKEN_BASE_URL"] == "http://127.0.0.1:8787"
     assert lines["KRAKEN_API_KEY"] == issued.api_key
-    assert base64.b64decode(lines["KRAKEN_API_SECRET"]) == issued.secret.sealed_by(bytes)
+    assert base64.b64decode(lines["KRAKEN_API_SECRET"]) == issued.secret.expose_to(bytes)
 
 
 def test_json_is_read_with_white_space_around_the_values() -> None:
@@ -42,7 +42,7 @@ def test_json_is_read_with_white_space_around_the_values() -> None:
     text = json.dumps({"api_key": f" {API_KEY}\n", "api_secret": f"{SECRET_TEXT} "})
     credential = read_json(text.encode(), where="stdin")
     assert credential.api_key == API_KEY
-    assert credential.secret.sealed_by(bytes) == CANARY
+    assert credential.secret.expose_to(bytes) == CANARY
 
 
 @pytest.mark.parametrize(

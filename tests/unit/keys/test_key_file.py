@@ -54,7 +54,7 @@ def test_a_file_that_people_have_is_read(name: str, bent: str) -> None:
     """The key and secret come out as they are, and what it was read as names neither."""
     found = read_key_file(BENT[bent](FILES[name]), where="key")
     assert found.credential.api_key == KEY
-    assert found.credential.secret.sealed_by(bytes) == RAW
+    assert found.credential.secret.expose_to(bytes) == RAW
     assert KEY not in found.kind
     assert SECRET not in found.kind
 

@@ -22,7 +22,7 @@ def test_what_is_written_is_private_and_reads_back(tmp_path: Path) -> None:
     finally:
         os.umask(mask)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert read_private(path, most=7, missing="") == b"content"
+    assert read_private(path, limit=7, missing="") == b"content"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -129,4 +129,4 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     """A hostile file cannot fill the memory."""
     write_private(tmp_path / "file", b"12345678", replace=False)
     with pytest.raises(KeyStoreError, match="larger than 7 bytes"):
-        read_private(tmp_path / "file", most=7, missing="")
+        read_private(tmp_path / "file", limit=7, missing="")

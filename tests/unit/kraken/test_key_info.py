@@ -85,7 +85,7 @@ def test_whatever_reads_can_be_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "refused", "mend"),
+    ("text", "refused", "hint"),
     [
         ("EAPI:Invalid key", True, "second factor"),
         ("EAPI:Invalid signature", True, "not this key's"),
@@ -100,10 +100,10 @@ def test_whatever_reads_can_be_kept() -> None:
         ("EOther:What", False, "page of API errors"),
     ],
 )
-def test_every_error_has_its_hint(text: str, refused: bool, mend: str) -> None:
+def test_every_error_has_its_hint(text: str, refused: bool, hint: str) -> None:
     """And only what says something of the key is called a refusal of it."""
     with pytest.raises(VenueError) as caught:
         read(WireAnswer(200, "application/json", json.dumps({"error": [text]}).encode()))
     assert caught.value.what.startswith("the exchange refused the key: ") == refused
     assert text in caught.value.what
-    assert mend in caught.value.mend
+    assert hint in caught.value.hint

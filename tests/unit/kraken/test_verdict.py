@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from signer.model import Call, Outcome, Verdict, WireAnswer
+from signer.model import Call, Outcome, VenueResult, WireAnswer
 from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form
 
 ROW = {"type": "buy", "ordertype": "limit", "price": "1", "volume": "2"}
@@ -26,7 +26,7 @@ def answer(result: Any = None, *errors: str, status: int = 200) -> WireAnswer:
     return WireAnswer(status, "application/json", json.dumps(body).encode())
 
 
-def read(call: Call, result: Any = None, *errors: str) -> Verdict:
+def read(call: Call, result: Any = None, *errors: str) -> VenueResult:
     """The verdict over an envelope."""
     return KRAKEN.read_answer(call, answer(result, *errors))
 
@@ -47,13 +47,13 @@ def read(call: Call, result: Any = None, *errors: str) -> Verdict:
 )
 def test_an_acceptance_tells_each_order_s_txid(call: Call, result: Any, txids: tuple[str | None, ...]) -> None:
     """One per order of the call; an amend keeps its own; a dry run places none."""
-    assert read(call, result) == Verdict(Outcome.ACCEPTED, (), txids)
+    assert read(call, result) == VenueResult(Outcome.ACCEPTED, (), txids)
 
 
 def test_a_warning_with_a_result_is_an_acceptance() -> None:
     """It is passed on with its text."""
     verdict = read(ADD, {"txid": ["OA"]}, "WGeneral:Something")
-    assert verdict == Verdict(Outcome.ACCEPTED, ("WGeneral:Something",), ("OA",))
+    assert verdict == VenueResult(Outcome.ACCEPTED, ("WGeneral:Something",), ("OA",))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_an_error_beside_a_result_is_unknown() -> None:
 def test_a_batch_is_read_row_by_row() -> None:
     """Some rows may be placed and others not; all refused is a rejection."""
     rows = [{"txid": "OA"}, {"error": "EOrder:Insufficient funds"}]
-    assert read(BATCH, {"orders": rows}) == Verdict(Outcome.ACCEPTED, ("EOrder:Insufficient funds",), ("OA", None))
+    assert read(BATCH, {"orders": rows}) == VenueResult(Outcome.ACCEPTED, ("EOrder:Insufficient funds",), ("OA", None))
     verdict = read(BATCH, {"orders": [rows[1], rows[1]]})
     assert (verdict.outcome, verdict.txids) == (Outcome.REJECTED, (None, None))
 
@@ -151,7 +151,7 @@ def test_a_batch_with_a_doubtful_row_is_unknown(rows: Any) -> None:
 def test_a_dry_run_of_a_batch_places_nothing(result: Any) -> None:
     """Whatever its answer looks like."""
     call = as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": [ROW, ROW], "validate": True})
-    assert read(call, result) == Verdict(Outcome.ACCEPTED, (), (None, None))
+    assert read(call, result) == VenueResult(Outcome.ACCEPTED, (), (None, None))
 
 
 @pytest.mark.parametrize(
@@ -178,15 +178,17 @@ def test_what_is_no_whole_answer_of_kraken_s_is_unknown(reply: WireAnswer) -> No
 
 def test_a_read_is_answered_or_refused() -> None:
     """With the nonce's refusal told, so that the lane heals."""
-    assert read(READ, {"ZUSD": "1"}) == Verdict(Outcome.ACCEPTED)
+    assert read(READ, {"ZUSD": "1"}) == VenueResult(Outcome.ACCEPTED)
     assert read(READ, {"ZUSD": "1"}, "WGeneral:x").outcome is Outcome.ACCEPTED
-    assert read(READ, None, "EAPI:Invalid nonce") == Verdict(Outcome.REJECTED, ("EAPI:Invalid nonce",), bad_nonce=True)
+    assert read(READ, None, "EAPI:Invalid nonce") == VenueResult(
+        Outcome.REJECTED, ("EAPI:Invalid nonce",), bad_nonce=True
+    )
 
 
 @pytest.mark.parametrize("status", [403, 502])
 def test_a_read_that_the_edge_answered_has_no_verdict(status: int) -> None:
     """Nothing in it is fit to be passed on; nothing is held for it either."""
-    assert KRAKEN.read_answer(READ, WireAnswer(status, "text/html", b"<html>")) == Verdict(Outcome.UNKNOWN)
+    assert KRAKEN.read_answer(READ, WireAnswer(status, "text/html", b"<html>")) == VenueResult(Outcome.UNKNOWN)
 
 
 def test_an_export_is_binary() -> None:

@@ -105,7 +105,7 @@ async def test_a_job_that_fails_halfway_is_undone_alone(tmp_path: Path, disk: Br
 
 
 async def test_a_full_disk(tmp_path: Path) -> None:
-    """When nothing can be written, reserves fail with the mend; what was answered stays; with space it goes on."""
+    """When nothing can be written, reserves fail with the hint; what was answered stays; with space it goes on."""
     ledger = SqliteLedger(tmp_path / "ledger.db", SetClock(), InlineWorker(), patience_s=0)
     await ledger.open()
     await ledger.reserve(intent(charge("10")))

@@ -34,7 +34,7 @@ def test_the_disk_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_newer_version_is_refused_by_number(tmp_path: Path) -> None:
-    """A ledger of a newer signer is left alone; the message names both versions and the mend."""
+    """A ledger of a newer signer is left alone; the message names both versions and the hint."""
     path = tmp_path / "ledger.db"
     db = connect(path)
     db.execute(f"PRAGMA user_version = {VERSION + 1}")

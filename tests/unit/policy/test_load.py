@@ -47,7 +47,7 @@ def test_names_and_units_are_canonical(tmp_path: Path) -> None:
 
 
 def test_all_problems_of_form_at_once(tmp_path: Path) -> None:
-    """Each wrong key is one line with file, key, what is wrong and the mend."""
+    """Each wrong key is one line with file, key, what is wrong and the hint."""
     text = """
     versoin = 1
     permissions = ["modify-trades", "fly"]
@@ -88,14 +88,14 @@ def test_withheld_permissions(tmp_path: Path, word: str) -> None:
     assert complaints(path) == [f'permissions[0]: "{word}" is granted to nobody: {WITHHELD[word]}; remove it']
 
 
-MEND = "name a pair such as XBT/USD"
+HINT = "name a pair such as XBT/USD"
 
 
 def test_what_cannot_be_a_pair_is_a_problem() -> None:
     """No exchange will ever list it; it is named with its key."""
     for text in ("?", "XBT/", "/USD", "XBT USD", "", "XBT/USD/EUR", "XBT/USD\n", "ẞBT/USD"):
         _, problems = make(pairs=["XBT/USD", "ETH/USD", text])
-        assert problems == [f'pairs[2]: no pair is called "{text}"; {_near(text, KNOWN) or MEND}']
+        assert problems == [f'pairs[2]: no pair is called "{text}"; {_near(text, KNOWN) or HINT}']
 
 
 @pytest.mark.parametrize("name", ["ETH/USB", "SOL/USD", "SOLUSD", "NEW.S/USD", "FOOUSD.d"])
@@ -245,7 +245,7 @@ def test_limits_of_calls_are_read(tmp_path: Path) -> None:
     second = GOOD + '[[max_calls]]\nwindow = "10s"\ncancel = 50\nnew = 20\n[[max_calls]]\nwindow = "1m"\nnew = 100\n'
     one, other = (load_policy(policy_file(tmp_path / "one.toml", text), find, KNOWN) for text in (first, second))
     assert [limit.name for limit in one.max_calls["new"]] == ["at most 100 new in 60s", "at most 20 new in 10s"]
-    assert [(limit.most, limit.window_s) for limit in one.max_calls["cancel"]] == [(50, 10)]
+    assert [(limit.calls, limit.window_s) for limit in one.max_calls["cancel"]] == [(50, 10)]
     assert (one.max_calls["read"], one.hash) == ((), other.hash)
     assert one.hash != load_policy(policy_file(tmp_path / "one.toml", GOOD), find, KNOWN).hash
 

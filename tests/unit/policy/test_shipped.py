@@ -44,8 +44,8 @@ def test_a_shipped_policy(path: Path) -> None:
 
 def test_schema_is_current() -> None:
     """policies/policy.schema.json is what the model says now."""
-    mend = "write signer.policy.schema.json_schema() to policies/policy.schema.json"
-    assert SCHEMA.read_text(encoding="utf-8") == json_schema(), mend
+    hint = "write signer.policy.schema.json_schema() to policies/policy.schema.json"
+    assert SCHEMA.read_text(encoding="utf-8") == json_schema(), hint
 
 
 def test_documentation_is_true(tmp_path: Path) -> None:

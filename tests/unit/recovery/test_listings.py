@@ -13,7 +13,7 @@ from signer.contracts import Venue
 from signer.errors import NotServed, VenueError
 from signer.gateway.forward import Account
 from signer.gateway.reconcile.listings import LOOK_S, MOST_PAGES, Listings
-from signer.model import Action, Call, Outcome, Verdict, WireAnswer
+from signer.model import Action, Call, Outcome, VenueResult, WireAnswer
 from signer.model.sightings import Listing, Sighting
 
 PAGE = 50
@@ -52,15 +52,15 @@ class FakeAccount:
     def wait_for_own(self, _venue: Venue, _call: Call) -> float:
         return self._waits.pop(0) if self._waits else 0.0
 
-    async def forward(self, _venue: Venue, call: Call, client: str, *_: object) -> tuple[Any, Verdict]:
+    async def forward(self, _venue: Venue, call: Call, client: str, *_: object) -> tuple[Any, VenueResult]:
         assert client == "@recovery"
         self.asked.append(call)
         answer = self._answer(call)
         if isinstance(answer, str):
-            return WireAnswer(200, "", b""), Verdict(Outcome.REJECTED, (answer,))
+            return WireAnswer(200, "", b""), VenueResult(Outcome.REJECTED, (answer,))
         if answer is None:
             raise NotServed("EService:Unavailable")
-        return answer, Verdict(Outcome.ACCEPTED)
+        return answer, VenueResult(Outcome.ACCEPTED)
 
 
 class LoopClock:

@@ -223,7 +223,7 @@ def test_a_sandbox_that_cannot_start_says_so(capfd: pytest.CaptureFixture[str]) 
     ],
 )
 def test_wrong_settings_are_one_line(settings: Settings, complaint: str) -> None:
-    """Each names the flag, what is wrong and the mend."""
+    """Each names the flag, what is wrong and the hint."""
     with pytest.raises(ConfigError) as refused:
         Sandbox(settings)
     assert str(refused.value).startswith(complaint)

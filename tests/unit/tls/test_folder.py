@@ -91,7 +91,7 @@ def test_a_leaf_never_outlives_its_ca(folder: TlsFolder) -> None:
         ("ca.pem", b"nonsense", "does not go with ca.pem, or does not read"),
     ],
 )
-def test_a_spoilt_folder_is_named_with_its_mend(folder: TlsFolder, name: str, content: bytes | None, says: str) -> None:
+def test_a_spoilt_folder_is_named_with_its_hint(folder: TlsFolder, name: str, content: bytes | None, says: str) -> None:
     """One line with the file and what to do; the leaf stays as it is."""
     before, path = folder.leaf.read_bytes(), folder.folder / name
     path.unlink() if content is None else path.write_bytes(content)

@@ -53,7 +53,7 @@ def test_own_addresses_are_those_of_bound_sockets(tmp_path: Path) -> None:
         ("http://127.0.0.1:8787", [], "set origin to where the exchange is"),
     ],
 )
-def test_a_loop_is_refused_with_its_mend(origin: str, addresses: Sequence[str], says: str) -> None:
+def test_a_loop_is_refused_with_its_hint(origin: str, addresses: Sequence[str], says: str) -> None:
     """By name, by pinned address, or over plain HTTP."""
     with pytest.raises(ConfigError) as error:
         refuse_loop({"accounts.main.origin": (origin, addresses)}, own(("127.0.0.1", 443), ("127.0.0.1", 8787)), "toml")

@@ -59,7 +59,7 @@ def test_origins_are_read(text: str, origin: Origin, authority: str) -> None:
     ],
 )
 def test_what_is_no_origin_is_refused(text: str) -> None:
-    """Anything but scheme, host and port stops the start, with the mend."""
+    """Anything but scheme, host and port stops the start, with the hint."""
     with pytest.raises(ConfigError, match="write it as https://"):
         Upstream.open(text)
 
@@ -82,7 +82,7 @@ def test_tls_verifies_and_leaves_no_secrets_behind(tmp_path: Path, monkeypatch: 
 
 
 def test_a_ca_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """A missing or damaged CA file is named with its mend."""
+    """A missing or damaged CA file is named with its hint."""
     damaged = tmp_path / "ca.pem"
     damaged.write_text("no certificate")
     for path in (tmp_path / "missing.pem", damaged):

@@ -110,7 +110,7 @@ async def test_only_so_many_connections_are_kept(venue: Venue) -> None:
 async def test_only_so_many_calls_are_under_way(venue: Venue) -> None:
     """A call beyond the limit is not sent; when one ends there is room again."""
     venue.plays = [Play(b""), Play()]
-    upstream = Upstream.open(venue.origin, most=1)
+    upstream = Upstream.open(venue.origin, limit=1)
     first = asyncio.create_task(send(upstream))
     await venue.requests.acquire()
     with pytest.raises(NotSent, match="under way"):
