@@ -36,13 +36,14 @@ THIRD_PARTY: dict[str, set[str]] = {
     "httptools": {"upstream"},
     "hvac": {"keys", "doctor"},
     "pkcs11": {"keys", "doctor"},
+    "typing_extensions": {"*"},
     "requests": {"keys", "doctor", "sandbox"},
     "cryptography": {"keys", "tls", "serving", "doctor", "cli"},
     "pydantic": {"home", "policy", "keys", "ledger", "sandbox"},
     "pydantic_core": {"home", "policy"},
     "krakenex": {"cli"},
 }
-"""The rooms that may import a package that is not ours. A new one is entered here on purpose."""
+"""The rooms that may import a package that is not ours, ``*`` for all. A new one is entered here on purpose."""
 
 LOOSE = {"errors", "findings", "secret"}
 """The files that stand in no folder."""
@@ -78,7 +79,7 @@ def test_imports_point_down_only(path: Path) -> None:
     for name in imported(path):
         top, *below = name.split(".")
         if top != "signer":
-            assert top in sys.stdlib_module_names or here in THIRD_PARTY[top], f"{path} imports {name}"
+            assert top in sys.stdlib_module_names or THIRD_PARTY[top] & {here, "*"}, f"{path} imports {name}"
             continue
         there = below[0] if below else here
         if there not in {"__version__", here}:
