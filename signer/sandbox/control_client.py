@@ -104,10 +104,14 @@ class Control:
 
     def orders(self, account: str) -> dict[str, dict[str, Any]]:
         """Every order that the account ever placed, open and closed, by txid."""
-        closed: dict[str, dict[str, Any]] = {}
-        while page := self.ask(account, "ClosedOrders", ofs=len(closed))["closed"]:
-            closed |= page
-        return {**closed, **self.ask(account, "OpenOrders")["open"]}
+        # An order that closes meanwhile is listed twice, and moves the later pages on by one row: rows are counted, not
+        # orders, or the last page would be asked for again and again.
+        found: dict[str, dict[str, Any]] = self.ask(account, "OpenOrders")["open"]
+        rows = 0
+        while page := self.ask(account, "ClosedOrders", ofs=rows)["closed"]:
+            rows += len(page)
+            found |= page
+        return found
 
     def _arrivals(self, query: Mapping[str, str | int | float]) -> list[Arrival]:
         return [Arrival.from_json(listed) for listed in self._ask("GET", "/arrivals", params=query)["arrivals"]]
