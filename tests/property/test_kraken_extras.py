@@ -17,7 +17,7 @@ from signer.errors import Refused
 from signer.model import Action, Call
 from signer.venues.kraken.endpoints import ENDPOINTS
 from tests.property.test_kraken_parse import json_values, rows
-from tests.unit.kraken.asking import FORM, JSON, KRAKEN, request
+from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN, request
 
 PLAIN = set(string.ascii_letters + string.digits + "_")
 KEPT_BACK = {

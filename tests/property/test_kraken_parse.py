@@ -14,7 +14,7 @@ from signer.errors import Refused
 from signer.model import Call, Order, Price
 from signer.venues.kraken.decode import decode
 from signer.venues.kraken.endpoints import ENDPOINTS
-from tests.unit.kraken.asking import FORM, JSON, KRAKEN, request
+from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN, request
 
 amounts = st.decimals("0.00000001", "99999999", places=8).map(lambda number: f"{number:f}")
 relative = st.builds("{}{}{}".format, st.sampled_from("+-#"), amounts, st.sampled_from(["", "%"]))

@@ -24,8 +24,8 @@ from signer.venues.kraken.limits import TIERS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.security.doorway import SetClock
+from tests.unit.gateway.ways import CANCEL, ORDER, READ, Ways
 from tests.unit.lanes.virtual import run
-from tests.unit.ways import CANCEL, ORDER, READ, Ways
 
 FULL = "EAPI:Rate limit exceeded"
 TOO_MANY = "EOrder:Rate limit exceeded"

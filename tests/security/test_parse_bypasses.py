@@ -17,7 +17,7 @@ from signer.errors import Refused
 from signer.model import Action
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
-from tests.unit.kraken.asking import FORM, JSON, KRAKEN, LIMIT, NONCE, as_json, form, parse, refused, request
+from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN, LIMIT, NONCE, as_json, form, parse, refused, request
 
 INVALID = "EGeneral:Invalid arguments"
 UNKNOWN = "EGeneral:Unknown method"

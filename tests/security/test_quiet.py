@@ -15,8 +15,8 @@ from signer.errors import NotSent
 from signer.model import Call, WireAnswer
 from signer.model.allowances import Allowance
 from signer.upstream.answer import AnswerReader
+from tests.unit.gateway.ways import ALL, CANCEL, EXPORT, ORDER, READ, Ways
 from tests.unit.lanes.virtual import START_US, run
-from tests.unit.ways import ALL, CANCEL, EXPORT, ORDER, READ, Ways
 
 LOCKOUT = "EGeneral:Temporary lockout"
 READS = "EAPI:Rate limit exceeded"

@@ -15,7 +15,7 @@ from signer.errors import Refused
 from signer.model import Action
 from signer.venues.kraken.endpoints import ENDPOINTS
 from tests.security.rig import Rig
-from tests.unit.kraken.asking import KRAKEN, as_json, form, refused, request
+from tests.unit.venues.kraken.asking import KRAKEN, as_json, form, refused, request
 
 READS = sorted(name for name, each in ENDPOINTS.items() if each.action is Action.READ and not each.local)
 WRITES = ["AddExport", "RemoveExport", "DepositAddresses"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2] / "signer"
+TESTS = Path(__file__).parent
 FLOORS: dict[str, int] = {
     "model": 0,
     "errors": 1,
@@ -105,3 +106,9 @@ def test_no_module_is_named_for_nothing() -> None:
     """A name that says nothing collects everything."""
     names = {part.removesuffix(".py") for path in modules() for part in path.relative_to(ROOT).parts}
     assert not names & FORBIDDEN_NAMES
+
+
+def test_unit_tests_mirror_the_rooms() -> None:
+    """Each folder of unit tests has the name of the folder that it tests."""
+    folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+    assert all((ROOT / folder).is_dir() for folder in folders), folders

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from signer.model import Action, Change, OrderRef, Price
-from tests.unit.kraken.asking import as_json, form, refused_form
+from tests.unit.venues.kraken.asking import as_json, form, refused_form
 
 TXID = "OQCLML-BW3P3-BUCMWZ"
 

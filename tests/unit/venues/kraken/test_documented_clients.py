@@ -11,9 +11,9 @@ import pytest
 
 from signer.errors import Refused
 from signer.model import Call
-from tests.unit.kraken.asking import LIMIT, form
+from tests.unit.venues.kraken.asking import LIMIT, form
 
-PAGE = (Path(__file__).parents[3] / "docs" / "clients.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "clients.md").read_text(encoding="utf-8")
 ROW = re.compile(
     r"^\| `([^`]+?)=([^`]*)`(?: with `ordertype=([a-z-]+)`)? \| ([^|]+) \| (sent on|dropped|refused) \|", re.M
 )

@@ -14,8 +14,8 @@ from signer.model.sightings import Listing, Sighting
 from signer.policy.targets import changed
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
-from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form
 from tests.unit.policy.examples import ETH_USD
+from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form
 
 AT_S = 1_700_000_000
 ROW = {"type": "buy", "ordertype": "limit", "price": "1", "volume": "2"}

@@ -9,7 +9,7 @@ import pytest
 from signer.errors import Refused
 from signer.model import Action
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS
-from tests.unit.kraken.asking import KRAKEN, as_json, form, refused, refused_form
+from tests.unit.venues.kraken.asking import KRAKEN, as_json, form, refused, refused_form
 
 NEVER = [
     "Withdraw", "WithdrawCancel", "WalletTransfer", "AccountTransfer", "CreateSubaccount", "Earn/Allocate",

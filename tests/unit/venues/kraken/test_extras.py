@@ -9,7 +9,7 @@ import pytest
 from signer.errors import Refused
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.extras import MOST_EXTRAS
-from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form
+from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form
 
 ROW = {name: value for name, value in LIMIT.items() if name != "pair"}
 TXID = "OQCLML-BW3P3-BUCMWZ"

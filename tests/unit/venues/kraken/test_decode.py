@@ -15,7 +15,7 @@ import pytest
 
 from signer.errors import NotAuthentic, NotUnderstood
 from signer.venues.kraken.decode import MAX_BODY, MAX_FIELDS, decode
-from tests.unit.kraken.asking import FORM, JSON, refused, request
+from tests.unit.venues.kraken.asking import FORM, JSON, refused, request
 
 VECTORS = json.loads(Path("tests/vectors/api_sign.json").read_text("utf-8"))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.kraken.asking import KRAKEN, parse, refused, request
+from tests.unit.venues.kraken.asking import KRAKEN, parse, refused, request
 
 CAPTURES = json.loads(Path("tests/vectors/wire_captures.json").read_text("utf-8"))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from signer.model import Call, Outcome, VenueResult, WireAnswer
-from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form
+from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form
 
 ROW = {"type": "buy", "ordertype": "limit", "price": "1", "volume": "2"}
 ADD = form("AddOrder", LIMIT)

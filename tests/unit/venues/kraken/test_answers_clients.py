@@ -15,7 +15,7 @@ from kraken.exceptions import EXCEPTION_ASSIGNMENT
 from signer.errors import Refused
 from signer.model import Decision, RuleHit
 from signer.venues.kraken import answers
-from tests.unit.kraken.asking import KRAKEN, LIMIT, NONCE, request
+from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, NONCE, request
 
 
 def denial(kind: Any, text: str) -> Refused:

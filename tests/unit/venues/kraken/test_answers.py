@@ -9,7 +9,7 @@ import pytest
 from signer.errors import NotAllowed, NotServed
 from signer.model import Decision, RuleHit
 from signer.venues.kraken.answers import REASON_LENGTH, quoted, reason
-from tests.unit.kraken.asking import KRAKEN
+from tests.unit.venues.kraken.asking import KRAKEN
 
 
 def denied(*hits: RuleHit) -> NotAllowed:

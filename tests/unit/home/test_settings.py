@@ -19,7 +19,7 @@ from signer.home.stores import (
     VaultTransitConfig,
 )
 
-DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCS = Path(__file__).parents[3] / "docs" / "configuration.md"
 TOKEN = "[stores.hsm]\nkind = 'pkcs11'\nmodule = '/lib/hsm.so'\ntoken = 'signer'\npin_file = '/etc/pin'\n"
 VAULT = (
     "[stores.v]\nkind = 'vault-kv'\naddress = 'https://vault.example:8200'\n"

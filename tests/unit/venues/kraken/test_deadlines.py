@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from signer.errors import NotUnderstood
-from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form
+from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form
 
 AT_US = 1_700_000_000_250_000
 """2023-11-14T22:13:20.25Z."""

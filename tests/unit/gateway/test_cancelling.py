@@ -13,7 +13,7 @@ from signer.gateway.cancelling import Cancelling
 from signer.gateway.forward import Journey
 from signer.model import Call, OrderRef, Outcome, VenueResult, WireAnswer
 from signer.model.ended import Ended
-from tests.unit.kraken.asking import KRAKEN
+from tests.unit.venues.kraken.asking import KRAKEN
 
 TOO_FAST = "EOrder:Rate limit exceeded"
 CALL_S = 14.0

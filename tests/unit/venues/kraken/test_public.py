@@ -6,7 +6,7 @@ import pytest
 
 from signer.errors import NotUnderstood
 from signer.model import Request
-from tests.unit.kraken.asking import FORM, JSON, KRAKEN
+from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN
 
 
 def ask(method: str, path: str, query: bytes = b"", body: bytes = b"", content_type: str = "") -> Request:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from signer.contracts import Venue
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
-from tests.unit.kraken.asking import form
+from tests.unit.venues.kraken.asking import form
 
 
 def test_kraken_satisfies_the_contract() -> None:

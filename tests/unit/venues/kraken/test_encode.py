@@ -15,8 +15,8 @@ from signer import __version__
 from signer.errors import NotAllowed
 from signer.model import Action, Call, Json, OrderRef
 from signer.secret import HmacKey
-from tests.unit.kraken.asking import KRAKEN, LIMIT, as_json, form, parse
-from tests.unit.kraken.test_decode import VECTORS
+from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form, parse
+from tests.unit.venues.kraken.test_decode import VECTORS
 
 
 def test_the_published_vector_is_signed_as_published() -> None:

@@ -6,7 +6,7 @@ import json
 from ipaddress import ip_network
 
 from signer.model import ClientInfo
-from tests.unit.kraken.asking import KRAKEN, form
+from tests.unit.venues.kraken.asking import KRAKEN, form
 
 
 def client(expires_us: int | None) -> ClientInfo:

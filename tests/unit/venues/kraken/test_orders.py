@@ -9,7 +9,7 @@ import pytest
 
 from signer.errors import Refused
 from signer.model import Action, Order, Price
-from tests.unit.kraken.asking import LIMIT, NONCE, as_json, form, refused, refused_form
+from tests.unit.venues.kraken.asking import LIMIT, NONCE, as_json, form, refused, refused_form
 
 STOP = {**LIMIT, "ordertype": "stop-loss-limit", "price2": "37000"}
 ROW = {"type": "buy", "ordertype": "limit", "price": "1", "volume": "2"}
