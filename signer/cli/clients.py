@@ -234,7 +234,7 @@ def rotate(
 @reason_option
 @passphrase_option
 @click.pass_obj
-def change(
+def update(
     home: Home,
     *,
     name: str,
@@ -260,11 +260,11 @@ def change(
     if not changes:
         raise click.UsageError("Say what is to change: --policy, --allow-from or --expires.")
     store = open_store(home, passphrase_file)
-    with on_record(home, "clients change", reason, client=name) as operation:
+    with on_record(home, "clients update", reason, client=name) as operation:
         operation.detail = ", ".join(f"{key} {_shown(value)}" for key, value in changes.items())
         store.update_client(name, **changes)
-    click.echo(f"Changed client {name}.", err=True)
-    take_up(home, f"the change of {name}")
+    click.echo(f"Updated client {name}.", err=True)
+    take_up(home, f"the update of {name}")
 
 
 def _shown(value: object) -> str:

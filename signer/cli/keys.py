@@ -137,10 +137,10 @@ def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
 @reason_option
 @passphrase_option
 @click.pass_obj
-def forget(home: Home, *, name: str, fingerprint: str, reason: str, passphrase_file: Path | None) -> None:
+def confirm_deleted(home: Home, *, name: str, fingerprint: str, reason: str, passphrase_file: Path | None) -> None:
     """Say that the key FINGERPRINT, which NAME had before a rotation, is deleted at the exchange."""
     open_store(home, passphrase_file)  # a leaked key that nobody is reminded of lives on: not for everybody to say
-    with on_record(home, "keys forget", reason, credential=name) as operation:
+    with on_record(home, "keys confirm-deleted", reason, credential=name) as operation:
         operation.detail = f"fingerprint {fingerprint}"
         forget_replaced(home.replaced, name, fingerprint)
     click.echo(f"The old key {fingerprint} of {name} is not listed any more.", err=True)
@@ -360,7 +360,7 @@ def _remind(home: Home, store: FileKeyStore) -> None:
     for key in kept_replaced(home.replaced, store.credentials()):
         called = repr(key.at_venue) if key.at_venue else "whose name there is not known"
         which = f"the key {called} (fingerprint {key.fingerprint}), replaced {utc(key.since_us)}"
-        then = f"`signer keys forget {key.name} {key.fingerprint}`"
+        then = f"`signer keys confirm-deleted {key.name} {key.fingerprint}`"
         click.echo(f"Delete this at Kraken now: {which}; then run {then}.")
 
 

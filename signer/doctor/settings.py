@@ -97,5 +97,5 @@ def _live(store: FileKeyStore) -> list[ClientInfo]:
 def _expired(clients: list[ClientInfo], now_us: int) -> Iterator[Finding]:
     for client in clients:
         if client.expires_us is not None and client.expires_us <= now_us:
-            hint = f"run `signer clients change {client.name} --expires …`, or revoke it"
+            hint = f"run `signer clients update {client.name} --expires …`, or revoke it"
             yield warning("client-expired", f"client {client.name}", f"expired on {when(client.expires_us)}", hint)

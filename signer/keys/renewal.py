@@ -81,5 +81,5 @@ def replaced(path: Path) -> KeyStoreError:
 def put_back(path: Path) -> KeyStoreError:
     """The error for a file that is older than what was read from it before, or than what the ledger knows."""
     what = "it was put back to an earlier state: what was revoked, rotated or removed since would come back"
-    hint = f"put the latest one there, or, if that is meant, run `signer store restore {path} --older-than-now`"
+    hint = f"put the latest one there, or, if that is meant, run `signer keyfile restore {path} --older-than-now`"
     return KeyStoreError(what, where=str(path), hint=hint)

@@ -124,7 +124,7 @@ def _of(
     if one.revoked:
         found.append(Obstacle("revoked", f"client {one.name} is revoked", f"`signer clients add {one.name}` anew"))
     if one.expired:
-        hint = f"`signer clients change {one.name} --expires …`"
+        hint = f"`signer clients update {one.name} --expires …`"
         found.append(Obstacle("expired", f"client {one.name} has expired", hint))
     halt = halted(one.name, one.account)
     if halt is not None and halt != of_all:

@@ -195,7 +195,7 @@ def test_a_rotation_is_on_record(own: RunningGateway) -> None:
 def test_a_replaced_key_is_listed_until_it_is_deleted(made: MadeHome) -> None:
     """Its name at the exchange, fingerprint and since when; whoever has deleted it says so, and it is on record."""
     old = made.store.credentials()[0]
-    assert run(made, "keys", "forget", old.name, old.fingerprint).returncode == 4
+    assert run(made, "keys", "confirm-deleted", old.name, old.fingerprint).returncode == 4
     assert rotated(made, fresh_key(made)).returncode == 0
     shown = run(made, "keys", "list").stdout
     assert shown.count("Delete this at Kraken now") == 1
@@ -206,11 +206,11 @@ def test_a_replaced_key_is_listed_until_it_is_deleted(made: MadeHome) -> None:
     assert then["delete_since"] in shown
     assert now.keys() == then.keys()
     assert old.api_key not in json.dumps([now, then])
-    assert run(made, "keys", "forget", "other", old.fingerprint).returncode == 4
-    assert run(made, "keys", "forget", old.name, f"../probes/{now['fingerprint']}").returncode == 4
-    assert run(made, "keys", "forget", old.name, old.fingerprint, "--reason", "deleted").returncode == 0
+    assert run(made, "keys", "confirm-deleted", "other", old.fingerprint).returncode == 4
+    assert run(made, "keys", "confirm-deleted", old.name, f"../probes/{now['fingerprint']}").returncode == 4
+    assert run(made, "keys", "confirm-deleted", old.name, old.fingerprint, "--reason", "deleted").returncode == 0
     assert "Delete" not in run(made, "keys", "list").stdout
-    assert made.records(act="keys forget", stage="done")[-1]["detail"] == f"fingerprint {old.fingerprint}"
+    assert made.records(act="keys confirm-deleted", stage="done")[-1]["detail"] == f"fingerprint {old.fingerprint}"
 
 
 @pytest.mark.parametrize(
@@ -334,13 +334,13 @@ def test_both_virtual_credentials_pass_for_a_while(own: RunningGateway, tmp_path
     assert made.records(kind="intent")[-1]["client"] == "late"
     third = issued("rotate", "late", "--overlap", "10m")
     assert (asked(first), asked(second), asked(third)) == (["EAPI:Invalid key"], [], [])
-    assert run(made, "clients", "change", "late", "--policy", "tracker", "--reason", "holiday").returncode == 0
+    assert run(made, "clients", "update", "late", "--policy", "tracker", "--reason", "holiday").returncode == 0
     assert asked(second, "AddOrder", order()) != []
     assert (asked(second), asked(third)) == ([], [])
     assert run(made, "clients", "revoke", "late").returncode == 0
     assert (asked(second), asked(third)) == (["EAPI:Invalid key"], ["EAPI:Invalid key"])
     acts = [record["act"] for record in made.records(kind="operator", stage="done")]
-    assert acts == ["clients add", "clients rotate", "clients rotate", "clients change", "clients revoke"]
+    assert acts == ["clients add", "clients rotate", "clients rotate", "clients update", "clients revoke"]
     made.verify()
 
 
@@ -360,7 +360,7 @@ def test_a_client_that_changes_keeps_its_credential(own: RunningGateway) -> None
         (("--allow-from-anywhere", "--expires", "30d"), []),
         (("--expires-never",), []),
     ):
-        done = run(made, "clients", "change", bot.name, *options)
+        done = run(made, "clients", "update", bot.name, *options)
         assert done.returncode == 0, done.stderr
         assert asked(bot) == answer
 
@@ -402,9 +402,9 @@ OWN_KEY = json.dumps({"api_key": "KEY", "api_secret": b64encode(b"s" * 64).decod
         (("keys", "test", "absent"), "", 4, "there is no credential 'absent'"),
         (("keys", "move", "NAME", "--to", "file"), "", 2, "is in the store file already"),
         (("keys", "move", "NAME", "--to", "nowhere"), "", 3, "there is no store 'nowhere'"),
-        (("clients", "change", "absent"), "", 2, "Say what is to change"),
-        (("clients", "change", "absent", "--expires-never"), "", 4, "there is no client 'absent'"),
-        (("clients", "change", "b", "--expires", "1d", "--expires-never"), "", 2, "exclude each other"),
+        (("clients", "update", "absent"), "", 2, "Say what is to change"),
+        (("clients", "update", "absent", "--expires-never"), "", 4, "there is no client 'absent'"),
+        (("clients", "update", "b", "--expires", "1d", "--expires-never"), "", 2, "exclude each other"),
         (("clients", "rotate", "b", "--overlap", "1y"), "", 2, "write a time such as"),
         (("clients", "rotate", "b", "--overlap", "32d"), "", 2, "at most 31d"),
         (("clients", "revoke", "b", "--reason", "x" * 201), "", 2, "it has 201 characters; write at most 200"),

@@ -25,7 +25,7 @@ def test_a_running_gateway_takes_up_a_new_passphrase(made: MadeHome, tmp_path: P
     new = private(tmp_path / "new", NEW)
     with running(made) as gateway:
         bot = gateway.client(account_of(made))
-        done = run(made, "store", "passphrase", "--new-passphrase-file", str(new), "--reason", "it was on a screen")
+        done = run(made, "keyfile", "passphrase", "--new-passphrase-file", str(new), "--reason", "it was on a screen")
         assert (done.returncode, "has taken it up" in done.stderr) == (0, True), done.stderr
         assert asked(bot) == []
         assert run(made, "clients", "list", "--passphrase-file", str(new)).returncode == 0
@@ -46,7 +46,7 @@ def test_a_gateway_that_cannot_read_the_new_one_goes_on_and_says_so(made: MadeHo
         bot = made.add_client("late", account_of(made), "tracker", url=gateway.url)
         assert gateway.reload() == ""
         flags = ("--passphrase-file", str(old))
-        done = run(made, "store", "passphrase", "--new-passphrase-file", str(new), *flags)
+        done = run(made, "keyfile", "passphrase", "--new-passphrase-file", str(new), *flags)
         assert done.returncode == 3
         assert "run `signer reload`, or restart the gateway" in done.stderr
         assert asked(bot) == []
@@ -60,37 +60,37 @@ def test_back_and_forth(made: MadeHome, tmp_path: Path) -> None:
     saved = tmp_path / "saved.json"
     with running(made) as gateway:
         bot = gateway.client(account_of(made))
-        assert run(made, "store", "backup", str(saved)).returncode == 0
+        assert run(made, "keyfile", "backup", str(saved)).returncode == 0
         assert saved.stat().st_mode & 0o777 == 0o600
-        assert run(made, "store", "backup", str(saved)).returncode == 4
-        assert run(made, "store", "restore", str(saved)).returncode == 0
-        assert run(made, "store", "backup", str(saved), "--force").returncode == 0
+        assert run(made, "keyfile", "backup", str(saved)).returncode == 4
+        assert run(made, "keyfile", "restore", str(saved)).returncode == 0
+        assert run(made, "keyfile", "backup", str(saved), "--force").returncode == 0
         assert run(made, "clients", "revoke", bot.name).returncode == 0
         before = made.home.keys.read_bytes()
-        refused = run(made, "store", "restore", str(saved))
+        refused = run(made, "keyfile", "restore", str(saved))
         assert (refused.returncode, "--older-than-now" in refused.stderr) == (4, True)
         assert made.home.keys.read_bytes() == before
         assert asked(bot) == ["EAPI:Invalid key"]
-        done = run(made, "store", "restore", str(saved), "--older-than-now")
+        done = run(made, "keyfile", "restore", str(saved), "--older-than-now")
         assert (done.returncode, f"client {bot.name}" in done.stdout) == (0, True), done.stderr
         assert asked(bot) == ["EAPI:Invalid key"]  # what it was told to revoke no file brings back
     with running(made) as gateway:
         assert asked(bot.at(gateway.url)) == []
     acts = [(one["act"], one["stage"]) for one in made.records(kind="operator") if one["stage"] != "begun"]
-    assert acts[-2:] == [("store restore", "failed"), ("store restore", "done")]
+    assert acts[-2:] == [("keyfile restore", "failed"), ("keyfile restore", "done")]
 
 
 def test_a_damaged_store_is_restored(made: MadeHome, tmp_path: Path) -> None:
     """One that is gone is restored as it is, if it was not changed since; of a damaged one nobody can tell."""
     saved = tmp_path / "saved.json"
-    assert run(made, "store", "backup", str(saved)).returncode == 0
+    assert run(made, "keyfile", "backup", str(saved)).returncode == 0
     made.home.keys.unlink()
-    assert run(made, "store", "restore", str(saved)).returncode == 0
+    assert run(made, "keyfile", "restore", str(saved)).returncode == 0
     for damage in (made.home.keys.unlink, lambda: made.home.keys.write_text("{")):
         damage()
-        refused = run(made, "store", "restore", str(saved))
+        refused = run(made, "keyfile", "restore", str(saved))
         assert (refused.returncode, "--older-than-now" in refused.stderr) == (4, True)
-        assert run(made, "store", "restore", str(saved), "--older-than-now").returncode == 0
+        assert run(made, "keyfile", "restore", str(saved), "--older-than-now").returncode == 0
     assert account_of(made) in run(made, "keys", "list").stdout
 
 
@@ -112,12 +112,12 @@ def test_an_older_key_store_is_noticed_at_the_start(made: MadeHome, tmp_path: Pa
     assert "put back to an earlier state" in gateway.log()
     done = made.signer("serve")
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)
-    assert f"run `signer store restore {made.home.keys} --older-than-now`" in done.stderr
+    assert f"run `signer keyfile restore {made.home.keys} --older-than-now`" in done.stderr
     made.home.keys.write_bytes(latest)
     with running(made):
         assert '"revoked": true' in run(made, "clients", "list", "--json").stdout
     made.home.keys.write_bytes(older)
-    assert run(made, "store", "restore", str(made.home.keys), "--older-than-now").returncode == 0
+    assert run(made, "keyfile", "restore", str(made.home.keys), "--older-than-now").returncode == 0
     with running(made):
         assert '"revoked": true' not in run(made, "clients", "list", "--json").stdout
 
@@ -125,13 +125,13 @@ def test_an_older_key_store_is_noticed_at_the_start(made: MadeHome, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("store", "passphrase"), 2, "give --new-passphrase-file"),
-        (("store", "passphrase", "--new-passphrase-file", "SHORT"), 4, "fewer than 12 characters"),
-        (("store", "passphrase", "--new-passphrase-file", "absent"), 4, "there is no such file"),
-        (("store", "restore", "absent"), 4, "there is no such file"),
-        (("store", "restore", "OTHER"), 4, "another key store is there"),
-        (("store", "restore", "SHORT"), 4, "key store is damaged"),
-        (("store", "backup", "/nowhere/x"), 4, "cannot be written"),
+        (("keyfile", "passphrase"), 2, "give --new-passphrase-file"),
+        (("keyfile", "passphrase", "--new-passphrase-file", "SHORT"), 4, "fewer than 12 characters"),
+        (("keyfile", "passphrase", "--new-passphrase-file", "absent"), 4, "there is no such file"),
+        (("keyfile", "restore", "absent"), 4, "there is no such file"),
+        (("keyfile", "restore", "OTHER"), 4, "another key store is there"),
+        (("keyfile", "restore", "SHORT"), 4, "key store is damaged"),
+        (("keyfile", "backup", "/nowhere/x"), 4, "cannot be written"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(

@@ -19,21 +19,21 @@ SECRET = b64encode(CANARY).decode()
 PAIR = ("--account", "spot")
 ATTEMPTS: dict[str, tuple[str, ...]] = {
     "clients add": ("his", *PAIR, "--policy", "trader"),
-    "clients change": ("bot", "--allow-from-anywhere"),
+    "clients update": ("bot", "--allow-from-anywhere"),
     "clients forgive": ("bot",),
     "clients list": (),
     "clients revoke": ("bot",),
     "clients rotate": ("bot",),
     "keys add": ("his", *PAIR, "--stdin"),
-    "keys forget": ("main", "0" * 16),
+    "keys confirm-deleted": ("main", "0" * 16),
     "keys list": (),
     "keys move": ("main", "--to", "file"),
     "keys remove": ("main",),
     "keys rotate": ("main", "--stdin"),
     "keys test": ("main",),
-    "store backup": ("copy.json",),
-    "store passphrase": ("--new-passphrase-file", "his-own"),
-    "store restore": ("keys.json",),
+    "keyfile backup": ("copy.json",),
+    "keyfile passphrase": ("--new-passphrase-file", "his-own"),
+    "keyfile restore": ("keys.json",),
 }
 
 
@@ -60,7 +60,7 @@ def test_the_key_store_is_closed_without_its_passphrase(taken: Shell, command: s
 def test_every_command_on_keys_and_clients_is_among_them() -> None:
     """A new one must be tried as well; and none is called export."""
     context = click.Context(cli)
-    groups = {name: cli.get_command(context, name) for name in ("keys", "clients", "store")}
+    groups = {name: cli.get_command(context, name) for name in ("keys", "clients", "keyfile")}
     found = {
         f"{name} {sub}" for name, group in groups.items() if isinstance(group, click.Group) for sub in group.commands
     }

@@ -34,18 +34,18 @@ def add(sh: Shell, name: str) -> int:
 def test_every_change_is_remembered(sh: Shell, tmp_path: Path, change: str) -> None:
     """After a command that changed the file, the file of before is refused by each command, in one line."""
     saved, new = tmp_path / "saved.json", tmp_path / "new"
-    assert sh.run("store", "backup", str(saved))[0] == 0
+    assert sh.run("keyfile", "backup", str(saved))[0] == 0
     new.write_bytes(sh.home.passphrase.read_bytes())
     new.chmod(0o600)
     older = sh.home.keys.read_bytes()
     changes = {
         "clients": REVOKE,
-        "passphrase": ("store", "passphrase", "--new-passphrase-file", str(new)),
-        "restore": ("store", "restore", str(saved)),
+        "passphrase": ("keyfile", "passphrase", "--new-passphrase-file", str(new)),
+        "restore": ("keyfile", "restore", str(saved)),
     }
     assert sh.run(*changes[change])[0] == 0
     sh.home.keys.write_bytes(older)
-    for command in (REVOKE, ("clients", "list"), ("keys", "list"), ("store", "backup", str(tmp_path / "more"))):
+    for command in (REVOKE, ("clients", "list"), ("keys", "list"), ("keyfile", "backup", str(tmp_path / "more"))):
         status, _, err = sh.run(*command)
         assert (status, err.count("put back to an earlier state"), "--older-than-now" in err) == (4, 1, True)
     assert sh.home.keys.read_bytes() == older
@@ -60,13 +60,13 @@ def test_an_older_one_does_not_climb_back(sh: Shell) -> None:
 
 
 def test_who_means_it_says_so(sh: Shell) -> None:
-    """`store restore` of the very file takes it for the latest from then on, and the one of before for older."""
+    """`keyfile restore` of the very file takes it for the latest from then on, and the one of before for older."""
     older = sh.home.keys.read_bytes()
     assert sh.run(*REVOKE)[0] == 0
     revoked = sh.home.keys.read_bytes()
     sh.home.keys.write_bytes(older)
-    assert sh.run("store", "restore", str(sh.home.keys))[0] == 4
-    assert sh.run("store", "restore", str(sh.home.keys), "--older-than-now")[0] == 0
+    assert sh.run("keyfile", "restore", str(sh.home.keys))[0] == 4
+    assert sh.run("keyfile", "restore", str(sh.home.keys), "--older-than-now")[0] == 0
     assert add(sh, "more") == 0
     sh.home.keys.write_bytes(revoked)
     assert add(sh, "less") == 4
@@ -75,10 +75,10 @@ def test_who_means_it_says_so(sh: Shell) -> None:
 def test_a_lost_store_comes_back_from_its_latest_backup_only(sh: Shell, tmp_path: Path) -> None:
     """With the file gone too the ledger knows that a backup is outdated."""
     saved = tmp_path / "saved.json"
-    assert sh.run("store", "backup", str(saved))[0] == 0
+    assert sh.run("keyfile", "backup", str(saved))[0] == 0
     assert sh.run(*REVOKE)[0] == 0
     sh.home.keys.unlink()
-    status, _, err = sh.run("store", "restore", str(saved))
+    status, _, err = sh.run("keyfile", "restore", str(saved))
     assert (status, "changed since the backup" in err) == (4, True)
     assert not sh.home.keys.exists()
 

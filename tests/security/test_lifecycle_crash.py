@@ -173,7 +173,7 @@ def test_kill_at_each_step_of_a_new_passphrase(bench: Bench, tmp_path: Path) -> 
     new = tmp_path / "new"
     new.write_text(NEW_TEXT)
     new.chmod(0o600)
-    for _ in every_kill(bench, "store", "passphrase", "--new-passphrase-file", str(new)):
+    for _ in every_kill(bench, "keyfile", "passphrase", "--new-passphrase-file", str(new)):
         assert bench.require_sound().api_key == API_KEY
         assert not bench.sh.home.passphrase.with_name("passphrase.next").exists()
     assert bench.sh.home.passphrase.read_text() == NEW_TEXT + "\n"
@@ -218,9 +218,9 @@ def test_kill_at_each_step_of_a_restore(bench: Bench, tmp_path: Path) -> None:
     new.write_text(NEW_TEXT)
     for file in (old, new):
         file.chmod(0o600)
-    assert bench.sh.run("store", "backup", str(saved))[0] == 0
-    assert bench.sh.run("store", "passphrase", "--new-passphrase-file", str(new))[0] == 0
-    restore = ("store", "restore", str(saved), "--older-than-now", "--passphrase-file", str(old))
+    assert bench.sh.run("keyfile", "backup", str(saved))[0] == 0
+    assert bench.sh.run("keyfile", "passphrase", "--new-passphrase-file", str(new))[0] == 0
+    restore = ("keyfile", "restore", str(saved), "--older-than-now", "--passphrase-file", str(old))
     for _ in every_kill(bench, *restore):
         bench.require_sound()
     assert bench.sh.home.passphrase.read_bytes() == old.read_bytes()

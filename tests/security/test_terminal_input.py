@@ -121,7 +121,7 @@ def test_new_passphrases_are_asked_for_twice(sh: Shell) -> None:
     new = "another passphrase that is long enough"
     old = ("Passphrase", f"{PASSPHRASE_TEXT}\n")
     asked = ("New", f"{new}\n"), ("Repeat", "other\n"), ("New", f"{new}\n"), ("Repeat", f"{new}\n")
-    shown = typed(sh, ("store", "passphrase"), old, *asked)
+    shown = typed(sh, ("keyfile", "passphrase"), old, *asked)
     assert "shell: status=0 rest=b'' echo=True" in shown
     assert new not in shown
     sh.monkeypatch.setenv("SIGNER_PASSPHRASE", new)

@@ -20,7 +20,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("dep
 MODULES = sorted((ROOT / "signer").rglob("*.py"))
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
 
-COMMAND_ROW = re.compile(r"^\| (?:`([a-z]+(?: [a-z]+)*)[^`]*`)? ?\| (?:`(--?[a-z-]+)[^`]*`)? ?\| .*\|$", re.M)
+COMMAND_ROW = re.compile(r"^\| (?:`([a-z]+(?: [a-z-]+)*)[^`]*`)? ?\| (?:`(--?[a-z-]+)[^`]*`)? ?\| .*\|$", re.M)
 OTHER_PLACES = {"|", "<", ">", ">>", "&&", "||", ";", "#"}
 
 

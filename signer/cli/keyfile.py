@@ -1,4 +1,4 @@
-"""`signer store`: the key store's file as a whole."""
+"""`signer keyfile`: the file that holds the keys, as a whole."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from signer.keys.passphrase import Passphrase, from_file, in_step
 
 
 @click.group()
-def store() -> None:
+def keyfile() -> None:
     """Look after the file that holds the keys."""
 
 
-@store.command()
+@keyfile.command()
 @click.option("--new-passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help="The new one's (0600).")
 @reason_option
 @passphrase_option
@@ -36,14 +36,14 @@ def passphrase(home: Home, *, new_passphrase_file: Path | None, reason: str, pas
     """Change the passphrase. The home's own passphrase file, if there is one, follows."""
     opened = open_store(home, passphrase_file)
     new = _new(new_passphrase_file)
-    with on_record(home, "store passphrase", reason), _in_step(home, new):
+    with on_record(home, "keyfile passphrase", reason), _in_step(home, new):
         opened.change_passphrase(new)
     new.wipe()
     click.echo("Changed the passphrase. Copies of the file that were made before still open with the old one.")
     take_up(home, "the passphrase")
 
 
-@store.command()
+@keyfile.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @reason_option
@@ -52,13 +52,13 @@ def passphrase(home: Home, *, new_passphrase_file: Path | None, reason: str, pas
 def backup(home: Home, *, file: Path, force: bool, reason: str, passphrase_file: Path | None) -> None:
     """Copy the key store, sealed as it is, to FILE, and see that the copy opens."""
     opened = open_store(home, passphrase_file)
-    with on_record(home, "store backup", reason) as operation:
+    with on_record(home, "keyfile backup", reason) as operation:
         operation.detail = str(file)
         opened.backup(file, replace=force)
     click.echo(f"Copied the key store to {file}; it opens with the passphrase of now.")
 
 
-@store.command()
+@keyfile.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--older-than-now", is_flag=True, help="Go back to it though the key store was changed since.")
 @reason_option
@@ -68,7 +68,7 @@ def restore(home: Home, *, file: Path, older_than_now: bool, reason: str, passph
     """Put the backup FILE in the key store's place. It opens with the passphrase that it was made under."""
     then = known_passphrase(home, passphrase_file)
     saved = open_file(home, file, then)
-    with on_record(home, "store restore", reason) as operation:
+    with on_record(home, "keyfile restore", reason) as operation:
         operation.detail = f"{file}{', older than now' if older_than_now else ''}"
         with _in_step(home, then):
             changed = saved.restore(home.keys, known_marks(home), older=older_than_now)
