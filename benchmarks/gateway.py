@@ -70,7 +70,7 @@ def make_home(
 @contextmanager
 def gateway(home: Path) -> Iterator[Running]:
     """`signer serve` on ``home``."""
-    command = [sys.executable, "-m", "signer.cli.main", "--home", str(home), "serve", "--json"]
+    command = [sys.executable, "-m", "signer", "--home", str(home), "serve", "--json"]
     with (home / "serve.log").open("w", encoding="utf-8") as log:
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)

@@ -51,7 +51,9 @@ class Lines:
 def connect(
     home: Home, *, library: str, client: str, env_file: Path | None, tls: bool, ca_file: Path | None, as_json: bool
 ) -> None:
-    """Print the lines that make LIBRARY call this gateway: environment, /etc/hosts, code. No secret is among them.
+    """Print the lines that lead a client library to this gateway.
+
+    They are for the environment, /etc/hosts and the code; no secret is among them.
 
     LIBRARY is one of krakenex, python-kraken-sdk, ccxt-python, ccxt-js, freqtrade, kraken-rebalance-bot, hummingbot,
     node-kraken-api, kraken-cli, curl and requests.

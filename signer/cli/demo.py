@@ -25,7 +25,7 @@ PAIR = "XBTUSD"
 @click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help="With --serve: what bots need.")
 @click.pass_context
 def demo(ctx: click.Context, stay: bool, env_file: Path | None) -> int:
-    """Show an order going through, a withdrawal refused, and the audit log verified.
+    """Show an order pass, a withdrawal refused, and the log verified.
 
     Works in a folder of its own that is removed afterwards, unless --home names one.
     """

@@ -35,7 +35,7 @@ WIDE = 1000
 @passphrase_option
 @click.pass_obj
 def doctor(home: Home, as_json: bool, passphrase_file: Path | None) -> int:
-    """Look at everything: files, settings, keys, exchange, listeners, ledger, disk, versions.
+    """Examine files, keys, exchange, listeners, disk and versions.
 
     Prints what is fine, what is not, and the hint. Exit status 1 if anything is an error or refused.
     """

@@ -48,7 +48,9 @@ def whom_options(function: Function) -> Function:
 @cancel_orders_option
 @click.pass_obj
 def halt(home: Home, client: str, account: str, reason: str, cancel_orders: bool) -> int:
-    """Refuse orders at once: of a client, of an account, or of everybody. Says what they have open.
+    """Refuse orders at once, and say which ones are open.
+
+    The halt is of a client, of an account, or of everybody.
 
     Exit status 5 if --cancel-orders could not cancel all of it.
     """
@@ -74,7 +76,10 @@ def halt(home: Home, client: str, account: str, reason: str, cancel_orders: bool
 @reason_option
 @click.pass_obj
 def resume(home: Home, client: str, account: str, every: bool, reason: str) -> int:
-    """End the halt of a client, of an account, or every one. Exit status 1 if there is none."""
+    """End a halt.
+
+    It is that of a client, of an account, or every one. Exit status 1 if there is none.
+    """
     _require_one(client, account, every)
     require_home(home)
     if not (client or account or every):
@@ -105,7 +110,10 @@ async def _in_force(ledger: SqliteLedger) -> str:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.pass_obj
 def status(home: Home, as_json: bool) -> None:
-    """Show the gateway that runs, whether orders pass now, halts, calls without a known outcome, and caps in use."""
+    """Show the gateway, whether orders pass, halts and caps in use.
+
+    Also the calls whose outcome is unknown.
+    """
     require_home(home)
     gateway, ready = _gateway(home), readiness_of(home)
     halts, unsettled, usage = with_ledger(home, _tables)

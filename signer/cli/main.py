@@ -1,39 +1,53 @@
-"""`signer`: finds the command, chooses the home, and turns every error into one line and an exit status."""
+"""`signer`: finds the command, chooses the home, and turns every error into one line and an exit status.
+
+It imports nothing that `signer --help` does not need.
+"""
 
 from __future__ import annotations
 
 import importlib
 import io
 import sys
+from typing import NamedTuple
 
 import click
+from typing_extensions import override
 
 from signer import __version__
 from signer.errors import SignerError
 from signer.home.layout import Home
 from signer.serving.hardening import close_off
 
+
+class Lazy(NamedTuple):
+    """A command that is imported when it is called."""
+
+    module: str
+    """Below `signer.cli`; the command is its attribute of the command's own name."""
+    summary: str
+    """The first sentence of the command's help, which `signer --help` shows without an import."""
+
+
 COMMANDS = {
-    "audit": "signer.cli.audit:audit",
-    "clients": "signer.cli.clients:clients",
-    "connect": "signer.cli.connect:connect",
-    "demo": "signer.cli.demo:demo",
-    "doctor": "signer.cli.doctor:doctor",
-    "halt": "signer.cli.halts:halt",
-    "init": "signer.cli.init:init",
-    "keyfile": "signer.cli.keyfile:keyfile",
-    "keys": "signer.cli.keys:keys",
-    "orders": "signer.cli.orders:orders",
-    "policy": "signer.cli.policy:policy",
-    "reload": "signer.cli.reload:reload",
-    "resume": "signer.cli.halts:resume",
-    "sandbox": "signer.cli.sandbox:sandbox",
-    "serve": "signer.cli.serve:serve",
-    "status": "signer.cli.halts:status",
-    "stop": "signer.cli.stop:stop",
-    "tls": "signer.cli.tls:tls",
+    "audit": Lazy("audit", "Read and verify the audit log."),
+    "clients": Lazy("clients", "Issue virtual credentials to bots, and take them back."),
+    "connect": Lazy("connect", "Print the lines that lead a client library to this gateway."),
+    "demo": Lazy("demo", "Show an order pass, a withdrawal refused, and the log verified."),
+    "doctor": Lazy("doctor", "Examine files, keys, exchange, listeners, disk and versions."),
+    "halt": Lazy("halts", "Refuse orders at once, and say which ones are open."),
+    "init": Lazy("init", "Make a home: settings, example policies and an empty key store."),
+    "keyfile": Lazy("keyfile", "Look after the file that holds the keys."),
+    "keys": Lazy("keys", "Keep the real API keys of your accounts."),
+    "orders": Lazy("orders", "List and close the calls whose outcome is unknown."),
+    "policy": Lazy("policy", "Check policies, ask them, and run their cases."),
+    "reload": Lazy("reload", "Let the running gateway read its home again."),
+    "resume": Lazy("halts", "End a halt."),
+    "sandbox": Lazy("sandbox", "Run a simulated exchange with toy money until Ctrl-C."),
+    "serve": Lazy("serve", "Run the gateway in the foreground."),
+    "status": Lazy("halts", "Show the gateway, whether orders pass, halts and caps in use."),
+    "stop": Lazy("stop", "Stop the gateway that runs on this home."),
+    "tls": Lazy("tls", "Make, show and renew the certificates of this gateway."),
 }
-"""Where each command lives; imported only when it is called, so that `signer --help` starts at once."""
 
 CANNOT = 5
 """Exit status where the system or a store refuses what must work."""
@@ -61,21 +75,25 @@ store, 5 something that must work does not, 130 interrupted."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are needed."""
+    """Imports a command when it is called, and none for the list of them all."""
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, sorted."""
         return sorted(COMMANDS)
 
+    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, or None."""
-        target = COMMANDS.get(cmd_name)
-        if target is None:
+        lazy = COMMANDS.get(cmd_name)
+        if lazy is None:
             return None
-        module, _, name = target.partition(":")
-        command = getattr(importlib.import_module(module), name)
+        command = getattr(importlib.import_module(f"signer.cli.{lazy.module}"), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - our own table
         return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,7 +134,3 @@ def main(arguments: list[str] | None = None) -> int:
 def _complain(text: str, status: int) -> int:
     click.echo(f"signer: {text}", err=True)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(run())

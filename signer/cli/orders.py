@@ -25,7 +25,10 @@ NOT_PLACED = "-"
 
 @click.group()
 def orders() -> None:
-    """Orders whose outcome is unknown: what they charge stays held until it is known."""
+    """List and close the calls whose outcome is unknown.
+
+    What they charge stays held until it is known.
+    """
 
 
 @orders.command()

@@ -22,10 +22,11 @@ BAD_SETTING = 3
 @click.command()
 @click.pass_obj
 def reload(home: Home) -> int:
-    """Let the running gateway take up clients, keys, policies and accounts as they are now.
+    """Let the running gateway read its home again.
 
-    The exchange's list of pairs is fetched first, so that a policy may name what was listed just now. Exit status 3 if
-    a policy that a client has does not load; all else is taken up.
+    It takes up clients, keys, policies and accounts as they are now. The exchange's list of pairs is fetched first, so
+    that a policy may name what was listed just now. Exit status 3 if a policy that a client has does not load; all
+    else is taken up.
     """
     from signer.cli.pairs_list import current_pairs, warn_of_unlisted  # noqa: PLC0415 - a brake reloads without it
 

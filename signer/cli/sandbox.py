@@ -39,7 +39,7 @@ def sandbox(
     env_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Run a simulated Kraken with toy money until Ctrl-C.
+    """Run a simulated exchange with toy money until Ctrl-C.
 
     The key is shown once: in the env file if there is one, else on the ready line.
     """

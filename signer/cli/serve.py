@@ -30,7 +30,9 @@ UNLOCKED = (
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @click.pass_obj
 def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
-    """Run the gateway in the foreground until `signer stop`, SIGTERM, Ctrl-C or the end of its terminal.
+    """Run the gateway in the foreground.
+
+    It runs until `signer stop`, SIGTERM, Ctrl-C or the end of its terminal.
 
     `signer reload` takes up changes of clients, keys, policies and accounts without a restart; so does SIGHUP where
     there is no terminal. SIGUSR1 shows on standard error what it is doing.

@@ -88,7 +88,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _command(home: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "signer.cli.main", "--home", str(home), *arguments]
+    return [sys.executable, "-m", "signer", "--home", str(home), *arguments]
 
 
 def write_env_file(path: Path, values: dict[str, str]) -> None:

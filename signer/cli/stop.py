@@ -26,7 +26,10 @@ LOOK_EVERY_S = 0.05
 @reason_option
 @click.pass_obj
 def stop(home: Home, reason: str) -> None:
-    """Stop the gateway that runs on this home: no new call is taken, those under way are answered and recorded."""
+    """Stop the gateway that runs on this home.
+
+    No new call is taken; those under way are answered and recorded.
+    """
     running = holder(home.lock)
     if running is None:
         raise HomeError("no gateway runs on this home", where=str(home.folder), hint="there is nothing to stop")

@@ -30,7 +30,7 @@ def read_hosts(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, .
 
 @click.group()
 def tls() -> None:
-    """Make, show and renew what listeners with TLS show to bots."""
+    """Make, show and renew the certificates of this gateway."""
 
 
 @tls.command()

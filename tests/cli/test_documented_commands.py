@@ -188,7 +188,7 @@ class Lived:
 @pytest.fixture(name="lived", scope="module")
 def _lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     folder = tmp_path_factory.mktemp("lived")
-    command = [sys.executable, "-m", "signer.cli.main", "--home", str(folder / ".signer"), "demo", "--serve"]
+    command = [sys.executable, "-m", "signer", "--home", str(folder / ".signer"), "demo", "--serve"]
     with subprocess.Popen([*command, "--env-file", "bot.env"], cwd=folder, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         ready = json.loads(demo.stdout.readline())

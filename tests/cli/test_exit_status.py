@@ -22,7 +22,7 @@ NOBODY = 54_321
 
 
 def _serve(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "signer.cli.main", "--home", str(folder), "serve"]
+    command = [sys.executable, "-m", "signer", "--home", str(folder), "serve"]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 

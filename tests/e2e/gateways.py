@@ -189,7 +189,7 @@ class MadeHome:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line."""
-        return [sys.executable, "-m", "signer.cli.main", "--home", str(self.home.folder), *arguments]
+        return [sys.executable, "-m", "signer", "--home", str(self.home.folder), *arguments]
 
     def here(self, *arguments: str) -> str:
         """What a command prints that succeeds. Run in this process: to start another takes longer than most tests.

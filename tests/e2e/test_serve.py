@@ -400,9 +400,7 @@ def test_ctrl_c_is_a_clean_stop(own: RunningGateway) -> None:
 @pytest.mark.slow
 def test_the_demo_tells_its_story() -> None:
     """`signer demo` exits with 0: every step went as it should."""
-    done = subprocess.run(
-        [sys.executable, "-m", "signer.cli.main", "demo"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-m", "signer", "demo"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "everything went as it should" in done.stdout
 
@@ -411,7 +409,7 @@ def test_the_demo_tells_its_story() -> None:
 def test_the_demo_stays(tmp_path: Path) -> None:
     """`signer demo --serve --env-file F` writes what a bot needs, and stays until it is stopped."""
     file = tmp_path / "bot.env"
-    command = [sys.executable, "-m", "signer.cli.main", "--home", str(tmp_path / "home"), "demo", "--serve"]
+    command = [sys.executable, "-m", "signer", "--home", str(tmp_path / "home"), "demo", "--serve"]
     process = subprocess.Popen([*command, "--env-file", str(file)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout:

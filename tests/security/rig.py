@@ -213,7 +213,7 @@ class Serving:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        command = [sys.executable, "-m", "signer.cli.main", "--home", str(self.home.folder), "serve", "--json"]
+        command = [sys.executable, "-m", "signer", "--home", str(self.home.folder), "serve", "--json"]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [*command, *self._arguments], stdout=subprocess.PIPE, stderr=log, env=self._environment

@@ -259,7 +259,7 @@ def test_the_env_file_is_its_owners(tmp_path: Path) -> None:
 
 def test_a_wider_listener_warns() -> None:
     """Listening beyond loopback is allowed for the bots' side, and said."""
-    command = [sys.executable, "-m", "signer.cli.main", "sandbox", "--listen", "0.0.0.0:0"]
+    command = [sys.executable, "-m", "signer", "sandbox", "--listen", "0.0.0.0:0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         ready = child.stdout.readline()
@@ -274,7 +274,7 @@ def test_a_wider_listener_warns() -> None:
 def test_the_command_prints_one_line_and_stops_on_a_signal(tmp_path: Path, end: signal.Signals) -> None:
     """`signer sandbox --json`: a ready line without the secret that is in the env file, and status 0 at the end."""
     env_file = tmp_path / "bot.env"
-    command = [sys.executable, "-m", "signer.cli.main", "sandbox", "--json", "--env-file", str(env_file)]
+    command = [sys.executable, "-m", "signer", "sandbox", "--json", "--env-file", str(env_file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stderr is not None
