@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from signer.cli.key_store import warn
 from signer.errors import KeyStoreError, SignerError
 from signer.findings import Finding, Weight
-from signer.gateway.standing import judge, used_elsewhere
 from signer.home.layout import Home
 from signer.home.settings import Config
+from signer.keycheck.judgement import judge, used_elsewhere
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import kept_probe
 from signer.model import KeyInfo
 from signer.serving.clock import SystemClock
-from signer.serving.loaded import checked, duties_now, pair_table
+from signer.serving.loaded import checked, pair_table, requirements_now
 from signer.venues.kraken.venue import Kraken
 
 
@@ -27,12 +27,12 @@ def judged(
     """
     elsewhere = [*_of_another_account(home, store, name, key), *([used_elsewhere(name)] if moved else [])]
     try:
-        prepared = checked(home, config, store, pair_table(home.pairs), lambda: None)
+        loaded = checked(home, config, store, pair_table(home.pairs), lambda: None)
     except SignerError as error:
         warn(f"whether the key is fit for its clients cannot be said: {error}")
         return elsewhere
-    venue, now_us = Kraken(prepared.pairs), SystemClock().now_us()
-    return [*judge(key, duties_now(prepared, venue, now_us)[name], venue, now_us), *elsewhere]
+    venue, now_us = Kraken(loaded.pairs), SystemClock().now_us()
+    return [*judge(key, requirements_now(loaded, venue, now_us)[name], venue, now_us), *elsewhere]
 
 
 def _of_another_account(home: Home, store: FileKeyStore, name: str, key: KeyInfo) -> list[Finding]:

@@ -32,7 +32,7 @@ from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.home.layout import Home
 from signer.home.lock import NOTHING_YET, Holder, HomeLock, holder
 from signer.home.settings import AccountConfig, Config
-from signer.keycheck.probe import Asked, known, probe
+from signer.keycheck.probe import ProbeResult, known, probe
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.lanes import CredentialLane
 from signer.lanes.nonces import NonceSource
@@ -58,7 +58,7 @@ MakeKey = Callable[[], Awaitable[SigningKey]]
 """Fetches the handle of a credential from wherever its secret lives; awaited in the event loop that will use it."""
 
 
-Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[Asked]]
+Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[ProbeResult]]
 """Asks the venue what a credential may do; its key is used if no gateway runs. Raises `SignerError`."""
 
 
@@ -77,7 +77,7 @@ class Heard(NamedTuple):
     """Whether its nonce moved without us."""
 
     @classmethod
-    def of(cls, asked: Asked, name: str) -> Heard:
+    def of(cls, asked: ProbeResult, name: str) -> Heard:
         """What ``asked`` says of the key of credential ``name``. Raises `VenueError` if that is nothing."""
         return cls(known(asked, name), asked.moved)
 
@@ -151,12 +151,12 @@ async def asking(home: Home) -> AsyncIterator[Ask]:
     """
     lock = await asyncio.to_thread(_lock, home)
 
-    async def beside(info: CredentialInfo, _config: Config, _key: SigningKey | None) -> Asked:
+    async def beside(info: CredentialInfo, _config: Config, _key: SigningKey | None) -> ProbeResult:
         # A key that the venue refuses is not tried anew: whoever has this run daily would lock the account.
         told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name, even_if_stopped=False)
         return _kept(home, info, told)
 
-    async def alone(info: CredentialInfo, config: Config, key: SigningKey | None) -> Asked:
+    async def alone(info: CredentialInfo, config: Config, key: SigningKey | None) -> ProbeResult:
         if key is None:
             raise HomeError("the gateway that ran is gone", where=str(home.folder), hint="try again")
         return await _heard(home, info, config.accounts[info.account], lambda: _given(key))
@@ -255,17 +255,17 @@ async def _given(key: SigningKey) -> SigningKey:
     return key
 
 
-def _kept(home: Home, info: CredentialInfo, told: Any) -> Asked:
+def _kept(home: Home, info: CredentialInfo, told: Any) -> ProbeResult:
     """What the gateway heard just now, as it says and keeps it."""
     if not told["heard"]:
-        return Asked(None, moved=True)
+        return ProbeResult(None, moved=True)
     kept = kept_probe(home.probes, info.fingerprint)
     if kept is None:
         raise HomeError("the gateway knows another key", where=info.name, hint="run `signer reload`")
-    return Asked(kept.key, bool(told["moved"]))
+    return ProbeResult(kept.key, bool(told["moved"]))
 
 
-async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Asked:
+async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> ProbeResult:
     """What the venue says of a key, kept for lists. Raises `VenueError`."""
     asked = await _asked(home, info, config, key)
     if asked.key is not None:
@@ -273,7 +273,7 @@ async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: M
     return asked
 
 
-async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Asked:
+async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> ProbeResult:
     """Nonces go on from the ledger's mark and raise it, so that the gateway's go on above them."""
     clock, worker, upstream = (
         SystemClock(),

@@ -49,13 +49,13 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     marks = known_marks(home)  # before the file: a command may change both meanwhile
     passphrase = known_passphrase(home, passphrase_file)
     forget_variable(VARIABLE)
-    prepared = prepare(home, passphrase, lambda: passphrase_source(home, passphrase_file))
+    loaded = prepare(home, passphrase, lambda: passphrase_source(home, passphrase_file))
     passphrase.wipe()
-    prepared.store.require_latest(marks)
-    forget_environment(prepared.config.variables)
+    loaded.store.require_latest(marks)
+    forget_environment(loaded.config.variables)
     from signer.serving.server import GatewayServer  # noqa: PLC0415 - gunicorn copies the environment as it is imported
 
-    for finding in warnings(prepared, datetime.now(UTC).date()):
+    for finding in warnings(loaded, datetime.now(UTC).date()):
         warn(str(finding))
 
     def ready(urls: list[str]) -> None:
@@ -67,7 +67,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
         click.echo(json.dumps(line) if as_json else f"signer: ready on {listening}")
         sys.stdout.flush()
 
-    server = GatewayServer(prepared, ready)
+    server = GatewayServer(loaded, ready)
     master = os.getpid()
     try:
         server.run()

@@ -12,18 +12,18 @@ from signer.doctor.known import KnownHome
 from signer.doctor.said import error, failed, fine, warning
 from signer.errors import HomeError, SignerError
 from signer.findings import Finding
-from signer.gateway.standing import Duty, judge, used_elsewhere
 from signer.home.settings import HOME_FILE, Config
 from signer.home.stores import AppRoleLogin, StoreConfig, VaultConfig
-from signer.keycheck.probe import Asked
+from signer.keycheck.judgement import Requirements, judge, used_elsewhere
+from signer.keycheck.probe import ProbeResult
 from signer.keycheck.probe import known as known_key
 from signer.keys.file import FileKeyStore
 from signer.keys.stores import SigningStores
 from signer.model import CredentialInfo
-from signer.serving.loaded import duties_of
+from signer.serving.loaded import requirements_in
 from signer.venues.kraken.venue import Kraken
 
-Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[Asked]]
+Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[ProbeResult]]
 """Asks the venue what a credential may do: through the running gateway, else with the key. Raises `SignerError`."""
 Asking = Callable[[], AbstractAsyncContextManager[Ask]]
 """Has the home for as long as it is asked; raises `HomeError` if it is not to be had."""
@@ -74,7 +74,7 @@ class _Examination:
         if store is None:
             return of_stores, []
         credentials = store.credentials()
-        asked_of = duties_of(self._config, store, self._known.policies, self._venue, self._clock.now_us())
+        asked_of = requirements_in(self._config, store, self._known.policies, self._venue, self._clock.now_us())
         signed = [await self._signing(info, store) for info in credentials]
         try:
             async with self._asking() as ask:
@@ -119,7 +119,7 @@ class _Examination:
             return store.signing_key(info.name)
         return await self._stores.store(info.store, self._config).signing_key(info)
 
-    async def _judged(self, ask: Ask, signed: _Signed, duty: Duty) -> Sequence[Finding]:
+    async def _judged(self, ask: Ask, signed: _Signed, requirements: Requirements) -> Sequence[Finding]:
         info, about = signed.info, f"credential {signed.info.name}"
         if info.account not in self._config.accounts:
             return []  # said of the settings
@@ -128,7 +128,7 @@ class _Examination:
             return [] if signed.said else [warning("unproven", about, what, hint)]
         try:
             asked = await ask(info, self._config, signed.key)
-            judged = judge(known_key(asked, info.name), duty, self._venue, self._clock.now_us())
+            judged = judge(known_key(asked, info.name), requirements, self._venue, self._clock.now_us())
         except SignerError as why:
             what, _, hint = why.what.removesuffix("; nothing was sent").partition("; ")
             otherwise = f"see to it at the exchange, then `signer keys test {info.name}`"

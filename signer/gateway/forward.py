@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from signer.contracts import Clock, Turn, Upstream, Venue
 from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, NotServed
-from signer.gateway.credential import Credential
-from signer.gateway.standing import roles_of
+from signer.gateway.credential import Credential, roles_of
 from signer.gateway.venue_pauses import Hearing
 from signer.lanes.counters import PairCounters
 from signer.model import Action, Call, Priority, VenueResult, WireAnswer, WireRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from signer.errors import ConfigError, NotAuthentic, Refused
-from signer.gateway.standing import Standing
+from signer.gateway.credential import KeyStatus
 from signer.gateway.trace import Trace
 from signer.model import Charge, Intent, Json, Outcome, PlacedOrder
 
@@ -62,15 +62,15 @@ def reconciled_record(intent: Intent, outcome: Outcome, txids: Sequence[str | No
     }
 
 
-def credential_record(account: str, name: str, standing: Standing, now_us: int) -> dict[str, Json]:
+def credential_record(account: str, name: str, status: KeyStatus, now_us: int) -> dict[str, Json]:
     """What was found out about a real key: which calls may go by it from now on, and why."""
     return {
         "kind": "credential",
         "time": now_us,
         "account": account,
         "credential": name,
-        "standing": standing.word,
-        "findings": [finding.kind for finding in standing.findings],
+        "standing": status.word,
+        "findings": [finding.kind for finding in status.findings],
     }
 
 

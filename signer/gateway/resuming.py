@@ -37,12 +37,12 @@ class Resuming:
     def __init__(
         self,
         snapshot: Callable[[], Snapshot],
-        proving: Callable[[], Proves],
+        key_checks: Callable[[], Proves],
         alarm: Callable[[str, str], None],
         clock: Clock,
     ) -> None:
         self._snapshot = snapshot
-        self._proving = proving
+        self._checks = key_checks
         self._alarm = alarm
         self._clock = clock
         self._asking: set[asyncio.Task[None]] = set()
@@ -89,7 +89,7 @@ class Resuming:
         """
         while lane.paused and (found := self._find(account, lane)):
             try:
-                await self._proving().prove(*found, 1)
+                await self._checks().prove(*found, 1)
             except KeyRefused:
                 return lane.paused
             except SignerError:
@@ -111,7 +111,7 @@ class Resuming:
                 continue
             if account.credentials:
                 with contextlib.suppress(SignerError):  # said by whoever was asked
-                    await self._proving().prove(account, min(account.credentials, key=lambda one: one.lane.stopped), 1)
+                    await self._checks().prove(account, min(account.credentials, key=lambda one: one.lane.stopped), 1)
             await asyncio.sleep(UNHEARD_AGAIN_S)
 
     def _find(self, name: str, lane: Lane) -> tuple[Account, Credential] | None:

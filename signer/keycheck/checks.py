@@ -1,6 +1,6 @@
 """Every real key is asked about at start, daily, and when somebody wants to know: no order goes by one that was not.
 
-What the venue says is judged by what the settings ask (`signer.gateway.standing`). A key that is too powerful is
+What the venue says is judged by what the settings ask (`signer.keycheck.judgement`). A key that is too powerful is
 refused from that moment; one that the venue could not be asked about signs reads alone.
 """
 
@@ -17,9 +17,9 @@ from signer.gateway.credential import Credential
 from signer.gateway.forward import Account
 from signer.gateway.records import credential_record
 from signer.gateway.snapshot import Snapshot
-from signer.gateway.standing import Duty, judge, used_elsewhere
 from signer.gateway.trace import Watch
-from signer.keycheck.probe import TRIES, Asked, probe
+from signer.keycheck.judgement import Requirements, judge, used_elsewhere
+from signer.keycheck.probe import TRIES, ProbeResult, probe
 from signer.model import KeyInfo
 
 DAILY_S = 24 * 3600.0
@@ -34,13 +34,13 @@ Keep = Callable[[Credential, KeyInfo], Awaitable[None]]
 
 
 @final
-class Proving:
-    """Finds out the standing of every credential of what is in force."""
+class KeyChecks:
+    """Asks about every credential in force, and keeps the status of each."""
 
     def __init__(
         self,
         snapshot: Callable[[], Snapshot],
-        duties: Callable[[], Mapping[str, Duty]],
+        requirements_of: Callable[[], Mapping[str, Requirements]],
         keep: Keep,
         *,
         audit: AuditLog,
@@ -48,7 +48,7 @@ class Proving:
         clock: Clock,
     ) -> None:
         self._snapshot = snapshot
-        self._duties = duties
+        self._requirements = requirements_of
         self._keep = keep
         self._audit = audit
         self._watch = watch
@@ -74,25 +74,27 @@ class Proving:
             if self._clock.monotonic() - asked_all >= DAILY_S:
                 asked_all = self._clock.monotonic()
                 for _, credential in self._all():
-                    credential.standing.due = True
+                    credential.status.due = True
             await self._ask(self._due())
             again_s = min(2 * again_s, MOST_AGAIN_S)
 
-    async def prove(self, account: Account, credential: Credential, tries: int = TRIES) -> Asked:
+    async def prove(self, account: Account, credential: Credential, tries: int = TRIES) -> ProbeResult:
         """Ask about one now, and judge it. Raises `VenueError`; what was known of it then stays.
 
         An answer shows that the venue takes the key: its lane, if it was stopped, goes on.
         """
-        standing = credential.standing
-        standing.due = True
+        status = credential.status
+        status.due = True
         asked = await probe(account, self._snapshot().venue, credential, tries)
-        standing.moved = asked.moved
-        standing.key = asked.key or standing.key
-        self._judge(account, credential, self._duties())  # at once: no call goes by a key that is known and not judged
+        status.moved = asked.moved
+        status.key = asked.key or status.key
+        self._judge(
+            account, credential, self._requirements()
+        )  # at once: no call goes by a key that is known and not judged
         if asked.key is None:
             self._could_not(credential, REFUSES_NONCES)
             return asked
-        standing.due = False
+        status.due = False
         account.hearing.resumed(credential)
         self._trouble.pop(credential.name, None)
         await self._kept(credential, asked.key)
@@ -106,34 +108,34 @@ class Proving:
 
     def judge(self, snapshot: Snapshot) -> None:
         """Judge all of ``snapshot``, which is about to be in force, by the settings as they are now."""
-        duties = self._duties()
+        requirements_of = self._requirements()
         for account in snapshot.accounts.values():
             for credential in account.credentials:
-                self._judge(account, credential, duties)
+                self._judge(account, credential, requirements_of)
         self._new.set()
 
-    def _judge(self, account: Account, credential: Credential, duties: Mapping[str, Duty]) -> None:
+    def _judge(self, account: Account, credential: Credential, requirements_of: Mapping[str, Requirements]) -> None:
         """Say what has changed, so that a warning is heard once and not daily."""
-        standing, duty = credential.standing, duties.get(credential.name, Duty(credential.name))
-        before = standing.word, standing.findings
+        status, requirements = credential.status, requirements_of.get(credential.name, Requirements(credential.name))
+        before = status.word, status.findings
         now_us = self._clock.now_us()
-        found = judge(standing.key, duty, self._snapshot().venue, now_us) if standing.key else ()
-        standing.found((*found, used_elsewhere(credential.name)) if standing.moved else found)
-        if (standing.word, standing.findings) == before:
+        found = judge(status.key, requirements, self._snapshot().venue, now_us) if status.key else ()
+        status.found((*found, used_elsewhere(credential.name)) if status.moved else found)
+        if (status.word, status.findings) == before:
             return
-        for finding in standing.findings:
+        for finding in status.findings:
             if finding.weight in {Weight.ERROR, Weight.REFUSED}:
                 self._watch.alarm("credential", f"{finding.weight}: {finding}")
             elif finding.weight is Weight.WARNING:
                 self._watch.warn("credential", str(finding))
-        self._audit.note(credential_record(account.name, credential.name, standing, now_us))
+        self._audit.note(credential_record(account.name, credential.name, status, now_us))
 
     async def _ask(self, these: Iterable[tuple[Account, Credential]]) -> None:
         await asyncio.gather(*(self._try(account, credential) for account, credential in these))
 
     async def _try(self, account: Account, credential: Credential) -> None:
         # A refused nonce counts towards a lockout too: whoever is known to be behind does not try thrice each time.
-        tries = 1 if credential.standing.moved else TRIES
+        tries = 1 if credential.status.moved else TRIES
         try:
             await self.prove(account, credential, tries)
         except SignerError as error:
@@ -166,4 +168,4 @@ class Proving:
 
     def _due(self) -> list[tuple[Account, Credential]]:
         """Not those whose key the venue refuses: each further try counts towards a lockout of the account."""
-        return [(account, each) for account, each in self._all() if each.standing.due and not each.lane.stopped]
+        return [(account, each) for account, each in self._all() if each.status.due and not each.lane.stopped]

@@ -17,7 +17,7 @@ TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProbeResult:
     """What the venue said of a key when it was asked."""
 
     key: KeyInfo | None
@@ -26,7 +26,7 @@ class Asked:
     """Whether its nonce moved without us since our last call."""
 
 
-async def probe(account: Account, venue: Venue, credential: Credential, tries: int = TRIES) -> Asked:
+async def probe(account: Account, venue: Venue, credential: Credential, tries: int = TRIES) -> ProbeResult:
     """What the venue says of ``credential`` now; its nonces go on above those that the venue has seen.
 
     Raises `VenueError`.
@@ -40,11 +40,11 @@ async def probe(account: Account, venue: Venue, credential: Credential, tries: i
             # Whatever the venue has seen of a key before we first used it, is no news of somebody who uses it too.
             moved = used and (tried > 0 or _moved(key, journey, credential))
             credential.lane.learn(key.nonce)
-            return Asked(key, moved)
-    return Asked(None, moved=True)
+            return ProbeResult(key, moved)
+    return ProbeResult(None, moved=True)
 
 
-def known(asked: Asked, name: str) -> KeyInfo:
+def known(asked: ProbeResult, name: str) -> KeyInfo:
     """What ``asked`` says of the key of credential ``name``. Raises `VenueError` if that is nothing."""
     if asked.key is None:
         hint = "make a key that this gateway alone has"

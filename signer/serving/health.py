@@ -13,12 +13,12 @@ from signer.gateway.forward import Account
 from signer.gateway.pending import Pending
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import Client, Snapshot
-from signer.gateway.standing import KINDS
+from signer.keycheck.judgement import KINDS
 from signer.keycheck.store_checks import StoreChecks
 from signer.lanes import CredentialLane
 from signer.model import Action, Json, Role
 from signer.serving.admin import Operator
-from signer.serving.loaded import Prepared, policies_of
+from signer.serving.loaded import LoadedHome, policies_of
 from signer.serving.loads import Loads
 from signer.serving.metrics import Metrics
 from signer.serving.readiness import InForce, Obstacle, Readiness, judged
@@ -40,7 +40,7 @@ class Health:
     """Looks at the parts of a gateway that runs, and changes none."""
 
     snapshot: Callable[[], Snapshot]
-    prepared: Callable[[], Prepared]
+    loaded: Callable[[], LoadedHome]
     ledger: Ledger
     audit: Written
     lanes: Mapping[tuple[str, str], CredentialLane]
@@ -70,7 +70,7 @@ class Health:
         """Set what is measured only when somebody looks."""
         metrics.audit_healthy(self.audit.healthy)
         metrics.unknown_outcomes(self.recovery.held)
-        metrics.policies_broken({one.policy: len(one.clients) for one in self.prepared().unloaded})
+        metrics.policies_broken({one.policy: len(one.clients) for one in self.loaded().unloaded})
         for (name, _), lane in self.lanes.items():
             metrics.lane(name, waiting=lane.waiting, paused=lane.paused, stopped=lane.stopped and not lane.paused)
         metrics.forget_credentials()
@@ -78,7 +78,7 @@ class Health:
             metrics.quiet_left(account.name, "", account.hearing.left_s(account.hearing.quiet))
             for each in account.credentials:
                 metrics.quiet_left(account.name, each.name, account.hearing.left_s(each.quiet))
-                kinds, key = {finding.kind for finding in each.standing.findings}, each.standing.key
+                kinds, key = {finding.kind for finding in each.status.findings}, each.status.key
                 found = {kind: kind in kinds for kind in KINDS}
                 expires_us = key.expires_us if key else None
                 metrics.credential(each.name, proven=each.word == "proven", found=found, expires_us=expires_us)
@@ -136,12 +136,12 @@ class Health:
 
     def _of_policies(self) -> Iterator[Obstacle]:
         """The policies of clients whose files are not what is in force. Reads files."""
-        prepared = self.prepared()
-        now = policies_of(prepared.home, prepared.pairs).policies
-        for name in sorted({client.policy for client in prepared.store.clients() if not client.revoked}):
+        loaded = self.loaded()
+        now = policies_of(loaded.home, loaded.pairs).policies
+        for name in sorted({client.policy for client in loaded.store.clients() if not client.revoked}):
             if name not in now:
-                if not prepared.policies[name].only_cancels:
+                if not loaded.policies[name].only_cancels:
                     what = f"the file of policy {name} does not load; what was loaded of it before is in force"
                     yield Obstacle("changed", what, "fix it, then run `signer reload`")
-            elif now[name].hash != prepared.policies[name].hash:
+            elif now[name].hash != loaded.policies[name].hash:
                 yield Obstacle("changed", f"policy {name} on disk is not the one in force", "run `signer reload`")

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, final
 
 from signer.contracts import Clock, Ledger, SigningKey, Upstream
-from signer.gateway.credential import Credential
+from signer.gateway.credential import Credential, KeyStatus
 from signer.gateway.forward import Account
-from signer.gateway.standing import Standing
 from signer.gateway.trace import Watch
 from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.home.settings import AccountConfig
@@ -34,7 +33,7 @@ class Lasting:
 
     def __init__(self, ledger: Ledger, watch: Watch, clock: Clock, kept: Kept, listeners: Listeners) -> None:
         self.lanes: dict[Key, CredentialLane] = {}
-        self.standings: dict[Key, Standing] = {}
+        self.statuses: dict[Key, KeyStatus] = {}
         self._ledger = ledger
         self._watch = watch
         self._clock = clock
@@ -62,7 +61,7 @@ class Lasting:
                 key,
                 self._lane(info, config, marks),
                 info.role,
-                self._standing(info),
+                self._status(info),
                 self._counter(info, tier),
                 self._quiets.setdefault((info.name, info.fingerprint), Quiet()),
             )
@@ -75,7 +74,7 @@ class Lasting:
 
     def forget(self, key: Key) -> None:
         """A credential is no more, and the last call has left its lane."""
-        del self.lanes[key], self.standings[key], self._reads[key], self._quiets[key]
+        del self.lanes[key], self.statuses[key], self._reads[key], self._quiets[key]
 
     def _lane(self, info: CredentialInfo, config: AccountConfig, marks: Mapping[str, int]) -> CredentialLane:
         key = (info.name, info.fingerprint)
@@ -93,11 +92,11 @@ class Lasting:
             )
         return self.lanes[key]
 
-    def _standing(self, info: CredentialInfo) -> Standing:
+    def _status(self, info: CredentialInfo) -> KeyStatus:
         key = (info.name, info.fingerprint)
-        if key not in self.standings:
-            self.standings[key] = Standing(self._kept(info))
-        return self.standings[key]
+        if key not in self.statuses:
+            self.statuses[key] = KeyStatus(self._kept(info))
+        return self.statuses[key]
 
     def _counter(self, info: CredentialInfo, tier: Tier) -> SharedCounter:
         counter = self._reads.setdefault((info.name, info.fingerprint), SharedCounter())

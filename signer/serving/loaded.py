@@ -10,9 +10,9 @@ from pathlib import Path
 from signer.contracts import Venue
 from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, WrongPassphrase
 from signer.findings import Finding, Weight
-from signer.gateway.standing import Duty, duties
 from signer.home.layout import Home
 from signer.home.settings import HOME_FILE, Config, load_config
+from signer.keycheck.judgement import Requirements, requirements_of
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase
 from signer.market.pairs import load_pairs
@@ -24,7 +24,7 @@ from signer.venues.kraken.pairs import PairTable
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class LoadedHome:
     """A home that has been read and checked whole."""
 
     home: Home
@@ -40,7 +40,7 @@ class Prepared:
 
 def prepare(
     home: Home, passphrase: Passphrase, passphrase_now: Callable[[], Passphrase | None] = lambda: None
-) -> Prepared:
+) -> LoadedHome:
     """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
     config, store = load_config(home.config), FileKeyStore.open(home.keys, passphrase)
     return checked(home, config, store, pair_table(home.pairs), passphrase_now)
@@ -52,12 +52,12 @@ def pair_table(path: Path) -> PairTable:
     return PairTable.built_in() if fetched is None else PairTable.from_asset_pairs(fetched)
 
 
-def warnings(prepared: Prepared, today: date) -> list[Finding]:
+def warnings(loaded: LoadedHome, today: date) -> list[Finding]:
     """What is not wrong but should be known at every start."""
-    config, credentials = prepared.config, prepared.store.credentials()
-    policies = prepared.policies.values()
+    config, credentials = loaded.config, loaded.store.credentials()
+    policies = loaded.policies.values()
     of_keys = [*of_accounts(config, credentials), *of_waivers(config, credentials)]
-    of_files = [each.finding() for each in prepared.unloaded]
+    of_files = [each.finding() for each in loaded.unloaded]
     return [*of_settings(config), *of_keys, *of_files, *of_policies(policies, today)]
 
 
@@ -125,18 +125,18 @@ def misfits(home: Home, config: Config, store: FileKeyStore) -> Iterator[ConfigE
             yield ConfigError(what, where=str(home.config), hint=f"add [stores.{credential.store}]")
 
 
-def duties_now(prepared: Prepared, venue: Venue, now_us: int) -> Mapping[str, Duty]:
+def requirements_now(loaded: LoadedHome, venue: Venue, now_us: int) -> Mapping[str, Requirements]:
     """What the settings ask of each credential, by its name."""
-    return duties_of(prepared.config, prepared.store, prepared.policies, venue, now_us)
+    return requirements_in(loaded.config, loaded.store, loaded.policies, venue, now_us)
 
 
-def duties_of(
+def requirements_in(
     config: Config, store: FileKeyStore, policies: Mapping[str, Policy], venue: Venue, now_us: int
-) -> Mapping[str, Duty]:
+) -> Mapping[str, Requirements]:
     """As `duties_now`, of these parts of a home; clients whose policy is not there ask nothing."""
     clients = [(info, policies[info.policy]) for info in store.clients() if info.policy in policies]
     excess = Weight.REFUSED if config.gateway.excess_permissions == "refuse" else Weight.WARNING
-    return duties(store.credentials(), clients, venue, config.waivers, now_us, excess)
+    return requirements_of(store.credentials(), clients, venue, config.waivers, now_us, excess)
 
 
 def checked(
@@ -146,7 +146,7 @@ def checked(
     pairs: PairTable,
     passphrase_now: Callable[[], Passphrase | None],
     in_force: Mapping[str, Policy] | None = None,
-) -> Prepared:
+) -> LoadedHome:
     """These parts of ``home``, if they fit each other. Raises `ConfigError` for the first that does not.
 
     A policy that does not load concerns its own clients alone: they stay under what is ``in_force`` of it, or may only
@@ -157,7 +157,7 @@ def checked(
     before, loaded = in_force or {}, policies_of(home, pairs)
     without = unloaded(loaded.broken, loaded.policies, store.clients(), before, str(home.policies))
     instead = {one.policy: before.get(one.policy) or cancels_only(one.policy) for one in without if one.clients}
-    return Prepared(home, config, store, pairs, {**loaded.policies, **instead}, without, passphrase_now)
+    return LoadedHome(home, config, store, pairs, {**loaded.policies, **instead}, without, passphrase_now)
 
 
 def policies_of(home: Home, pairs: PairTable) -> Loaded:
@@ -167,7 +167,7 @@ def policies_of(home: Home, pairs: PairTable) -> Loaded:
     return load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
 
 
-def reread(before: Prepared, *, running: bool) -> Prepared:
+def reread(before: LoadedHome, *, running: bool) -> LoadedHome:
     """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed.
 
     ``running``: whether ``before`` is in force. A worker that starts does not know what was loaded last: the process
@@ -185,7 +185,7 @@ def reread(before: Prepared, *, running: bool) -> Prepared:
     return fresh
 
 
-def relisted(before: Prepared, pairs: PairTable) -> Prepared:
+def relisted(before: LoadedHome, pairs: PairTable) -> LoadedHome:
     """What is in force, judged by another list of pairs. Raises `ConfigError` if a policy does not load with it."""
     fresh = checked(before.home, before.config, before.store, pairs, before.passphrase_now, before.policies)
     known = {one.policy for one in before.unloaded}
@@ -195,7 +195,7 @@ def relisted(before: Prepared, pairs: PairTable) -> Prepared:
     return fresh
 
 
-def _under_new_passphrase(before: Prepared, changed: PassphraseChanged) -> FileKeyStore:
+def _under_new_passphrase(before: LoadedHome, changed: PassphraseChanged) -> FileKeyStore:
     passphrase = before.passphrase_now()
     if passphrase is None:
         hint = "restart the gateway: it knows no file to read the new one from"
@@ -209,7 +209,7 @@ def _under_new_passphrase(before: Prepared, changed: PassphraseChanged) -> FileK
         passphrase.wipe()
 
 
-def _check_unmoved(before: Prepared, fresh: Prepared) -> None:
+def _check_unmoved(before: LoadedHome, fresh: LoadedHome) -> None:
     if fresh.config.gateway != before.config.gateway:
         where = str(fresh.home.config)
         raise ConfigError("[gateway] has changed", where=where, hint="restart the gateway for that, or change it back")

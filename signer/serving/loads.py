@@ -12,7 +12,7 @@ from signer.findings import Finding, Weight
 from signer.gateway.trace import Watch
 from signer.home.lock import Load, write_load
 from signer.model import Json
-from signer.serving.loaded import Prepared
+from signer.serving.loaded import LoadedHome
 
 
 @final
@@ -27,28 +27,28 @@ class Loads:
         self.error = ""
         """Why the last reload was not taken; empty if it was."""
 
-    def taken(self, kind: str, prepared: Prepared, of_keys: Sequence[Finding]) -> None:
+    def taken(self, kind: str, loaded: LoadedHome, of_keys: Sequence[Finding]) -> None:
         """What the home holds is in force now, by a ``start`` or a ``reload``."""
-        policies: dict[str, Json] = {policy.name: policy.hash for policy in prepared.policies.values()}
+        policies: dict[str, Json] = {policy.name: policy.hash for policy in loaded.policies.values()}
         self._audit.note({"kind": kind, "time": self._clock.now_us(), "version": __version__, "policies": policies})
-        for one in prepared.unloaded:
+        for one in loaded.unloaded:
             say = self._watch.alarm if one.clients else self._watch.warn
             say("policy", str(one.finding()))
-        self._publish("", prepared, of_keys)
+        self._publish("", loaded, of_keys)
 
-    def failed(self, error: str, prepared: Prepared, of_keys: Sequence[Finding]) -> None:
-        """A reload was not taken, and ``prepared`` stays in force."""
+    def failed(self, error: str, loaded: LoadedHome, of_keys: Sequence[Finding]) -> None:
+        """A reload was not taken, and ``loaded`` stays in force."""
         self._watch.alarm("reload", f"not taken, the old settings stay: {error}")
-        self._publish(error, prepared, of_keys)
+        self._publish(error, loaded, of_keys)
 
-    def _publish(self, error: str, prepared: Prepared, of_keys: Sequence[Finding]) -> None:
+    def _publish(self, error: str, loaded: LoadedHome, of_keys: Sequence[Finding]) -> None:
         self.error = error
         self._count += 1
         refused = [str(finding) for finding in of_keys if finding.weight is Weight.REFUSED]
-        broken = [str(one.finding()) for one in prepared.unloaded if one.clients]
-        unused = [str(one.finding()) for one in prepared.unloaded if not one.clients]
+        broken = [str(one.finding()) for one in loaded.unloaded if one.clients]
+        unused = [str(one.finding()) for one in loaded.unloaded if not one.clients]
         load = Load(os.getpid(), self._count, self._clock.now_us(), error, refused, __version__, broken, unused)
         try:
-            write_load(prepared.home.state, load)
+            write_load(loaded.home.state, load)
         except OSError as unwritten:  # what is in force does not depend on it
             self._watch.alarm("reload", f"what was loaded cannot be told to commands: {unwritten.strerror}")

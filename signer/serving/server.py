@@ -27,7 +27,7 @@ from signer.serving.asgi import Edge, Receive, Scope, Send, send_whole
 from signer.serving.binding import group_id, require_bindable
 from signer.serving.clock import SystemClock
 from signer.serving.descriptors import require_descriptors
-from signer.serving.loaded import Prepared
+from signer.serving.loaded import LoadedHome
 from signer.serving.logline import LineLog
 from signer.serving.metrics import Metrics
 from signer.serving.protocol import KEEP_ALIVE_S
@@ -56,19 +56,19 @@ class GatewayApp:
 
     def __init__(
         self,
-        prepared: Prepared,
+        loaded: LoadedHome,
         ready: Callable[[], None],
         own: OwnAddresses,
         unwrapped: Unwrapped,
         on_failure: Callable[[SignerError], None],
     ) -> None:
-        self._prepared = prepared
+        self._loaded = loaded
         self._say_ready = ready
         self._own = own
         self._unwrapped = unwrapped
         self._on_failure = on_failure
-        self.request_seconds = prepared.config.gateway.body_seconds
-        limits = prepared.config.limits
+        self.request_seconds = loaded.config.gateway.body_seconds
+        limits = loaded.config.limits
         self.answer_seconds = limits.answer_seconds
         self.held = HeldAnswers(limits.answers_mib * 1024 * 1024)
         self._metrics = Metrics()
@@ -142,14 +142,14 @@ class GatewayApp:
 
     async def _start(self) -> None:
         wiring = self._wiring = Wiring(
-            self._prepared, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped, held=self.held
+            self._loaded, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped, held=self.held
         )
         await wiring.start()
         self._edge = Edge(
             wiring.gateway.answer,
             wiring.public.answer,
             self._local,
-            sources=Sources(self._prepared.config.gateway.trusted_proxies),
+            sources=Sources(self._loaded.config.gateway.trusted_proxies),
             clock=self._clock,
             body_seconds=self.request_seconds,
             on_defect=lambda text: self._watch.alarm("defect", text),
@@ -207,18 +207,18 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """The settings of gunicorn, and the way to run it."""
 
-    def __init__(self, prepared: Prepared, ready: Callable[[list[str]], None]) -> None:
+    def __init__(self, loaded: LoadedHome, ready: Callable[[list[str]], None]) -> None:
         """``ready`` is told the URLs of all listeners. Raises `SignerError` for a listener that cannot be."""
-        gateway, home = prepared.config.gateway, prepared.home
-        require_descriptors(prepared.config, home.config)
+        gateway, home = loaded.config.gateway, loaded.home
+        require_descriptors(loaded.config, home.config)
         self.listeners = gateway.listeners
         for listener in self.listeners:
             require_bindable(listener, home.config)
         self._group = group_id(gateway.socket_group, home.config) if gateway.socket_group else None
         encrypted = any(listener.kind == "tls" for listener in self.listeners)
         self.tls = ServerTls(gateway.tls, home, utc_now(SystemClock().now_us())) if encrypted else None
-        self.config = prepared.config
-        self._prepared = prepared
+        self.config = loaded.config
+        self._loaded = loaded
         self._ready = ready
         self._urls: list[str] = []
         self._own = OwnAddresses()
@@ -230,7 +230,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
 
     def load_config(self) -> None:
         """gunicorn's settings, all from ours: its own files, environment and command line are not read."""
-        slowest = max(account.call_seconds for account in self._prepared.config.accounts.values())
+        slowest = max(account.call_seconds for account in self._loaded.config.accounts.values())
         settings: MutableMapping[str, Any] = {
             "bind": [listener.bind for listener in self.listeners],
             "worker_class": GatewayWorker,
@@ -256,7 +256,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
 
     def load(self) -> GatewayApp:
         """The application, made in the worker."""
-        return GatewayApp(self._prepared, lambda: self._ready(self._urls), self._own, self._unwrapped, self._fail)
+        return GatewayApp(self._loaded, lambda: self._ready(self._urls), self._own, self._unwrapped, self._fail)
 
     @property
     def failure(self) -> str:
@@ -277,7 +277,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         sockets = [wrapped.sock for wrapped in arbiter.LISTENERS]
         self._own = OwnAddresses.of(sockets)
         try:
-            refuse_loop(self._prepared.config.origins, self._own, str(self._prepared.home.config))
+            refuse_loop(self._loaded.config.origins, self._own, str(self._loaded.home.config))
         except SignerError:
             close_sockets(arbiter.LISTENERS)
             raise

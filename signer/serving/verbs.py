@@ -11,7 +11,7 @@ from signer.gateway.reconcile import Recovery
 from signer.gateway.records import operator_record
 from signer.gateway.revocations import AT_ONCE
 from signer.gateway.snapshot import Snapshot
-from signer.keycheck.checks import Proving
+from signer.keycheck.checks import KeyChecks
 from signer.model import Json
 from signer.serving.admin import Operator, Verb
 
@@ -32,7 +32,7 @@ class AdminVerbs:
         audit: AuditLog,
         drained: Callable[[], Awaitable[None]],
         take_back: TakeBack,
-        proving: Proving,
+        key_checks: KeyChecks,
         recovery: Recovery,
         *,
         clock: Clock,
@@ -41,7 +41,7 @@ class AdminVerbs:
         self._audit = audit
         self._await_drained = drained
         self._take_back = take_back
-        self._proving = proving
+        self._key_checks = key_checks
         self._recovery = recovery
         self._clock = clock
 
@@ -106,6 +106,6 @@ class AdminVerbs:
                     hint = f"see to it there, then `signer keys test {credential.name}`"
                     wait = " until it has been asked again" if credential.lane.paused else ""
                     raise VenueError(f"the exchange has refused this key, and no call goes by it{wait}", hint=hint)
-                asked = await self._proving.prove(account, credential)
+                asked = await self._key_checks.prove(account, credential)
                 return {"moved": asked.moved, "heard": asked.key is not None}
         raise KeyStoreError(f"the gateway has no credential {name[:64]!r}", hint="run `signer reload`")

@@ -28,13 +28,13 @@ from signer.gateway.records import lane_record
 from signer.gateway.resuming import Resuming
 from signer.gateway.revocations import Revocations
 from signer.gateway.snapshot import Client, Snapshot
-from signer.gateway.standing import Duty
 from signer.gateway.trace import Watch
 from signer.gateway.venue_pauses import Listeners
 from signer.gateway.venue_time import VenueTime
 from signer.home.settings import HOME_FILE, AccountConfig
 from signer.home.stores import StoreConfig
-from signer.keycheck.checks import DAILY_S, Proving
+from signer.keycheck.checks import DAILY_S, KeyChecks
+from signer.keycheck.judgement import Requirements
 from signer.keycheck.store_checks import StoreChecks
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.keys.stores import SigningStores
@@ -49,7 +49,7 @@ from signer.serving.clearing import Clearing
 from signer.serving.clock import SystemClock
 from signer.serving.health import Health
 from signer.serving.lasting import Lasting
-from signer.serving.loaded import Prepared, duties_now, relisted, reread
+from signer.serving.loaded import LoadedHome, relisted, requirements_now, reread
 from signer.serving.loads import Loads
 from signer.serving.metrics import Metrics
 from signer.serving.pairs_listing import Listing
@@ -74,7 +74,7 @@ class Wiring:
 
     def __init__(
         self,
-        prepared: Prepared,
+        loaded: LoadedHome,
         watch: Watch,
         ready: Callable[[], None],
         own: OwnAddresses = NOWHERE,
@@ -82,33 +82,33 @@ class Wiring:
         unwrapped: Unwrapped | None = None,
         held: HeldAnswers | None = None,
     ) -> None:
-        self.prepared = prepared
+        self.loaded = loaded
         self._watch = watch
         self._ready = ready
         self._clock = SystemClock()
         self._ledger_worker, self._audit_worker = ThreadWorker("ledger"), ThreadWorker("audit")
-        self.ledger = SqliteLedger(prepared.home.ledger, self._clock, self._ledger_worker)
-        segment_bytes = prepared.config.audit.segment_mib * 1024 * 1024
+        self.ledger = SqliteLedger(loaded.home.ledger, self._clock, self._ledger_worker)
+        segment_bytes = loaded.config.audit.segment_mib * 1024 * 1024
         self._loop = asyncio.get_running_loop()
         self.audit = FileAuditLog(
-            prepared.home.audit,
+            loaded.home.audit,
             self._clock,
             self._audit_worker,
             LocalDisk(),
             self._audit_alarm,
             segment_bytes=segment_bytes,
         )
-        limits = prepared.config.limits
+        limits = loaded.config.limits
         self._throttle = Throttle(
             per_second=limits.idle_records_per_second, bytes_a_day=limits.idle_records_mib_per_day * 1024 * 1024
         )
         self._pools = Pools(own, held)
-        self._resuming = Resuming(lambda: self.gateway.snapshot, lambda: self._proving, watch.alarm, self._clock)
+        self._resuming = Resuming(lambda: self.gateway.snapshot, lambda: self._key_checks, watch.alarm, self._clock)
         listeners = Listeners(watch.alarm, self._lane_on_record, self._resuming.paused, self._resuming.locked)
         self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key, listeners)
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
-        self._listing = Listing(prepared.home.pairs, self._public_upstream, watch=watch, clock=self._clock)
+        self._listing = Listing(loaded.home.pairs, self._public_upstream, watch=watch, clock=self._clock)
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._revocations = Revocations()
@@ -121,18 +121,18 @@ class Wiring:
         await self.ledger.open()
         store_marks = await self.ledger.marks()  # before the file: a command may change both meanwhile
         # A worker that takes a dead one's place was forked from what the first one knew: who was revoked since, is not.
-        self.prepared = reread(self.prepared, running=False)
+        self.loaded = reread(self.loaded, running=False)
         await self.audit.open(await self.ledger.head())
-        named_in_vain = any(policy.unlisted for policy in self.prepared.policies.values())
-        fetched = named_in_vain or not self.prepared.pairs.complete
+        named_in_vain = any(policy.unlisted for policy in self.loaded.policies.values())
+        fetched = named_in_vain or not self.loaded.pairs.complete
         if fetched:
             fetched = await self._listing.refresh(self._judge_with)
         left = await self.ledger.open_intents()
         self._pending = Pending(left)
         marks = await self.ledger.marks()
-        self.prepared.store.require_latest(store_marks)
-        await self.ledger.raise_mark(*self.prepared.store.mark)
-        self._keys = await self._signing_keys(self.prepared)
+        self.loaded.store.require_latest(store_marks)
+        await self.ledger.raise_mark(*self.loaded.store.mark)
+        self._keys = await self._signing_keys(self.loaded)
         snapshot = await self._snapshot()
         venue_time = VenueTime(self._clock)
         self._recovery = Recovery(
@@ -143,7 +143,7 @@ class Wiring:
             venue_time,
             clock=self._clock,
             watch=self._watch,
-            gone_after_s=max(account.gone_after_seconds for account in self.prepared.config.accounts.values()),
+            gone_after_s=max(account.gone_after_seconds for account in self.loaded.config.accounts.values()),
         )
         self._authenticator = Authenticator(
             self.ledger, self._clock, marks, on_alarm=lambda text: self._watch.alarm("failing-source", text)
@@ -161,12 +161,12 @@ class Wiring:
             watch=self._watch,
             look_ups=self._recovery,
         )
-        upstream, bounds = self._public_upstream(), public_bounds(self.prepared.config, self._clock)
+        upstream, bounds = self._public_upstream(), public_bounds(self.loaded.config, self._clock)
         self.public = PublicCalls(snapshot.venue, upstream, bounds, self._clock, self._watch)
         checks = StoreChecks(lambda: self.gateway.snapshot)
         self.health = Health(
             lambda: self.gateway.snapshot,
-            lambda: self.prepared,
+            lambda: self.loaded,
             self.ledger,
             self.audit,
             self._lasting.lanes,
@@ -177,36 +177,36 @@ class Wiring:
             self._loads,
             self._clock,
         )
-        self._proving = Proving(
+        self._key_checks = KeyChecks(
             lambda: self.gateway.snapshot,
-            self._duties,
+            self._requirements,
             self._keep_probe,
             audit=self.audit,
             watch=self._watch,
             clock=self._clock,
         )
-        await self._proving.at_start(PROVE_S)
+        await self._key_checks.at_start(PROVE_S)
         # What is held stays held meanwhile, so nobody need wait for an exchange that may be slow to answer.
         loops = {
             "looking up lost outcomes": self._recovery.run(),
             "refreshing pairs": self._listing.run(self._take_pairs, at_once=not fetched),
-            "asking about keys": self._proving.run(),
+            "asking about keys": self._key_checks.run(),
             "trying keys": checks.run(),
         }
         self._background.begin(loops)
         await self._open_admin()
-        self._loads.taken("start", self.prepared, self._of_keys())
+        self._loads.taken("start", self.loaded, self._of_keys())
         self.ready = True
         self._ready()
 
     async def _open_admin(self) -> None:
-        home = self.prepared.home
+        home = self.loaded.home
         verbs = AdminVerbs(
             lambda: self.gateway.snapshot,
             self.audit,
             self._drained,
             self._take_back,
-            self._proving,
+            self._key_checks,
             self._recovery,
             clock=self._clock,
         )
@@ -228,22 +228,22 @@ class Wiring:
         ``refresh_tls`` takes up certificates, or raises `SignerError`.
         """
         async with self._changing:  # one after the other, so that the last one swaps to what was prepared last
-            before, keys = self.prepared, self._keys
+            before, keys = self.loaded, self._keys
             try:
                 refresh_tls()
                 fresh = reread(before, running=True)
-                self.prepared, self._keys = fresh, await self._signing_keys(fresh)
+                self.loaded, self._keys = fresh, await self._signing_keys(fresh)
                 await self._swap()
                 await self._stores.keep_only(fresh.config)
             except Exception as error:  # noqa: BLE001 - nor may a defect leave it half applied, or in silence
-                self.prepared, self._keys = before, keys
+                self.loaded, self._keys = before, keys
                 # The text of what is no error of ours may hold anything.
                 why = str(error) if isinstance(error, SignerError) else f"a defect ({type(error).__name__})"
                 self._loads.failed(why, before, self._of_keys())
             else:
                 if any(policy.unlisted for policy in fresh.policies.values()):
                     self._listing.want()  # after the change is in force, which may be a brake
-                self._loads.taken("reload", self.prepared, self._of_keys())
+                self._loads.taken("reload", self.loaded, self._of_keys())
 
     def trouble(self) -> str:
         """Why no order would be taken now; empty if all is well."""
@@ -261,7 +261,7 @@ class Wiring:
     async def _swap(self) -> None:
         snapshot = await self._snapshot()
         self._authenticator.forgive(await self.ledger.marks())
-        self._proving.judge(snapshot)
+        self._key_checks.judge(snapshot)
         self.public.venue = snapshot.venue
         # Once more: a credential may have been taken back since the snapshot was begun.
         self.gateway.snapshot = replace(snapshot, clients=self._revocations.applied(snapshot.clients))
@@ -272,7 +272,7 @@ class Wiring:
             task.add_done_callback(self._draining.discard)
 
     def _live(self) -> set[tuple[str, str]]:
-        return {(info.name, info.fingerprint) for info in self.prepared.store.credentials()}
+        return {(info.name, info.fingerprint) for info in self.loaded.store.credentials()}
 
     async def _retire(self, key: tuple[str, str]) -> None:
         """Forget the lane of a credential that is no more, once the last call has left it."""
@@ -311,67 +311,67 @@ class Wiring:
         self._audit_worker.close()
 
     async def _snapshot(self) -> Snapshot:
-        config, store, pairs = self.prepared.config, self.prepared.store, self.prepared.pairs
-        self._listing.say(self.prepared.policies.values(), complete=pairs.complete)
+        config, store, pairs = self.loaded.config, self.loaded.store, self.loaded.pairs
+        self._listing.say(self.loaded.policies.values(), complete=pairs.complete)
         marks = await self.ledger.marks()
         accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
         handles = [*((info, store.client_key(info.name)) for info in store.clients()), *store.former_clients()]
-        policies = self.prepared.policies
+        policies = self.loaded.policies
         clients = {
             info.api_key: Client(info, key, policies[info.policy]) for info, key in handles if info.policy in policies
         }
         return Snapshot(Kraken(pairs), self._revocations.applied(clients), accounts, pairs.by_id)
 
-    async def _signing_keys(self, prepared: Prepared) -> Mapping[Held, SigningKey]:
+    async def _signing_keys(self, loaded: LoadedHome) -> Mapping[Held, SigningKey]:
         """The handle of each credential, from wherever its secret lives. Raises `KeyStoreError`.
 
         A store outside is asked for new ones only: a client is revoked at once, whether or not Vault answers today.
         """
-        places = [(info, prepared.config.stores.get(info.store)) for info in prepared.store.credentials()]
-        keys = await asyncio.gather(*(self._signing_key(info, prepared) for info, _ in places))
+        places = [(info, loaded.config.stores.get(info.store)) for info in loaded.store.credentials()]
+        keys = await asyncio.gather(*(self._signing_key(info, loaded) for info, _ in places))
         return dict(zip(places, keys, strict=True))
 
-    async def _signing_key(self, info: CredentialInfo, prepared: Prepared) -> SigningKey:
+    async def _signing_key(self, info: CredentialInfo, loaded: LoadedHome) -> SigningKey:
         if info.store == HOME_FILE:
-            return prepared.store.signing_key(info.name)
-        held = self._keys.get((info, prepared.config.stores.get(info.store)))
-        return held or await self._stores.store(info.store, prepared.config).signing_key(info)
+            return loaded.store.signing_key(info.name)
+        held = self._keys.get((info, loaded.config.stores.get(info.store)))
+        return held or await self._stores.store(info.store, loaded.config).signing_key(info)
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
-        stores = self.prepared.config.stores
-        infos = [info for info in self.prepared.store.credentials() if info.account == name]
+        stores = self.loaded.config.stores
+        infos = [info for info in self.loaded.store.credentials() if info.account == name]
         keys = [(info, self._keys[info, stores.get(info.store)]) for info in infos]
         upstream = self._pools.of(config.origin, config.resolve)
         return self._lasting.account(name, config, TIERS[config.tier], keys, upstream, marks)
 
     def _public_upstream(self) -> Upstream:
-        return self._pools.public(self.prepared.config)
+        return self._pools.public(self.loaded.config)
 
     def _kept_key(self, info: CredentialInfo) -> KeyInfo | None:
         """What the command said that has just added a key; at a start nothing is believed that was not heard now."""
-        kept = kept_probe(self.prepared.home.probes, info.fingerprint) if self.ready else None
+        kept = kept_probe(self.loaded.home.probes, info.fingerprint) if self.ready else None
         fresh = kept is not None and 0 <= self._clock.now_us() - kept.at_us < DAILY_S * 1_000_000
         return kept.key if kept is not None and fresh else None
 
-    def _duties(self) -> Mapping[str, Duty]:
-        return duties_now(self.prepared, Kraken(self.prepared.pairs), self._clock.now_us())
+    def _requirements(self) -> Mapping[str, Requirements]:
+        return requirements_now(self.loaded, Kraken(self.loaded.pairs), self._clock.now_us())
 
     async def _keep_probe(self, credential: Credential, key: KeyInfo) -> None:
-        folder, kept = self.prepared.home.probes, Probe(self._clock.now_us(), key)
+        folder, kept = self.loaded.home.probes, Probe(self._clock.now_us(), key)
         await self._audit_worker.run(lambda: keep_probe(folder, fingerprint(credential.api_key), kept))
 
     async def _judge_with(self, pairs: PairTable) -> None:
         """Judge the policies by another list of pairs."""
-        self.prepared = relisted(self.prepared, pairs)
+        self.loaded = relisted(self.loaded, pairs)
 
     async def _take_pairs(self, pairs: PairTable) -> None:
         async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
-            before = self.prepared
+            before = self.loaded
             try:
                 await self._judge_with(pairs)
                 await self._swap()
             except SignerError:
-                self.prepared = before
+                self.loaded = before
                 raise
 
     def _lane_on_record(self, account: str, credential: str, state: str, text: str) -> None:
@@ -387,4 +387,4 @@ class Wiring:
 
     def _of_keys(self) -> list[Finding]:
         live = self._live()
-        return [finding for key, one in self._lasting.standings.items() if key in live for finding in one.findings]
+        return [finding for key, one in self._lasting.statuses.items() if key in live for finding in one.findings]

@@ -104,7 +104,7 @@ async def test_a_file_that_nobody_uses_stops_nothing(rig: Rig, tmp_path: Path) -
     async with inside(home) as made:
         assert await made.call(bot, "Balance") == []
         assert await made.signer("reload") == 0
-        assert [finding for finding in warnings(made.wiring.prepared, date.max) if NEEDLE in finding.what]
+        assert [finding for finding in warnings(made.wiring.loaded, date.max) if NEEDLE in finding.what]
 
 
 def test_a_worker_that_starts_does_not_go_by_what_its_master_once_read(rig: Rig, tmp_path: Path) -> None:
@@ -155,14 +155,14 @@ async def test_a_defect_in_a_reload_leaves_all_as_it_was_and_is_said(
 
     monkeypatch.setattr(Listing, "refresh", refreshed)
     async with inside(home) as made:
-        before = made.wiring.prepared, made.wiring.gateway.snapshot
+        before = made.wiring.loaded, made.wiring.gateway.snapshot
 
         async def fail() -> None:
             raise RuntimeError("the canary secret is in this text")
 
         monkeypatch.setattr(made.wiring, "_swap", fail)
         assert await made.signer("reload") == 3
-        assert (made.wiring.prepared, made.wiring.gateway.snapshot) == before
+        assert (made.wiring.loaded, made.wiring.gateway.snapshot) == before
         (said,) = [text for text in made.watch.heard if text.startswith("reload: ")]
         assert "a defect (RuntimeError)" in said
         assert "canary" not in said

@@ -293,9 +293,9 @@ async def test_no_object_of_a_gateway_holds_or_shows_a_secret(rig: Rig, bot: Bot
     home, made = copied(rig, tmp_path)
     clock, canary = SystemClock(), Canary(rig, bot, made)
     passphrase = from_file(home.passphrase)
-    prepared = prepare(home, passphrase)
+    loaded = prepare(home, passphrase)
     passphrase.wipe()
-    wiring = Wiring(prepared, GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock), lambda: None)
+    wiring = Wiring(loaded, GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock), lambda: None)
     await wiring.start()
     path = "/0/private/Balance"
     nonce = str(int(Nonces.fresh()) + AHEAD_NS)
@@ -306,7 +306,7 @@ async def test_no_object_of_a_gateway_holds_or_shows_a_secret(rig: Rig, bot: Bot
     answers = [await wiring.gateway.answer(request) for request in (good, bad)]
     assert json.loads(answers[1].body)["error"] == ["EAPI:Invalid signature"]
     assert len(rig.arrivals()) == before + 1, "the first was signed and sent"
-    reached = reachable([wiring, prepared])
+    reached = reachable([wiring, loaded])
     texts = [bytes(one) if not isinstance(one, str) else one.encode("utf-8", "surrogatepass") for one in reached
              if isinstance(one, (str, bytes, bytearray))]  # fmt: skip
     assert any(bot.name.encode() == text for text in texts), "the walk does not even reach the clients"

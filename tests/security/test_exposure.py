@@ -43,9 +43,9 @@ def test_wider_needs_a_reason(rig: Rig, tmp_path: Path, listen: str) -> None:
 
 def test_a_wide_listener_says_its_reason_at_every_start(rig: Rig, tmp_path: Path) -> None:
     """With one it is among the warnings."""
-    prepared = prepare(rig.home, from_file(rig.home.passphrase))
+    loaded = prepare(rig.home, from_file(rig.home.passphrase))
     wide = load_config(settings(rig, tmp_path, "0.0.0.0:8787", 'allow_wide_listen = "a network of its own"'))
-    told = [str(finding) for finding in warnings(replace(prepared, config=wide), date(2026, 11, 23))]
+    told = [str(finding) for finding in warnings(replace(loaded, config=wide), date(2026, 11, 23))]
     assert [line for line in told if "beyond this machine" in line and "a network of its own" in line]
 
 

@@ -117,11 +117,11 @@ async def test_halts_are_said_alike(rig: Rig, tmp_path: Path, capfd: pytest.Capt
 async def test_keys_and_stores_are_said_alike(rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A key that is refused, stopped, or whose store is sealed; and the gateway does what they say."""
     async with bench(rig, tmp_path, capfd) as on:
-        known, key = on.credential.standing.key, on.credential.key
+        known, key = on.credential.status.key, on.credential.key
 
         def judged(info: KeyInfo | None) -> None:
-            on.credential.standing.key = info
-            on.made.wiring._proving.judge(on.made.wiring.gateway.snapshot)
+            on.credential.status.key = info
+            on.made.wiring._key_checks.judge(on.made.wiring.gateway.snapshot)
 
         def held_by(handle: object) -> None:
             object.__setattr__(on.credential, "key", handle)

@@ -108,7 +108,7 @@ def test_nobody_asks_about_a_key_during_a_lockout() -> None:
         (credential,) = ways.account.credentials
         for _ in range(10):
             with pytest.raises(Exception, match="asked for quiet"):
-                await ways.proving.prove(ways.account, credential)
+                await ways.key_checks.prove(ways.account, credential)
             await asyncio.sleep(60)
         assert ways.exchange.count("GetApiKeyInfo") == 0
 

@@ -104,10 +104,10 @@ async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_
     bot = rig.bot("tracker")
     home, _ = copied(rig, tmp_path)
     clock = SystemClock()
-    prepared = prepare(home, from_file(home.passphrase))
+    loaded = prepare(home, from_file(home.passphrase))
     watch = GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock)
-    wiring = Wiring(prepared, watch, lambda: None)
-    origin = prepared.config.public_origin
+    wiring = Wiring(loaded, watch, lambda: None)
+    origin = loaded.config.public_origin
     slow = SlowUpstream(Upstream.open(origin))
     wiring._pools._pools[PUBLIC, origin] = slow  # type: ignore[assignment]  # it has what is used of one
     await wiring.start()

@@ -62,9 +62,9 @@ class Listening:
 
 def listed_by(home: Home, answer: object) -> tuple[Wiring, Listening]:
     """A gateway whose exchange answers that to every question, and what is heard of it."""
-    prepared, watch = prepare(home, from_file(home.passphrase)), Listening()
-    wiring = Wiring(prepared, watch, lambda: None)
-    wiring._pools._pools[PUBLIC, prepared.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
+    loaded, watch = prepare(home, from_file(home.passphrase)), Listening()
+    wiring = Wiring(loaded, watch, lambda: None)
+    wiring._pools._pools[PUBLIC, loaded.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
     return wiring, watch
 
 
@@ -101,11 +101,11 @@ async def test_a_pair_that_the_exchange_lists_no_more_stops_alone(rig: Rig, tmp_
     home.pairs.unlink(missing_ok=True)
     wiring, watch = listed_by(home, {"error": [], "result": rows})
     await wiring.start()
-    at_start = dict(wiring.prepared.policies)
+    at_start = dict(wiring.loaded.policies)
     await wiring.reload()
     wiring.gauge(metrics := Metrics())
     await wiring.stop()
-    for policies in (at_start, wiring.prepared.policies, prepare(home, from_file(home.passphrase)).policies):
+    for policies in (at_start, wiring.loaded.policies, prepare(home, from_file(home.passphrase)).policies):
         assert set(policies["wide"].limits) == {"XETHZUSD"}
         assert set(policies["wide"].unlisted) == {"XBT/USD", "XBT/EUR"}
         assert set(policies["narrow"].limits) == set()

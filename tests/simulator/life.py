@@ -14,13 +14,12 @@ from signer.audit.log import FileAuditLog
 from signer.audit.throttle import Throttle
 from signer.errors import SignerError
 from signer.gateway.authenticate import Authenticator
-from signer.gateway.credential import Credential
+from signer.gateway.credential import Credential, KeyStatus
 from signer.gateway.forward import Account
 from signer.gateway.line import Gateway
 from signer.gateway.pending import Pending
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import Client, Snapshot
-from signer.gateway.standing import Standing
 from signer.gateway.trace import Trace
 from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.gateway.venue_time import VenueTime
@@ -206,7 +205,7 @@ class Life:
 
     def _account(self, name: str, marks: Mapping[str, int]) -> Account:
         credentials = [
-            Credential(key, key, Secret(secret_of(key)).key(), self._lane(key, marks), standing=Standing(PROVEN))
+            Credential(key, key, Secret(secret_of(key)).key(), self._lane(key, marks), status=KeyStatus(PROVEN))
             for key, account in CREDENTIALS.items()
             if account == name
         ]

@@ -19,7 +19,7 @@ from signer.findings import Finding
 from signer.home.layout import Home
 from signer.home.settings import Config
 from signer.home.stores import VaultConfig
-from signer.keycheck.probe import Asked
+from signer.keycheck.probe import ProbeResult
 from signer.model import CredentialInfo, KeyInfo
 from signer.serving.clock import SystemClock
 from tests.unit.doctor.looking import said
@@ -36,10 +36,10 @@ KEY = KeyInfo("", ("query-funds",), None, 0, 0, ("127.0.0.1",))
 async def asking() -> AsyncIterator[credentials.Ask]:
     """Stands in for the exchange; the key that it is asked with has signed."""
 
-    async def ask(info: CredentialInfo, config: Config, key: SigningKey | None) -> Asked:
+    async def ask(info: CredentialInfo, config: Config, key: SigningKey | None) -> ProbeResult:
         assert key is not None
         assert len(await key.sign(b"as the exchange would have it")) == 64
-        return Asked(KEY, moved=info.name == "shared")
+        return ProbeResult(KEY, moved=info.name == "shared")
 
     yield ask
 

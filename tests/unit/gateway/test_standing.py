@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.findings import Finding, Weight
-from signer.gateway.standing import KINDS, SOON_US, Duty, Standing, duties, judge
+from signer.gateway.credential import KeyStatus
+from signer.keycheck.judgement import KINDS, SOON_US, Requirements, judge, requirements_of
 from signer.model import Action, ClientInfo, CredentialInfo, KeyInfo, Role
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS
 from signer.venues.kraken.pairs import PairTable
@@ -42,16 +43,16 @@ def client(name: str = "bot", account: str = "main", **more: Any) -> ClientInfo:
     return replace(standard, **more)
 
 
-def duty(
+def requirements(
     permissions: Collection[str] = TRADES,
     *credentials: CredentialInfo,
     of: str = "kraken",
     waived: dict[str, str] | None = None,
     **more: Any,
-) -> Duty:
+) -> Requirements:
     """What is asked of a credential where one client's policy grants these permissions."""
     clients = [(client(**more), policy(permissions=sorted(permissions)))]
-    return duties(credentials or [credential()], clients, VENUE, {of: waived or {}}, NOW_US)[of]
+    return requirements_of(credentials or [credential()], clients, VENUE, {of: waived or {}}, NOW_US)[of]
 
 
 def kinds(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
@@ -61,7 +62,7 @@ def kinds(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
 
 def test_a_key_that_fits() -> None:
     """Exactly what the clients need, bound to an address: one finding, that it is fine."""
-    assert kinds(judge(key(*TRADES), duty(), VENUE, NOW_US)) == [("fine", "fit")]
+    assert kinds(judge(key(*TRADES), requirements(), VENUE, NOW_US)) == [("fine", "fit")]
 
 
 @pytest.mark.parametrize(
@@ -77,12 +78,12 @@ def test_a_key_that_fits() -> None:
 )
 def test_a_key_that_may_do_what_is_dangerous_is_refused_unless_waived(extra: str, kind: str, says: str) -> None:
     """Each permission too many is named, with the lines that would waive it; a waiver is for that permission alone."""
-    (finding,) = judge(key(*TRADES, extra), duty(), VENUE, NOW_US)
+    (finding,) = judge(key(*TRADES, extra), requirements(), VENUE, NOW_US)
     assert (finding.weight, finding.kind) == (Weight.REFUSED, kind)
     assert says in finding.what
     assert f'[waivers.kraken] {says} = "' in finding.hint
     assert str(finding).isprintable()
-    waived = duty(waived={extra: "a reason"})
+    waived = requirements(waived={extra: "a reason"})
     assert kinds(judge(key(*TRADES, extra), waived, VENUE, NOW_US)) == [("fine", "fit")]
     assert Weight.REFUSED in {each.weight for each in judge(key(*TRADES, extra, "more"), waived, VENUE, NOW_US)}
 
@@ -90,13 +91,13 @@ def test_a_key_that_may_do_what_is_dangerous_is_refused_unless_waived(extra: str
 @pytest.mark.parametrize("extra", ["create-ws-token", "query-ledger", "add-funds", "export-data"])
 def test_a_key_that_may_do_more_than_needed_is_a_warning_or_refused_by_choice(extra: str) -> None:
     """By default it signs, and says with its hint what is too much; ``excess_permissions = "refuse"`` refuses it."""
-    (finding,) = judge(key(*TRADES, extra), duty(), VENUE, NOW_US)
+    (finding,) = judge(key(*TRADES, extra), requirements(), VENUE, NOW_US)
     assert (finding.weight, finding.kind) == (Weight.WARNING, "unused-permission")
     assert f"({extra})" in finding.what
     assert f'[waivers.kraken] {extra} = "' in finding.hint
-    strict = replace(duty(), excess=Weight.REFUSED)
+    strict = replace(requirements(), excess=Weight.REFUSED)
     assert kinds(judge(key(*TRADES, extra), strict, VENUE, NOW_US)) == [("refused", "unused-permission")]
-    assert kinds(judge(key(*TRADES, extra), duty(waived={extra: "x"}), VENUE, NOW_US)) == [("fine", "fit")]
+    assert kinds(judge(key(*TRADES, extra), requirements(waived={extra: "x"}), VENUE, NOW_US)) == [("fine", "fit")]
 
 
 @pytest.mark.parametrize("gone", [{"revoked": True}, {"expires_us": NOW_US}], ids=["revoked", "expired"])
@@ -105,15 +106,15 @@ def test_a_change_of_ours_never_stops_a_proven_key(gone: dict[str, Any]) -> None
     reader = (replace(client(), name="reader"), policy(permissions=sorted(READS)))
     for trader in ({}, gone):
         both = [(client(**trader), policy(permissions=sorted(TRADES))), reader]
-        asked = duties([credential()], both, VENUE, {}, NOW_US)["kraken"]
-        standing = Standing(key(*TRADES))
-        standing.found(judge(key(*TRADES), asked, VENUE, NOW_US))
-        assert all(standing.admits(action) for action in Action)
+        asked = requirements_of([credential()], both, VENUE, {}, NOW_US)["kraken"]
+        status = KeyStatus(key(*TRADES))
+        status.found(judge(key(*TRADES), asked, VENUE, NOW_US))
+        assert all(status.admits(action) for action in Action)
 
 
 def test_a_waiver_of_nothing_is_said() -> None:
     """It would let a permission in that somebody adds later."""
-    found = judge(key(*TRADES), duty(waived={"withdraw-funds": "x"}), VENUE, NOW_US)
+    found = judge(key(*TRADES), requirements(waived={"withdraw-funds": "x"}), VENUE, NOW_US)
     assert kinds(found) == [("warning", "waiver-unneeded")]
 
 
@@ -128,7 +129,9 @@ def test_a_waiver_of_nothing_is_said() -> None:
 )
 def test_a_key_that_may_do_too_little(granted: tuple[str, ...], held: tuple[str, ...], missing: list[str]) -> None:
     """An error that names the policy and what it promises in vain; where either of two does, one is enough."""
-    found = [each for each in judge(key(*held), duty(granted), VENUE, NOW_US) if each.kind == "missing-permission"]
+    found = [
+        each for each in judge(key(*held), requirements(granted), VENUE, NOW_US) if each.kind == "missing-permission"
+    ]
     assert [each.weight for each in found] == [Weight.ERROR] * len(missing)
     for finding, words in zip(found, missing, strict=True):
         assert f"policy trader promises ({words})" in finding.what
@@ -136,33 +139,33 @@ def test_a_key_that_may_do_too_little(granted: tuple[str, ...], held: tuple[str,
 
 def test_orders_that_are_lost_must_be_looked_up() -> None:
     """A policy that places orders and reads none still needs a key that finds out what became of them."""
-    found = judge(key("modify-trades"), duty(("modify-trades",)), VENUE, NOW_US)
+    found = judge(key("modify-trades"), requirements(("modify-trades",)), VENUE, NOW_US)
     assert kinds(found) == [("error", "missing-permission")]
     assert "look up orders whose answer was lost (query-closed-trades, query-open-trades)" in found[0].what
     fits = key("modify-trades", "query-open-trades", "query-closed-trades")
-    assert kinds(judge(fits, duty(("modify-trades",)), VENUE, NOW_US)) == [("fine", "fit")]
+    assert kinds(judge(fits, requirements(("modify-trades",)), VENUE, NOW_US)) == [("fine", "fit")]
 
 
 def test_each_role_needs_what_it_signs_and_no_more() -> None:
     """A key for reads may not trade, and the one that trades need not read, where both are there."""
     pair = [credential("r", Role.READ), credential("t")]
-    reader, trader = (duty(TRADES, *pair, of=name) for name in ("r", "t"))
+    reader, trader = (requirements(TRADES, *pair, of=name) for name in ("r", "t"))
     assert kinds(judge(key(*READS), reader, VENUE, NOW_US)) == [("fine", "fit")]
     assert kinds(judge(key(*TRADES), reader, VENUE, NOW_US)) == [("warning", "unused-permission")]
     assert kinds(judge(key("modify-trades", "close-trades"), trader, VENUE, NOW_US)) == [("fine", "fit")]
     assert "query-funds" not in trader.usable
-    funding = duty(("query-funds", "add-funds"), credential(), credential("f", Role.FUNDING), of="f")
+    funding = requirements(("query-funds", "add-funds"), credential(), credential("f", Role.FUNDING), of="f")
     assert kinds(judge(key("add-funds"), funding, VENUE, NOW_US)) == [("fine", "fit")]
 
 
 def test_whose_clients_count() -> None:
     """Only those that may call now, and of the same account: of a key that serves nobody nothing is too much."""
     for gone in ({"revoked": True}, {"expires_us": NOW_US}, {"account": "other"}):
-        nobody = duty(TRADES, **gone)
+        nobody = requirements(TRADES, **gone)
         assert not nobody.serves
         assert kinds(judge(key(*TRADES, "query-ledger"), nobody, VENUE, NOW_US)) == [("fine", "fit")]
         assert kinds(judge(key("withdraw-funds"), nobody, VENUE, NOW_US)) == [("refused", "may-withdraw")]
-    assert duty(TRADES, expires_us=NOW_US + 1).serves
+    assert requirements(TRADES, expires_us=NOW_US + 1).serves
 
 
 @pytest.mark.parametrize(
@@ -177,19 +180,19 @@ def test_whose_clients_count() -> None:
 )
 def test_what_else_is_to_be_known(change: dict[str, Any], weight: str, kind: str) -> None:
     """Any address, a nonce window, an end within a fortnight."""
-    assert kinds(judge(key(*TRADES, **change), duty(), VENUE, NOW_US)) == [(weight, kind)]
+    assert kinds(judge(key(*TRADES, **change), requirements(), VENUE, NOW_US)) == [(weight, kind)]
 
 
 def test_what_a_standing_admits() -> None:
     """Nothing known: reads. Known: all. Refused: nothing, known or not."""
-    standing = Standing()
-    assert [standing.admits(action) for action in Action] == [action is Action.READ for action in Action]
-    assert standing.word == "unproven"
-    standing.key = key(*TRADES)
-    assert all(standing.admits(action) for action in Action)
-    standing.found(judge(key("withdraw-funds"), duty(), VENUE, NOW_US))
-    assert not any(standing.admits(action) for action in Action)
-    assert standing.word == "refused"
+    status = KeyStatus()
+    assert [status.admits(action) for action in Action] == [action is Action.READ for action in Action]
+    assert status.word == "unproven"
+    status.key = key(*TRADES)
+    assert all(status.admits(action) for action in Action)
+    status.found(judge(key("withdraw-funds"), requirements(), VENUE, NOW_US))
+    assert not any(status.admits(action) for action in Action)
+    assert status.word == "refused"
 
 
 @given(
@@ -200,7 +203,7 @@ def test_what_a_standing_admits() -> None:
 def test_what_is_refused_and_what_is_warned_of(granted: set[str], held: set[str], waived: set[str]) -> None:
     """At random: refused exactly for what is dangerous, warned exactly of what no call needs, waived is neither."""
     clients = [(client(), replace(policy(), permissions=frozenset(granted)))]
-    asked = duties([credential()], clients, VENUE, {"kraken": dict.fromkeys(waived, "x")}, NOW_US)["kraken"]
+    asked = requirements_of([credential()], clients, VENUE, {"kraken": dict.fromkeys(waived, "x")}, NOW_US)["kraken"]
     use = {
         word
         for each in ENDPOINTS.values()

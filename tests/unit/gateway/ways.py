@@ -10,14 +10,14 @@ from urllib.parse import parse_qs
 
 from signer.contracts import AuditLog
 from signer.errors import Refused
-from signer.gateway.credential import Credential
+from signer.gateway.credential import Credential, KeyStatus
 from signer.gateway.forward import Account, Journey
 from signer.gateway.resuming import Resuming
 from signer.gateway.snapshot import Snapshot
-from signer.gateway.standing import Duty, Standing
 from signer.gateway.trace import Trace
 from signer.gateway.venue_pauses import Hearing, Listeners
-from signer.keycheck.checks import Proving
+from signer.keycheck.checks import KeyChecks
+from signer.keycheck.judgement import Requirements
 from signer.lanes import CredentialLane, NonceSource
 from signer.lanes.counters import SharedCounter
 from signer.model import Action, Call, ChainHead, Json, KeyInfo, OrderRef, Role, WireAnswer, WireRequest
@@ -89,7 +89,7 @@ class Ways(AuditLog):
         self.alarms: list[str] = []
         self.records: list[Mapping[str, Json]] = []
         self.states: list[str] = []
-        self.resuming = Resuming(lambda: self.snapshot, lambda: self.proving, self.alarm, self.clock)
+        self.resuming = Resuming(lambda: self.snapshot, lambda: self.key_checks, self.alarm, self.clock)
         listeners = Listeners(self.alarm, self._on_record, self.resuming.paused, self.resuming.locked)
         held = permissions or (ALL,)
         roles = roles or (Role.TRADE,) * len(held)
@@ -98,8 +98,8 @@ class Ways(AuditLog):
         self.account = Account("main", credentials, self.exchange, 14.0, self.clock, hearing)
         self.venue = Kraken(PairTable.built_in())
         self.snapshot = Snapshot(self.venue, {}, {"main": self.account}, {})
-        self.proving = Proving(
-            lambda: self.snapshot, self._duties, self._keep, audit=self, watch=self, clock=self.clock
+        self.key_checks = KeyChecks(
+            lambda: self.snapshot, self._requirements, self._keep, audit=self, watch=self, clock=self.clock
         )
 
     def _credential(
@@ -112,14 +112,14 @@ class Ways(AuditLog):
 
         nonces = NonceSource(name, 0, stored, self.clock, on_alarm=lambda _: None)
         lane = CredentialLane(name, clock=self.clock, nonces=nonces, queue=queue)
-        standing = Standing(KeyInfo("", permissions, None, 0, 0, ()), due=False)
-        return Credential(name, name, Secret(bytes(64)).key(), lane, role, standing, SharedCounter(reads))
+        status = KeyStatus(KeyInfo("", permissions, None, 0, 0, ()), due=False)
+        return Credential(name, name, Secret(bytes(64)).key(), lane, role, status, SharedCounter(reads))
 
     def reload(self) -> None:
         """Swap to an account of the same lasting parts, as a reload does."""
         before = self.account
         fresh = [
-            Credential(one.name, one.api_key, one.key, one.lane, one.role, one.standing, one.reads, one.quiet)
+            Credential(one.name, one.api_key, one.key, one.lane, one.role, one.status, one.reads, one.quiet)
             for one in before.credentials
         ]
         self.account = Account("main", fresh, self.exchange, 14.0, self.clock, before.hearing)
@@ -137,8 +137,10 @@ class Ways(AuditLog):
             return [f"HTTP {answer.status}"]
         return list(json.loads(answer.body)["error"])
 
-    def _duties(self) -> Mapping[str, Duty]:
-        return {one.name: Duty(one.name, serves=True, usable=frozenset(ALL)) for one in self.account.credentials}
+    def _requirements(self) -> Mapping[str, Requirements]:
+        return {
+            one.name: Requirements(one.name, serves=True, usable=frozenset(ALL)) for one in self.account.credentials
+        }
 
     async def _keep(self, credential: Credential, key: KeyInfo) -> None:
         """Where lists look."""

@@ -16,10 +16,10 @@ from signer.findings import Weight
 from signer.gateway.credential import Credential
 from signer.gateway.forward import Account, Journey
 from signer.gateway.snapshot import Snapshot
-from signer.gateway.standing import Duty
 from signer.gateway.trace import Trace
 from signer.gateway.venue_pauses import Hearing, Listeners
-from signer.keycheck.checks import DAILY_S, MOST_AGAIN_S, Proving
+from signer.keycheck.checks import DAILY_S, MOST_AGAIN_S, KeyChecks
+from signer.keycheck.judgement import Requirements
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Action, ChainHead, Json, KeyInfo, Role, WireAnswer, WireRequest
 from signer.secret import Secret
@@ -28,7 +28,7 @@ from signer.venues.kraken.venue import Kraken
 from tests.unit.lanes.virtual import START_US, Store, VirtualClock, run
 
 FIT = ("query-funds",)
-DUTY = Duty("key", serves=True, usable=frozenset(FIT))
+REQUIREMENTS = Requirements("key", serves=True, usable=frozenset(FIT))
 INFO = {"apiKeyName": "n", "nonceWindow": "0", "permissions": [*FIT], "validUntil": "0", "ipAllowlist": ["192.0.2.1"]}
 
 Answer = Callable[[int], object]
@@ -73,7 +73,7 @@ class Bench:
         self.records: list[Mapping[str, Json]] = []
         self.kept: list[KeyInfo] = []
         self.full = False
-        self.duty = DUTY
+        self.requirements = REQUIREMENTS
         nonces = NonceSource("credential/main", mark, Store(mark).raise_mark, self.clock, on_alarm=lambda _: None)
         lane = CredentialLane("key", clock=self.clock, nonces=nonces)
         self.credential = Credential("key", "API", Secret(bytes(64)).key(), lane, Role.TRADE)
@@ -86,21 +86,26 @@ class Bench:
             Hearing("main", self.clock, Listeners(self.alarm)),
         )
         self.snapshot = Snapshot(Kraken(PairTable.built_in()), {}, {"main": account}, {})
-        self.proving = Proving(
-            lambda: self.snapshot, lambda: {"key": self.duty}, self.keep, audit=self, watch=self, clock=self.clock
+        self.key_checks = KeyChecks(
+            lambda: self.snapshot,
+            lambda: {"key": self.requirements},
+            self.keep,
+            audit=self,
+            watch=self,
+            clock=self.clock,
         )
 
     async def keep(self, credential: Credential, key: KeyInfo) -> None:
         """Where lists look; a disk that may be full."""
-        assert credential.standing.findings, "known, and not judged yet"
+        assert credential.status.findings, "known, and not judged yet"
         if self.full:
             raise KeyStoreError("the disk is full")
         self.kept.append(key)
 
     async def for_s(self, seconds: float) -> None:
         """Start, and go on so long."""
-        await self.proving.at_start(3.0)
-        running = asyncio.get_running_loop().create_task(self.proving.run())
+        await self.key_checks.at_start(3.0)
+        running = asyncio.get_running_loop().create_task(self.key_checks.run())
         await asyncio.sleep(seconds)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -147,7 +152,7 @@ def told(*answers: Answer | Exception, seconds: float = 0.5, mark: int = 0) -> B
 def test_a_fit_key_is_asked_about_once_and_then_daily() -> None:
     """Proven at the start; one record; no warning; and asked again each day."""
     bench = told(info(), seconds=2.5 * DAILY_S)
-    assert bench.credential.standing.word == "proven"
+    assert bench.credential.status.word == "proven"
     assert [round(at / DAILY_S, 2) for at in bench.exchange.asked_at] == [0, 1, 2]
     assert (bench.alarms, bench.warnings, len(bench.records), len(bench.kept)) == ([], [], 1, 3)
     assert bench.records[0]["standing"] == "proven"
@@ -157,7 +162,7 @@ def test_a_key_that_becomes_too_powerful_is_refused_that_day_and_comes_back() ->
     """An alarm and a record when it changes, and not daily."""
     much = info(permissions=[*FIT, "withdraw-funds"])
     bench = told(info(), much, much, info(), seconds=1.5 * DAILY_S)
-    assert bench.credential.standing.word == "refused"
+    assert bench.credential.status.word == "refused"
     assert not any(bench.credential.admits(action) for action in Action)
     bench = told(info(), much, much, info(), seconds=3.5 * DAILY_S)
     assert [record["standing"] for record in bench.records] == ["proven", "refused", "proven"]
@@ -182,13 +187,13 @@ def test_an_exchange_that_is_away_is_asked_again_and_again(trouble: Answer | Exc
     assert 10 <= len([wait for wait in waits if wait > 0.01]) <= 20
     assert len(bench.alarms) == 1
     assert "only reads go by it" in bench.alarms[0]
-    assert told(trouble, trouble, trouble, info(), seconds=10.0).credential.standing.word == "proven"
+    assert told(trouble, trouble, trouble, info(), seconds=10.0).credential.status.word == "proven"
 
 
 def test_a_known_key_stays_known_while_the_exchange_is_away() -> None:
     """What was heard of it holds until something else is heard."""
     bench = told(info(), NotSent("unreachable"), seconds=1.5 * DAILY_S)
-    assert bench.credential.standing.word == "proven"
+    assert bench.credential.status.word == "proven"
     assert "what was known of it stays" in bench.alarms[0]
 
 
@@ -196,7 +201,7 @@ def test_a_daily_question_without_an_answer_is_asked_again_soon() -> None:
     """A key that became too powerful meanwhile does not sign for another day."""
     much = info(permissions=[*FIT, "withdraw-funds"])
     bench = told(info(), NotSent("unreachable"), NotSent("unreachable"), much, seconds=DAILY_S + 300)
-    assert bench.credential.standing.word == "refused"
+    assert bench.credential.status.word == "refused"
 
 
 def test_a_key_that_a_command_has_just_tried_is_believed_and_asked_about_at_once() -> None:
@@ -204,9 +209,9 @@ def test_a_key_that_a_command_has_just_tried_is_believed_and_asked_about_at_once
 
     async def seen() -> tuple[bool, str]:
         bench = Bench(info(permissions=["withdraw-funds"]))
-        bench.credential.standing.key = KeyInfo("", FIT, None, 0, 0, ())
-        running = asyncio.get_running_loop().create_task(bench.proving.run())
-        bench.proving.judge(bench.snapshot)
+        bench.credential.status.key = KeyInfo("", FIT, None, 0, 0, ())
+        running = asyncio.get_running_loop().create_task(bench.key_checks.run())
+        bench.key_checks.judge(bench.snapshot)
         before = bench.credential.admits(Action.ORDER)
         await asyncio.sleep(0.1)
         running.cancel()
@@ -234,7 +239,7 @@ def test_an_operator_tries_a_stopped_key(answer: Answer | Exception, *, stays: b
         bench.exchange.takes_s = 1.0
         bench.credential.lane.stop("the exchange refuses it")
         (account,) = bench.snapshot.accounts.values()
-        trying = asyncio.get_running_loop().create_task(bench.proving.prove(account, bench.credential))
+        trying = asyncio.get_running_loop().create_task(bench.key_checks.prove(account, bench.credential))
         await asyncio.sleep(0.5)
         meanwhile = bench.credential.admits(Action.READ)
         await asyncio.gather(trying, return_exceptions=True)
@@ -252,11 +257,11 @@ def test_a_start_waits_for_a_slow_exchange_only_so_long() -> None:
     async def seen() -> tuple[float, str, str]:
         bench = Bench(info())
         bench.exchange.takes_s = 5.0
-        await bench.proving.at_start(3.0)
-        waited, word = asyncio.get_running_loop().time(), bench.credential.standing.word
+        await bench.key_checks.at_start(3.0)
+        waited, word = asyncio.get_running_loop().time(), bench.credential.status.word
         bench.exchange.takes_s = 0.0
         await bench.for_s(5.0)
-        return waited, word, bench.credential.standing.word
+        return waited, word, bench.credential.status.word
 
     assert run(seen()) == (3.0, "unproven", "proven")
 
@@ -282,7 +287,7 @@ def test_a_key_that_the_exchange_refuses_is_not_asked_about_again_by_us() -> Non
 def test_a_nonce_that_is_none_of_ours(mark: int, seen: int | None, *, moved: bool) -> None:
     """Known as that of another program, from what the exchange says it has seen."""
     bench = told(info(seen), mark=mark)
-    assert bench.credential.standing.word == "proven"
+    assert bench.credential.status.word == "proven"
     assert ["used by another program" in text for text in bench.warnings] == [True] * moved
 
 
@@ -292,7 +297,7 @@ def test_nonces_that_are_refused(refusals: int, word: str, mark: int) -> None:
     """The lane jumps, and tries again; after the third the key is left alone for a while. Known as used elsewhere, but
     for a key that others used before us: its first refusals tell in which unit."""
     bench = told(*[refusal("EAPI:Invalid nonce")] * refusals, info(), mark=mark)
-    assert bench.credential.standing.word == word
+    assert bench.credential.status.word == word
     said = any("used by another program" in text for text in bench.warnings)
     assert said == (mark > 0 or word == "unproven")
     assert any("refuses our nonces" in text for text in bench.alarms) == (word == "unproven")
@@ -315,7 +320,7 @@ def test_a_disk_that_is_full_hides_nothing() -> None:
         return bench
 
     bench = run(seen())
-    assert bench.credential.standing.refused
+    assert bench.credential.status.refused
     assert len(bench.exchange.asked_at) == 2
     assert "the disk is full" in bench.alarms[1]
 
@@ -325,13 +330,13 @@ def test_settings_that_change_are_judged_before_they_are_in_force() -> None:
 
     async def seen() -> Bench:
         bench = Bench(info())
-        await bench.proving.at_start(3.0)
-        bench.duty = replace(DUTY, usable=frozenset(), excess=Weight.REFUSED)
-        bench.proving.judge(bench.snapshot)
+        await bench.key_checks.at_start(3.0)
+        bench.requirements = replace(REQUIREMENTS, usable=frozenset(), excess=Weight.REFUSED)
+        bench.key_checks.judge(bench.snapshot)
         return bench
 
     bench = run(seen())
-    assert bench.credential.standing.refused
+    assert bench.credential.status.refused
     assert len(bench.exchange.asked_at) == 1
 
 
@@ -340,14 +345,14 @@ def test_a_new_key_is_asked_about_without_delay() -> None:
 
     async def seen() -> Bench:
         bench = Bench(info())
-        running = asyncio.get_running_loop().create_task(bench.proving.run())
-        bench.proving.judge(bench.snapshot)
+        running = asyncio.get_running_loop().create_task(bench.key_checks.run())
+        bench.key_checks.judge(bench.snapshot)
         await asyncio.sleep(0.1)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         return bench
 
-    assert run(seen()).credential.standing.word == "proven"
+    assert run(seen()).credential.status.word == "proven"
 
 
 def test_a_call_that_waits_while_its_key_is_refused_goes_no_further() -> None:
@@ -355,7 +360,7 @@ def test_a_call_that_waits_while_its_key_is_refused_goes_no_further() -> None:
 
     async def seen() -> tuple[str, int]:
         bench = Bench(info())
-        await bench.proving.at_start(3.0)
+        await bench.key_checks.at_start(3.0)
         venue, (account,) = bench.snapshot.venue, bench.snapshot.accounts.values()
         bench.exchange.takes_s = 2.0
         calls: Iterable[Coroutine[Any, Any, object]] = [
@@ -364,8 +369,8 @@ def test_a_call_that_waits_while_its_key_is_refused_goes_no_further() -> None:
         ]
         first, second = [asyncio.get_running_loop().create_task(call) for call in calls]
         await asyncio.sleep(1.0)
-        bench.duty = replace(DUTY, usable=frozenset(), excess=Weight.REFUSED)
-        bench.proving.judge(bench.snapshot)
+        bench.requirements = replace(REQUIREMENTS, usable=frozenset(), excess=Weight.REFUSED)
+        bench.key_checks.judge(bench.snapshot)
         (answer,) = await asyncio.gather(second, return_exceptions=True)
         await first
         return str(answer), len(bench.exchange.asked_at)

@@ -1,4 +1,4 @@
-"""Whether a real key is what the settings ask of it: as powerful as the calls that it signs need, and no more.
+"""Judges whether a real key fits the settings: as powerful as the calls that it signs need, and no more.
 
 A key is refused for what is dangerous in itself: with it a thief of the key, or a defect of ours, could take money out
 of the account or lock it up. What is merely more than needed is a warning, because who needs what changes with each
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from signer.contracts import Venue
 from signer.findings import Finding, Weight
+from signer.gateway.credential import roles_of
 from signer.model import Action, Call, ClientInfo, CredentialInfo, KeyInfo, Role
 from signer.policy.policy import Policy
 
@@ -32,43 +33,12 @@ KINDS = (
     "used-elsewhere",
 )
 """Every kind of finding about a key, but that all is well."""
-FUNDING = frozenset({"add-funds", "withdraw-funds"})
-"""Permissions that make a call one for a credential of that role."""
 MOST_WORD = 40
 """Characters shown of a permission that the venue names: it is the venue's text, not ours."""
 
 
-@dataclass(slots=True)
-class Standing:
-    """What is known of one real key, and so which calls may go by it. Nothing is known of a new one."""
-
-    key: KeyInfo | None = None
-    """What the venue last said of it."""
-    due: bool = True
-    """Whether it is to be asked about now: it was not, or without an answer."""
-    moved: bool = False
-    """Whether its nonce moved without us, when it was last asked."""
-    findings: tuple[Finding, ...] = ()
-    refused: bool = False
-    """Whether no call of a client may go by it."""
-
-    def found(self, findings: tuple[Finding, ...]) -> None:
-        """Take these findings in the place of earlier ones."""
-        self.findings = findings
-        self.refused = any(finding.weight is Weight.REFUSED for finding in findings)
-
-    def admits(self, action: Action) -> bool:
-        """Whether a client's call that does ``action`` may go by it: reads alone, while it is not proven."""
-        return not self.refused and (self.key is not None or action is Action.READ)
-
-    @property
-    def word(self) -> str:
-        """``refused``, ``proven`` or ``unproven``."""
-        return "refused" if self.refused else "unproven" if self.key is None else "proven"
-
-
 @dataclass(frozen=True, slots=True)
-class Duty:
+class Requirements:
     """What the settings ask of one credential."""
 
     credential: str
@@ -86,31 +56,27 @@ class Duty:
     """How much it matters that the key may do more than is usable, as ``gateway.excess_permissions`` says."""
 
 
-def roles_of(call: Call) -> tuple[Role, ...]:
-    """Whose credentials may sign such a call, those that are meant for it first."""
-    if any(words & FUNDING for words in call.needs):
-        return (Role.FUNDING, Role.TRADE)
-    return (Role.READ, Role.TRADE) if call.action is Action.READ else (Role.TRADE,)
-
-
-def duties(
+def requirements_of(
     credentials: Sequence[CredentialInfo],
     clients: Iterable[tuple[ClientInfo, Policy]],
     venue: Venue,
     waivers: Mapping[str, Mapping[str, str]],
     now_us: int,
     excess: Weight = Weight.WARNING,
-) -> Mapping[str, Duty]:
+) -> Mapping[str, Requirements]:
     """What is asked of each credential, by its name, for the clients that may call now."""
     live = [(info, policy) for info, policy in clients if not info.revoked and not _over(info, now_us)]
     asked = [_duty(info, credentials, live, venue, waivers.get(info.name, {})) for info in credentials]
-    return {duty.credential: replace(duty, excess=excess) for duty in asked}
+    return {requirements.credential: replace(requirements, excess=excess) for requirements in asked}
 
 
-def judge(key: KeyInfo, duty: Duty, venue: Venue, now_us: int) -> tuple[Finding, ...]:
-    """What is to be said of a key with that duty, worst first; one that all is well, if there is nothing else."""
-    about = f"credential {duty.credential}"
-    found = [Finding(weight, kind, about, what, hint) for weight, kind, what, hint in _judged(key, duty, venue, now_us)]
+def judge(key: KeyInfo, requirements: Requirements, venue: Venue, now_us: int) -> tuple[Finding, ...]:
+    """Judge what the venue says of a key, worst finding first; one that all is well, if there is nothing else."""
+    about = f"credential {requirements.credential}"
+    found = [
+        Finding(weight, kind, about, what, hint)
+        for weight, kind, what, hint in _judged(key, requirements, venue, now_us)
+    ]
     return tuple(found) or (Finding(Weight.FINE, "fit", about, f"may do what it must ({_listed(key.permissions)})"),)
 
 
@@ -128,9 +94,9 @@ def _over(client: ClientInfo, now_us: int) -> bool:
 _Said = tuple[Weight, str, str, str]
 
 
-def _judged(key: KeyInfo, duty: Duty, venue: Venue, now_us: int) -> Iterator[_Said]:
-    yield from _too_powerful(key, duty, venue)
-    yield from _too_weak(frozenset(key.permissions), duty)
+def _judged(key: KeyInfo, requirements: Requirements, venue: Venue, now_us: int) -> Iterator[_Said]:
+    yield from _too_powerful(key, requirements, venue)
+    yield from _too_weak(frozenset(key.permissions), requirements)
     yield from _expiring(key, now_us)
     if key.nonce_window:
         what = f"has a nonce window of {key.nonce_window}: a captured call could be sent once more within it"
@@ -138,38 +104,38 @@ def _judged(key: KeyInfo, duty: Duty, venue: Venue, now_us: int) -> Iterator[_Sa
     if not key.sources:
         what = "may be used from any address"
         yield Weight.WARNING, "any-address", what, "allow only the address of this machine, at Kraken"
-    unneeded = sorted(set(duty.waived) - set(key.permissions))
+    unneeded = sorted(set(requirements.waived) - set(key.permissions))
     if unneeded:
         what = f"does not have what is waived for it: {_listed(unneeded)}"
-        yield Weight.WARNING, "waiver-unneeded", what, f"remove that from [waivers.{duty.credential}]"
+        yield Weight.WARNING, "waiver-unneeded", what, f"remove that from [waivers.{requirements.credential}]"
 
 
-def _too_powerful(key: KeyInfo, duty: Duty, venue: Venue) -> Iterator[_Said]:
+def _too_powerful(key: KeyInfo, requirements: Requirements, venue: Venue) -> Iterator[_Said]:
     """What is dangerous in itself is refused, whoever uses the key: no change of ours makes it so, or fixes it."""
-    excess = frozenset(key.permissions) - duty.waived.keys()
+    excess = frozenset(key.permissions) - requirements.waived.keys()
     unknown, withdrawing, earning = excess - venue.permissions, excess & venue.withdrawing, excess & venue.earning
     if withdrawing:
         what = f"may take money out of the account ({_listed(withdrawing)})"
-        yield Weight.REFUSED, "may-withdraw", what, _waiver(duty, withdrawing)
+        yield Weight.REFUSED, "may-withdraw", what, _waiver(requirements, withdrawing)
     if earning:
         what = f"may move funds into Earn, where they can be locked ({_listed(earning)})"
-        yield Weight.REFUSED, "may-earn", what, _waiver(duty, earning)
+        yield Weight.REFUSED, "may-earn", what, _waiver(requirements, earning)
     if unknown:
         what = f"has permissions that this version does not know ({_listed(unknown)})"
-        yield Weight.REFUSED, "unknown-permission", what, _waiver(duty, unknown)
-    unused = excess - unknown - withdrawing - earning - duty.usable
-    if duty.serves and unused:
+        yield Weight.REFUSED, "unknown-permission", what, _waiver(requirements, unknown)
+    unused = excess - unknown - withdrawing - earning - requirements.usable
+    if requirements.serves and unused:
         what = f"may do more than any client of it can use ({_listed(unused)})"
-        yield duty.excess, "unused-permission", what, _waiver(duty, unused)
+        yield requirements.excess, "unused-permission", what, _waiver(requirements, unused)
 
 
-def _too_weak(held: frozenset[str], duty: Duty) -> Iterator[_Said]:
-    for policy, needs in duty.promised.items():
+def _too_weak(held: frozenset[str], requirements: Requirements) -> Iterator[_Said]:
+    for policy, needs in requirements.promised.items():
         missing = _missing(needs, held)
         if missing:
             what = f"may not do what policy {policy} promises ({missing})"
             yield Weight.ERROR, "missing-permission", what, "give it that at Kraken, or take it out of the policy"
-    missing = _missing(duty.looked_up, held)
+    missing = _missing(requirements.looked_up, held)
     if missing:
         what = f"cannot look up orders whose answer was lost ({missing})"
         yield Weight.ERROR, "missing-permission", what, "give it that at Kraken, or what it would charge stays held"
@@ -190,9 +156,9 @@ def _expiring(key: KeyInfo, now_us: int) -> Iterator[_Said]:
     yield weight, "expires", f"{verb} on {when}", "make a new one at Kraken, then `signer keys rotate`"
 
 
-def _waiver(duty: Duty, words: Iterable[str]) -> str:
+def _waiver(requirements: Requirements, words: Iterable[str]) -> str:
     example = " ".join(f'{_shown(word)} = "reason"' for word in sorted(words)[:1])
-    return f"take that away at Kraken, or waive it in signer.toml: [waivers.{duty.credential}] {example}"
+    return f"take that away at Kraken, or waive it in signer.toml: [waivers.{requirements.credential}] {example}"
 
 
 def _listed(words: Iterable[str]) -> str:
@@ -210,7 +176,7 @@ def _duty(
     clients: Sequence[tuple[ClientInfo, Policy]],
     venue: Venue,
     waived: Mapping[str, str],
-) -> Duty:
+) -> Requirements:
     present = {other.role for other in credentials if other.account == info.account}
     policies = {policy.name: policy for client, policy in clients if client.account == info.account}
     usable: set[str] = set()
@@ -226,7 +192,7 @@ def _duty(
                 need for call in venue.lookup_reach() if _signer_of(call, present) is info.role for need in call.needs
             ]
     usable.update(*looked_up)
-    return Duty(info.name, bool(policies), frozenset(usable), promised, looked_up, waived)
+    return Requirements(info.name, bool(policies), frozenset(usable), promised, looked_up, waived)
 
 
 def _signer_of(call: Call, present: Set[Role]) -> Role | None:
