@@ -2,18 +2,18 @@
 
 from signer.audit.disk import Disk, File, LocalDisk
 from signer.audit.log import FileAuditLog
-from signer.audit.throttle import Throttle
-from signer.audit.verify import Finding, KnownHead, Report, from_ledger, verify
+from signer.audit.throttle import RecordThrottle
+from signer.audit.verify import ChainFinding, KnownHead, Report, from_ledger, verify
 
 __all__ = [
+    "ChainFinding",
     "Disk",
     "File",
     "FileAuditLog",
-    "Finding",
     "KnownHead",
     "LocalDisk",
+    "RecordThrottle",
     "Report",
-    "Throttle",
     "from_ledger",
     "verify",
 ]

@@ -29,7 +29,7 @@ class Waiting:
 
 
 @dataclass(slots=True)
-class Counters:
+class FlushCounters:
     """What the log has done since it was opened, for metrics."""
 
     records: int = 0
@@ -52,7 +52,7 @@ class Flusher:
     """The worker's half of the log."""
 
     def __init__(self, appender: Appender, clock: Clock, on_alarm: Callable[[str], None], where: str) -> None:
-        self.counters = Counters()
+        self.counters = FlushCounters()
         self.healthy = False
         self.owed: list[dict[str, Json]] = []
         self._appender = appender

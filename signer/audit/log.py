@@ -9,7 +9,7 @@ from typing import Final, final
 
 from signer.audit.appender import ROOM_BYTES, SEGMENT_BYTES, Appender
 from signer.audit.disk import Disk
-from signer.audit.flusher import Counters, Flusher, Waiting
+from signer.audit.flusher import FlushCounters, Flusher, Waiting
 from signer.contracts import Clock, Worker
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
@@ -104,7 +104,7 @@ class FileAuditLog:
         return self._flusher.healthy
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> FlushCounters:
         """What was done since `open`, for metrics."""
         return self._flusher.counters
 

@@ -79,7 +79,7 @@ class _Budget:
 
 
 @final
-class Throttle:
+class RecordThrottle:
     """Decides which of such records are written. Call `summaries` every minute and before closing the log.
 
     What proves nothing (a stranger's failure, an answer of our own) has ``per_second`` and ``bytes_a_day`` in all. The

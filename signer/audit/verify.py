@@ -27,7 +27,7 @@ PROGRESS_LINES: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ChainFinding:
     """One thing that is wrong. ``seq`` is the number of the record that was changed or is missing."""
 
     segment: str
@@ -60,7 +60,7 @@ class Report:
     """The heads that were asked for; what lies behind the last of them is not proven to be all."""
     unfinished: int
     """Bytes of a last line without end: it is being written, or a crash tore it; the next start cuts it off."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ChainFinding, ...] = ()
     more: int = 0
     """Findings beyond those listed."""
 
@@ -96,7 +96,7 @@ class _Reading:
     digest: str | None = START.digest
     """Of the last record; None if it was changed, so that nothing can be asked of the next one's link."""
     at: _Line | None = None
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ChainFinding] = field(default_factory=list)
     more: int = 0
     read: dict[int, str | None] = field(default_factory=dict)
     """The digest of each known record as the log has it, by number."""
@@ -108,7 +108,7 @@ class _Reading:
 
     def find(self, line: _Line, seq: int, what: str) -> None:
         if len(self.findings) < MOST_FINDINGS:
-            self.findings.append(Finding(line.segment.name, line.number, seq, what))
+            self.findings.append(ChainFinding(line.segment.name, line.number, seq, what))
         else:
             self.more += 1
 

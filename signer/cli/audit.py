@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from signer.cli.audit_lines import Place, audit_folder, plain, records, show_line, show_raw, show_whole
+from signer.cli.audit_lines import LogPosition, audit_folder, plain, records, show_line, show_raw, show_whole
 from signer.cli.audit_search import search
 from signer.cli.audit_verify import verify
 from signer.home.layout import Home
@@ -33,7 +33,7 @@ audit.add_command(verify)
 @click.pass_obj
 def tail(home: Home, count: int, follow: bool, as_json: bool) -> None:
     """Show the last records."""
-    place = Place(audit_folder(home))
+    place = LogPosition(audit_folder(home))
     shown = place.last(count)
     while True:
         for line in shown:

@@ -44,7 +44,7 @@ _SHOWN: Final = (
 )
 
 
-class Place:
+class LogPosition:
     """Where a reader that follows the log stands."""
 
     def __init__(self, folder: Path) -> None:

@@ -21,7 +21,7 @@ from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.home.private_file import read_private
 from signer.home.settings import load_config
-from signer.keys.envelope import MOST_BYTES, Client, parse
+from signer.keys.envelope import MOST_BYTES, AboutClient, parse
 from signer.ledger.halting import resumed_by, whom
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
@@ -194,7 +194,7 @@ def _require_client(home: Home, client: str) -> None:
         # A brake must work when other things are broken.
         warn(f"the client's name is not checked: {error}")
         return
-    known = sorted(entry.about.name for entry in entries if isinstance(entry.about, Client))
+    known = sorted(entry.about.name for entry in entries if isinstance(entry.about, AboutClient))
     if client not in known:
         hint = f"known are: {', '.join(known)}" if known else "there are no clients yet"
         raise ConfigError(f"there is no client {client!r}", where=str(home.keys), hint=hint)

@@ -24,7 +24,7 @@ from signer.home.layout import Home
 from signer.home.private_file import read_private
 from signer.home.settings import HOME_FILE, Config
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
-from signer.keys.envelope import Credential
+from signer.keys.envelope import AboutCredential
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
 from signer.keys.key_file import MOST_BYTES as KEY_FILE_BYTES
@@ -154,7 +154,7 @@ def store_of(home: Home, credential: str) -> str:
     Raises `KeyStoreError` if the file does not read. Whoever acts on it opens the store first, which proves the list.
     """
     abouts = [entry.about for entry in read_envelope(home.keys).entries]
-    return next((one.store for one in abouts if isinstance(one, Credential) and one.name == credential), "")
+    return next((one.store for one in abouts if isinstance(one, AboutCredential) and one.name == credential), "")
 
 
 def _require_folder(home: Home) -> None:

@@ -42,7 +42,7 @@ from signer.offload.thread import ThreadWorker
 from signer.secret import fingerprint
 from signer.serving.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
 from signer.serving.clock import SystemClock
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 
@@ -278,7 +278,7 @@ async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: M
     clock, worker, upstream = (
         SystemClock(),
         ThreadWorker("ledger"),
-        Upstream.open(config.origin, addresses=config.resolve),
+        UpstreamPool.open(config.origin, addresses=config.resolve),
     )
     ledger = SqliteLedger(home.ledger, clock, worker)
     await ledger.open()

@@ -16,7 +16,7 @@ from signer.model import Json
 from signer.policy.policy import Policy
 from signer.serving.loaded import pair_table, policies_of
 from signer.serving.pairs_listing import FETCH_S, unlisted
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 from signer.venues.kraken.pairs import PairTable
 
 FRESH_S = 60.0
@@ -55,7 +55,7 @@ def _is_fresh(home: Home) -> bool:
 
 
 async def _fetched(config: Config, before: Mapping[str, Json] | None) -> dict[str, Json]:
-    upstream = Upstream.open(config.public_origin, addresses=config.public_resolve)
+    upstream = UpstreamPool.open(config.public_origin, addresses=config.public_resolve)
     try:
         return await fetch_pairs(upstream, asyncio.get_running_loop().time() + FETCH_S, before)
     finally:

@@ -10,7 +10,7 @@ from signer.cli.ledger import with_ledger
 from signer.errors import KeyStoreError, LedgerError, SignerError
 from signer.home.layout import Home
 from signer.home.lock import holder
-from signer.keys.envelope import Client
+from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
 from signer.ledger.halting import Halts, halt_for, unreadable
 from signer.ledger.sqlite import SqliteLedger
@@ -76,7 +76,7 @@ def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
         stopped.append(Obstacle("home", str(error)))
         return
     for about in (entry.about for entry in entries):
-        if isinstance(about, Client):
+        if isinstance(about, AboutClient):
             yield InForce(
                 about.name,
                 about.account,

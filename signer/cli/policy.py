@@ -30,7 +30,7 @@ from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 
 if TYPE_CHECKING:
-    from signer.keys.envelope import Client
+    from signer.keys.envelope import AboutClient
     from signer.ledger.sqlite import SqliteLedger
     from signer.serving.readiness import Readiness
 
@@ -42,7 +42,7 @@ BAD_SETTING = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class KnownToLedger:
     """What the ledger knows of a client and of the orders that its call names."""
 
     placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
@@ -104,7 +104,7 @@ def explain(
         understood = parser(pairs)(call, _fields(fields))
     except NotUnderstood as error:
         return _show_not_understood(call, error, as_json)
-    standing = _standing(home, entry, understood) if entry else Standing({}, ())
+    standing = _standing(home, entry, understood) if entry else KnownToLedger({}, ())
     decision = decide(
         chosen, client or ANYBODY, understood, Facts(pairs.by_id, standing.placed, SystemClock().now_us())
     )
@@ -227,14 +227,14 @@ def _policy_path(home: Home, name: str) -> Path:
     return Path(name) if name.endswith(".toml") else home.policies / f"{name}.toml"
 
 
-def _client(home: Home, name: str) -> Client:
+def _client(home: Home, name: str) -> AboutClient:
     """What the key store says of a client; its list needs no passphrase. Raises `ConfigError` if it is not there."""
     from signer.home.private_file import read_private
-    from signer.keys.envelope import MOST_BYTES, Client, parse
+    from signer.keys.envelope import MOST_BYTES, AboutClient, parse
 
     raw = read_private(home.keys, limit=MOST_BYTES, missing="run `signer init`")
     abouts = [entry.about for entry in parse(raw, where=str(home.keys)).entries]
-    clients = {about.name: about for about in abouts if isinstance(about, Client)}
+    clients = {about.name: about for about in abouts if isinstance(about, AboutClient)}
     if name not in clients:
         hint = f"known are: {', '.join(sorted(clients)) or 'none'}"
         raise ConfigError(f"there is no client {name!r}", where=str(home.keys), hint=hint)
@@ -251,12 +251,12 @@ def _fields(texts: Sequence[str]) -> dict[str, str]:
     return fields
 
 
-def _standing(home: Home, client: Client, call: Call) -> Standing:
+def _standing(home: Home, client: AboutClient, call: Call) -> KnownToLedger:
     from signer.cli.ledger import with_ledger
 
-    async def ask(ledger: SqliteLedger) -> Standing:
+    async def ask(ledger: SqliteLedger) -> KnownToLedger:
         placed = {ref: tuple(await ledger.find_orders(client.account, ref)) for ref in refs_of(call)}
-        return Standing(placed, await ledger.usage(f"client/{client.name}"))
+        return KnownToLedger(placed, await ledger.usage(f"client/{client.name}"))
 
     return with_ledger(home, ask)
 

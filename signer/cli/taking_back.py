@@ -21,7 +21,7 @@ from signer.gateway.revocations import AT_ONCE
 from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.keys.entries import no_such
-from signer.keys.envelope import Client, Former
+from signer.keys.envelope import AboutClient, Former
 from signer.keys.file import FileKeyStore
 from signer.keys.renewal import read_envelope
 from signer.ledger.halting import resumed_by
@@ -153,9 +153,9 @@ def _listed(home: Home, name: str) -> list[str] | None:
     except KeyStoreError as error:
         warn(f"the key store's list of clients does not read: {error}")
         return None
-    return [about.api_key for about in abouts if isinstance(about, Client | Former) and about.name == name]
+    return [about.api_key for about in abouts if isinstance(about, AboutClient | Former) and about.name == name]
 
 
 def _unknown(home: Home, name: str) -> KeyStoreError:
     abouts = [entry.about for entry in read_envelope(home.keys).entries]
-    return no_such("client", name, [about.name for about in abouts if isinstance(about, Client)], str(home.keys))
+    return no_such("client", name, [about.name for about in abouts if isinstance(about, AboutClient)], str(home.keys))

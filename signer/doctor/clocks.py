@@ -13,7 +13,7 @@ from signer.doctor.said import error, fine, warning
 from signer.errors import SignerError
 from signer.findings import Finding
 from signer.home.settings import Config
-from signer.upstream import NOWHERE, Upstream
+from signer.upstream import NOWHERE, UpstreamPool
 from signer.upstream.loop import OwnAddresses, refuse_loop
 from signer.venues.kraken import server_time
 
@@ -48,7 +48,7 @@ async def _origin(
 async def _ahead(origin: str, addresses: Sequence[str], clock: Clock) -> tuple[float, float]:
     """By how many seconds our clock is ahead, at least and at most: the answer was made between sending and receiving,
     and says whole seconds."""
-    upstream = Upstream.open(origin, addresses=addresses, own=NOWHERE)
+    upstream = UpstreamPool.open(origin, addresses=addresses, own=NOWHERE)
     try:
         await upstream.send(server_time.REQUEST, clock.monotonic() + ASK_S)  # connects, so that the next is quick
         sent = clock.now_us()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict, TypeVar
+from typing import Literal, TypedDict, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -12,11 +12,11 @@ from signer.errors import KeyStoreError
 from signer.keys.envelope import (
     MOST_ENTRIES,
     About,
-    Client,
-    Credential,
-    Entry,
+    AboutClient,
+    AboutCredential,
     Envelope,
     Former,
+    SealedEntry,
     opened_entry,
     sealed_entry,
 )
@@ -24,7 +24,7 @@ from signer.keys.sealing import RandomBytes, StoreKeys
 from signer.model import Network
 from signer.secret import Secret
 
-AboutT = TypeVar("AboutT", Credential, Client, Former)
+AboutT = TypeVar("AboutT", AboutCredential, AboutClient, Former)
 
 
 class ClientChange(TypedDict, total=False):
@@ -56,51 +56,53 @@ class Editor:
     keys: StoreKeys = field(repr=False)
     random_bytes: RandomBytes = field(repr=False)
 
-    def added(self, about: About, secret: Secret) -> Sequence[Entry]:
+    def added(self, about: About, secret: Secret) -> Sequence[SealedEntry]:
         """One entry more. The name and the API key must be free; a revoked client makes room for one of its name."""
         kept = [entry for entry in self.current.entries if not _makes_room(entry.about, about)]
         return self._joined(kept, about, secret)
 
-    def removed(self, kind: Literal["credential", "client"], name: str) -> Sequence[Entry]:
+    def removed(self, kind: Literal["credential", "client"], name: str) -> Sequence[SealedEntry]:
         """One entry less."""
         return self._without(self._entry(kind, name))
 
-    def changed(self, client: str, change: ClientChange, new_secret: Secret | None) -> Sequence[Entry]:
+    def changed(self, client: str, change: ClientChange, new_secret: Secret | None) -> Sequence[SealedEntry]:
         """Something else said of a client, its secret kept unless there is a new one. A revoked one does not change."""
         entry = self._entry("client", client)
-        assert isinstance(entry.about, Client)  # noqa: S101 - its kind is client
+        assert isinstance(entry.about, AboutClient)  # noqa: S101 - its kind is client
         if entry.about.revoked:
             hint = f"`signer clients add {client} …` issues a new credential under the name"
             raise KeyStoreError(f"client {client!r} is revoked", where=self.where, hint=hint)
-        about = described(Client, self.where, **{**dict(entry.about), **change})
+        about = described(AboutClient, self.where, **{**dict(entry.about), **change})
         secret = new_secret or self.secret("client", client)
         kept = self._without(entry)
         return self._joined(_not_formerly(client, kept) if about.revoked or new_secret else kept, about, secret)
 
-    def overlapping(self, client: str, change: ClientChange, new_secret: Secret, until_us: int) -> Sequence[Entry]:
+    def overlapping(
+        self, client: str, change: ClientChange, new_secret: Secret, until_us: int
+    ) -> Sequence[SealedEntry]:
         """As `changed`, and what the client's credential was until now stays good for a while."""
         old = self._entry("client", client).about
         former = described(Former, self.where, name=client, api_key=old.api_key, until_us=until_us)
         return self._joined(self.changed(client, change, new_secret), former, self.secret("client", client))
 
-    def rekeyed(self, credential: str, change: CredentialChange, secret: Secret) -> Sequence[Entry]:
+    def rekeyed(self, credential: str, change: CredentialChange, secret: Secret) -> Sequence[SealedEntry]:
         """Another secret for a credential, or another place for it."""
         entry = self._entry("credential", credential)
-        about = described(Credential, self.where, **{**dict(entry.about), **change})
+        about = described(AboutCredential, self.where, **{**dict(entry.about), **change})
         return self._joined(self._without(entry), about, secret)
 
     def secret(self, kind: Literal["credential", "client"], name: str) -> Secret:
         """The secret of an entry, for a store to take over and wipe."""
         return opened_entry(self._entry(kind, name), self.current.header, self.keys, where=self.where)
 
-    def _joined(self, others: Sequence[Entry], about: About, secret: Secret) -> Sequence[Entry]:
+    def _joined(self, others: Sequence[SealedEntry], about: About, secret: Secret) -> Sequence[SealedEntry]:
         if len(others) >= MOST_ENTRIES:
             raise KeyStoreError(f"it holds {MOST_ENTRIES} entries already", where=self.where, hint="remove some first")
         for other in others:
             self._require_apart(other, about)
         return [*others, sealed_entry(about, secret, self.current.header, self.keys, self.random_bytes)]
 
-    def _require_apart(self, entry: Entry, about: About) -> None:
+    def _require_apart(self, entry: SealedEntry, about: About) -> None:
         if (entry.about.kind, entry.about.name) == (about.kind, about.name):
             hint = f"choose another name, or {'remove' if about.kind == 'credential' else 'rotate or revoke'} that one"
             raise KeyStoreError(f"there is a {entry} already", where=self.where, hint=hint)
@@ -109,7 +111,7 @@ class Editor:
             hint = "each API key belongs to one credential or one client; use another"
             raise KeyStoreError(f"this API key is that of the {entry}", where=self.where, hint=hint)
 
-    def _entry(self, kind: Literal["credential", "client"], name: str) -> Entry:
+    def _entry(self, kind: Literal["credential", "client"], name: str) -> SealedEntry:
         names = []
         for entry in self.current.entries:
             if (entry.about.kind, entry.about.name) == (kind, name):
@@ -117,17 +119,18 @@ class Editor:
             names += [entry.about.name] if entry.about.kind == kind else []
         raise no_such(kind, name, names, self.where)
 
-    def _without(self, gone: Entry) -> list[Entry]:
+    def _without(self, gone: SealedEntry) -> list[SealedEntry]:
         return [entry for entry in self.current.entries if entry is not gone]
 
 
 def described(kind: type[AboutT], where: str, /, **fields: object) -> AboutT:
-    """A `Credential` or `Client` of these fields. Raises `KeyStoreError` naming the one that is not well formed."""
+    """Build what is said of a secret. Raises `KeyStoreError` naming the field that is not well formed."""
+    (word,) = get_args(kind.model_fields["kind"].annotation)
     try:
-        return kind.model_validate({"kind": kind.__name__.lower(), **fields})
+        return kind.model_validate({"kind": word, **fields})
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]["loc"][0]
-        what = f"the {wrong} of the {kind.__name__.lower()} is not well formed"
+        what = f"the {wrong} of the {word} is not well formed"
         hint = "names are a-z, 0-9, dot, dash and underscore; an API key is the public one, without ="
         raise KeyStoreError(what, where=where, hint=hint) from None
 
@@ -139,9 +142,9 @@ def no_such(kind: str, name: str, known: Sequence[str], where: str) -> KeyStoreE
     )
 
 
-def _not_formerly(client: str, entries: Sequence[Entry]) -> list[Entry]:
+def _not_formerly(client: str, entries: Sequence[SealedEntry]) -> list[SealedEntry]:
     return [entry for entry in entries if (entry.about.kind, entry.about.name) != ("former", client)]
 
 
 def _makes_room(old: About, new: About) -> bool:
-    return isinstance(old, Client) and isinstance(new, Client) and old.revoked and old.name == new.name
+    return isinstance(old, AboutClient) and isinstance(new, AboutClient) and old.revoked and old.name == new.name

@@ -45,7 +45,7 @@ Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Time = Annotated[int, Field(ge=0)]
 
 
-class Credential(Strict):
+class AboutCredential(Strict):
     """All that is said of a real credential. Bound to its secret: a changed word, and it does not open."""
 
     kind: Literal["credential"]
@@ -64,7 +64,7 @@ class Credential(Strict):
         return {key: value for key, value in fields(self).items() if usual.get(key) != value}
 
 
-class Client(Strict):
+class AboutClient(Strict):
     """All that is said of a client and its virtual credential. Bound to its secret likewise."""
 
     kind: Literal["client"]
@@ -89,10 +89,10 @@ class Former(Strict):
     until_us: Time
 
 
-About: TypeAlias = Credential | Client | Former
+About: TypeAlias = AboutCredential | AboutClient | Former
 
 
-class Entry(Strict):
+class SealedEntry(Strict):
     """One secret: what it is, in the clear, and itself, sealed."""
 
     about: Annotated[About, Field(discriminator="kind")]
@@ -119,7 +119,7 @@ class Envelope(Strict):
     header: Header
     check: Hex32
     generation: Annotated[int, Field(ge=1)]
-    entries: Annotated[tuple[Entry, ...], Field(max_length=MOST_ENTRIES)]
+    entries: Annotated[tuple[SealedEntry, ...], Field(max_length=MOST_ENTRIES)]
     manifest: Hex32
     digest: Hex32
 
@@ -164,13 +164,15 @@ def require_whole(envelope: Envelope, keys: StoreKeys, *, where: str) -> None:
         raise KeyStoreError(what, where=where, hint=RESTORE)
 
 
-def sealed_entry(about: About, secret: Secret, header: Header, keys: StoreKeys, random_bytes: RandomBytes) -> Entry:
+def sealed_entry(
+    about: About, secret: Secret, header: Header, keys: StoreKeys, random_bytes: RandomBytes
+) -> SealedEntry:
     """``secret`` sealed to what is said ``about`` it, in this store and no other."""
     sealed = keys.seal(secret, _identity(about, header), random_bytes)
-    return Entry(about=about, data_key=sealed.data_key, secret=sealed.secret)
+    return SealedEntry(about=about, data_key=sealed.data_key, secret=sealed.secret)
 
 
-def opened_entry(entry: Entry, header: Header, keys: StoreKeys, *, where: str) -> Secret:
+def opened_entry(entry: SealedEntry, header: Header, keys: StoreKeys, *, where: str) -> Secret:
     """The secret of ``entry``, for the store to use and wipe. Raises `KeyStoreError` naming the entry."""
     try:
         return keys.open(Sealed(entry.data_key, entry.secret), _identity(entry.about, header))
@@ -179,7 +181,7 @@ def opened_entry(entry: Entry, header: Header, keys: StoreKeys, *, where: str) -
         raise KeyStoreError(what, where=where, hint=RESTORE) from None
 
 
-def enveloped(header: Header, generation: int, entries: Sequence[Entry], keys: StoreKeys) -> Envelope:
+def enveloped(header: Header, generation: int, entries: Sequence[SealedEntry], keys: StoreKeys) -> Envelope:
     """A file of these entries, authenticated as a whole."""
     blank = "0" * 64
     bare = Envelope(

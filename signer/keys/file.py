@@ -14,12 +14,12 @@ from signer.home.settings import HOME_FILE
 from signer.keys.argon import SALT_BYTES, SECOND_CHOICE, Profile, derive, require_fit
 from signer.keys.entries import AboutT, ClientChange, CredentialChange, Editor, described, no_such
 from signer.keys.envelope import (
-    Client,
-    Credential,
-    Entry,
+    AboutClient,
+    AboutCredential,
     Envelope,
     Former,
     Header,
+    SealedEntry,
     enveloped,
     opened_entry,
     require_keys,
@@ -150,7 +150,7 @@ class FileKeyStore:
 
     def credentials(self) -> Sequence[CredentialInfo]:
         """All real credentials, by name."""
-        return [credential_info(about) for about in self._all(Credential)]
+        return [credential_info(about) for about in self._all(AboutCredential)]
 
     def credential(self, name: str) -> CredentialInfo:
         """The credential of that name. Raises `KeyStoreError` if there is none."""
@@ -166,11 +166,11 @@ class FileKeyStore:
             entries = read_envelope(self._path).entries
         except KeyStoreError:
             return True
-        return any(isinstance(one.about, Credential) and credential_info(one.about) == info for one in entries)
+        return any(isinstance(one.about, AboutCredential) and credential_info(one.about) == info for one in entries)
 
     def clients(self) -> Sequence[ClientInfo]:
         """All clients, by name, revoked ones included."""
-        return [client_info(about) for about in self._all(Client)]
+        return [client_info(about) for about in self._all(AboutClient)]
 
     def signing_key(self, credential: str) -> HmacKey:
         """The handle for a real credential. Raises `KeyStoreError` if this file holds no secret of that name."""
@@ -198,12 +198,12 @@ class FileKeyStore:
         where = str(self._path)
         fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us, "role": role}
         if elsewhere is None:
-            about = described(Credential, where, **fields)
+            about = described(AboutCredential, where, **fields)
             self._write(lambda editor: editor.added(about, secret))
             return
-        about = described(Credential, where, **fields, store=elsewhere[0])
+        about = described(AboutCredential, where, **fields, store=elsewhere[0])
 
-        def added(editor: Editor) -> Sequence[Entry]:
+        def added(editor: Editor) -> Sequence[SealedEntry]:
             # An interrupt leaves a secret that no entry names, and that the next attempt replaces; never the reverse.
             entries = editor.added(about, Secret(b""))
             elsewhere[1].add(credential_info(about), secret)
@@ -235,10 +235,10 @@ class FileKeyStore:
         """Forget a real credential for good, in the store ``elsewhere`` first. Raises `KeyStoreError` if there is none
         of that name, or the store does not destroy it."""
 
-        def removed(editor: Editor) -> Sequence[Entry]:
+        def removed(editor: Editor) -> Sequence[SealedEntry]:
             entries = editor.removed("credential", name)
             gone = next(entry.about for entry in editor.current.entries if entry not in entries)
-            if elsewhere is not None and isinstance(gone, Credential):
+            if elsewhere is not None and isinstance(gone, AboutCredential):
                 elsewhere.remove(credential_info(gone))
             return entries
 
@@ -262,7 +262,7 @@ class FileKeyStore:
         Raises `KeyStoreError`: the name or the key is taken, or malformed.
         """
         about = described(
-            Client,
+            AboutClient,
             str(self._path),
             name=name,
             account=account,
@@ -341,7 +341,7 @@ class FileKeyStore:
 
     def former_clients(self) -> Sequence[tuple[ClientInfo, HmacKey]]:
         """The clients as they were before a rotation that let the old credential pass for a while, with its handle."""
-        now = {about.name: about for about in self._all(Client)}
+        now = {about.name: about for about in self._all(AboutClient)}
         return [
             (former_info(about, now[about.name]), self._handles["former", about.name]) for about in self._all(Former)
         ]
@@ -355,7 +355,7 @@ class FileKeyStore:
         handles = {}
         for entry in envelope.entries:
             secret = opened_entry(entry, envelope.header, self._keys, where=where)
-            if not isinstance(entry.about, Credential) or entry.about.store == HOME_FILE:
+            if not isinstance(entry.about, AboutCredential) or entry.about.store == HOME_FILE:
                 handles[entry.about.kind, entry.about.name] = secret.key()
             secret.wipe()
         require_whole(envelope, self._keys, where=where)
@@ -385,7 +385,7 @@ class FileKeyStore:
             raise put_back(self._path)
         return envelope
 
-    def _write(self, change: Callable[[Editor], Sequence[Entry]]) -> None:
+    def _write(self, change: Callable[[Editor], Sequence[SealedEntry]]) -> None:
         # Read again under the lock: another writer may have been here since we opened.
         with exclusively(self._path):
             current = self._read_again()

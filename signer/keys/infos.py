@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from signer.keys.envelope import Client, Credential, Former
+from signer.keys.envelope import AboutClient, AboutCredential, Former
 from signer.model import ClientInfo, CredentialInfo
 from signer.secret import fingerprint
 
 
-def credential_info(about: Credential) -> CredentialInfo:
+def credential_info(about: AboutCredential) -> CredentialInfo:
     """What a list shows of a credential."""
     return CredentialInfo(
         name=about.name,
@@ -22,14 +22,14 @@ def credential_info(about: Credential) -> CredentialInfo:
     )
 
 
-def former_info(former: Former, client: Client) -> ClientInfo:
+def former_info(former: Former, client: AboutClient) -> ClientInfo:
     """A client as it was before a rotation: its old key, until that passes no more. When that was made is not kept."""
     until_us = former.until_us if client.expires_us is None else min(former.until_us, client.expires_us)
     then = fingerprint(former.api_key)
     return replace(client_info(client), api_key=former.api_key, fingerprint=then, expires_us=until_us, created_us=0)
 
 
-def client_info(about: Client) -> ClientInfo:
+def client_info(about: AboutClient) -> ClientInfo:
     """What a list shows of a client."""
     return ClientInfo(
         name=about.name,

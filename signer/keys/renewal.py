@@ -8,7 +8,7 @@ from pathlib import Path
 
 from signer.errors import KeyStoreError
 from signer.home.private_file import read_private
-from signer.keys.envelope import MOST_BYTES, Entry, Envelope, Header, opened_entry, parse, sealed_entry
+from signer.keys.envelope import MOST_BYTES, Envelope, Header, SealedEntry, opened_entry, parse, sealed_entry
 from signer.keys.sealing import RandomBytes, StoreKeys
 
 MISSING = "run `signer init` first, or name the right --home"
@@ -21,7 +21,7 @@ def read_envelope(path: Path) -> Envelope:
 
 def resealed(
     envelope: Envelope, keys: StoreKeys, header: Header, new_keys: StoreKeys, random_bytes: RandomBytes, *, where: str
-) -> Sequence[Entry]:
+) -> Sequence[SealedEntry]:
     """The entries of ``envelope`` under another header and its keys. Raises `KeyStoreError` if one does not open."""
     entries = []
     for entry in envelope.entries:

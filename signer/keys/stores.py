@@ -17,7 +17,7 @@ from signer.home.settings import Config
 from signer.home.stores import Pkcs11Config, StoreConfig, VaultKvConfig
 from signer.keys.unwrapped import Unwrapped
 from signer.offload.thread import ThreadWorker
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 
 
 @final
@@ -42,7 +42,7 @@ class SigningStores:
         self._admin_token = admin_token
         self._made: dict[tuple[str, StoreConfig], SigningStore] = {}
         self._workers: dict[str, ThreadWorker] = {}
-        self._senders: list[Upstream] = []
+        self._senders: list[UpstreamPool] = []
 
     def store(self, name: str, config: Config) -> SigningStore:
         """The store ``name`` of ``config``. Raises `ConfigError` if it cannot be one as it is set."""
@@ -83,7 +83,7 @@ class SigningStores:
         from signer.keys.vault_transit import VaultTransitStore  # noqa: PLC0415
 
         limit = settings.in_flight
-        sender = Upstream.open(settings.address, ca_file=settings.ca_file, keep=limit, limit=limit)
+        sender = UpstreamPool.open(settings.address, ca_file=settings.ca_file, keep=limit, limit=limit)
         self._senders.append(sender)
         return VaultTransitStore(
             name,

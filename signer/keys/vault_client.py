@@ -48,7 +48,7 @@ def explained(where: str, *, absent: str = "there is no such path in it", hint: 
     try:
         yield
     except exceptions.Forbidden as error:
-        raise Denied(f"Vault refuses it: {words(error)}", where=where, hint=hint or NO_RIGHT) from None
+        raise VaultDenied(f"Vault refuses it: {words(error)}", where=where, hint=hint or NO_RIGHT) from None
     except exceptions.InvalidPath as error:
         what = words(error)
         mount = f"nothing is mounted there ({what})"
@@ -72,7 +72,7 @@ def explained(where: str, *, absent: str = "there is no such path in it", hint: 
         raise KeyStoreError(what, where=where, hint="name a readable PEM file in ca_file") from None
 
 
-class Denied(KeyStoreError):
+class VaultDenied(KeyStoreError):
     """Vault does not let this token do it: it ran out, was revoked, or never could."""
 
 

@@ -16,7 +16,7 @@ from signer.errors import KeyStoreError, StoreUnavailable
 from signer.home.private_file import read_private
 from signer.home.stores import AppRoleLogin, KubernetesLogin, TokenLogin, VaultConfig
 from signer.keys.unwrapped import Unwrapped
-from signer.keys.vault_client import Denied, client, explained, table
+from signer.keys.vault_client import VaultDenied, client, explained, table
 
 MOST_BYTES = 16 * 1024
 SYSTEMD = Path("/run/credentials")
@@ -75,7 +75,7 @@ class VaultLogin:
         """What ``job`` makes of `client`; if the token was revoked meanwhile, of a new one. Raises `KeyStoreError`."""
         try:
             return job(self.client())
-        except Denied:
+        except VaultDenied:
             self.log_in()
             return job(self.client())
 
@@ -207,7 +207,7 @@ class VaultLogin:
         try:
             with explained(self._where):
                 answer = self._vault.sys.get_capabilities(list(self._rights))
-        except Denied:
+        except VaultDenied:
             self._say(
                 "its token may not ask what it may do (sys/capabilities-self), so nobody knows if that is too much"
             )

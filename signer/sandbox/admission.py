@@ -6,10 +6,10 @@ from decimal import Decimal
 
 from signer.sandbox import margin
 from signer.sandbox.market import Market
-from signer.sandbox.orders import Order
+from signer.sandbox.orders import SimulatedOrder
 from signer.sandbox.prices import WrittenPrice, check_price
 from signer.sandbox.rejected import Rejected, invalid
-from signer.sandbox.state import Account, State
+from signer.sandbox.state import SimulatedAccount, State
 from signer.sandbox.terms import TRAILING, TRIGGERED, Terms
 
 Prices = tuple[Decimal | None, Decimal | None]
@@ -73,11 +73,11 @@ def check_size(terms: Terms, market: Market, limit: Decimal | None, stop: Decima
         raise Rejected("EOrder:Cost minimum not met")
 
 
-def new_order(state: State, account: Account, terms: Terms) -> Order:
+def new_order(state: State, account: SimulatedAccount, terms: Terms) -> SimulatedOrder:
     """Make an order from its terms, not yet known to anyone; `Rejected` if it makes no sense now."""
     limit, stop = prices(terms, state.market)
     now = state.now()
-    return Order(
+    return SimulatedOrder(
         txid=state.ids.order(),
         account=account.name,
         terms=terms,
@@ -91,7 +91,7 @@ def new_order(state: State, account: Account, terms: Terms) -> Order:
     )
 
 
-def _volume(account: Account, terms: Terms) -> Decimal:
+def _volume(account: SimulatedAccount, terms: Terms) -> Decimal:
     """Answer the volume to trade: zero means the whole opposite position, reduce-only is cut down to it."""
     if terms.volume and not terms.reduce_only and terms.ordertype != "settle-position":
         return terms.volume
@@ -101,7 +101,7 @@ def _volume(account: Account, terms: Terms) -> Decimal:
     return min(terms.volume, closes) if terms.volume else closes
 
 
-def plan(market: Market, order: Order) -> list[tuple[Decimal, Decimal]]:
+def plan(market: Market, order: SimulatedOrder) -> list[tuple[Decimal, Decimal]]:
     """Answer what an order would trade if it took now: (price, volume), best first."""
     pair, left = order.terms.pair, order.remaining
     fills: list[tuple[Decimal, Decimal]] = []
@@ -116,7 +116,7 @@ def plan(market: Market, order: Order) -> list[tuple[Decimal, Decimal]]:
     return fills
 
 
-def needs(market: Market, order: Order) -> tuple[str, Decimal]:
+def needs(market: Market, order: SimulatedOrder) -> tuple[str, Decimal]:
     """Answer what an order must hold until it is done: asset and amount, with the dearer fee."""
     terms, pair = order.terms, order.terms.pair
     if terms.leverage or not order.live:
@@ -128,7 +128,7 @@ def needs(market: Market, order: Order) -> tuple[str, Decimal]:
     return pair.quote.id, pair.quote.up(cost if terms.fee_in_base else cost * dearer)
 
 
-def _cost(market: Market, order: Order) -> Decimal:
+def _cost(market: Market, order: SimulatedOrder) -> Decimal:
     """Answer what buying the rest of an order costs at most."""
     price = order.limit or (order.stop if order.waits else None)
     if price is not None:
@@ -136,7 +136,7 @@ def _cost(market: Market, order: Order) -> Decimal:
     return sum((price * quantity for price, quantity in plan(market, order)), Decimal(0))
 
 
-def admit(state: State, account: Account, order: Order, *, besides: str = "") -> None:
+def admit(state: State, account: SimulatedAccount, order: SimulatedOrder, *, besides: str = "") -> None:
     """Raise `Rejected` unless the engine takes the order, the one ``besides`` (which it replaces) not counted."""
     others = [other for other in account.open.values() if other.txid != besides]
     if sum(other.terms.pair is order.terms.pair for other in others) >= account.counters.tier.open_orders:
@@ -148,13 +148,13 @@ def admit(state: State, account: Account, order: Order, *, besides: str = "") ->
     check_money(state, account, order, besides=besides)
 
 
-def check_passive(market: Market, order: Order) -> None:
+def check_passive(market: Market, order: SimulatedOrder) -> None:
     """Raise `Rejected` for a post-only order that would take."""
     if order.post_only and order.limit is not None and market.crosses(order.terms.pair, order.terms.side, order.limit):
         raise Rejected("EOrder:Post only order")
 
 
-def check_money(state: State, account: Account, order: Order, *, besides: str = "") -> None:
+def check_money(state: State, account: SimulatedAccount, order: SimulatedOrder, *, besides: str = "") -> None:
     """Raise `Rejected` unless the account can pay for the order, the hold of ``besides`` counted as free."""
     if order.terms.leverage:
         margin.check(state, account, order, besides=besides)

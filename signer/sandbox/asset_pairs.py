@@ -11,7 +11,7 @@ from pathlib import Path
 
 from signer.errors import ConfigError
 from signer.sandbox.instruments import Instruments
-from signer.sandbox.pairs import CLASSES, CURRENCY, MAKER, TAKER, Asset, Pair, Schedule, asset
+from signer.sandbox.pairs import CLASSES, CURRENCY, MAKER, TAKER, Asset, Schedule, SimulatedPair, asset
 
 _MOST_BYTES = 64 * 1024 * 1024
 _MOST_DECIMALS = 18
@@ -59,14 +59,14 @@ def _rows(path: Path) -> dict[str, object]:
     return rows
 
 
-def _pair(name: str, row: object) -> Pair:
+def _pair(name: str, row: object) -> SimulatedPair:
     """Read one row. Some rows have no wsname, minima, tick size or status (kraken-api.md §5)."""
     if not isinstance(row, dict):
         raise _Unreadable(f"pair {name!r} is not an object")
     wsname = _text(name, row, "wsname", "")
     base, _, quote = wsname.partition("/")
     pair_decimals, lot_decimals = _decimals(name, row, "pair_decimals"), _decimals(name, row, "lot_decimals")
-    return Pair(
+    return SimulatedPair(
         id=name,
         altname=_text(name, row, "altname"),
         wsname=wsname,

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from signer.sandbox.limits import cancel_cost
 from signer.sandbox.matching import finish, start
-from signer.sandbox.orders import Order
+from signer.sandbox.orders import SimulatedOrder
 from signer.sandbox.rejected import Rejected, invalid
-from signer.sandbox.state import Account, Call, Methods, State
+from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall, State
 
 _BATCH = range(2, 51)
 _LONGEST_TIMEOUT = 86_400
@@ -29,12 +29,12 @@ def run_timers(state: State) -> None:
             start(state, order)
 
 
-def _cancel(state: State, orders: Iterable[Order]) -> None:
+def _cancel(state: State, orders: Iterable[SimulatedOrder]) -> None:
     for order in orders:
         finish(state, order, "canceled", "User requested")
 
 
-def _cancel_counted(state: State, account: Account, found: dict[str, Order]) -> object:
+def _cancel_counted(state: State, account: SimulatedAccount, found: dict[str, SimulatedOrder]) -> object:
     """Cancel by name, at the rate counter's price; `Rejected` if the names name nothing, or a counter is at its end."""
     if not found:
         raise Rejected("EOrder:Unknown order")
@@ -46,12 +46,12 @@ def _cancel_counted(state: State, account: Account, found: dict[str, Order]) -> 
     return {"count": len(found)}
 
 
-def _count(state: State, account: Account, orders: Iterable[Order]) -> None:
+def _count(state: State, account: SimulatedAccount, orders: Iterable[SimulatedOrder]) -> None:
     for order in orders:
         account.counters.add(order.terms.pair.id, cancel_cost(state.now() - order.touched), state.now())
 
 
-def _named(account: Account, names: list[str], cl_ord_ids: list[str]) -> dict[str, Order]:
+def _named(account: SimulatedAccount, names: list[str], cl_ord_ids: list[str]) -> dict[str, SimulatedOrder]:
     """Answer the live orders that have one of the txids (or userrefs) or client ids."""
     return {
         txid: order
@@ -60,7 +60,7 @@ def _named(account: Account, names: list[str], cl_ord_ids: list[str]) -> dict[st
     }
 
 
-def _cancel_order(call: Call) -> object:
+def _cancel_order(call: SimulatedCall) -> object:
     """By one txid or userref, or by one ``cl_ord_id``: a comma list is on no page of Kraken's."""
     txid, cl_ord_id = call.fields.text("txid"), call.fields.text("cl_ord_id")
     if not txid and not cl_ord_id:
@@ -71,7 +71,7 @@ def _cancel_order(call: Call) -> object:
     return _cancel_counted(call.state, call.account, found)
 
 
-def _cancel_order_batch(call: Call) -> object:
+def _cancel_order_batch(call: SimulatedCall) -> object:
     """Two names at least: a batch of one fails."""
     txids, cl_ord_ids = call.fields.words("orders"), call.fields.words("cl_ord_ids")
     if len(txids) + len(cl_ord_ids) not in _BATCH:
@@ -79,14 +79,14 @@ def _cancel_order_batch(call: Call) -> object:
     return _cancel_counted(call.state, call.account, _named(call.account, txids, cl_ord_ids))
 
 
-def _cancel_all(call: Call) -> object:
+def _cancel_all(call: SimulatedCall) -> object:
     orders = list(call.account.open.values())
     _count(call.state, call.account, orders)
     _cancel(call.state, orders)
     return {"count": len(orders)}
 
 
-def _cancel_all_orders_after(call: Call) -> object:
+def _cancel_all_orders_after(call: SimulatedCall) -> object:
     timeout = call.fields.integer("timeout")
     if timeout is None or not 0 <= timeout <= _LONGEST_TIMEOUT:
         raise invalid("timeout")

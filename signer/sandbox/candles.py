@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from signer.sandbox.market import Market, Print
-from signer.sandbox.pairs import Pair
+from signer.sandbox.pairs import SimulatedPair
 
 INTERVALS = frozenset({1, 5, 15, 30, 60, 240, 1440, 10080, 21600})
 """Minutes."""
@@ -13,7 +13,7 @@ INTERVALS = frozenset({1, 5, 15, 30, 60, 240, 1440, 10080, 21600})
 _ROWS = 720
 
 
-def candles(market: Market, pair: Pair, interval: int, *, since: int) -> list[list[object]]:
+def candles(market: Market, pair: SimulatedPair, interval: int, *, since: int) -> list[list[object]]:
     """Answer up to 720 candles up to now, oldest first, newer than ``since`` (Unix seconds).
 
     Before the sandbox's first trade the market is taken to have stood at its opening price.
@@ -36,7 +36,7 @@ def candles(market: Market, pair: Pair, interval: int, *, since: int) -> list[li
     return rows
 
 
-def _candle(pair: Pair, begin: int, prints: list[Print], before: Decimal) -> list[object]:
+def _candle(pair: SimulatedPair, begin: int, prints: list[Print], before: Decimal) -> list[object]:
     shown = [trade.price for trade in prints] or [before]
     volume = sum((trade.volume for trade in prints), Decimal(0))
     average = sum((trade.price * trade.volume for trade in prints), Decimal(0)) / volume if volume else Decimal(0)

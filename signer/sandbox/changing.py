@@ -18,19 +18,19 @@ from signer.sandbox.admission import (
 from signer.sandbox.fields import Fields
 from signer.sandbox.limits import FIXED, amend_cost, edit_cost
 from signer.sandbox.matching import arrive, finish, register
-from signer.sandbox.orders import Order, description, version
-from signer.sandbox.pairs import Pair
+from signer.sandbox.orders import SimulatedOrder, description, version
+from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.placing import check_deadline
 from signer.sandbox.prices import read_price
 from signer.sandbox.rejected import Rejected, invalid
-from signer.sandbox.state import Account, Call, Methods, State
+from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall, State
 from signer.sandbox.terms import RESTING, TRAILING, Terms, read_oflags, read_userref
 from signer.sandbox.wording import short_description
 
 _AMENDABLE = ("order_qty", "display_qty", "limit_price", "trigger_price", "post_only")
 
 
-def _amend_order(call: Call) -> object:
+def _amend_order(call: SimulatedCall) -> object:
     order = _target(call.account, call.fields)
     if not any(call.fields.has(name) for name in _AMENDABLE):
         raise Rejected("EOrder:No amendable parameters")
@@ -47,7 +47,7 @@ def _amend_order(call: Call) -> object:
     return {"amend_id": amend.id}
 
 
-def _target(account: Account, fields: Fields) -> Order:
+def _target(account: SimulatedAccount, fields: Fields) -> SimulatedOrder:
     """Answer the live order that ``txid`` or ``cl_ord_id`` names, one of them only."""
     if fields.has("txid") == fields.has("cl_ord_id"):
         raise invalid("txid")
@@ -61,7 +61,7 @@ def _target(account: Account, fields: Fields) -> Order:
     return order
 
 
-def _changed(state: State, order: Order, fields: Fields) -> Order:
+def _changed(state: State, order: SimulatedOrder, fields: Fields) -> SimulatedOrder:
     """Answer a copy of the order as it would be."""
     volume = fields.amount("order_qty")
     volume = order.volume if volume is None else order.terms.pair.lots(volume)
@@ -78,7 +78,7 @@ def _changed(state: State, order: Order, fields: Fields) -> Order:
     return changed
 
 
-def _amend_display(order: Order, fields: Fields) -> None:
+def _amend_display(order: SimulatedOrder, fields: Fields) -> None:
     display = fields.amount("display_qty")
     if display is None:
         return
@@ -87,7 +87,7 @@ def _amend_display(order: Order, fields: Fields) -> None:
     order.display = display
 
 
-def _amend_prices(state: State, order: Order, fields: Fields) -> None:
+def _amend_prices(state: State, order: SimulatedOrder, fields: Fields) -> None:
     """Set the copy's prices, also in its terms, from which an edit goes on. A trailing stop's are distances."""
     terms, pair, last = order.terms, order.terms.pair, state.market.last(order.terms.pair)
     if fields.has("trigger_price"):
@@ -109,7 +109,7 @@ def _amend_prices(state: State, order: Order, fields: Fields) -> None:
         order.limit = written.at(pair, order.stop or last, above=not terms.buys)
 
 
-def _edit_order(call: Call) -> object:
+def _edit_order(call: SimulatedCall) -> object:
     pair = call.state.instruments.asked_pair(call.fields)
     dry = call.fields.flag("validate")
     old = _edited_order(call, pair, dry=dry)
@@ -125,7 +125,7 @@ def _edit_order(call: Call) -> object:
     return _edit_answer(old, new)
 
 
-def _edited_order(call: Call, pair: Pair, *, dry: bool) -> Order:
+def _edited_order(call: SimulatedCall, pair: SimulatedPair, *, dry: bool) -> SimulatedOrder:
     """Answer the order to edit, and count the edit; `Rejected` counts its fixed part."""
     name, counters, now = call.fields.required("txid"), call.account.counters, call.state.now()
     old = next((order for order in reversed(call.account.open_on(pair)) if order.called(name)), None)
@@ -139,7 +139,7 @@ def _edited_order(call: Call, pair: Pair, *, dry: bool) -> Order:
     return old
 
 
-def _edited(old: Order, fields: Fields) -> Terms:
+def _edited(old: SimulatedOrder, fields: Fields) -> Terms:
     """Answer the terms of the order that replaces ``old``: what is not given stays, but for userref and post flag."""
     terms = old.terms
     volume = fields.amount("volume")
@@ -165,7 +165,7 @@ def _edited(old: Order, fields: Fields) -> Terms:
     )
 
 
-def _edit_answer(old: Order, new: Order) -> dict[str, object]:
+def _edit_answer(old: SimulatedOrder, new: SimulatedOrder) -> dict[str, object]:
     pair = new.terms.pair
     first, second = (new.stop, new.limit) if new.stop is not None else (new.limit, None)
     return {

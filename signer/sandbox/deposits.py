@@ -9,7 +9,7 @@ from signer.sandbox.money import amount_text
 from signer.sandbox.pairs import Asset
 from signer.sandbox.records import Transfer
 from signer.sandbox.rejected import Rejected, invalid
-from signer.sandbox.state import Account, Call, Methods, State
+from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall, State
 
 FIAT = frozenset({"ZUSD", "ZEUR", "ZGBP", "ZCAD", "ZAUD", "ZJPY", "CHF"})
 _MOST_ADDRESSES = 5
@@ -44,7 +44,7 @@ def funded_asset(state: State, fields: Fields) -> Asset:
     return asset
 
 
-def receive(state: State, account: Account, asset: Asset, amount: Decimal) -> None:
+def receive(state: State, account: SimulatedAccount, asset: Asset, amount: Decimal) -> None:
     """Credit a deposit that has arrived."""
     refid = state.ids.transfer("Q")
     account.wallet.post(refid=refid, type="deposit", asset=asset.id, amount=amount)
@@ -76,7 +76,7 @@ def transfer_json(transfer: Transfer) -> dict[str, object]:
     }
 
 
-def chosen(call: Call, transfers: dict[str, Transfer]) -> list[Transfer]:
+def chosen(call: SimulatedCall, transfers: dict[str, Transfer]) -> list[Transfer]:
     """Answer the transfers that a status call asks for, newest first."""
     fields, now = call.fields, call.state.now()
     asset = funded_asset(call.state, fields) if fields.has("asset") else None
@@ -88,7 +88,7 @@ def chosen(call: Call, transfers: dict[str, Transfer]) -> list[Transfer]:
     ]
 
 
-def _deposit_methods(call: Call) -> object:
+def _deposit_methods(call: SimulatedCall) -> object:
     asset = funded_asset(call.state, call.fields)
     return [
         {
@@ -101,7 +101,7 @@ def _deposit_methods(call: Call) -> object:
     ]
 
 
-def _deposit_addresses(call: Call) -> object:
+def _deposit_addresses(call: SimulatedCall) -> object:
     """Answer the asset's addresses; ``new`` makes another first."""
     call.fields.required("method")
     asset = funded_asset(call.state, call.fields)
@@ -119,7 +119,7 @@ def _deposit_addresses(call: Call) -> object:
     return rows
 
 
-def _deposit_status(call: Call) -> object:
+def _deposit_status(call: SimulatedCall) -> object:
     transfers = chosen(call, call.account.funding.deposits)
     return [transfer_json(transfer) for transfer in transfers]
 

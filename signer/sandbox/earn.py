@@ -12,7 +12,7 @@ from decimal import Decimal
 from signer.sandbox.money import amount_text
 from signer.sandbox.pairs import Asset, asset
 from signer.sandbox.rejected import Rejected, invalid
-from signer.sandbox.state import Call, Methods
+from signer.sandbox.state import Methods, SimulatedCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ _LOCKS: dict[str, dict[str, object]] = {
 }
 
 
-def _strategies(call: Call) -> object:
+def _strategies(call: SimulatedCall) -> object:
     wanted = call.state.instruments.asset(call.fields.text("asset")) if call.fields.has("asset") else None
     chosen = [strategy for strategy in STRATEGIES.values() if wanted is None or strategy.asset == wanted]
     return {"items": [_strategy_json(strategy) for strategy in chosen], "next_cursor": None}
@@ -81,14 +81,14 @@ def _strategy_json(strategy: Strategy) -> dict[str, object]:
     }
 
 
-def _named(call: Call) -> Strategy:
+def _named(call: SimulatedCall) -> Strategy:
     strategy = STRATEGIES.get(call.fields.required("strategy_id"))
     if strategy is None:
         raise invalid("strategy_id")
     return strategy
 
 
-def _allocate(call: Call) -> object:
+def _allocate(call: SimulatedCall) -> object:
     strategy = _named(call)
     amount = strategy.asset.down(call.fields.required_amount("amount"))
     if amount < strategy.minimum:
@@ -97,7 +97,7 @@ def _allocate(call: Call) -> object:
     return True
 
 
-def _deallocate(call: Call) -> object:
+def _deallocate(call: SimulatedCall) -> object:
     strategy = _named(call)
     amount = strategy.asset.down(call.fields.required_amount("amount"))
     if amount <= 0:
@@ -106,7 +106,7 @@ def _deallocate(call: Call) -> object:
     return True
 
 
-def _move(call: Call, subtype: str, source: str, target: str, amount: Decimal) -> None:
+def _move(call: SimulatedCall, subtype: str, source: str, target: str, amount: Decimal) -> None:
     wallet = call.account.wallet
     wallet.require(source, amount, error="EEarnings:Insufficient funds")
     refid = call.state.ids.transfer("E")
@@ -114,12 +114,12 @@ def _move(call: Call, subtype: str, source: str, target: str, amount: Decimal) -
     wallet.post(refid=refid, type="earn", subtype=subtype, asset=target, amount=amount)
 
 
-def _status(call: Call) -> object:
+def _status(call: SimulatedCall) -> object:
     _named(call)
     return {"pending": False}
 
 
-def _allocations(call: Call) -> object:
+def _allocations(call: SimulatedCall) -> object:
     converted = call.state.instruments.asset(call.fields.text("converted_asset", "USD"))
     worth = call.state.market.worth
     items: list[dict[str, object]] = []

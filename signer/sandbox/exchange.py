@@ -28,13 +28,13 @@ from signer.sandbox.asset_pairs import built_in
 from signer.sandbox.fields import Fields
 from signer.sandbox.ids import Ids
 from signer.sandbox.instruments import Instruments
-from signer.sandbox.limits import TIERS, Counters
+from signer.sandbox.limits import TIERS, CallCounters
 from signer.sandbox.market import Market
 from signer.sandbox.matching import reprice
 from signer.sandbox.money import Wallet
 from signer.sandbox.prices import check_price
 from signer.sandbox.rejected import Rejected
-from signer.sandbox.state import Account, Call, Methods, State
+from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall, State
 
 __all__ = ["PRIVATE_METHODS", "PUBLIC_METHODS", "Exchange", "Rejected"]
 
@@ -89,7 +89,7 @@ class Exchange:
         """Open an account with deposits already made. Assets in any spelling: ``USD``, ``ZUSD``, ``btc``."""
         state = self._state
         wallet = Wallet(now=state.now, new_id=state.ids.ledger)
-        account = state.accounts[name] = Account(name, state.ids.iban(), wallet, Counters(self._tier))
+        account = state.accounts[name] = SimulatedAccount(name, state.ids.iban(), wallet, CallCounters(self._tier))
         for asset, amount in balances.items():
             deposits.receive(state, account, state.instruments.asset(asset), amount)
 
@@ -102,7 +102,7 @@ class Exchange:
 
         ``params`` are decoded: scalars are text or booleans, lists are lists, ``close`` is a mapping.
         """
-        return _PRIVATE[method](Call(self._state, self._state.accounts[account], Fields(params)))
+        return _PRIVATE[method](SimulatedCall(self._state, self._state.accounts[account], Fields(params)))
 
     def set_price(self, pair: str, price: Decimal) -> None:
         """Move the market of a pair (any spelling): triggers stops, fills what it crosses.

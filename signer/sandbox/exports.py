@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from signer.sandbox.queries import trade_json
 from signer.sandbox.records import Export
 from signer.sandbox.rejected import invalid
-from signer.sandbox.state import Account, Call, Methods
+from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall
 from signer.sandbox.statements import entry_json
 
 _REPORTS = ("trades", "ledgers")
@@ -18,7 +18,7 @@ _SEPARATORS = {"CSV": ",", "TSV": "\t"}
 _KEPT = 14 * 86_400
 
 
-def _add_export(call: Call) -> object:
+def _add_export(call: SimulatedCall) -> object:
     fields, now = call.fields, call.state.now()
     report = fields.one_of("report", _REPORTS)
     fmt = fields.one_of("format", tuple(_SEPARATORS), "CSV")
@@ -39,7 +39,7 @@ def _add_export(call: Call) -> object:
     return {"id": made.id}
 
 
-def _rows(account: Account, report: str, start: float, end: float) -> list[dict[str, object]]:
+def _rows(account: SimulatedAccount, report: str, start: float, end: float) -> list[dict[str, object]]:
     if report == "trades":
         return [
             {"txid": trade.id} | trade_json(trade, ledgers=False)
@@ -68,7 +68,7 @@ def _zipped(name: str, rows: Iterable[Mapping[str, object]], separator: str, wan
     return packed.getvalue()
 
 
-def _export_status(call: Call) -> object:
+def _export_status(call: SimulatedCall) -> object:
     report = call.fields.one_of("report", _REPORTS)
     return [_export_json(made) for made in call.account.exports.values() if made.report == report]
 
@@ -95,18 +95,18 @@ def _export_json(made: Export) -> dict[str, object]:
     }
 
 
-def _named(call: Call) -> Export:
+def _named(call: SimulatedCall) -> Export:
     made = call.account.exports.get(call.fields.required("id"))
     if made is None:
         raise invalid("id")
     return made
 
 
-def _retrieve_export(call: Call) -> object:
+def _retrieve_export(call: SimulatedCall) -> object:
     return _named(call).content
 
 
-def _remove_export(call: Call) -> object:
+def _remove_export(call: SimulatedCall) -> object:
     kind = call.fields.one_of("type", ("cancel", "delete"))
     del call.account.exports[_named(call).id]
     return {kind: True}

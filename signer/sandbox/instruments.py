@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import final
 
 from signer.sandbox.fields import Fields
-from signer.sandbox.pairs import CLASSES, CURRENCY, Asset, Pair, asset
+from signer.sandbox.pairs import CLASSES, CURRENCY, Asset, SimulatedPair, asset
 from signer.sandbox.rejected import Rejected
 
 _MODERN = {"XBT": "BTC", "XDG": "DOGE"}
@@ -16,8 +16,8 @@ _MODERN = {"XBT": "BTC", "XDG": "DOGE"}
 class Instruments:
     """All pairs by id, and all assets of each class by id. Both mappings stay as they are made."""
 
-    def __init__(self, pairs: Iterable[Pair]) -> None:
-        self.pairs: Mapping[str, Pair] = {pair.id: pair for pair in pairs}
+    def __init__(self, pairs: Iterable[SimulatedPair]) -> None:
+        self.pairs: Mapping[str, SimulatedPair] = {pair.id: pair for pair in pairs}
         self.assets: Mapping[str, Mapping[str, Asset]] = {name: self._assets(name) for name in CLASSES}
         self._called = {name: _by_spelling(self._of_class(name)) for name in CLASSES}
         self._assets_called = {
@@ -35,10 +35,10 @@ class Instruments:
             found += [asset("ZUSD"), *(pair.quote for pair in self.pairs.values())]
         return {each.id: each for each in found}
 
-    def _of_class(self, asset_class: str) -> list[Pair]:
+    def _of_class(self, asset_class: str) -> list[SimulatedPair]:
         return [pair for pair in self.pairs.values() if pair.asset_class == asset_class]
 
-    def pair(self, name: str, asset_class: str = CURRENCY) -> Pair:
+    def pair(self, name: str, asset_class: str = CURRENCY) -> SimulatedPair:
         """Find a pair by id, altname, wsname or its modern spelling, in any case; `Rejected` if there is none.
 
         Each class has names of its own: HDX/USD is a currency's pair, and HDx/USD a share's.
@@ -48,7 +48,7 @@ class Instruments:
             raise Rejected("EQuery:Unknown asset pair")
         return pair
 
-    def any_pair(self, name: str) -> Pair:
+    def any_pair(self, name: str) -> SimulatedPair:
         """Find a pair of any class; `Rejected` if there is none."""
         by_id = self.pairs.get(name)
         found = by_id or next((names[name.upper()] for names in self._called.values() if name.upper() in names), None)
@@ -56,11 +56,11 @@ class Instruments:
             raise Rejected("EQuery:Unknown asset pair")
         return found
 
-    def asked_pair(self, fields: Fields) -> Pair:
+    def asked_pair(self, fields: Fields) -> SimulatedPair:
         """Answer the pair that a call names, of the class that it names; `Rejected` if there is none."""
         return self.pair(fields.required("pair"), class_asked(fields))
 
-    def asked_pairs(self, fields: Fields, asset_class: str) -> list[Pair]:
+    def asked_pairs(self, fields: Fields, asset_class: str) -> list[SimulatedPair]:
         """Answer the pairs that a call names, or all of the class if it names none."""
         names = fields.words("pair")
         if not names:
@@ -75,7 +75,7 @@ class Instruments:
             raise Rejected(error)
         return found
 
-    def traded(self, base: str, quote: str) -> Pair | None:
+    def traded(self, base: str, quote: str) -> SimulatedPair | None:
         """Answer the first pair that trades one asset against the other, both by id."""
         return self._traded.get((base, quote))
 
@@ -85,9 +85,9 @@ def class_asked(fields: Fields, name: str = "asset_class") -> str:
     return fields.one_of(name, CLASSES, CURRENCY)
 
 
-def _by_spelling(pairs: Iterable[Pair]) -> dict[str, Pair]:
+def _by_spelling(pairs: Iterable[SimulatedPair]) -> dict[str, SimulatedPair]:
     """Answer pairs by spelling in upper case; ids go before altnames, and those before all other spellings."""
-    found: dict[str, Pair] = {}
+    found: dict[str, SimulatedPair] = {}
     listed = list(pairs)
     for pair in listed:
         found.setdefault(pair.id.upper(), pair)
@@ -100,7 +100,7 @@ def _by_spelling(pairs: Iterable[Pair]) -> dict[str, Pair]:
     return found
 
 
-def _slashed(pair: Pair) -> Iterator[str]:
+def _slashed(pair: SimulatedPair) -> Iterator[str]:
     """Answer the spellings with a slash. A special market (``.d``, ``:BTNL``) leaves them to the ordinary one."""
     if not pair.id.isalnum() or "/" not in pair.wsname:
         return

@@ -21,7 +21,7 @@ TOKEN_S = 900
 """A WebSocket token must be used within a quarter of an hour (kraken-api.md §7b)."""
 
 
-class Denied(Exception):
+class CallDenied(Exception):
     """The caller is not let through; carries Kraken's error text."""
 
     def __init__(self, error: str) -> None:
@@ -135,34 +135,34 @@ class Keys:
         return key
 
     def find(self, api_key: str, source: str) -> ApiKey:
-        """The key of that name, called from address ``source``. Raises `Denied` in Kraken's words."""
+        """The key of that name, called from address ``source``. Raises `CallDenied` in Kraken's words."""
         now = self._now()
         # Kraken locks the caller out, whichever key comes next: that is why a bad key must never be forwarded.
         if self._lockouts.locked(source, now) or self._lockouts.locked(api_key, now):
-            raise Denied("EGeneral:Temporary lockout")
+            raise CallDenied("EGeneral:Temporary lockout")
         key = self._keys.get(api_key)
         if key is None:
             self._lockouts.failed(source, now)
-            raise Denied("EAPI:Invalid key")
+            raise CallDenied("EAPI:Invalid key")
         self._lockouts.passed(source)
         return key
 
     def authenticate(self, key: ApiKey, *, signature: str, path: str, nonce: str, body: bytes) -> None:
-        """Check that ``key`` signed this request, and take its nonce. Raises `Denied`."""
+        """Check that ``key`` signed this request, and take its nonce. Raises `CallDenied`."""
         api_key = key.settings.api_key
         if not is_signed(signature, key.settings.api_secret, path, nonce, body):
-            raise Denied("EAPI:Invalid signature")
+            raise CallDenied("EAPI:Invalid signature")
         if not key.nonces.accept(nonce):
             self._lockouts.failed(api_key, self._now())
-            raise Denied("EAPI:Invalid nonce")
+            raise CallDenied("EAPI:Invalid nonce")
         self._lockouts.passed(api_key)
 
     def permit(self, key: ApiKey, endpoint: str) -> None:
-        """Count the call and compare its needs with the key's permissions. Raises `Denied`."""
+        """Count the call and compare its needs with the key's permissions. Raises `CallDenied`."""
         if not key.counter.spend(endpoint, self._now()):
-            raise Denied("EAPI:Rate limit exceeded")
+            raise CallDenied("EAPI:Rate limit exceeded")
         if not permits(key.settings.permissions, endpoint):
-            raise Denied("EGeneral:Permission denied")
+            raise CallDenied("EGeneral:Permission denied")
         key.last_used = self._now()
 
     def websocket_token(self) -> dict[str, object]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import islice
 
 from signer.sandbox.market import LEVELS, Market
-from signer.sandbox.pairs import Pair
+from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.rejected import invalid
-from signer.sandbox.state import Call, Methods
+from signer.sandbox.state import Methods, SimulatedCall
 
 _DEPTHS = frozenset({0, 10, 25, 100, 250, 1000})
 """Zero asks for all."""
 
 
-def _level3(call: Call) -> object:
+def _level3(call: SimulatedCall) -> object:
     pair = call.state.instruments.asked_pair(call.fields)
     depth = call.fields.integer("depth")
     if depth is None:
@@ -29,7 +29,7 @@ def _level3(call: Call) -> object:
     }
 
 
-def _orders(market: Market, pair: Pair, taker: str, count: int) -> list[dict[str, object]]:
+def _orders(market: Market, pair: SimulatedPair, taker: str, count: int) -> list[dict[str, object]]:
     mark = "B" if taker == "sell" else "A"
     now = int(market.now() * 10**9)
     return [

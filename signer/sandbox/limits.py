@@ -9,7 +9,7 @@ from signer.sandbox.rejected import Rejected
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
+class CounterTier:
     """What an account's verification level allows on each pair."""
 
     threshold: int
@@ -19,10 +19,10 @@ class Tier:
 
 
 TIERS = {
-    "starter": Tier(60, 1.0, 60),
-    "intermediate": Tier(125, 2.34, 80),
-    "pro": Tier(180, 3.75, 225),
-    "unlimited": Tier(10**9, 1.0, 10**9),  # none of Kraken's: for load tests
+    "starter": CounterTier(60, 1.0, 60),
+    "intermediate": CounterTier(125, 2.34, 80),
+    "pro": CounterTier(180, 3.75, 225),
+    "unlimited": CounterTier(10**9, 1.0, 10**9),  # none of Kraken's: for load tests
 }
 
 _AGES = (5, 10, 15, 45, 90, 300)
@@ -55,10 +55,10 @@ def batch_cost(orders: int) -> float:
     return 1.0 + orders / 2
 
 
-class Counters:
+class CallCounters:
     """One account's counters, each falling with time."""
 
-    def __init__(self, tier: Tier) -> None:
+    def __init__(self, tier: CounterTier) -> None:
         self.tier = tier
         self._counts: dict[str, tuple[float, float]] = {}
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from signer.sandbox.orders import Order
-from signer.sandbox.pairs import Pair, asset_of
+from signer.sandbox.orders import SimulatedOrder
+from signer.sandbox.pairs import SimulatedPair, asset_of
 from signer.sandbox.records import Position, Trade
 from signer.sandbox.rejected import Rejected
-from signer.sandbox.state import Account, State
+from signer.sandbox.state import SimulatedAccount, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Equity:
         return self.total - self.used - self.ordered
 
 
-def equity(state: State, account: Account, *, besides: str = "") -> Equity:
+def equity(state: State, account: SimulatedAccount, *, besides: str = "") -> Equity:
     """Value an account now, the order ``besides`` not counted."""
     worth = state.market.worth
     used = profit = cost = value = Decimal(0)
@@ -61,7 +61,7 @@ def equity(state: State, account: Account, *, besides: str = "") -> Equity:
     return Equity(balance, used, ordered, profit, cost, value)
 
 
-def _binds(state: State, order: Order) -> Decimal:
+def _binds(state: State, order: SimulatedOrder) -> Decimal:
     """Answer what an order would bind in USD if all of it opened a position."""
     terms = order.terms
     if not terms.leverage or terms.reduce_only or terms.ordertype == "settle-position":
@@ -70,17 +70,17 @@ def _binds(state: State, order: Order) -> Decimal:
     return order.remaining * price / terms.leverage * state.market.worth(terms.pair.quote)
 
 
-def opposite(account: Account, pair: Pair, side: str) -> list[Position]:
+def opposite(account: SimulatedAccount, pair: SimulatedPair, side: str) -> list[Position]:
     """Answer the positions that an order of this side would close, oldest first."""
     return [position for position in account.positions.values() if position.pair is pair and position.side != side]
 
 
-def closing_volume(account: Account, pair: Pair, side: str) -> Decimal:
+def closing_volume(account: SimulatedAccount, pair: SimulatedPair, side: str) -> Decimal:
     """Answer how much an order of this side could close."""
     return sum((position.open_volume for position in opposite(account, pair, side)), Decimal(0))
 
 
-def check(state: State, account: Account, order: Order, *, besides: str = "") -> None:
+def check(state: State, account: SimulatedAccount, order: SimulatedOrder, *, besides: str = "") -> None:
     """Raise `Rejected` unless the margin (for settle-position, the money) suffices."""
     terms = order.terms
     if terms.ordertype == "settle-position":
@@ -92,7 +92,7 @@ def check(state: State, account: Account, order: Order, *, besides: str = "") ->
         raise Rejected("EOrder:Insufficient initial margin")
 
 
-def _check_settle(account: Account, order: Order) -> None:
+def _check_settle(account: SimulatedAccount, order: SimulatedOrder) -> None:
     pair = order.terms.pair
     if order.terms.buys:  # a short is settled by handing over what was sold
         account.wallet.require(pair.base.id, order.volume)
@@ -101,7 +101,7 @@ def _check_settle(account: Account, order: Order) -> None:
     account.wallet.require(pair.quote.id, pair.quote.up(cost))
 
 
-def trade(account: Account, fill: Trade) -> str:
+def trade(account: SimulatedAccount, fill: Trade) -> str:
     """Apply a fill to the positions and post its profit and fee; answer the ledger entry's id."""
     profit, left = Decimal(0), fill.volume
     for position, part in _parts(account, fill.pair, fill.side, fill.volume):
@@ -127,7 +127,7 @@ def trade(account: Account, fill: Trade) -> str:
     return account.wallet.post(refid=fill.id, type="margin", asset=quote.id, amount=quote.down(profit), fee=fill.fee)
 
 
-def settle(account: Account, order: Order, refid: str) -> None:
+def settle(account: SimulatedAccount, order: SimulatedOrder, refid: str) -> None:
     """Settle positions with the account's own money: pay a long's cost for its volume, or the other way round."""
     pair = order.terms.pair
     for position, part in _settles(account, order):
@@ -140,11 +140,13 @@ def settle(account: Account, order: Order, refid: str) -> None:
         _close(account, position, part)
 
 
-def _settles(account: Account, order: Order) -> list[tuple[Position, Decimal]]:
+def _settles(account: SimulatedAccount, order: SimulatedOrder) -> list[tuple[Position, Decimal]]:
     return _parts(account, order.terms.pair, order.terms.side, order.remaining)
 
 
-def _parts(account: Account, pair: Pair, side: str, volume: Decimal) -> list[tuple[Position, Decimal]]:
+def _parts(
+    account: SimulatedAccount, pair: SimulatedPair, side: str, volume: Decimal
+) -> list[tuple[Position, Decimal]]:
     """Answer which positions this much of an order closes, and how much of each."""
     parts: list[tuple[Position, Decimal]] = []
     for position in opposite(account, pair, side):
@@ -155,7 +157,7 @@ def _parts(account: Account, pair: Pair, side: str, volume: Decimal) -> list[tup
     return parts
 
 
-def _close(account: Account, position: Position, part: Decimal) -> None:
+def _close(account: SimulatedAccount, position: Position, part: Decimal) -> None:
     position.closed += part
     if not position.open_volume:
         del account.positions[position.id]

@@ -11,7 +11,7 @@ from decimal import Decimal
 from signer.sandbox.ids import Ids
 from signer.sandbox.instruments import Instruments
 from signer.sandbox.opening import has_set_price, opening_price
-from signer.sandbox.pairs import Asset, Pair
+from signer.sandbox.pairs import Asset, SimulatedPair
 
 LEVELS = 500
 """How many prices the maker offers on each side."""
@@ -64,7 +64,7 @@ class Market:
         for pair in filter(has_set_price, instruments.pairs.values()):
             self._course(pair)
 
-    def _course(self, pair: Pair) -> _Course:
+    def _course(self, pair: SimulatedPair) -> _Course:
         course = self._courses.get(pair.id)
         if course is None:
             price = opening_price(pair, self._seed)
@@ -73,35 +73,35 @@ class Market:
             course.tape.append(Print(self._ids.print(), self._opened, price, pair.ordermin, "b", "m"))
         return course
 
-    def opening(self, pair: Pair) -> Decimal:
+    def opening(self, pair: SimulatedPair) -> Decimal:
         """Answer the price at which the pair opened."""
         return self._course(pair).opening
 
-    def last(self, pair: Pair) -> Decimal:
+    def last(self, pair: SimulatedPair) -> Decimal:
         """Answer the last price."""
         return self._course(pair).last
 
-    def tape(self, pair: Pair) -> Sequence[Print]:
+    def tape(self, pair: SimulatedPair) -> Sequence[Print]:
         """Answer the last trades, oldest first."""
         return self._course(pair).tape
 
-    def quotes(self, pair: Pair) -> Sequence[tuple[float, Decimal, Decimal]]:
+    def quotes(self, pair: SimulatedPair) -> Sequence[tuple[float, Decimal, Decimal]]:
         """Answer the last quotes, oldest first: time, bid and ask."""
         return self._course(pair).quotes
 
-    def bid(self, pair: Pair) -> Decimal:
+    def bid(self, pair: SimulatedPair) -> Decimal:
         """Answer the best price that a seller gets: one tick below the last, or the last if there is none below."""
         return max(self.last(pair) - pair.tick_size, pair.tick_size)
 
-    def ask(self, pair: Pair) -> Decimal:
+    def ask(self, pair: SimulatedPair) -> Decimal:
         """Answer the best price that a buyer gets: one tick above the last."""
         return self.last(pair) + pair.tick_size
 
-    def crosses(self, pair: Pair, side: str, limit: Decimal) -> bool:
+    def crosses(self, pair: SimulatedPair, side: str, limit: Decimal) -> bool:
         """Answer whether an order with this limit would trade at once."""
         return limit >= self.ask(pair) if side == "buy" else limit <= self.bid(pair)
 
-    def levels(self, pair: Pair, side: str) -> Iterator[tuple[Decimal, Decimal]]:
+    def levels(self, pair: SimulatedPair, side: str) -> Iterator[tuple[Decimal, Decimal]]:
         """Answer (price, volume) of what a taker of this side meets, best first."""
         volume = pair.ordermin * _LEVEL_ORDERS
         step = max(pair.rounded(self.last(pair) / 10_000), pair.tick_size)
@@ -112,7 +112,7 @@ class Market:
             yield price, volume
             price += step if side == "buy" else -step
 
-    def move(self, pair: Pair, price: Decimal) -> None:
+    def move(self, pair: SimulatedPair, price: Decimal) -> None:
         """Set the last price, with a trade on the tape."""
         side = "b" if price >= self.last(pair) else "s"
         course = self._course(pair)
@@ -120,13 +120,13 @@ class Market:
         course.quotes.append((self.now(), self.bid(pair), self.ask(pair)))
         self.print(pair, price, pair.ordermin, side, "m")
 
-    def print(self, pair: Pair, price: Decimal, volume: Decimal, side: str, ordertype: str) -> int:
+    def print(self, pair: SimulatedPair, price: Decimal, volume: Decimal, side: str, ordertype: str) -> int:
         """Put a trade on the tape, without moving the price; answer its number."""
         made = Print(self._ids.print(), self.now(), price, volume, side, ordertype)
         self._course(pair).tape.append(made)
         return made.id
 
-    def walk(self) -> Iterator[tuple[Pair, Decimal]]:
+    def walk(self) -> Iterator[tuple[SimulatedPair, Decimal]]:
         """Answer the seeded steps due since the last walk: one a second for every open pair, by at most 0.05 %."""
         pairs = [self.instruments.pairs[name] for name in self._courses]
         steps = min(int(self.now() - self._walked), max(_WALK_MOVES // max(len(pairs), 1), 1))

@@ -7,15 +7,15 @@ from decimal import Decimal
 
 from signer.sandbox import margin
 from signer.sandbox.admission import admit, check_money, limit_beyond, needs, new_order, plan, trailing_stop
-from signer.sandbox.orders import Order, version
-from signer.sandbox.pairs import Pair
+from signer.sandbox.orders import SimulatedOrder, version
+from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.records import Trade
 from signer.sandbox.rejected import Rejected
-from signer.sandbox.state import Account, State
+from signer.sandbox.state import SimulatedAccount, State
 from signer.sandbox.terms import TRAILING, Terms
 
 
-def place(state: State, account: Account, terms: Terms) -> Order:
+def place(state: State, account: SimulatedAccount, terms: Terms) -> SimulatedOrder:
     """Take an order in and let it meet the market; `Rejected` leaves everything as it was."""
     order = new_order(state, account, terms)
     admit(state, account, order)
@@ -23,7 +23,7 @@ def place(state: State, account: Account, terms: Terms) -> Order:
     return order
 
 
-def register(state: State, account: Account, order: Order) -> None:
+def register(state: State, account: SimulatedAccount, order: SimulatedOrder) -> None:
     """Make an admitted order known, and let it meet the market."""
     account.orders[order.txid] = account.open[order.txid] = order
     order.amends.append(version(order, state.ids.trade(), "original"))
@@ -32,7 +32,7 @@ def register(state: State, account: Account, order: Order) -> None:
     arrive(state, order)
 
 
-def arrive(state: State, order: Order) -> None:
+def arrive(state: State, order: SimulatedOrder) -> None:
     """Let an order meet the market as it is: at its start, or after its terms changed."""
     account = state.accounts[order.account]
     if order.terms.ordertype == "settle-position":
@@ -48,7 +48,7 @@ def arrive(state: State, order: Order) -> None:
         _hold(state, order)
 
 
-def start(state: State, order: Order) -> None:
+def start(state: State, order: SimulatedOrder) -> None:
     """Begin a scheduled order."""
     order.status = "open"
     if order.waits:
@@ -57,7 +57,7 @@ def start(state: State, order: Order) -> None:
         _act(state, order)
 
 
-def reprice(state: State, pair: Pair, price: Decimal) -> None:
+def reprice(state: State, pair: SimulatedPair, price: Decimal) -> None:
     """Move a pair's market: resting orders that it crosses fill at their limit, triggers go off."""
     state.market.move(pair, price)
     for order in list(state.open_orders(pair)):
@@ -65,7 +65,7 @@ def reprice(state: State, pair: Pair, price: Decimal) -> None:
             _meet(state, order)
 
 
-def finish(state: State, order: Order, status: str, reason: str | None = None) -> None:
+def finish(state: State, order: SimulatedOrder, status: str, reason: str | None = None) -> None:
     """End an order: ``closed`` (filled), ``canceled`` or ``expired``."""
     order.status, order.reason, order.closed = status, reason, state.now()
     account = state.accounts[order.account]
@@ -74,7 +74,7 @@ def finish(state: State, order: Order, status: str, reason: str | None = None) -
     state.timed.pop(order.txid, None)
 
 
-def _meet(state: State, order: Order) -> None:
+def _meet(state: State, order: SimulatedOrder) -> None:
     if order.waits:
         _trail(state, order)
         if _reached(state, order):
@@ -84,7 +84,7 @@ def _meet(state: State, order: Order) -> None:
         finish(state, order, "closed")
 
 
-def _reached(state: State, order: Order) -> bool:
+def _reached(state: State, order: SimulatedOrder) -> bool:
     """Answer whether the last price is at or past the trigger."""
     if order.stop is None:
         return True
@@ -93,7 +93,7 @@ def _reached(state: State, order: Order) -> bool:
     return last >= order.stop if rises else last <= order.stop
 
 
-def _trail(state: State, order: Order) -> None:
+def _trail(state: State, order: SimulatedOrder) -> None:
     """Draw a trailing stop after the price; it never gives way."""
     terms = order.terms
     if terms.ordertype not in TRAILING or terms.price is None or order.stop is None:
@@ -104,12 +104,12 @@ def _trail(state: State, order: Order) -> None:
     _hold(state, order)
 
 
-def _trigger(state: State, order: Order) -> None:
+def _trigger(state: State, order: SimulatedOrder) -> None:
     order.triggered = True
     _act(state, order)
 
 
-def _act(state: State, order: Order) -> None:
+def _act(state: State, order: SimulatedOrder) -> None:
     """Execute an order that waited; the market may have run past the price that its money was held for."""
     try:
         check_money(state, state.accounts[order.account], order, besides=order.txid)
@@ -119,7 +119,7 @@ def _act(state: State, order: Order) -> None:
         _execute(state, order)
 
 
-def _execute(state: State, order: Order) -> None:
+def _execute(state: State, order: SimulatedOrder) -> None:
     """Take what the market offers, then rest or end."""
     fills = plan(state.market, order)
     terms = order.terms
@@ -137,11 +137,11 @@ def _execute(state: State, order: Order) -> None:
         _hold(state, order)
 
 
-def _hold(state: State, order: Order) -> None:
+def _hold(state: State, order: SimulatedOrder) -> None:
     state.accounts[order.account].wallet.hold(order.txid, *needs(state.market, order))
 
 
-def _fill(state: State, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
+def _fill(state: State, order: SimulatedOrder, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
     """Trade a part of an order: money, positions, tape, and the close order it may carry."""
     account = state.accounts[order.account]
     trade = _trade(state, order, quantity, price, maker=maker)
@@ -161,7 +161,7 @@ def _fill(state: State, order: Order, quantity: Decimal, price: Decimal, *, make
         _spawn(state, account, order, replace(order.terms.close, volume=quantity))
 
 
-def _trade(state: State, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> Trade:
+def _trade(state: State, order: SimulatedOrder, quantity: Decimal, price: Decimal, *, maker: bool) -> Trade:
     """Answer the record of a fill, put on the tape, its money not yet moved."""
     terms, pair = order.terms, order.terms.pair
     cost = pair.quote.down(quantity * price)
@@ -183,7 +183,7 @@ def _trade(state: State, order: Order, quantity: Decimal, price: Decimal, *, mak
     )
 
 
-def _exchange(account: Account, terms: Terms, trade: Trade) -> tuple[str, ...]:
+def _exchange(account: SimulatedAccount, terms: Terms, trade: Trade) -> tuple[str, ...]:
     """Post both sides of a spot trade; answer their ledger entries, what was paid first."""
     base_fee, quote_fee = (trade.fee, Decimal(0)) if terms.fee_in_base else (Decimal(0), trade.fee)
     sign = 1 if terms.buys else -1
@@ -197,7 +197,7 @@ def _exchange(account: Account, terms: Terms, trade: Trade) -> tuple[str, ...]:
     )
 
 
-def _spawn(state: State, account: Account, parent: Order, terms: Terms) -> None:
+def _spawn(state: State, account: SimulatedAccount, parent: SimulatedOrder, terms: Terms) -> None:
     """Place the close order of a fill. One that the engine refuses is dropped; the fill stands."""
     try:
         order = new_order(state, account, terms)

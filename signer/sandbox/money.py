@@ -11,7 +11,7 @@ from signer.sandbox.rejected import Rejected
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StatementEntry:
     """One line of an account's ledger. The balance changed by ``amount - fee``."""
 
     id: str
@@ -34,7 +34,7 @@ class Wallet:
         self._balances: dict[str, Decimal] = {}
         self._holds: dict[str, tuple[str, Decimal]] = {}
         self._held: dict[str, Decimal] = {}
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, StatementEntry] = {}
 
     @property
     def balances(self) -> Mapping[str, Decimal]:
@@ -92,7 +92,7 @@ class Wallet:
         """Change a balance by ``amount - fee`` and write why; answer the entry's id."""
         balance = self.balance(asset) + amount - fee
         self._balances[asset] = balance
-        entry = Entry(self._new_id(), refid, self._now(), type, subtype, asset, amount, fee, balance)
+        entry = StatementEntry(self._new_id(), refid, self._now(), type, subtype, asset, amount, fee, balance)
         self.entries[entry.id] = entry
         return entry.id
 

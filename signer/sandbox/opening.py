@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from decimal import Decimal
 
-from signer.sandbox.pairs import Pair
+from signer.sandbox.pairs import SimulatedPair
 
 _MOST = Decimal(10**7)
 _MINIMA_APART = 10
@@ -43,12 +43,12 @@ _SET = {
 }
 
 
-def has_set_price(pair: Pair) -> bool:
+def has_set_price(pair: SimulatedPair) -> bool:
     """Answer whether the pair's opening price is set here."""
     return pair.id in _SET
 
 
-def opening_price(pair: Pair, seed: int) -> Decimal:
+def opening_price(pair: SimulatedPair, seed: int) -> Decimal:
     """Answer a price on the pair's ticks. The chance is one for each base, so that its prices stay in step."""
     if has_set_price(pair):
         return pair.rounded(Decimal(_SET[pair.id]))

@@ -14,7 +14,7 @@ _LIVE = frozenset({"pending", "open"})
 
 
 @dataclass(slots=True)
-class Order:
+class SimulatedOrder:
     """An order that the exchange has accepted.
 
     ``limit`` and ``stop`` are what its written prices came to: ``stop`` is where it triggers, None if it needs no
@@ -70,7 +70,7 @@ class Order:
         return describe(self.terms, self.volume, self.limit, self.stop)
 
 
-def version(order: Order, amend_id: str, kind: str) -> Amend:
+def version(order: SimulatedOrder, amend_id: str, kind: str) -> Amend:
     """Answer an order as it is now, for its list of amends."""
     return Amend(
         id=amend_id,
@@ -85,12 +85,12 @@ def version(order: Order, amend_id: str, kind: str) -> Amend:
     )
 
 
-def description(order: Order) -> dict[str, str]:
+def description(order: SimulatedOrder) -> dict[str, str]:
     """Answer the ``descr`` of an order that was just taken."""
     return short_description(order.terms, order.volume, order.limit, order.stop)
 
 
-def order_json(order: Order, *, trades: bool = False) -> dict[str, object]:
+def order_json(order: SimulatedOrder, *, trades: bool = False) -> dict[str, object]:
     """Answer an order as OpenOrders, ClosedOrders and QueryOrders show it."""
     terms, pair = order.terms, order.terms.pair
     average = order.cost / order.filled if order.filled else Decimal(0)
@@ -125,7 +125,7 @@ def order_json(order: Order, *, trades: bool = False) -> dict[str, object]:
     return answer
 
 
-def _full_description(order: Order) -> dict[str, str]:
+def _full_description(order: SimulatedOrder) -> dict[str, str]:
     terms, pair = order.terms, order.terms.pair
     price = price2 = "0"
     if terms.ordertype in RESTING:
@@ -146,7 +146,7 @@ def _full_description(order: Order) -> dict[str, str]:
     }
 
 
-def _shown(order: Order, written: WrittenPrice | None, resolved: Decimal | None) -> str:
+def _shown(order: SimulatedOrder, written: WrittenPrice | None, resolved: Decimal | None) -> str:
     """Answer a trigger order's price: a trailing one by its distance, any other by what it came to."""
     pair = order.terms.pair
     if written is None:

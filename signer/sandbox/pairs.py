@@ -32,7 +32,7 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class SimulatedPair:
     """A market, with the limits of its row in Kraken's AssetPairs answer.
 
     ``wsname`` is empty where the row has none. ``leverage`` is for buying. ``row`` is what AssetPairs answers for it.

@@ -10,7 +10,7 @@ from signer.sandbox.limits import ADD, batch_cost
 from signer.sandbox.matching import place
 from signer.sandbox.orders import description
 from signer.sandbox.rejected import Rejected, invalid
-from signer.sandbox.state import Account, Call, Methods, State
+from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall, State
 from signer.sandbox.terms import Terms, read_terms
 from signer.sandbox.wording import short_description
 
@@ -33,7 +33,7 @@ def check_deadline(state: State, fields: Fields) -> None:
         raise Rejected("EService:Deadline elapsed")
 
 
-def _add_order(call: Call) -> object:
+def _add_order(call: SimulatedCall) -> object:
     pair = call.state.instruments.asked_pair(call.fields)
     dry = call.fields.flag("validate")
     if not dry:  # counted even if what follows is refused
@@ -47,7 +47,7 @@ def _add_order(call: Call) -> object:
     return {"descr": description(order), "txid": [order.txid]}
 
 
-def _add_order_batch(call: Call) -> object:
+def _add_order_batch(call: SimulatedCall) -> object:
     pair = call.state.instruments.asked_pair(call.fields)
     dry = call.fields.flag("validate")
     rows = call.fields.rows("orders")
@@ -65,7 +65,7 @@ def _dry(state: State, terms: Terms) -> dict[str, str]:
     return short_description(terms, terms.volume, *dry_run(state, terms))
 
 
-def _row(state: State, account: Account, terms: Terms) -> dict[str, object]:
+def _row(state: State, account: SimulatedAccount, terms: Terms) -> dict[str, object]:
     """Place one order of a batch; the engine's refusal stands in its row, and the others go on."""
     try:
         order = place(state, account, terms)

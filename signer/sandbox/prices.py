@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from signer.sandbox.pairs import Pair
+from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.rejected import Rejected, invalid
 
 _PRICE = re.compile(r"([+\-#]?)(\d{1,8}(?:\.\d{1,20})?)(%?)", re.ASCII)
@@ -38,7 +38,7 @@ class WrittenPrice:
         """Answer the distance from ``reference``, without its sign."""
         return reference * self.amount / 100 if self.percent else self.amount
 
-    def at(self, pair: Pair, reference: Decimal, *, above: bool) -> Decimal:
+    def at(self, pair: SimulatedPair, reference: Decimal, *, above: bool) -> Decimal:
         """Answer the price, given the reference and the side of it that ``#`` means.
 
         Raises `Rejected` for an absolute price off the pair's ticks, and for one that is not positive.
@@ -54,7 +54,7 @@ class WrittenPrice:
         check_price(price)
         return price
 
-    def text(self, pair: Pair) -> str:
+    def text(self, pair: SimulatedPair) -> str:
         """Write it as Kraken describes it: ``37500.0``, ``+50.0000%``."""
         if self.percent:
             return f"{self.sign}{self.amount:.4f}%"

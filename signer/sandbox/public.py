@@ -12,7 +12,7 @@ from signer.sandbox.candles import INTERVALS, candles
 from signer.sandbox.fields import Fields
 from signer.sandbox.instruments import class_asked
 from signer.sandbox.market import LEVELS, Market, Print
-from signer.sandbox.pairs import Asset, Pair
+from signer.sandbox.pairs import Asset, SimulatedPair
 from signer.sandbox.rejected import invalid
 
 _DAY = 86_400
@@ -77,7 +77,7 @@ def _ticker(query: Query) -> object:
     return {pair.id: _ticker_json(query.market, pair) for pair in chosen}
 
 
-def _ticker_json(market: Market, pair: Pair) -> dict[str, object]:
+def _ticker_json(market: Market, pair: SimulatedPair) -> dict[str, object]:
     """Answer the ticker. The sandbox knows one day only, so *today* and *24 hours* are the same."""
     prints = [trade for trade in market.tape(pair) if trade.time > market.now() - _DAY]
     shown = [trade.price for trade in prints] or [market.last(pair)]
@@ -117,7 +117,7 @@ def _depth(query: Query) -> object:
     }
 
 
-def _levels(market: Market, pair: Pair, taker: str, count: int) -> list[list[object]]:
+def _levels(market: Market, pair: SimulatedPair, taker: str, count: int) -> list[list[object]]:
     now = int(market.now())
     return [
         [pair.price_text(price), f"{volume:.3f}", now] for price, volume in islice(market.levels(pair, taker), count)
@@ -144,7 +144,7 @@ def _nanoseconds(moment: float) -> int:
     return int(moment * 10**9)
 
 
-def _print_json(pair: Pair, trade: Print) -> list[object]:
+def _print_json(pair: SimulatedPair, trade: Print) -> list[object]:
     price, volume = pair.price_text(trade.price), pair.volume_text(trade.volume)
     return [price, volume, trade.time, trade.side, trade.ordertype, "", trade.id]
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from signer.sandbox.fields import Fields
 from signer.sandbox.history import counted, page
-from signer.sandbox.orders import Order, order_json
-from signer.sandbox.pairs import Pair
+from signer.sandbox.orders import SimulatedOrder, order_json
+from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.records import Amend, Position, Trade
 from signer.sandbox.rejected import Rejected, invalid
-from signer.sandbox.state import Call, Methods, State
+from signer.sandbox.state import Methods, SimulatedCall, State
 from signer.sandbox.terms import read_userref
 
 _MOST_ORDERS = 50
@@ -27,14 +27,14 @@ _TRADE_TYPES: dict[str, Callable[[Trade], bool]] = {
 }
 
 
-def _open_orders(call: Call) -> object:
+def _open_orders(call: SimulatedCall) -> object:
     trades, wanted = call.fields.flag("trades"), _wanted(call.fields)
     return {
         "open": {txid: order_json(order, trades=trades) for txid, order in call.account.open.items() if wanted(order)},
     }
 
 
-def _closed_orders(call: Call) -> object:
+def _closed_orders(call: SimulatedCall) -> object:
     trades, wanted = call.fields.flag("trades"), _wanted(call.fields)
     by_open = call.fields.one_of("closetime", ("open", "close", "both"), "both") == "open"
     orders = [order for order in call.account.orders.values() if not order.live and wanted(order)]
@@ -44,7 +44,7 @@ def _closed_orders(call: Call) -> object:
     return counted(call.fields, "closed", {order.txid: order_json(order, trades=trades) for order in rows}, count)
 
 
-def _wanted(fields: Fields) -> Callable[[Order], bool]:
+def _wanted(fields: Fields) -> Callable[[SimulatedOrder], bool]:
     """Answer the filter that ``userref`` and ``cl_ord_id`` make."""
     userref = read_userref(fields)
     name = fields.text("cl_ord_id")
@@ -53,7 +53,7 @@ def _wanted(fields: Fields) -> Callable[[Order], bool]:
     )
 
 
-def _query_orders(call: Call) -> object:
+def _query_orders(call: SimulatedCall) -> object:
     txids = call.fields.words("txid")
     if not 0 < len(txids) <= _MOST_ORDERS:
         raise invalid("txid")
@@ -64,7 +64,7 @@ def _query_orders(call: Call) -> object:
     return {txid: order_json(order, trades=trades) for txid, order in orders.items() if wanted(order)}
 
 
-def _order_amends(call: Call) -> object:
+def _order_amends(call: SimulatedCall) -> object:
     order = call.account.orders.get(call.fields.required("order_id"))
     if order is None:
         raise Rejected("EOrder:Unknown order")
@@ -72,7 +72,7 @@ def _order_amends(call: Call) -> object:
     return {"count": len(rows), "amends": rows}
 
 
-def _amend_json(amend: Amend, pair: Pair) -> dict[str, object]:
+def _amend_json(amend: Amend, pair: SimulatedPair) -> dict[str, object]:
     answer: dict[str, object] = {
         "amend_id": amend.id,
         "amend_type": amend.type,
@@ -90,7 +90,7 @@ def _amend_json(amend: Amend, pair: Pair) -> dict[str, object]:
     return answer
 
 
-def _trades_history(call: Call) -> object:
+def _trades_history(call: SimulatedCall) -> object:
     kind = _TRADE_TYPES[call.fields.one_of("type", tuple(_TRADE_TYPES), "all")]
     ledgers = call.fields.flag("ledgers")
     trades = [trade for trade in call.account.trades.values() if kind(trade)]
@@ -98,7 +98,7 @@ def _trades_history(call: Call) -> object:
     return counted(call.fields, "trades", {trade.id: trade_json(trade, ledgers=ledgers) for trade in rows}, count)
 
 
-def _query_trades(call: Call) -> object:
+def _query_trades(call: SimulatedCall) -> object:
     ids = call.fields.words("txid")
     if not 0 < len(ids) <= _MOST_TRADES or any(name not in call.account.trades for name in ids):
         raise invalid("txid")
@@ -130,7 +130,7 @@ def trade_json(trade: Trade, *, ledgers: bool) -> dict[str, object]:
     return answer
 
 
-def _open_positions(call: Call) -> object:
+def _open_positions(call: SimulatedCall) -> object:
     names = call.fields.words("txid")
     if any(name not in call.account.positions for name in names):
         raise Rejected("EOrder:Unknown position")

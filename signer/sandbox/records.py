@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from signer.sandbox.pairs import Asset, Pair
+from signer.sandbox.pairs import Asset, SimulatedPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Trade:
 
     id: str
     order: str
-    pair: Pair
+    pair: SimulatedPair
     time: float
     side: str
     ordertype: str
@@ -41,7 +41,7 @@ class Position:
 
     id: str
     order: str
-    pair: Pair
+    pair: SimulatedPair
     time: float
     side: str
     ordertype: str

@@ -15,7 +15,7 @@ from typing import Protocol, final
 
 from signer.sandbox.arrivals import Arrivals
 from signer.sandbox.faults import Faults
-from signer.sandbox.keys import ApiKey, Denied, Keys, KeySettings
+from signer.sandbox.keys import ApiKey, CallDenied, Keys, KeySettings
 from signer.sandbox.rejected import Rejected
 from signer.sandbox.wire import Malformed, Params, decode, form_pairs, is_json, nested
 
@@ -206,7 +206,7 @@ class Simulation:
             return _result(self._call(key, endpoint, params), key.name)
         except Malformed:
             return refusal("EGeneral:Invalid arguments")
-        except Denied as no:
+        except CallDenied as no:
             return refusal(no.error, key=key.name if key else None)
         except Rejected as no:
             return refusal(*no.errors, key=key.name if key else None)
@@ -218,7 +218,7 @@ class Simulation:
         nonce = nonce if isinstance(nonce, str) else ""
         self._keys.authenticate(key, signature=incoming.api_sign, path=incoming.path, nonce=nonce, body=incoming.body)
         if params.pop("otp", ""):  # no toy key has a second factor; one that is not asked for spoils the call
-            raise Denied("EAPI:Invalid key")
+            raise CallDenied("EAPI:Invalid key")
         return key, params
 
     def _call(self, key: ApiKey, endpoint: str, params: Params) -> object:

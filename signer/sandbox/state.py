@@ -8,25 +8,25 @@ from dataclasses import dataclass, field
 from signer.sandbox.fields import Fields
 from signer.sandbox.ids import Ids
 from signer.sandbox.instruments import Instruments
-from signer.sandbox.limits import Counters
+from signer.sandbox.limits import CallCounters
 from signer.sandbox.market import Market
 from signer.sandbox.money import Wallet
-from signer.sandbox.orders import Order
-from signer.sandbox.pairs import Pair
+from signer.sandbox.orders import SimulatedOrder
+from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.records import Export, Funding, Position, Trade
 
 
 @dataclass(slots=True)
-class Account:
+class SimulatedAccount:
     """One customer: money, orders and all that came of them, each by id in the order of their making."""
 
     name: str
     iban: str
     """The account's id for transfers between accounts, as ``AA61 N84G 2WQP XNBA``."""
     wallet: Wallet
-    counters: Counters
-    orders: dict[str, Order] = field(default_factory=dict)
-    open: dict[str, Order] = field(default_factory=dict)
+    counters: CallCounters
+    orders: dict[str, SimulatedOrder] = field(default_factory=dict)
+    open: dict[str, SimulatedOrder] = field(default_factory=dict)
     trades: dict[str, Trade] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     funding: Funding = field(default_factory=Funding)
@@ -34,7 +34,7 @@ class Account:
     cancel_all_at: float | None = None
     """When CancelAllOrdersAfter strikes."""
 
-    def open_on(self, pair: Pair) -> list[Order]:
+    def open_on(self, pair: SimulatedPair) -> list[SimulatedOrder]:
         """Answer the live orders of a pair, oldest first."""
         return [order for order in self.open.values() if order.terms.pair is pair]
 
@@ -46,8 +46,8 @@ class State:
     now: Callable[[], float]
     ids: Ids
     market: Market
-    accounts: dict[str, Account] = field(default_factory=dict)
-    timed: dict[str, Order] = field(default_factory=dict)
+    accounts: dict[str, SimulatedAccount] = field(default_factory=dict)
+    timed: dict[str, SimulatedOrder] = field(default_factory=dict)
     """Live orders with a start or an end, by txid."""
 
     @property
@@ -55,20 +55,20 @@ class State:
         """What the exchange lists."""
         return self.market.instruments
 
-    def open_orders(self, pair: Pair) -> Iterator[Order]:
+    def open_orders(self, pair: SimulatedPair) -> Iterator[SimulatedOrder]:
         """Answer all accounts' live orders of a pair, as they are now."""
         for account in self.accounts.values():
             yield from account.open_on(pair)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SimulatedCall:
     """One private call, as its method sees it."""
 
     state: State
-    account: Account
+    account: SimulatedAccount
     fields: Fields
 
 
-Methods = Mapping[str, Callable[[Call], object]]
+Methods = Mapping[str, Callable[[SimulatedCall], object]]
 """Endpoints by name, as in the path: what one module adds to the exchange."""

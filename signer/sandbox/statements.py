@@ -6,20 +6,20 @@ from decimal import Decimal
 
 from signer.sandbox.history import counted, page
 from signer.sandbox.margin import equity
-from signer.sandbox.money import Entry, amount_text
+from signer.sandbox.money import StatementEntry, amount_text
 from signer.sandbox.pairs import MAKER, TAKER, Schedule, asset_of
 from signer.sandbox.rejected import invalid
-from signer.sandbox.state import Call, Methods
+from signer.sandbox.state import Methods, SimulatedCall
 
 _MONTH = 30 * 86_400
 _MOST_ENTRIES = 20
 
 
-def _balance(call: Call) -> object:
+def _balance(call: SimulatedCall) -> object:
     return {asset: amount_text(asset, amount) for asset, amount in call.account.wallet.balances.items()}
 
 
-def _balance_ex(call: Call) -> object:
+def _balance_ex(call: SimulatedCall) -> object:
     wallet = call.account.wallet
     return {
         asset: {"balance": amount_text(asset, amount), "hold_trade": amount_text(asset, wallet.held(asset))}
@@ -27,7 +27,7 @@ def _balance_ex(call: Call) -> object:
     }
 
 
-def _trade_balance(call: Call) -> object:
+def _trade_balance(call: SimulatedCall) -> object:
     worth = call.state.market.worth(call.state.instruments.asset(call.fields.text("asset", "ZUSD")))
     now = equity(call.state, call.account)
     letters = {
@@ -46,7 +46,7 @@ def _trade_balance(call: Call) -> object:
     return answer
 
 
-def _ledgers(call: Call) -> object:
+def _ledgers(call: SimulatedCall) -> object:
     assets = {call.state.instruments.asset(name).id for name in call.fields.words("asset") if name != "all"}
     kind = call.fields.text("type", "all")
     entries = [
@@ -58,7 +58,7 @@ def _ledgers(call: Call) -> object:
     return counted(call.fields, "ledger", {entry.id: entry_json(entry) for entry in rows}, count)
 
 
-def _query_ledgers(call: Call) -> object:
+def _query_ledgers(call: SimulatedCall) -> object:
     ids = call.fields.words("id")
     entries = call.account.wallet.entries
     if not 0 < len(ids) <= _MOST_ENTRIES or any(name not in entries for name in ids):
@@ -66,7 +66,7 @@ def _query_ledgers(call: Call) -> object:
     return {name: entry_json(entries[name]) for name in ids}
 
 
-def entry_json(entry: Entry) -> dict[str, object]:
+def entry_json(entry: StatementEntry) -> dict[str, object]:
     """Answer a ledger entry in Kraken's shape."""
     return {
         "refid": entry.refid,
@@ -81,7 +81,7 @@ def entry_json(entry: Entry) -> dict[str, object]:
     }
 
 
-def _trade_volume(call: Call) -> object:
+def _trade_volume(call: SimulatedCall) -> object:
     """Answer the 30-day volume in USD. The sandbox charges the first tier's fees whatever the volume."""
     since = call.state.now() - _MONTH
     volume = sum(
@@ -108,7 +108,7 @@ def _fee(schedule: Schedule) -> dict[str, str]:
     }
 
 
-def _credit_lines(_call: Call) -> object:
+def _credit_lines(_call: SimulatedCall) -> object:
     """Answer as Kraken does for an account without a credit line."""
     return {"asset_details": {}, "limits_monitor": {"total_credit_usd": None, "total_credit_used_usd": None}}
 

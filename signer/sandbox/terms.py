@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from signer.sandbox.fields import Fields
-from signer.sandbox.pairs import Pair
+from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.prices import WrittenPrice, read_price
 from signer.sandbox.rejected import Rejected, invalid
 
@@ -38,7 +38,7 @@ _SHORT_ID = re.compile(r"[ -~]{1,18}")
 class Terms:
     """An order as asked for. ``leverage`` is 0 without margin; times are Unix seconds, 0.0 where not set."""
 
-    pair: Pair
+    pair: SimulatedPair
     side: str
     ordertype: str
     volume: Decimal
@@ -72,7 +72,7 @@ class Terms:
         return "fcib" in self.oflags
 
 
-def read_terms(fields: Fields, pair: Pair, now: float) -> Terms:
+def read_terms(fields: Fields, pair: SimulatedPair, now: float) -> Terms:
     """Read the fields of AddOrder (kraken-api.md §1c-1); `Rejected` names the one that is wrong."""
     ordertype = fields.one_of("ordertype", ORDER_TYPES)
     side = fields.one_of("type", SIDES)
@@ -112,7 +112,7 @@ def read_userref(fields: Fields) -> int | None:
     return userref
 
 
-def _leverage(fields: Fields, pair: Pair) -> int:
+def _leverage(fields: Fields, pair: SimulatedPair) -> int:
     """Read ``5``, the older ``5:1``, or ``none``."""
     text = fields.text("leverage", "none").removesuffix(":1")
     if text in {"none", "0"}:
@@ -196,7 +196,7 @@ def _cl_ord_id(fields: Fields) -> str | None:
     return text
 
 
-def _close(fields: Fields, pair: Pair, side: str, leverage: int) -> Terms | None:
+def _close(fields: Fields, pair: SimulatedPair, side: str, leverage: int) -> Terms | None:
     """Read the order that each fill of this one places on the other side."""
     close = fields.nested("close")
     if close is None or not close.has("ordertype"):

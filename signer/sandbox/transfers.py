@@ -7,10 +7,10 @@ from decimal import Decimal
 from signer.sandbox.deposits import funded_asset
 from signer.sandbox.pairs import Asset
 from signer.sandbox.rejected import Rejected, invalid
-from signer.sandbox.state import Call, Methods
+from signer.sandbox.state import Methods, SimulatedCall
 
 
-def _amount(call: Call, asset: Asset) -> Decimal:
+def _amount(call: SimulatedCall, asset: Asset) -> Decimal:
     """Answer the amount to transfer, which must be there."""
     amount = asset.down(call.fields.required_amount("amount"))
     if amount <= 0:
@@ -19,7 +19,7 @@ def _amount(call: Call, asset: Asset) -> Decimal:
     return amount
 
 
-def _wallet_transfer(call: Call) -> object:
+def _wallet_transfer(call: SimulatedCall) -> object:
     """Move money to the Futures wallet: the one way that Kraken offers here."""
     asset = funded_asset(call.state, call.fields)
     call.fields.one_of("from", ("Spot Wallet",))
@@ -32,7 +32,7 @@ def _wallet_transfer(call: Call) -> object:
     return {"refid": refid}
 
 
-def _account_transfer(call: Call) -> object:
+def _account_transfer(call: SimulatedCall) -> object:
     """Move money from the caller's account to another of this exchange, both by their account ids."""
     asset = funded_asset(call.state, call.fields)
     if call.fields.required("from") != call.account.iban:
@@ -48,7 +48,7 @@ def _account_transfer(call: Call) -> object:
     return {"transfer_id": refid, "status": "complete"}
 
 
-def _list_wallet_accounts(call: Call) -> object:
+def _list_wallet_accounts(call: SimulatedCall) -> object:
     return [{"account_id": call.account.iban, "name": call.account.name}]
 
 

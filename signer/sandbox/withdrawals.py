@@ -14,7 +14,7 @@ from signer.sandbox.money import amount_text
 from signer.sandbox.pairs import CURRENCY, Asset
 from signer.sandbox.records import Transfer
 from signer.sandbox.rejected import Rejected
-from signer.sandbox.state import Account, Call, Methods, State
+from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall, State
 
 KEY = "cold-storage"
 """The name of every account's approved withdrawal address."""
@@ -34,11 +34,11 @@ def _fee(state: State, asset: Asset) -> Decimal:
     return asset.up(_FEE_DOLLARS / worth)
 
 
-def _address(state: State, account: Account, asset: Asset) -> str:
+def _address(state: State, account: SimulatedAccount, asset: Asset) -> str:
     return account.funding.approved.setdefault(asset.id, f"sandbox-{asset.altname.lower()}-{state.ids.hex(32)}")
 
 
-def _assets_asked(call: Call) -> list[Asset]:
+def _assets_asked(call: SimulatedCall) -> list[Asset]:
     """Answer the asset that a call names, or all that can be valued: a fee in kind follows from the worth."""
     if call.fields.has("asset"):
         return [funded_asset(call.state, call.fields)]
@@ -46,7 +46,7 @@ def _assets_asked(call: Call) -> list[Asset]:
     return [asset for asset in assets if call.state.market.worth(asset)]
 
 
-def _withdraw_methods(call: Call) -> object:
+def _withdraw_methods(call: SimulatedCall) -> object:
     assets = _assets_asked(call)
     return [
         {
@@ -59,7 +59,7 @@ def _withdraw_methods(call: Call) -> object:
     ]
 
 
-def _withdraw_addresses(call: Call) -> object:
+def _withdraw_addresses(call: SimulatedCall) -> object:
     assets = _assets_asked(call)
     if call.fields.text("key", KEY) != KEY:
         return []
@@ -75,7 +75,7 @@ def _withdraw_addresses(call: Call) -> object:
     ]
 
 
-def _withdraw_info(call: Call) -> object:
+def _withdraw_info(call: SimulatedCall) -> object:
     asset, amount, fee = _request(call.state, call.account, call.fields)
     return {
         "method": method_of(asset),
@@ -85,7 +85,7 @@ def _withdraw_info(call: Call) -> object:
     }
 
 
-def _withdraw(call: Call) -> object:
+def _withdraw(call: SimulatedCall) -> object:
     state, account = call.state, call.account
     asset, amount, fee = _request(state, account, call.fields)
     limit = call.fields.amount("max_fee")
@@ -108,7 +108,7 @@ def _withdraw(call: Call) -> object:
     return {"refid": refid}
 
 
-def _request(state: State, account: Account, fields: Fields) -> tuple[Asset, Decimal, Decimal]:
+def _request(state: State, account: SimulatedAccount, fields: Fields) -> tuple[Asset, Decimal, Decimal]:
     """Answer asset, amount and fee of a withdrawal; the fee is taken out of the amount."""
     asset = funded_asset(state, fields)
     address = _address(state, account, asset)
@@ -120,7 +120,7 @@ def _request(state: State, account: Account, fields: Fields) -> tuple[Asset, Dec
     return asset, amount, fee
 
 
-def _withdraw_status(call: Call) -> object:
+def _withdraw_status(call: SimulatedCall) -> object:
     now = call.state.now()
     return [_status(transfer, now) for transfer in chosen(call, call.account.funding.withdrawals)]
 
@@ -134,7 +134,7 @@ def _status(transfer: Transfer, now: float) -> dict[str, object]:
     return answer
 
 
-def _withdraw_cancel(call: Call) -> object:
+def _withdraw_cancel(call: SimulatedCall) -> object:
     """Take a pending withdrawal back, fee and all."""
     asset = funded_asset(call.state, call.fields)
     transfer = call.account.funding.withdrawals.get(call.fields.required("refid"))

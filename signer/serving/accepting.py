@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from signer.model.one_source import one_source
-from signer.serving.shares import ConnectionShares, Place
+from signer.serving.shares import ConnectionPlace, ConnectionShares
 from signer.serving.source import UNIX, Sources
 
 AT_ONCE: Final = 64
@@ -25,7 +25,7 @@ _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _CREDENTIALS = struct.Struct("3i")
 """Linux's ``struct ucred``: process, user, group (unix(7))."""
 
-Protocols = Callable[[Place], asyncio.Protocol]
+Protocols = Callable[[ConnectionPlace], asyncio.Protocol]
 Refused = Callable[[str, str], None]
 """Hears which bound a connection was over, and its source."""
 
@@ -104,7 +104,7 @@ class Acceptor:
         self._beginning.add(task)
         task.add_done_callback(self._beginning.discard)
 
-    async def _begin(self, connected: socket.socket, place: Place) -> None:
+    async def _begin(self, connected: socket.socket, place: ConnectionPlace) -> None:
         """Hand the connection to a protocol of its own, which leaves the place at its end."""
         in_time: dict[str, float] = {}
         if self._tls is not None:

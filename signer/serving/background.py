@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import final
 
-from signer.audit.throttle import Throttle
+from signer.audit.throttle import RecordThrottle
 from signer.contracts import AuditLog, Clock, Ledger
 from signer.errors import SignerError
 from signer.gateway.trace import Watch
@@ -19,7 +19,7 @@ HEAD_EVERY_S = 1.0
 class Background:
     """The loops of one worker."""
 
-    def __init__(self, ledger: Ledger, audit: AuditLog, throttle: Throttle, watch: Watch, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, audit: AuditLog, throttle: RecordThrottle, watch: Watch, clock: Clock) -> None:
         self._ledger = ledger
         self._audit = audit
         self._throttle = throttle

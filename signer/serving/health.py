@@ -22,7 +22,7 @@ from signer.serving.loaded import LoadedHome, policies_of
 from signer.serving.loads import Loads
 from signer.serving.metrics import Metrics
 from signer.serving.readiness import InForce, Obstacle, Readiness, judged
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 
 
 class Written(Protocol):
@@ -45,7 +45,7 @@ class Health:
     audit: Written
     lanes: Mapping[tuple[str, str], CredentialLane]
     """By name and fingerprint of their credentials."""
-    upstreams: Mapping[tuple[str, ...], Upstream]
+    upstreams: Mapping[tuple[str, ...], UpstreamPool]
     pending: Pending
     recovery: Recovery
     checks: StoreChecks

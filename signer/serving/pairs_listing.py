@@ -47,7 +47,7 @@ def unlisted(policies: Iterable[Policy], *, complete: bool) -> Iterator[Finding]
 
 
 @final
-class Listing:
+class PairsListing:
     """Fetches the venue's list at a start that needs it, daily, and when somebody wants it."""
 
     def __init__(self, path: Path, upstream: Callable[[], Upstream], *, watch: Watch, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from typing import final
 from signer.contracts import Clock
 from signer.gateway.public import PublicBounds
 from signer.home.settings import Config
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 from signer.upstream.held import HeldAnswers
 from signer.upstream.loop import OwnAddresses
 
@@ -22,26 +22,26 @@ class Pools:
     def __init__(self, own: OwnAddresses, held: HeldAnswers | None) -> None:
         self._own = own
         self._held = held
-        self._pools: dict[tuple[str, ...], Upstream] = {}
+        self._pools: dict[tuple[str, ...], UpstreamPool] = {}
 
     @property
-    def all(self) -> Mapping[tuple[str, ...], Upstream]:
+    def all(self) -> Mapping[tuple[str, ...], UpstreamPool]:
         """Every pool that was opened."""
         return self._pools
 
-    def of(self, origin: str, addresses: Sequence[str]) -> Upstream:
+    def of(self, origin: str, addresses: Sequence[str]) -> UpstreamPool:
         """For private calls to ``origin``."""
         key = (origin, *addresses)
         if key not in self._pools:
-            self._pools[key] = Upstream.open(origin, addresses=addresses, own=self._own, held=self._held)
+            self._pools[key] = UpstreamPool.open(origin, addresses=addresses, own=self._own, held=self._held)
         return self._pools[key]
 
-    def public(self, config: Config) -> Upstream:
+    def public(self, config: Config) -> UpstreamPool:
         """Connections that no private call goes by: a flood of public calls takes none of theirs."""
         key = (PUBLIC, config.public_origin, *config.public_resolve)
         if key not in self._pools:
             at_once = config.limits.public_calls_at_once + 1  # one for the list of pairs
-            self._pools[key] = Upstream.open(
+            self._pools[key] = UpstreamPool.open(
                 config.public_origin, addresses=config.public_resolve, own=self._own, limit=at_once, held=self._held
             )
         return self._pools[key]

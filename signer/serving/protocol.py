@@ -13,7 +13,7 @@ from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 from signer.model.one_source import one_source
 from signer.secret import fingerprint
 from signer.serving.asgi import BODY, CERTIFIED, GO_ON, PRIVATE, Scope
-from signer.serving.shares import Place
+from signer.serving.shares import ConnectionPlace
 from signer.serving.source import UNIX
 from signer.upstream.held import COUNTED_FROM
 
@@ -90,7 +90,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
     _peer: tuple[str, int] | None = None
     """Address and port of the client; none on a unix socket."""
 
-    def __init__(self, worker: Any, place: Place) -> None:
+    def __init__(self, worker: Any, place: ConnectionPlace) -> None:
         super().__init__(worker)
         self._place = place
 

@@ -28,12 +28,12 @@ class ConnectionShares:
         kept = sum(max(0, self._kept - used) for number, used in enumerate(self._at) if number != listener)
         return "max_connections" if sum(self._at) + kept >= self._limit else ""
 
-    def enter(self, listener: int, source: str | None) -> Place:
+    def enter(self, listener: int, source: str | None) -> ConnectionPlace:
         """Count a connection; ``source`` is None for a reverse proxy, whose connections are of many callers."""
         self._at[listener] += 1
         if source is not None:
             self._sources[source] += 1
-        return Place(self, listener, source)
+        return ConnectionPlace(self, listener, source)
 
     def _leave(self, listener: int, source: str | None) -> None:
         self._at[listener] -= 1
@@ -49,7 +49,7 @@ class ConnectionShares:
 
 
 @final
-class Place:
+class ConnectionPlace:
     """One connection's place; given back once, however often it is left."""
 
     __slots__ = ("_left", "_listener", "_shares", "_source")

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
-from signer.audit.throttle import Throttle
+from signer.audit.throttle import RecordThrottle
 from signer.contracts import SigningKey
 from signer.errors import SignerError
 from signer.findings import Finding
@@ -52,10 +52,10 @@ from signer.serving.lasting import Lasting
 from signer.serving.loaded import LoadedHome, relisted, requirements_now, reread
 from signer.serving.loads import Loads
 from signer.serving.metrics import Metrics
-from signer.serving.pairs_listing import Listing
+from signer.serving.pairs_listing import PairsListing
 from signer.serving.pools import Pools, public_bounds
 from signer.serving.verbs import AdminVerbs
-from signer.upstream import NOWHERE, Upstream
+from signer.upstream import NOWHERE, UpstreamPool
 from signer.upstream.held import HeldAnswers
 from signer.upstream.loop import OwnAddresses
 from signer.venues.kraken.limits import TIERS
@@ -99,7 +99,7 @@ class Wiring:
             segment_bytes=segment_bytes,
         )
         limits = loaded.config.limits
-        self._throttle = Throttle(
+        self._throttle = RecordThrottle(
             per_second=limits.idle_records_per_second, bytes_a_day=limits.idle_records_mib_per_day * 1024 * 1024
         )
         self._pools = Pools(own, held)
@@ -108,7 +108,7 @@ class Wiring:
         self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key, listeners)
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
-        self._listing = Listing(loaded.home.pairs, self._public_upstream, watch=watch, clock=self._clock)
+        self._listing = PairsListing(loaded.home.pairs, self._public_upstream, watch=watch, clock=self._clock)
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._revocations = Revocations()
@@ -344,7 +344,7 @@ class Wiring:
         upstream = self._pools.of(config.origin, config.resolve)
         return self._lasting.account(name, config, TIERS[config.tier], keys, upstream, marks)
 
-    def _public_upstream(self) -> Upstream:
+    def _public_upstream(self) -> UpstreamPool:
         return self._pools.public(self.loaded.config)
 
     def _kept_key(self, info: CredentialInfo) -> KeyInfo | None:

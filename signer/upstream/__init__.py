@@ -45,7 +45,7 @@ _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", 
 
 
 @final
-class Upstream:
+class UpstreamPool:
     """A pool of connections to one origin (`signer.contracts.Upstream`)."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Upstream:
         limit: int = MOST_UNDER_WAY,
         max_body: int = MAX_BODY,
         held: HeldAnswers | None = None,
-    ) -> Upstream:
+    ) -> UpstreamPool:
         """The way to ``origin``; connects when first needed. Raises `ConfigError` for an origin that cannot be used.
 
         A connection may take ``connect_s`` to be made, and is not used again after ``idle_s`` unused; ``keep`` of

@@ -98,7 +98,7 @@ def test_tail_prints_the_very_lines_as_json(tmp_path: Path, capsys: pytest.Captu
 def test_a_follower_gets_each_line_once(tmp_path: Path) -> None:
     """New lines, whole ones only, also from new segments."""
     write_log(tmp_path, CALLS[:1], segment_bytes=800)
-    place = audit_lines.Place(tmp_path / "audit")
+    place = audit_lines.LogPosition(tmp_path / "audit")
     assert len(place.last(1)) == 1
     assert place.news() == []
     write_log(tmp_path, CALLS[1:], segment_bytes=800)

@@ -15,7 +15,7 @@ from signer.home.lock import read_load
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.serving.loaded import prepare, reread, warnings
-from signer.serving.pairs_listing import Listing
+from signer.serving.pairs_listing import PairsListing
 from tests.security.inside import inside
 from tests.security.rig import AHEAD_NS, LIMIT, NARROW, WIDE, Nonces, Rig, copied
 
@@ -150,10 +150,10 @@ async def test_a_defect_in_a_reload_leaves_all_as_it_was_and_is_said(
     """Whatever it is: nothing is half applied, and its text, which may hold anything, is not shown."""
     home, _ = copied(rig, tmp_path)
 
-    async def refreshed(_: Listing, __: object) -> bool:
+    async def refreshed(_: PairsListing, __: object) -> bool:
         return True  # nothing but the reload shall change what is in force
 
-    monkeypatch.setattr(Listing, "refresh", refreshed)
+    monkeypatch.setattr(PairsListing, "refresh", refreshed)
     async with inside(home) as made:
         before = made.wiring.loaded, made.wiring.gateway.snapshot
 

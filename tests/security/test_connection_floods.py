@@ -25,7 +25,7 @@ from signer.errors import ConfigError
 from signer.home.settings import Config
 from signer.serving.accepting import Acceptor
 from signer.serving.descriptors import descriptors_needed, require_descriptors
-from signer.serving.shares import ConnectionShares, Place
+from signer.serving.shares import ConnectionPlace, ConnectionShares
 from signer.serving.source import Sources
 from signer.tls.authority import server_name
 from signer.tls.authority import utc_now as utc
@@ -38,7 +38,7 @@ CONFIG = Config.model_validate({"accounts": {"main": {}}})
 class Kept(asyncio.Protocol):
     """A connection that says hello, and stays until the other side ends it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ConnectionPlace) -> None:
         self._place = place
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -17,7 +17,7 @@ from signer.model import Action, Call, Change, ClientInfo, Order, OrderRef, Plac
 from signer.policy.load import load_policy
 from signer.sandbox.key_limits import RestCounter
 from signer.sandbox.limits import TIERS as SANDBOX_TIERS
-from signer.sandbox.limits import Counters
+from signer.sandbox.limits import CallCounters
 from signer.sandbox.rejected import Rejected
 from signer.secret import Secret
 from signer.venues.kraken.limits import TIERS
@@ -85,7 +85,7 @@ class Desk:
         self.warnings: list[str] = []
         self.paces = Paces(self.clock, lambda kind, text: self.warnings.append(f"{kind} {text}"))
         self.counters = PairCounters(TIERS[tier].orders)
-        self.kraken = Counters(SANDBOX_TIERS[tier])
+        self.kraken = CallCounters(SANDBOX_TIERS[tier])
         self.refused_by_kraken = 0
 
     def ask(self, client: str, call: Call, *targets: PlacedOrder) -> str:

@@ -26,7 +26,7 @@ from signer.serving.metrics import Metrics
 from signer.serving.pools import PUBLIC
 from signer.serving.watch import GatewayWatch
 from signer.serving.wiring import Wiring
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 from tests.security.inside import inside
 from tests.security.rig import AHEAD_NS, ANSWER_S, LIMIT, Nonces, Rig, Wire, copied
 
@@ -86,7 +86,7 @@ def test_a_revocation_outlives_the_worker(rig: Rig) -> None:
 class SlowUpstream:
     """An exchange that answers when it is let."""
 
-    def __init__(self, real: Upstream) -> None:
+    def __init__(self, real: UpstreamPool) -> None:
         self._real = real
         self.asked, self.go = asyncio.Event(), asyncio.Event()
 
@@ -108,7 +108,7 @@ async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_
     watch = GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock)
     wiring = Wiring(loaded, watch, lambda: None)
     origin = loaded.config.public_origin
-    slow = SlowUpstream(Upstream.open(origin))
+    slow = SlowUpstream(UpstreamPool.open(origin))
     wiring._pools._pools[PUBLIC, origin] = slow  # type: ignore[assignment]  # it has what is used of one
     await wiring.start()
     await slow.asked.wait()

@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from signer.audit.log import FileAuditLog
-from signer.audit.throttle import Throttle
+from signer.audit.throttle import RecordThrottle
 from signer.errors import SignerError
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.credential import Credential, KeyStatus
@@ -124,7 +124,7 @@ class Life:
             self.ledger,
             self.audit,
             pending,
-            Throttle(),
+            RecordThrottle(),
             venue_time,
             clock=self.clock,
             randomness=self.world.random,

@@ -12,7 +12,7 @@ from typing import Literal, cast
 from signer.errors import NotSent, Unanswered
 from signer.model import WireAnswer, WireRequest
 from signer.sandbox.exchange import Exchange, Rejected
-from signer.sandbox.orders import Order
+from signer.sandbox.orders import SimulatedOrder
 from signer.sandbox.wire import Value, decode
 from tests.simulator.asks import CREDENTIALS, api_sign, secret_of
 from tests.simulator.world import START_US, World
@@ -101,7 +101,7 @@ class SimVenue:
         result = cast("dict[str, list[str]]", self._exchange.private(account, endpoint, params))
         return result.get("txid", [""])[0]
 
-    def order(self, account: str, txid: str) -> Order:
+    def order(self, account: str, txid: str) -> SimulatedOrder:
         """An order on the books."""
         return self._exchange._state.accounts[account].orders[txid]
 
@@ -224,7 +224,7 @@ def mark_of(row: Params) -> str:
     return str(row.get("price") or row.get("limit_price") or row.get("volume") or row.get("order_qty"))
 
 
-def _notional(order: Order) -> Decimal:
+def _notional(order: SimulatedOrder) -> Decimal:
     assert order.limit is not None
     return order.volume * order.limit
 

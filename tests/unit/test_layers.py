@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,3 +116,15 @@ def test_unit_tests_mirror_the_rooms() -> None:
     """Each folder of unit tests has the name of the folder that it tests."""
     folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
     assert all((ROOT / folder).is_dir() for folder in folders), folders
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """A class is known by its name alone, wherever it stands; a contract and what implements it have two names."""
+    places = [
+        (node.name, str(path.relative_to(ROOT)))
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    counts = Counter(name for name, _ in places)
+    assert [(name, place) for name, place in sorted(places) if counts[name] > 1] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from signer.audit.throttle import Throttle
+from signer.audit.throttle import RecordThrottle
 from signer.gateway.records import reconciled_record
 from signer.model import Intent, Json, Outcome
 from tests.unit.audit.given import NOON_US, all_records, entry, new_log
@@ -46,7 +46,7 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
     disk.room = disk.used()
     log.note(entry("a"))
     log.note(entry("dropped"))
-    throttle = Throttle(in_full=0)
+    throttle = RecordThrottle(in_full=0)
     throttle.admit("10.0.0.9", "denied", 0)
     disk.room = 1 << 30
     intent = Intent("grid-bot", "main", "AddOrder", (), (), (), "b", NOON_US)

@@ -6,13 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.audit.throttle import BURST_S, BYTES_IN_FULL, DAY_US, IN_FULL, MOST_SUMMARIES, OTHERS, WINDOW_US, Throttle
+from signer.audit.throttle import (
+    BURST_S,
+    BYTES_IN_FULL,
+    DAY_US,
+    IN_FULL,
+    MOST_SUMMARIES,
+    OTHERS,
+    WINDOW_US,
+    RecordThrottle,
+)
 from signer.model import Json
 
 
 def test_the_first_are_recorded_and_the_rest_counted() -> None:
     """The first twenty of a minute are admitted; the others appear in one summary, once."""
-    throttle = Throttle()
+    throttle = RecordThrottle()
     admitted = [throttle.admit("10.0.0.9", "login-failed", 0) for _ in range(100)]
     assert admitted == [True] * IN_FULL + [False] * 80
     (summary,) = throttle.summaries(5)
@@ -22,14 +31,14 @@ def test_the_first_are_recorded_and_the_rest_counted() -> None:
 
 def test_each_minute_starts_anew() -> None:
     """After the window, and when the clock was set back, records are admitted again."""
-    throttle = Throttle(in_full=1)
+    throttle = RecordThrottle(in_full=1)
     times = [WINDOW_US * 5, WINDOW_US * 6 - 1, WINDOW_US * 6, 0]
     assert [throttle.admit("a", "denied", at) for at in times] == [True, False, True, True]
 
 
 def test_sources_kinds_and_clients_do_not_share() -> None:
     """One noisy source cannot keep another's refusals out of the log."""
-    throttle = Throttle(in_full=1)
+    throttle = RecordThrottle(in_full=1)
     keys = [("a", "denied", ""), ("b", "denied", ""), ("a", "login-failed", ""), ("a", "denied", "y")]
     assert all(throttle.admit(source, kind, 0, client) for source, kind, client in keys)
 
@@ -40,7 +49,7 @@ def test_sources_kinds_and_clients_do_not_share() -> None:
 )
 def test_one_caller_with_many_addresses_is_one(addresses: str, client: str) -> None:
     """Loopback, a network of IPv6; and a client that proved who it is, wherever it calls from."""
-    throttle = Throttle()
+    throttle = RecordThrottle()
     admitted = [throttle.admit(addresses.format(number), "denied", 0, client) for number in range(200)]
     assert sum(admitted) == IN_FULL
     assert [entry["count"] for entry in throttle.summaries(1)] == [180]
@@ -48,7 +57,7 @@ def test_one_caller_with_many_addresses_is_one(addresses: str, client: str) -> N
 
 def test_all_strangers_together_have_one_budget() -> None:
     """Ten a second, however many they are; a client's answers of our own count with them, its refusals do not."""
-    throttle = Throttle(per_second=10, most_sources=10_000)
+    throttle = RecordThrottle(per_second=10, most_sources=10_000)
     burst = [throttle.admit(f"10.0.{number // 250}.{number % 250}", "login-failed", 0) for number in range(1000)]
     assert sum(burst) == 10 * BURST_S
     assert not throttle.admit("10.9.9.9", "read", 0, "a-bot")
@@ -60,7 +69,7 @@ def test_all_strangers_together_have_one_budget() -> None:
 def test_a_day_has_so_many_bytes_and_no_more() -> None:
     """For what proves nothing in all, and the same again for clients' refusals; the next day begins anew."""
     most, size = 1 << 20, 10_000
-    throttle = Throttle(bytes_a_day=most, most_sources=100_000)
+    throttle = RecordThrottle(bytes_a_day=most, most_sources=100_000)
     for client in ("", "bot-{}"):
         written = sum(
             size * throttle.admit(f"10.{minute % 200}.0.1", "denied", minute * WINDOW_US, client.format(minute), size)
@@ -72,7 +81,7 @@ def test_a_day_has_so_many_bytes_and_no_more() -> None:
 
 def test_one_client_cannot_use_up_the_day_of_all() -> None:
     """Its longest refusals are bounded by the minute: 64 KiB of 1 GiB."""
-    throttle = Throttle()
+    throttle = RecordThrottle()
     admitted = sum(throttle.admit("10.0.0.1", "denied", 0, "a-bot", 20_000) for _ in range(50))
     assert admitted == BYTES_IN_FULL // 20_000
     assert throttle.admit("10.0.0.1", "denied", 0, "b-bot", 20_000)
@@ -80,7 +89,7 @@ def test_one_client_cannot_use_up_the_day_of_all() -> None:
 
 def test_the_counts_themselves_are_bounded() -> None:
     """Of very many sources the busiest are named, and the rest are added up."""
-    throttle = Throttle(in_full=0)
+    throttle = RecordThrottle(in_full=0)
     for number in range(500):
         for _ in range(1 + (number < 10)):
             throttle.admit(f"10.0.{number // 250}.{number % 250}", "login-failed", 0)
@@ -94,7 +103,7 @@ def test_the_counts_themselves_are_bounded() -> None:
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["denied", "login-failed"]), st.booleans()), max_size=300))
 def test_nothing_is_lost_whatever_is_forgotten(events: list[tuple[int, str, bool]]) -> None:
     """Admitted and counted add up to all, by kind, though more sources come than are remembered."""
-    throttle = Throttle(in_full=2, most_sources=3)
+    throttle = RecordThrottle(in_full=2, most_sources=3)
     told: dict[str, int] = {"denied": 0, "login-failed": 0}
     happened = dict(told)
     summaries: list[dict[str, Json]] = []
@@ -112,7 +121,7 @@ def test_nothing_is_lost_whatever_is_forgotten(events: list[tuple[int, str, bool
 
 def test_the_memory_is_bounded() -> None:
     """A million sources take no more room than the limit; what is forgotten is still counted."""
-    throttle = Throttle(in_full=1, most_sources=5)
+    throttle = RecordThrottle(in_full=1, most_sources=5)
     for source in range(100):
         throttle.admit(str(source), "login-failed", 0)
         throttle.admit(str(source), "login-failed", 0)

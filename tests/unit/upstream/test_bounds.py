@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from signer.errors import ExportUnderWay, TooLarge
-from signer.upstream import LARGE, Upstream
+from signer.upstream import LARGE, UpstreamPool
 from signer.upstream.held import COUNTED_FROM, HeldAnswers
 from tests.unit.upstream.venue import ORDER, Play, Venue, send
 
@@ -27,7 +27,7 @@ def answer(size: int, *, declared: bool = True) -> bytes:
 @pytest.mark.parametrize("declared", [True, False])
 async def test_each_call_has_a_bound_of_its_own(venue: Venue, declared: bool) -> None:
     """On one connection too: the bound is the call's, and the error names it."""
-    upstream = Upstream.open(venue.origin)
+    upstream = UpstreamPool.open(venue.origin)
     venue.plays = [Play(answer(COUNTED_FROM)), Play(answer(COUNTED_FROM + 1)), Play(answer(COUNTED_FROM + 1))]
     venue.plays[2] = Play(answer(COUNTED_FROM + 1, declared=declared))
     assert len((await send(upstream, SMALL)).body) == COUNTED_FROM
@@ -39,7 +39,7 @@ async def test_each_call_has_a_bound_of_its_own(venue: Venue, declared: bool) ->
 
 async def test_one_large_answer_is_fetched_at_a_time(venue: Venue) -> None:
     """The second is told so before a byte leaves; lists and orders go on, and after the first it may come again."""
-    upstream = Upstream.open(venue.origin)
+    upstream = UpstreamPool.open(venue.origin)
     first = asyncio.ensure_future(send(upstream, EXPORT))
     await venue.requests.acquire()
     with pytest.raises(ExportUnderWay, match="another export"):
@@ -56,7 +56,7 @@ async def test_one_large_answer_is_fetched_at_a_time(venue: Venue) -> None:
 async def test_what_arrives_is_counted_and_an_order_is_never_refused_for_it(venue: Venue) -> None:
     """A list finds no room and says so, an order's answer always does; what was counted is given back."""
     held = HeldAnswers(COUNTED_FROM)
-    upstream = Upstream.open(venue.origin, held=held)
+    upstream = UpstreamPool.open(venue.origin, held=held)
     venue.plays = [Play(answer(COUNTED_FROM)), Play(answer(COUNTED_FROM + 1)), Play(answer(COUNTED_FROM))]
     assert len((await send(upstream, LIST)).body) == COUNTED_FROM
     assert held.total == 0
@@ -71,7 +71,7 @@ async def test_what_arrives_is_counted_and_an_order_is_never_refused_for_it(venu
 async def test_what_had_arrived_of_an_answer_that_breaks_off_is_given_back(venue: Venue) -> None:
     """However the exchange ends it."""
     held = HeldAnswers(LARGE)
-    upstream = Upstream.open(venue.origin, held=held)
+    upstream = UpstreamPool.open(venue.origin, held=held)
     for then in ("close", "reset"):
         venue.plays = [Play(answer(COUNTED_FROM)[:-1], then)]
         with pytest.raises(Exception, match="connection"):

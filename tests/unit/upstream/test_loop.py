@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signer.errors import ConfigError, NotSent
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 from signer.upstream.loop import OwnAddresses, refuse_loop
 from tests.unit.upstream.certificates import Authority
 from tests.unit.upstream.venue import Play, Venue, send
@@ -76,7 +76,7 @@ def test_what_leads_elsewhere_or_nowhere_is_no_loop(monkeypatch: pytest.MonkeyPa
 
 async def test_a_call_never_goes_to_ourselves(venue: Venue) -> None:
     """Found out at each new connection: the name may lead here only since a moment ago. No byte is sent."""
-    upstream = Upstream.open(venue.origin, own=own(("127.0.0.1", venue.port)))
+    upstream = UpstreamPool.open(venue.origin, own=own(("127.0.0.1", venue.port)))
     with pytest.raises(NotSent, match="its name leads back to this gateway"):
         await send(upstream)
     assert venue.received == []
@@ -89,12 +89,14 @@ async def test_pinned_addresses_are_asked_instead_of_the_resolver(tmp_path: Path
     await venue.start()
     try:
         origin, addresses = f"https://api.kraken.test:{venue.port}", ["127.0.0.9", "127.0.0.1"]
-        upstream = Upstream.open(origin, addresses=addresses, ca_file=authority.file)
+        upstream = UpstreamPool.open(origin, addresses=addresses, ca_file=authority.file)
         assert (await send(upstream)).status == 200
         upstream.close()
         with pytest.raises(NotSent, match="does not prove that it is other"):
             await send(
-                Upstream.open(f"https://other.kraken.test:{venue.port}", addresses=addresses, ca_file=authority.file)
+                UpstreamPool.open(
+                    f"https://other.kraken.test:{venue.port}", addresses=addresses, ca_file=authority.file
+                )
             )
     finally:
         await venue.stop()

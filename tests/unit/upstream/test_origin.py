@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from signer.errors import ConfigError
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 from signer.upstream.origin import Origin, tls_context
 
 
@@ -61,14 +61,14 @@ def test_origins_are_read(text: str, origin: Origin, authority: str) -> None:
 def test_what_is_no_origin_is_refused(text: str) -> None:
     """Anything but scheme, host and port stops the start, with the hint."""
     with pytest.raises(ConfigError, match="write it as https://"):
-        Upstream.open(text)
+        UpstreamPool.open(text)
 
 
 @pytest.mark.parametrize("host", ["api.kraken.com", "192.168.0.1", "0.0.0.0", "[2001:db8::1]", "localhost.evil.test"])
 def test_plain_http_stays_on_this_machine(host: str) -> None:
     """Plain HTTP to anywhere but loopback is refused."""
     with pytest.raises(ConfigError, match="plain HTTP to another machine"):
-        Upstream.open(f"http://{host}:8080")
+        UpstreamPool.open(f"http://{host}:8080")
 
 
 def test_tls_verifies_and_leaves_no_secrets_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,4 +87,4 @@ def test_a_ca_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     damaged.write_text("no certificate")
     for path in (tmp_path / "missing.pem", damaged):
         with pytest.raises(ConfigError, match=path.name):
-            Upstream.open("https://api.kraken.com", ca_file=path)
+            UpstreamPool.open("https://api.kraken.com", ca_file=path)

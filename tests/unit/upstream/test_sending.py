@@ -14,7 +14,7 @@ import pytest
 
 from signer.errors import NotSent, Unanswered
 from signer.model import WireRequest
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 from signer.upstream.connection import Connection, connect
 from tests.unit.upstream.venue import OK, ORDER, Play, Venue, send
 
@@ -108,7 +108,7 @@ async def test_what_is_no_whole_answer_is_unanswered(venue: Venue, play: Play) -
     """The venue got the whole request exactly once, so whatever it then does short of a whole, well-formed answer
     leaves the outcome unknown; and its connection is not used again."""
     venue.plays = [play, Play()]
-    upstream = Upstream.open(venue.origin, max_body=20_000)
+    upstream = UpstreamPool.open(venue.origin, max_body=20_000)
     with pytest.raises(Unanswered):
         await at_once(send(upstream, within_s=1000))
     assert venue.received == [WHOLE.format(port=venue.port).encode()]
@@ -121,7 +121,7 @@ async def test_what_is_no_whole_answer_is_unanswered(venue: Venue, play: Play) -
 async def test_whole_answers_are_read(venue: Venue, play: Play, status: int, content_type: str, body: bytes) -> None:
     """Every framing that HTTP/1 knows is read to its exact end."""
     venue.plays = [play]
-    upstream = Upstream.open(venue.origin)
+    upstream = UpstreamPool.open(venue.origin)
     answer = await send(upstream)
     assert (answer.status, answer.content_type, answer.body) == (status, content_type, body)
     assert venue.received == [WHOLE.format(port=venue.port).encode()]
@@ -132,7 +132,7 @@ async def test_silence_until_the_deadline_is_unanswered(venue: Venue) -> None:
     """A venue that hangs has the request: the outcome is unknown. The far deadline of the call before on the same
     connection does not matter."""
     venue.plays = [Play(), Play(b"")]
-    upstream = Upstream.open(venue.origin)
+    upstream = UpstreamPool.open(venue.origin)
     await send(upstream, within_s=1000)
     with pytest.raises(Unanswered, match="in time"):
         await at_once(send(upstream, within_s=0.3))
@@ -143,7 +143,7 @@ async def test_silence_until_the_deadline_is_unanswered(venue: Venue) -> None:
 async def test_a_late_timer_does_not_end_a_longer_call(venue: Venue) -> None:
     """A timer left from a shorter call rings during a longer one, which goes on."""
     venue.plays = [Play(), Play(b"")]
-    upstream = Upstream.open(venue.origin)
+    upstream = UpstreamPool.open(venue.origin)
     loop = asyncio.get_running_loop()
     await send(upstream, within_s=0.2)
     rung = asyncio.Event()
@@ -161,7 +161,7 @@ async def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(NotSent, match="no connection"):
-        await send(Upstream.open(f"http://127.0.0.1:{port}"))
+        await send(UpstreamPool.open(f"http://127.0.0.1:{port}"))
 
 
 @contextmanager
@@ -180,13 +180,13 @@ def deaf_address() -> Iterator[tuple[str, int]]:
 async def test_a_connection_that_is_never_accepted_is_not_sent() -> None:
     """Connecting is bounded by its own limit, however far the deadline."""
     with deaf_address() as (_, port), pytest.raises(NotSent, match="in time"):
-        await at_once(send(Upstream.open(f"http://127.0.0.1:{port}", connect_s=0.2), within_s=1000))
+        await at_once(send(UpstreamPool.open(f"http://127.0.0.1:{port}", connect_s=0.2), within_s=1000))
 
 
 async def test_a_deadline_that_is_over_sends_nothing(venue: Venue) -> None:
     """Neither on a fresh connection nor on a kept one does a byte leave after the deadline."""
     venue.plays = [Play()]
-    upstream = Upstream.open(venue.origin)
+    upstream = UpstreamPool.open(venue.origin)
     with pytest.raises(NotSent):
         await send(upstream, within_s=-1)
     await send(upstream)
@@ -208,7 +208,7 @@ async def test_a_venue_that_speaks_first_gets_nothing(venue: Venue, monkeypatch:
 
     monkeypatch.setattr("signer.upstream.connect", connect_and_be_greeted)
     with pytest.raises(NotSent, match="spoke before it was asked"):
-        await send(Upstream.open(venue.origin))
+        await send(UpstreamPool.open(venue.origin))
     while not venue.ended:
         await asyncio.sleep(0)
     assert venue.received == [b""]
@@ -223,7 +223,7 @@ async def test_a_name_that_does_not_resolve_is_not_sent(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(NotSent, match="Name or service not known"):
-        await send(Upstream.open("https://api.kraken.test"))
+        await send(UpstreamPool.open("https://api.kraken.test"))
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])
@@ -232,7 +232,7 @@ async def test_localhost_leads_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> 
     elsewhere = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: elsewhere)
     with pytest.raises(NotSent, match="no usable address"):
-        await send(Upstream.open("http://localhost"))
+        await send(UpstreamPool.open("http://localhost"))
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])
@@ -245,7 +245,7 @@ async def test_the_next_address_is_tried(venue: Venue, monkeypatch: pytest.Monke
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         venue.plays = [Play()]
-        upstream = Upstream.open("http://localhost", connect_s=1.0)
+        upstream = UpstreamPool.open("http://localhost", connect_s=1.0)
         assert (await send(upstream)).status == 200
     upstream.close()
 
@@ -275,14 +275,14 @@ async def test_the_next_address_is_tried(venue: Venue, monkeypatch: pytest.Monke
 async def test_a_head_that_could_be_read_otherwise_is_not_sent(venue: Venue, request_: WireRequest) -> None:
     """A line break, a space or a framing header in what we were given would let one request become two."""
     with pytest.raises(NotSent, match="not plain HTTP"):
-        await send(Upstream.open(venue.origin), request_)
+        await send(UpstreamPool.open(venue.origin), request_)
     assert venue.received == []
 
 
 async def test_a_read_has_no_body(venue: Venue) -> None:
     """A GET is sent with its query and headers in order, and no length."""
     venue.plays = [Play()]
-    upstream = Upstream.open(venue.origin)
+    upstream = UpstreamPool.open(venue.origin)
     await send(upstream, WireRequest("GET", "/0/public/Ticker?pair=XBTUSD", (("User-Agent", "a/1"), ("B", "")), b""))
     expected = (
         f"GET /0/public/Ticker?pair=XBTUSD HTTP/1.1\r\nHost: 127.0.0.1:{venue.port}\r\nUser-Agent: a/1\r\nB: \r\n"
@@ -295,7 +295,7 @@ async def test_a_read_has_no_body(venue: Venue) -> None:
 async def test_a_cancelled_call_takes_its_connection_along(venue: Venue) -> None:
     """The answer to a call that nobody waits for is never taken for the answer to the next."""
     venue.plays = [Play(b""), Play()]
-    upstream = Upstream.open(venue.origin)
+    upstream = UpstreamPool.open(venue.origin)
     call = asyncio.create_task(send(upstream))
     await venue.requests.acquire()
     call.cancel()
@@ -309,7 +309,7 @@ async def test_a_cancelled_call_takes_its_connection_along(venue: Venue) -> None
 async def test_large_requests_arrive_whole(venue: Venue) -> None:
     """A body larger than the kernel's buffers arrives byte for byte."""
     venue.plays = [Play()]
-    upstream = Upstream.open(venue.origin)
+    upstream = UpstreamPool.open(venue.origin)
     body = bytes(range(256)) * 4096
     await send(upstream, WireRequest("POST", ORDER.target, (), body))
     assert venue.received[0].endswith(b"\r\n\r\n" + body)

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from signer.errors import NotSent, Unanswered
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 from tests.unit.upstream.certificates import Authority
 from tests.unit.upstream.venue import OK, ORDER, Play, Venue, send
 
@@ -50,7 +50,7 @@ async def test_a_venue_that_proves_its_name_is_used(
     context.minimum_version = context.maximum_version = version
     context.set_alpn_protocols(["h2", "http/1.1"])
     venue = await start(context)
-    upstream = Upstream.open(venue.origin, ca_file=authority.file)
+    upstream = UpstreamPool.open(venue.origin, ca_file=authority.file)
     for _ in range(3):
         assert (await send(upstream)).body == b"{}"
     assert len(venue.received) == 1
@@ -70,7 +70,7 @@ async def test_a_wrong_certificate_gets_nothing(
     """A certificate of the right authority for another name, or past its time, is not sent to, and the reason given."""
     venue = await start(authority.server(address, expires))
     with pytest.raises(NotSent, match=why):
-        await send(Upstream.open(venue.origin, ca_file=authority.file))
+        await send(UpstreamPool.open(venue.origin, ca_file=authority.file))
     assert b"".join(venue.received) == b""
 
 
@@ -79,7 +79,7 @@ async def test_an_unknown_authority_gets_nothing(start: Start, authority: Author
     venue = await start(authority.server())
     for other in (Authority(tmp_path, "another authority").file, None):
         with pytest.raises(NotSent, match="does not prove that it is"):
-            await send(Upstream.open(venue.origin, ca_file=other))
+            await send(UpstreamPool.open(venue.origin, ca_file=other))
     assert b"".join(venue.received) == b""
 
 
@@ -91,7 +91,7 @@ async def test_tls_1_1_gets_nothing(start: Start, authority: Authority) -> None:
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     venue = await start(context)
     with pytest.raises(NotSent, match="no connection"):
-        await send(Upstream.open(venue.origin, ca_file=authority.file))
+        await send(UpstreamPool.open(venue.origin, ca_file=authority.file))
     assert b"".join(venue.received) == b""
 
     lax = ssl.create_default_context(cafile=str(authority.file))
@@ -104,7 +104,7 @@ async def test_tls_1_1_gets_nothing(start: Start, authority: Authority) -> None:
 
 async def test_a_venue_that_speaks_no_tls_gets_nothing(venue: Venue, authority: Authority) -> None:
     """Plain HTTP behind an https origin, or silence, is not sent to, within the time to connect."""
-    upstream = Upstream.open(f"https://127.0.0.1:{venue.port}", ca_file=authority.file, connect_s=0.3)
+    upstream = UpstreamPool.open(f"https://127.0.0.1:{venue.port}", ca_file=authority.file, connect_s=0.3)
     with pytest.raises(NotSent, match="in time"):
         await send(upstream)
     assert ORDER.body not in venue.received[0]
@@ -113,7 +113,7 @@ async def test_a_venue_that_speaks_no_tls_gets_nothing(venue: Venue, authority: 
 async def test_a_kept_connection_that_ended_is_not_used(start: Start, authority: Authority) -> None:
     """A close that the event loop has not read yet is found in the kernel under TLS too."""
     venue = await start(authority.server())
-    upstream = Upstream.open(venue.origin, ca_file=authority.file)
+    upstream = UpstreamPool.open(venue.origin, ca_file=authority.file)
     await send(upstream)
     venue.shut_now()
     assert (await send(upstream)).body == b"{}"
@@ -126,7 +126,7 @@ async def test_an_answer_under_tls_needs_a_length(start: Start, authority: Autho
     """An answer that only the connection's end would end is none: somebody on the way may have cut it short."""
     venue = await start(authority.server())
     venue.plays = [Play(b"HTTP/1.1 200 OK\r\n\r\n{}", "close" if proper else "stay")]
-    upstream = Upstream.open(venue.origin, ca_file=authority.file)
+    upstream = UpstreamPool.open(venue.origin, ca_file=authority.file)
     call = asyncio.create_task(send(upstream))
     await venue.requests.acquire()
     if not proper:
@@ -140,6 +140,6 @@ async def test_a_large_answer_is_read_whole(start: Start, authority: Authority) 
     venue = await start(authority.server())
     body = bytes(range(256)) * 4096
     venue.plays = [Play(OK.replace(b"Content-Length: 2\r\n\r\n{}", b"Content-Length: %d\r\n\r\n" % len(body)) + body)]
-    upstream = Upstream.open(venue.origin, ca_file=authority.file)
+    upstream = UpstreamPool.open(venue.origin, ca_file=authority.file)
     assert (await send(upstream)).body == body
     upstream.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from signer.model import WireAnswer, WireRequest
-from signer.upstream import Upstream
+from signer.upstream import UpstreamPool
 
 ORDER = WireRequest("POST", "/0/private/AddOrder", (("API-Key", "key"),), b"nonce=1&volume=1")
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -103,6 +103,6 @@ def _whole(request: bytes) -> bool:
     return bool(end) and len(body) >= int(announced or 0)
 
 
-async def send(upstream: Upstream, request: WireRequest = ORDER, within_s: float = 5.0) -> WireAnswer:
+async def send(upstream: UpstreamPool, request: WireRequest = ORDER, within_s: float = 5.0) -> WireAnswer:
     """One attempt that may take ``within_s``."""
     return await upstream.send(request, asyncio.get_running_loop().time() + within_s)
