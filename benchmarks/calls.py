@@ -44,7 +44,7 @@ def write_calls(path: Path, kind: Kind, count: int, credential: Credential) -> N
 
 
 def signed_call(kind: Kind, nonce: int, credential: Credential) -> bytes:
-    """One POST as a Python client sends it, API-Sign as in kraken-api.md §2a."""
+    """One POST as a Python client sends it, API-Sign as in docs/kraken.md §2a."""
     path, body = f"/0/private/{kind}", f"nonce={nonce}{PARAMETERS[kind]}".encode()
     message = path.encode() + hashlib.sha256(str(nonce).encode() + body).digest()
     sign = hmac.digest(base64.b64decode(credential.api_secret), message, "sha512")

@@ -64,7 +64,7 @@ class SignerError(Exception):
 class Refused(SignerError):
     """A client's call is refused.
 
-    ``answer`` is the ``error`` array of Kraken's envelope (kraken-clients.md §4): its first string alone decides which
+    ``answer`` is the ``error`` array of Kraken's envelope (docs/kraken.md §9): its first string alone decides which
     exception a client library raises, so it is always one of Kraken's own; the second carries the reason. ``rules``
     names every rule that fired, most important first.
     """

@@ -18,12 +18,12 @@ from signer.errors import KeyStoreError
 T = TypeVar("T")
 
 SECRET_BYTES = 64
-"""A Kraken secret is the base64 of 64 bytes (kraken-api.md §2)."""
+"""A Kraken secret is the base64 of 64 bytes (docs/kraken.md §2)."""
 
 
 @final
 class HmacKey:
-    """A key that signs with HMAC-SHA512, Kraken's API-Sign (kraken-api.md §2a).
+    """A key that signs with HMAC-SHA512, Kraken's API-Sign (docs/kraken.md §2a).
 
     It keeps an already keyed hash state inside OpenSSL rather than the secret's bytes: there is nothing to ask for.
     """

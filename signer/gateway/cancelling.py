@@ -1,7 +1,7 @@
 """Cancels, one request after the other, until every order that was named is accounted for.
 
 The venue takes one order by CancelOrder and several by CancelOrderBatch, which tells how many it cancelled and not
-which (kraken-api.md §1c). So whenever fewer were cancelled than named, each is asked again alone: one that is closed
+which (docs/kraken.md §1c). So whenever fewer were cancelled than named, each is asked again alone: one that is closed
 answers that it is unknown, which fails no other. An order is cancelled once however often that is asked for, so what
 the venue refuses for its rate alone is repeated until the time for the call is over.
 """
@@ -21,9 +21,9 @@ from signer.model.ended import CancelAnswer, Ended
 
 AGAIN_S = 1.0
 """Between two tries of what was refused for its rate: each second the venue forgives one point at least
-(kraken-api.md §4)."""
+(docs/kraken.md §4)."""
 MOST = 50
-"""Orders that one request cancels at most (kraken-api.md §1c)."""
+"""Orders that one request cancels at most (docs/kraken.md §1c)."""
 NO_ANSWER = "no answer came back"
 NOT_NAMED = "the exchange cancelled fewer than it was asked to"
 TOO_LATE = "the time for the call was over"

@@ -18,7 +18,7 @@ SIGNATURES_PER_NONCE = 16
 AHEAD_S = 2
 """How far ahead of use a client's mark is stored, in seconds."""
 NONCE_LIMIT = 2**64
-"""Nonces are unsigned 64-bit numbers (kraken-api.md §2e)."""
+"""Nonces are unsigned 64-bit numbers (docs/kraken.md §2e)."""
 
 
 @final
@@ -42,7 +42,7 @@ class NonceWindow:
         """Count the call as seen. Raises `NotAuthentic` if it is, or may be, a replay.
 
         The same nonce under another signature is another call: bots that count in bare milliseconds make two within
-        one (kraken-clients.md §2, quirk 14), and only the secret's owner can have signed it.
+        one (docs/kraken.md §8.14), and only the secret's owner can have signed it.
         """
         known = self._used.get(nonce, ())
         if nonce <= self._floor or signature in known or len(known) >= SIGNATURES_PER_NONCE:

@@ -1,7 +1,7 @@
 """When a lane that the venue stopped may go on: found out by one question of ours at a time, at set times.
 
 A refusal of a key without cause is over soon, and one with cause must not be repeated: failures that repeat lock the
-account (kraken-api.md §3).
+account (docs/kraken.md §3).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The nonces of one real credential: strictly increasing, through restarts and clocks set back.
 
-Kraken refuses a nonce that is not above the highest one it has seen of the key, and never lowers that (kraken-api.md
+Kraken refuses a nonce that is not above the highest one it has seen of the key, and never lowers that (docs/kraken.md
 §2e). So a high-water mark is stored *ahead* of use: no nonce above the stored mark is ever handed out, and after a
 crash we go on from the mark, which is above everything that can have been sent.
 
@@ -28,7 +28,7 @@ AHEAD_US = 2 * SECOND_US
 UNITS = (1, 100, 1000)
 """Nonces to a microsecond: microseconds, tens of nanoseconds, nanoseconds. None is left for a smaller one."""
 NONCE_LIMIT = 2**64
-"""Nonces are unsigned 64-bit numbers (kraken-api.md §2e)."""
+"""Nonces are unsigned 64-bit numbers (docs/kraken.md §2e)."""
 
 
 def unit_of(nonce: int, now_us: int) -> int:

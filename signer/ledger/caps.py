@@ -173,7 +173,7 @@ def _countable(amount: Decimal) -> bool:
 
 
 def _refusal(short: Sequence[tuple[Need, Decimal]]) -> NotReserved:
-    """The answer in Kraken's words (kraken-clients.md §4): a bot skips one order, and slows down for a rate."""
+    """The answer in Kraken's words (docs/kraken.md §9): a bot skips one order, and slows down for a rate."""
     (need, left), *_ = short
     _, unit, _ = need.key
     reason = f"policy cap '{need.cap}' has {_plain(max(left, Decimal(0)))} {unit} left and this call needs "

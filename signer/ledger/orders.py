@@ -22,7 +22,7 @@ NEWEST = 16
 """A client that gives all its orders the same userref is answered with so many of its closed ones."""
 
 MOST_OPEN = 5_000
-"""And with so many of those that may be open: Kraken allows 225 for each pair (kraken-api.md §4), and its list tells
+"""And with so many of those that may be open: Kraken allows 225 for each pair (docs/kraken.md §4), and its list tells
 every few minutes at least which of the others are closed (`signer.gateway.reconcile`)."""
 
 

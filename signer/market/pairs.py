@@ -14,12 +14,12 @@ from signer.model import Json, WireRequest
 
 ASSET_PAIRS = "/0/public/AssetPairs"
 TOKENISED = f"{ASSET_PAIRS}?aclass_base=tokenized_asset"
-"""Kraken lists xStocks only to who asks for them (kraken-api.md §5)."""
+"""Kraken lists xStocks only to who asks for them (docs/kraken.md §5)."""
 MOST_BYTES = 16 * 1024 * 1024
 
 
 async def fetch_pairs(upstream: Upstream, deadline: float, before: Mapping[str, Json] | None = None) -> dict[str, Json]:
-    """All pairs, tokenised assets among them: pair id to its properties (kraken-api.md §5), numbers as text.
+    """All pairs, tokenised assets among them: pair id to its properties (docs/kraken.md §5), numbers as text.
 
     If the tokenised ones alone cannot be had, those of ``before`` stay. Raises `VenueError` if the venue cannot be
     reached before ``deadline`` (monotonic seconds), or answers with no list.

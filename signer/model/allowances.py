@@ -1,4 +1,4 @@
-"""How many calls a venue takes: counters that rise with each call and fall with time (kraken-api.md §4)."""
+"""How many calls a venue takes: counters that rise with each call and fall with time (docs/kraken.md §4)."""
 
 from __future__ import annotations
 

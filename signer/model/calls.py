@@ -71,7 +71,7 @@ class Call:
     fields: Mapping[str, Json]
     """Canonical fields in the order they will be sent, without nonce and otp; no secret is among them."""
     needs: tuple[frozenset[str], ...] = ()
-    """Permissions: of each set, one is needed (kraken-api.md §1)."""
+    """Permissions: of each set, one is needed (docs/kraken.md §1)."""
     never: bool = False
     """On the never-list: moves money out or makes accounts."""
     local: bool = False

@@ -11,7 +11,7 @@ Side: TypeAlias = Literal["buy", "sell"]
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price as Kraken writes it: absolute, or relative by sign and optional percent (kraken-api.md §6)."""
+    """A price as Kraken writes it: absolute, or relative by sign and optional percent (docs/kraken.md §6)."""
 
     amount: Decimal
     sign: Literal["", "+", "-", "#"] = ""

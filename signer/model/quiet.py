@@ -1,6 +1,6 @@
 """What a venue asks not to hear for a while: of one key, or of all keys of an account.
 
-Each try during a lockout begins its time anew (kraken-api.md §3), and whoever goes on after *too fast* is limited for
+Each try during a lockout begins its time anew (docs/kraken.md §3), and whoever goes on after *too fast* is limited for
 longer. So nothing of what it asks about is sent, and each call is answered at once in the venue's own words.
 """
 

@@ -13,7 +13,7 @@ EXACT = Context(prec=100, rounding=ROUND_UP)
 
 LIMIT_IN_PRICE = frozenset({"limit", "iceberg"})
 LIMIT_IN_PRICE2 = frozenset({"stop-loss-limit", "take-profit-limit"})
-"""Where an order type has its limit (kraken-api.md §6). Every other type may trade at any price."""
+"""Where an order type has its limit (docs/kraken.md §6). Every other type may trade at any price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def notional_of(order: Order) -> Decimal | None:
 
 
 def _ahead_s(order: Order, now_us: int) -> int | None:
-    """A time is written as ``+seconds`` from now, or as a Unix second (kraken-api.md §1c-1)."""
+    """A time is written as ``+seconds`` from now, or as a Unix second (docs/kraken.md §1c-1)."""
     times = [time for time in (order.starttm, order.expiretm) if time]
     return max((int(time) - (0 if time[0] == "+" else now_us // 1_000_000) for time in times), default=None)
 

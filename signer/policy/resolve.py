@@ -28,7 +28,7 @@ COMMON_SPELLING = {
     **{f"X{asset}": asset for asset in ("ETC", "ETH", "LTC", "MLN", "REP", "XBT", "XDG", "XLM", "XMR", "XRP", "ZEC")},
     **{f"Z{asset}": asset for asset in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")},
 }
-"""Other spellings of assets (kraken-api.md §5). A table, since other assets begin with X or Z by their own right."""
+"""Other spellings of assets (docs/kraken.md §5). A table, since other assets begin with X or Z by their own right."""
 
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9.]{1,16}/[A-Za-z0-9.]{1,16}|[A-Za-z0-9]{3,24}(?:[.:][A-Za-z0-9]{1,12})?")

@@ -219,7 +219,7 @@ FEATURE_RULES: tuple[OrderRule, ...] = (
 """Asked about every order, most important first."""
 
 LIMIT_RULES: tuple[OrderRule, ...] = (unpriced, order_size, order_notional)
-"""Asked about orders that are real: a dry run (``validate=true``) is not (kraken-clients.md §2, 11)."""
+"""Asked about orders that are real: a dry run (``validate=true``) is not (docs/kraken.md §8.11)."""
 
 
 def _deny(rule: str, reason: str, kind: Literal["feature", "limit", "nothing"] = "feature") -> RuleHit:

@@ -22,7 +22,7 @@ Permission = Literal[
     "query-ledger",
     "export-data",
 ]
-"""Those of Kraken's thirteen permission words (kraken-api.md §1i) that a policy may grant."""
+"""Those of Kraken's thirteen permission words (docs/kraken.md §1i) that a policy may grant."""
 
 WITHHELD = {
     "withdraw-funds": "money never leaves through signer",

@@ -34,7 +34,7 @@ def refs_of(call: Call) -> tuple[OrderRef, ...]:
 
 def known_targets(ref: OrderRef, facts: Facts) -> tuple[PlacedOrder, ...]:
     """The orders that ``ref`` may reach. A userref reaches all that carry it; other ids reach one, the newest: a
-    ``cl_ord_id`` is unique among open orders (kraken-api.md §1c-1), so older ones are closed. Expects `meant` facts."""
+    ``cl_ord_id`` is unique among open orders (docs/kraken.md §1c-1), so older ones are closed. Wants `meant` facts."""
     placed = facts.placed.get(ref, ())
     return placed if ref.kind == "userref" else placed[:1]
 
@@ -49,7 +49,7 @@ def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
 
 def changed(order: Order, change: Change) -> Order:
     """``order`` as ``change`` would leave it. An edit makes a new order, which has no userref and no post flag but
-    those that the edit states (kraken-api.md §1c-1)."""
+    those that the edit states (docs/kraken.md §1c-1)."""
     volume = order.volume if change.volume is None else change.volume
     price, price2 = (change.price, change.price2) if change.replaces else _amended_prices(order, change)
     return replace(

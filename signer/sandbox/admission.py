@@ -47,7 +47,7 @@ def limit_beyond(terms: Terms, stop: Decimal) -> Decimal | None:
 
 
 def check_mode(terms: Terms) -> None:
-    """Raise `Rejected` if the pair's market takes no such order now (kraken-api.md §3)."""
+    """Raise `Rejected` if the pair's market takes no such order now (docs/kraken.md §3)."""
     status = terms.pair.status
     takes = {
         "online": True,

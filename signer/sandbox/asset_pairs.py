@@ -60,7 +60,7 @@ def _rows(path: Path) -> dict[str, object]:
 
 
 def _pair(name: str, row: object) -> SimulatedPair:
-    """Read one row. Some rows have no wsname, minima, tick size or status (kraken-api.md §5)."""
+    """Read one row. Some rows have no wsname, minima, tick size or status (docs/kraken.md §5)."""
     if not isinstance(row, dict):
         raise _Unreadable(f"pair {name!r} is not an object")
     wsname = _text(name, row, "wsname", "")

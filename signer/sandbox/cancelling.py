@@ -1,4 +1,4 @@
-"""Ends of orders: by the customer's word, by the dead man's switch, and by time (kraken-api.md §1c)."""
+"""Ends of orders: by the customer's word, by the dead man's switch, and by time (docs/kraken.md §1c)."""
 
 from __future__ import annotations
 

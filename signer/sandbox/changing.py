@@ -1,4 +1,4 @@
-"""Changes to live orders: AmendOrder in place, EditOrder by cancel and replace (kraken-api.md §1c)."""
+"""Changes to live orders: AmendOrder in place, EditOrder by cancel and replace (docs/kraken.md §1c)."""
 
 from __future__ import annotations
 

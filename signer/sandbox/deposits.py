@@ -1,4 +1,4 @@
-"""Money in: methods, addresses and what has arrived (kraken-api.md §1d)."""
+"""Money in: methods, addresses and what has arrived (docs/kraken.md §1d)."""
 
 from __future__ import annotations
 

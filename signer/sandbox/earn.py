@@ -1,4 +1,4 @@
-"""Earn: money put to work, and taken back (kraken-api.md §1f).
+"""Earn: money put to work, and taken back (docs/kraken.md §1f).
 
 What is allocated stands in a balance of its own (``DOT.B``), so it can be traded only after it was deallocated.
 Both ways are done at once, and nothing is ever rewarded.

@@ -66,7 +66,7 @@ PUBLIC_METHODS = frozenset(public.METHODS)
 class Exchange:
     """One exchange with its accounts. Not for several threads at once: the caller serialises.
 
-    ``now`` answers Unix seconds; ``tier`` is each account's verification level (kraken-api.md §4); with ``walk``,
+    ``now`` answers Unix seconds; ``tier`` is each account's verification level (docs/kraken.md §4); with ``walk``,
     prices take a seeded step for every second that passes, and otherwise stay until `set_price`. It lists the built-in
     pairs unless ``instruments`` gives others.
     """

@@ -1,4 +1,4 @@
-"""Reports of trades and ledgers as a zip (kraken-api.md §1b). A report is ready as soon as it is asked for."""
+"""Reports of trades and ledgers as a zip (docs/kraken.md §1b). A report is ready as soon as it is asked for."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Fields:
         return value
 
     def flag(self, name: str) -> bool:
-        """Answer a boolean: the client libraries write True, true or 1 (kraken-api.md §2c)."""
+        """Answer a boolean: the client libraries write True, true or 1 (docs/kraken.md §2c)."""
         value = self.text(name).lower()
         if value not in _TRUE | _FALSE:
             raise invalid(name)

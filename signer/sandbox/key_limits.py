@@ -12,7 +12,7 @@ REST_TIERS = {
     "pro": (20.0, 1.0),
     "unlimited": (float("inf"), 0.0),
 }
-"""REST counter's maximum and decay per second (kraken-api.md §4); ``unlimited`` is ours, for tests under load."""
+"""REST counter's maximum and decay per second (docs/kraken.md §4); ``unlimited`` is ours, for tests under load."""
 
 _DOUBLE = frozenset({"Ledgers", "QueryLedgers", "TradesHistory", "QueryTrades", "ClosedOrders"})
 _FREE = frozenset(
@@ -32,7 +32,7 @@ FAILURES_BEFORE_LOCKOUT = 20
 """Kraken does not say how many; well above what a person's mistakes make."""
 
 LOCKOUT_S = 900.0
-"""About a quarter of an hour, begun again by each try (kraken-api.md §3)."""
+"""About a quarter of an hour, begun again by each try (docs/kraken.md §3)."""
 
 
 @final
@@ -58,7 +58,7 @@ class Nonces:
 
 @final
 class RestCounter:
-    """The call counter of one key: each call adds to it and time takes away (kraken-api.md §4)."""
+    """The call counter of one key: each call adds to it and time takes away (docs/kraken.md §4)."""
 
     def __init__(self, tier: str) -> None:
         self._limit, self._decay = REST_TIERS[tier]

@@ -18,7 +18,7 @@ KEY_BYTES = 42
 SECRET_BYTES = 64
 
 TOKEN_S = 900
-"""A WebSocket token must be used within a quarter of an hour (kraken-api.md §7b)."""
+"""A WebSocket token must be used within a quarter of an hour (docs/kraken.md §7b)."""
 
 
 class CallDenied(Exception):
@@ -86,7 +86,7 @@ class ApiKey:
         return self.settings.name
 
     def info(self) -> dict[str, object]:
-        """The answer of GetApiKeyInfo: times are Unix seconds as text, ``0`` where not set (kraken-api.md §1i)."""
+        """The answer of GetApiKeyInfo: times are Unix seconds as text, ``0`` where not set (docs/kraken.md §1i)."""
         return {
             "apiKeyName": self.name,
             "apiKey": self.settings.api_key,

@@ -1,4 +1,4 @@
-"""The order book order by order (kraken-api.md §1b): the maker's levels, one order each."""
+"""The order book order by order (docs/kraken.md §1b): the maker's levels, one order each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trading engine's order counter: one for each account and pair, whoever's key it is (kraken-api.md §4)."""
+"""The trading engine's order counter: one for each account and pair, whoever's key it is (docs/kraken.md §4)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ KEEP_ALIVE_S = 300
 STOP_S = 5
 LEAST_ANSWER_S = 0.0011
 """Many clients take bare milliseconds as nonces and would repeat one if answered within the same one, which the real
-exchange never does (kraken-clients.md §2, quirk 14)."""
+exchange never does (docs/kraken.md §8.14)."""
 
 
 def bound(address: str, flag: str) -> socket.socket:

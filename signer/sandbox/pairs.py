@@ -10,7 +10,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal
 CURRENCY = "currency"
 TOKENISED = "tokenized_asset"
 CLASSES = (CURRENCY, TOKENISED)
-"""Kraken's classes of base assets. A call means currencies unless it says otherwise (kraken-api.md §5)."""
+"""Kraken's classes of base assets. A call means currencies unless it says otherwise (docs/kraken.md §5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,5 +126,5 @@ def asset(name: str, altname: str = "") -> Asset:
 
 
 def asset_of(balance: str) -> Asset:
-    """Answer the asset that a balance counts: ``DOT.B`` (bonded in Earn) is DOT (kraken-api.md §5)."""
+    """Answer the asset that a balance counts: ``DOT.B`` (bonded in Earn) is DOT (docs/kraken.md §5)."""
     return asset(_EARNING.sub("", balance))

@@ -1,4 +1,4 @@
-"""Which permission each private endpoint needs, in Kraken's thirteen words (kraken-api.md §1)."""
+"""Which permission each private endpoint needs, in Kraken's thirteen words (docs/kraken.md §1)."""
 
 from __future__ import annotations
 

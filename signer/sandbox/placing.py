@@ -1,4 +1,4 @@
-"""New orders: AddOrder and AddOrderBatch (kraken-api.md §1c)."""
+"""New orders: AddOrder and AddOrderBatch (docs/kraken.md §1c)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A price as an order writes it: absolute, or relative to the market (kraken-api.md §6)."""
+"""A price as an order writes it: absolute, or relative to the market (docs/kraken.md §6)."""
 
 from __future__ import annotations
 

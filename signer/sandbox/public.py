@@ -1,4 +1,4 @@
-"""Public market data (kraken-api.md §1a), in the shapes of Kraken's answers."""
+"""Public market data (docs/kraken.md §1a), in the shapes of Kraken's answers."""
 
 from __future__ import annotations
 

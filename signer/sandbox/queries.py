@@ -1,4 +1,4 @@
-"""What became of orders: OpenOrders, ClosedOrders, QueryOrders, OrderAmends, trades and positions (§1b)."""
+"""Answer OpenOrders, ClosedOrders, QueryOrders, OrderAmends, trades and positions (docs/kraken.md §1b)."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class Simulation:
         if endpoint not in self.public:
             return refusal("EGeneral:Unknown method")
         try:
-            # Older clients POST their public calls, some with the parameters in the query (kraken-clients.md §2, 7).
+            # Older clients POST their public calls, some with the parameters in the query (docs/kraken.md §8.7).
             params = nested(form_pairs(incoming.target.partition("?")[2])) | decode(
                 incoming.body, incoming.content_type
             )

@@ -1,4 +1,4 @@
-"""What an account has and how it came by it: balances, ledgers, volume (kraken-api.md §1b)."""
+"""What an account has and how it came by it: balances, ledgers, volume (docs/kraken.md §1b)."""
 
 from __future__ import annotations
 

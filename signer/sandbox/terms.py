@@ -73,7 +73,7 @@ class Terms:
 
 
 def read_terms(fields: Fields, pair: SimulatedPair, now: float) -> Terms:
-    """Read the fields of AddOrder (kraken-api.md §1c-1); `Rejected` names the one that is wrong."""
+    """Read the fields of AddOrder (docs/kraken.md §1c-1); `Rejected` names the one that is wrong."""
     ordertype = fields.one_of("ordertype", ORDER_TYPES)
     side = fields.one_of("type", SIDES)
     leverage = _leverage(fields, pair)

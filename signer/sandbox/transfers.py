@@ -1,4 +1,4 @@
-"""Money between wallets and accounts: WalletTransfer, AccountTransfer, ListWalletAccounts (kraken-api.md §1e)."""
+"""Money between wallets and accounts: WalletTransfer, AccountTransfer, ListWalletAccounts (docs/kraken.md §1e)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reading bodies as Kraken does: leniently, whatever of the known spellings a client uses.
 
-Clients write the same nested fields in four shapes (kraken-clients.md §2, quirks 3, 5, 9): flat form fields, bracket
+Clients write the same nested fields in four shapes (docs/kraken.md §8.3, §8.5, §8.9): flat form fields, bracket
 keys such as ``close[price]`` or ``orders[0][volume]`` in forms and in JSON, nested JSON, and lists. All become one.
 """
 

@@ -1,4 +1,4 @@
-"""Money out, to addresses approved beforehand (kraken-api.md §1e).
+"""Money out, to addresses approved beforehand (docs/kraken.md §1e).
 
 Each account has one approved address for each asset, under the key `KEY`. A withdrawal is pending, and can be
 cancelled, for a minute.

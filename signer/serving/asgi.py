@@ -20,7 +20,7 @@ MAX_BODY = 64 * 1024
 TOO_LARGE = f"the body is too large: a request may have {MAX_BODY} bytes"
 SOONEST_ANSWER_S = 0.0011
 """An answer of ours leaves no sooner: many bots use bare milliseconds as their nonce and would repeat one
-(kraken-clients.md, quirk 14). The exchange itself never answers that fast."""
+(docs/kraken.md §8.14). The exchange itself never answers that fast."""
 PRIVATE = "/0/private/"
 PUBLIC = "/0/public/"
 DEFECT = b'{"error":["EService:Unavailable","EService:Gateway: a defect in the gateway; look the order up"]}'

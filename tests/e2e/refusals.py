@@ -1,4 +1,4 @@
-"""Every way in which a bot is told no, and what each client library makes of it (docs: kraken-clients.md §4)."""
+"""Every way in which a bot is told no, and what each client library makes of it (docs/kraken.md §9)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def raw_call(
     *,
     timeout: float = 60,
 ) -> requests.Response:
-    """A signed call with a nonce of our choice (kraken-api.md §2a)."""
+    """A signed call with a nonce of our choice (docs/kraken.md §2a)."""
     body = urlencode({"nonce": nonce, **fields})
     path = f"/0/private/{endpoint}"
     message = path.encode() + hashlib.sha256(f"{nonce}{body}".encode()).digest()

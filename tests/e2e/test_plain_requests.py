@@ -1,4 +1,4 @@
-"""Plain `requests` code as Kraken's own tutorial shows it (kraken-api.md §2a), pointed at the gateway."""
+"""Plain `requests` code as Kraken's own tutorial shows it (docs/kraken.md §2a), pointed at the gateway."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_each_refusal(refusal: Refusal, gateway: RunningGateway, new_account: Ca
 
 
 def test_the_same_bytes_again_are_a_replay(gateway: RunningGateway, account: str) -> None:
-    """A client that sends a lost POST again (kraken-clients.md §2.15) does not place its order twice."""
+    """A client that sends a lost POST again (docs/kraken.md §8.15) does not place its order twice."""
     bot = gateway.client(account)
     first, again = (raw_call(bot, "AddOrder", order(), nonce=5).json() for _ in range(2))
     assert first["error"] == []

@@ -103,7 +103,7 @@ class Nonces:
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """A client: what it was given, and how it signs (kraken-api.md §2a)."""
+    """A client: what it was given, and how it signs (docs/kraken.md §2a)."""
 
     name: str
     api_key: str

@@ -1,6 +1,6 @@
 """Threat: an endpoint or parameter that nobody thought of moves money past the policy.
 
-*Must hold* 1 and 7, over every endpoint of kraken-api.md §1 and some that do not exist, under the widest policy that
+*Must hold* 1 and 7, over every endpoint of docs/kraken.md §1 and some that do not exist, under the widest policy that
 can be written. The table is written out here, apart from the code's own: whoever adds an endpoint has to say here what
 it is.
 """
@@ -76,7 +76,7 @@ ELSEWHERE = [
     ),
     *("/", "/0", "/0/", "/0/private", "/1/private/Balance", "/0/public", "/-/", "/-/admin", "/-/reload", "/v2"),
 ]
-"""Paths under the same host that the same key may open (§1h, §8), and ours that do not exist."""
+"""Paths under the same host that the same key may open (§1h, §13), and ours that do not exist."""
 
 
 @pytest.fixture(scope="module")

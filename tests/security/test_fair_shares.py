@@ -160,7 +160,7 @@ def test_cancels_are_counted_and_never_refused() -> None:
     ],
 )  # fmt: skip
 def test_what_kraken_counts(call: Call, age_s: float, cost: float) -> None:
-    """The table of kraken-api.md §4, by the order's age."""
+    """The table of docs/kraken.md §4, by the order's age."""
     desk = Desk("starter")
     assert VENUE.order_costs(call, [desk.placed(age_s)], desk.clock.now_us()) == {"XXBTZUSD": cost}
 

@@ -95,7 +95,7 @@ def test_a_public_post_becomes_a_get_of_ours(rig: Rig) -> None:
 
 
 def test_the_clients_nonce_and_otp_are_not_forwarded(rig: Rig, bot: Bot) -> None:
-    """The nonce at the exchange is our counter's, and a second factor is not a client's to give (kraken-api.md §2f)."""
+    """The exchange sees our counter's nonce, and no second factor of a client's (docs/kraken.md §2f)."""
     nonce = "1" + "7" * 19  # of a unit that this client has not used: near the clock it would be bound to it
     seen = arrived(rig, bot.request("AddOrder", {**LIMIT, "otp": "123456"}, nonce=nonce))
     fields = parse_qs(seen.body.decode())

@@ -1,4 +1,4 @@
-"""Threat: a call that the policy reads as harmless and the exchange as something else (risk-controls.md §2).
+"""Threat: a call that the policy reads as harmless and the exchange as something else (docs/kraken.md §11).
 
 One test for each item of the parsing half of that list. What belongs to the HTTP server (transfer encodings, huge and
 slow bodies on the socket) is tested with it.

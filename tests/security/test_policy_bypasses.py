@@ -1,4 +1,4 @@
-"""Threat: a malicious bot does with allowed calls what its policy forbids (risk-controls.md §2, the policy half).
+"""Threat: a malicious bot does with allowed calls what its policy forbids (docs/kraken.md §11, the policy half).
 
 *Must hold* 5 and 7: a cap is never exceeded, however an order is spelled, split, changed or timed; a denial names its
 rule, and nothing of it reaches the exchange. The parsing half is in test_parse_bypasses.py.

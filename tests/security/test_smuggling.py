@@ -1,7 +1,7 @@
 """Threat: a request that we and somebody before or behind us frame, route or decode differently (request smuggling).
 
 *Must hold* 1 and 3: bytes that do not read in exactly one way are refused, cheaply, and nothing of them reaches the
-exchange. Sources: RFC 9112 §6 and §11.2, RFC 9110 §7.8 and §10.1.1, risk-controls.md §2.
+exchange. Sources: RFC 9112 §6 and §11.2, RFC 9110 §7.8 and §10.1.1, docs/kraken.md §11.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What docs/threat-model.md says is proven is proven by a test that exists, and so is each line of *Must hold*."""
+"""Each proof that docs/threat-model.md names exists, and each line of docs/design.md's *Must hold* has a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MODEL = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"tests/[\w/]+\.py", MODEL)))
-MUST_HOLD = re.compile(r"\*Must hold\*\s+(\d(?:(?:,| and| to)\s+\d)*)")
+MUST_HOLD = re.compile(r"\*Must hold\*\s+(\d+(?:(?:,| and| to)\s+\d+)*)")
+LINES = re.search(r"^## Must hold\n+(.*?)^`", (ROOT / "docs" / "design.md").read_text(encoding="utf-8"), re.M | re.S)
 
 
 def documented(path: Path) -> Iterator[str]:
@@ -25,24 +26,30 @@ def documented(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_each_test_that_the_threat_model_names_exists(name: str) -> None:
-    """And has tests in it."""
+    """The file is there and has tests in it."""
     assert re.search(r"^(?:async )?def test_", (ROOT / name).read_text(encoding="utf-8"), re.M)
 
 
 def test_every_security_test_is_named_by_the_threat_model() -> None:
-    """A threat that is tested is one that readers should know of."""
+    """The threat model names every file of tests/security."""
     files = {f"tests/security/{path.name}" for path in Path(__file__).parent.glob("test_*.py")}
     assert files <= set(NAMED)
 
 
-@pytest.mark.parametrize("number", range(1, 10))
+def test_the_lines_of_must_hold_are_numbered() -> None:
+    """docs/design.md counts them from 1, so that a number names one line."""
+    assert LINES
+    assert re.findall(r"^(\d+)\. ", LINES[1], re.M) == [str(number) for number in range(1, 12)]
+
+
+@pytest.mark.parametrize("number", range(1, 12))
 def test_each_line_of_must_hold_is_named_by_a_test(number: int) -> None:
-    """By its number, in the docstring of a test or of its file."""
+    """The docstring of a test, or of its file, names the line by its number."""
     found = [
         path
         for path in sorted((ROOT / "tests").rglob("test_*.py"))
         for text in documented(path)
         for listed in MUST_HOLD.findall(text)
-        if str(number) in re.findall(r"\d", listed)
+        if str(number) in re.findall(r"\d+", listed)
     ]
     assert found

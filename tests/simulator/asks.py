@@ -27,7 +27,7 @@ def secret_of(name: str) -> bytes:
 
 
 def api_sign(secret: bytes, path: str, nonce: str, body: bytes) -> str:
-    """Kraken's API-Sign (kraken-api.md §2a), written once more: the simulator's judge shares no code with us."""
+    """Kraken's API-Sign (docs/kraken.md §2a), written once more: the simulator's judge shares no code with us."""
     message = path.encode() + hashlib.sha256(nonce.encode() + body).digest()
     return base64.b64encode(hmac.digest(secret, message, "sha512")).decode()
 

@@ -22,7 +22,7 @@ LOOK_S = 60.0
 MOST_PAGES = 40
 LEAST_WAIT_S = 0.05
 MOST_AT_ONCE = 50
-"""How many orders one read may name (kraken-api.md §1b)."""
+"""How many orders one read may name (docs/kraken.md §1b)."""
 
 
 @final

@@ -28,7 +28,7 @@ price = matching(
     re.compile(rf"{_SOME}|[+#-]{_AMOUNT}%?"),
     "a plain decimal number above zero, or one after + - or # with an optional %",
 )
-"""A price, absolute or relative (kraken-api.md §6). What a percentage without a sign means is not
+"""A price, absolute or relative (docs/kraken.md §6). What a percentage without a sign means is not
 documented, so it is refused."""
 
 

@@ -1,4 +1,4 @@
-"""What we answer a client in Kraken's words, so that its library raises the exception that fits (kraken-clients.md §4).
+"""What we answer a client in Kraken's words, so that its library raises the exception that fits (docs/kraken.md §9).
 
 The first string of an ``error`` array decides alone in ccxt, which matches exactly; python-kraken-sdk matches its table
 against *every* string as substrings, in table order. So the first string is always one of Kraken's own, the second
@@ -117,7 +117,7 @@ def refusal_for(decision: Decision) -> NotAllowed:
 
 
 def envelope_error(errors: tuple[str, ...]) -> bytes:
-    """The body of a refusal. No ``result`` key: a null one crashes kraken-connector (kraken-clients.md §2.17)."""
+    """The body of a refusal. No ``result`` key: a null one crashes kraken-connector (docs/kraken.md §8.17)."""
     return json.dumps({"error": list(errors)}, separators=(",", ":")).encode()
 
 

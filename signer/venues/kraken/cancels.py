@@ -1,4 +1,4 @@
-"""Cancels as Kraken takes and answers them: one order alone, 2 to 50 together in JSON (kraken-api.md §1c)."""
+"""Cancels as Kraken takes and answers them: one order alone, 2 to 50 together in JSON (docs/kraken.md §1c)."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def cancel_order(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTable) -
     """The call of a CancelOrder by txid, userref, comma list of them, or cl_ord_id. Raises `NotUnderstood`.
 
     One that names nothing is a call without targets: bots test their key with it, and the decision tells them apart who
-    may cancel and who may not (kraken-clients.md §2.11).
+    may cancel and who may not (docs/kraken.md §8.11).
     """
     given = read_fields(endpoint.model, fields)
     if not given.keys() & {"txid", "cl_ord_id"}:
@@ -86,7 +86,7 @@ def cancel_order_batch(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTa
     named = tuple(order_ref("orders", one) for one in orders)
     by_client = tuple(OrderRef("cl_ord_id", cast("str", cl_ord_id("cl_ord_ids", one))) for one in client_ids)
     if orders:
-        # A userref is a number in this JSON, a txid a string (kraken-api.md §1c).
+        # A userref is a number in this JSON, a txid a string (docs/kraken.md §1c).
         given["orders"] = [int(ref.value) if ref.kind == "userref" else ref.value for ref in named]
     return _call(endpoint, given, targets=named + by_client)
 

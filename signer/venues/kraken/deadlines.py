@@ -1,6 +1,6 @@
 """Whether a call comes within its own ``deadline``: the moment after which the engine must not carry it out.
 
-Kraken answers a deadline that has passed with an error after which the order may all the same be placed (kraken-api.md
+Kraken answers a deadline that has passed with an error after which the order may all the same be placed (docs/kraken.md
 §3), so each such call would leave an unknown outcome, which a bot could make at will. We refuse it ourselves instead.
 """
 
@@ -12,7 +12,7 @@ from signer.model import Call
 from signer.venues.kraken.answers import invalid
 
 LONGEST_S = 60
-"""Kraken takes a deadline at most so far ahead (kraken-api.md §1c-1)."""
+"""Kraken takes a deadline at most so far ahead (docs/kraken.md §1c-1)."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

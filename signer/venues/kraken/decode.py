@@ -1,7 +1,7 @@
 """Step 2, first half: a private request's bytes taken apart, exactly, in every shape that real clients send.
 
 Forms and JSON, with and without a content type, and all spellings of nested fields come out as one nested shape
-(kraken-clients.md §2). Whatever two parsers could read differently is refused: duplicate keys, a field spelled both
+(docs/kraken.md §8). Whatever two parsers could read differently is refused: duplicate keys, a field spelled both
 ways, query strings, other charsets, broken percent escapes, control characters, floats with exponents.
 """
 
@@ -48,7 +48,7 @@ def decode(request: Request) -> Decoded:
     """Take a private request apart.
 
     Raises `NotUnderstood` for what cannot be read in one way only, and `NotAuthentic` where there is no usable nonce.
-    The signed message is over the body as it arrived and the nonce's digits as written (kraken-api.md §2a).
+    The signed message is over the body as it arrived and the nonce's digits as written (docs/kraken.md §2a).
     """
     endpoint = _endpoint(request)
     if len(request.body) > MAX_BODY:
@@ -57,7 +57,7 @@ def decode(request: Request) -> Decoded:
     nonce = fields.pop("nonce", None)
     if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce) or int(nonce) >= 2**64:
         raise invalid_nonce("the nonce is missing, or is not a whole number from 1 to 2^64-1")
-    # The venue credential's second factor is ours to give, never the client's (kraken-api.md §2f).
+    # The venue credential's second factor is ours to give, never the client's (docs/kraken.md §2f).
     fields.pop("otp", None)
     signed = request.path.encode() + sha256(nonce.encode() + request.body).digest()
     return Decoded(endpoint=endpoint, nonce=int(nonce), signed=signed, fields=fields)
@@ -80,7 +80,7 @@ def parse_form(body: bytes) -> dict[str, str]:
         raise invalid("the body is not UTF-8") from None
     if _CONTROL.search(text) or _BAD_ESCAPE.search(text):
         raise invalid("the body has a control character or a broken percent escape")
-    pieces = text.removeprefix("&").split("&")  # krakentren begins with one (kraken-clients.md §2.5)
+    pieces = text.removeprefix("&").split("&")  # krakentren begins with one (docs/kraken.md §8.5)
     if len(pieces) > MAX_FIELDS:
         raise invalid(f"the body has more than {MAX_FIELDS} fields")
     fields: dict[str, str] = {}

@@ -23,7 +23,7 @@ _JSON_HEADERS = (("Content-Type", "application/json"), USER_AGENT)
 
 
 def encode(call: Call, nonce: int) -> tuple[WireRequest, bytes]:
-    """The request for ``call`` with ``nonce``, unsigned, and the message to sign (kraken-api.md §2a).
+    """The request for ``call`` with ``nonce``, unsigned, and the message to sign (docs/kraken.md §2a).
 
     Raises `NotAllowed` for a call that must never leave, and for one that names other orders than it was decided about.
     The gateway has refused both long before: this is the last place that could let one out by mistake.

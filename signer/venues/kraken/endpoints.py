@@ -1,6 +1,6 @@
 """Every private endpoint that we know: what it does, which permissions it needs, which parameters it takes.
 
-From kraken-api.md §1b to §1g. A name that is not here does not exist for us. Permissions are Kraken's own thirteen
+From docs/kraken.md §1b to §1g. A name that is not here does not exist for us. Permissions are Kraken's own thirteen
 words (§1i); where Kraken's page asks for none, we ask for the permission of what the answer discloses.
 """
 
@@ -54,12 +54,12 @@ PERMISSIONS = (
     "add-withdraw-address",
     "update-withdraw-address",
 )
-"""Kraken's words for what a key may do (kraken-api.md §1i)."""
+"""Kraken's words for what a key may do (docs/kraken.md §1i)."""
 
 WITHDRAWING = frozenset({"withdraw-funds", "add-withdraw-address", "update-withdraw-address"})
-"""Those with which a thief of the key takes the money away (kraken-api.md §1i)."""
+"""Those with which a thief of the key takes the money away (docs/kraken.md §1i)."""
 EARNING = frozenset({"earn-funds"})
-"""Those with which a thief of the key locks the money up for weeks (kraken-api.md §1i)."""
+"""Those with which a thief of the key locks the money up for weeks (docs/kraken.md §1i)."""
 
 Needs = tuple[frozenset[str], ...]
 
@@ -78,7 +78,7 @@ class Endpoint:
     local: bool = False
     """Answered by us."""
     as_json: bool = False
-    """Sent as JSON, because Kraken does not take it as a form (kraken-api.md §2c)."""
+    """Sent as JSON, because Kraken does not take it as a form (docs/kraken.md §2c)."""
 
 
 def _needs(*any_of: str) -> Needs:
@@ -214,7 +214,7 @@ _READS = (
     Endpoint("GetOpenStrategies", Action.READ, _needs(_OPEN), {"strategy_ids": words}),
     Endpoint("GetClosedStrategies", Action.READ, _needs(_CLOSED), {"strategy_ids": words}),
     Endpoint("QueryStrategies", Action.READ, _needs(f"{_OPEN}|{_CLOSED}"), {"strategy_ids": words}),
-    # The real key's name, permissions and allowed addresses are nobody's business (kraken-clients.md §2.13).
+    # The real key's name, permissions and allowed addresses are nobody's business (docs/kraken.md §8.13).
     Endpoint("GetApiKeyInfo", Action.READ, (), local=True),
 )  # fmt: skip
 
@@ -234,7 +234,7 @@ _WRITES = (
 
 _NEVER: Mapping[str, Needs] = {
     **dict.fromkeys(("Withdraw", "WithdrawCancel", "AccountTransfer", "CreateSubaccount"), _needs("withdraw-funds")),
-    # Kraken's page asks for Query only, although it moves money (kraken-api.md §1e).
+    # Kraken's page asks for Query only, although it moves money (docs/kraken.md §1e).
     "WalletTransfer": _needs("query-funds", "withdraw-funds"),
     **dict.fromkeys(
         (
@@ -246,7 +246,7 @@ _NEVER: Mapping[str, Needs] = {
     # It runs at Kraken for up to 30 days, past every cap.
     "AddStrategy": _needs("modify-trades"),
     "CancelStrategy": _needs("close-trades"),
-    # Its token trades directly on Kraken's WebSocket, past every policy (kraken-api.md §7b).
+    # Its token trades directly on Kraken's WebSocket, past every policy (docs/kraken.md §7b).
     "GetWebSocketsToken": _needs("create-ws-token"),
     **dict.fromkeys(
         (

@@ -1,4 +1,4 @@
-"""GetApiKeyInfo for ourselves: what Kraken says of a real key (kraken-api.md §1b, §1i). No bot's call comes here."""
+"""GetApiKeyInfo for ourselves: what Kraken says of a real key (docs/kraken.md §1b, §1i). No bot's call comes here."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HINTS: Final = (
     ("EDatabase:", "Kraken has a trouble of its own; try again later"),
     ("EService", "Kraken is busy or down (status.kraken.com); try again later"),
 )
-"""By how an error of Kraken's begins, the first that fits (kraken-api.md §3): what its owner can do about it."""
+"""By how an error of Kraken's begins, the first that fits (docs/kraken.md §3): what its owner can do about it."""
 
 CALL: Final = Call("GetApiKeyInfo", Action.READ, {})
 

@@ -1,4 +1,4 @@
-"""Kraken's counters: what each tier may do, and what each call costs (kraken-api.md §4)."""
+"""Kraken's counters: what each tier may do, and what each call costs (docs/kraken.md §4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What we answer ourselves, in the venue's stead: GetApiKeyInfo (kraken-api.md §1b, §1i)."""
+"""What we answer ourselves, in the venue's stead: GetApiKeyInfo (docs/kraken.md §1b, §1i)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def api_key_info(client: ClientInfo, permissions: Iterable[str]) -> Json:
     """The ``result`` that tells a client of its virtual key: what its policy permits, never what the real key may do.
 
     Times are Unix seconds as text, "0" where there is none. The highest nonce is not told: it is the account's business
-    at Kraken, and ours is a window (kraken-clients.md §2.2).
+    at Kraken, and ours is a window (docs/kraken.md §8.2).
     """
     held = frozenset(permissions)
     expires = "0" if client.expires_us is None else _seconds(client.expires_us)

@@ -56,7 +56,7 @@ def closed_orders(since_us: int, skip: int) -> Call:
 
 
 def orders_by_txid(txids: Sequence[str]) -> Call:
-    """The read that shows exactly these orders, at most 50 (kraken-api.md §1b)."""
+    """The read that shows exactly these orders, at most 50 (docs/kraken.md §1b)."""
     return _read("QueryOrders", {"txid": ",".join(txids)})
 
 

@@ -35,10 +35,10 @@ CLOSE: Model = {
     "price": price,
     "price2": price,
 }  # fmt: skip
-"""What the order that each fill places takes (kraken-api.md §6)."""
+"""What the order that each fill places takes (docs/kraken.md §6)."""
 
 agreement = one_of("agree")
-"""Kraken asks residents of Germany for it with each order (kraken-api.md §1c-1)."""
+"""Kraken asks residents of Germany for it with each order (docs/kraken.md §1c-1)."""
 
 
 def _close(name: str, value: Json) -> Json:
@@ -72,11 +72,11 @@ ORDER: Model = MappingProxyType({
     "userref": userref,
     "trading_agreement": agreement,
 })  # fmt: skip
-"""What one order takes besides its pair (kraken-api.md §1c-1)."""
+"""What one order takes besides its pair (docs/kraken.md §1c-1)."""
 
 
 def order_rows(name: str, value: Json) -> Json:
-    """The orders of a batch (kraken-api.md §1c)."""
+    """The orders of a batch (docs/kraken.md §1c)."""
     if not (isinstance(value, list) and 2 <= len(value) <= 15):
         raise must(name, "a list of 2 to 15 orders", value)
     return [_order_row(f"{name}[{index}]", row) for index, row in enumerate(value)]

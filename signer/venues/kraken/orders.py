@@ -29,7 +29,7 @@ _PRICES = {
     "take-profit-limit": ("price", "price2"),
     "trailing-stop-limit": ("price", "price2"),
 }
-"""Which prices each order type has; with two, the first triggers and the second is the limit (kraken-api.md §6)."""
+"""Which prices each order type has; with two, the first triggers and the second is the limit (docs/kraken.md §6)."""
 
 _OTHER: Mapping[Side, Side] = {"buy": "sell", "sell": "buy"}
 _NO_FLAGS: frozenset[str] = frozenset()
@@ -71,7 +71,7 @@ def add_order_batch(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairT
 def named_pair(given: dict[str, Json], pairs: PairTable) -> Pair:
     """The pair that ``given`` names, put back in as its canonical id.
 
-    A tokenised asset is only meant where ``asset_class`` says so, and nothing else where it does (kraken-api.md §5):
+    A tokenised asset is only meant where ``asset_class`` says so, and nothing else where it does (docs/kraken.md §5):
     otherwise a policy and the venue could think of different markets. Raises `NotUnderstood`.
     """
     if "pair" not in given:
@@ -143,7 +143,7 @@ def _check_prices(order_type: str, given: Mapping[str, Json], where: str) -> Non
             says = "has no" if name in given else "needs a"
             raise invalid(f"an order of type {order_type} {says} {_label(where, name)}")
     if order_type.startswith("trailing"):
-        # Relative only (kraken-api.md §6): an absolute one would be a price to us and an offset to the venue.
+        # Relative only (docs/kraken.md §6): an absolute one would be a price to us and an offset to the venue.
         price, price2 = cast("str", given["price"]), cast("str", given.get("price2", "+"))
         if price[0] != "+" or price2[0] not in "+-":
             raise invalid(f"{_label(where, 'price')} of a trailing order must begin with +, its price2 with + or -")

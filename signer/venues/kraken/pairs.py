@@ -1,7 +1,7 @@
-"""Which pair a text means: every spelling that Kraken takes, brought to the one id that policies compare.
+"""Bring every spelling of a pair that Kraken takes to the one id that policies compare.
 
-Kraken takes ``XXBTZUSD``, ``XBTUSD``, ``XBT/USD``, ``BTC/USD`` and more for one pair (kraken-api.md §5), and we forward
-the id alone. A spelling that could mean two pairs means none.
+Kraken takes ``XXBTZUSD``, ``XBTUSD``, ``XBT/USD``, ``BTC/USD`` and more for one pair (docs/kraken.md §5). We forward
+the id. A spelling that could mean two pairs means none.
 """
 
 from __future__ import annotations

@@ -34,12 +34,12 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
     "PreTrade": frozenset({"symbol"}),
     "PostTrade": frozenset({"symbol", "from_ts", "to_ts", "count"}),
 }  # fmt: skip
-"""Parameters by endpoint (kraken-api.md §1a)."""
+"""Parameters by endpoint (docs/kraken.md §1a)."""
 
 _VALUE = re.compile(r"[A-Za-z0-9.,:/_+ -]{1,8192}")
 _LEFT_ALONE = ",/:"
 """Legal in a query, so that a long list of pairs does not grow beyond what a request line may have."""
-_NEEDLESS = ("nonce", "otp")  # krakenapi, kraky and the npm clients send them here too (kraken-clients.md §2.7)
+_NEEDLESS = ("nonce", "otp")  # krakenapi, kraky and the npm clients send them here too (docs/kraken.md §8.7)
 
 
 def public_request(request: Request) -> tuple[WireRequest, tuple[str, ...]]:

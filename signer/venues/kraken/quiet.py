@@ -1,4 +1,4 @@
-"""When an answer of Kraken's, or of the network before it, asks for quiet (kraken-api.md §3, §4)."""
+"""When an answer of Kraken's, or of the network before it, asks for quiet (docs/kraken.md §3, §4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public Time for ourselves: what the exchange's clock says (kraken-api.md §5)."""
+"""The public Time for ourselves: what the exchange's clock says (docs/kraken.md §5)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Model: TypeAlias = Mapping[str, Reader]
 
 DRY_RUN = "validate"
 BATCH_MOST = 50
-"""Most orders that one cancel names, or ids that one query asks for (kraken-api.md §1b, §1c)."""
+"""Most orders that one cancel names, or ids that one query asks for (docs/kraken.md §1b, §1c)."""
 
 _BOOLEANS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "True", "TRUE", "1"), True),
@@ -42,7 +42,7 @@ _DEADLINE = re.compile(
 def read_fields(model: Model, fields: Mapping[str, Json], inside: str = "") -> dict[str, Json]:
     """``fields`` read by ``model``: canonical values in the model's order. Refuses any parameter the model lacks.
 
-    A blank value and JSON's null say nothing (kraken-clients.md §2.5, §5) and are left out. A blank ``validate`` is the
+    A blank value and JSON's null say nothing (docs/kraken.md §8.5, §10) and are left out. A blank ``validate`` is the
     exception: whether it asks for a dry run decides whether money moves, so nothing may be guessed.
     """
     read: dict[str, Json] = {}
@@ -119,7 +119,7 @@ def integer(low: int, high: int) -> Reader:
 
 
 def boolean(name: str, value: Json) -> Json:
-    """A yes or no as clients write it: Python's, JSON's, PHP's or a digit (kraken-api.md §2c)."""
+    """A yes or no as clients write it: Python's, JSON's, PHP's or a digit (docs/kraken.md §2c)."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value in _BOOLEANS:
@@ -135,7 +135,7 @@ def flag(name: str, value: Json) -> Json:
 def dry_run(name: str, value: Json) -> Json:
     """``validate``: a clear yes is a dry run, a clear no is left out, all else is refused, blanks and null too.
 
-    Kraken once took any value, "False" included, for true (kraken-api.md §2g): what we forward is a literal true or
+    Kraken once took any value, "False" included, for true (docs/kraken.md §2g): what we forward is a literal true or
     nothing, and leaves no doubt.
     """
     return boolean(name, value) or None
@@ -228,7 +228,7 @@ def title(name: str, value: Json) -> Json:
 
 
 def order_ref(name: str, value: Json) -> OrderRef:
-    """An order named by txid, or by a userref, which names every order that has it (kraken-api.md §1c)."""
+    """An order named by txid, or by a userref, which names every order that has it (docs/kraken.md §1c)."""
     if isinstance(value, str):
         if _INTEGER.fullmatch(value) and int(value) != 0 and -(2**31) <= int(value) < 2**31:
             return OrderRef("userref", value)

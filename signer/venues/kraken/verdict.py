@@ -30,7 +30,7 @@ _NOT_PLACED = (
     "EOrder:Insufficient initial margin",
     "EOrder:Order minimum not met",
     "EOrder:Cost minimum not met",
-    "EOrder:Post only order",  # it would have taken liquidity; clients know it well, though §3 does not list it
+    "EOrder:Post only order",  # it would have taken liquidity; docs/kraken.md §10 has who sends it
     "EOrder:Tick size check failed",
     "EOrder:Invalid price",
     "EOrder:Invalid order",
@@ -62,7 +62,7 @@ _NOT_PLACED = (
     "EQuery:",
     "EBM:limit exceeded",
 )
-"""Errors after which an order is certainly not placed: the "no" rows of kraken-api.md §3. With any other it may be."""
+"""Errors after which an order is certainly not placed: the "no" rows of docs/kraken.md §3. With any other it may be."""
 
 _decode = json.JSONDecoder(parse_float=str).decode
 """Made once: `json.loads` makes a new decoder at each call that has a ``parse_float``."""
@@ -95,7 +95,7 @@ def _read_of_read(call: Call, answer: WireAnswer) -> VenueResult:
     """A read has no effect to be unsure of; unknown says that nothing in the answer is fit to be passed on."""
     # Reads are many and may have megabytes: one that begins as every good one does is not parsed.
     good = answer.body.startswith(_EMPTY_ERROR)
-    export = call.endpoint == "RetrieveExport" and "json" not in answer.content_type  # binary (kraken-api.md §1b)
+    export = call.endpoint == "RetrieveExport" and "json" not in answer.content_type  # binary (docs/kraken.md §1b)
     if answer.status == 200 and (good or export):
         return VenueResult(Outcome.ACCEPTED)
     envelope = _envelope(answer)
@@ -128,7 +128,7 @@ def _certainly_not_placed(error: str) -> bool:
 def _envelope(answer: WireAnswer) -> tuple[tuple[str, ...], Json] | None:
     """The errors and the result, or None where the body is no whole envelope of Kraken's."""
     if answer.status != 200:
-        return None  # an edge in between speaks; the order may have passed it (kraken-api.md §3)
+        return None  # an edge in between speaks; the order may have passed it (docs/kraken.md §3)
     try:
         read = _decode(answer.body.decode())
     except (ValueError, RecursionError):

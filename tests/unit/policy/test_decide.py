@@ -239,7 +239,7 @@ def test_a_batch_is_as_bad_as_its_worst_order() -> None:
 
 
 def test_dry_runs() -> None:
-    """validate=true meets the rules of features but no limit, and charges nothing (kraken-clients.md §2, 11)."""
+    """validate=true meets the rules of features but no limit, and charges nothing (docs/kraken.md §8.11)."""
     grid_bot = placing(order("10", None, order_type="market"), dry_run=True)
     assert grid_bot.allowed
     assert not grid_bot.charges

@@ -201,7 +201,7 @@ def test_the_shapes_of_keys_are_krakens(edge: Edge) -> None:
 
 
 def test_refusals_have_no_result(edge: Edge) -> None:
-    """An error's envelope is the error array alone, with HTTP 200 and JSON (kraken-clients.md §2, 17)."""
+    """An error's envelope is the error array alone, with HTTP 200 and JSON (docs/kraken.md §8.17)."""
     answer = edge.call("AddOrder", pair="NOPE")
     assert answer.get_json() == {"error": ["EQuery:Unknown asset pair"]}
     assert answer.content_type == "application/json"

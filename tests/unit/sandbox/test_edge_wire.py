@@ -75,7 +75,7 @@ def test_no_body_breaks_the_reader(body: bytes, content_type: str) -> None:
     ],
 )  # fmt: skip
 def test_spellings_seen_on_the_wire(body: bytes, params: dict[str, Any]) -> None:
-    """Bodies as captured from real clients (kraken-clients.md §2)."""
+    """Bodies as captured from real clients (docs/kraken.md §8)."""
     assert decode(body, "") == params
 
 

@@ -16,7 +16,7 @@ def _public(desk: Desk, method: str, /, **params: object) -> Any:
 
 
 def test_the_methods_are_those_of_the_spot_api() -> None:
-    """All of kraken-api.md §1b to §1f but the two that are the key's own affair, and nothing of §1g."""
+    """All of docs/kraken.md §1b to §1f but the two that are the key's own affair, and nothing of §1g."""
     assert len(PRIVATE_METHODS) == 45
     assert {"AddOrder", "Earn/Allocate", "RetrieveExport", "Level3", "ListWalletAccounts"} <= PRIVATE_METHODS
     assert not {"AddStrategy", "CreateSubaccount", "GetApiKeyInfo", "GetWebSocketsToken", "Stake"} & PRIVATE_METHODS

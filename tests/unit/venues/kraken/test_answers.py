@@ -74,7 +74,7 @@ def test_not_served_keeps_the_service_category() -> None:
 
 
 def test_a_refusal_s_body_has_no_result() -> None:
-    """A null one crashes a client (kraken-clients.md §2.17)."""
+    """A null one crashes a client (docs/kraken.md §8.17)."""
     assert json.loads(KRAKEN.refusal(denied(FEATURE))) == {"error": list(denied(FEATURE).answer)}
 
 

@@ -1,4 +1,4 @@
-"""Our answers, fed to the error handling of the real client libraries (kraken-clients.md §4)."""
+"""Our answers, fed to the error handling of the real client libraries (docs/kraken.md §9)."""
 
 from __future__ import annotations
 

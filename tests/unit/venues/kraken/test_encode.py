@@ -53,7 +53,7 @@ def test_a_flat_call_is_a_form_with_the_nonce_first() -> None:
 
 
 def test_a_batch_is_json() -> None:
-    """Kraken takes lists in JSON only (kraken-api.md §2c)."""
+    """Kraken takes lists in JSON only (docs/kraken.md §2c)."""
     request, _ = KRAKEN.encode(as_json("CancelOrderBatch", {"orders": ["A", "B"]}), 7)
     assert json.loads(request.body) == {"nonce": "7", "orders": ["A", "B"]}
     assert request.headers[0] == ("Content-Type", "application/json")

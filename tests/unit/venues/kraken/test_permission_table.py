@@ -1,4 +1,4 @@
-"""The permissions of every private endpoint, typed from kraken-api.md §1b to §1f, against gateway and sandbox."""
+"""The permissions of every private endpoint, typed from docs/kraken.md §1b to §1f, against gateway and sandbox."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ DOUBTFUL = [
 
 @pytest.mark.parametrize("error", CERTAIN)
 def test_an_error_that_is_a_clear_no_rejects(error: str) -> None:
-    """The "no" rows of kraken-api.md §3."""
+    """The "no" rows of docs/kraken.md §3."""
     verdict = read(ADD, None, error)
     assert (verdict.outcome, verdict.errors, verdict.txids) == (Outcome.REJECTED, (error,), ())
     assert verdict.bad_nonce == (error == "EAPI:Invalid nonce")
