@@ -1,7 +1,7 @@
 """Every error that signer raises on purpose, as one tree with stable codes.
 
     SignerError
-    ├── Refused              a client's call is refused; carries the answer in Kraken's words
+    ├── Refused              a client's call is refused, for a reason in words of no venue
     │   ├── NotAuthentic     step 1 said no
     │   ├── NotUnderstood    step 2 said no
     │   ├── NotAllowed       step 3 said no
@@ -32,7 +32,8 @@ Each has a *public* message (what is wrong, where, and the hint, safe to show to
 
 from __future__ import annotations
 
-from typing import ClassVar
+from enum import StrEnum
+from typing import ClassVar, Self
 
 from signer.model.escaping import printable_ascii
 
@@ -61,20 +62,68 @@ class SignerError(Exception):
         return f"{text}; {self.hint}" if self.hint else text
 
 
+class RefusalKind(StrEnum):
+    """Why a call is refused, in words of no venue. A venue turns each into its own words, status and headers."""
+
+    INVALID_KEY = "invalid-key"
+    """The key is unknown, revoked, expired or bound to another caller."""
+    INVALID_SIGNATURE = "invalid-signature"
+    NOT_FRESH = "not-fresh"
+    """The nonce or timestamp is missing, too old, too far ahead, or was seen before."""
+    LOCKED_OUT = "locked-out"
+    """The caller has failed too often to prove who it is."""
+    UNKNOWN_ENDPOINT = "unknown-endpoint"
+    INVALID_ARGUMENTS = "invalid-arguments"
+    UNKNOWN_PAIR = "unknown-pair"
+    UNKNOWN_ORDER = "unknown-order"
+    NOT_PERMITTED = "not-permitted"
+    """The policy does not grant a feature of the call."""
+    ORDER_LIMIT = "order-limit"
+    """The policy allows no order as large, or at such a price."""
+    ORDER_RATE = "order-rate"
+    """The policy allows no more orders for now."""
+    NO_ORDER_NAMED = "no-order-named"
+    CAP = "cap"
+    """A cap has no room for the call."""
+    CAP_OF_ORDERS = "cap-of-orders"
+    """A cap that counts orders has no room for the call."""
+    HALTED = "halted"
+    RATE_LIMITED = "rate-limited"
+    """The caller calls faster than it may."""
+    QUIET = "quiet"
+    """The venue has asked for quiet; `Refused.venue_words` are its own."""
+    NOT_CANCELLED = "not-cancelled"
+    """Some of the orders of a cancel may still be open; `Refused.venue_words` are the whole answer."""
+    UNAVAILABLE = "unavailable"
+    """We could not do our part, or nobody knows what became of the call: the reason says which."""
+
+
 class Refused(SignerError):
     """A client's call is refused.
 
-    ``answer`` is the ``error`` array of Kraken's envelope (docs/kraken.md §9): its first string alone decides which
-    exception a client library raises, so it is always one of Kraken's own; the second carries the reason. ``rules``
-    names every rule that fired, most important first.
+    ``reason`` is for the client. ``rules`` names every rule that fired, most important first. ``retry_after_s`` says
+    in how many seconds another try makes sense, where that is known. ``venue_words`` are the venue's own errors, if
+    the answer is to repeat them. Only a venue turns a refusal into an answer (`Venue.refusal`).
     """
 
     code = "refused"
 
-    def __init__(self, *answer: str, what: str = "", rules: tuple[str, ...] = (), detail: str = "") -> None:
-        super().__init__(what or " ".join(answer), detail=detail)
-        self.answer: tuple[str, ...] = answer
+    def __init__(
+        self,
+        kind: RefusalKind,
+        reason: str = "",
+        *,
+        rules: tuple[str, ...] = (),
+        venue_words: tuple[str, ...] = (),
+        retry_after_s: float | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(reason or " ".join(venue_words) or kind.value, detail=detail)
+        self.kind = kind
+        self.reason = reason
         self.rules = rules
+        self.venue_words = venue_words
+        self.retry_after_s = retry_after_s
 
 
 class NotAuthentic(Refused):
@@ -108,15 +157,19 @@ class Halted(Refused):
 
     @classmethod
     def because(cls, reason: str) -> Halted:
-        """The refusal for a halt with that reason. Not `Unavailable`: bots would go on trying."""
-        text = printable_ascii(reason)[:MOST_HALT_REASON]
-        return cls("EGeneral:Permission denied", f"EGeneral:Policy halt: {text}", rules=("halt",))
+        """The refusal for a halt with that reason."""
+        return cls(RefusalKind.HALTED, f"halt: {printable_ascii(reason)[:MOST_HALT_REASON]}", rules=("halt",))
 
 
 class NotServed(Refused):
-    """Steps 4 to 7: we could not do our part (store, log, lane or exchange)."""
+    """Steps 4 to 7: we could not do our part (store, log, lane or venue)."""
 
     code = "not-served"
+
+    @classmethod
+    def unavailable(cls, reason: str, *, detail: str = "") -> Self:
+        """The refusal that says we could not do our part; ``reason`` says whether anything was sent."""
+        return cls(RefusalKind.UNAVAILABLE, reason, detail=detail)
 
 
 class LaneStopped(NotServed):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from signer.errors import NotAllowed, NotServed, Refused
+from signer.errors import Refused
 from signer.model import (
     Call,
     ClientInfo,
-    Decision,
     Decoded,
     Intent,
     KeyInfo,
@@ -17,6 +16,7 @@ from signer.model import (
     OrderRef,
     PlacedOrder,
     Request,
+    Response,
     VenueResult,
     WireAnswer,
     WireRequest,
@@ -58,8 +58,8 @@ class Venue(Protocol):
     def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
         """What an answer that was read as ``verdict`` says of the orders of its cancel."""
 
-    def cancel_answer(self, ended: Ended) -> bytes:
-        """The body that answers a cancel after which nothing is left. Raises `NotServed` that names what is."""
+    def cancel_answer(self, ended: Ended) -> Response:
+        """The answer to a cancel after which nothing is left. Raises `NotServed` that names what is."""
 
     def open_call(self, ref: OrderRef | None) -> Call:
         """The read that lists the account's open orders of that name, or all."""
@@ -82,17 +82,11 @@ class Venue(Protocol):
     def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
         """The request for quiet in the answer to ``call``; None if there is none."""
 
-    def quiet(self, asked: QuietAsked, reason: str) -> NotServed:
-        """The refusal of a call that is not sent because the venue asked for quiet: in the words it used."""
-
     def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
         """What ``call`` adds to the counters of orders, by pair; ``targets`` are the orders that it changes or cancels.
 
         Empty for calls that do not concern orders.
         """
-
-    def rate_limited(self, call: Call, reason: str, rule: str = "fair-share") -> NotServed:
-        """The refusal of a call that comes too fast, in the venue's words for calls of its kind."""
 
     def read_answer(self, call: Call, answer: WireAnswer) -> VenueResult:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
@@ -145,17 +139,17 @@ class Venue(Protocol):
         Raises `NotUnderstood`.
         """
 
-    def refusal(self, refused: Refused) -> bytes:
-        """The body of our own answer that says no, in the venue's envelope."""
+    def words(self, refused: Refused, call: Call | None = None) -> tuple[str, ...]:
+        """The errors, in the venue's words, that tell a client of ``refused``, for the record."""
 
-    def denial(self, decision: Decision) -> NotAllowed:
-        """The refusal that fits a decision's denials, most important first."""
+    def refusal(self, refused: Refused, call: Call | None = None) -> Response:
+        """Our own answer that says no, in the venue's envelope.
 
-    def not_served(self, reason: str) -> NotServed:
-        """The refusal that says we could not do our part."""
+        ``call`` is what was refused; None for a public call, and for one that was not understood.
+        """
 
-    def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> bytes:
-        """The body of the answer to a local call."""
+    def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> Response:
+        """The answer to a local call."""
 
     def with_own_refs(self, call: Call, new_ref: Callable[[], int]) -> Call:
         """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours."""

@@ -1,8 +1,8 @@
 """Step 1: which client is calling?
 
-Known key, allowed source address, not revoked or expired, Kraken's own API-Sign over the raw bytes, and a nonce that
-was not seen before. An unknown key costs the same work as a bad signature, until its source has failed too often: then
-it costs none. A good signature always passes, whatever else its source does.
+The key is known, its source allowed, it is not revoked or expired, the venue's own signature over the raw bytes holds,
+and the nonce was not seen before. An unknown key costs the same work as a bad signature. Once its source has failed too
+often, it costs none. A good signature always passes, whatever else its source does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 
 from signer.contracts import Clock, Ledger
-from signer.errors import LedgerError, NotAuthentic, Refused
+from signer.errors import LedgerError, NotAuthentic, NotServed, RefusalKind, Refused
 from signer.gateway.client_nonces import FORGIVEN, ClientNonces, name_of
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.source_rate import SourceRate
@@ -28,7 +28,6 @@ the rest are answered as a lockout. A good signature always passes, so nobody lo
 SOURCE_FAILURES = 120
 """The same for one source, whatever keys it shows. More than a few broken bots behind one address need; and an unknown
 key from a source beyond it is answered without looking at the call."""
-LOCKOUT = "EGeneral:Temporary lockout"
 USED_NONCE = "the nonce was used before, or is not above those that were"
 
 _DUMMY_KEY = Secret(bytes(64)).key()
@@ -59,7 +58,7 @@ class Authenticator:
             client, decoded, signature = self._identify(request, snapshot)
         except NotAuthentic as refused:
             raise self._counted(request, refused) from None
-        await self._accept_nonce(client, decoded.nonce, signature, snapshot)
+        await self._accept_nonce(client, decoded.nonce, signature)
         return client, decoded
 
     def author(self, request: Request, snapshot: Snapshot) -> Client | None:
@@ -73,19 +72,19 @@ class Authenticator:
     def _identify(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded, bytes]:
         client = snapshot.clients.get(request.api_key)
         if client is None and self._of_source.spent(one_source(request.source)):
-            raise NotAuthentic("EAPI:Invalid key", detail="unknown key, not looked at")
+            raise NotAuthentic(RefusalKind.INVALID_KEY, detail="unknown key, not looked at")
         signature = _decoded_signature(request.api_sign)
         try:
             decoded = snapshot.venue.decode(request)
         except Refused:
             if client is None:
-                raise NotAuthentic("EAPI:Invalid key", detail="unknown key") from None
+                raise NotAuthentic(RefusalKind.INVALID_KEY, detail="unknown key") from None
             raise
         matches = (client.key if client else _DUMMY_KEY).matches(decoded.signed, signature)
         if client is None:
-            raise NotAuthentic("EAPI:Invalid key", detail="unknown key")
+            raise NotAuthentic(RefusalKind.INVALID_KEY, detail="unknown key")
         if not matches:
-            raise NotAuthentic("EAPI:Invalid signature", detail=f"client {client.info.name}")
+            raise NotAuthentic(RefusalKind.INVALID_SIGNATURE, detail=f"client {client.info.name}")
         self._check_standing(client, request)
         return client, decoded, signature
 
@@ -93,15 +92,17 @@ class Authenticator:
         """Asked only of who has proved to hold the secret: nobody else learns that a key is revoked or bound."""
         info = client.info
         if info.revoked:
-            raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} is revoked")
+            raise NotAuthentic(RefusalKind.INVALID_KEY, detail=f"client {info.name} is revoked")
         if info.expires_us is not None and self._clock.now_us() >= info.expires_us:
-            raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} has expired")
+            raise NotAuthentic(RefusalKind.INVALID_KEY, detail=f"client {info.name} has expired")
         if info.sources and not _within(request.source, client):
-            raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} is not allowed from this address")
+            raise NotAuthentic(RefusalKind.INVALID_KEY, detail=f"client {info.name} is not allowed from this address")
         if request.certified not in {None, info.name}:
-            raise NotAuthentic("EAPI:Invalid key", detail=f"client {info.name} showed a certificate of another name")
+            raise NotAuthentic(
+                RefusalKind.INVALID_KEY, detail=f"client {info.name} showed a certificate of another name"
+            )
 
-    async def _accept_nonce(self, client: Client, nonce: int, signature: bytes, snapshot: Snapshot) -> None:
+    async def _accept_nonce(self, client: Client, nonce: int, signature: bytes) -> None:
         name = name_of(client.info.name, client.info.fingerprint)
         nonces = self._nonces.get(name)
         if nonces is None:
@@ -110,11 +111,11 @@ class Authenticator:
             nonces.accept(nonce, signature, self._clock.now_us())
         except NotAuthentic as refused:
             why = refused.detail or USED_NONCE
-            raise NotAuthentic(*refused.answer, detail=f"client {client.info.name}: {why}") from None
+            raise NotAuthentic(refused.kind, detail=f"client {client.info.name}: {why}") from None
         if nonces.mark_for(nonce, self._clock.now_us()) is not None:
-            await self._raise_mark(nonces, nonce, snapshot)
+            await self._raise_mark(nonces, nonce)
 
-    async def _raise_mark(self, nonces: ClientNonces, nonce: int, snapshot: Snapshot) -> None:
+    async def _raise_mark(self, nonces: ClientNonces, nonce: int) -> None:
         """Store a mark beyond ``nonce`` before the call goes on: after a crash it must be a replay."""
         async with nonces.raising:
             wanted = nonces.mark_for(nonce, self._clock.now_us())
@@ -123,7 +124,7 @@ class Authenticator:
             try:
                 await self._ledger.raise_mark(*wanted)
             except LedgerError as error:
-                raise snapshot.venue.not_served("the nonce cannot be stored now; nothing was sent") from error
+                raise NotServed.unavailable("the nonce cannot be stored now; nothing was sent") from error
             nonces.stored(nonce, wanted[1])
 
     def forgive(self, marks: Mapping[str, int]) -> None:
@@ -141,7 +142,7 @@ class Authenticator:
             self._on_alarm(f"{source} has failed {SOURCE_FAILURES} times to prove who it is: locked out for now")
         if key_within and source_within:
             return refused
-        return NotAuthentic(LOCKOUT, detail=refused.detail or refused.answer[0])
+        return NotAuthentic(RefusalKind.LOCKED_OUT, detail=refused.detail or refused.kind)
 
 
 def _decoded_signature(text: str) -> bytes:

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TypeAlias, final
 
-from signer.contracts import Clock, Venue
+from signer.contracts import Clock
+from signer.errors import NotServed, RefusalKind
 from signer.gateway.snapshot import Client
 from signer.lanes.counters import PairCounters
 from signer.model import Action, Call
@@ -30,28 +31,27 @@ class Paces:
         """Times of the last calls, by client, kind and window: at most as many as the limit."""
         self._warned: dict[str, float] = {}
 
-    def require(self, client: Client, call: Call, venue: Venue) -> None:
-        """Count a call against its policy. Raises `Refused` in the venue's words if there are too many of its kind."""
+    def require(self, client: Client, call: Call) -> None:
+        """Count a call against its policy. Raise `NotServed` if there are too many of its kind."""
         kind, calls = kind_of(call)
         limits, now = client.policy.max_calls.get(kind, ()), self._clock.monotonic()
         lately = [(limit, self._lately(client.info.name, limit, now)) for limit in limits]
         for limit, times in lately:
             if len(times) + calls > limit.calls:
                 if kind != "cancel":
-                    raise venue.rate_limited(call, f"{limit.name}; nothing was sent", "max-calls")
+                    rules = ("max-calls",)
+                    raise NotServed(RefusalKind.RATE_LIMITED, f"{limit.name}; nothing was sent", rules=rules)
                 self._say(client.info.name, limit, now)
         for _, times in lately:
             times.extend([now] * calls)
 
-    def require_share(
-        self, client: str, call: Call, costs: Mapping[str, float], counters: PairCounters, venue: Venue
-    ) -> None:
-        """Raises `Refused` in the venue's words if the client has used its share of the counter of a pair."""
+    def require_share(self, client: str, call: Call, costs: Mapping[str, float], counters: PairCounters) -> None:
+        """Raise `NotServed` if the client has used its share of the counter of a pair."""
         now = self._clock.monotonic()
         if call.action is not Action.CANCEL and not all(
             counters.of(pair).fits(client, cost, now) for pair, cost in costs.items()
         ):
-            raise venue.rate_limited(call, OVER_SHARE)
+            raise NotServed(RefusalKind.RATE_LIMITED, OVER_SHARE, rules=("fair-share",))
 
     def count(self, client: str, costs: Mapping[str, float], counters: PairCounters) -> None:
         """Count a call that is about to be sent."""

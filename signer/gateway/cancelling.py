@@ -89,10 +89,10 @@ class Cancelling:
     async def _answer(self, refs: Sequence[OrderRef]) -> CancelAnswer:
         if self.journey.sent and self.clock.monotonic() >= self.deadline:
             return CancelAnswer(error=TOO_LATE, final=True)
-        journey = Journey()
+        journey, call = Journey(), self.venue.cancel(refs)
         try:
             async with asyncio.timeout(max(0.0, self.end - self.clock.monotonic())):
-                self.answers.append(await self.send(self.venue.cancel(refs), journey))
+                self.answers.append(await self.send(call, journey))
         except TimeoutError:
             return CancelAnswer(error=NO_ANSWER if journey.sent else TOO_LATE, final=True)
         except Unanswered:
@@ -100,7 +100,7 @@ class Cancelling:
         except Refused as refused:
             if not (self.journey.sent or journey.sent):
                 raise
-            return CancelAnswer(error=refused.answer[0], final=True)
+            return CancelAnswer(error=self.venue.words(refused, call)[0], final=True)
         finally:
             if journey.sent:
                 self.journey = journey

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import final
 
-from signer.errors import NotAuthentic
+from signer.errors import NotAuthentic, RefusalKind
 from signer.gateway.replay import NonceWindow, mark_ahead
 
 CLOCK_DIGITS = 10
@@ -86,9 +86,9 @@ class ClientNonces:
     def accept(self, nonce: int, signature: bytes, now_us: int) -> None:
         """Count the call as seen. Raises `NotAuthentic` if it may be a replay, or comes from far in the future."""
         if too_far_ahead(nonce, self._highest_in(unit_of(nonce)), now_us):
-            raise NotAuthentic("EAPI:Invalid nonce", detail=TOO_FAR_AHEAD)
+            raise NotAuthentic(RefusalKind.NOT_FRESH, detail=TOO_FAR_AHEAD)
         if self._strict and nonce <= self._last:
-            raise NotAuthentic("EAPI:Invalid nonce")
+            raise NotAuthentic(RefusalKind.NOT_FRESH)
         self._window(unit_of(nonce)).accept(nonce, signature)
         self._last = max(self._last, nonce)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from signer.contracts import Clock, Turn, Upstream, Venue
-from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, NotServed
+from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, NotServed, RefusalKind
 from signer.gateway.credential import Credential, roles_of
 from signer.gateway.venue_pauses import Hearing
 from signer.lanes.counters import PairCounters
@@ -87,7 +87,7 @@ class Account:
                         continue  # refused while the call waited
                     check()
                     if not chosen.fits(client, cost, now):  # others have called while it waited
-                        raise venue.rate_limited(call, OVER_SHARE)
+                        raise _over_share()
                     chosen.count(client, cost, now)
                     answer, verdict = await self._exchange(venue, call, chosen, turn, journey)
             except LaneStopped:  # while it waited, or between the choice and the turn: nothing was sent
@@ -97,12 +97,12 @@ class Account:
                 continue
             return answer, verdict
 
-    def require_place(self, venue: Venue, call: Call, client: str) -> None:
+    def require_place(self, call: Call, client: str) -> None:
         """Raises `NotServed` if no lane has a place for the call now. To be asked before it is held and recorded: a
         flood that finds no place is refused at no cost, and writes nothing to the disk for each call."""
         able = self._able(call)
         if able and not any(one.lane.has_place(client, PRIORITIES[call.action]) for one in able):
-            raise venue.not_served("too many calls of this client are waiting already; nothing was sent")
+            raise NotServed.unavailable("too many calls of this client are waiting already; nothing was sent")
 
     async def _asked_by(
         self,
@@ -120,7 +120,7 @@ class Account:
             now = self.clock.monotonic()
             asked = self.hearing.quiet.holds_back_own(now)
             if asked is not None:
-                raise self._quiet(venue, asked)
+                raise self._quiet(asked)
             check()
             credential.count(client, venue.read_cost(call), now)
             return await self._exchange(venue, call, credential, turn, journey)
@@ -160,13 +160,15 @@ class Account:
             slowed = None if brake else self._slowed(chosen, call, client, now)
             if slowed is None:
                 return chosen
-            raise self._quiet(venue, slowed)
+            raise self._quiet(slowed)
         if heard:
-            raise venue.rate_limited(call, OVER_SHARE)
+            raise _over_share()
         for one in able:
             if asked := self._held_back(one, call, now):
-                raise self._quiet(venue, asked)
-        raise venue.not_served(f"account {self.name} has no key that may do this now{self._why()}; nothing was sent")
+                raise self._quiet(asked)
+        raise NotServed.unavailable(
+            f"account {self.name} has no key that may do this now{self._why()}; nothing was sent"
+        )
 
     def _why(self) -> str:
         """What is in the way of the keys, for bots: short, with a fix that needs nobody if there is one."""
@@ -180,8 +182,8 @@ class Account:
     ) -> tuple[WireAnswer, VenueResult]:
         journey.turn_us, journey.nonce, journey.after = self.clock.now_us(), turn.nonce, turn.after
         request, message = venue.encode(call, turn.nonce)
-        signed = venue.signed(request, credential.api_key, await self._signature(credential, message, venue))
-        answer = await self._send(signed, journey, venue)
+        signed = venue.signed(request, credential.api_key, await self._signature(credential, message))
+        answer = await self._send(signed, journey)
         verdict = venue.read_answer(call, answer)
         if verdict.bad_nonce:
             turn.nonce_refused()
@@ -199,16 +201,21 @@ class Account:
             return None
         return self.hearing.quiet.slows_cancel(client, now) or credential.quiet.slows_cancel(client, now)
 
-    def _quiet(self, venue: Venue, asked: QuietAsked) -> NotServed:
-        return venue.quiet(asked, "the exchange has asked for quiet; nothing was sent")
+    def _quiet(self, asked: QuietAsked) -> NotServed:
+        return NotServed(
+            RefusalKind.QUIET,
+            "the exchange has asked for quiet; nothing was sent",
+            rules=("quiet",),
+            venue_words=asked.words,
+        )
 
-    async def _signature(self, credential: Credential, message: bytes, venue: Venue) -> bytes:
+    async def _signature(self, credential: Credential, message: bytes) -> bytes:
         try:
             return await credential.key.sign(message)
         except KeyStoreError as error:
-            raise venue.not_served("the signing key cannot be used now; nothing was sent") from error
+            raise NotServed.unavailable("the signing key cannot be used now; nothing was sent") from error
 
-    async def _send(self, request: WireRequest, journey: Journey, venue: Venue) -> WireAnswer:
+    async def _send(self, request: WireRequest, journey: Journey) -> WireAnswer:
         """One attempt, and a second only if not one byte of the first left."""
         deadline = self.clock.monotonic() + self.call_seconds
         for attempts_left in (1, 0):
@@ -217,12 +224,16 @@ class Account:
                 answer = await self.upstream.send(request, deadline)
             except ExportUnderWay as error:
                 journey.sent = False
-                raise venue.not_served(f"{error.what}; nothing was sent") from error
+                raise NotServed.unavailable(f"{error.what}; nothing was sent") from error
             except NotSent as error:
                 journey.sent = False
                 if not attempts_left:
-                    raise venue.not_served("the exchange cannot be reached; nothing was sent") from error
+                    raise NotServed.unavailable("the exchange cannot be reached; nothing was sent") from error
             else:
                 journey.answered_us = self.clock.now_us()
                 return answer
         raise AssertionError("unreachable")
+
+
+def _over_share() -> NotServed:
+    return NotServed(RefusalKind.RATE_LIMITED, OVER_SHARE, rules=("fair-share",))

@@ -10,7 +10,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from signer.contracts import AuditLog, Clock, Ledger, LookUps, Randomness, Throttle
-from signer.errors import AuditError, Halted, LedgerError, NotAuthentic, NotUnderstood, Refused, TooLarge, Unanswered
+from signer.errors import (
+    AuditError,
+    Halted,
+    LedgerError,
+    NotAuthentic,
+    NotServed,
+    NotUnderstood,
+    RefusalKind,
+    Refused,
+    TooLarge,
+    Unanswered,
+)
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.call_rates import Paces
 from signer.gateway.cancel_targets import Aiming
@@ -37,10 +48,9 @@ from signer.model import (
     WireAnswer,
 )
 from signer.model.ended import Ended
-from signer.policy.decide import decide
+from signer.policy.decide import decide, denial
 from signer.policy.targets import known_targets, meant, refs_of, target_of
 
-JSON = "application/json"
 ORDER_UNSETTLED = "an earlier call for this order has no outcome yet; nothing was sent"
 UNSETTLED_NAME = "an earlier call of that name has no outcome yet"
 NO_ANSWER = "no whole answer came back"
@@ -93,7 +103,7 @@ class Gateway:
                 return await self._read(trace, client, call)
             if call.action is Action.CANCEL and not call.whole_account:
                 return await self._cancel(trace, client, call)  # 5 to 8
-            self._account(trace, client).require_place(trace.snapshot.venue, call, client.info.name)
+            self._account(trace, client).require_place(call, client.info.name)
             await self._reserve(trace, client, call, decision)  # 4
             return await self._act(trace, call, lambda: self._sent(trace, client, call))  # 5 to 8
         except Refused as refused:
@@ -113,20 +123,19 @@ class Gateway:
         facts = Facts(trace.snapshot.pairs, placed, trace.started_us)
         decision = trace.decision = decide(client.policy, client.info.name, call, facts)
         if not decision.allowed:
-            raise trace.snapshot.venue.denial(decision)
+            raise denial(decision)
         if not call.local:
             self._require_pace(trace, client, call, facts)
         return self._of_settled_order(trace, client, call, facts), decision
 
     def _require_pace(self, trace: Trace, client: Client, call: Call, facts: Facts) -> None:
         """Neither faster than its policy says, nor beyond its share of the venue's counters of orders."""
-        venue = trace.snapshot.venue
-        self._paces.require(client, call, venue)
+        self._paces.require(client, call)
         own = meant(client.policy, client.info.name, facts)
         targets = {one.txid: one for ref in call.targets for one in known_targets(ref, own) if not one.closed}
-        trace.costs = venue.order_costs(call, list(targets.values()), trace.started_us)
+        trace.costs = trace.snapshot.venue.order_costs(call, list(targets.values()), trace.started_us)
         counters = self._account(trace, client).pairs
-        self._paces.require_share(client.info.name, call, trace.costs, counters, venue)
+        self._paces.require_share(client.info.name, call, trace.costs, counters)
 
     async def _let_settle(self, client: Client, target: OrderRef) -> None:
         """A bot may change an order that it has just heard of: let its outcome reach the ledger first."""
@@ -143,7 +152,7 @@ class Gateway:
             return call
         target = target_of(call, meant(client.policy, client.info.name, facts))
         if target is None or not target.txid or self._is_unsettled(client, call.targets[0]):
-            raise trace.snapshot.venue.not_served(ORDER_UNSETTLED)
+            raise NotServed.unavailable(ORDER_UNSETTLED)
         trace.named = (target.txid,)
         return trace.snapshot.venue.changed_by_txid(call, target.txid)
 
@@ -158,12 +167,12 @@ class Gateway:
             return
         intent = trace.intent = self._intent(trace, client, call, decision)
         if not self._pending.begin(intent):  # its charges were reckoned from what the order is no more
-            raise trace.snapshot.venue.not_served(ORDER_UNSETTLED)
+            raise NotServed.unavailable(ORDER_UNSETTLED)
         try:
             trace.reservation = await self._ledger.reserve(intent, self._audit.head())
         except LedgerError as error:
             self._pending.end(intent)
-            raise trace.snapshot.venue.not_served("the ledger cannot be written; nothing was sent") from error
+            raise NotServed.unavailable("the ledger cannot be written; nothing was sent") from error
         except Refused:
             self._pending.end(intent)
             raise
@@ -176,7 +185,7 @@ class Gateway:
             return await send()  # 6, 7
         except Unanswered as error:
             why = error.what if isinstance(error, TooLarge) else NO_ANSWER
-            refused = trace.snapshot.venue.not_served(f"{why}, {UNKNOWN_OUTCOME}")
+            refused = NotServed.unavailable(f"{why}, {UNKNOWN_OUTCOME}")
             trace.refused(refused, error)
             raise refused from error
         except Refused as refused:
@@ -219,7 +228,7 @@ class Gateway:
             answer, verdict = cancelling.answers[0]
             trace.verdict = replace(verdict, txids=tuple(ref.value for ref in ended.done))
             return self._relayed(trace, answer)
-        return Response(200, JSON, trace.snapshot.venue.cancel_answer(ended), ours=True)
+        return trace.snapshot.venue.cancel_answer(ended)
 
     def _note_closed(self, trace: Trace, ended: Ended) -> None:
         """So that another cancel of these is answered by us."""
@@ -235,7 +244,7 @@ class Gateway:
             response = await self._sent(trace, client, call)
         except Unanswered as error:
             why = f"{error.what}; {error.hint}" if isinstance(error, TooLarge) else "the exchange did not answer"
-            raise trace.snapshot.venue.not_served(why) from error
+            raise NotServed.unavailable(why) from error
         trace.note_outcome()
         self._audit.note(read_record(trace))
         return response
@@ -247,7 +256,7 @@ class Gateway:
             await self._audit.record(record, urgent=call.action is Action.CANCEL)
         except AuditError as error:
             if call.action is not Action.CANCEL:
-                raise trace.snapshot.venue.not_served("the audit log cannot be written; nothing was sent") from error
+                raise NotServed.unavailable("the audit log cannot be written; nothing was sent") from error
             what = f"a cancel of {trace.client_name} ({' '.join(trace.named) or call.endpoint})"
             self._watch.alarm(error.code, f"{what} goes out and is not on record yet: {error}")
             self._audit.note(record)
@@ -265,7 +274,7 @@ class Gateway:
         """As it is at this moment: a lane that a rotation has retired is entered by nobody any more."""
         account = self.snapshot.accounts.get(client.info.account)
         if account is None:
-            raise trace.snapshot.venue.not_served("the account was removed; nothing was sent")
+            raise NotServed.unavailable("the account was removed; nothing was sent")
         return account
 
     def _check(self, trace: Trace, client: Client, call: Call) -> None:
@@ -276,10 +285,10 @@ class Gateway:
                 raise Halted.because(halt.reason)
         now = self.snapshot.clients.get(trace.request.api_key)
         if now is None or now.info.revoked:
-            raise NotAuthentic("EAPI:Invalid key", detail=f"client {client.info.name} was revoked while it waited")
+            raise NotAuthentic(RefusalKind.INVALID_KEY, detail=f"client {client.info.name} was revoked while it waited")
         if trace.costs:
             counters = self._account(trace, client).pairs
-            self._paces.require_share(client.info.name, call, trace.costs, counters, trace.snapshot.venue)
+            self._paces.require_share(client.info.name, call, trace.costs, counters)
             self._paces.count(client.info.name, trace.costs, counters)
             trace.costs = {}  # once, however many requests a cancel takes
 
@@ -289,7 +298,7 @@ class Gateway:
         assert verdict is not None  # noqa: S101 - set with the answer
         if verdict.outcome is Outcome.UNKNOWN and not verdict.errors:
             reason = f"the exchange answered HTTP {answer.status} and no result"
-            raise trace.snapshot.venue.not_served(f"{reason}; {UNKNOWN_OUTCOME}" if trace.recorded else reason)
+            raise NotServed.unavailable(f"{reason}; {UNKNOWN_OUTCOME}" if trace.recorded else reason)
         trace.errors = verdict.errors
         return Response(200, answer.content_type, answer.body, ours=False)
 
@@ -299,14 +308,13 @@ class Gateway:
         trace.refused(refused)
         if not trace.recorded and self._worth_a_record(trace, refusal_kind(refused)):
             self._audit.note(refusal_record(trace, refused))
-        return Response(200, JSON, trace.snapshot.venue.refusal(refused), ours=True)
+        return trace.snapshot.venue.refusal(refused, trace.call)
 
     def _own_answer(self, trace: Trace, client: Client, call: Call) -> Response:
         trace.outcome = Outcome.ACCEPTED
         if self._worth_a_record(trace, "read"):
             self._audit.note(read_record(trace))
-        body = trace.snapshot.venue.own_answer(call, client.info, client.policy.permissions)
-        return Response(200, JSON, body, ours=True)
+        return trace.snapshot.venue.own_answer(call, client.info, client.policy.permissions)
 
     def _worth_a_record(self, trace: Trace, kind: str) -> bool:
         """Whether a call that nothing of was sent is recorded, or only counted: then it has no line in the log either.

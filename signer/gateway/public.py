@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from signer.contracts import Clock, Upstream, Venue
-from signer.errors import Refused, TooLarge, VenueError
+from signer.errors import NotServed, RefusalKind, Refused, TooLarge, VenueError
 from signer.gateway.public_places import Places
 from signer.gateway.source_rate import SourceRate
 from signer.gateway.trace import Watch
@@ -15,8 +15,6 @@ from signer.model.one_source import one_source
 BURST_S = 10
 """Seconds' worth of calls that may come at once."""
 ANSWER_S = 10.0
-JSON = "application/json"
-TOO_FAST = "EAPI:Rate limit exceeded"
 ALL = "all"
 
 
@@ -51,25 +49,25 @@ class PublicCalls:
         try:
             return await self._relay(request)
         except Refused as refused:
-            return Response(200, JSON, self.venue.refusal(refused), ours=True)
+            return self.venue.refusal(refused)
 
     async def _relay(self, request: Request) -> Response:
         source = one_source(request.source)
         if not self._bounds.of_source.take(source):
-            raise Refused(TOO_FAST, "EGeneral:Policy public calls from this address come too fast")
+            raise Refused(RefusalKind.RATE_LIMITED, "public calls from this address come too fast")
         wire, dropped = self.venue.public_request(request)
         if dropped:
             self._watch.dropped("", request.path.rpartition("/")[2], len(dropped))
         if not self._bounds.total.take(ALL):
-            raise Refused(TOO_FAST, "EGeneral:Policy public calls of all callers together come too fast")
+            raise Refused(RefusalKind.RATE_LIMITED, "public calls of all callers together come too fast")
         deadline = self._clock.monotonic() + ANSWER_S
         try:
             async with self._bounds.places.place(source, deadline):
                 answer = await self.upstream.send(wire, deadline)
         except TooLarge as error:
-            raise self.venue.not_served(f"{error.what}; {error.hint}") from error
+            raise NotServed.unavailable(f"{error.what}; {error.hint}") from error
         except VenueError as error:
-            raise self.venue.not_served("the exchange cannot be reached") from error
+            raise NotServed.unavailable("the exchange cannot be reached") from error
         if answer.status != 200:
-            raise self.venue.not_served(f"the exchange answered HTTP {answer.status}")
+            raise NotServed.unavailable(f"the exchange answered HTTP {answer.status}")
         return Response(200, answer.content_type, answer.body, ours=False)

@@ -60,8 +60,7 @@ class Places:
             raise
 
     def _refusal(self) -> NotServed:
-        text = f"EService:Gateway: too many {self._what} are under way, try again later; nothing was sent"
-        return NotServed("EService:Unavailable", text)
+        return NotServed.unavailable(f"too many {self._what} are under way, try again later; nothing was sent")
 
     def _give_up(self, source: str, waiter: _Waiter) -> None:
         """Leave the queue; or hand on the place, if it was given at the same moment."""

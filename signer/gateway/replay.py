@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from typing import final
 
-from signer.errors import NotAuthentic
+from signer.errors import NotAuthentic, RefusalKind
 
 SIGNATURES_PER_NONCE = 16
 """How many different calls may share a nonce before further ones are refused, so that memory is bounded."""
@@ -71,4 +71,4 @@ def mark_ahead(nonce: int, now_us: int) -> int:
 
 
 def _replayed() -> NotAuthentic:
-    return NotAuthentic("EAPI:Invalid nonce")
+    return NotAuthentic(RefusalKind.NOT_FRESH)

@@ -52,7 +52,7 @@ class Trace:
 
     def refused(self, refused: Refused, cause: Exception | None = None) -> None:
         """Note why the request is refused; the operator's detail is that of the first cause."""
-        self.errors, self.rules = refused.answer, refused.rules
+        self.errors, self.rules = self.snapshot.venue.words(refused, self.call), refused.rules
         self.detail = self.detail or refused.detail or str(cause or refused.__cause__ or "")
 
     @property

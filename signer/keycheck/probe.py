@@ -69,7 +69,7 @@ async def _answer(
         return await account.forward(venue, venue.key_info_call(), OPERATOR, journey, lambda: None, credential)
     except Refused as refused:
         cause = refused.__cause__
-        raise VenueError(f"{credential.name} could not be tested: {cause or refused.answer[-1]}") from None
+        raise VenueError(f"{credential.name} could not be tested: {cause or refused.reason}") from None
 
 
 def _moved(key: KeyInfo, journey: Journey, credential: Credential) -> bool:

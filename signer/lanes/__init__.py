@@ -106,7 +106,7 @@ class CredentialLane:
 
     def _no_entry(self) -> LaneStopped:
         why = self._stopped or "the exchange asked for quiet"
-        return LaneStopped("EService:Unavailable", f"EService:Gateway: {why}; nothing was sent")
+        return LaneStopped.unavailable(f"{why}; nothing was sent")
 
     async def drained(self) -> None:
         """Wait until everybody who has a turn now, or waits for one, has left."""
@@ -221,8 +221,8 @@ class CredentialTurn:
 
 
 def _no_place(why: str) -> NotServed:
-    return NotServed("EService:Unavailable", f"EService:Gateway: {why}, try again later; nothing was sent")
+    return NotServed.unavailable(f"{why}, try again later; nothing was sent")
 
 
 def _too_late() -> NotServed:
-    return NotServed("EService:Unavailable", "EService:Gateway: the time for the call was over before its turn came")
+    return NotServed.unavailable("the time for the call was over before its turn came")

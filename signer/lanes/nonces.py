@@ -99,15 +99,13 @@ class NonceSource:
         """The next nonce, after waiting for the store. Raises `NotServed` if the store fails or no nonce is left."""
         while (nonce := self.take()) is None:
             if self._last + 1 >= NONCE_LIMIT:
-                raise NotServed(
-                    "EService:Unavailable", "EService:Gateway: this key has no nonce left, it must be replaced"
-                )
+                raise NotServed.unavailable("this key has no nonce left, it must be replaced")
             try:
                 # Shielded: others may wait for the same write, and it must not be left half done.
                 await asyncio.shield(self._store_ahead())
             except SignerError as error:
-                text = "EService:Gateway: the nonce could not be secured; nothing was sent"
-                raise NotServed("EService:Unavailable", text, detail=str(error)) from error
+                why = "the nonce could not be secured; nothing was sent"
+                raise NotServed.unavailable(why, detail=str(error)) from error
         return nonce
 
     def refused(self, nonce: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
-from signer.errors import LedgerError, NotReserved
+from signer.errors import LedgerError, NotReserved, RefusalKind
 from signer.ledger.documents import to_intent
 from signer.ledger.windows import EXACT, SLOTS, Window, slot_at
 from signer.model import Charge, Usage
@@ -173,15 +173,15 @@ def _countable(amount: Decimal) -> bool:
 
 
 def _refusal(short: Sequence[tuple[Need, Decimal]]) -> NotReserved:
-    """The answer in Kraken's words (docs/kraken.md §9): a bot skips one order, and slows down for a rate."""
+    """The refusal for the first cap that has too little left. A bot skips one order, and slows down for a rate."""
     (need, left), *_ = short
     _, unit, _ = need.key
     reason = f"policy cap '{need.cap}' has {_plain(max(left, Decimal(0)))} {unit} left and this call needs "
     reason += _plain(need.amount)
     rules = tuple(need.cap for need, _ in short)
     if unit == "orders":
-        return NotReserved("EOrder:Rate limit exceeded", f"EOrder:Rate limit exceeded:{reason}", rules=rules)
-    return NotReserved(f"EOrder:Invalid order:{reason}", rules=rules)
+        return NotReserved(RefusalKind.CAP_OF_ORDERS, reason, rules=rules)
+    return NotReserved(RefusalKind.CAP, reason, rules=rules)
 
 
 def _plain(amount: Decimal) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from signer.errors import NotAllowed, RefusalKind
 from signer.model import Call, Decision, Facts, Order, RuleHit
 from signer.policy.charges import charges_of
 from signer.policy.legs import Leg, legs_of
@@ -17,6 +18,15 @@ from signer.policy.rules import (
     permissions,
 )
 from signer.policy.targets import changed, meant, target_of
+
+_GRAVEST_FIRST = {
+    "feature": RefusalKind.NOT_PERMITTED,
+    "limit": RefusalKind.ORDER_LIMIT,
+    "rate": RefusalKind.ORDER_RATE,
+    "nothing": RefusalKind.NO_ORDER_NAMED,
+}
+"""A feature that is not permitted outranks an order past a limit (the bot should stop), and that one outranks orders
+that come too fast (the bot should wait)."""
 
 
 def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:
@@ -37,6 +47,18 @@ def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:
     allowed = not denials and bool(allows)
     charges = charges_of(policy, client, call, facts, legs) if allowed and legs and not call.dry_run else ()
     return Decision(allowed, (*denials, *allows), orders, charges, policy.name, policy.hash)
+
+
+def denial(decision: Decision) -> NotAllowed:
+    """The refusal that fits a decision which denies: for its gravest denial, with all rules that denied."""
+    denials = decision.denials
+    rules = tuple(hit.rule for hit in denials)
+    for kind, refusal in _GRAVEST_FIRST.items():
+        for hit in denials:
+            if hit.kind == kind:
+                return NotAllowed(refusal, f"{hit.rule}: {hit.reason}", rules=rules)
+    # A missing allow is a denial: no rule needs to object.
+    return NotAllowed(RefusalKind.NOT_PERMITTED, "default: no rule allows this call", rules=rules)
 
 
 def _orders(call: Call, facts: Facts) -> tuple[Order, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any
 
 from signer.contracts import Clock
+from signer.errors import NotServed, Refused
 from signer.model import Request, Response
 from signer.serving.source import NO_PROXIES, UNIX, Sources
 
@@ -23,7 +24,7 @@ SOONEST_ANSWER_S = 0.0011
 (docs/kraken.md §8.14). The exchange itself never answers that fast."""
 PRIVATE = "/0/private/"
 PUBLIC = "/0/public/"
-DEFECT = b'{"error":["EService:Unavailable","EService:Gateway: a defect in the gateway; look the order up"]}'
+DEFECT = "a defect in the gateway; look the order up"
 FORWARDED = b"x-forwarded-for"
 CERTIFIED = "signer.certified"
 """Key of the scope: the name in the peer's certificate, where the listener asks for one."""
@@ -52,6 +53,7 @@ class Edge:
         private: Callable[[Request], Awaitable[Response]],
         public: Callable[[Request], Awaitable[Response]],
         local: Callable[[str], Response | None],
+        refusal: Callable[[Refused], Response],
         *,
         clock: Clock,
         body_seconds: float,
@@ -61,6 +63,7 @@ class Edge:
         self._private = private
         self._public = public
         self._local = local
+        self._refusal = refusal
         self._sources = sources
         self._clock = clock
         self._body_seconds = body_seconds
@@ -76,7 +79,7 @@ class Edge:
             return
         except Exception as defect:  # noqa: BLE001 - a defect of ours must still be answered, and never in silence
             self._on_defect(_place(defect))
-            response = Response(200, "application/json", DEFECT, ours=True)
+            response = self._refusal(NotServed.unavailable(DEFECT))
         if response.ours:
             early = started + SOONEST_ANSWER_S - self._clock.monotonic()
             if early > 0:

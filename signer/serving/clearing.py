@@ -105,7 +105,8 @@ class Clearing:
         try:
             ended = await cancelling.run(refs)
         except Refused as refused:  # nothing could be sent
-            ended = Ended(left=dict.fromkeys(refs, " ".join(refused.answer)))
+            words = venue.words(refused, venue.cancel(refs))
+            ended = Ended(left=dict.fromkeys(refs, " ".join(words)))
         await self._record(operator, name, account.name, client, "failed" if ended.left else "done", ended.done)
         return ended
 

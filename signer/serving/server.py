@@ -17,7 +17,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.sock import close_sockets
 
-from signer.errors import SignerError
+from signer.errors import NotServed, SignerError
 from signer.home.listener import Listener
 from signer.home.lock import RELOAD
 from signer.keys.unwrapped import Unwrapped
@@ -40,6 +40,7 @@ from signer.serving.worker import GatewayWorker, Lifeline
 from signer.tls.authority import utc_now
 from signer.upstream.held import HeldAnswers
 from signer.upstream.loop import OwnAddresses, refuse_loop
+from signer.venues.kraken.venue import Kraken
 
 TLS_LOOK_EVERY_S = 60.0
 MOST_CODE = 32
@@ -47,7 +48,7 @@ MOST_CODE = 32
 MOST_LINE = 8 * 1024
 """Bytes of a request line: ccxt names some hundred pairs in one (and RFC 9112 §3 asks for 8,000 at least)."""
 PLAIN = "text/plain; charset=utf-8"
-STOPPING = b'{"error":["EService:Unavailable","EService:Gateway: the gateway is stopping; nothing was sent"]}'
+STOPPING = "the gateway is stopping; nothing was sent"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -63,6 +64,7 @@ class GatewayApp:
         on_failure: Callable[[SignerError], None],
     ) -> None:
         self._loaded = loaded
+        self._refusal = Kraken(loaded.pairs).refusal
         self._say_ready = ready
         self._own = own
         self._unwrapped = unwrapped
@@ -92,7 +94,8 @@ class GatewayApp:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            await send_whole(send, 200, "application/json", STOPPING, close=True)
+            response = self._refusal(NotServed.unavailable(STOPPING))
+            await send_whole(send, response.status, response.content_type, response.body, close=True)
 
     def reload(self, refresh_tls: Callable[[], None]) -> None:
         """Read the certificates and the home again, in the background."""
@@ -149,6 +152,7 @@ class GatewayApp:
             wiring.gateway.answer,
             wiring.public.answer,
             self._local,
+            self._refusal,
             sources=Sources(self._loaded.config.gateway.trusted_proxies),
             clock=self._clock,
             body_seconds=self.request_seconds,

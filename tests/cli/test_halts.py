@@ -25,6 +25,7 @@ from signer.ledger.sqlite import SqliteLedger
 from signer.offload.thread import ThreadWorker
 from signer.serving.admin import Operator
 from signer.serving.clock import SystemClock
+from signer.venues.kraken.answers import words
 from tests.unit.ledger.calls import charge, intent
 
 CONFIG = "[accounts.main]\n[accounts.second]\n"
@@ -64,7 +65,7 @@ def test_a_halt_reaches_a_running_gateway(home: Home, runner: asyncio.Runner, mo
             await asyncio.sleep(0)
 
     assert signer(home, "halt", "--client", "bot", "--reason", "runaway") == 0
-    with pytest.raises(Halted, match="EGeneral:Policy halt: runaway"):
+    with pytest.raises(Halted, match="halt: runaway"):
         runner.run(ledger.reserve(intent()))
     runner.run(until(True))
     assert signer(home, "resume", "--client", "bot") == 0
@@ -152,7 +153,7 @@ def test_a_halt_takes_any_reason(
     signer(home, "status", "--json")
     (placed,) = json.loads(capsys.readouterr().out)["halts"]
     assert placed["reason"] == shown.format(me=me)
-    assert Halted.because(placed["reason"]).answer[1] == f"EGeneral:Policy halt: {told.format(me=me)}"
+    assert words(Halted.because(placed["reason"]))[1] == f"EGeneral:Policy halt: {told.format(me=me)}"
     assert records(home)[0]["reason"] == placed["reason"]
 
 

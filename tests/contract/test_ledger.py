@@ -15,6 +15,7 @@ from signer.errors import Halted, LedgerError, NotReserved
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import ChainHead, Charge, Halt, Order, OrderRef, PlacedOrder, Usage
 from signer.offload.thread import ThreadWorker
+from signer.venues.kraken.answers import words
 from tests.unit.ledger.calls import DAY_S, START_US, SetClock, charge, intent, order, used
 
 
@@ -91,7 +92,7 @@ async def test_a_refusal_names_the_cap_and_what_is_left(ledger: SqliteLedger) ->
     await ledger.reserve(intent(charge("99.5")))
     with pytest.raises(NotReserved) as refused:
         await ledger.reserve(intent(charge("1.25")))
-    assert refused.value.answer == (
+    assert words(refused.value) == (
         "EOrder:Invalid order:policy cap 'notional' has 0.5 USD left and this call needs 1.25",
     )
     assert refused.value.rules == ("notional",)
@@ -103,7 +104,7 @@ async def test_a_cap_of_orders_answers_as_a_rate_limit(ledger: SqliteLedger) -> 
     await ledger.reserve(intent(many))
     with pytest.raises(NotReserved) as refused:
         await ledger.reserve(intent(many))
-    assert refused.value.answer[0] == "EOrder:Rate limit exceeded"
+    assert words(refused.value)[0] == "EOrder:Rate limit exceeded"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ async def test_reserve_refuses_while_halted(ledger: SqliteLedger) -> None:
     await ledger.halt(Halt("", "main", "drill", "op", START_US))
     with pytest.raises(Halted) as refused:
         await ledger.reserve(intent(charge("1")))
-    assert refused.value.answer == ("EGeneral:Permission denied", "EGeneral:Policy halt: drill")
+    assert words(refused.value) == ("EGeneral:Permission denied", "EGeneral:Policy halt: drill")
     assert await used(ledger) == 0
     assert [halt.reason for halt in await ledger.halts()] == ["drill"]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from signer.errors import Refused
 from signer.model import Call, Order, Price
+from signer.venues.kraken.answers import words
 from signer.venues.kraken.decode import decode
 from signer.venues.kraken.endpoints import ENDPOINTS
 from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN, request
@@ -163,7 +164,7 @@ def test_nothing_but_refused_comes_out_of_the_parser(endpoint: str, body: bytes,
     for candidate in (body, b"nonce=1&" + body, b'{"nonce":1,"x":' + body + b"}"):
         outcome = call_or_refusal(endpoint, candidate, content_type)
         if isinstance(outcome, Refused):
-            assert all(text.isascii() and text.isprintable() and len(text) < 500 for text in outcome.answer)
+            assert all(text.isascii() and text.isprintable() and len(text) < 500 for text in words(outcome))
 
 
 def call_or_refusal(endpoint: str, body: bytes, content_type: str) -> Call | Refused:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from signer.errors import NotAuthentic
 from signer.gateway.replay import SIGNATURES_PER_NONCE, NonceWindow, mark_ahead
+from signer.venues.kraken.answers import words
 
 CALLS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=120)
 
@@ -76,7 +77,7 @@ def test_a_replay_is_refused_in_krakens_words() -> None:
     window = NonceWindow(5)
     with pytest.raises(NotAuthentic) as refused:
         window.accept(5, b"signature")
-    assert refused.value.answer == ("EAPI:Invalid nonce",)
+    assert words(refused.value) == ("EAPI:Invalid nonce",)
 
 
 def test_calls_that_share_a_nonce_are_bounded() -> None:

@@ -16,6 +16,7 @@ from signer.gateway.trace import Trace
 from signer.model import ClientInfo, Request
 from signer.policy.load import load_policy
 from signer.secret import HmacKey, Secret, fingerprint
+from signer.venues.kraken.answers import words
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.security.rig import Bot
@@ -120,7 +121,7 @@ class Doorway:
         try:
             await self.authenticator.authenticate(request, self.snapshot())
         except Refused as refused:
-            return refused.answer[0]
+            return words(refused)[0]
         return ACCEPTED
 
 

@@ -18,14 +18,16 @@ import pytest
 from signer.cli.stage import signer
 from signer.errors import NotAuthentic
 from signer.gateway import authenticate
-from signer.gateway.authenticate import KEY_FAILURES, LOCKOUT, LOCKOUT_S, SOURCE_FAILURES
+from signer.gateway.authenticate import KEY_FAILURES, LOCKOUT_S, SOURCE_FAILURES
 from signer.gateway.source_rate import SOURCES
 from signer.model import Request, Response
 from signer.secret import Secret
 from signer.serving.asgi import Edge
+from signer.venues.kraken.answers import refusal, words
 from tests.security.doorway import ACCEPTED, NOON_US, PATH, CountingKey, Doorway, SetClock, request
 from tests.security.rig import Bot, Rig, ask, http
 
+LOCKOUT = "EGeneral:Temporary lockout"
 KEY, SIGNATURE, NONCE = "EAPI:Invalid key", "EAPI:Invalid signature", "EAPI:Invalid nonce"
 WRONG = "A" * 86 + "=="
 NOW_MS = NOON_US // 1000
@@ -182,7 +184,7 @@ async def test_the_log_names_the_client_whose_nonce_is_refused(door: Doorway, ah
     assert await door.knock(request(bot, NOW_MS)) == ACCEPTED
     with pytest.raises(NotAuthentic) as refused:
         await door.authenticator.authenticate(request(bot, NOW_MS + ahead_ms), door.snapshot())
-    assert refused.value.answer == (NONCE,)
+    assert words(refused.value) == (NONCE,)
     assert refused.value.detail.startswith("client clockwork: the nonce ")
 
 
@@ -369,7 +371,7 @@ async def test_our_own_answers_leave_no_sooner_than_1_1_ms(
         return None
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    edge = Edge(answer, answer, lambda _: None, clock=clock, body_seconds=1, on_defect=pytest.fail)
+    edge = Edge(answer, answer, lambda _: None, refusal, clock=clock, body_seconds=1, on_defect=pytest.fail)
     scope: dict[str, Any] = {
         "method": "POST",
         "raw_path": b"/0/private/Balance",

@@ -38,6 +38,7 @@ from signer.serving.logline import LineLog
 from signer.serving.metrics import Metrics
 from signer.serving.watch import GatewayWatch
 from signer.serving.wiring import Wiring
+from signer.venues.kraken.answers import refusal
 from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, ask, copied, http
 from tests.unit.keys.stores import spellings
 
@@ -268,7 +269,7 @@ async def test_a_defect_deep_inside_shows_no_secret(rig: Rig, bot: Bot, canary: 
     def alarm(text: str) -> None:
         watch.alarm("defect", text)
 
-    edge = Edge(defect, defect, lambda _: None, clock=clock, body_seconds=1, on_defect=alarm)
+    edge = Edge(defect, defect, lambda _: None, refusal, clock=clock, body_seconds=1, on_defect=alarm)
     sent: list[object] = []
 
     async def receive() -> dict[str, object]:

@@ -92,9 +92,9 @@ class Desk:
         """What the client hears: ``passed``, or the first word of our refusal."""
         costs = VENUE.order_costs(call, targets, self.clock.now_us())
         try:
-            self.paces.require_share(client, call, costs, self.counters, VENUE)
+            self.paces.require_share(client, call, costs, self.counters)
         except Refused as refused:
-            return refused.answer[0]
+            return VENUE.words(refused, call)[0]
         self.paces.count(client, costs, self.counters)
         for pair, cost in costs.items():
             try:
@@ -181,24 +181,24 @@ def test_max_calls_of_a_policy(call: Call, most: int, words: str) -> None:
     desk, bot = Desk("unlimited"), client()
     for _ in range(most):
         desk.wait(0.01)
-        desk.paces.require(bot, call, VENUE)
+        desk.paces.require(bot, call)
     with pytest.raises(Refused) as refused:
-        desk.paces.require(bot, call, VENUE)
-    assert (refused.value.answer[0], refused.value.rules) == (words, ("max-calls",))
-    assert "in 10s" in refused.value.answer[1]
-    desk.paces.require(client("other"), call, VENUE)
+        desk.paces.require(bot, call)
+    assert (VENUE.words(refused.value, call)[0], refused.value.rules) == (words, ("max-calls",))
+    assert "in 10s" in VENUE.words(refused.value, call)[1]
+    desk.paces.require(client("other"), call)
     desk.wait(9.7)
     with pytest.raises(Refused):
-        desk.paces.require(bot, call, VENUE)
+        desk.paces.require(bot, call)
     desk.wait(0.5)
-    desk.paces.require(bot, call, VENUE)
+    desk.paces.require(bot, call)
 
 
 def test_a_policys_limit_of_cancels_warns_and_refuses_none() -> None:
     """Once in each window."""
     desk, bot = Desk("unlimited"), client()
     for _ in range(200):
-        desk.paces.require(bot, CANCEL, VENUE)
+        desk.paces.require(bot, CANCEL)
         desk.wait(0.1)
     assert len(desk.warnings) == 2
     assert "bot cancels faster than its policy says (at most 50 cancel in 10s)" in desk.warnings[0]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from signer.errors import NotAuthentic
 from signer.gateway.client_nonces import FORGIVEN, MOST_AHEAD_US, MOST_WINDOWS, TOO_FAR_AHEAD, ClientNonces, name_of
+from signer.venues.kraken.answers import words
 
 NOW_US = 1_795_000_000_123_456
 NAME = name_of("bot", "abcd")
@@ -146,7 +147,7 @@ def test_the_refusal_says_what_to_look_at() -> None:
     assert life.accepted(UNITS["milliseconds"])
     with pytest.raises(NotAuthentic) as refused:
         life.nonces.accept(UNITS["milliseconds"] * 2, b"s", NOW_US)
-    assert (refused.value.answer, refused.value.detail) == (("EAPI:Invalid nonce",), TOO_FAR_AHEAD)
+    assert (words(refused.value), refused.value.detail) == (("EAPI:Invalid nonce",), TOO_FAR_AHEAD)
 
 
 @pytest.mark.parametrize("start", [0, 1_000_000, 638_900_000_000_000_000, 134_300_000_000_000_000], ids=str)

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from signer.contracts import Venue
 from signer.errors import Unanswered
 from signer.gateway.forward import Account, Journey
 from signer.gateway.line import Gateway
@@ -63,11 +62,11 @@ def send_again(patch: pytest.MonkeyPatch) -> None:
     """What was not answered is sent once more."""
     send = Account._send
 
-    async def twice(self: Account, request: WireRequest, journey: Journey, venue: Venue) -> WireAnswer:
+    async def twice(self: Account, request: WireRequest, journey: Journey) -> WireAnswer:
         try:
-            return await send(self, request, journey, venue)
+            return await send(self, request, journey)
         except Unanswered:
-            return await send(self, request, journey, venue)
+            return await send(self, request, journey)
 
     patch.setattr(Account, "_send", twice)
 

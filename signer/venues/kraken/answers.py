@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
-from signer.errors import NotAllowed, NotAuthentic, NotServed, NotUnderstood
-from signer.model import Decision, Json
+from signer.errors import NotAuthentic, NotUnderstood, RefusalKind, Refused
+from signer.model import Action, Call, Json, Response
 
 REASON_LENGTH = 200
 """Longest reason in an answer; longer ones are cut. Clients print them, logs hold them."""
@@ -55,72 +57,103 @@ def quoted(value: object) -> str:
 
 def invalid(what: str) -> NotUnderstood:
     """The refusal of a malformed, unknown or undecided parameter; ``what`` names it."""
-    return NotUnderstood("EGeneral:Invalid arguments", f"EGeneral:Policy {reason(what)}")
+    return NotUnderstood(RefusalKind.INVALID_ARGUMENTS, reason(what))
 
 
 def unknown_method() -> NotUnderstood:
     """The refusal of a path or endpoint that is not in our tables."""
-    return NotUnderstood("EGeneral:Unknown method")
+    return NotUnderstood(RefusalKind.UNKNOWN_ENDPOINT)
 
 
 def unknown_pair(text: object) -> NotUnderstood:
     """The refusal of a pair that the pair table does not have, or has twice."""
-    why = reason(f"the pair {quoted(text)} is not listed, or names more than one")
-    return NotUnderstood("EQuery:Unknown asset pair", f"EQuery:Policy {why}")
+    why = f"the pair {quoted(text)} is not listed, or names more than one"
+    return NotUnderstood(RefusalKind.UNKNOWN_PAIR, reason(why))
 
 
 def invalid_nonce(detail: str) -> NotAuthentic:
-    """The refusal of a request whose nonce cannot be read. Kraken's text has no suffix; ``detail`` is for our log."""
-    return NotAuthentic("EAPI:Invalid nonce", detail=reason(detail))
+    """The refusal of a request whose nonce cannot be read; ``detail`` is for our log."""
+    return NotAuthentic(RefusalKind.NOT_FRESH, detail=reason(detail))
 
 
-def not_served(why: str) -> NotServed:
-    """The answer when a store, the log, a lane or the venue failed us; ``why`` says whether anything was sent."""
-    return NotServed("EService:Unavailable", f"EService:Gateway: {reason(why)}")
+def words(refused: Refused, call: Call | None = None) -> tuple[str, ...]:
+    """The ``error`` array that tells a client of ``refused``; ``call`` is the call, where it was understood."""
+    return _WORDS[refused.kind](refused, call)
 
 
-def quiet(words: tuple[str, ...], why: str) -> NotServed:
-    """The answer to a call that waits no less than Kraken asked us to: Kraken's ``words``, and why it was not sent."""
-    kind = words[0].partition(":")[0]
-    return NotServed(*words, f"{kind}:Gateway: {reason(why)}", rules=("quiet",))
+def _rate_limited(refused: Refused, call: Call | None) -> tuple[str, ...]:
+    """Kraken counts orders apart from other calls, and public calls by their source."""
+    if call is None:
+        return ("EAPI:Rate limit exceeded", f"EGeneral:Policy {reason(refused.reason)}")
+    category = "EOrder" if call.action in {Action.ORDER, Action.CANCEL} else "EAPI"
+    return (f"{category}:Rate limit exceeded", f"{category}:Gateway: {reason(refused.reason)}")
 
 
-def rate_limited(why: str, rule: str, *, orders: bool) -> NotServed:
-    """The answer to a call that comes too fast: one that concerns ``orders``, or any other."""
-    kind = "EOrder" if orders else "EAPI"
-    return NotServed(f"{kind}:Rate limit exceeded", f"{kind}:Gateway: {reason(why)}", rules=(rule,))
+def _quiet(refused: Refused, _: Call | None) -> tuple[str, ...]:
+    """Kraken's own words, and why the call was not sent."""
+    category = refused.venue_words[0].partition(":")[0]
+    return (*refused.venue_words, f"{category}:Gateway: {reason(refused.reason)}")
 
 
-def refusal_for(decision: Decision) -> NotAllowed:
-    """The refusal that fits a decision which denies.
-
-    A feature that is not permitted outranks an order past a limit (the bot should stop), and that one outranks orders
-    that come too fast (the bot should wait). The answer names the first denial of that kind; all rules are in
-    ``rules``.
-    """
-    denials = decision.denials
-    rules = tuple(hit.rule for hit in denials)
-    for kind in ("feature", "limit", "rate", "nothing"):
-        hit = next((hit for hit in denials if hit.kind == kind), None)
-        if hit is None:
-            continue
-        why = reason(f"Policy {hit.rule}: {hit.reason}")
-        if kind == "feature":
-            return NotAllowed("EGeneral:Permission denied", f"EGeneral:{why}", rules=rules)
-        if kind == "limit":
-            return NotAllowed(f"EOrder:Invalid order:{why}", rules=rules)
-        if kind == "rate":
-            return NotAllowed("EOrder:Rate limit exceeded", f"EOrder:{why}", rules=rules)
-        return NotAllowed("EOrder:Invalid order", f"EOrder:{why}", rules=rules)  # what grid bots test their key for
-    # An allow that was not given is a denial: nothing is permitted for want of a rule that objects.
-    return NotAllowed("EGeneral:Permission denied", "EGeneral:Policy default: no rule allows this call", rules=rules)
+def _policy(first: str) -> _Wording:
+    """Two strings: Kraken's error, then our reason under the same category."""
+    category = first.partition(":")[0]
+    return lambda refused, _: (first, f"{category}:Policy {reason(refused.reason)}")
 
 
-def envelope_error(errors: tuple[str, ...]) -> bytes:
-    """The body of a refusal. No ``result`` key: a null one crashes kraken-connector (docs/kraken.md §8.17)."""
-    return json.dumps({"error": list(errors)}, separators=(",", ":")).encode()
+def _rule(first: str) -> _Wording:
+    """The same with a bound that counts the word Policy too."""
+    category = first.partition(":")[0]
+    return lambda refused, _: (first, f"{category}:{reason(f'Policy {refused.reason}')}")
 
 
-def envelope_result(result: Json) -> bytes:
-    """The body of an answer that we give ourselves."""
-    return json.dumps({"error": [], "result": result}, separators=(",", ":")).encode()
+def _alone(first: str) -> _Wording:
+    """Kraken's error and no reason: clients compare the whole text."""
+    return lambda _, __: (first,)
+
+
+_Wording: TypeAlias = Callable[[Refused, Call | None], tuple[str, ...]]
+
+_WORDS: Mapping[RefusalKind, _Wording] = {
+    RefusalKind.INVALID_KEY: _alone("EAPI:Invalid key"),
+    RefusalKind.INVALID_SIGNATURE: _alone("EAPI:Invalid signature"),
+    RefusalKind.NOT_FRESH: _alone("EAPI:Invalid nonce"),
+    RefusalKind.LOCKED_OUT: _alone("EGeneral:Temporary lockout"),
+    RefusalKind.UNKNOWN_ENDPOINT: _alone("EGeneral:Unknown method"),
+    RefusalKind.UNKNOWN_ORDER: _alone("EOrder:Unknown order"),
+    RefusalKind.INVALID_ARGUMENTS: _policy("EGeneral:Invalid arguments"),
+    RefusalKind.UNKNOWN_PAIR: _policy("EQuery:Unknown asset pair"),
+    RefusalKind.NOT_PERMITTED: _rule("EGeneral:Permission denied"),
+    RefusalKind.ORDER_LIMIT: lambda refused, _: (f"EOrder:Invalid order:{reason(f'Policy {refused.reason}')}",),
+    RefusalKind.ORDER_RATE: _rule("EOrder:Rate limit exceeded"),
+    RefusalKind.NO_ORDER_NAMED: _rule("EOrder:Invalid order"),  # bots send such a cancel to test their key
+    RefusalKind.CAP: lambda refused, _: (f"EOrder:Invalid order:{refused.reason}",),
+    RefusalKind.CAP_OF_ORDERS: lambda refused, _: (
+        "EOrder:Rate limit exceeded",
+        f"EOrder:Rate limit exceeded:{refused.reason}",
+    ),
+    # Not Unavailable: bots would go on trying.
+    RefusalKind.HALTED: lambda refused, _: ("EGeneral:Permission denied", f"EGeneral:Policy {refused.reason}"),
+    RefusalKind.RATE_LIMITED: _rate_limited,
+    RefusalKind.QUIET: _quiet,
+    RefusalKind.NOT_CANCELLED: lambda refused, _: refused.venue_words,
+    RefusalKind.UNAVAILABLE: lambda refused, _: (
+        "EService:Unavailable",
+        f"EService:Gateway: {reason(refused.reason)}",
+    ),
+}
+
+
+def refusal(refused: Refused, call: Call | None = None) -> Response:
+    """The answer that says no. No ``result`` key: a null one crashes kraken-connector (docs/kraken.md §8.17)."""
+    return _enveloped({"error": list(words(refused, call))})
+
+
+def answer_with(result: Json) -> Response:
+    """An answer of our own with that result."""
+    return _enveloped({"error": [], "result": result})
+
+
+def _enveloped(envelope: Json) -> Response:
+    """Kraken answers all with status 200; some clients repeat for ever after any other (docs/kraken.md §8.16)."""
+    return Response(200, "application/json", json.dumps(envelope, separators=(",", ":")).encode(), ours=True)

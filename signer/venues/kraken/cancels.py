@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from signer.errors import NotServed
-from signer.model import Call, Json, OrderRef, Outcome, VenueResult, WireAnswer
+from signer.errors import NotServed, RefusalKind
+from signer.model import Call, Json, OrderRef, Outcome, Response, VenueResult, WireAnswer
 from signer.model.ended import CancelAnswer, Ended
-from signer.venues.kraken.answers import envelope_result, reason
+from signer.venues.kraken.answers import answer_with, reason
 from signer.venues.kraken.endpoints import ENDPOINTS
 
 GONE = "EOrder:Unknown order"
@@ -43,16 +43,16 @@ def read(answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
     )
 
 
-def answered(ended: Ended) -> bytes:
-    """The body that answers a cancel of which nothing is left, in Kraken's shape. Raises `NotServed` otherwise.
+def answered(ended: Ended) -> Response:
+    """The answer to a cancel of which nothing is left, in Kraken's shape. Raises `NotServed` otherwise.
 
     Kraken answers a cancel that ended no order with an error.
     """
     if ended.left:
         raise _not_cancelled(ended)
     if not ended.count:
-        raise NotServed(GONE)
-    return envelope_result({"count": ended.count, **({"pending": True} if ended.pending else {})})
+        raise NotServed(RefusalKind.UNKNOWN_ORDER)
+    return answer_with({"count": ended.count, **({"pending": True} if ended.pending else {})})
 
 
 def open_call(ref: OrderRef | None) -> Call:
@@ -80,7 +80,8 @@ def _not_cancelled(ended: Ended) -> NotServed:
     parts = (names[start : start + _IDS_AT_ONCE] for start in range(0, len(names), _IDS_AT_ONCE))
     texts = [f"{ended.count} cancelled", *(f"perhaps still open: {' '.join(part)}" for part in parts)]
     texts += dict.fromkeys(why for why in ended.left.values() if not why.startswith("E"))
-    return NotServed(first, *(f"{category}:Gateway: {reason(text)}" for text in texts))
+    words = (first, *(f"{category}:Gateway: {reason(text)}" for text in texts))
+    return NotServed(RefusalKind.NOT_CANCELLED, venue_words=words)
 
 
 def _call(name: str, fields: Mapping[str, Json], refs: Sequence[OrderRef]) -> Call:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from urllib.parse import quote_plus
 
 from signer import __version__
-from signer.errors import NotAllowed
+from signer.errors import NotAllowed, RefusalKind
 from signer.model import Call, Json, WireRequest
 from signer.venues.kraken.bounds import most_answer
 from signer.venues.kraken.decode import PRIVATE
@@ -29,10 +29,10 @@ def encode(call: Call, nonce: int) -> tuple[WireRequest, bytes]:
     The gateway has refused both long before: this is the last place that could let one out by mistake.
     """
     if call.never or call.local:
-        raise NotAllowed("EGeneral:Permission denied", f"EGeneral:Policy {call.endpoint} is never sent")
+        raise NotAllowed(RefusalKind.NOT_PERMITTED, f"{call.endpoint} is never sent")
     if not is_as_decided(call):
-        text = f"EGeneral:Policy {call.endpoint} names other orders than it was decided about"
-        raise NotAllowed("EGeneral:Permission denied", text)
+        why = f"{call.endpoint} names other orders than it was decided about"
+        raise NotAllowed(RefusalKind.NOT_PERMITTED, why)
     path = PRIVATE + call.endpoint
     digits = str(nonce)
     if ENDPOINTS[call.endpoint].as_json or isinstance(call.fields.get("pair"), list):

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
-from signer.errors import NotAllowed, NotServed, Refused
+from signer.errors import Refused
 from signer.model import (
     Action,
     Call,
     ClientInfo,
-    Decision,
     Decoded,
     Intent,
     Json,
@@ -20,6 +19,7 @@ from signer.model import (
     OrderRef,
     PlacedOrder,
     Request,
+    Response,
     VenueResult,
     WireAnswer,
     WireRequest,
@@ -113,8 +113,8 @@ class Kraken:
         """What an answer that was read as ``verdict`` says of the orders of its cancel."""
         return cancels.read(answer, verdict)
 
-    def cancel_answer(self, ended: Ended) -> bytes:
-        """The body that answers a cancel after which nothing is left. Raises `NotServed` that names what is."""
+    def cancel_answer(self, ended: Ended) -> Response:
+        """The answer to a cancel after which nothing is left. Raises `NotServed` that names what is."""
         return cancels.answered(ended)
 
     def open_call(self, ref: OrderRef | None) -> Call:
@@ -141,17 +141,9 @@ class Kraken:
         """The request for quiet in the answer to ``call``; None if there is none."""
         return quiet.asked_for_quiet(call, answer, verdict, now_us) if verdict.errors or answer.status == 429 else None
 
-    def quiet(self, asked: QuietAsked, reason: str) -> NotServed:
-        """The refusal of a call that is not sent because Kraken asked for quiet: in the words it used."""
-        return answers.quiet(asked.words, reason)
-
     def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
         """What ``call`` adds to the counters of orders, by pair; ``targets`` is what it changes or cancels."""
         return limits.order_costs(call, targets, now_us)
-
-    def rate_limited(self, call: Call, reason: str, rule: str = "fair-share") -> NotServed:
-        """The refusal of a call that comes too fast, in Kraken's words for calls of its kind."""
-        return answers.rate_limited(reason, rule, orders=call.action in {Action.ORDER, Action.CANCEL})
 
     def read_answer(self, call: Call, answer: WireAnswer) -> VenueResult:
         """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
@@ -221,21 +213,17 @@ class Kraken:
         """
         return public.public_request(request)
 
-    def refusal(self, refused: Refused) -> bytes:
-        """The body of our own answer that says no, in Kraken's envelope."""
-        return answers.envelope_error(refused.answer)
+    def words(self, refused: Refused, call: Call | None = None) -> tuple[str, ...]:
+        """The errors that tell a client of ``refused``."""
+        return answers.words(refused, call)
 
-    def denial(self, decision: Decision) -> NotAllowed:
-        """The refusal that fits a decision's denials, most important first."""
-        return answers.refusal_for(decision)
+    def refusal(self, refused: Refused, call: Call | None = None) -> Response:
+        """Our own answer that says no, in Kraken's envelope."""
+        return answers.refusal(refused, call)
 
-    def not_served(self, reason: str) -> NotServed:
-        """The refusal that says we could not do our part."""
-        return answers.not_served(reason)
-
-    def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> bytes:
-        """The body of the answer to a local call."""
-        return answers.envelope_result(local.api_key_info(client, permissions))
+    def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> Response:
+        """The answer to a local call."""
+        return answers.answer_with(local.api_key_info(client, permissions))
 
     def with_own_refs(self, call: Call, new_ref: Callable[[], int]) -> Call:
         """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours."""

@@ -13,6 +13,7 @@ from signer.gateway.cancelling import Cancelling
 from signer.gateway.forward import Journey
 from signer.model import Call, OrderRef, Outcome, VenueResult, WireAnswer
 from signer.model.ended import Ended
+from signer.venues.kraken.answers import words
 from tests.unit.venues.kraken.asking import KRAKEN
 
 TOO_FAST = "EOrder:Rate limit exceeded"
@@ -79,9 +80,9 @@ def test_what_stays_too_fast_is_repeated_until_the_time_is_over(monkeypatch: pyt
     assert exchange.now <= CALL_S + 9 * 0.1
     with pytest.raises(NotServed) as refused:
         KRAKEN.cancel_answer(sequence.ended)
-    assert refused.value.answer[0] == TOO_FAST
-    assert all(order.value in " ".join(refused.value.answer) for order in orders)
-    assert all(len(text) < 240 for text in refused.value.answer)
+    assert words(refused.value)[0] == TOO_FAST
+    assert all(order.value in " ".join(words(refused.value)) for order in orders)
+    assert all(len(text) < 240 for text in words(refused.value))
     assert sequence.verdict is not None
     assert (sequence.verdict.outcome, sequence.verdict.txids) == (Outcome.REJECTED, ())
 
@@ -99,7 +100,7 @@ def test_some_come_through_while_others_are_too_fast(monkeypatch: pytest.MonkeyP
 
     sequence = run(Exchange(says), orders, monkeypatch)
     assert [tries[order.value] for order in orders] == [1, 2, 3]
-    assert json.loads(KRAKEN.cancel_answer(sequence.ended)) == {"error": [], "result": {"count": 3}}
+    assert json.loads(KRAKEN.cancel_answer(sequence.ended).body) == {"error": [], "result": {"count": 3}}
 
 
 @pytest.mark.parametrize("count", [1, 2, 50, 51, 52, 101])
@@ -121,7 +122,7 @@ def test_a_silent_exchange_leaves_the_outcome_unknown(monkeypatch: pytest.Monkey
     assert (sequence.verdict.outcome, list(sequence.ended.left)) == (Outcome.UNKNOWN, refs(3))
     with pytest.raises(NotServed) as refused:
         KRAKEN.cancel_answer(sequence.ended)
-    assert refused.value.answer[0] == "EService:Unavailable"
+    assert words(refused.value)[0] == "EService:Unavailable"
 
 
 def test_after_a_silence_each_is_asked_alone(monkeypatch: pytest.MonkeyPatch) -> None:

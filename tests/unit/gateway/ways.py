@@ -132,7 +132,7 @@ class Ways(AuditLog):
             answer, _ = await self.account.forward(self.venue, call, client, journey, lambda: None, brake=brake)
         except Refused as refused:
             assert not journey.sent, "refused by us although it was sent"
-            return list(refused.answer)
+            return list(self.venue.words(refused, call))
         if answer.status != 200:
             return [f"HTTP {answer.status}"]
         return list(json.loads(answer.body)["error"])

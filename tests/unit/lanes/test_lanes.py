@@ -9,6 +9,7 @@ import pytest
 from signer.errors import NotServed
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Priority
+from signer.venues.kraken.answers import words
 from tests.unit.lanes.virtual import Store, VirtualClock, run
 
 BRAKE, CANCEL, ORDER, READ = Priority
@@ -104,7 +105,7 @@ def test_one_client_has_a_quarter_of_each_queue(priority: Priority) -> None:
         assert [bench.lane.has_place(client, priority) for client in "bc"] == [False, True]
         with pytest.raises(NotServed, match="2 calls of this client are waiting already") as refused:
             await bench.call("b3", priority)
-        assert refused.value.answer[0] == "EService:Unavailable"
+        assert words(refused.value)[0] == "EService:Unavailable"
         others = {CANCEL, ORDER, READ} - {priority}
         for other in sorted(others):
             await bench.start(f"b{other}", other)

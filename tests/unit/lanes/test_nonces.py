@@ -9,6 +9,7 @@ import pytest
 from signer.errors import NotServed
 from signer.lanes import NonceSource
 from signer.lanes.nonces import NONCE_LIMIT, unit_of
+from signer.venues.kraken.answers import words
 from tests.unit.lanes.virtual import START_US, Store, VirtualClock, run
 
 SECOND_US = 1_000_000
@@ -99,7 +100,7 @@ def test_nothing_is_handed_out_while_the_store_fails() -> None:
         for _ in range(3):
             with pytest.raises(NotServed) as refused:
                 await bench.next()
-            assert refused.value.answer[0] == "EService:Unavailable"
+            assert words(refused.value)[0] == "EService:Unavailable"
             assert "disk is full" in refused.value.detail
         bench.store.broken = False
         assert await bench.next() == START_US + 1

@@ -10,6 +10,7 @@ from signer.errors import LaneStopped
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Priority
 from signer.serving.clock import SystemClock
+from signer.venues.kraken.answers import words
 
 
 def lane() -> CredentialLane:
@@ -42,7 +43,7 @@ async def test_whoever_waits_is_told_at_once_and_nobody_enters() -> None:
         stopping.stop("the key is refused")
         for answer in await asyncio.gather(*waiting, turn(stopping), return_exceptions=True):
             assert isinstance(answer, LaneStopped)
-            assert "the key is refused" in answer.answer[1]
+            assert "the key is refused" in words(answer)[1]
     assert (stopping.load, stopping.waiting) == (0, 0)
     with pytest.raises(LaneStopped):
         await turn(stopping)

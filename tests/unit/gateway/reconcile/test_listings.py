@@ -59,7 +59,7 @@ class FakeAccount:
         if isinstance(answer, str):
             return WireAnswer(200, "", b""), VenueResult(Outcome.REJECTED, (answer,))
         if answer is None:
-            raise NotServed("EService:Unavailable")
+            raise NotServed.unavailable("the lane is full")
         return answer, VenueResult(Outcome.ACCEPTED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ import pytest
 
 from signer.errors import Refused
 from signer.model import Call, Request
+from signer.venues.kraken.answers import words
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 
@@ -45,9 +47,14 @@ def refused(endpoint: str, body: bytes | str, content_type: str = FORM) -> tuple
     """The error array that answers a body."""
     with pytest.raises(Refused) as caught:
         parse(endpoint, body, content_type)
-    return caught.value.answer
+    return words(caught.value)
 
 
 def refused_form(endpoint: str, fields: dict[str, Any]) -> tuple[str, ...]:
     """The error array that answers a form with ``fields``."""
     return refused(endpoint, urlencode({"nonce": NONCE, **fields}))
+
+
+def says(first: str) -> Callable[[Refused], bool]:
+    """Whether a refusal's first word at Kraken is ``first``."""
+    return lambda refused: words(refused)[0] == first

@@ -8,13 +8,14 @@ import pytest
 
 from signer.errors import NotAllowed, NotServed
 from signer.model import Decision, RuleHit
-from signer.venues.kraken.answers import REASON_LENGTH, quoted, reason
+from signer.policy.decide import denial
+from signer.venues.kraken.answers import REASON_LENGTH, quoted, reason, words
 from tests.unit.venues.kraken.asking import KRAKEN
 
 
 def denied(*hits: RuleHit) -> NotAllowed:
     """The refusal of a decision with these hits."""
-    return KRAKEN.denial(Decision(False, hits, (), (), "trader", "hash"))
+    return denial(Decision(False, hits, (), (), "trader", "hash"))
 
 
 FEATURE = RuleHit("pairs", False, "XETHZUSD is not listed")
@@ -26,18 +27,18 @@ ALLOWS = RuleHit("permissions", True, "modify-trades is granted")
 def test_a_feature_that_is_not_permitted_is_permission_denied() -> None:
     """The exact first string decides in ccxt; the second names the rule."""
     refusal = denied(ALLOWS, FEATURE)
-    assert refusal.answer == ("EGeneral:Permission denied", "EGeneral:Policy pairs: XETHZUSD is not listed")
+    assert words(refusal) == ("EGeneral:Permission denied", "EGeneral:Policy pairs: XETHZUSD is not listed")
     assert refusal.rules == ("pairs",)
 
 
 def test_an_order_past_a_limit_is_an_invalid_order() -> None:
     """Bots skip it and go on."""
-    assert denied(LIMIT).answer == ("EOrder:Invalid order:Policy order-notional: 46875 USD is above 2500 USD",)
+    assert words(denied(LIMIT)) == ("EOrder:Invalid order:Policy order-notional: 46875 USD is above 2500 USD",)
 
 
 def test_orders_that_come_too_fast_are_a_rate_limit() -> None:
     """Bots wait."""
-    assert denied(RATE).answer == (
+    assert words(denied(RATE)) == (
         "EOrder:Rate limit exceeded",
         "EOrder:Policy orders-per-minute: 61 orders within 1m",
     )
@@ -46,28 +47,28 @@ def test_orders_that_come_too_fast_are_a_rate_limit() -> None:
 def test_a_cancel_that_names_nothing_is_an_invalid_order() -> None:
     """Exactly Kraken's words, which bots that test their key tolerate; who may not cancel at all hears that first."""
     nothing = RuleHit("ownership", False, "CancelOrder names no order", "nothing")
-    assert denied(nothing).answer == ("EOrder:Invalid order", "EOrder:Policy ownership: CancelOrder names no order")
-    assert denied(nothing, RuleHit("permissions", False, "x")).answer[0] == "EGeneral:Permission denied"
+    assert words(denied(nothing)) == ("EOrder:Invalid order", "EOrder:Policy ownership: CancelOrder names no order")
+    assert words(denied(nothing, RuleHit("permissions", False, "x")))[0] == "EGeneral:Permission denied"
 
 
 def test_the_gravest_denial_speaks_and_all_are_named() -> None:
     """Feature before limit before rate."""
     refusal = denied(RATE, LIMIT, ALLOWS, FEATURE)
-    assert refusal.answer[0] == "EGeneral:Permission denied"
+    assert words(refusal)[0] == "EGeneral:Permission denied"
     assert refusal.rules == ("orders-per-minute", "order-notional", "pairs")
-    assert denied(RATE, LIMIT).answer[0].startswith("EOrder:Invalid order:")
+    assert words(denied(RATE, LIMIT))[0].startswith("EOrder:Invalid order:")
 
 
 def test_no_rule_at_all_is_a_denial_too() -> None:
     """Nothing is allowed for want of an objection."""
-    assert denied().answer[0] == "EGeneral:Permission denied"
+    assert words(denied())[0] == "EGeneral:Permission denied"
 
 
 def test_not_served_keeps_the_service_category() -> None:
     """The only service string that every typed client knows, then the reason."""
-    refusal = KRAKEN.not_served("the ledger cannot be written; nothing was sent")
+    refusal = NotServed.unavailable("the ledger cannot be written; nothing was sent")
     assert isinstance(refusal, NotServed)
-    assert refusal.answer == (
+    assert words(refusal) == (
         "EService:Unavailable",
         "EService:Gateway: the ledger cannot be written; nothing was sent",
     )
@@ -75,7 +76,7 @@ def test_not_served_keeps_the_service_category() -> None:
 
 def test_a_refusal_s_body_has_no_result() -> None:
     """A null one crashes a client (docs/kraken.md §8.17)."""
-    assert json.loads(KRAKEN.refusal(denied(FEATURE))) == {"error": list(denied(FEATURE).answer)}
+    assert json.loads(KRAKEN.refusal(denied(FEATURE)).body) == {"error": list(words(denied(FEATURE)))}
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,16 @@ from kraken import exceptions as sdk
 from kraken.base_api import ErrorHandler
 from kraken.exceptions import EXCEPTION_ASSIGNMENT
 
-from signer.errors import Refused
+from signer.errors import NotServed, Refused
 from signer.model import Decision, RuleHit
+from signer.policy.decide import denial as decided
 from signer.venues.kraken import answers
 from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, NONCE, request
 
 
 def denial(kind: Any, text: str) -> Refused:
     """The refusal of a decision that one rule denies."""
-    return KRAKEN.denial(Decision(False, (RuleHit("rule-7", False, text, kind),), (), (), "p", "h"))
+    return decided(Decision(False, (RuleHit("rule-7", False, text, kind),), (), (), "p", "h"))
 
 
 def caught(endpoint: str, body: str) -> Refused:
@@ -37,7 +38,7 @@ CASES = [
     (denial("limit", "x"), sdk.KrakenInvalidOrderError, ccxt.InvalidOrder),
     (denial("rate", "x"), sdk.KrakenRateLimitExceededError, ccxt.DDoSProtection),
     (denial("nothing", "x"), sdk.KrakenInvalidOrderError, ccxt.InvalidOrder),
-    (KRAKEN.not_served("the lane is full"), sdk.KrakenServiceUnavailableError, ccxt.ExchangeNotAvailable),
+    (NotServed.unavailable("the lane is full"), sdk.KrakenServiceUnavailableError, ccxt.ExchangeNotAvailable),
     (answers.invalid("x"), sdk.KrakenInvalidArgumentsError, ccxt.BadRequest),
     (caught("Nonsense", "nonce=1"), sdk.KrakenUnknownMethodError, ccxt.ExchangeError),
     (caught("Balance", ""), sdk.KrakenInvalidNonceError, ccxt.InvalidNonce),
@@ -67,7 +68,7 @@ def test_each_refusal_raises_the_exception_that_fits(
     refused: Refused, of_sdk: type[Exception], of_ccxt: type[Exception]
 ) -> None:
     """The class itself, not a parent of it."""
-    body = KRAKEN.refusal(refused).decode()
+    body = KRAKEN.refusal(refused).body.decode()
     assert type(sdk_raises(body)) is of_sdk
     assert type(ccxt_raises(body)) is of_ccxt
 
@@ -78,7 +79,7 @@ REFUSALS: list[tuple[Callable[[str], Refused], type[Exception], type[Exception]]
     (lambda text: denial("limit", text), sdk.KrakenInvalidOrderError, ccxt.InvalidOrder),
     (lambda text: denial("rate", text), sdk.KrakenRateLimitExceededError, ccxt.DDoSProtection),
     (lambda text: denial("nothing", text), sdk.KrakenInvalidOrderError, ccxt.InvalidOrder),
-    (KRAKEN.not_served, sdk.KrakenServiceUnavailableError, ccxt.ExchangeNotAvailable),
+    (NotServed.unavailable, sdk.KrakenServiceUnavailableError, ccxt.ExchangeNotAvailable),
     (answers.invalid, sdk.KrakenInvalidArgumentsError, ccxt.BadRequest),
     (answers.unknown_pair, sdk.KrakenUnknownAssetError, ccxt.ExchangeError),
 ]
@@ -89,13 +90,13 @@ def test_no_phrase_in_a_reason_changes_the_exception(phrase: str) -> None:
     """Every phrase that the libraries know, whole, quoted and by its text alone, in every kind of reason."""
     for text in (phrase, f"the caller said {answers.quoted(phrase)}", phrase.rpartition(":")[2]):
         for refuse, of_sdk, of_ccxt in REFUSALS:
-            body = KRAKEN.refusal(refuse(text)).decode()
+            body = KRAKEN.refusal(refuse(text)).body.decode()
             assert type(sdk_raises(body)) is of_sdk
             assert type(ccxt_raises(body)) is of_ccxt
 
 
 def test_the_reason_is_in_the_exception_s_text() -> None:
     """So that whoever reads the bot's log sees the rule."""
-    body = KRAKEN.refusal(denial("feature", "XETHZUSD is not listed")).decode()
+    body = KRAKEN.refusal(denial("feature", "XETHZUSD is not listed")).body.decode()
     for error in (sdk_raises(body), ccxt_raises(body)):
         assert "Policy rule-7: XETHZUSD is not listed" in str(error)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from signer.errors import Refused
 from signer.model import Action, Change, OrderRef, Price
-from tests.unit.venues.kraken.asking import as_json, form, refused_form
+from tests.unit.venues.kraken.asking import as_json, form, refused_form, says
 
 TXID = "OQCLML-BW3P3-BUCMWZ"
 
@@ -144,7 +145,7 @@ def test_a_batch_cancel_names_each_target() -> None:
 )  # fmt: skip
 def test_a_batch_cancel_that_is_not_understood_is_refused(fields: dict[str, Any]) -> None:
     """From one to fifty, each a single name."""
-    with pytest.raises(Exception, match="EGeneral:Invalid arguments"):
+    with pytest.raises(Refused, check=says("EGeneral:Invalid arguments")):
         as_json("CancelOrderBatch", fields)
 
 

@@ -9,7 +9,7 @@ import pytest
 from signer.errors import Refused
 from signer.model import Action
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS
-from tests.unit.venues.kraken.asking import KRAKEN, as_json, form, refused, refused_form
+from tests.unit.venues.kraken.asking import KRAKEN, as_json, form, refused, refused_form, says
 
 NEVER = [
     "Withdraw", "WithdrawCancel", "WalletTransfer", "AccountTransfer", "CreateSubaccount", "Earn/Allocate",
@@ -139,7 +139,7 @@ def test_a_list_of_types_is_one_text() -> None:
 @pytest.mark.parametrize("pair", [["XBTUSD"], [1], {"asset": "XBT"}, [{"asset": "BTC/USD", "more": "x"}], True])
 def test_trade_volume_takes_names_or_whole_objects(pair: Any) -> None:
     """Nothing between."""
-    with pytest.raises(Refused, match="EGeneral:Invalid arguments"):
+    with pytest.raises(Refused, check=says("EGeneral:Invalid arguments")):
         as_json("TradeVolume", {"pair": pair})
 
 

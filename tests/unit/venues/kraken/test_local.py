@@ -21,8 +21,8 @@ def client(expires_us: int | None) -> ClientInfo:
 def test_it_tells_the_policy_s_permissions_and_the_virtual_key() -> None:
     """In Kraken's shape and order of words (docs/kraken.md §1b, §1i)."""
     permissions = frozenset({"query-open-trades", "query-funds"})
-    body = KRAKEN.own_answer(form("GetApiKeyInfo", {}), client(1_800_000_000_000_000), permissions)
-    answer = json.loads(body)
+    response = KRAKEN.own_answer(form("GetApiKeyInfo", {}), client(1_800_000_000_000_000), permissions)
+    answer = json.loads(response.body)
     assert answer["error"] == []
     assert answer["result"] == {
         "apiKeyName": "grid-bot", "apiKey": "VIRTUAL", "nonce": "0", "nonceWindow": "0",
@@ -34,6 +34,6 @@ def test_it_tells_the_policy_s_permissions_and_the_virtual_key() -> None:
 
 def test_a_key_that_does_not_expire_says_zero() -> None:
     """Kraken's word for not set."""
-    answer = json.loads(KRAKEN.own_answer(form("GetApiKeyInfo", {}), client(None), frozenset()))
+    answer = json.loads(KRAKEN.own_answer(form("GetApiKeyInfo", {}), client(None), frozenset()).body)
     assert answer["result"]["validUntil"] == "0"
     assert answer["result"]["permissions"] == []

@@ -9,7 +9,7 @@ import pytest
 
 from signer.errors import Refused
 from signer.model import Action, Order, Price
-from tests.unit.venues.kraken.asking import LIMIT, NONCE, as_json, form, refused, refused_form
+from tests.unit.venues.kraken.asking import LIMIT, NONCE, as_json, form, refused, refused_form, says
 
 STOP = {**LIMIT, "ordertype": "stop-loss-limit", "price2": "37000"}
 ROW = {"type": "buy", "ordertype": "limit", "price": "1", "volume": "2"}
@@ -254,7 +254,7 @@ def test_a_batch_has_the_orders_of_one_pair() -> None:
 )
 def test_a_batch_is_refused_by_the_row_that_is_wrong(fields: dict[str, Any], named: str) -> None:
     """A limit that looked at the first row only would be none."""
-    with pytest.raises(Exception, match="EGeneral:Invalid arguments") as caught:
+    with pytest.raises(Refused, check=says("EGeneral:Invalid arguments")) as caught:
         as_json("AddOrderBatch", {"pair": "XBTUSD", **fields})
     assert named in str(caught.value)
 

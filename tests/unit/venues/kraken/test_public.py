@@ -6,6 +6,7 @@ import pytest
 
 from signer.errors import NotUnderstood
 from signer.model import Request
+from signer.venues.kraken.answers import words
 from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN
 
 
@@ -77,7 +78,7 @@ def test_what_is_not_on_the_list_is_refused(request_: Request, error: str) -> No
     """Path, method, parameter, value, size and encoding."""
     with pytest.raises(NotUnderstood) as caught:
         KRAKEN.public_request(request_)
-    assert caught.value.answer[0] == error
+    assert words(caught.value)[0] == error
 
 
 @pytest.mark.parametrize(
