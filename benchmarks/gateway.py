@@ -68,9 +68,10 @@ def make_home(
 
 
 @contextmanager
-def gateway(home: Path) -> Iterator[Running]:
-    """`signer serve` on ``home``."""
-    command = [sys.executable, "-m", "signer", "--home", str(home), "serve", "--json"]
+def gateway(home: Path, *program: str) -> Iterator[Running]:
+    """`signer serve` on ``home``, run by the module ``signer`` or by ``program``: another module and its arguments."""
+    module = program or ("signer",)
+    command = [sys.executable, "-m", *module, "--home", str(home), "serve", "--json"]
     with (home / "serve.log").open("w", encoding="utf-8") as log:
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
