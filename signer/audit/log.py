@@ -13,7 +13,7 @@ from signer.audit.flusher import FlushCounters, Flusher, Waiting
 from signer.contracts import Clock, Worker
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
-from signer.offload.batches import Batches
+from signer.offload.worker import Batches
 
 FLUSH_S: Final = 0.25
 """A background record is written within this, or with the next durable one."""

@@ -19,7 +19,7 @@ from signer.cli.audit_lines import audit_folder, plain
 from signer.errors import AuditError
 from signer.home.layout import Home
 from signer.model import ChainHead
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.serving.clock import SystemClock
 
 _HEAD = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})", re.IGNORECASE)

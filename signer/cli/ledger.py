@@ -10,7 +10,7 @@ from typing import TypeVar
 from signer.errors import HomeError
 from signer.home.layout import Home
 from signer.ledger.sqlite import SqliteLedger
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.serving.clock import SystemClock
 
 T = TypeVar("T")

@@ -38,7 +38,7 @@ from signer.lanes import CredentialLane
 from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, Json, KeyInfo
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.secret import fingerprint
 from signer.serving.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
 from signer.serving.clock import SystemClock

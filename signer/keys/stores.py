@@ -16,7 +16,7 @@ from signer.errors import ConfigError
 from signer.home.settings import Config
 from signer.home.stores import Pkcs11Config, StoreConfig, VaultKvConfig
 from signer.keys.unwrapped import Unwrapped
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.upstream import UpstreamPool
 
 

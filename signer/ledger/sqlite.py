@@ -14,7 +14,7 @@ from signer.ledger.books import Books, Job
 from signer.ledger.halting import halt_for
 from signer.ledger.reading import Reader
 from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, Usage
-from signer.offload.batches import Batches
+from signer.offload.worker import Batches
 
 T = TypeVar("T")
 

@@ -41,7 +41,7 @@ from signer.keys.stores import SigningStores
 from signer.keys.unwrapped import Unwrapped
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, KeyInfo
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.secret import fingerprint
 from signer.serving.admin import AdminSocket
 from signer.serving.background import Background

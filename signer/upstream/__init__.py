@@ -15,7 +15,8 @@ from typing import final
 
 from signer.errors import ExportUnderWay, NotSent
 from signer.model import WireAnswer, WireRequest
-from signer.upstream.connection import Connection, connect
+from signer.upstream.connecting import connect
+from signer.upstream.connection import Connection
 from signer.upstream.held import HeldAnswers
 from signer.upstream.loop import OwnAddresses
 from signer.upstream.origin import Origin, tls_context

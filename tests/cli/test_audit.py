@@ -19,7 +19,7 @@ from signer.cli import audit_lines
 from signer.cli.main import main
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import ChainHead, Json
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.serving.clock import SystemClock
 from tests.unit.audit.given import NOON_US, SetClock, entry
 

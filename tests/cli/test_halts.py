@@ -22,7 +22,7 @@ from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
 from signer.ledger import sqlite
 from signer.ledger.sqlite import SqliteLedger
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.serving.admin import Operator
 from signer.serving.clock import SystemClock
 from signer.venues.kraken.answers import words

@@ -17,7 +17,7 @@ from signer.cli.main import main
 from signer.home.layout import Home
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import OrderRef
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.serving.clock import SystemClock
 from tests.unit.ledger.calls import charge, intent, order, used
 

@@ -19,7 +19,7 @@ from signer.keys.passphrase import Passphrase
 from signer.ledger.sqlite import SqliteLedger
 from signer.market.pairs import load_pairs, save_pairs
 from signer.model import Call, Facts, Intent, Json
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.policy import decide, load_policy
 from signer.serving.clock import SystemClock
 from signer.venues.kraken import pairs as kraken_pairs

@@ -14,7 +14,7 @@ import pytest_asyncio
 from signer.errors import Halted, LedgerError, NotReserved
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import ChainHead, Charge, Halt, Order, OrderRef, PlacedOrder, Usage
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.venues.kraken.answers import words
 from tests.unit.ledger.calls import DAY_S, START_US, SetClock, charge, intent, order, used
 

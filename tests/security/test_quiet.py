@@ -14,7 +14,7 @@ import pytest
 from signer.errors import NotSent
 from signer.model import Call, WireAnswer
 from signer.model.allowances import Allowance
-from signer.upstream.answer import AnswerReader
+from signer.upstream.connection import AnswerReader
 from tests.unit.gateway.ways import ALL, CANCEL, EXPORT, ORDER, READ, Ways
 from tests.unit.lanes.virtual import START_US, run
 

@@ -14,7 +14,7 @@ import pytest
 from signer.errors import KeyStoreError, StoreUnavailable
 from signer.keys.vault_transit import VaultTransitStore, _wrapped
 from signer.model import WireAnswer, WireRequest
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.secret import Secret
 from tests.unit.keys.stores import CANARY, MESSAGE
 from tests.unit.upstream.certificates import Authority

@@ -12,7 +12,7 @@ from signer.errors import KeyStoreError
 from signer.home.stores import VaultTransitConfig
 from signer.keys.vault_transit import VaultTransitStore
 from signer.model import WireAnswer, WireRequest
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 
 SIGNATURE = bytes(range(64))
 TEXT = base64.b64encode(SIGNATURE).decode()

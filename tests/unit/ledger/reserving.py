@@ -12,7 +12,7 @@ from pathlib import Path
 
 from signer.errors import NotReserved
 from signer.ledger.sqlite import SqliteLedger
-from signer.offload.thread import ThreadWorker
+from signer.offload.worker import ThreadWorker
 from signer.serving.clock import SystemClock
 from tests.unit.ledger.calls import charge, intent
 

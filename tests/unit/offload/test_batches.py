@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from signer.offload.batches import Batches
+from signer.offload.worker import Batches
 
 T = TypeVar("T")
 

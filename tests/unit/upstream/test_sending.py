@@ -15,7 +15,8 @@ import pytest
 from signer.errors import NotSent, Unanswered
 from signer.model import WireRequest
 from signer.upstream import UpstreamPool
-from signer.upstream.connection import Connection, connect
+from signer.upstream.connecting import connect
+from signer.upstream.connection import Connection
 from tests.unit.upstream.venue import OK, ORDER, Play, Venue, send
 
 T = TypeVar("T")
