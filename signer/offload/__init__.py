@@ -1,1 +1,1 @@
-"""Blocking work off the event loop: one thread, one flush for all who wait."""
+"""Keeps blocking work off the event loop: one thread, and one flush for all callers who wait."""

@@ -8,6 +8,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar, final
 
+from typing_extensions import override
+
 from signer.contracts import Worker
 
 T = TypeVar("T")
@@ -16,7 +18,7 @@ Result = TypeVar("Result")
 
 
 @final
-class ThreadWorker:
+class ThreadWorker(Worker):
     """Runs jobs one after the other on one thread, so that the event loop never waits for a disk.
 
     Not a `ThreadPoolExecutor`: its futures, chained to asyncio's through locks, cost more than most of our jobs, and
@@ -28,15 +30,15 @@ class ThreadWorker:
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
+    @override
     def run(self, job: Callable[[], T]) -> asyncio.Future[T]:
-        """Start ``job`` after those before it. It is done even if nobody waits for it any more."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         self._jobs.put(lambda: _do(job, answer, loop))
         return answer
 
     def close(self) -> None:
-        """Wait for the jobs given and end the thread."""
+        """Finish all jobs given, then end the thread."""
         self._jobs.put(None)
         self._thread.join()
 
@@ -48,7 +50,7 @@ class ThreadWorker:
 def _do(job: Callable[[], T], answer: asyncio.Future[T], loop: asyncio.AbstractEventLoop) -> None:
     try:
         result = job()
-    except BaseException as error:  # noqa: BLE001 - it is for whoever asked, on the other thread
+    except BaseException as error:  # noqa: BLE001 - the caller gets it, on the other thread
         _tell(loop, _fail, answer, error)
     else:
         _tell(loop, _give, answer, result)
@@ -70,10 +72,11 @@ def _fail(answer: asyncio.Future[T], error: BaseException) -> None:
 
 
 class Batches(Generic[Item, Result]):
-    """Gives items to ``serve`` in batches, in the order they came, one batch at a time, on a worker.
+    """Gives items to ``serve`` in batches, in the order in which they came, one batch at a time, on a worker.
 
-    ``serve`` answers for each item, in order, a result or the exception its caller shall see. If ``serve`` itself
-    raises, every caller of that batch sees that exception.
+    This is group commit: all callers who wait while the disk is busy share the next flush. A caller who waits alone
+    waits for one flush only. ``serve`` returns, for each item in order, its result or the exception for its caller.
+    If ``serve`` itself raises, every caller of the batch gets that exception.
     """
 
     def __init__(
@@ -87,9 +90,10 @@ class Batches(Generic[Item, Result]):
         self._timer: asyncio.TimerHandle | None = None
 
     def ask(self, item: Item, *, within: float = 0.0) -> asyncio.Future[Result]:
-        """Put ``item`` into the next batch, which starts at once or within so many seconds.
+        """Put ``item`` into the next batch, which starts at once or ``within`` seconds; answer its result.
 
-        A caller that goes away does not take its item back.
+        A patient caller starts no batch before its time is up, but joins one that starts earlier. An item is served
+        even if its caller is cancelled.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
@@ -102,7 +106,7 @@ class Batches(Generic[Item, Result]):
         return answer
 
     async def drained(self) -> None:
-        """Serve whatever waits, patient or not, and wait until nothing is under way."""
+        """Serve all items that wait, and wait until no batch is being served."""
         while self._waiting or self._flushing is not None:
             await asyncio.shield(self._start())
 
@@ -127,10 +131,10 @@ class Batches(Generic[Item, Result]):
         results: Sequence[Result | Exception]
         try:
             results = await self._worker.run(lambda: self._serve(items))
-        except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
+        except Exception as error:  # noqa: BLE001 - every caller of the batch gets it
             results = [error] * len(batch)
         for (_, answer), result in zip(batch, results, strict=True):
-            if answer.done():  # its caller was cancelled
+            if answer.done():  # the caller was cancelled
                 continue
             if isinstance(result, Exception):
                 answer.set_exception(result)
