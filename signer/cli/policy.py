@@ -22,8 +22,8 @@ from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, Placed
 from signer.policy import decide, load_policy
 from signer.policy.cases import NOT_UNDERSTOOD, ParseCall, cases_path, load_cases, run_cases
 from signer.policy.load import CASES_SUFFIX, policy_files
-from signer.policy.resolve import show
-from signer.policy.targets import refs_of
+from signer.policy.orders import refs_of
+from signer.policy.policy import format_amount
 from signer.policy.unreachable import unreachable
 from signer.serving.clock import SystemClock
 from signer.venues.kraken.pairs import PairTable
@@ -275,7 +275,13 @@ def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, o
     for key, need in needs.items():
         cap = caps[key]
         left = max(cap.limit - used.get(key, Decimal(0)), Decimal(0))
-        row = {"cap": cap.cap, "unit": cap.unit, "needs": show(need), "left": show(left), "fits": need <= left}
+        row = {
+            "cap": cap.cap,
+            "unit": cap.unit,
+            "needs": format_amount(need),
+            "left": format_amount(left),
+            "fits": need <= left,
+        }
         rows.append(row)
     return rows
 

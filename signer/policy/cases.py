@@ -17,10 +17,9 @@ from signer.errors import NotUnderstood
 from signer.model import Call, Decision, Facts, OrderRef, Pair, PlacedOrder
 from signer.policy.decide import decide
 from signer.policy.load import CASES_SUFFIX, read_tables
-from signer.policy.policy import Policy
-from signer.policy.resolve import show
+from signer.policy.orders import refs_of
+from signer.policy.policy import Policy, format_amount
 from signer.policy.schema import Table
-from signer.policy.targets import refs_of
 
 ParseCall: TypeAlias = Callable[[str, Mapping[str, str]], Call]
 """The call of an endpoint and its form fields. Raises `NotUnderstood`."""
@@ -116,7 +115,7 @@ def _sums(decision: Decision) -> dict[str, str]:
     sums: dict[str, Decimal] = {}
     for charge in decision.charges:
         sums[charge.cap] = sums.get(charge.cap, Decimal(0)) + charge.amount
-    return {cap: show(amount) for cap, amount in sums.items()}
+    return {cap: format_amount(amount) for cap, amount in sums.items()}
 
 
 def _placed(table: PlacedTable, parse: ParseCall) -> PlacedOrder:

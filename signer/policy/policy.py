@@ -101,16 +101,6 @@ class Policy:
     only_cancels: bool = False
     """Whether it stands in for a file that does not load: then nothing passes but cancels of own orders."""
 
-    def limits_of(self, pair_id: str, pairs: Mapping[str, Pair]) -> Limits:
-        """What bounds orders of a pair, listed or not, so that every rule can speak of an order."""
-        known = self.limits.get(pair_id)
-        if known is not None:
-            return known
-        pair = pairs.get(pair_id)
-        if pair is None:
-            return Limits(None, None, None, ())
-        return limits_for(pair, None, self.sizes, self.notionals, self.notional_caps)
-
 
 def limits_for(
     pair: Pair,
@@ -121,3 +111,9 @@ def limits_for(
 ) -> Limits:
     """What bounds orders of ``pair``."""
     return Limits(listed, sizes.get(pair.base), notionals.get(pair.quote), caps.get(pair.quote, ()))
+
+
+def format_amount(amount: Decimal) -> str:
+    """Write ``amount`` as people do: without exponent and without trailing zeros."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from signer.model import Pair, RuleHit
-from signer.policy.policy import CallKind, CallLimit, Cap, Most, Policy, limits_for
+from signer.policy.policy import CallKind, CallLimit, Cap, Most, Policy, format_amount, limits_for
 from signer.policy.schema import PolicyFile
 
 FindPair: TypeAlias = Callable[[str], Pair | None]
@@ -120,7 +120,7 @@ class _Resolver:
         stated["max_order_size"] = _plain(self._sizes.values())
         stated["max_order_notional"] = _plain(self._notionals.values())
         caps = [*self._order_caps, *(cap for caps in self._notional_caps.values() for cap in caps)]
-        stated["cap"] = sorted([cap.unit, str(cap.window_s), show(cap.limit)] for cap in caps)
+        stated["cap"] = sorted([cap.unit, str(cap.window_s), format_amount(cap.limit)] for cap in caps)
         calls = [limit for limits in self._max_calls.values() for limit in limits]
         stated["max_calls"] = sorted([limit.kind, str(limit.window_s), str(limit.calls)] for limit in calls)
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
@@ -159,7 +159,7 @@ class _Resolver:
             limit, unit = self._money(f"{key}[{index}]", text, assets)
             if unit in mosts:
                 self._note(f"{key}[{index}]", f"{unit} is stated twice", "keep the one that is meant")
-            mosts[unit] = Most(limit, unit, _says(rule, f"at most {show(limit)} {unit}"))
+            mosts[unit] = Most(limit, unit, _says(rule, f"at most {format_amount(limit)} {unit}"))
         return mosts
 
     def _money(self, key: str, text: str, assets: Collection[str]) -> tuple[Decimal, str]:
@@ -180,7 +180,7 @@ class _Resolver:
             stated: list[tuple[str, str, Decimal]] = []
             if table.max_notional is not None:
                 limit, unit = self._money(f"{key}.max_notional", table.max_notional, self._quotes)
-                stated.append((f"notional {show(limit)} {unit}", unit, limit))
+                stated.append((f"notional {format_amount(limit)} {unit}", unit, limit))
             if table.max_orders is not None:
                 stated.append((f"orders {table.max_orders}", "orders", Decimal(table.max_orders)))
             if not stated:
@@ -232,14 +232,8 @@ class _Resolver:
         self._note(key, f"{pair.wsname} may be traded but nothing here bounds it", hint)
 
 
-def show(amount: Decimal) -> str:
-    """An amount as people write it: no exponent, no zeros that say nothing."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def _plain(mosts: Iterable[Most]) -> list[list[str]]:
-    return sorted([limit.unit, show(limit.limit)] for limit in mosts)
+    return sorted([limit.unit, format_amount(limit.limit)] for limit in mosts)
 
 
 def _seconds(window: str) -> int:

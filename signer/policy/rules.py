@@ -11,10 +11,8 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from signer.model import Action, Call, Facts, OrderRef, Price, RuleHit
-from signer.policy.legs import Leg, limit_price
-from signer.policy.policy import Policy
-from signer.policy.resolve import show
-from signer.policy.targets import known_targets, target_of, unfit_price
+from signer.policy.orders import Leg, known_targets, limit_price, target_of, unfit_price
+from signer.policy.policy import Policy, format_amount
 
 OrderRule: TypeAlias = Callable[[Policy, Leg], RuleHit | None]
 
@@ -189,7 +187,11 @@ def order_size(_: Policy, leg: Leg) -> RuleHit | None:
     if leg.size is None:
         return _deny("order-size", f"{leg.name}the volume in {bound.unit} is not known", "limit")
     if leg.size > bound.limit:
-        return _deny("order-size", f"{leg.name}{show(leg.size)} {bound.unit} is above {show(bound.limit)}", "limit")
+        return _deny(
+            "order-size",
+            f"{leg.name}{format_amount(leg.size)} {bound.unit} is above {format_amount(bound.limit)}",
+            "limit",
+        )
     return bound.within
 
 
@@ -199,7 +201,7 @@ def order_notional(_: Policy, leg: Leg) -> RuleHit | None:
     if bound is None or leg.notional is None:
         return None
     if leg.notional > bound.limit:
-        reason = f"{leg.name}{show(leg.notional)} {bound.unit} is above {show(bound.limit)}"
+        reason = f"{leg.name}{format_amount(leg.notional)} {bound.unit} is above {format_amount(bound.limit)}"
         return _deny("order-notional", reason, "limit")
     return bound.within
 

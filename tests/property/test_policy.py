@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from signer.model import Call, Decision, Order, Price
 from signer.policy import Policy, decide
-from signer.policy.legs import notional_of
+from signer.policy.orders import notional_of
 from tests.unit.policy.examples import PAIRS, SPELLINGS, TXID, add, amend, edit, facts, make, placed
 
 ORDER_TYPES = ["limit", "market", "iceberg", "stop-loss-limit", "trailing-stop", "settle-position"]

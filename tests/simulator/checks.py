@@ -13,6 +13,7 @@ from typing import Any, cast
 from signer.audit.verify import from_ledger, verify
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import OrderRef
+from signer.policy.orders import limits_of
 from signer.sandbox.wire import Value
 from tests.simulator.asks import CLIENTS, Ask
 from tests.simulator.life import AUDIT, pair_table, policy
@@ -157,7 +158,7 @@ class Checks:
 
 def cap_limits() -> Mapping[str, Decimal]:
     """The limits of the caps: notional first, then the number of orders."""
-    caps = [*policy().limits_of("XXBTZUSD", pair_table().by_id).caps, *policy().order_caps]
+    caps = [*limits_of(policy(), "XXBTZUSD", pair_table().by_id).caps, *policy().order_caps]
     return {cap.name: cap.limit for cap in caps}
 
 

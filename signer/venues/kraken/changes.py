@@ -39,7 +39,7 @@ def amend_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable
     """The call of an AmendOrder: a change in place, of an order whose type is not said. Raises `NotUnderstood`.
 
     Its prices are named by what they do, so ``trigger_price`` is the change's ``price`` and ``limit_price`` its
-    ``price2``, whatever the order's type makes of them (`signer.policy.targets`).
+    ``price2``, whatever the order's type makes of them (`signer.policy.orders`).
     """
     given = read_fields(endpoint.model, fields)
     target = _only_target(given)

@@ -11,7 +11,7 @@ import pytest
 
 from signer.model import Call, Intent, Order, OrderRef, Price, WireAnswer
 from signer.model.sightings import Listing, Sighting
-from signer.policy.targets import changed
+from signer.policy.orders import changed
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.unit.policy.examples import ETH_USD
