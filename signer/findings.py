@@ -1,4 +1,4 @@
-"""What was found out about a part of the whole, in words for its operator: fine or not, and the hint."""
+"""Findings: what a check found out about one part of the system, in words for its operator, with the hint."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ class Weight(StrEnum):
 
     FINE = "fine"
     WARNING = "warning"
-    """Works, and should be known."""
+    """It works, but the operator should know."""
     ERROR = "error"
-    """Something that is promised does not work."""
+    """Something promised does not work."""
     REFUSED = "refused"
-    """Works, and is not used, because it could do harm."""
+    """It works but is not used, because it could do harm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of looking at one thing."""
 
     weight: Weight
     kind: str
-    """A short stable word, such as ``any-address``: for metrics and scripts."""
+    """A short stable word for metrics and scripts, such as ``any-address``."""
     about: str
-    """What was looked at, such as ``credential kraken``."""
+    """The thing that was looked at, such as ``credential kraken``."""
     what: str
-    """What is so, in the words of a sentence that begins with ``about``; no secret is in it."""
+    """The rest of the sentence that begins with ``about``. It never has a secret."""
     hint: str = ""
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from signer.errors import SignerError
 from signer.findings import Finding
 from signer.home.settings import Config
 from signer.upstream import NOWHERE, UpstreamPool
-from signer.upstream.loop import OwnAddresses, refuse_loop
+from signer.upstream.own_addresses import OwnAddresses, refuse_loop
 from signer.venues.kraken import server_time
 
 ASK_S = 5.0

@@ -18,7 +18,7 @@ from signer.home.layout import Home
 from signer.home.lock import Holder, Load, read_load
 from signer.home.settings import Config
 from signer.serving.binding import group_id, require_bindable
-from signer.upstream.loop import OwnAddresses
+from signer.upstream.own_addresses import OwnAddresses
 
 ANSWER_S = 5.0
 UNIX = "unix:"

@@ -10,7 +10,7 @@ from signer.gateway.public import PublicBounds
 from signer.home.settings import Config
 from signer.upstream import UpstreamPool
 from signer.upstream.held import HeldAnswers
-from signer.upstream.loop import OwnAddresses
+from signer.upstream.own_addresses import OwnAddresses
 
 PUBLIC = "public"
 

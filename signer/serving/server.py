@@ -39,7 +39,7 @@ from signer.serving.wiring import Wiring
 from signer.serving.worker import GatewayWorker, Lifeline
 from signer.tls.authority import utc_now
 from signer.upstream.held import HeldAnswers
-from signer.upstream.loop import OwnAddresses, refuse_loop
+from signer.upstream.own_addresses import OwnAddresses, refuse_loop
 from signer.venues.kraken.venue import Kraken
 
 TLS_LOOK_EVERY_S = 60.0

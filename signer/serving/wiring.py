@@ -57,7 +57,7 @@ from signer.serving.pools import Pools, public_bounds
 from signer.serving.verbs import AdminVerbs
 from signer.upstream import NOWHERE, UpstreamPool
 from signer.upstream.held import HeldAnswers
-from signer.upstream.loop import OwnAddresses
+from signer.upstream.own_addresses import OwnAddresses
 from signer.venues.kraken.limits import TIERS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken

@@ -1,1 +1,1 @@
-"""The private CA for bots that hard-code the exchange's name, and what TLS listeners show."""
+"""The private CA for bots that hard-code the venue's name, and the certificates that TLS listeners show."""

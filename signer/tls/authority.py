@@ -1,7 +1,7 @@
-"""A private certificate authority that can vouch for a few names and nothing else, and its short-lived leaves.
+"""Makes a private certificate authority that can vouch for a few names only, and its short-lived leaf certificates.
 
-Bots are told to trust it, so a thief of its key could pose as any name that it may vouch for. The name constraints
-(RFC 5280 §4.2.1.10) inside its own certificate leave only the names this gateway answers to.
+Bots trust it, so a thief of its key could pose as any name that it may vouch for. The name constraints (RFC 5280
+§4.2.1.10) in its certificate permit only the names of this gateway.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_LIFE = timedelta(days=3650)
-"""Long: to replace it means a visit to every bot."""
+"""Long, because every bot must be told of a new CA."""
 LEAF_LIFE = timedelta(days=30)
 RENEW_BEFORE = timedelta(days=10)
 SKEW = timedelta(hours=1)
-"""A bot's clock may be behind ours by so much."""
+"""How far a bot's clock may be behind ours."""
 
 ServerName: TypeAlias = x509.DNSName | x509.IPAddress
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -32,7 +32,7 @@ _DNS = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 def server_name(text: str) -> ServerName:
-    """``text`` as a name that a certificate can bear. Raises ValueError with the hint."""
+    """Read ``text`` as a name that a certificate can bear. Raises ValueError, with the hint, for any other text."""
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
@@ -45,7 +45,7 @@ def server_name(text: str) -> ServerName:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """The CA's certificate and, behind it, its key."""
+    """A CA's certificate and key."""
 
     certificate: x509.Certificate
     _key: ec.EllipticCurvePrivateKey
@@ -55,14 +55,14 @@ class Authority:
 
     @classmethod
     def make(cls, names: list[ServerName], owner: str, now: datetime) -> Authority:
-        """A new one that may vouch for ``names`` only; ``owner`` stands in its own name, for who lists what is trusted.
+        """Make a CA that may vouch for ``names`` only. Its own name has ``owner``, for lists of trusted CAs.
 
-        Names below a name of DNS are permitted with it: the standard knows no other constraint.
+        A permitted DNS name permits all names below it: the standard has no narrower constraint.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _named(f"signer CA of {owner[:40]} {secrets.token_hex(4)}")
         builder = _builder(subject, subject, key.public_key(), now, now + AUTHORITY_LIFE)
-        # One address at least: if there were none, every address would be permitted.
+        # Without any address in the constraints every address would be permitted.
         permitted = [
             _constraint(name) for name in dict.fromkeys([*names, x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         ]
@@ -77,7 +77,7 @@ class Authority:
 
     @classmethod
     def load(cls, certificate: bytes, key: bytes) -> Authority:
-        """The one in these PEM texts. Raises ValueError if they do not read or do not belong together."""
+        """Read a CA from PEM texts. Raises ValueError if they cannot be read or do not belong together."""
         loaded = x509.load_pem_x509_certificate(certificate)
         private = load_pem_private_key(key, None)
         if not isinstance(private, ec.EllipticCurvePrivateKey) or loaded.public_key() != private.public_key():
@@ -86,15 +86,15 @@ class Authority:
 
     @property
     def names(self) -> list[ServerName]:
-        """What it may vouch for."""
+        """The names that it may vouch for."""
         return permitted_names(self.certificate)
 
     def key_pem(self) -> bytes:
-        """Its key, as it is stored."""
+        """Its key, unencrypted, as one PEM text."""
         return _key_pem(self._key)
 
     def leaf(self, now: datetime) -> bytes:
-        """A new key and a certificate for all names, as one PEM text."""
+        """Make a new key and a certificate for all names, as one PEM text."""
         key = ec.generate_private_key(ec.SECP256R1())
         until = min(now + LEAF_LIFE, self.certificate.not_valid_after_utc)
         builder = _builder(_named("signer gateway"), self.certificate.subject, key.public_key(), now, until)
@@ -111,18 +111,18 @@ class Authority:
 
 
 def permitted_names(certificate: x509.Certificate) -> list[ServerName]:
-    """The names in a CA's constraints, as the leaves bear them."""
+    """Return the names in a CA's constraints, in the form in which leaf certificates bear them."""
     constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
     return [_unconstrained(name) for name in constraints.permitted_subtrees or []]
 
 
 def due(leaf: x509.Certificate, now: datetime) -> bool:
-    """Whether it is time for the next one."""
+    """Return whether ``leaf`` should be replaced by a new one."""
     return now >= leaf.not_valid_after_utc - RENEW_BEFORE
 
 
 def utc_now(now_us: int) -> datetime:
-    """A time of ours as certificates bear it."""
+    """Turn microseconds since 1970 into a UTC time of whole seconds, as certificates bear it."""
     return datetime.fromtimestamp(now_us // 1_000_000, UTC)
 
 

@@ -1,7 +1,7 @@
-"""The home's ``tls`` folder: the CA, its key, and the leaf of the day.
+"""Reads and writes the home's ``tls`` folder: the CA, its key, and the leaf certificate now in use.
 
-The CA's key is a file with mode 0600 and not encrypted: the running gateway renews the leaf by itself, so what could
-decrypt the key would have to lie beside it. What a thief of it gains is bounded by the CA's name constraints.
+The CA's key is a file with mode 0600 and is not encrypted. The gateway renews the leaf without an operator, so a
+passphrase for the key would have to lie beside it. The CA's name constraints bound what a thief of the key gains.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ class TlsFolder:
 
     @property
     def ca(self) -> Path:
-        """The CA's certificate: what bots are told to trust."""
+        """The CA's certificate, which bots must trust."""
         return self.folder / "ca.pem"
 
     @property
     def ca_key(self) -> Path:
-        """Its key."""
+        """The CA's key."""
         return self.folder / "ca-key.pem"
 
     @property
     def leaf(self) -> Path:
-        """Key and certificate that listeners show."""
+        """The key and certificate that listeners use."""
         return self.folder / "leaf.pem"
 
     def create(self, names: list[ServerName], owner: str, now: datetime, *, replace: bool) -> None:
-        """A new CA and its first leaf; all or nothing. Raises `ConfigError` if there is one, unless ``replace``."""
+        """Make a CA and its first leaf, both or neither. Raises `ConfigError` if there is a CA, unless ``replace``."""
         if self.folder.exists() and not replace:
             hint = "`signer tls renew` makes a new leaf; `signer tls init --force` a new CA, which every bot must trust"
             raise ConfigError("there is a CA already", where=str(self.folder), hint=hint)
         authority = Authority.make(names, owner, now)
-        # Built beside its place: an interruption leaves the old one, or none, never half of one.
+        # The folder is made beside its place, so that an interruption leaves the old CA or none, never half of one.
         with tempfile.TemporaryDirectory(prefix=".tls-", dir=self.folder.parent) as beside:
             fresh = TlsFolder(Path(beside) / "fresh")
             fresh.folder.mkdir(mode=0o700)
@@ -63,22 +63,22 @@ class TlsFolder:
             fresh.folder.rename(self.folder)
 
     def ca_certificate(self) -> x509.Certificate:
-        """The CA's certificate. Raises `ConfigError` or `KeyStoreError` if there is none that reads."""
+        """Read the CA's certificate. Raises `ConfigError` or `KeyStoreError` if it cannot be read."""
         return self._certificate(self.ca)
 
     def leaf_certificate(self) -> x509.Certificate:
-        """The leaf now in the folder. Raises likewise."""
+        """Read the leaf certificate. Raises `ConfigError` or `KeyStoreError` if it cannot be read."""
         return self._certificate(self.leaf)
 
     def renew(self, now: datetime) -> None:
-        """A new leaf. Raises `ConfigError` if the CA is unusable or has expired, and `KeyStoreError` for its files."""
+        """Make a new leaf. Raises `ConfigError` if the CA is unusable or expired, `KeyStoreError` for its files."""
         authority = self._authority()
         if now >= authority.certificate.not_valid_after_utc:
             raise ConfigError("the CA has expired", where=str(self.ca), hint=_ANEW)
         write_private(self.leaf, authority.leaf(now), replace=True)
 
     def renew_if_due(self, now: datetime) -> None:
-        """A new leaf if there is none, or it ends soon. Raises as `renew` does."""
+        """Make a new leaf if there is none or it ends soon. Raises what `renew` raises."""
         if not self.leaf.exists() or due(self.leaf_certificate(), now):
             self.renew(now)
 
@@ -104,7 +104,7 @@ class TlsFolder:
 
 
 def certified_names(path: Path) -> list[str]:
-    """The host names, without wildcards, that the first certificate in ``path`` is for. Raises `ConfigError`."""
+    """Return the host names, without wildcards, of the first certificate in ``path``. Raises `ConfigError`."""
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -1,7 +1,7 @@
-"""Step 7's way out: our own connections to one fixed origin.
+"""Sends calls to the venue (step 6 of the straight line), over a pool of connections to one fixed origin.
 
-No redirects are followed, no proxy is taken from the environment, nothing is sent twice. The socket is ours because
-only its owner knows whether an order's bytes left (*unanswered*: the outcome is unknown) or not (*not sent*).
+It follows no redirects, takes no proxy from the environment and sends nothing twice. It owns its sockets, because only
+the owner knows whether an order's bytes left (*unanswered*: the outcome is unknown) or not (*not sent*).
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from signer.model import WireAnswer, WireRequest
 from signer.upstream.connecting import connect
 from signer.upstream.connection import Connection
 from signer.upstream.held import HeldAnswers
-from signer.upstream.loop import OwnAddresses
 from signer.upstream.origin import Origin, tls_context
+from signer.upstream.own_addresses import OwnAddresses
 
 __all__ = ["MOST_UNDER_WAY", "NOWHERE", "Upstream"]
 
 MAX_BODY = 64 * 1024 * 1024
-"""Most bytes of one answer's body, before and after decompression: RetrieveExport's archives are the largest."""
+"""Most bytes of one answer's body, before and after decompression. Archives of RetrieveExport are the largest."""
 
 LARGE = 4 * 1024 * 1024
-"""Bytes; of answers that may be larger, one at a time is fetched."""
+"""Bytes. Answers that may be larger are fetched one at a time."""
 
 MOST_UNDER_WAY = 128
-"""Most calls under way to one origin, each on a connection of its own."""
+"""Most calls to one origin at a time. Each has a connection of its own."""
 
 NOWHERE = OwnAddresses()
-"""For who does not listen."""
+"""The own addresses of a process that does not listen."""
 
 _HEAD = re.compile(
     rb"(?:GET|POST) /[!-~]* HTTP/1\.1\r\n"
     rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [ -~]*\r\n)+\r\n"
 )
-"""A request head of whole lines of printable ASCII (RFC 9112 §3, §5)."""
+"""Matches a request head of whole lines of printable ASCII (RFC 9112 §3, §5)."""
 
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "upgrade"})
-"""Headers that say how the request is framed and where it goes: nobody sets them but us."""
+"""Headers that frame and route the request. Only this class sets them."""
 
 
 @final
 class UpstreamPool:
-    """A pool of connections to one origin (`signer.contracts.Upstream`)."""
+    """Keeps a pool of connections to one origin (`signer.contracts.Upstream`)."""
 
     def __init__(
         self,
@@ -91,11 +91,11 @@ class UpstreamPool:
         max_body: int = MAX_BODY,
         held: HeldAnswers | None = None,
     ) -> UpstreamPool:
-        """The way to ``origin``; connects when first needed. Raises `ConfigError` for an origin that cannot be used.
+        """Make a pool for ``origin`` without connecting yet. Raises `ConfigError` for an origin that cannot be used.
 
-        A connection may take ``connect_s`` to be made, and is not used again after ``idle_s`` unused; ``keep`` of
-        them wait for the next call, and ``limit`` calls may be under way. ``addresses`` stand in for the resolver's
-        answer, and no call is sent to an address of ``own``. What arrives is counted in ``held``.
+        Connecting may take ``connect_s``. A connection that was unused for ``idle_s`` is closed; at most ``keep``
+        wait for the next call. At most ``limit`` calls are under way. ``addresses`` replace the resolver's answer, and
+        no call is sent to an address of ``own``. ``held`` counts the bytes of answers.
         """
         parsed = Origin.parse(origin, addresses)
         tls = tls_context(ca_file) if parsed.tls else None
@@ -112,9 +112,10 @@ class UpstreamPool:
         )
 
     async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
-        """One attempt. Raises `NotSent` (no byte left) or `Unanswered` (bytes left, no whole answer).
+        """Send ``request`` once and return the answer.
 
-        ``deadline`` is in the event loop's time. Whoever cancels this call does not learn the outcome.
+        ``deadline`` is in seconds of the event loop's clock. Raises `NotSent` if no byte left, and `Unanswered` if
+        bytes left but no whole answer came. A caller that cancels does not learn the outcome.
         """
         message = self._message(request)
         if self._in_use >= self._limit:
@@ -133,11 +134,11 @@ class UpstreamPool:
                 self._large = False
 
     def picture(self) -> str:
-        """How many calls are under way, and how many connections wait for one."""
+        """Say how many calls are under way, and how many connections wait for one."""
         return f"{self._in_use} calls under way, {len(self._idle)} idle connections"
 
     def close(self) -> None:
-        """Close the connections that no call is using, and the others as soon as their answers are there."""
+        """Close idle connections now, and the others as soon as their answers have come."""
         self._keep = 0
         while self._idle:
             self._idle.pop().close()
@@ -155,7 +156,7 @@ class UpstreamPool:
                 connection.close()
 
     def _kept(self) -> Connection | None:
-        """The connection used last that is still good, or None."""
+        """Take the connection used last that is still good, or None."""
         oldest_use = asyncio.get_running_loop().time() - self._idle_s
         while self._idle and self._idle[0].idle_since < oldest_use:
             self._idle.pop(0).close()
@@ -175,14 +176,14 @@ class UpstreamPool:
     async def _fresh(self, deadline: float) -> Connection:
         until = min(deadline, asyncio.get_running_loop().time() + self._connect_s)
         connection = await connect(self.origin, self._tls, until, self._max_body, self._own, self._held)
-        # Under TLS the kernel may hold session tickets now, which are no answer (RFC 8446 §4.6.1).
+        # Under TLS the kernel may already hold session tickets, which are no answer (RFC 8446 §4.6.1).
         if not (connection.open if self.origin.tls else connection.quiet()):
             connection.close()
             raise self._not_sent("it closed the connection or spoke before it was asked", "check the account's origin")
         return connection
 
     def _message(self, request: WireRequest) -> bytes:
-        """Head and body as one piece. Raises `NotSent` for a line break, or anything else that could frame it anew."""
+        """Write head and body as one piece. Raises `NotSent` for a head that a reader could split in another way."""
         start = f"{request.method} {request.target} HTTP/1.1\r\nHost: {self._authority}\r\n"
         headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
         framed = request.body or request.method == "POST"  # RFC 9110 §8.6

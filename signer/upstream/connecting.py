@@ -1,4 +1,4 @@
-"""Makes connections to the venue: every address in turn, but never one of our own."""
+"""Connects to the venue: tries its addresses in turn, but never an address of this gateway."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from signer.errors import NotSent
 from signer.upstream.connection import Connection
 from signer.upstream.held import HeldAnswers
-from signer.upstream.loop import WHAT, OwnAddresses, hint_of
 from signer.upstream.origin import Origin, is_loopback
+from signer.upstream.own_addresses import WHAT, OwnAddresses, hint_of
 
 
 async def connect(
@@ -22,7 +22,7 @@ async def connect(
     own: OwnAddresses,
     held: HeldAnswers | None = None,
 ) -> Connection:
-    """Connect to ``origin``, trying its addresses in their order. Raises `NotSent`, also if one is our ``own``."""
+    """Connect to the first address of ``origin`` that answers. Raises `NotSent`, also if an address is our ``own``."""
     try:
         async with asyncio.timeout_at(deadline):
             addresses = await _addresses(origin, own)
@@ -44,7 +44,7 @@ async def _addresses(origin: Origin, own: OwnAddresses) -> list[Any]:
     found = [each for host in hosts for each in await loop.getaddrinfo(host, origin.port, type=socket.SOCK_STREAM)]
     if any(own.include(str(each[4][0]), origin.port) for each in found):
         raise NotSent(WHAT, where=str(origin), hint=hint_of(origin))
-    # Only https proves who answers; for plain HTTP the name `localhost` may not lead anywhere else.
+    # Only https proves who answers. Under plain HTTP the name `localhost` must mean this machine.
     return [each for each in found if origin.tls or is_loopback(str(each[4][0]))]
 
 
@@ -59,7 +59,7 @@ async def _connect_any(
     loop = asyncio.get_running_loop()
     failure = OSError("it has no usable address")
     for position, (family, kind, protocol, _, address) in enumerate(addresses):
-        # An address that swallows packets leaves the others their share of the time.
+        # An address that swallows packets must leave time for the others.
         share = (deadline - loop.time()) / (len(addresses) - position)
         try:
             async with asyncio.timeout(share):

@@ -1,8 +1,8 @@
-"""One connection to the venue: one exchange at a time, and the strict reading of its answers.
+"""Holds one connection to the venue: sends one call at a time and reads its answer strictly.
 
-A call is *not sent* before ``transport.write`` gets its bytes, and *unanswered* from then on: only the owner of the
-socket can tell the two apart. An answer that two readers could understand differently may hide whether an order was
-placed, so ambiguous framing (RFC 9112 §6.3), unknown encodings and bytes after the end are refused.
+A call counts as *not sent* until ``transport.write`` gets its bytes, and as *unanswered* from then on. Only the owner
+of the socket can tell the two apart. An answer that two readers could understand differently may hide whether an order
+was placed, so ambiguous framing (RFC 9112 §6.3), unknown encodings and bytes after the end are refused.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from signer.upstream.held import COUNTED_FROM, HeldAnswers
 from signer.upstream.origin import Origin
 
 HEAD_LIMIT = 64 * 1024
-"""Most bytes of status line and headers, interim answers and trailers included."""
+"""Most bytes of status line and headers, including interim answers and trailers."""
 
 _WANTED = frozenset({b"content-length", b"content-type", b"content-encoding", b"transfer-encoding", b"retry-after"})
 _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
-"""zlib's ``wbits`` for each content coding that we undo (RFC 9110 §8.4.1)."""
+"""zlib's ``wbits`` for each content coding that is accepted (RFC 9110 §8.4.1)."""
 _LESS = "ask for less at a time, or later"
 _UNKNOWN = "look the call's outcome up before repeating it"
 
@@ -42,7 +42,7 @@ class AnswerReader:
         self.expect(max_body)
 
     def expect(self, limit: int) -> None:
-        """Begin with the next answer, whose body may have ``limit`` bytes."""
+        """Prepare for the next answer, whose body may have ``limit`` bytes."""
         self._max_body = min(limit, self._limit)
         self.let_go()
         self.complete = False
@@ -56,8 +56,8 @@ class AnswerReader:
         self._body_size = 0
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes as they arrived; whether the answer is complete. Raises `Unanswered` if it is none."""
-        # Counts what no callback shows: chunk headers, and a head that never ends.
+        """Read ``data`` and return whether the answer is complete. Raises `Unanswered` for bytes that are no answer."""
+        # This bounds what no callback sees: chunk headers, and a head that never ends.
         if self._received > (HEAD_LIMIT + self._max_body if self._head_done else HEAD_LIMIT):
             raise self._too_large()
         self._received += len(data)
@@ -74,32 +74,32 @@ class AnswerReader:
         return self.complete
 
     def end(self) -> bool:
-        """The peer closed its side in good order; whether that completes the answer (RFC 9112 §8)."""
+        """Return whether the answer is complete now that the peer has closed its side in good order (RFC 9112 §8)."""
         self.complete = self.complete or self._until_eof
         return self.complete
 
     def answer(self) -> WireAnswer:
-        """The complete answer, its body decoded. Raises `Unanswered` if it does not decode."""
+        """Return the complete answer with its body decoded. Raises `Unanswered` if the body does not decode."""
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
         retry_after = self._headers.get(b"retry-after", b"").decode("latin-1")
         body = b"".join(self._body)
         self.let_go()
-        self._body.clear()  # an idle connection must not keep the last export in memory
+        self._body.clear()  # otherwise an idle connection would keep the last export in memory
         return WireAnswer(self._status, content_type, self._decoded(body), retry_after)
 
     def let_go(self) -> None:
-        """What has arrived so far is counted no more: it was handed over, or nobody wants it."""
+        """Stop counting the bytes that have arrived: they were handed over, or nobody wants them."""
         if self._held is not None and self._counted:
             self._held.gone(self._counted)
             self._counted = 0
 
     def on_message_begin(self) -> None:
-        """httptools: the first byte of an answer."""
+        """Refuse a second answer to one call. Called by httptools at the first byte of an answer."""
         if self.complete:
             raise self._no_answer("is followed by another that nobody asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools: one header, or a trailer."""
+        """Keep a header that is needed. Called by httptools for each header and trailer."""
         self._head_size += len(name) + len(value) + 4
         if self._head_size > HEAD_LIMIT:
             raise self._no_answer("has too large a head")
@@ -109,9 +109,9 @@ class AnswerReader:
             self._headers[name] = value if before is None else before + b", " + value
 
     def on_headers_complete(self) -> None:
-        """httptools: the head is complete."""
+        """Judge status and framing. Called by httptools when the head is complete."""
         self._status = self._parser.get_status_code()
-        if self._status < 200:  # interim: the answer comes after it (RFC 9110 §15.2)
+        if self._status < 200:  # an interim answer; the final one follows (RFC 9110 §15.2)
             self._headers.clear()
             return
         self._head_done = True
@@ -127,7 +127,7 @@ class AnswerReader:
         self.keep_alive = self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
-        """httptools: a piece of the body."""
+        """Keep a piece of the body, within the bounds. Called by httptools."""
         self._body_size += len(data)
         if self._body_size > self._max_body:
             raise self._too_large()
@@ -138,7 +138,7 @@ class AnswerReader:
         self._body.append(data)
 
     def on_message_complete(self) -> None:
-        """httptools: the answer's last byte."""
+        """Note that the answer is complete. Called by httptools at its last byte."""
         self.complete = self._head_done
 
     def _decoded(self, body: bytes) -> bytes:
@@ -166,7 +166,7 @@ class AnswerReader:
 
 
 class Connection(asyncio.Protocol):
-    """A connection that is open, or was."""
+    """A connection to the venue that is or was open."""
 
     def __init__(self, origin: Origin, sock: socket.socket, max_body: int, held: HeldAnswers | None) -> None:
         self._where = str(origin)
@@ -182,24 +182,27 @@ class Connection(asyncio.Protocol):
 
     @property
     def open(self) -> bool:
-        """Whether it is connected, as far as the event loop has heard."""
+        """Whether it is connected, as far as the event loop knows."""
         return self._transport is not None and not self._transport.is_closing()
 
     @property
     def reusable(self) -> bool:
-        """Whether its last exchange ended well and another may follow."""
+        """Whether its last exchange ended well, so that another may follow."""
         return self.open and self._reader.complete
 
     def quiet(self) -> bool:
-        """Whether it is open and nothing has arrived, asked of the kernel itself.
+        """Ask the kernel whether the connection is open and nothing has arrived.
 
-        The event loop may not have read yet that the peer closed, or that it sent bytes before being asked: an
-        attempt to have them taken for the next call's answer.
+        The event loop may not have noticed yet that the peer closed, or that it sent bytes before being asked, which
+        would pass for the next call's answer.
         """
         return self.open and not self._arrived.poll(0)
 
     def exchange(self, message: bytes, deadline: float, limit: int) -> asyncio.Future[WireAnswer]:
-        """Hand ``message`` over in one write; the answer of ``limit`` bytes, or `Unanswered`. Only if it is open."""
+        """Send ``message`` in one write and return its answer of at most ``limit`` bytes, or `Unanswered`.
+
+        The connection must be open.
+        """
         assert self._transport is not None  # noqa: S101 - the pool asks `open` first
         loop = asyncio.get_running_loop()
         waiting = self._waiting = loop.create_future()
@@ -211,16 +214,16 @@ class Connection(asyncio.Protocol):
         return waiting
 
     def close(self) -> None:
-        """Close at once."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio: connected, and TLS is up."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
+        """Keep the transport. Called by asyncio once connected, after TLS's handshake."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's class is another with the same methods
 
     def data_received(self, data: bytes) -> None:
-        """asyncio: bytes of an answer, or bytes that nobody asked for."""
+        """Read bytes of an answer; close if nobody waits for one. Called by asyncio."""
         if self._waiting is None:
             self.close()
             return
@@ -231,10 +234,10 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def eof_received(self) -> None:
-        """asyncio: the peer closed its side. asyncio closes ours.
+        """Complete an answer that ends with its connection. Called by asyncio, which then closes our side.
 
-        Under TLS that ends no answer: asyncio does not tell a proper end from a cut by somebody on the way (RFC 8446
-        §6.1), so an answer without a length cannot be known to be whole.
+        Under TLS this completes no answer: asyncio does not tell a proper end from a cut on the way (RFC 8446 §6.1),
+        so an answer without a length may not be whole.
         """
         if self._waiting is not None and not self._tls and self._reader.end():
             try:
@@ -243,7 +246,7 @@ class Connection(asyncio.Protocol):
                 self._fail(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio: closed or broken."""
+        """Fail the call that waits. Called by asyncio when the connection is closed or broken."""
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
@@ -255,7 +258,10 @@ class Connection(asyncio.Protocol):
         self._timer = loop.call_at(self._deadline, self._ring)
 
     def _ring(self) -> None:
-        """One timer outlives many exchanges: to make and cancel one for each costs as much as reading the answer."""
+        """Fail a call whose time is over, else set the timer again.
+
+        One timer serves many exchanges: a new one for each would cost as much as reading the answer.
+        """
         self._timer = None
         if self._waiting is None:
             return

@@ -1,4 +1,4 @@
-"""How many bytes of answers are in memory: those that arrive, and those that wait for their clients to read them."""
+"""Bounds the bytes of answers in memory: those that arrive, and those that wait for their clients to read them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Final, final
 
 COUNTED_FROM: Final = 64 * 1024
-"""Answers of so many bytes at most are not counted: each connection may have one, which bounds them. So an answer to an
-order, which never is larger, is never refused for want of room."""
+"""Bytes. Smaller answers are not counted: the number of connections bounds them. Answers to orders are always smaller,
+so they are never refused for lack of memory."""
 
 
 @final
 class HeldAnswers:
-    """One bound over all. Whoever does not read makes room for who does: the holder of most loses his oldest first."""
+    """Counts the answers of all clients against one bound.
+
+    When memory is short, the client with most unread bytes loses its oldest answer.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -22,7 +25,7 @@ class HeldAnswers:
         self.total = 0
 
     def arrives(self, size: int) -> bool:
-        """Count ``size`` bytes more of an answer from the exchange; False, and not counted, if there is no room."""
+        """Count ``size`` more bytes of an answer from the venue, or return False if there is no memory for them."""
         self._make_room(size)
         if self.total + size > self._limit:
             return False
@@ -30,11 +33,11 @@ class HeldAnswers:
         return True
 
     def gone(self, size: int) -> None:
-        """Bytes that arrived are here no more, or are counted as `hold` from now on."""
+        """Stop counting ``size`` bytes that arrived: they are freed, or counted by `hold` from now on."""
         self.total -= size
 
     def hold(self, holder: str, size: int, drop: Callable[[], None]) -> Hold:
-        """Count an answer that ``holder`` is to read, until `Hold.release`; ``drop`` ends it when others need room."""
+        """Count an unread answer to ``holder`` until `Hold.release`; ``drop`` is called if others need its memory."""
         self._make_room(size)
         held = Hold(self, holder, size, drop)
         self._unread[held] = None
@@ -60,7 +63,7 @@ class HeldAnswers:
 
 @final
 class Hold:
-    """An answer that waits to be read."""
+    """An answer that its client has not read yet."""
 
     __slots__ = ("_answers", "drop", "holder", "size")
 
@@ -71,5 +74,5 @@ class Hold:
         self.drop = drop
 
     def release(self) -> None:
-        """It has been read, or nobody is there to read it."""
+        """Stop counting the answer: it was read, or its client is gone."""
         self._answers._release(self)

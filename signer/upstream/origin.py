@@ -1,4 +1,4 @@
-"""Where requests go: one origin, fixed at the start, and the TLS that proves it is the right one."""
+"""Says where requests go: one origin, fixed at the start, and the TLS settings that prove who answers there."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Origin:
     port: int
     tls: bool
     addresses: tuple[str, ...] = ()
-    """Of the host, if the resolver is not to be asked. Whoever answers there must still prove to be the host."""
+    """The host's addresses, used instead of the resolver's. Whoever answers must still prove to be the host."""
 
     @classmethod
     def parse(cls, text: str, addresses: Sequence[str] = ()) -> Origin:
-        """Read ``https://host[:port]``, or ``http://`` to this machine only. Raises `ConfigError`.
+        """Read ``https://host[:port]``, or ``http://`` to this machine. Raises `ConfigError` for any other text.
 
-        Plain HTTP further than loopback would show every order and signature to the network.
+        Plain HTTP beyond loopback would show every order and signature to the network.
         """
         match = _ORIGIN.fullmatch(text)
         if match is None:
@@ -46,7 +46,7 @@ class Origin:
 
     @property
     def authority(self) -> str:
-        """The value of the Host header: the port only where it is not the scheme's own (RFC 9110 §7.2)."""
+        """The value of the Host header, with a port other than the scheme's own (RFC 9110 §7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
@@ -55,7 +55,7 @@ class Origin:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is a literal address of this machine."""
+    """Return whether ``host`` is a literal loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -63,9 +63,10 @@ def is_loopback(host: str) -> bool:
 
 
 def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """TLS 1.2 or later, certificate and host name verified against the system's CAs, or those in ``ca_file``.
+    """Make settings for TLS 1.2 or later that verify certificate and host name by the system's CAs, or by ``ca_file``.
 
-    Not `ssl.create_default_context`: that one writes the session's secrets to the file named by SSLKEYLOGFILE.
+    `ssl.create_default_context` is not used: it writes session secrets to the file that SSLKEYLOGFILE names. Raises
+    `ConfigError` if ``ca_file`` cannot be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

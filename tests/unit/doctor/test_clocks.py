@@ -11,7 +11,7 @@ from signer.home.settings import Config
 from signer.sandbox.server import RunningSandbox, Settings
 from signer.serving.clock import SystemClock
 from signer.upstream import NOWHERE
-from signer.upstream.loop import OwnAddresses
+from signer.upstream.own_addresses import OwnAddresses
 from tests.unit.doctor.looking import only, said
 
 

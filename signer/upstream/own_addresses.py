@@ -1,7 +1,7 @@
-"""A way out that leads back in: bots reach us by the exchange's own name, and our own calls must not.
+"""Refuses an origin that resolves to this gateway, as the venue's name may do where bots use it for the gateway.
 
-A mark on the request would tell the exchange who calls, so the addresses are compared instead. Behind it stands TLS:
-our own listener shows the certificate of a private CA, which the upstream does not trust.
+Addresses are compared, because a mark on the request would tell the venue who calls. TLS is a second barrier: our
+listener shows the certificate of a private CA, which the upstream does not trust.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ WHAT = "its name leads back to this gateway"
 
 @dataclass(frozen=True, slots=True)
 class OwnAddresses:
-    """Where this gateway listens itself."""
+    """The addresses at which this gateway listens."""
 
     listening: frozenset[tuple[str, int]] = frozenset()
 
     @classmethod
     def of(cls, sockets: Iterable[socket.socket]) -> OwnAddresses:
-        """Those of bound sockets; unix sockets do not count."""
+        """Collect the addresses of bound sockets, except unix sockets."""
         inet = [sock.getsockname() for sock in sockets if sock.family in {socket.AF_INET, socket.AF_INET6}]
         return cls(frozenset((_plain(name[0]), name[1]) for name in inet))
 
     def include(self, host: str, port: int) -> bool:
-        """Whether a connection to this address would be one to ourselves."""
+        """Return whether a connection to this address would reach this gateway."""
         address = _plain(host)
         if (address, port) in self.listening:
             return True
@@ -39,9 +39,10 @@ class OwnAddresses:
 
 
 def refuse_loop(origins: Mapping[str, tuple[str, Sequence[str]]], own: OwnAddresses, where: str) -> None:
-    """Raises `ConfigError` for an origin that leads to ``own``; ``origins`` by the keys that name them in ``where``.
+    """Raise `ConfigError` for an origin that resolves to an address of ``own``.
 
-    A name that does not resolve now is none: the exchange may be out of reach for a while.
+    ``origins`` has texts and addresses by the keys that state them in the file ``where``. A name that does not resolve
+    now passes: the venue may be out of reach for a while.
     """
     ports = {port for _, port in own.listening}
     for key, (text, addresses) in origins.items():
@@ -51,7 +52,7 @@ def refuse_loop(origins: Mapping[str, tuple[str, Sequence[str]]], own: OwnAddres
 
 
 def hint_of(origin: Origin) -> str:
-    """What to do about a loop."""
+    """Return the hint for an origin that resolves to this gateway."""
     if origin.tls:
         return f'set resolve = ["…"] beside it, to the addresses that `dig @1.1.1.1 +short {origin.host}` says'
     return "set origin to where the exchange is"
@@ -68,14 +69,14 @@ def _resolved(origin: Origin) -> list[str]:
 
 
 def _plain(host: str) -> str:
-    """One spelling for each address: ``::ffff:127.0.0.1`` is 127.0.0.1."""
+    """Return the one spelling of an address: ``::ffff:127.0.0.1`` is 127.0.0.1."""
     address = ipaddress.ip_address(host)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
 
 
 def _is_this_machine(host: str) -> bool:
-    """Only an address of this machine can be bound."""
+    """Return whether ``host`` is an address of this machine, which alone can be bound."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:

@@ -10,7 +10,7 @@ import pytest
 
 from signer.errors import ConfigError, NotSent
 from signer.upstream import UpstreamPool
-from signer.upstream.loop import OwnAddresses, refuse_loop
+from signer.upstream.own_addresses import OwnAddresses, refuse_loop
 from tests.unit.upstream.certificates import Authority
 from tests.unit.upstream.venue import Play, Venue, send
 
