@@ -47,6 +47,13 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
         assert not anchor or anchor in anchors(linked.read_text(encoding="utf-8")), f"{name_of(path)}: {target}"
 
 
+def test_the_index_lists_every_page() -> None:
+    """docs/README.md links to each file of docs/."""
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in {".md", ".json"}} - {"README.md"}
+    assert pages <= set(re.findall(r"\]\(([^)\s/]+)\)", index))
+
+
 def commands() -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, by the words that call it."""
     context = click.Context(cli)
