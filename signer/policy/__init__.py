@@ -1,4 +1,4 @@
-"""Policies: from a call, a policy and facts to a decision. Pure, but for the loader, which reads files."""
+"""Decides on calls: from a call, a policy and facts to a decision. Only the loader reads files; the rest is pure."""
 
 from signer.policy.decide import decide
 from signer.policy.load import load_policies, load_policy

@@ -1,6 +1,6 @@
-"""What a policy shall answer, written down beside it in ``NAME.cases.toml`` and run by `signer policy test`.
+"""Runs the cases of a policy: the decisions that ``NAME.cases.toml`` beside it expects (`signer policy test`).
 
-A case gives a call as a bot would send it, orders that were placed before, and the answer expected.
+A case states a call as a bot would send it, the orders placed before, and the expected answer.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from signer.policy.policy import Policy, format_amount
 from signer.policy.schema import Table
 
 ParseCall: TypeAlias = Callable[[str, Mapping[str, str]], Call]
-"""The call of an endpoint and its form fields. Raises `NotUnderstood`."""
+"""Parses an endpoint and its form fields to a call. Raises `NotUnderstood`."""
 
 CALLER = "bot"
 """The client that makes the calls of all cases."""
 
 NOT_UNDERSTOOD = "not-understood"
-"""Named as the rule where parsing refuses a call before any policy is asked."""
+"""The rule that a case names for a call that cannot be parsed."""
 
 
 class PlacedTable(Table):
-    """``placed``: an order that is there before the call is made."""
+    """``placed``: an order that exists before the call."""
 
     txid: str
     client: str = CALLER
     fields: Mapping[str, str]
-    """Of the AddOrder that placed it."""
+    """The form fields of the AddOrder that placed it."""
 
 
 class Case(Table):
-    """``[[case]]``: one call and the answer expected."""
+    """``[[case]]``: one call and its expected answer."""
 
     name: str
     call: str
@@ -51,7 +51,7 @@ class Case(Table):
     rules: tuple[str, ...] = Field((), strict=False)
     """The rules that deny, each once, most important first."""
     charges: Mapping[str, str] | None = None
-    """How much of each cap is charged in all; not looked at if not stated."""
+    """The sum charged to each cap, compared only if stated."""
 
 
 class CasesFile(Table):
@@ -62,24 +62,24 @@ class CasesFile(Table):
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """How a case went; an empty ``problem`` is a pass."""
+    """The result of a case; an empty ``problem`` is a pass."""
 
     name: str
     problem: str
 
 
 def cases_path(policy: Path) -> Path:
-    """Where the cases of a policy file are."""
+    """Return the path of the cases of a policy file."""
     return policy.with_name(policy.stem + CASES_SUFFIX)
 
 
 def load_cases(path: Path) -> CasesFile:
-    """The cases in ``path``. Raises `ConfigError` with one line for each problem."""
+    """Read the cases in ``path``. Raises `ConfigError` with one line for each problem."""
     return read_tables(path, CasesFile)
 
 
 def run_cases(policy: Policy, file: CasesFile, parse: ParseCall, pairs: Mapping[str, Pair]) -> list[CaseResult]:
-    """How each case of ``file`` goes under ``policy``. ``pairs`` is by canonical id."""
+    """Run each case of ``file`` under ``policy``. ``pairs`` is by canonical id."""
     return [CaseResult(case.name, _problem(policy, case, parse, pairs)) for case in file.case]
 
 
@@ -96,12 +96,12 @@ def _problem(policy: Policy, case: Case, parse: ParseCall, pairs: Mapping[str, P
 
 
 def denying_rules(decision: Decision) -> list[str]:
-    """The rules that deny, each once, most important first."""
+    """Return the rules that deny, each once, most important first."""
     return list(dict.fromkeys(hit.rule for hit in decision.denials))
 
 
 def _difference(case: Case, allowed: bool, rules: list[str], charges: dict[str, str], why: str) -> str:
-    """What is not as the case expects, or nothing."""
+    """Say what differs from the case's expectation; empty if nothing does."""
     if allowed != (case.expect == "allow"):
         return "it is allowed" if allowed else f"it is denied by {', '.join(rules)}: {why}"
     if rules != list(case.rules):

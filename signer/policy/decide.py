@@ -1,4 +1,4 @@
-"""Step 3 of the straight line: may this client make this call, by which rules, and what would it use of its caps?"""
+"""Decides whether a client may make a call, by which rules, and what it would use of its caps (step 3 of the line)."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ _GRAVEST_FIRST = {
     "rate": RefusalKind.ORDER_RATE,
     "nothing": RefusalKind.NO_ORDER_NAMED,
 }
-"""A feature that is not permitted outranks an order past a limit (the bot should stop), and that one outranks orders
+"""A feature that is not permitted (the bot should stop) outranks an order above a limit, and that one outranks orders
 that come too fast (the bot should wait)."""
 
 
 def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:
-    """The decision on ``call`` by ``client`` under ``policy``. Pure; every rule is asked.
+    """Ask every rule about ``call`` by ``client`` under ``policy`` and return the decision.
 
-    ``hits`` has all denials, most important first, then what allowed. Nothing is allowed that no permission covers.
+    ``Decision.hits`` has all denials, most important first, then the rules that allow. A call that no permission covers
+    is denied.
     """
     taken, facts = cl_ord_ids(client, call, facts), meant(policy, client, facts)
     orders = _orders(call, facts)
     legs = legs_of(policy, orders, facts) if orders else ()
     denials: list[RuleHit] = []
-    allows: dict[RuleHit, None] = {}  # a dict keeps their order and says each once
+    allows: dict[RuleHit, None] = {}  # a dict keeps their order and holds each once
     for hit in (*_hits_of_call(policy, call, facts), *taken, *_hits_of_orders(policy, call, legs)):
         if hit.allows:
             allows[hit] = None
@@ -53,19 +54,19 @@ def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:
 
 
 def denial(decision: Decision) -> NotAllowed:
-    """The refusal that fits a decision which denies: for its gravest denial, with all rules that denied."""
+    """Return the refusal for a decision that denies: its gravest denial, with all rules that denied."""
     denials = decision.denials
     rules = tuple(hit.rule for hit in denials)
     for kind, refusal in _GRAVEST_FIRST.items():
         for hit in denials:
             if hit.kind == kind:
                 return NotAllowed(refusal, f"{hit.rule}: {hit.reason}", rules=rules)
-    # A missing allow is a denial: no rule needs to object.
+    # Without a rule that allows, the call is denied although no rule objects.
     return NotAllowed(RefusalKind.NOT_PERMITTED, "default: no rule allows this call", rules=rules)
 
 
 def _orders(call: Call, facts: Facts) -> tuple[Order, ...]:
-    """The orders that there would be: those the call places, or what it makes of its target."""
+    """Return the orders that the call would leave: those it places, or its target as changed."""
     if call.change is None:
         return call.orders
     target = target_of(call, facts)
@@ -88,10 +89,10 @@ def _hits_of_orders(policy: Policy, call: Call, legs: tuple[Leg, ...]) -> list[R
 
 
 def charges_of(policy: Policy, client: str, call: Call, facts: Facts, legs: tuple[Leg, ...]) -> tuple[Charge, ...]:
-    """The charges of a call that is allowed: for each leg its notional and one order, closing orders included.
+    """Return the charges of an allowed call: for each leg, closing orders included, its notional and one order.
 
-    An edit counts in full, since it places a new order. An amend counts what it adds to the order; what it takes off
-    is not given back, so that going down and up again cannot pass a cap.
+    An edit counts in full, because it places a new order. An amend counts what it adds to the order. What it takes off
+    is not given back, so that going down and up again cannot exceed a cap.
     """
     before = _counted_before(policy, call, facts)
     scope = f"client/{client}"
@@ -106,7 +107,7 @@ def charges_of(policy: Policy, client: str, call: Call, facts: Facts, legs: tupl
 
 
 def _counted_before(policy: Policy, call: Call, facts: Facts) -> dict[bool, Decimal]:
-    """What an amended order had been charged for, itself (False) and its closing order (True)."""
+    """Return the notional that an amended order (False) and its closing order (True) were charged for before."""
     if call.change is None or call.change.replaces:
         return {}
     target = target_of(call, facts)

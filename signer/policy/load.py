@@ -1,4 +1,4 @@
-"""Reads policy files: one with any problem gives no policy, and a message that names all its problems."""
+"""Reads policy files. A file with any problem gives no policy, but a message that names all its problems."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from signer.policy.schema import WITHHELD, PolicyFile, Table
 Form = TypeVar("Form", bound=Table)
 
 CASES_SUFFIX = ".cases.toml"
-"""Files beside the policies that say what these shall answer (`signer.policy.cases`)."""
+"""The ending of files that state the expected decisions of a policy (`signer.policy.cases`)."""
 
 LISTS = {
     "permissions": '["query-funds", "modify-trades"]',
@@ -33,7 +33,7 @@ LISTS = {
     "max_order_size": '["0.5 XBT"]',
     "max_order_notional": '["2500 USD"]',
 }
-"""How to write each key that takes a list."""
+"""An example for each key that takes a list."""
 
 TABLES = {"cap", "max_calls"}
 """Keys that are lists of tables."""
@@ -47,7 +47,7 @@ FORMS = {
     "uncapped": "write a reason",
     "review_by": 'write a day that there is, in quotes, as "2027-01-31"',
 }
-"""How to write a value that pydantic only knows as text of some pattern."""
+"""The hint for each value that is text of a certain form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,13 @@ class Loaded:
 
     policies: Mapping[str, Policy]
     broken: Mapping[str, str]
-    """Of each file that does not load every problem, a line each."""
+    """By name of each file that does not load: its problems, a line each."""
 
 
 def load_policies(folder: Path, find: FindPair, known: Collection[str] = ()) -> Loaded:
-    """Every policy in ``folder``: a file with a problem is broken, and the others load.
+    """Load every policy in ``folder``; a file with a problem is broken, and the others load.
 
-    ``find`` gives the pair of any spelling; ``known`` are pair names to propose for a misspelt one. Raises
+    ``find`` returns the pair of any spelling. ``known`` are the pair names to propose for a misspelt one. Raises
     `ConfigError` if there is no such folder.
     """
     policies, broken = {}, {}
@@ -75,14 +75,14 @@ def load_policies(folder: Path, find: FindPair, known: Collection[str] = ()) -> 
 
 
 def policy_files(folder: Path) -> list[Path]:
-    """The policy files in ``folder``, sorted. Raises `ConfigError` if there is no such folder."""
+    """List the policy files in ``folder``, sorted. Raises `ConfigError` if there is no such folder."""
     if not folder.is_dir():
         raise ConfigError("there is no such folder", where=str(folder), hint="run `signer init`, or make it")
     return [path for path in sorted(folder.glob("*.toml")) if not path.name.endswith(CASES_SUFFIX)]
 
 
 def load_policy(path: Path, find: FindPair, known: Collection[str] = ()) -> Policy:
-    """The policy in ``path``. Raises `ConfigError` with one line (file, key, what, hint) for each problem."""
+    """Load the policy in ``path``. Raises `ConfigError` with one line (file, key, what, hint) for each problem."""
     policy, problems = resolve(path.stem, read_tables(path, PolicyFile), find, known)
     if policy is None:
         raise _error(path, problems)
@@ -90,7 +90,7 @@ def load_policy(path: Path, find: FindPair, known: Collection[str] = ()) -> Poli
 
 
 def read_tables(path: Path, form: type[Form]) -> Form:
-    """The tables in a TOML file, as ``form`` has them. Raises `ConfigError` with one line for each problem."""
+    """Read a TOML file as the model ``form``. Raises `ConfigError` with one line for each problem."""
     try:
         return form.model_validate(_read_toml(path))
     except ValidationError as error:
@@ -114,7 +114,7 @@ def _error(path: Path, problems: list[Problem]) -> ConfigError:
 
 
 def _problem(item: ErrorDetails, form: type[Table]) -> Problem:
-    """A finding of pydantic in our words."""
+    """Turn an error of pydantic into a problem with a hint."""
     key, kind, given = _key(item["loc"]), item["type"], item["input"]
     name = next(part for part in reversed(item["loc"]) if isinstance(part, str))
     if kind == "extra_forbidden":
@@ -127,7 +127,7 @@ def _problem(item: ErrorDetails, form: type[Table]) -> Problem:
 
 
 def _hint(item: ErrorDetails, name: str) -> str:
-    """How to write the value: the shape first, then the form of an element."""
+    """Return the hint for a value of a wrong type, else for its form."""
     if item["type"] in OF_SHAPE:
         if name in LISTS:
             return f"write a list, as {name} = {LISTS[name]}"

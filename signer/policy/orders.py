@@ -1,7 +1,7 @@
-"""The orders that a call means and would leave at the venue, with what each could cost at worst.
+"""Finds the orders that a call refers to and would leave at the venue, and the most that each could cost.
 
-A userref or a cl_ord_id is a name that several clients, and the account's owner, may give to different orders. Said by
-a client it means only that client's own orders.
+Several clients, and the account's owner, may give the same userref or cl_ord_id to different orders. From a client such
+a name means only that client's own orders.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from signer.model import Call, Change, Facts, Order, OrderRef, Pair, PlacedOrder
 from signer.policy.policy import Limits, Policy, limits_for
 
 EXACT = Context(prec=100, rounding=ROUND_UP)
-"""Wide enough for the product of any two numbers that the parser lets through; were it not, a cap errs upwards."""
+"""Exact for the product of any two numbers that the parser accepts. It rounds up, so that a cap would err upwards."""
 
 LIMIT_IN_PRICE = frozenset({"limit", "iceberg"})
 LIMIT_IN_PRICE2 = frozenset({"stop-loss-limit", "take-profit-limit"})
-"""Where an order type has its limit (docs/kraken.md §6). Every other type may trade at any price."""
+"""The order types with a limit, by the field that holds it (docs/kraken.md §6). Others may trade at any price."""
 
 TRIGGERED_LIMITS = frozenset({"stop-loss-limit", "take-profit-limit", "trailing-stop-limit"})
 HAVE_TRIGGER = TRIGGERED_LIMITS | {"stop-loss", "take-profit", "trailing-stop"}
@@ -27,26 +27,26 @@ HAVE_LIMIT = TRIGGERED_LIMITS | LIMIT_IN_PRICE
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One order as the rules see it."""
+    """One order or closing order, as the rules see it."""
 
     index: int
-    """Of the call's order that it belongs to; a closing order belongs to the one that it closes."""
+    """The position of its order in the call. A closing order has that of the order that it closes."""
     name: str
-    """How reasons begin: empty for an only order, else ``order 2: `` or ``order 2, close: ``."""
+    """The beginning of reasons: empty for an only order, else ``order 2: `` or ``order 2, close: ``."""
     order: Order
     limits: Limits
     size: Decimal | None
-    """In the base asset; None if only the quote amount is known."""
+    """The volume in the base asset, None if only the quote amount is known."""
     notional: Decimal | None
-    """Most that it can cost in the quote currency (for a sell: least that it asks); None if no price bounds it."""
+    """The most that a buy costs, or the least that a sell asks, in the quote currency; None if no price bounds it."""
     is_close: bool = False
     ahead_s: int | None = None
-    """How far ahead its start or its end lies, whichever is later; None if it has neither."""
+    """Seconds from now to its start or its end, whichever is later; None if it has neither."""
 
 
 def legs_of(policy: Policy, orders: tuple[Order, ...], facts: Facts) -> tuple[Leg, ...]:
-    """A leg for each order and for each closing order."""
-    if len(orders) == 1 and orders[0].close is None:  # nearly every call
+    """Make a leg for each order and for each closing order."""
+    if len(orders) == 1 and orders[0].close is None:  # as in nearly every call
         order = orders[0]
         limits, ahead_s = limits_of(policy, order.pair, facts.pairs), _ahead_s(order, facts.now_us)
         return (Leg(0, "", order, limits, _size(order), notional_of(order), ahead_s=ahead_s),)
@@ -62,7 +62,7 @@ def legs_of(policy: Policy, orders: tuple[Order, ...], facts: Facts) -> tuple[Le
 
 
 def limits_of(policy: Policy, pair_id: str, pairs: Mapping[str, Pair]) -> Limits:
-    """What bounds orders of a pair, listed or not, so that every rule can speak of an order."""
+    """Return the limits of orders of a pair, whether the policy lists it or not, so that every rule can be asked."""
     known = policy.limits.get(pair_id)
     if known is not None:
         return known
@@ -73,14 +73,14 @@ def limits_of(policy: Policy, pair_id: str, pairs: Mapping[str, Pair]) -> Limits
 
 
 def _close_leg(index: int, name: str, order: Order, close: Order, limits: Limits) -> Leg:
-    # What it closes is what the first order got in the base asset, unknown if that was bought by quote amount.
+    # It closes what the first order got in the base asset, which is unknown for an order by quote amount.
     known = not order.volume_in_quote
     size, notional = (_size(close), notional_of(close)) if known else (None, None)
     return Leg(index, name, close, limits, size, notional, is_close=True)
 
 
 def limit_price(order: Order) -> Decimal | None:
-    """The price that an order cannot trade beyond, or None if there is no such price or it moves with the market."""
+    """Return the price that an order cannot trade beyond, None if it has none or if it moves with the market."""
     if order.order_type in LIMIT_IN_PRICE:
         price = order.price
     elif order.order_type in LIMIT_IN_PRICE2:
@@ -91,7 +91,7 @@ def limit_price(order: Order) -> Decimal | None:
 
 
 def notional_of(order: Order) -> Decimal | None:
-    """The order's value in its quote currency at its limit price, None if that is not known."""
+    """Return the order's value in its quote currency at its limit price, None if it is not known."""
     if order.volume_in_quote:
         return _finite(order.volume)
     price = limit_price(order)
@@ -101,13 +101,14 @@ def notional_of(order: Order) -> Decimal | None:
 
 
 def _ahead_s(order: Order, now_us: int) -> int | None:
-    """A time is written as ``+seconds`` from now, or as a Unix second (docs/kraken.md §1c-1)."""
+    """Return the seconds from now to the later of start and end, written ``+seconds`` or as a Unix second
+    (docs/kraken.md §1c-1); None if the order has neither."""
     times = [time for time in (order.starttm, order.expiretm) if time]
     return max((int(time) - (0 if time[0] == "+" else now_us // 1_000_000) for time in times), default=None)
 
 
 def _size(order: Order) -> Decimal | None:
-    # A limit price would bound the size from one side only: a buy may fill lower, and so get more.
+    # A limit price does not bound the size of a buy by quote amount: filled at a lower price, it gets more.
     return None if order.volume_in_quote else _finite(order.volume)
 
 
@@ -116,7 +117,7 @@ def _finite(number: Decimal) -> Decimal | None:
 
 
 def meant(policy: Policy, client: str, facts: Facts) -> Facts:
-    """``facts`` with only those orders that ``client`` may mean: its own, or all under an account-wide policy."""
+    """Return ``facts`` with only the orders that ``client`` may refer to: its own, or all if its policy says so."""
     if policy.whole_account or not facts.placed:
         return facts
     own = {ref: tuple(one for one in placed if one.client == client) for ref, placed in facts.placed.items()}
@@ -124,21 +125,23 @@ def meant(policy: Policy, client: str, facts: Facts) -> Facts:
 
 
 def refs_of(call: Call) -> tuple[OrderRef, ...]:
-    """The names whose bearers `decide` must know, each once: those of the call's targets, and those that its orders
-    take."""
+    """Return the names by which `decide` must know orders, each once: the call's targets and its orders' own names."""
     taken = (OrderRef("cl_ord_id", order.cl_ord_id) for order in call.orders if order.cl_ord_id)
     return tuple(dict.fromkeys((*call.targets, *taken)))
 
 
 def known_targets(ref: OrderRef, facts: Facts) -> tuple[PlacedOrder, ...]:
-    """The orders that ``ref`` may reach. A userref reaches all that carry it; other ids reach one, the newest: a
-    ``cl_ord_id`` is unique among open orders (docs/kraken.md §1c-1), so older ones are closed. Wants `meant` facts."""
+    """Return the orders that ``ref`` may reach, from facts that `meant` has filtered.
+
+    A userref reaches all orders that carry it. Other names reach only the newest: a ``cl_ord_id`` is unique among open
+    orders (docs/kraken.md §1c-1), so older ones are closed.
+    """
     placed = facts.placed.get(ref, ())
     return placed if ref.kind == "userref" else placed[:1]
 
 
 def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
-    """The one order that an edit or amend changes, or None if we cannot tell which it is."""
+    """Return the one order that an edit or amend changes, None if it is not certain which."""
     if len(call.targets) != 1:
         return None
     known = known_targets(call.targets[0], facts)
@@ -146,8 +149,11 @@ def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
 
 
 def changed(order: Order, change: Change) -> Order:
-    """``order`` as ``change`` would leave it. An edit makes a new order, which has no userref and no post flag but
-    those that the edit states (docs/kraken.md §1c-1)."""
+    """Return ``order`` as ``change`` would leave it.
+
+    An edit places a new order, with the userref and the post flag that the edit states, or without (docs/kraken.md
+    §1c-1).
+    """
     volume = order.volume if change.volume is None else change.volume
     price, price2 = (change.price, change.price2) if change.replaces else _amended_prices(order, change)
     return replace(
@@ -169,7 +175,7 @@ def _flags(order: Order, change: Change) -> frozenset[str]:
 
 
 def unfit_price(order: Order, change: Change) -> str:
-    """The price that an amend sets although orders of this type have none such; empty if there is none."""
+    """Name the price that an amend sets but this type of order does not have; empty if there is none."""
     if change.replaces:
         return ""
     trigger, limit = change.price, change.price2
@@ -179,6 +185,6 @@ def unfit_price(order: Order, change: Change) -> str:
 
 
 def _amended_prices(order: Order, change: Change) -> tuple[Price | None, Price | None]:
-    """An amend's trigger and limit as the two prices of the order's type."""
+    """Return an amend's trigger and limit as the two prices of the order's type."""
     trigger, limit = change.price, change.price2
     return (limit, None) if order.order_type in LIMIT_IN_PRICE else (trigger, limit)

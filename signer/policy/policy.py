@@ -1,6 +1,6 @@
-"""A policy ready to decide with: every word resolved, every cap found beforehand.
+"""Holds a policy ready to decide with: every word is resolved and every cap looked up when it is loaded.
 
-What a rule says when it allows is made at load, so that allowing a call is a handful of look-ups.
+The words of a rule that allows are made at load too, so that allowing a call takes a few look-ups.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Cap:
     """A rolling cap."""
 
     name: str
-    """As charges carry it: ``notional 10000 USD / 24h``, ``orders 60 / 1m``."""
+    """The name in charges: ``notional 10000 USD / 24h``, ``orders 60 / 1m``."""
     unit: str
     window_s: int
     limit: Decimal
@@ -30,10 +30,10 @@ CallKind: TypeAlias = Literal["new", "amend", "cancel", "read"]
 
 @dataclass(frozen=True, slots=True)
 class CallLimit:
-    """How many calls of a kind a client may make within a rolling window."""
+    """The number of calls of a kind that a client may make within a rolling window."""
 
     name: str
-    """As answers and logs show it: ``at most 20 new in 10s``."""
+    """The name in answers and logs: ``at most 20 new in 10s``."""
     kind: CallKind
     calls: int
     window_s: int
@@ -41,7 +41,7 @@ class CallLimit:
 
 @dataclass(frozen=True, slots=True)
 class Most:
-    """The most that one order may have of ``unit``, and what the rule says of an order within it."""
+    """The most that one order may have of ``unit``, and what the rule says about an order within it."""
 
     limit: Decimal
     unit: str
@@ -50,10 +50,10 @@ class Most:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All that bounds orders of one pair."""
+    """Everything that limits orders of one pair."""
 
     listed: RuleHit | None
-    """What the `pairs` rule says; None if the policy does not list the pair."""
+    """What the `pairs` rule says, None if the policy does not list the pair."""
     size: Most | None
     notional: Most | None
     caps: tuple[Cap, ...]
@@ -62,16 +62,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy. The mappings hold what is allowed, by its word, with what the rule says then."""
+    """One policy. Its mappings have each allowed word, with what the rule says about it."""
 
     name: str
     description: str
     hash: str
-    """SHA-256 (hex) of all that a decision can depend on, whatever spelling and order the file has."""
+    """SHA-256 (hex) of everything that a decision depends on. Spelling and order in the file do not change it."""
     uncapped: str
-    """Why it trades without all caps; empty if it has them."""
+    """The reason for trading without all caps; empty if it has them."""
     review_by: date | None
-    """When somebody should have looked at it again; no decision depends on it."""
+    """The day by which somebody should review it. No decision depends on it."""
     permissions: frozenset[str]
     granted: Mapping[str, RuleHit]
     """By permission."""
@@ -83,9 +83,9 @@ class Policy:
     close_orders: bool
     relative_prices: bool
     schedule_s: int | None
-    """How far ahead the start or the end of an order may lie; None if it may have neither."""
+    """How far ahead the start or the end of an order may lie, None if it may have neither."""
     whole_account: bool
-    """Whether it may touch orders of others on its account (``order_scope = "account"``)."""
+    """Whether it may change orders of others on its account (``order_scope = "account"``)."""
     sizes: Mapping[str, Most]
     """By base asset."""
     notionals: Mapping[str, Most]
@@ -97,9 +97,9 @@ class Policy:
     limits: Mapping[str, Limits] = field(repr=False)
     """By canonical id, for each pair that the policy lists."""
     unlisted: Mapping[str, str] = field(default_factory=dict)
-    """Pairs that the policy names and the venue is not known to list, each with what to do about it."""
+    """Pairs that the policy names but the venue does not list, each with the hint."""
     only_cancels: bool = False
-    """Whether it stands in for a file that does not load: then nothing passes but cancels of own orders."""
+    """Whether it replaces a file that does not load: then only cancels of own orders pass."""
 
 
 def limits_for(
@@ -109,7 +109,7 @@ def limits_for(
     notionals: Mapping[str, Most],
     caps: Mapping[str, tuple[Cap, ...]],
 ) -> Limits:
-    """What bounds orders of ``pair``."""
+    """Return the limits of orders of ``pair``."""
     return Limits(listed, sizes.get(pair.base), notionals.get(pair.quote), caps.get(pair.quote, ()))
 
 

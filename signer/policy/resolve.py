@@ -1,4 +1,4 @@
-"""From what a policy file says to a `Policy`: pairs and money resolved, rails demanded, every problem found at once."""
+"""Turns a policy file into a `Policy`: resolves pairs and money, demands caps, and finds every problem at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from signer.policy.policy import CallKind, CallLimit, Cap, Most, Policy, format_
 from signer.policy.schema import PolicyFile
 
 FindPair: TypeAlias = Callable[[str], Pair | None]
-"""The pair of any spelling, or None."""
+"""Returns the pair of any spelling, or None."""
 
 CALL_KINDS: tuple[CallKind, ...] = ("new", "amend", "cancel", "read")
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -28,11 +28,11 @@ COMMON_SPELLING = {
     **{f"X{asset}": asset for asset in ("ETC", "ETH", "LTC", "MLN", "REP", "XBT", "XDG", "XLM", "XMR", "XRP", "ZEC")},
     **{f"Z{asset}": asset for asset in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")},
 }
-"""Other spellings of assets (docs/kraken.md §5). A table, since other assets begin with X or Z by their own right."""
+"""Other spellings of assets (docs/kraken.md §5). They are listed, because some assets' names begin with X or Z."""
 
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9.]{1,16}/[A-Za-z0-9.]{1,16}|[A-Za-z0-9]{3,24}(?:[.:][A-Za-z0-9]{1,12})?")
-"""What may be the name of a pair that is listed some day."""
+"""Matches what may become the name of a listed pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class Problem:
 def resolve(
     name: str, file: PolicyFile, find: FindPair, known: Collection[str] = ()
 ) -> tuple[Policy | None, list[Problem]]:
-    """The policy that ``file`` states, or None and all that is wrong with it.
+    """Return the policy that ``file`` states, or None and everything that is wrong with the file.
 
-    A well-formed pair that is not found is `Policy.unlisted`: no order for it passes, and the rest of the policy holds.
-    ``known`` are the names of all pairs, for proposing the nearest of a misspelt one.
+    A well-formed pair that is not found goes to `Policy.unlisted`: no order for it passes, but the policy is in force.
+    ``known`` are the names of all pairs, to propose the nearest one for a misspelt name.
     """
     resolver = _Resolver(file, find, known)
     policy = resolver.policy(name)
@@ -61,7 +61,7 @@ def resolve(
 
 
 class _Resolver:
-    """Resolves one file, noting each problem and going on."""
+    """Resolves one file, and goes on after each problem."""
 
     def __init__(self, file: PolicyFile, find: FindPair, known: Collection[str]) -> None:
         self.problems: list[Problem] = []
@@ -78,7 +78,7 @@ class _Resolver:
         self._demand_rails()
 
     def policy(self, name: str) -> Policy:
-        """The policy; of use only if there are no problems."""
+        """Return the policy, which is usable only if there are no problems."""
         file, hits = self._file, {pair.id: _says("pairs", f"{pair.wsname} is listed") for pair in self._pairs}
         return Policy(
             name=name,
@@ -110,7 +110,7 @@ class _Resolver:
         )
 
     def _hash(self) -> str:
-        """Of the meaning, not of the text: spelling, order and comments of the file make no difference."""
+        """Hash the meaning of the file: spelling, order and comments make no difference."""
         stated = self._file.model_dump(mode="json", exclude={"description", "review_by"})
         for key, value in stated.items():
             if isinstance(value, list) and key not in {"cap", "max_calls"}:
@@ -142,7 +142,7 @@ class _Resolver:
         return list(found.values())
 
     def _assumed(self, known: Collection[str]) -> Iterator[tuple[str, str]]:
-        """Base and quote of the pairs that are not listed, as far as their names tell, so that amounts of them fit."""
+        """Yield base and quote of the pairs that are not listed, as far as their names tell, for amounts in them."""
         quotes = {_common(name.partition("/")[2]) for name in known}
         for name in self._unlisted:
             base, _, quote = name.upper().partition("/")
@@ -207,7 +207,7 @@ class _Resolver:
         return {kind: tuple(each for each in limits.values() if each.kind == kind) for kind in CALL_KINDS}
 
     def _demand_trading_words(self) -> None:
-        """Default deny: whoever may place orders says which."""
+        """Demand that a policy that may place orders says which."""
         if "modify-trades" not in self._file.permissions:
             return
         examples = {"pairs": '["XBT/USD"]', "sides": '["buy", "sell"]', "order_types": '["limit"]'}
@@ -216,7 +216,7 @@ class _Resolver:
                 self._note(key, "modify-trades is granted but no order could be allowed", f"add {key} = {example}")
 
     def _demand_rails(self) -> None:
-        """Rails or refuse. close-trades alone counts as trading too: it suffices to amend an order upwards."""
+        """Demand a limit or a reason for each pair. close-trades counts as trading: it suffices to amend an order."""
         if self._file.uncapped or not {"modify-trades", "close-trades"}.intersection(self._file.permissions):
             return
         for pair in self._pairs:
@@ -241,7 +241,7 @@ def _seconds(window: str) -> int:
 
 
 def _asset(spelling: str, assets: Collection[str]) -> str | None:
-    """The one of ``assets`` that is meant, or None."""
+    """Return the one of ``assets`` that ``spelling`` means, or None."""
     by_upper: Mapping[str, str] = {asset.upper(): asset for asset in assets}
     upper = spelling.upper()
     return by_upper.get(upper) or by_upper.get(COMMON_SPELLING.get(upper, ""))

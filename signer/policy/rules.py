@@ -1,7 +1,6 @@
-"""The rules, each a small function that allows or denies with a reason, or has nothing to say (None).
+"""The rules: each is a function that allows or denies with a reason, or returns None if it does not apply.
 
-Rules of a call look at the call; rules of an order look at one leg. Each is asked about everything: a denial by one
-does not silence the next.
+Rules of a call look at the call, rules of an order at one leg. Every rule is asked, even after one has denied.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ WHOLE_ACCOUNT = RuleHit("ownership", True, 'order_scope = "account" is granted')
 
 
 def never_list(call: Call) -> Iterator[RuleHit]:
-    """What is refused whatever a policy says."""
+    """Deny calls that no policy can allow."""
     if call.never:
         yield _deny("never-list", f"{call.endpoint} is refused whatever a policy says")
 
 
 def loaded(policy: Policy, call: Call) -> Iterator[RuleHit]:
-    """Where the policy's file does not load nobody can say what it allows: nothing then passes but a cancel."""
+    """Deny all but cancels if the policy's file does not load, because nobody knows what it allows."""
     if policy.only_cancels and call.action is not Action.CANCEL and not call.local:
         yield _deny("policy", f"policy {policy.name} does not load, so only cancels pass until it is fixed")
 
 
 def permissions(policy: Policy, call: Call) -> Iterator[RuleHit]:
-    """Of each set of permissions that the call needs, one is granted. Nothing named is nothing granted."""
+    """Require one granted permission of each set that the call needs. A call that names none is denied."""
     if not call.needs:
         if call.local or call.action is Action.READ:
             yield NO_PERMISSION_NEEDED
@@ -49,7 +48,7 @@ def permissions(policy: Policy, call: Call) -> Iterator[RuleHit]:
 
 
 def ownership(policy: Policy, call: Call, facts: Facts) -> Iterator[RuleHit]:
-    """A client cancels and changes what it placed itself, unless its policy spans the account."""
+    """Require that a client cancels and changes only its own orders, unless its policy covers the account."""
     if call.whole_account:
         yield (
             WHOLE_ACCOUNT
@@ -71,7 +70,7 @@ def ownership(policy: Policy, call: Call, facts: Facts) -> Iterator[RuleHit]:
 
 
 def cl_ord_ids(client: str, call: Call, facts: Facts) -> Iterator[RuleHit]:
-    """No order takes a cl_ord_id that an order of another client bears: whoever cancelled by it could mean either."""
+    """Deny a cl_ord_id that another client's order has: a cancel by that name could mean either order."""
     for order in call.orders:
         bearers = facts.placed.get(OrderRef("cl_ord_id", order.cl_ord_id), ()) if order.cl_ord_id else ()
         if any(placed.client != client and not placed.closed for placed in bearers):
@@ -79,44 +78,44 @@ def cl_ord_ids(client: str, call: Call, facts: Facts) -> Iterator[RuleHit]:
 
 
 def change(call: Call, facts: Facts) -> Iterator[RuleHit]:
-    """What an edit or amend may not do, whatever the order becomes."""
+    """Deny what no edit or amend may do, whatever the order becomes."""
     target = None if call.change is None else target_of(call, facts)
     if call.change is None or target is None:
         return
     if call.change.pair not in {None, target.order.pair}:
         yield _deny("change", f"the order is of {target.order.pair}, not of {call.change.pair}")
-    # Whether the venue reads a new volume in the old unit is nowhere written.
+    # The venue does not document whether it reads the new volume in the old unit.
     if target.order.volume_in_quote or "viqc" in (call.change.oflags or ()):
         yield _deny("change", "an order by quote amount (viqc) cannot be changed; cancel it and place a new one")
-    # What the venue makes of it is nowhere written either, and we would go on with a price that the order has not.
+    # The venue does not document what it does then, and we would assume a price that the order does not have.
     if unfit := unfit_price(target.order, call.change):
         yield _deny("change", f"an order of type {target.order.order_type} has no {unfit}")
 
 
 def pairs(_: Policy, leg: Leg) -> RuleHit | None:
-    """The pair is listed."""
+    """Require that the pair is listed."""
     return leg.limits.listed or _deny("pairs", f"{leg.name}{leg.order.pair} is not listed")
 
 
 def sides(policy: Policy, leg: Leg) -> RuleHit | None:
-    """The side is listed."""
+    """Require that the side is listed."""
     return _listed("sides", policy.sides, leg.order.side, leg)
 
 
 def order_types(policy: Policy, leg: Leg) -> RuleHit | None:
-    """The order type is listed."""
+    """Require that the order type is listed."""
     return _listed("order-types", policy.order_types, leg.order.order_type, leg)
 
 
 def close_orders(policy: Policy, leg: Leg) -> RuleHit | None:
-    """A conditional close is allowed at all; its content is checked as a leg of its own."""
+    """Require that closing orders are allowed. Each is also checked as a leg of its own."""
     if not leg.is_close or policy.close_orders:
         return None
     return _deny("close-orders", f"{leg.name}conditional closing orders are not allowed")
 
 
 def leverage(policy: Policy, leg: Leg) -> RuleHit | None:
-    """Nothing on margin unless stated, and then up to the leverage stated."""
+    """Deny margin orders unless the policy states a leverage, and those above it."""
     order = leg.order
     if order.leverage is None and not order.reduce_only and order.order_type != "settle-position":
         return None
@@ -128,12 +127,12 @@ def leverage(policy: Policy, leg: Leg) -> RuleHit | None:
 
 
 def time_in_force(policy: Policy, leg: Leg) -> RuleHit | None:
-    """The time in force is listed."""
+    """Require that the time in force is listed."""
     return _listed("time-in-force", policy.time_in_force, leg.order.time_in_force, leg)
 
 
 def oflags(policy: Policy, leg: Leg) -> RuleHit | None:
-    """Every flag is listed."""
+    """Require that every flag is listed."""
     order = leg.order
     if not order.oflags and not order.volume_in_quote:
         return None
@@ -143,14 +142,14 @@ def oflags(policy: Policy, leg: Leg) -> RuleHit | None:
 
 
 def relative_prices(policy: Policy, leg: Leg) -> RuleHit | None:
-    """Prices relative to the market only if stated."""
+    """Deny prices relative to the market unless the policy allows them."""
     if policy.relative_prices or (_absolute(leg.order.price) and _absolute(leg.order.price2)):
         return None
     return _deny("relative-prices", f"{leg.name}prices relative to the market are not allowed")
 
 
 def schedule(policy: Policy, leg: Leg) -> RuleHit | None:
-    """A start or an end only if stated, and then as far ahead as stated: a scheduled order outlives every brake."""
+    """Deny a start or an end beyond what the policy allows, because a scheduled order outlives every halt."""
     if leg.ahead_s is None:
         return None
     if policy.schedule_s is None:
@@ -162,7 +161,7 @@ def schedule(policy: Policy, leg: Leg) -> RuleHit | None:
 
 
 def amounts(_: Policy, leg: Leg) -> RuleHit | None:
-    """Volume and limit price are positive numbers. A volume of 0 would close a whole margin position."""
+    """Require a positive volume and limit price. A volume of 0 would close a whole margin position."""
     if not _positive(leg.order.volume):
         return _deny("amounts", f"{leg.name}the volume must be more than 0", "limit")
     price = limit_price(leg.order)
@@ -172,7 +171,7 @@ def amounts(_: Policy, leg: Leg) -> RuleHit | None:
 
 
 def unpriced(_: Policy, leg: Leg) -> RuleHit | None:
-    """Where a notional cap applies, the order's worst price must be known."""
+    """Require a known worst price where a notional limit or cap applies."""
     if leg.notional is not None or (leg.limits.notional is None and not leg.limits.caps):
         return None
     reason = f"{leg.name}no price bounds a {leg.order.order_type} order, so its notional cannot be capped"
@@ -180,7 +179,7 @@ def unpriced(_: Policy, leg: Leg) -> RuleHit | None:
 
 
 def order_size(_: Policy, leg: Leg) -> RuleHit | None:
-    """The volume is within the largest size for the base asset; one that is not known is not."""
+    """Require that the volume is known and within the largest size for the base asset."""
     bound = leg.limits.size
     if bound is None:
         return None
@@ -196,7 +195,7 @@ def order_size(_: Policy, leg: Leg) -> RuleHit | None:
 
 
 def order_notional(_: Policy, leg: Leg) -> RuleHit | None:
-    """The value is within the largest for the quote currency."""
+    """Require that the value is within the largest for the quote currency."""
     bound = leg.limits.notional
     if bound is None or leg.notional is None:
         return None
@@ -218,10 +217,10 @@ FEATURE_RULES: tuple[OrderRule, ...] = (
     schedule,
     amounts,
 )
-"""Asked about every order, most important first."""
+"""The rules for every order, most important first."""
 
 LIMIT_RULES: tuple[OrderRule, ...] = (unpriced, order_size, order_notional)
-"""Asked about orders that are real: a dry run (``validate=true``) is not (docs/kraken.md §8.11)."""
+"""The rules for real orders, but not for a dry run (``validate=true``, docs/kraken.md §8.11)."""
 
 
 def _deny(rule: str, reason: str, kind: Literal["feature", "limit", "nothing"] = "feature") -> RuleHit:

@@ -1,7 +1,6 @@
-"""What a policy file may say: the keys, their types, and the words that are not granted to anybody.
+"""Defines a policy file: its keys, their types, and the permissions that no policy grants.
 
-The JSON Schema that editors use (policies/policy.schema.json) is made from this model. docs/policy.md explains each
-key.
+The JSON Schema for editors (policies/policy.schema.json) is made from these models. docs/policy.md explains each key.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Permission = Literal[
     "query-ledger",
     "export-data",
 ]
-"""Those of Kraken's thirteen permission words (docs/kraken.md §1i) that a policy may grant."""
+"""The eight of Kraken's thirteen permissions (docs/kraken.md §1i) that a policy may grant."""
 
 WITHHELD = {
     "withdraw-funds": "money never leaves through signer",
@@ -31,7 +30,7 @@ WITHHELD = {
     "update-withdraw-address": "withdrawal addresses are never touched",
     "create-ws-token": "whoever holds a WebSocket token trades past every policy",
 }
-"""The other five, with the reason why no policy grants them."""
+"""The other five permissions, with the reason why no policy grants them."""
 
 Side = Literal["buy", "sell"]
 OrderType = Literal[
@@ -49,13 +48,13 @@ OrderType = Literal[
 TimeInForce = Literal["GTC", "IOC", "GTD", "FOK"]
 OrderFlag = Literal["post", "fcib", "fciq", "nompp", "viqc"]
 
-# The digits are bounded so that no amount is beyond exact arithmetic.
+# The digits are bounded so that arithmetic with amounts is exact.
 Money = Annotated[str, Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,18})? [A-Za-z0-9.]{1,16}$", examples=["2500 USD"])]
 Window = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$", examples=["24h"])]
 
 
 def _real_day(text: str) -> str:
-    """``text`` if there is such a day. Raises ValueError."""
+    """Return ``text`` if it is a day of the calendar. Raises ValueError if not."""
     date.fromisoformat(text)
     return text
 
@@ -65,13 +64,13 @@ Reason = Annotated[str, Field(pattern=r"^\S.*$")]
 
 
 class Table(BaseModel):
-    """A table of a policy file: unknown keys are errors, nothing is converted, values cannot change."""
+    """A table of a policy file. Unknown keys are errors, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class CapTable(Table):
-    """``[[cap]]``: how much a client may do within any period of this length."""
+    """``[[cap]]``: the most that a client may trade within any period of this length."""
 
     window: Window = Field(description="Length of the rolling period: a number and s, m, h or d.")
     max_notional: Money | None = Field(None, description="Most value of all orders within the window.")
@@ -84,7 +83,7 @@ Calls = Annotated[int, Field(ge=1, le=10_000)] | None
 
 
 class MaxCallsTable(Table):
-    """``[[max_calls]]``: how many calls of each kind a client may make within any period of this length."""
+    """``[[max_calls]]``: the most calls of each kind that a client may make within any period of this length."""
 
     window: Window = Field(description="Length of the rolling period: a number and s, m, h or d.")
     new: Calls = Field(None, description="Most new orders; each of a batch counts.")
@@ -94,7 +93,7 @@ class MaxCallsTable(Table):
 
 
 class PolicyFile(Table):
-    """What one kind of client may do. Whatever is not stated is not allowed."""
+    """Says what one kind of client may do. What it does not state is not allowed."""
 
     version: Literal[1] = Field(description="Version of this format.")
     description: str = Field("", description="What the policy is for, in a sentence.")
@@ -136,7 +135,7 @@ class PolicyFile(Table):
 
 
 def json_schema() -> str:
-    """The JSON Schema of a policy file, as committed in policies/policy.schema.json."""
+    """Return the JSON Schema of a policy file, as committed in policies/policy.schema.json."""
     schema = PolicyFile.model_json_schema()
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "signer policy"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""What a client is held to whose policy file does not load: it may cancel its own orders, and nothing else."""
+"""Handles policies whose file does not load: until it is fixed, their clients may only cancel their own orders."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ HASH = hashlib.sha256(b"cancels only").hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Unloaded:
-    """A policy file that is broken, or that a client names and is not there."""
+    """A policy file that is broken, or missing although a client names it."""
 
     policy: str
     why: str
-    """Each problem with its file, key and hint; a line each."""
+    """Its problems, a line each, with file, key and hint."""
     clients: tuple[str, ...]
-    """Who is held to it and is not revoked."""
+    """The clients under it that are not revoked."""
     kept: bool
-    """Whether what was loaded of it before stays in force; else its clients may only cancel."""
+    """Whether the policy loaded before stays in force. If not, its clients may only cancel."""
 
     def finding(self) -> Finding:
-        """What is to be said of it: an error if it concerns anybody."""
+        """Describe it to the operator: as an error if a client is under it, else as a warning."""
         about, why = f"policy {self.policy}", "; and ".join(self.why.splitlines())
         if not self.clients:
             return Finding(Weight.WARNING, "policy", about, f"does not load, and no client has it: {why}")
@@ -38,7 +38,7 @@ class Unloaded:
 
 
 def cancels_only(name: str) -> Policy:
-    """The policy of that name, as far as nobody has to read it: cancels of own orders pass."""
+    """Make the policy that replaces a file that does not load: only cancels of own orders pass."""
     return Policy(
         name=name,
         description="",
@@ -73,9 +73,9 @@ def unloaded(
     before: Mapping[str, Policy],
     folder: str,
 ) -> tuple[Unloaded, ...]:
-    """Every policy that is ``broken``, and every one that a client names and ``policies`` have not.
+    """List every ``broken`` policy, and every policy that a client names but ``policies`` lacks.
 
-    ``before`` are those that are in force until now.
+    ``before`` has the policies in force until now.
     """
     named: dict[str, list[str]] = {}
     for client in clients:

@@ -1,6 +1,6 @@
-"""What a policy states and no order can ever use: market orders under a notional cap, a flag that a size limit forbids.
+"""Finds words of a policy that no order can use, such as market orders under a notional cap.
 
-Found by asking the rules themselves about the smallest order of each kind, so that a new rule needs no line here.
+It asks the rules about the smallest order of each kind, so that a new rule needs no change here.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _TRAILING = frozenset({"trailing-stop", "trailing-stop-limit"})
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """A word of a policy that no order can use on some of its pairs, or on none."""
+    """A word of a policy that no order can use, on some or all of its pairs."""
 
     key: str
     word: str
     pairs: tuple[str, ...]
-    """On which pairs; empty if on every one."""
+    """The pairs on which no order can use it; empty if on all."""
     reason: str
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Unreachable:
 
 
 def unreachable(policy: Policy, pairs: Mapping[str, Pair]) -> Iterator[Unreachable]:
-    """The words of ``order_types``, ``time_in_force`` and ``oflags`` that are stated for nothing."""
+    """Yield the words of ``order_types``, ``time_in_force`` and ``oflags`` that no order can use."""
     if "modify-trades" not in policy.permissions:
         if policy.order_types:
             yield Unreachable("order_types", ", ".join(policy.order_types), (), "modify-trades is not granted")
@@ -58,7 +58,7 @@ def unreachable(policy: Policy, pairs: Mapping[str, Pair]) -> Iterator[Unreachab
 
 
 def _least(policy: Policy, kind: str) -> Order:
-    """The smallest order of a kind, with the prices that it must have."""
+    """Make the smallest order of a kind, with the prices that it must have."""
     price = Price(_LEAST, "+" if kind in _TRAILING else "")
     has_price, has_price2 = kind not in {"market", "settle-position"}, kind.endswith("-limit")
     leverage = Decimal(policy.leverage) if kind == "settle-position" and policy.leverage else None
@@ -81,7 +81,7 @@ def _flagged(order: Order, flag: str) -> Order:
 def _tried(
     policy: Policy, pairs: Mapping[str, Pair], key: str, word: str, orders: tuple[Order, ...]
 ) -> Unreachable | None:
-    """Whether some listed pair takes none of ``orders``, on whatever side."""
+    """Find the listed pairs on which all of ``orders`` are denied, whatever the side; None if there are none."""
     facts, reasons = Facts(pairs, {}), dict[str, str]()
     for pair in policy.limits:
         sided = [replace(order, pair=pair, side=cast("Side", side)) for order in orders for side in policy.sides]
@@ -96,7 +96,7 @@ def _tried(
 
 
 def _denial(policy: Policy, facts: Facts, order: Order) -> str:
-    """Why the order is denied; empty if it is not."""
+    """Return why the order is denied; empty if it is not."""
     call = Call("AddOrder", Action.ORDER, {}, (frozenset({"modify-trades"}),), orders=(order,))
     decision = decide(policy, "anybody", call, facts)
     return decision.denials[0].reason if not decision.allowed and decision.denials else ""
