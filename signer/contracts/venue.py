@@ -36,6 +36,8 @@ class Venue(Protocol):
     """Those of them that lead to money leaving the account."""
     earning: frozenset[str]
     """Those of them that lead to money being locked up."""
+    relayed_headers: frozenset[str]
+    """Names, in small letters, of the headers of the venue's answers that clients get."""
 
     def decode(self, request: Request) -> Decoded:
         """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
@@ -138,6 +140,9 @@ class Venue(Protocol):
 
         Raises `NotUnderstood`.
         """
+
+    def is_public_answer(self, answer: WireAnswer) -> bool:
+        """Whether an answer to a public call is the venue's own, and not that of something before it."""
 
     def words(self, refused: Refused, call: Call | None = None) -> tuple[str, ...]:
         """The errors, in the venue's words, that tell a client of ``refused``, for the record."""

@@ -29,6 +29,7 @@ from signer.gateway.cancelling import Cancelling
 from signer.gateway.forward import Account, Journey
 from signer.gateway.outcomes import Outcomes
 from signer.gateway.pending import Pending
+from signer.gateway.public import relayed
 from signer.gateway.records import intent_record, most_bytes, read_record, refusal_kind, refusal_record
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace, Watch
@@ -300,7 +301,7 @@ class Gateway:
             reason = f"the exchange answered HTTP {answer.status} and no result"
             raise NotServed.unavailable(f"{reason}; {UNKNOWN_OUTCOME}" if trace.recorded else reason)
         trace.errors = verdict.errors
-        return Response(200, answer.content_type, answer.body, ours=False)
+        return relayed(trace.snapshot.venue, answer)
 
     def _refuse(self, trace: Trace, refused: Refused) -> Response:
         if trace.client is None and isinstance(refused, NotUnderstood):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 """A JSON value without floats: amounts travel as their text."""
 
 
 Network: TypeAlias = IPv4Network | IPv6Network
+
+
+RETRY_AFTER = "retry-after"
+"""Seconds or a date, after which another try makes sense (RFC 9110 §10.2.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,23 @@ class Response:
     body: bytes
     ours: bool
     """Whether we answered ourselves, rather than relay the venue's bytes."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers, such as how often the client may still call."""
 
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
     """Bytes that we built ourselves, ready to send to the venue's fixed origin."""
 
-    method: Literal["GET", "POST"]
+    method: str
     target: str
     """Path with any query, as it will stand in the request line."""
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes
     most_answer: int = 4 * 1024 * 1024
     """Most bytes that the answer's body may have."""
+    answer_headers: frozenset[str] = frozenset({RETRY_AFTER})
+    """Names, in small letters, of the answer's headers that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +69,9 @@ class WireAnswer:
     status: int
     content_type: str
     body: bytes
-    retry_after: str = ""
-    """The header of that name: a time as RFC 9110 §10.2.3 writes it."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Those that `WireRequest.answer_headers` asked for, their names in small letters, each once."""
+
+    def header(self, name: str) -> str:
+        """The value of a header; empty if the answer does not have it."""
+        return dict(self.headers).get(name, "")

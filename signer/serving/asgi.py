@@ -75,7 +75,7 @@ class Edge:
         try:
             response = await self._respond(scope, receive)
         except BadRequest as bad:
-            await send_whole(send, bad.status, PLAIN, f"{bad.reason}\n".encode(), close=True)
+            await send_whole(send, Response(bad.status, PLAIN, f"{bad.reason}\n".encode(), ours=True), close=True)
             return
         except Exception as defect:  # noqa: BLE001 - a defect of ours must still be answered, and never in silence
             self._on_defect(_place(defect))
@@ -84,7 +84,7 @@ class Edge:
             early = started + SOONEST_ANSWER_S - self._clock.monotonic()
             if early > 0:
                 await asyncio.sleep(early)
-        await send_whole(send, response.status, response.content_type, response.body)
+        await send_whole(send, response)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         path = _exact_path(scope)
@@ -201,11 +201,12 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def send_whole(send: Send, status: int, content_type: str, body: bytes, *, close: bool = False) -> None:
-    """One answer with its length; with ``close`` it says that the connection ends with it."""
-    kind, length = content_type.encode("latin-1"), str(len(body)).encode()
+async def send_whole(send: Send, response: Response, *, close: bool = False) -> None:
+    """Send one answer with its length; with ``close`` it says that the connection ends with it."""
+    kind, length = response.content_type.encode("latin-1"), str(len(response.body)).encode()
     headers = [(b"content-type", kind), (b"content-length", length)]
+    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     if close:
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

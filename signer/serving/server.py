@@ -94,8 +94,7 @@ class GatewayApp:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            response = self._refusal(NotServed.unavailable(STOPPING))
-            await send_whole(send, response.status, response.content_type, response.body, close=True)
+            await send_whole(send, self._refusal(NotServed.unavailable(STOPPING)), close=True)
 
     def reload(self, refresh_tls: Callable[[], None]) -> None:
         """Read the certificates and the home again, in the background."""

@@ -36,10 +36,13 @@ NOWHERE = OwnAddresses()
 """The own addresses of a process that does not listen."""
 
 _HEAD = re.compile(
-    rb"(?:GET|POST) /[!-~]* HTTP/1\.1\r\n"
+    rb"(?:GET|POST|PUT|PATCH|DELETE) /[!-~]* HTTP/1\.1\r\n"
     rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [ -~]*\r\n)+\r\n"
 )
 """Matches a request head of whole lines of printable ASCII (RFC 9112 §3, §5)."""
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose requests state their length even if they have no body (RFC 9110 §8.6)."""
 
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "upgrade"})
 """Headers that frame and route the request. Only this class sets them."""
@@ -127,7 +130,7 @@ class UpstreamPool:
         self._large = self._large or large
         try:
             connection = self._kept() or await self._fresh(deadline)
-            return await self._exchange(connection, message, deadline, request.most_answer)
+            return await self._exchange(connection, message, deadline, request)
         finally:
             self._in_use -= 1
             if large:
@@ -143,12 +146,14 @@ class UpstreamPool:
         while self._idle:
             self._idle.pop().close()
 
-    async def _exchange(self, connection: Connection, message: bytes, deadline: float, limit: int) -> WireAnswer:
+    async def _exchange(
+        self, connection: Connection, message: bytes, deadline: float, request: WireRequest
+    ) -> WireAnswer:
         loop = asyncio.get_running_loop()
         try:
             if loop.time() >= deadline:
                 raise self._not_sent("the time for the call was over before it could be sent", "try again")
-            return await connection.exchange(message, deadline, limit)
+            return await connection.exchange(message, deadline, request)
         finally:
             if connection.reusable:
                 self._put_back(connection, loop.time())
@@ -186,7 +191,7 @@ class UpstreamPool:
         """Write head and body as one piece. Raises `NotSent` for a head that a reader could split in another way."""
         start = f"{request.method} {request.target} HTTP/1.1\r\nHost: {self._authority}\r\n"
         headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
-        framed = request.body or request.method == "POST"  # RFC 9110 §8.6
+        framed = request.body or request.method in _WITH_BODY
         length = f"Content-Length: {len(request.body)}\r\n" if framed else ""
         head = f"{start}{headers}Accept-Encoding: identity\r\n{length}\r\n".encode("utf-8", "surrogatepass")
         lines = len(request.headers) + (5 if framed else 4)

@@ -11,19 +11,20 @@ import asyncio
 import select
 import socket
 import zlib
+from collections.abc import Collection
 from typing import cast
 
 import httptools
 
 from signer.errors import TooLarge, Unanswered
-from signer.model import WireAnswer
+from signer.model import WireAnswer, WireRequest
 from signer.upstream.held import COUNTED_FROM, HeldAnswers
 from signer.upstream.origin import Origin
 
 HEAD_LIMIT = 64 * 1024
 """Most bytes of status line and headers, including interim answers and trailers."""
 
-_WANTED = frozenset({b"content-length", b"content-type", b"content-encoding", b"transfer-encoding", b"retry-after"})
+_FRAMING = frozenset({b"content-length", b"content-type", b"content-encoding", b"transfer-encoding"})
 _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 """zlib's ``wbits`` for each content coding that is accepted (RFC 9110 §8.4.1)."""
 _LESS = "ask for less at a time, or later"
@@ -41,8 +42,10 @@ class AnswerReader:
         self._parser = httptools.HttpResponseParser(self)
         self.expect(max_body)
 
-    def expect(self, limit: int) -> None:
-        """Prepare for the next answer, whose body may have ``limit`` bytes."""
+    def expect(self, limit: int, headers: Collection[str] = ()) -> None:
+        """Prepare for the next answer, whose body may have ``limit`` bytes; ``headers`` of it are kept."""
+        self._kept = tuple(headers)
+        self._wanted = _FRAMING.union(name.encode() for name in self._kept)
         self._max_body = min(limit, self._limit)
         self.let_go()
         self.complete = False
@@ -81,11 +84,12 @@ class AnswerReader:
     def answer(self) -> WireAnswer:
         """Return the complete answer with its body decoded. Raises `Unanswered` if the body does not decode."""
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
-        retry_after = self._headers.get(b"retry-after", b"").decode("latin-1")
+        found = ((name, self._headers.get(name.encode())) for name in self._kept)
+        kept = tuple((name, value.decode("latin-1")) for name, value in found if value is not None)
         body = b"".join(self._body)
         self.let_go()
         self._body.clear()  # otherwise an idle connection would keep the last export in memory
-        return WireAnswer(self._status, content_type, self._decoded(body), retry_after)
+        return WireAnswer(self._status, content_type, self._decoded(body), kept)
 
     def let_go(self) -> None:
         """Stop counting the bytes that have arrived: they were handed over, or nobody wants them."""
@@ -104,7 +108,7 @@ class AnswerReader:
         if self._head_size > HEAD_LIMIT:
             raise self._no_answer("has too large a head")
         name = name.lower()
-        if name in _WANTED and not self._head_done:
+        if name in self._wanted and not self._head_done:
             before = self._headers.get(name)
             self._headers[name] = value if before is None else before + b", " + value
 
@@ -198,8 +202,8 @@ class Connection(asyncio.Protocol):
         """
         return self.open and not self._arrived.poll(0)
 
-    def exchange(self, message: bytes, deadline: float, limit: int) -> asyncio.Future[WireAnswer]:
-        """Send ``message`` in one write and return its answer of at most ``limit`` bytes, or `Unanswered`.
+    def exchange(self, message: bytes, deadline: float, request: WireRequest) -> asyncio.Future[WireAnswer]:
+        """Send ``message``, the bytes of ``request``, in one write and return its answer, or `Unanswered`.
 
         The connection must be open.
         """
@@ -209,7 +213,7 @@ class Connection(asyncio.Protocol):
         self._deadline = deadline
         if self._timer is None or self._timer.when() > deadline:
             self._arm(loop)
-        self._reader.expect(limit)
+        self._reader.expect(request.most_answer, request.answer_headers)
         self._transport.write(message)
         return waiting
 

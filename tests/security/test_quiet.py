@@ -14,6 +14,7 @@ import pytest
 from signer.errors import NotSent
 from signer.model import Call, WireAnswer
 from signer.model.allowances import Allowance
+from signer.model.wire import RETRY_AFTER
 from signer.upstream.connection import AnswerReader
 from tests.unit.gateway.ways import ALL, CANCEL, EXPORT, ORDER, READ, Ways
 from tests.unit.lanes.virtual import START_US, run
@@ -25,7 +26,7 @@ START_S = START_US // 1_000_000
 
 def page(status: int, retry_after: str = "") -> WireAnswer:
     """An error page of the network before the exchange."""
-    return WireAnswer(status, "text/html", b"<html>", retry_after)
+    return WireAnswer(status, "text/html", b"<html>", ((RETRY_AFTER, retry_after),))
 
 
 async def quiet_for(ways: Ways, call: Call, at_most: float = 2000.0) -> float:
@@ -301,9 +302,10 @@ def test_whoever_asks_whether_orders_pass_hears_of_it(words: str, *, trouble: bo
 def test_retry_after_is_read_from_the_answer() -> None:
     """The header in any spelling; a trailer of that name is none."""
     reader = AnswerReader("here", 1000)
+    reader.expect(1000, [RETRY_AFTER])
     head = b"HTTP/1.1 429 No\r\nRETRY-after: 17\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert reader.feed(head + b"0\r\nRetry-After: 99\r\n\r\n")
-    assert reader.answer() == WireAnswer(429, "", b"", "17")
-    reader.expect(1000)
+    assert reader.answer() == WireAnswer(429, "", b"", ((RETRY_AFTER, "17"),))
+    reader.expect(1000, [RETRY_AFTER])
     assert reader.feed(b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n")
-    assert reader.answer().retry_after == ""
+    assert reader.answer().header(RETRY_AFTER) == ""

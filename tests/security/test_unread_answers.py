@@ -23,6 +23,7 @@ import uvloop
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.config import Config
 
+from signer.model import Response
 from signer.sandbox.faults import Oversized
 from signer.serving.accepting import Acceptor
 from signer.serving.asgi import Receive, Scope, Send, send_whole
@@ -62,7 +63,7 @@ class App:
             self.most_held = max(self.most_held, self.held.total)
             await sending
 
-        await send_whole(watched, 200, "application/json", BODY)
+        await send_whole(watched, Response(200, "application/json", BODY, ours=True))
 
     def answer_dropped(self, bound: str, holder: str) -> None:
         """A connection was closed."""

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from signer.model import Action, Call, VenueResult, WireAnswer
 from signer.model.quiet import QuietAsked, Reach
+from signer.model.wire import RETRY_AFTER
 
 LOCKOUT_S = 905.0
 """About 15 minutes, begun anew by each try; a little more, since the clock starts when the answer was sent."""
@@ -27,7 +28,7 @@ _LARGEST_IN_SECONDS = 10**11
 def asked_for_quiet(call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
     """The request for quiet in the answer to ``call``; None if there is none."""
     if answer.status == 429:
-        return QuietAsked((RATE_LIMITED,), Reach.CALLS, True, CALLS_S, _retry_after(answer.retry_after, now_us))
+        return QuietAsked((RATE_LIMITED,), Reach.CALLS, True, CALLS_S, _retry_after(answer.header(RETRY_AFTER), now_us))
     for error in verdict.errors:
         asked = _read(error, call, now_us)
         if asked is not None:

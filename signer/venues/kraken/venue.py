@@ -76,6 +76,7 @@ class Kraken:
     permissions = frozenset(PERMISSIONS)
     withdrawing = WITHDRAWING
     earning = EARNING
+    relayed_headers = frozenset[str]()
 
     def __init__(self, pairs: PairTable) -> None:
         self.pairs = pairs
@@ -212,6 +213,10 @@ class Kraken:
         Raises `NotUnderstood`.
         """
         return public.public_request(request)
+
+    def is_public_answer(self, answer: WireAnswer) -> bool:
+        """Kraken answers everything with status 200."""
+        return answer.status == 200
 
     def words(self, refused: Refused, call: Call | None = None) -> tuple[str, ...]:
         """The errors that tell a client of ``refused``."""

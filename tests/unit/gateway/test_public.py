@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from signer.errors import NotSent, VenueError
-from signer.gateway.public import PublicBounds, PublicCalls
-from signer.model import Request, WireAnswer, WireRequest
+from signer.gateway.public import PublicBounds, PublicCalls, relayed
+from signer.model import Request, Response, WireAnswer, WireRequest
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.security.doorway import Heard
@@ -118,3 +118,11 @@ async def test_dropped_parameters_are_counted() -> None:
     await public.answer(asked("/0/public/Ticker", b"pair=XBTUSD&a-b=1&c%5Bd%5D=2&plain=3"))
     assert [wire.target for wire in sink.sent] == ["/0/public/Ticker?pair=XBTUSD&plain=3"]
     assert heard.lost == [("", "Ticker", 2)]
+
+
+async def test_only_headers_that_the_venue_lets_through_are_relayed() -> None:
+    """The status is the venue's own."""
+    venue = Kraken(PairTable.built_in())
+    venue.relayed_headers = frozenset({"x-limit"})
+    answer = WireAnswer(429, "text/plain", b"", (("x-limit", "7"), ("retry-after", "3")))
+    assert relayed(venue, answer) == Response(429, "text/plain", b"", ours=False, headers=(("x-limit", "7"),))

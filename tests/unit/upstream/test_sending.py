@@ -118,6 +118,20 @@ async def test_what_is_no_whole_answer_is_unanswered(venue: Venue, play: Play) -
     upstream.close()
 
 
+@pytest.mark.parametrize(
+    ("method", "states_length"), [("PUT", True), ("PATCH", True), ("DELETE", False), ("GET", False)]
+)
+async def test_every_method_is_sent_and_wanted_headers_kept(venue: Venue, method: str, states_length: bool) -> None:
+    """An empty body's length is stated where a server expects one."""
+    venue.plays = [Play(OK.replace(b"\r\n\r\n", b"\r\nX-Limit: 7\r\nX-Other: 8\r\n\r\n", 1))]
+    upstream = UpstreamPool.open(venue.origin)
+    wanted = WireRequest(method, "/orders/1", (("API-Key", "key"),), b"", answer_headers=frozenset({"x-limit"}))
+    assert (await send(upstream, wanted)).headers == (("x-limit", "7"),)
+    assert venue.received[0].startswith(f"{method} /orders/1 HTTP/1.1\r\n".encode())
+    assert (b"Content-Length: 0" in venue.received[0]) == states_length
+    upstream.close()
+
+
 @pytest.mark.parametrize(("play", "status", "content_type", "body"), ANSWERS.values(), ids=ANSWERS.keys())
 async def test_whole_answers_are_read(venue: Venue, play: Play, status: int, content_type: str, body: bytes) -> None:
     """Every framing that HTTP/1 knows is read to its exact end."""
