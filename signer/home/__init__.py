@@ -1,1 +1,1 @@
-"""What lies on disk: the home folder, its settings, its lock, and files that are private."""
+"""The home folder on disk: its layout, settings, lock and private files."""

@@ -1,4 +1,4 @@
-"""What a table of signer.toml may hold: no unknown keys, and values that are checked one by one."""
+"""Checks the values of signer.toml: unknown keys are refused, and each kind of value has its check."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from signer.home.listener import is_loopback
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-"""How accounts, credentials, clients and policies are named: safe in files, logs and labels."""
+"""Matches names of accounts, credentials, clients and policies, which are safe in files, logs and labels."""
 
 
 def check_absolute(path: Path) -> Path:
-    """``path`` if it is absolute: a gateway's folder is not its operator's. Raises ValueError."""
+    """Return ``path`` if it is absolute, because the gateway's current folder is not its operator's.
+
+    Raises ValueError with the hint for a relative path.
+    """
     if not path.is_absolute():
         raise ValueError(f'write the whole path, such as "/etc/signer/{path.name[:64]}"')
     return path
@@ -26,27 +29,27 @@ def check_absolute(path: Path) -> Path:
 Seconds = Annotated[float, Field(gt=0, le=600, strict=False)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 MountPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=128)]
-"""Of an engine or a login in Vault: no slash at the ends."""
+"""The path of an engine or a login in Vault, without a slash at its ends."""
 File = Annotated[Path, Field(strict=False), AfterValidator(check_absolute)]
 Reason = Annotated[str, Field(pattern=r"^[ -~]*[!-~][ -~]*$", max_length=200)]
-"""Why something is waived, in one line of printable ASCII."""
+"""The reason for a waiver, in one line of printable ASCII."""
 
 
 class Strict(BaseModel):
-    """A table of signer.toml: unknown keys are errors, values cannot change."""
+    """A table of signer.toml. Unknown keys are errors, and values cannot change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 def check_name(name: str, kind: str) -> str:
-    """``name`` if it may name an account, credential, client or policy. Raises ValueError with the hint."""
+    """Return ``name`` if it may name an account, credential, client or policy. Raises ValueError with the hint."""
     if not NAME.fullmatch(name):
         raise ValueError(f"{kind} name {name[:70]!r}: use a-z, 0-9, dot, dash and underscore, at most 64 characters")
     return name
 
 
 def check_addresses(texts: list[str]) -> list[str]:
-    """``texts`` if all are IP addresses. Raises ValueError with the hint."""
+    """Return ``texts`` if all are IP addresses. Raises ValueError with the hint."""
     for text in texts:
         try:
             ipaddress.ip_address(text)
@@ -56,7 +59,7 @@ def check_addresses(texts: list[str]) -> list[str]:
 
 
 def check_origin(origin: str) -> None:
-    """Raises ValueError unless ``origin`` is ``https://host[:port]``, or plain http to loopback."""
+    """Raise ValueError unless ``origin`` is ``https://host[:port]``, or plain http to loopback."""
     parts = urlsplit(origin)
     bare = f"{parts.scheme}://{parts.netloc}"
     if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc or bare != origin:

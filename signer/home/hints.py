@@ -1,4 +1,4 @@
-"""How to write a value of a settings file that does not fit: pydantic's findings in words that a person can act on."""
+"""Hints for values of a settings file that do not fit: pydantic's errors in words that a person can act on."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _HINTS = {
     "missing": "add it",
     "extra_forbidden": "take it away, or see the docs for how it is spelt",
 }
-"""By the type of pydantic's error (docs.pydantic.dev, *Validation Errors*); its context fills the braces."""
+"""The hint by the type of pydantic's error (docs.pydantic.dev, *Validation Errors*). Its context fills the braces."""
 
 OF_SHAPE = frozenset({"tuple_type", "list_type", "dict_type", "model_type", "model_attributes_type"})
-"""Findings about the shape of a value, which an example of one of its elements would not fix."""
+"""Errors in the type of a value. An example of an element would not help with them."""
 
 
 def hint(kind: str, message: str, context: Mapping[str, object]) -> str:
-    """What to write instead. ``message`` is pydantic's own text, for a kind that has no words here."""
+    """Return what to write instead. ``message`` is pydantic's own text, used for a kind without a hint here."""
     words = _HINTS.get(kind)
     if words is None:
         return message.removeprefix("Value error, ").replace("Input should be", "write")

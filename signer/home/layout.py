@@ -1,4 +1,4 @@
-"""Where everything of one installation lies: the home folder."""
+"""The paths of everything in one home folder."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from signer.errors import HomeError
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The paths inside one home folder. Knows names only; opening them is for their owners."""
+    """Names the files and folders of one home. It does not open them."""
 
     folder: Path
 
     @classmethod
     def chosen(cls, flag: str | None, environment: Mapping[str, str] = os.environ) -> Home:
-        """The folder from the ``--home`` flag, else ``SIGNER_HOME``, else ``~/.signer``.
+        """Return the home that the ``--home`` flag names, else ``SIGNER_HOME``, else ``~/.signer``.
 
-        Raises `HomeError` where ``~`` leads nowhere: a container's user may have no entry and no ``HOME``.
+        Raises `HomeError` if ``~`` has no meaning, as for a container's user without ``HOME``.
         """
         text = flag or environment.get("SIGNER_HOME") or "~/.signer"
         try:
@@ -32,12 +32,12 @@ class Home:
 
     @property
     def config(self) -> Path:
-        """signer.toml: accounts, origins, listen address."""
+        """The settings file: accounts, origins, listen address."""
         return self.folder / "signer.toml"
 
     @property
     def policies(self) -> Path:
-        """Folder of policy files, one per role."""
+        """The folder of policy files, one per role."""
         return self.folder / "policies"
 
     @property
@@ -47,7 +47,7 @@ class Home:
 
     @property
     def passphrase(self) -> Path:
-        """The passphrase file that `init --no-input` writes, 0600."""
+        """The passphrase file that `init --no-input` writes, with mode 0600."""
         return self.folder / "passphrase"
 
     @property
@@ -57,22 +57,22 @@ class Home:
 
     @property
     def audit(self) -> Path:
-        """Folder of audit segments."""
+        """The folder of audit segments."""
         return self.folder / "audit"
 
     @property
     def pairs(self) -> Path:
-        """The venue's pair table as last fetched."""
+        """The venue's table of pairs as last fetched."""
         return self.folder / "pairs.json"
 
     @property
     def probes(self) -> Path:
-        """Folder of what the venue last said of each real key, by the key's fingerprint."""
+        """The folder of what the venue last said about each real key, by the key's fingerprint."""
         return self.folder / "probes"
 
     @property
     def replaced(self) -> Path:
-        """Folder of the keys that a rotation took out of use, by fingerprint, until they are deleted at the venue."""
+        """The folder of keys that rotations replaced, by fingerprint, until they are deleted at the venue."""
         return self.folder / "replaced"
 
     @property
@@ -82,15 +82,15 @@ class Home:
 
     @property
     def tls(self) -> Path:
-        """Folder of the private CA and the leaf that listeners with TLS show."""
+        """The folder of the private CA and the leaf certificate that TLS listeners show."""
         return self.folder / "tls"
 
     @property
     def lock(self) -> Path:
-        """Held by the gateway that runs on this home; says which process that is."""
+        """The lock file of the gateway that runs on this home, which names its process."""
         return self.folder / "gateway.lock"
 
     @property
     def state(self) -> Path:
-        """What the running gateway says of its last load: which process, when, and any error."""
+        """The file in which the running gateway reports its last load: process, time and any error."""
         return self.folder / "gateway.json"

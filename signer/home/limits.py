@@ -1,4 +1,4 @@
-"""The table ``[limits]`` of signer.toml: how much of the gateway all callers, or one of them, may have at once."""
+"""The table ``[limits]`` of signer.toml: how much of the gateway all callers together, or one, may use at once."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from signer.home.checked import Count, Seconds, Strict
 
 
 class LimitsConfig(Strict):
-    """``[limits]``: each bound keeps a flood of one kind of call from the calls of everybody else."""
+    """``[limits]``: bounds that keep a flood of one kind of call away from all other calls."""
 
     public_calls_per_second_total: Count = 100
-    """Public calls of all sources together, with a burst of ten seconds' worth."""
+    """Public calls per second of all sources together, with a burst of ten seconds' worth."""
     public_calls_at_once: Count = 16
-    """Public calls that may be under way to the exchange. They have these connections for themselves."""
+    """Public calls that may be under way to the venue. These connections are theirs alone."""
     connections_per_source: Count = 512
-    """Connections of one source, or of one user at a unix socket; those of a reverse proxy are of many sources."""
+    """Connections of one source, or of one user at a unix socket. Connections of a reverse proxy have no such bound."""
     answers_mib: Annotated[int, Field(ge=80, le=65_536)] = 128
-    """Memory for all answers that arrive or wait to be read; 80 is one export and some lists."""
+    """Memory in MiB for all answers that arrive or wait to be read. 80 suffice for one export and some lists."""
     answer_seconds: Seconds = 60.0
-    """How long a client may take to read its answer."""
+    """Seconds that a client may take to read its answer."""
     idle_records_per_second: Count = 10
-    """Records of what proves nothing, of all callers together, and as many again of clients' refusals; others are
-    counted."""
+    """Audit records per second of unproven calls, of all callers together, and as many again of refusals to clients.
+    Further ones are only counted."""
     idle_records_mib_per_day: Count = 1024
-    """Their bytes in a day (UTC), each of the two."""
+    """MiB of such records in a day (UTC), for each of the two kinds."""

@@ -1,4 +1,4 @@
-"""Where the gateway listens: plain HTTP on TCP, a unix socket, or TLS, each written as one text of signer.toml."""
+"""Reads where the gateway listens: plain HTTP on TCP, a unix socket or TLS, each one text in signer.toml."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 LONGEST_PATH = 107
-"""Bytes that the kernel takes for a unix socket's path (unix(7): ``sun_path`` of 108, the last of them zero)."""
+"""Most bytes of a unix socket's path (unix(7): ``sun_path`` has 108, and ends with a zero)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One address that bots connect to."""
+    """One address to which bots connect."""
 
     kind: Literal["tcp", "tls", "unix"]
     host: str = ""
     port: int = 0
     path: str = ""
-    """Of a unix socket; the others have host and port."""
+    """The path of a unix socket. The other kinds have host and port."""
 
     @classmethod
     def parse(cls, text: str) -> Listener:
@@ -31,17 +31,17 @@ class Listener:
 
     @property
     def wide(self) -> bool:
-        """Whether more than this machine can reach it."""
+        """Whether other machines can reach it."""
         return self.kind != "unix" and not is_loopback(self.host)
 
     @property
     def bind(self) -> str:
-        """The address as gunicorn takes it."""
+        """The address in gunicorn's form."""
         return f"unix:{self.path}" if self.kind == "unix" else f"{_bracketed(self.host)}:{self.port}"
 
     @property
     def url(self) -> str:
-        """What a bot on this machine calls, or ``unix:/path``."""
+        """The URL for a bot on this machine, or ``unix:/path``."""
         return f"{'https' if self.kind == 'tls' else 'http'}://{self.bind}" if self.kind != "unix" else self.bind
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Listener:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can only be this machine. Names are not resolved: only ``localhost`` is believed."""
+    """Return whether a host can only be this machine. Names are not resolved; only ``localhost`` is accepted."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who runs on this home: a lock that dies with its holder, and what the gateway says of its last load."""
+"""Locks a home for one process, and tells other commands which gateway runs on it and what it last loaded."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 from signer.errors import HomeBusy
 
 RELOAD = signal.SIGUSR2
-"""What has a gateway read its home again. SIGHUP does so too, but not where it means that the terminal is gone."""
+"""The signal that makes a gateway reload its home. SIGHUP does so too, unless it means that the terminal is gone."""
 
 NOTHING_YET = "nothing yet"
-"""What a gateway that does not serve yet says that it listens on: it is not to be signalled."""
+"""The listen address of a gateway that does not serve yet. It must not be signalled."""
 UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The gateway that holds a home."""
+    """The process that holds a home's lock."""
 
     pid: int
     since_us: int
@@ -30,30 +30,30 @@ class Holder:
 
     @property
     def serves(self) -> bool:
-        """Whether it has said where it listens."""
+        """Whether it serves, and so has said where it listens."""
         return self.listen not in {NOTHING_YET, UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the gateway's worker last loaded: how many times, and why the last one was not taken."""
+    """What the gateway's worker last loaded: how often it has loaded, and why the last load was refused."""
 
     pid: int
     count: int
     at_us: int
     error: str
     refused: list[str] = field(default_factory=list)
-    """Of each key that no call may go by, what is wrong with it."""
+    """What is wrong with each credential that no call may use."""
     version: str = ""
-    """Of signer, that the worker runs."""
+    """The version of signer that the worker runs."""
     broken: list[str] = field(default_factory=list)
-    """Of each policy that does not load and that a client has, what is so."""
+    """What is wrong with each policy that does not load and that a client has."""
     unused: list[str] = field(default_factory=list)
-    """The same of those that nobody has."""
+    """What is wrong with each policy that does not load and that no client has."""
 
 
 class HomeLock:
-    """An exclusive lock on a home for as long as this process, or a worker forked from it, lives."""
+    """Locks a home exclusively while this process, or a worker forked from it, lives."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -65,7 +65,7 @@ class HomeLock:
             raise _held(path) from None
 
     def _take(self) -> None:
-        """A second try after a moment: `holder` looks by taking the lock for an instant."""
+        """Take the lock, with a second try after a moment, because `holder` takes it for an instant to look."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -73,22 +73,22 @@ class HomeLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def announce(self, holder: Holder) -> None:
-        """Say who holds it."""
+        """Write who holds the lock into its file."""
         text = json.dumps(asdict(holder)).encode()
-        os.pwrite(self._file, text, 0)  # first: on a full disk the room that it had could be gone
+        os.pwrite(self._file, text, 0)  # written first: a full disk could give its space away
         os.ftruncate(self._file, len(text))
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lock."""
         os.close(self._file)
 
     def announced(self) -> Holder:
-        """What was said last, by this process or one forked from it."""
+        """Read what this process, or one forked from it, announced last."""
         return _read(self._path)
 
 
 def holder(path: Path) -> Holder | None:
-    """Who holds the home, or None. Raises nothing: a file that nobody holds is just old."""
+    """Return who holds the home, or None. A lock file without a holder is a leftover, and is no error."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -103,14 +103,14 @@ def holder(path: Path) -> Holder | None:
 
 
 def write_load(path: Path, load: Load) -> None:
-    """Publish what was loaded, whole or not at all."""
+    """Publish what was loaded, completely or not at all."""
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(asdict(load)), encoding="ascii")
     fresh.replace(path)
 
 
 def read_load(path: Path) -> Load | None:
-    """What the running gateway last loaded, or None."""
+    """Read what the running gateway last loaded, or None."""
     try:
         return Load(**json.loads(path.read_text(encoding="ascii")))
     except (FileNotFoundError, ValueError, TypeError):
@@ -121,7 +121,7 @@ def _read(path: Path) -> Holder:
     try:
         return Holder(**json.loads(path.read_text(encoding="ascii")))
     except (ValueError, TypeError):
-        return Holder(0, 0, UNKNOWN)  # held, and about to say by whom
+        return Holder(0, 0, UNKNOWN)  # the holder has not written yet who it is
 
 
 def _held(path: Path) -> HomeBusy:

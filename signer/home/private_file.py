@@ -1,4 +1,4 @@
-"""Files that only their owner may read: opened with suspicion, replaced whole or not at all, one writer at a time."""
+"""Reads and writes files that only their owner may read, with one writer at a time. A write is whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from signer.errors import KeyStoreError
 
 LOCK_TRIES = 100
 LOCK_PAUSE_S = 0.05
-"""A write takes milliseconds: one that waits five seconds is told who is in its way."""
+"""How long a writer waits for another one. A write takes milliseconds."""
 
 
 def read_private(path: Path, *, limit: int, missing: str, systemd: bool = False) -> bytearray:
-    """The bytes of ``path``, at most ``limit`` of them, in memory that can be overwritten; ``missing`` is the hint if
-    there is no such file.
+    """Read at most ``limit`` bytes of ``path`` into memory that can be overwritten.
 
-    Raises `KeyStoreError` for a symlink, for anything but a regular file, for another owner, and for a mode that lets
-    anybody else in. ``systemd``: a file of systemd's credentials folder, which may belong to root and show the access
-    list of the service as group permission.
+    Raises `KeyStoreError` for a missing file (with ``missing`` as the hint), a symlink, anything but a regular file,
+    another owner, and a mode that lets others read it. ``systemd`` is for systemd's credentials folder, whose files may
+    belong to root and show the access list of the service as group permission.
     """
-    # Checked on the open file, not on the path: a path may name another file a moment later.
+    # The open file is checked, because the path may name another file a moment later.
     descriptor = _opened(path, missing)
     try:
         status = os.fstat(descriptor)
         _require_private(status, path, systemd=systemd)
         content = bytearray(min(status.st_size, limit) + 1)
-        # Unbuffered: a buffer of Python's would be a copy that nobody overwrites.
+        # Read unbuffered, because nobody would overwrite the copy in Python's buffer.
         with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
             length = 0
             while got := file.readinto(memoryview(content)[length:]):
@@ -46,7 +45,7 @@ def read_private(path: Path, *, limit: int, missing: str, systemd: bool = False)
 
 
 def require_private(path: Path, *, missing: str, systemd: bool = False) -> None:
-    """Raises `KeyStoreError` as `read_private` would; reads nothing."""
+    """Raise the `KeyStoreError` that `read_private` would raise, without reading."""
     descriptor = _opened(path, missing)
     try:
         _require_private(os.fstat(descriptor), path, systemd=systemd)
@@ -56,10 +55,10 @@ def require_private(path: Path, *, missing: str, systemd: bool = False) -> None:
 
 @contextlib.contextmanager
 def staged(path: Path, content: bytes | bytearray, *, replace: bool, exists: str = "name another") -> Iterator[None]:
-    """Have ``content`` safe on disk beside ``path``; it takes the place of ``path`` when the block ends well.
+    """Write ``content`` durably beside ``path``, with mode 0600, and move it to ``path`` when the block ends well.
 
-    If the block, or the machine, fails first, ``path`` is as it was. 0600. Raises `KeyStoreError` if the disk does not
-    take it, or if ``path`` exists and not ``replace``; ``exists`` is the hint then.
+    If the block or the machine fails first, ``path`` stays as it was. Raises `KeyStoreError` if the disk does not take
+    it, or if ``path`` exists although ``replace`` is false, with ``exists`` as the hint.
     """
     beside = path.with_name(f".{path.name}.new")
     try:
@@ -71,13 +70,13 @@ def staged(path: Path, content: bytes | bytearray, *, replace: bool, exists: str
         with _explained(path, exists):
             _publish(beside, path, replace=replace)
     finally:
-        # Already gone if it was published; a folder that vanished has taken it along.
+        # It is gone if it was published, or if the folder was removed.
         with contextlib.suppress(OSError):
             beside.unlink()
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make ``folder`` for its owner only, if it is not there. Raises `KeyStoreError`."""
+    """Make ``folder`` for its owner only, if it does not exist. Raises `KeyStoreError`."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
@@ -86,14 +85,14 @@ def make_private_folder(folder: Path) -> None:
 
 
 def write_private(path: Path, content: bytes | bytearray, *, replace: bool, exists: str = "name another") -> None:
-    """Put ``content`` at ``path``, whole or not at all. Raises as `staged` does."""
+    """Write ``content`` to ``path``, completely or not at all. Raises what `staged` raises."""
     with staged(path, content, replace=replace, exists=exists):
         pass
 
 
 @contextlib.contextmanager
 def exclusively(path: Path) -> Iterator[None]:
-    """Be the only writer of ``path``. Raises `KeyStoreError` naming the process that is, if it does not finish."""
+    """Lock ``path`` for one writer. Raises `KeyStoreError`, with the other writer's process, if it does not finish."""
     lock = path.with_name(f"{path.name}.lock")
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -106,12 +105,12 @@ def exclusively(path: Path) -> Iterator[None]:
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
-        os.close(descriptor)  # and with it the lock, which the kernel also drops if we die
+        os.close(descriptor)  # this releases the lock, as the kernel does if the process dies
 
 
 def _opened(path: Path, missing: str) -> int:
     try:
-        # O_NONBLOCK: opening a FIFO must not wait for its writer.
+        # O_NONBLOCK, because opening a FIFO would wait for its writer.
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         raise KeyStoreError("there is no such file", where=str(path), hint=missing) from None
@@ -142,11 +141,11 @@ def _explained(path: Path, exists: str) -> Iterator[None]:
         raise KeyStoreError("this file exists and is kept as it is", where=str(path), hint=exists) from None
     except OSError as error:
         what = f"it cannot be written ({error.strerror}) and is as it was"
-        raise KeyStoreError(what, where=str(path), hint="hint the disk or the folder's permissions") from error
+        raise KeyStoreError(what, where=str(path), hint="check the disk and the folder's permissions") from error
 
 
 def _write(path: Path, content: bytes | bytearray) -> None:
-    path.unlink(missing_ok=True)  # what a crash left behind
+    path.unlink(missing_ok=True)  # a crash may have left one behind
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
@@ -158,7 +157,7 @@ def _publish(beside: Path, path: Path, *, replace: bool) -> None:
     if replace:
         beside.replace(path)
     else:
-        path.hardlink_to(beside)  # unlike a rename, this fails if the path has come to exist meanwhile
+        path.hardlink_to(beside)  # unlike a rename, this fails if the path exists by now
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

@@ -1,7 +1,7 @@
-"""signer.toml: which accounts there are, where they trade, and how the gateway listens.
+"""Reads signer.toml: which accounts there are, where they trade, and how the gateway listens.
 
-Read strictly: an unknown key, a wrong type or a wider listen address without its waiver stops the start, with a
-message that names file and key (*Must hold* 1, 8, 9).
+An unknown key, a wrong type, or a wide listen address without its waiver stops the start. The message names file, key
+and hint (*Must hold* 1, 8, 9).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from signer.home.stores import Pkcs11Config, StoreConfig
 KRAKEN_ORIGIN = "https://api.kraken.com"
 CONFIG_VERSION = 1
 HOME_FILE = "file"
-"""The name of the store that every home has: its own encrypted file."""
+"""The name of the store that every home has: the encrypted file in it."""
 
 
 class TlsConfig(Strict):
-    """``[gateway.tls]``: what listeners with ``tls://`` show, and what they ask to see. Paths are from the home."""
+    """``[gateway.tls]``: the certificates of listeners with ``tls://``. Paths are relative to the home."""
 
     certificate: str = ""
-    """PEM file with the certificate and those between it and its CA; empty: the leaf that `signer tls init` made."""
+    """PEM file with the certificate and its chain up to the CA; if empty, the leaf that `signer tls init` made."""
     key: str = ""
     client_ca: str = ""
-    """PEM file of the CA that vouches for bots. Given: each must show a certificate with its client's name as CN."""
+    """PEM file of the CA for bots' certificates. If stated, each bot must show one with its client's name as CN."""
 
     @model_validator(mode="after")
     def _together(self) -> TlsConfig:
@@ -50,27 +50,27 @@ class GatewayConfig(Strict):
     listen: str | list[str] = "127.0.0.1:8787"
     """One or several of ``address:port``, ``tls://address:port`` and ``unix:/path``."""
     allow_wide_listen: str = ""
-    """Why the gateway may listen beyond loopback without TLS. Empty: it may not."""
+    """Why the gateway may listen beyond loopback without TLS; if empty, it may not."""
     tls: TlsConfig = Field(default_factory=TlsConfig)
     socket_group: str = ""
-    """Group whose members may connect to the unix sockets; empty: only the gateway's own user may."""
+    """Group whose members may connect to the unix sockets; if empty, only the gateway's own user may."""
     trusted_proxies: list[str] = Field(default_factory=list)
-    """Networks of the reverse proxies, or ``unix``, whose ``X-Forwarded-For`` names the source of a call."""
+    """Networks of reverse proxies, or ``unix``, whose ``X-Forwarded-For`` names the source of a call."""
     public_origin: str = ""
-    """Where public calls go; empty: to the origin of the first account."""
+    """Origin for public calls; if empty, that of the first account."""
     public_resolve: list[str] = Field(default_factory=list)
-    """Addresses of ``public_origin``; as `AccountConfig.resolve`."""
+    """Addresses of ``public_origin``, as in `AccountConfig.resolve`."""
     public_calls_per_second: Count = 20
-    """For each source address, with a burst of ten seconds' worth."""
+    """Public calls per second of each source address, with a burst of ten seconds' worth."""
     excess_permissions: Literal["warn", "refuse"] = "warn"
-    """What becomes of a real key that may do more than any client of it can use, if nothing of that is dangerous."""
+    """What to do with a real key whose permissions exceed its clients' needs, if none of them is dangerous."""
     max_connections: Count = 1024
     body_seconds: Seconds = 10.0
-    """How long a client may take to send a request: the head of its first, and the body of each."""
+    """Seconds that a client may take to send the head of its first request, and the body of each."""
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        """All that ``listen`` names, in its order."""
+        """The listeners that ``listen`` names, in its order."""
         return tuple(Listener.parse(text) for text in _listed(self.listen))
 
     @field_validator("listen")
@@ -124,22 +124,22 @@ class AccountConfig(Strict):
 
     venue: Literal["kraken"] = "kraken"
     store: str = HOME_FILE
-    """Where `signer keys add` puts the secrets of new credentials."""
+    """The store in which `signer keys add` puts secrets of new credentials."""
     origin: str = KRAKEN_ORIGIN
     resolve: list[str] = Field(default_factory=list)
-    """Addresses of the origin's host, asked of nobody: for where /etc/hosts leads its name to this gateway."""
+    """Addresses of the origin's host, used instead of the resolver where its name resolves to this gateway."""
     lane_depth: Annotated[int, Field(ge=1, le=32)] = 1
-    """Requests in flight at once on each credential; more than one only for a key with a nonce window."""
+    """Requests in flight at once on each credential. Only a key with a nonce window allows more than one."""
     queue: Annotated[int, Field(ge=1, le=10_000)] = 256
-    """Calls of each kind (cancels, orders, reads) that may wait for a lane before more are refused."""
+    """Most calls of each kind (cancels, orders, reads) that wait for a lane. Further ones are refused."""
     call_seconds: Seconds = 14.0
-    """How long a call may wait for its turn, and again for its answer: by default less than 30 s in all, after which
-    kraken-cli would send an order anew."""
+    """Seconds that a call may wait for its turn, and again for its answer. By default the sum is below 30 s, after
+    which kraken-cli would send an order again."""
     tier: Literal["starter", "intermediate", "pro", "unlimited"] = "starter"
-    """The account's level at Kraken: how many calls its counters take. Unlimited is the sandbox's."""
+    """The account's level at Kraken, which decides how many calls its counters allow; ``unlimited`` is a sandbox's."""
     gone_after_seconds: Seconds = 90.0
-    """An order whose answer was lost, and that the venue does not know after so long, was never placed. Kraken's own
-    ``deadline`` is at most 60 s ahead."""
+    """Seconds after which an order that got no answer, and that the venue does not know, counts as never placed.
+    Kraken's own ``deadline`` is at most 60 s ahead."""
 
     @field_validator("origin")
     @classmethod
@@ -169,7 +169,7 @@ class Config(Strict):
     stores: Mapping[str, Annotated[StoreConfig, Field(discriminator="kind")]] = Field(default_factory=dict)
     accounts: Mapping[str, AccountConfig] = Field(min_length=1)
     waivers: Mapping[str, Mapping[str, Reason]] = Field(default_factory=dict)
-    """``[waivers.CREDENTIAL]``: permissions that a real key may have although it should not, each with the reason."""
+    """``[waivers.CREDENTIAL]``: permissions that a real key may have beyond its need, each with the reason."""
 
     @field_validator("accounts")
     @classmethod
@@ -207,29 +207,29 @@ class Config(Strict):
 
     @property
     def public_origin(self) -> str:
-        """Where public calls go."""
+        """The origin for public calls."""
         return self.gateway.public_origin or next(iter(self.accounts.values())).origin
 
     @property
     def public_resolve(self) -> list[str]:
-        """Its addresses, if they are not to be asked for."""
+        """Addresses of the origin for public calls; empty if the resolver is asked."""
         return self.gateway.public_resolve if self.gateway.public_origin else next(iter(self.accounts.values())).resolve
 
     @property
     def variables(self) -> frozenset[str]:
-        """Of the environment, what the modules of HSMs read."""
+        """The environment variables that PKCS#11 modules read."""
         stores = [store for store in self.stores.values() if isinstance(store, Pkcs11Config)]
         return frozenset(name for store in stores for name in store.environment)
 
     @property
     def origins(self) -> Mapping[str, tuple[str, list[str]]]:
-        """Every origin and its addresses, by the key of signer.toml that names it."""
+        """Every origin and its addresses, by the key of signer.toml that states it."""
         found = {f"accounts.{name}.origin": (each.origin, each.resolve) for name, each in self.accounts.items()}
         return found | {"gateway.public_origin": (self.public_origin, self.public_resolve)}
 
 
 def load_config(path: Path) -> Config:
-    """The settings in ``path``. Raises `ConfigError` naming the file, the key and the hint."""
+    """Read the settings in ``path``. Raises `ConfigError` with the file, the key and the hint."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -237,7 +237,7 @@ def load_config(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("the file cannot be read", where=str(path), hint="check its owner and mode") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="hint the line named") from None
+        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="correct the line named") from None
     _check_version(tables, path)
     try:
         return Config.model_validate(tables)

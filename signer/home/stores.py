@@ -1,4 +1,4 @@
-"""The tables ``[stores.NAME]`` of signer.toml: where secrets live outside the home."""
+"""The tables ``[stores.NAME]`` of signer.toml: the stores of secrets outside the home."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from signer.home.checked import File, MountPath, Seconds, Strict, check_origin
 
 
 class AppRoleLogin(Strict):
-    """``[stores.NAME.login]`` by AppRole: a role, and a secret-id that is the machine's own."""
+    """``[stores.NAME.login]`` by AppRole: with a role and a secret-id of this machine."""
 
     method: Literal["approle"]
     mount: MountPath = "approle"
     role_id: Annotated[str, Field(min_length=1, max_length=256)]
     secret_id_file: File
     wrapped: bool = False
-    """The file holds a response-wrapping token, which is unwrapped once, at the start."""
+    """Whether the file holds a response-wrapping token, which is unwrapped once, at the start."""
 
 
 class KubernetesLogin(Strict):
-    """``[stores.NAME.login]`` by the pod's service account."""
+    """``[stores.NAME.login]`` by Kubernetes: with the pod's service account."""
 
     method: Literal["kubernetes"]
     mount: MountPath = "kubernetes"
@@ -31,21 +31,21 @@ class KubernetesLogin(Strict):
 
 
 class TokenLogin(Strict):
-    """``[stores.NAME.login]`` by a token that something else (Vault's agent) keeps in a file."""
+    """``[stores.NAME.login]`` by a token that another program, such as Vault's agent, keeps in a file."""
 
     method: Literal["token"]
     token_file: File
 
 
 class VaultConfig(Strict):
-    """What both kinds of Vault store are told."""
+    """The settings of both kinds of Vault store."""
 
     address: str
     namespace: Annotated[str, Field(pattern="^[!-~]{0,256}$")] = ""
     ca_file: File | None = None
-    """CA certificates (PEM) that prove the address; without it, the system's."""
+    """CA certificates (PEM) by which Vault's certificate is verified; the system's if not stated."""
     deadline_seconds: Seconds = 2.0
-    """How long one signature, login or read may take."""
+    """Seconds that one signature, login or read may take."""
     login: Annotated[AppRoleLogin | KubernetesLogin | TokenLogin, Field(discriminator="method")]
 
     @field_validator("address")
@@ -56,7 +56,7 @@ class VaultConfig(Strict):
 
 
 class VaultKvConfig(VaultConfig):
-    """``[stores.NAME] kind = "vault-kv"``: secrets are read from KV version 2 and held as handles."""
+    """``[stores.NAME] kind = "vault-kv"``: secrets are read from KV version 2 and kept as handles."""
 
     kind: Literal["vault-kv"]
     mount: MountPath = "secret"
@@ -64,27 +64,27 @@ class VaultKvConfig(VaultConfig):
 
     @property
     def place(self) -> tuple[str, ...]:
-        """Where its secrets lie: two stores of one place are one."""
+        """The place of its secrets. Two stores of one place are the same store."""
         return self.address, self.namespace, self.mount, self.prefix
 
 
 class VaultTransitConfig(VaultConfig):
-    """``[stores.NAME] kind = "vault-transit"``: secrets never leave Vault, each signature is a call."""
+    """``[stores.NAME] kind = "vault-transit"``: secrets never leave Vault, and each signature is a call to it."""
 
     kind: Literal["vault-transit"]
     mount: MountPath = "signer-transit"
-    """One of signer's own: who may sign with one key of it may with all."""
+    """The path of an engine for signer alone: whoever may sign with one of its keys may sign with all."""
     in_flight: Annotated[int, Field(ge=1, le=256)] = 32
-    """Signatures under way at once; more are refused."""
+    """Most signatures under way at once. Further ones are refused."""
 
     @property
     def place(self) -> tuple[str, ...]:
-        """As `VaultKvConfig.place`."""
+        """The place of its secrets, as `VaultKvConfig.place`."""
         return self.address, self.namespace, self.mount
 
 
 HSM_VARIABLES = ("SOFTHSM2_CONF", "YUBIHSM_PKCS11_CONF", "ChrystokiConfigurationPath", "CS_PKCS11_R3_CFG")
-"""Paths of the settings of SoftHSM, YubiHSM 2, Luna and Utimaco."""
+"""Variables with the paths of settings of SoftHSM, YubiHSM 2, Luna and Utimaco."""
 
 
 class Pkcs11Config(Strict):
@@ -96,14 +96,14 @@ class Pkcs11Config(Strict):
     """The token's label (PKCS#11 v3.0 §3.5)."""
     pin_file: File
     environment: Annotated[tuple[str, ...], Field(strict=False)] = HSM_VARIABLES
-    """Variables that the module reads. `serve` forgets all that it need not know of its environment."""
+    """Environment variables that the module reads. `signer serve` forgets all others that it does not need."""
     deadline_seconds: Seconds = 2.0
     in_flight: Annotated[int, Field(ge=1, le=256)] = 32
-    """Signatures that may wait for the token or be under way; more are refused."""
+    """Most signatures that wait for the token or are under way. Further ones are refused."""
 
     @property
     def place(self) -> tuple[str, ...]:
-        """As `VaultKvConfig.place`."""
+        """The place of its secrets, as `VaultKvConfig.place`."""
         return self.kind, self.token
 
 

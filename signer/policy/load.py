@@ -106,7 +106,7 @@ def _read_toml(path: Path) -> dict[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("the file cannot be read", where=str(path), hint="check its owner and mode") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="hint the line named") from None
+        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="correct the line named") from None
 
 
 def _error(path: Path, problems: list[Problem]) -> ConfigError:
