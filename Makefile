@@ -6,12 +6,12 @@ BOTS   := .venv-bots
 WHEELS := .wheels
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test quick hsm units vault bots wheels lint bench lock clean
+.PHONY: help demo test unit hsm units vault bots wheels lint bench lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
 	@echo "make test    all tests"
-	@echo "make quick   the tests that take no more than a few seconds each"
+	@echo "make unit    the unit tests, in half a minute"
 	@echo "make lint    formatting, lints and types"
 	@echo "make bench   side by side with its peers; writes a table"
 	@echo "make lock    resolve the dependencies anew"
@@ -20,11 +20,15 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/signer demo
 
-test: $(VENV)/.dev hsm units vault bots wheels
-	@$(BIN)/python -m pytest -n 4 --dist loadfile
+# Tests start hundreds of programs, which read compiled modules instead of compiling them each time.
+test unit: export PYTHONDONTWRITEBYTECODE :=
 
-quick: $(VENV)/.dev hsm units vault bots
-	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not slow"
+# Files in the order of tests/conftest.py: the long ones first, so that no worker is left with one at the end.
+test: $(VENV)/.dev hsm units vault bots wheels
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+unit: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/unit
 
 # A software HSM, for the tests of the pkcs11 store: without it they are skipped, which CI does not allow.
 hsm:

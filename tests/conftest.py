@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,12 @@ settings.register_profile(
 )
 settings.register_profile("thorough", parent=settings.get_profile("signer"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "signer"))
+
+TESTS = Path(__file__).parent
+LONGEST_FIRST = (
+    "simulator", "newcomer", "e2e", "cli", "security", "vault", "deploy", "property", "contract", "unit",
+)  # fmt: skip
+"""The kinds of tests, those with the longest files first, so that no worker is left with one at the end."""
 
 _connect = socket.socket.connect
 
@@ -57,6 +64,12 @@ def _guards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", _names_of_this_machine)
     for name in ("SIGNER_HOME", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the files by kind, as xdist hands them out."""
+    kinds = {kind: place for place, kind in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: kinds[item.path.relative_to(TESTS).parts[0]])
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -154,7 +154,6 @@ def test_no_secret_becomes_an_argument(everywhere: RunningGateway, bot: Bot, tmp
 
 if HAS_NODE:
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("tls", [(), ("--tls",)], ids=["plain", "tls"])
     def test_ccxt_in_node(
         tls: tuple[str, ...], everywhere: RunningGateway, bot: Bot, node_packages: Path, tmp_path: Path

@@ -153,7 +153,6 @@ def test_an_order_meets_a_fault(case: Case, faulty: RunningGateway, new_bot: Cal
     assert len(made.arrivals(bot.account)) == 1
 
 
-@pytest.mark.slow
 def test_an_order_that_arrives_late(faulty: RunningGateway, new_bot: Callable[[], Bot]) -> None:
     """On the books or not (a look-up may overtake its nonce, and the exchange then refuses it): the ledger agrees."""
     made, bot = faulty.made, new_bot()
@@ -220,7 +219,6 @@ def test_no_redirect_is_followed(faulty: RunningGateway, new_bot: Callable[[], B
     assert not [each for each in sandbox.control.arrivals(after=before) if "elsewhere" in each.path]
 
 
-@pytest.mark.slow
 def test_recovery_closes_every_unknown(faulty: RunningGateway, new_bot: Callable[[], Bot]) -> None:
     """Calls of each kind whose answers were lost: what the exchange has is settled, what it has not is given back."""
     made, control = faulty.made, faulty.made.sandbox.control

@@ -20,8 +20,6 @@ import pytest
 from signer.sandbox.server import RunningSandbox, Settings
 from tests.e2e.gateways import PATIENCE_S, Bot, MadeHome, RunningGateway, free_port, running, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-
 ROOT = Path(__file__).parents[2]
 OWN = Path(__file__).parent / "bots"
 PAIRS = {"XBTUSD", "ETHUSD"}

@@ -11,10 +11,7 @@ import pytest
 
 from tests.e2e.test_hard_coded import PREFIX
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not PREFIX, reason="no namespaces here, so no disk of its own can be filled"),
-]
+pytestmark = pytest.mark.skipif(not PREFIX, reason="no namespaces here, so no disk of its own can be filled")
 
 
 @pytest.fixture(name="said", scope="module")

@@ -28,7 +28,6 @@ def namespaces() -> list[str]:
 
 
 PREFIX = namespaces()
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -95,7 +95,6 @@ def check(gateway: RunningGateway, account: str, seen: dict[str, Any]) -> None:
     assert len(gateway.made.arrivals(account)) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("library", PYTHON)
 def test_python(
     library: str, gateway: RunningGateway, new_account: Callable[..., str], bots: Path, tmp_path: Path
@@ -109,7 +108,6 @@ def test_python(
 
 if HAS_NODE:
 
-    @pytest.mark.slow
     def test_kraken_api_in_node(
         gateway: RunningGateway, new_account: Callable[..., str], node_packages: Path, tmp_path: Path
     ) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-import pytest
 import requests
 
 from signer.cli.ledger import with_ledger
@@ -96,7 +95,6 @@ def kill(gateway: RunningGateway, victim: str) -> RunningGateway:
     return RunningGateway(gateway.made)
 
 
-@pytest.mark.slow
 def test_kill_under_load(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:
     """Rounds of load, each ended by a kill; then what was left open is looked up, and every book is compared."""
     chance = random.Random(8)  # noqa: S311 - a seed, so that a failure can be had again

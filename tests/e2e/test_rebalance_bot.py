@@ -12,8 +12,6 @@ import pytest
 
 from tests.e2e.test_hard_coded import PREFIX
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def seen(bots: Path) -> dict[str, Any]:

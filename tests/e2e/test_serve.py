@@ -397,7 +397,6 @@ def test_ctrl_c_is_a_clean_stop(own: RunningGateway) -> None:
     assert own.made.status()["open"] == []
 
 
-@pytest.mark.slow
 def test_the_demo_tells_its_story() -> None:
     """`signer demo` exits with 0: every step went as it should."""
     done = subprocess.run([sys.executable, "-m", "signer", "demo"], capture_output=True, text=True, check=False)
@@ -405,7 +404,6 @@ def test_the_demo_tells_its_story() -> None:
     assert "everything went as it should" in done.stdout
 
 
-@pytest.mark.slow
 def test_the_demo_stays(tmp_path: Path) -> None:
     """`signer demo --serve --env-file F` writes what a bot needs, and stays until it is stopped."""
     file = tmp_path / "bot.env"

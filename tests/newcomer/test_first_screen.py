@@ -10,7 +10,7 @@ from tests.newcomer.machine import Machine
 from tests.newcomer.readme import first_screen
 from tests.newcomer.terminal import Terminal
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 
 def test_the_first_screen(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.newcomer.machine import COMPILERS, Machine
 from tests.newcomer.readme import own_key, said_next
 from tests.newcomer.terminal import Terminal
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 PASSPHRASE = "six words that nobody else knows"
 ORDER = "kraken AddOrder pair=XBTUSD type=buy ordertype=limit price=20000 volume=0.01"

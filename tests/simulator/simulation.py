@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from signer.errors import LedgerError
-from signer.ledger import sqlite
+from signer.ledger import room, sqlite
 from signer.model import Halt
 from tests.simulator.asks import CLIENTS
 from tests.simulator.bots import Bots
@@ -21,6 +22,8 @@ from tests.simulator.world import World
 
 HALT_POLL_S = 2.0
 """How often the ledger looks for what other processes wrote: there are none here, so less often than in earnest."""
+ROOM: dict[str, Any] = {"LOG_BYTES": 64 << 10, "SPARE_BYTES": 72 << 10, "LEAST_PAGES": 16, "GROWTH_BYTES": 256 << 10}
+"""Of the ledger, for few orders: to claim as much as in earnest takes longer than all else that a simulation does."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it; without it the disk does
 Program = Callable[[Life], Coroutine[Any, Any, None]]
 
@@ -34,15 +37,16 @@ class Simulation:
         self._ledger = Path(self._folder.name) / "ledger.db"
         self.checks = Checks(self.world, self._ledger)
         self.venue = self.checks.venue = SimVenue(self.world, self.checks.before_act, self.checks.after_act)
-        self._slower = mock.patch.object(sqlite, "HALT_POLL_S", HALT_POLL_S)
+        self._patches = ExitStack()
         self.bots = Bots(self.world, self.checks.asks)
 
     def __enter__(self) -> Simulation:
-        self._slower.start()
+        self._patches.enter_context(mock.patch.object(sqlite, "HALT_POLL_S", HALT_POLL_S))
+        self._patches.enter_context(mock.patch.multiple(room, **ROOM))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._slower.stop()
+        self._patches.close()
         self.checks.close()
         self._folder.cleanup()
 
