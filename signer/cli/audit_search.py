@@ -102,11 +102,11 @@ def search(
 
 def _pair_id(home: Home, text: str | None) -> str | None:
     """The venue's id of a pair; a usage error where there is none."""
-    from signer.serving.loaded import pair_table  # noqa: PLC0415 - only where a pair is given
+    from signer.serving.loaded import venue_of  # noqa: PLC0415 - only where a pair is given
 
     if text is None:
         return None
-    pair = pair_table(home.pairs).find(text)
+    pair = venue_of(home).pairs.find(text)
     if pair is None:
         what = f"{text[:40]!r} is no pair that is listed now; find one that is gone by --text"
         raise click.BadParameter(what, param_hint="--pair")

@@ -14,8 +14,7 @@ from signer.keys.file import FileKeyStore
 from signer.keys.probes import kept_probe
 from signer.model import KeyInfo
 from signer.serving.clock import SystemClock
-from signer.serving.loaded import checked, pair_table, requirements_now
-from signer.venues.kraken.venue import Kraken
+from signer.serving.loaded import checked, requirements_now, venue_of
 
 
 def judged(
@@ -27,12 +26,12 @@ def judged(
     """
     elsewhere = [*_of_another_account(home, store, name, key), *([used_elsewhere(name)] if moved else [])]
     try:
-        loaded = checked(home, config, store, pair_table(home.pairs), lambda: None)
+        loaded = checked(home, config, store, venue_of(home, config), lambda: None)
     except SignerError as error:
         warn(f"whether the key is fit for its clients cannot be said: {error}")
         return elsewhere
-    venue, now_us = Kraken(loaded.pairs), SystemClock().now_us()
-    return [*judge(key, requirements_now(loaded, venue, now_us)[name], venue, now_us), *elsewhere]
+    now_us = SystemClock().now_us()
+    return [*judge(key, requirements_now(loaded, now_us)[name], loaded.venue, now_us), *elsewhere]
 
 
 def _of_another_account(home: Home, store: FileKeyStore, name: str, key: KeyInfo) -> list[Finding]:

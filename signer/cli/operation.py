@@ -43,8 +43,7 @@ from signer.secret import fingerprint
 from signer.serving.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
 from signer.serving.clock import SystemClock
 from signer.upstream import UpstreamPool
-from signer.venues.kraken.pairs import PairTable
-from signer.venues.kraken.venue import Kraken
+from signer.venues import open_venue
 
 BUSY_S = 10.0
 LOOK_EVERY_S = 0.05
@@ -289,8 +288,9 @@ async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: M
             info.name, info.api_key, await key(), CredentialLane(info.name, clock=clock, nonces=nonces)
         )
         hearing = Hearing(info.account, clock, Listeners())
-        account = Account(info.account, [credential], upstream, config.call_seconds, clock, hearing)
-        return await probe(account, Kraken(PairTable.built_in()), credential)
+        venue = open_venue(config.venue)
+        account = Account(info.account, venue, [credential], upstream, config.call_seconds, clock, hearing)
+        return await probe(account, venue, credential)
     finally:
         upstream.close()
         await ledger.close()

@@ -8,41 +8,43 @@ from collections.abc import Mapping
 
 import click
 
+from signer.contracts import Pairs, Venue
 from signer.errors import SignerError
 from signer.home.layout import Home
 from signer.home.settings import Config
 from signer.market.pairs import fetch_pairs, load_pairs, save_pairs
 from signer.model import Json
 from signer.policy.policy import Policy
-from signer.serving.loaded import pair_table, policies_of
+from signer.serving.loaded import policies_of, venue_of
 from signer.serving.pairs_listing import FETCH_S, unlisted
 from signer.upstream import UpstreamPool
-from signer.venues.kraken.pairs import PairTable
+from signer.venues import open_venue
 
 FRESH_S = 60.0
 """A list younger than this is not fetched anew."""
 
 
-def current_pairs(home: Home, config: Config) -> PairTable:
+def current_pairs(home: Home, config: Config) -> Pairs:
     """The exchange's list; with a warning the last one known, if it cannot be had within `FETCH_S`."""
+    venue = venue_of(home, config)
     if not _is_fresh(home):
         try:
-            fetched = asyncio.run(_fetched(config, load_pairs(home.pairs)))
-            listed = PairTable.from_asset_pairs(fetched)
+            fetched = asyncio.run(_fetched(venue, config, load_pairs(home.pairs)))
+            listed = open_venue(venue.name, fetched).pairs
             if _fits(home, listed):
                 save_pairs(home.pairs, fetched)
             return listed
         except SignerError as error:
-            known = pair_table(home.pairs)
+            known = venue.pairs
             then = "the last one is used" if known.complete else "names that signer does not know are not checked"
             click.echo(f"signer: warning: the exchange's list of pairs cannot be had, {then}: {error}", err=True)
             return known
-    return pair_table(home.pairs)
+    return venue.pairs
 
 
 def warn_of_unlisted(home: Home) -> None:
     """One line on stderr for each pair that a policy of the home names and the exchange does not list."""
-    pairs = pair_table(home.pairs)
+    pairs = venue_of(home).pairs
     for finding in unlisted(_loadable(home, pairs), complete=pairs.complete):
         click.echo(f"signer: warning: {finding}", err=True)
 
@@ -54,19 +56,19 @@ def _is_fresh(home: Home) -> bool:
         return False
 
 
-async def _fetched(config: Config, before: Mapping[str, Json] | None) -> dict[str, Json]:
+async def _fetched(venue: Venue, config: Config, before: Mapping[str, Json] | None) -> Mapping[str, Json]:
     upstream = UpstreamPool.open(config.public_origin, addresses=config.public_resolve)
     try:
-        return await fetch_pairs(upstream, asyncio.get_running_loop().time() + FETCH_S, before)
+        return await fetch_pairs(venue, upstream, asyncio.get_running_loop().time() + FETCH_S, before)
     finally:
         upstream.close()
 
 
-def _fits(home: Home, listed: PairTable) -> bool:
+def _fits(home: Home, listed: Pairs) -> bool:
     """Whether as many policies load with ``listed`` as with the list that is known."""
-    before = pair_table(home.pairs)
+    before = venue_of(home).pairs
     return len(_loadable(home, listed)) >= len(_loadable(home, before))
 
 
-def _loadable(home: Home, pairs: PairTable) -> list[Policy]:
+def _loadable(home: Home, pairs: Pairs) -> list[Policy]:
     return list(policies_of(home, pairs).policies.values())

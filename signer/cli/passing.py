@@ -15,7 +15,7 @@ from signer.keys.renewal import read_envelope
 from signer.ledger.halting import Halts, halt_for, unreadable
 from signer.ledger.sqlite import SqliteLedger
 from signer.serving.admin import BRAKE_S, ask_within
-from signer.serving.loaded import pair_table, policies_of
+from signer.serving.loaded import policies_of, venue_of
 from signer.serving.readiness import InForce, Obstacle, Readiness, judged, read_answer
 
 ALONE = Obstacle(
@@ -71,7 +71,7 @@ def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
     """By the key store's own list, which needs no passphrase."""
     try:
         entries = read_envelope(home.keys).entries
-        policies = policies_of(home, pair_table(home.pairs)).policies
+        policies = policies_of(home, venue_of(home).pairs).policies
     except (KeyStoreError, SignerError) as error:
         stopped.append(Obstacle("home", str(error)))
         return

@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 import click
 
+from signer.contracts import Pairs, Venue
 from signer.errors import ConfigError, NotUnderstood
 from signer.home.layout import Home
-from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Request, Usage
+from signer.home.settings import DEFAULT_VENUE
+from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Usage
 from signer.policy import decide, load_policy
-from signer.policy.cases import NOT_UNDERSTOOD, ParseCall, cases_path, load_cases, run_cases
+from signer.policy.cases import NOT_UNDERSTOOD, cases_path, load_cases, run_cases
 from signer.policy.load import CASES_SUFFIX, policy_files
 from signer.policy.orders import refs_of
 from signer.policy.policy import format_amount
 from signer.policy.unreachable import unreachable
 from signer.serving.clock import SystemClock
-from signer.venues.kraken.pairs import PairTable
-from signer.venues.kraken.venue import Kraken
+from signer.venues import open_venue
 
 if TYPE_CHECKING:
     from signer.keys.envelope import AboutClient
@@ -93,7 +93,8 @@ def explain(
     if (client is None) == (name is None):
         raise click.UsageError("Give either --client or --policy.")
     entry = None if client is None else _client(home, client)
-    pairs = _pair_table(home)
+    venue = _venue(home)
+    pairs = venue.pairs
     try:
         chosen = load_policy(_policy_path(home, entry.policy if entry else str(name)), pairs.find, _names(pairs))
     except ConfigError:
@@ -101,7 +102,7 @@ def explain(
             _show_now(_now(home, client), client)  # a gateway may go on with what it loaded of the file before
         raise
     try:
-        understood = parser(pairs)(call, _fields(fields))
+        understood = venue.call_of(call, _fields(fields))
     except NotUnderstood as error:
         return _show_not_understood(call, error, as_json)
     standing = _standing(home, entry, understood) if entry else KnownToLedger({}, ())
@@ -137,8 +138,8 @@ def explain(
 @click.pass_obj
 def test(home: Home, folders: tuple[Path, ...], as_json: bool) -> int:
     """Run the cases beside the policies in each DIR (default: the home's). Exit status 1 if one does not hold."""
-    pairs = _pair_table(home)
-    rows = [row for folder in folders or (home.policies,) for row in _results(folder, pairs)]
+    venue = _venue(home)
+    rows = [row for folder in folders or (home.policies,) for row in _results(folder, venue)]
     failed = [row for row in rows if row["problem"]]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -149,32 +150,19 @@ def test(home: Home, folders: tuple[Path, ...], as_json: bool) -> int:
     return 1 if failed else 0
 
 
-def parser(pairs: PairTable) -> ParseCall:
-    """Reads calls as the gateway would, had a bot sent the fields as a form."""
-    venue = Kraken(pairs)
+def _venue(home: Home) -> Venue:
+    """Return the venue as the gateway of this home knows it."""
+    if not home.pairs.exists() and not home.config.exists():
+        return open_venue(DEFAULT_VENUE)
+    from signer.serving.loaded import venue_of
 
-    def read(endpoint: str, fields: Mapping[str, str]) -> Call:
-        body = urlencode({"nonce": "1", **fields}).encode()
-        form = "application/x-www-form-urlencoded"
-        request = Request("POST", f"/0/private/{endpoint}", b"", form, api_key="", api_sign="", body=body, source="")
-        return venue.parse(venue.decode(request))
-
-    return read
+    return venue_of(home)
 
 
-def _pair_table(home: Home) -> PairTable:
-    """The pairs that the gateway of this home knows."""
-    if not home.pairs.exists():
-        return PairTable.built_in()
-    from signer.serving.loaded import pair_table
-
-    return pair_table(home.pairs)
-
-
-def _current_pairs(home: Home) -> PairTable:
+def _current_pairs(home: Home) -> Pairs:
     """The exchange's list as it is now, if there is a home that says where the exchange is."""
     if not home.config.exists():
-        return _pair_table(home)
+        return _venue(home).pairs
     from signer.cli.pairs_list import current_pairs
     from signer.home.settings import load_config
 
@@ -182,10 +170,10 @@ def _current_pairs(home: Home) -> PairTable:
         return current_pairs(home, load_config(home.config))
     except ConfigError as error:  # a policy is good or bad whatever the settings are
         click.echo(f"signer: warning: the exchange's list of pairs cannot be had: {error}", err=True)
-        return _pair_table(home)
+        return _venue(home).pairs
 
 
-def _checked(file: Path, pairs: PairTable) -> dict[str, object]:
+def _checked(file: Path, pairs: Pairs) -> dict[str, object]:
     row: dict[str, object] = {"file": str(file), "problems": [], "hash": None, "uncapped": ""}
     row |= {"never": [], "not_checked": []}
     try:
@@ -219,7 +207,7 @@ def _show_checked(row: Mapping[str, object]) -> None:
         click.echo(f"{row['file']}: note: {word}")
 
 
-def _names(pairs: PairTable) -> list[str]:
+def _names(pairs: Pairs) -> list[str]:
     return [pair.wsname for pair in pairs.by_id.values()]
 
 
@@ -324,7 +312,7 @@ def _show_not_understood(call: str, error: NotUnderstood, as_json: bool) -> int:
     return 1
 
 
-def _results(folder: Path, pairs: PairTable) -> list[dict[str, str]]:
+def _results(folder: Path, venue: Venue) -> list[dict[str, str]]:
     """How each case in a folder goes. Raises `ConfigError` if there are none, or some belong to no policy."""
     policies = {cases_path(file): file for file in policy_files(folder)}
     files = sorted(folder.glob(f"*{CASES_SUFFIX}"))
@@ -333,10 +321,11 @@ def _results(folder: Path, pairs: PairTable) -> list[dict[str, str]]:
             f"there is no *{CASES_SUFFIX} file", where=str(folder), hint="name the folder of the policies"
         )
     rows: list[dict[str, str]] = []
+    pairs = venue.pairs
     for file in files:
         if file not in policies:
             raise ConfigError("there is no policy beside these cases", where=str(file), hint="name it as its policy")
         loaded = load_policy(policies[file], pairs.find, _names(pairs))
-        results = run_cases(loaded, load_cases(file), parser(pairs), pairs.by_id)
+        results = run_cases(loaded, load_cases(file), venue.call_of, pairs.by_id)
         rows += [{"policy": loaded.name, "case": result.name, "problem": result.problem} for result in results]
     return rows

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
+from signer.contracts.venue import Pairs as Pairs
 from signer.contracts.venue import Venue as Venue
 from signer.model import (
     ChainHead,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from signer.errors import Refused
 from signer.model import (
@@ -11,9 +11,11 @@ from signer.model import (
     ClientInfo,
     Decoded,
     Intent,
+    Json,
     KeyInfo,
     Order,
     OrderRef,
+    Pair,
     PlacedOrder,
     Request,
     Response,
@@ -21,15 +23,38 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
+from signer.model.allowances import Tier
 from signer.model.ended import CancelAnswer, Ended
 from signer.model.quiet import QuietAsked
 from signer.model.sightings import Listing, Sighting
+
+
+class Pairs(Protocol):
+    """The pairs that a venue lists."""
+
+    complete: bool
+    """Whether these are all that the venue lists, so that a name which is not found is not listed."""
+    by_id: Mapping[str, Pair]
+    """All of them by their canonical id."""
+
+    def find(self, text: Json) -> Pair | None:
+        """Return the pair that ``text`` means in any spelling; None if it means none or more than one."""
 
 
 class Venue(Protocol):
     """How one exchange speaks. Pure: no sockets, no clock."""
 
     name: str
+    """The name of its folder, as signer.toml writes it."""
+
+    @property
+    def pairs(self) -> Pairs:
+        """Return the pairs that it lists."""
+
+    headers: frozenset[str]
+    """The headers that it reads of a client's request, in lower case. No other reaches it."""
+    bases: tuple[str, ...]
+    """What the paths of its endpoints begin with."""
     permissions: frozenset[str]
     """Every word that we know for what a key may do."""
     withdrawing: frozenset[str]
@@ -39,11 +64,23 @@ class Venue(Protocol):
     relayed_headers: frozenset[str]
     """Names, in small letters, of the headers of the venue's answers that clients get."""
 
+    def access(self, path: str) -> Literal["private", "public"] | None:
+        """Return whether a call of that path needs a credential; None if no endpoint can have it."""
+
+    def key_id(self, request: Request) -> str:
+        """Return the API key that a private request shows, not yet believed; empty if it shows none."""
+
+    def endpoint_named(self, request: Request) -> str:
+        """Return the endpoint that a private request asks for, for the log; it need not exist."""
+
     def decode(self, request: Request) -> Decoded:
         """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
 
     def claimed_message(self, request: Request) -> bytes | None:
         """What the signature of a request that cannot be taken apart would be over; None if that is unknown."""
+
+    def call_of(self, endpoint: str, fields: Mapping[str, str]) -> Call:
+        """Return the call that a client makes with these fields, given as text. Raises `NotUnderstood`."""
 
     def parse(self, decoded: Decoded) -> Call:
         """The call, understood completely. Raises `NotUnderstood` naming what is not."""
@@ -128,6 +165,18 @@ class Venue(Protocol):
 
     def is_amended(self, order: Order, seen: Sighting) -> bool:
         """Whether the one order that an amend named shows what it was to become."""
+
+    def pairs_requests(self) -> Sequence[WireRequest]:
+        """Return the public calls that together list all pairs, the indispensable one first."""
+
+    def read_pairs(self, answers: Sequence[WireAnswer | None], before: Mapping[str, Json] | None) -> Mapping[str, Json]:
+        """Return the properties of all pairs by id, from the answers to `pairs_requests`; None where a call failed.
+
+        Takes what a missing list would have said from ``before``. Raises `VenueError` if the first answer is no list.
+        """
+
+    def tier(self, name: str) -> Tier:
+        """Return what the counters of an account of that level take. Raises `ConfigError` for an unknown level."""
 
     def time_request(self) -> WireRequest:
         """The public call that asks for the venue's time."""

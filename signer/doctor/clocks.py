@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from signer.contracts import Clock
+from signer.contracts import Clock, Venue
 from signer.doctor.said import error, fine, warning
 from signer.errors import SignerError
 from signer.findings import Finding
 from signer.home.settings import Config
 from signer.upstream import NOWHERE, UpstreamPool
 from signer.upstream.own_addresses import OwnAddresses, refuse_loop
-from signer.venues.kraken import server_time
+from signer.venues import open_venue
 
 ASK_S = 5.0
 WARN_S = 1.0
@@ -25,34 +25,37 @@ HINT = "set this machine's clock, and keep it set (`timedatectl set-ntp true`, c
 
 async def examine(config: Config, own: OwnAddresses, where: str, clock: Clock) -> list[Finding]:
     """Each origin that signer.toml names, asked once."""
+    venue = open_venue(config.venue)
     ways: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for key, (origin, addresses) in config.origins.items():
         ways.setdefault((origin, tuple(addresses)), []).append(key)
-    asked = [_origin(origin, addresses, keys[0], own, where, clock) for (origin, addresses), keys in ways.items()]
+    asked = [
+        _origin(venue, origin, addresses, keys[0], own, where, clock) for (origin, addresses), keys in ways.items()
+    ]
     return [finding for found in await asyncio.gather(*asked) for finding in found]
 
 
 async def _origin(
-    origin: str, addresses: Sequence[str], key: str, own: OwnAddresses, where: str, clock: Clock
+    venue: Venue, origin: str, addresses: Sequence[str], key: str, own: OwnAddresses, where: str, clock: Clock
 ) -> list[Finding]:
     about = f"exchange {origin}"
     try:
         refuse_loop({key: (origin, addresses)}, own, where)
-        least, most = await _ahead(origin, addresses, clock)
+        least, most = await _ahead(venue, origin, addresses, clock)
     except SignerError as why:
         hint = why.hint or "see to this machine's network, resolver and firewall"
         return [error("unreachable", about, why.what, hint)]
     return [judged(about, least, most)]
 
 
-async def _ahead(origin: str, addresses: Sequence[str], clock: Clock) -> tuple[float, float]:
+async def _ahead(venue: Venue, origin: str, addresses: Sequence[str], clock: Clock) -> tuple[float, float]:
     """By how many seconds our clock is ahead, at least and at most: the answer was made between sending and receiving,
     and says whole seconds."""
     upstream = UpstreamPool.open(origin, addresses=addresses, own=NOWHERE)
     try:
-        await upstream.send(server_time.REQUEST, clock.monotonic() + ASK_S)  # connects, so that the next is quick
+        await upstream.send(venue.time_request(), clock.monotonic() + ASK_S)  # connects, so that the next is quick
         sent = clock.now_us()
-        theirs = server_time.read(await upstream.send(server_time.REQUEST, clock.monotonic() + ASK_S))
+        theirs = venue.read_time(await upstream.send(venue.time_request(), clock.monotonic() + ASK_S)) / 1e6
         return sent / 1e6 - (theirs + 1), clock.now_us() / 1e6 - theirs
     finally:
         upstream.close()

@@ -21,7 +21,6 @@ from signer.keys.file import FileKeyStore
 from signer.keys.stores import SigningStores
 from signer.model import CredentialInfo
 from signer.serving.loaded import requirements_in
-from signer.venues.kraken.venue import Kraken
 
 Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[ProbeResult]]
 """Asks the venue what a credential may do: through the running gateway, else with the key. Raises `SignerError`."""
@@ -64,7 +63,7 @@ class _Examination:
         self._clock = clock
         self._stores = stores
         self._heard = heard
-        self._venue = Kraken(known.pairs)
+        self._venue = known.venue
         self._usable = {HOME_FILE}
 
     async def run(self) -> tuple[list[Finding], list[Finding]]:

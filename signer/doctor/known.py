@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from signer.contracts import Venue
 from signer.home.layout import Home
 from signer.home.lock import Holder
-from signer.home.settings import Config
+from signer.home.settings import DEFAULT_VENUE, Config
 from signer.keys.file import FileKeyStore
 from signer.policy.policy import Policy
-from signer.venues.kraken.pairs import PairTable
+from signer.venues import open_venue
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,6 @@ class KnownHome:
     store: FileKeyStore | None = None
     policies: Mapping[str, Policy] = field(default_factory=dict)
     """Those that load."""
-    pairs: PairTable = field(default_factory=PairTable.built_in)
+    venue: Venue = field(default_factory=lambda: open_venue(DEFAULT_VENUE))
     gateway: Holder | None = None
     """That runs on the home, or is about to."""

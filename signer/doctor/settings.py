@@ -7,20 +7,21 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from signer.contracts import Pairs
 from signer.doctor.known import KnownHome
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import SignerError
 from signer.findings import Finding, Weight
 from signer.home.layout import Home
 from signer.home.lock import holder
-from signer.home.settings import load_config
+from signer.home.settings import DEFAULT_VENUE, load_config
 from signer.keys.file import FileKeyStore
 from signer.model import ClientInfo
 from signer.policy.policy import Policy
 from signer.policy.unloaded import unloaded
-from signer.serving.loaded import misfits, of_accounts, of_policies, of_settings, of_waivers, pair_table, policies_of
+from signer.serving.loaded import misfits, of_accounts, of_policies, of_settings, of_waivers, policies_of, venue_of
 from signer.serving.pairs_listing import unlisted
-from signer.venues.kraken.pairs import PairTable
+from signer.venues import open_venue
 
 REVIEW_AHEAD = timedelta(days=14)
 T = TypeVar("T")
@@ -31,8 +32,10 @@ def read(home: Home, opened: Callable[[], FileKeyStore]) -> tuple[KnownHome, lis
     findings: list[Finding] = []
     config = _tried("signer.toml", lambda: load_config(home.config), findings)
     store = _tried("key store", opened, findings)
-    pairs = _tried("list of pairs", lambda: pair_table(home.pairs), findings) or PairTable.built_in()
-    return KnownHome(home, config, store, _policies(home, pairs, store, findings), pairs, holder(home.lock)), findings
+    venue = _tried("list of pairs", lambda: venue_of(home, config), findings) or open_venue(DEFAULT_VENUE)
+    return KnownHome(
+        home, config, store, _policies(home, venue.pairs, store, findings), venue, holder(home.lock)
+    ), findings
 
 
 def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
@@ -48,7 +51,7 @@ def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
     if known.policies:
         findings.append(fine("policies", "policies", f"read ({', '.join(sorted(known.policies))})"))
     findings += of_policies(known.policies.values(), today, REVIEW_AHEAD)
-    findings += unlisted(known.policies.values(), complete=known.pairs.complete)
+    findings += unlisted(known.policies.values(), complete=known.venue.pairs.complete)
     if known.config is not None and known.store is not None:
         credentials = known.store.credentials()
         findings += [*of_accounts(known.config, credentials), *of_waivers(known.config, credentials)]
@@ -65,9 +68,7 @@ def _tried(about: str, read_it: Callable[[], T], findings: list[Finding]) -> T |
         return None
 
 
-def _policies(
-    home: Home, pairs: PairTable, store: FileKeyStore | None, findings: list[Finding]
-) -> Mapping[str, Policy]:
+def _policies(home: Home, pairs: Pairs, store: FileKeyStore | None, findings: list[Finding]) -> Mapping[str, Policy]:
     """Those that load. Of the others each problem is said, and whom it concerns: nobody's is a warning."""
     loaded = policies_of(home, pairs)
     if not home.policies.is_dir():

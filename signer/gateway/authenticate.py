@@ -57,25 +57,27 @@ class Authenticator:
         try:
             client, decoded, signature = self._identify(request, snapshot)
         except NotAuthentic as refused:
-            raise self._counted(request, refused) from None
+            raise self._counted(request, snapshot, refused) from None
         await self._accept_nonce(client, decoded.nonce, signature)
         return client, decoded
 
     def author(self, request: Request, snapshot: Snapshot) -> Client | None:
         """Whose request it was that could not be taken apart, if its signature holds. For the log only: its nonce was
         not looked at."""
-        client, message = snapshot.clients.get(request.api_key), snapshot.venue.claimed_message(request)
+        venue = snapshot.venues[request.venue]
+        client, message = snapshot.clients.get(venue.key_id(request)), venue.claimed_message(request)
         if client is None or message is None:
             return None
-        return client if client.key.matches(message, _decoded_signature(request.api_sign)) else None
+        return client if client.key.matches(message, _decoded_signature(request.headers.get("api-sign", ""))) else None
 
     def _identify(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded, bytes]:
-        client = snapshot.clients.get(request.api_key)
+        venue = snapshot.venues[request.venue]
+        client = snapshot.clients.get(venue.key_id(request))
         if client is None and self._of_source.spent(one_source(request.source)):
             raise NotAuthentic(RefusalKind.INVALID_KEY, detail="unknown key, not looked at")
-        signature = _decoded_signature(request.api_sign)
+        signature = _decoded_signature(request.headers.get("api-sign", ""))
         try:
-            decoded = snapshot.venue.decode(request)
+            decoded = venue.decode(request)
         except Refused:
             if client is None:
                 raise NotAuthentic(RefusalKind.INVALID_KEY, detail="unknown key") from None
@@ -133,10 +135,10 @@ class Authenticator:
         for nonces in self._nonces.values():
             nonces.forgive(marks)
 
-    def _counted(self, request: Request, refused: NotAuthentic) -> NotAuthentic:
+    def _counted(self, request: Request, snapshot: Snapshot, refused: NotAuthentic) -> NotAuthentic:
         """``refused``, or a lockout if its key or its source has failed too often. Both are asked either way."""
         source = one_source(request.source)
-        key_within = self._of_key.take((source, request.api_key[:64]))
+        key_within = self._of_key.take((source, snapshot.venues[request.venue].key_id(request)[:64]))
         source_within = self._of_source.take(source)
         if not source_within and self._alarms.take(source):
             self._on_alarm(f"{source} has failed {SOURCE_FAILURES} times to prove who it is: locked out for now")

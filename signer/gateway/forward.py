@@ -43,6 +43,7 @@ class Account:
     """Money at a venue, with its credentials and the connection to its origin."""
 
     name: str
+    venue: Venue
     credentials: Sequence[Credential]
     upstream: Upstream
     call_seconds: float

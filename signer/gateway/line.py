@@ -121,7 +121,7 @@ class Gateway:
             ref: self._pending.merged(account, ref, await self._ledger.find_orders(account, ref))
             for ref in refs_of(call)
         }
-        facts = Facts(trace.snapshot.pairs, placed, trace.started_us)
+        facts = Facts(trace.venue.pairs.by_id, placed, trace.started_us)
         decision = trace.decision = decide(client.policy, client.info.name, call, facts)
         if not decision.allowed:
             raise denial(decision)
@@ -134,7 +134,7 @@ class Gateway:
         self._paces.require(client, call)
         own = meant(client.policy, client.info.name, facts)
         targets = {one.txid: one for ref in call.targets for one in known_targets(ref, own) if not one.closed}
-        trace.costs = trace.snapshot.venue.order_costs(call, list(targets.values()), trace.started_us)
+        trace.costs = trace.venue.order_costs(call, list(targets.values()), trace.started_us)
         counters = self._account(trace, client).pairs
         self._paces.require_share(client.info.name, call, trace.costs, counters)
 
@@ -155,7 +155,7 @@ class Gateway:
         if target is None or not target.txid or self._is_unsettled(client, call.targets[0]):
             raise NotServed.unavailable(ORDER_UNSETTLED)
         trace.named = (target.txid,)
-        return trace.snapshot.venue.changed_by_txid(call, target.txid)
+        return trace.venue.changed_by_txid(call, target.txid)
 
     def _is_unsettled(self, client: Client, target: OrderRef) -> bool:
         """Whether ``target`` names an order that the client may change and that the ledger does not know yet."""
@@ -203,7 +203,7 @@ class Gateway:
     async def _cancel(self, trace: Trace, client: Client, call: Call) -> Response:
         """Steps 5 to 8 of a cancel of orders by name: of the client's own ones, by their txids, until each is accounted
         for. It spends nothing and passes every halt."""
-        venue, account = trace.snapshot.venue, self._account(trace, client)
+        venue, account = trace.venue, self._account(trace, client)
         now = self._clock.monotonic()
         owner = "" if client.policy.whole_account else client.info.name
         aim = await self.aiming.aim(account, venue, call.targets, owner, now + account.call_seconds / 2)
@@ -229,7 +229,7 @@ class Gateway:
             answer, verdict = cancelling.answers[0]
             trace.verdict = replace(verdict, txids=tuple(ref.value for ref in ended.done))
             return self._relayed(trace, answer)
-        return trace.snapshot.venue.cancel_answer(ended)
+        return trace.venue.cancel_answer(ended)
 
     def _note_closed(self, trace: Trace, ended: Ended) -> None:
         """So that another cancel of these is answered by us."""
@@ -269,7 +269,7 @@ class Gateway:
     ) -> tuple[WireAnswer, VenueResult]:
         account = self._account(trace, client)
         check = lambda: self._check(trace, client, call)  # noqa: E731
-        return await account.forward(trace.snapshot.venue, call, client.info.name, journey, check)
+        return await account.forward(trace.venue, call, client.info.name, journey, check)
 
     def _account(self, trace: Trace, client: Client) -> Account:
         """As it is at this moment: a lane that a rotation has retired is entered by nobody any more."""
@@ -284,7 +284,7 @@ class Gateway:
             halt = self._ledger.halted(client.info.name, client.info.account)
             if halt is not None:
                 raise Halted.because(halt.reason)
-        now = self.snapshot.clients.get(trace.request.api_key)
+        now = self.snapshot.clients.get(client.info.api_key)
         if now is None or now.info.revoked:
             raise NotAuthentic(RefusalKind.INVALID_KEY, detail=f"client {client.info.name} was revoked while it waited")
         if trace.costs:
@@ -309,13 +309,13 @@ class Gateway:
         trace.refused(refused)
         if not trace.recorded and self._worth_a_record(trace, refusal_kind(refused)):
             self._audit.note(refusal_record(trace, refused))
-        return trace.snapshot.venue.refusal(refused, trace.call)
+        return trace.venue.refusal(refused, trace.call)
 
     def _own_answer(self, trace: Trace, client: Client, call: Call) -> Response:
         trace.outcome = Outcome.ACCEPTED
         if self._worth_a_record(trace, "read"):
             self._audit.note(read_record(trace))
-        return trace.snapshot.venue.own_answer(call, client.info, client.policy.permissions)
+        return trace.venue.own_answer(call, client.info, client.policy.permissions)
 
     def _worth_a_record(self, trace: Trace, kind: str) -> bool:
         """Whether a call that nothing of was sent is recorded, or only counted: then it has no line in the log either.
@@ -343,7 +343,7 @@ class Gateway:
 
     def _parse(self, trace: Trace, decoded: Decoded) -> Call:
         """Step 2. With references of ours, so that an order whose answer is lost can be looked up exactly."""
-        venue = trace.snapshot.venue
+        venue = trace.venue
         call = venue.parse(decoded)
         venue.require_timely(call, trace.started_us)
         return venue.with_own_refs(call, lambda: self._randomness.getrandbits(30) + 1)

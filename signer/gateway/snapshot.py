@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from signer.contracts import ClientKey, Venue
 from signer.gateway.forward import Account
-from signer.model import ClientInfo, Pair
+from signer.model import ClientInfo
 from signer.policy.policy import Policy
 
 
@@ -25,9 +25,8 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Clients by virtual API key, accounts by name, and the venue's pairs by canonical id."""
+    """Venues by name, clients by virtual API key, and accounts by name."""
 
-    venue: Venue
+    venues: Mapping[str, Venue]
     clients: Mapping[str, Client] = field(repr=False)
     accounts: Mapping[str, Account]
-    pairs: Mapping[str, Pair]

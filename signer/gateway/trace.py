@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from signer.contracts import Venue
 from signer.errors import Refused
 from signer.gateway.forward import Journey
 from signer.gateway.snapshot import Client, Snapshot
@@ -52,8 +53,13 @@ class Trace:
 
     def refused(self, refused: Refused, cause: Exception | None = None) -> None:
         """Note why the request is refused; the operator's detail is that of the first cause."""
-        self.errors, self.rules = self.snapshot.venue.words(refused, self.call), refused.rules
+        self.errors, self.rules = self.venue.words(refused, self.call), refused.rules
         self.detail = self.detail or refused.detail or str(cause or refused.__cause__ or "")
+
+    @property
+    def venue(self) -> Venue:
+        """Return the venue that the request is for."""
+        return self.snapshot.venues[self.request.venue]
 
     @property
     def client_name(self) -> str:
@@ -63,7 +69,7 @@ class Trace:
     @property
     def endpoint(self) -> str:
         """The endpoint as asked for, bounded, for a request that was not understood."""
-        return self.call.endpoint if self.call else self.request.path.removeprefix("/0/private/")[:64]
+        return self.call.endpoint if self.call else self.venue.endpoint_named(self.request)[:64]
 
 
 class Watch(Protocol):

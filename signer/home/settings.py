@@ -22,6 +22,7 @@ from signer.home.limits import LimitsConfig
 from signer.home.listener import Listener
 from signer.home.stores import Pkcs11Config, StoreConfig
 
+DEFAULT_VENUE = "kraken"
 KRAKEN_ORIGIN = "https://api.kraken.com"
 CONFIG_VERSION = 1
 HOME_FILE = "file"
@@ -122,7 +123,8 @@ class GatewayConfig(Strict):
 class AccountConfig(Strict):
     """``[accounts.NAME]``: one account at a venue."""
 
-    venue: Literal["kraken"] = "kraken"
+    venue: str = DEFAULT_VENUE
+    """The exchange, by the name of its folder in `signer.venues`."""
     store: str = HOME_FILE
     """The store in which `signer keys add` puts secrets of new credentials."""
     origin: str = KRAKEN_ORIGIN
@@ -204,6 +206,21 @@ class Config(Strict):
                     f"known are: {', '.join(known)}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _one_venue(self) -> Config:
+        venues = sorted({account.venue for account in self.accounts.values()})
+        if len(venues) > 1:
+            raise ValueError(
+                f"the accounts are at several venues ({', '.join(venues)[:200]}), and a listener serves one; "
+                "give each venue a home of its own"
+            )
+        return self
+
+    @property
+    def venue(self) -> str:
+        """The venue of all accounts, which is the one that the listeners serve."""
+        return next(iter(self.accounts.values())).venue
 
     @property
     def public_origin(self) -> str:

@@ -85,7 +85,7 @@ class KeyChecks:
         """
         status = credential.status
         status.due = True
-        asked = await probe(account, self._snapshot().venue, credential, tries)
+        asked = await probe(account, account.venue, credential, tries)
         status.moved = asked.moved
         status.key = asked.key or status.key
         self._judge(
@@ -119,7 +119,7 @@ class KeyChecks:
         status, requirements = credential.status, requirements_of.get(credential.name, Requirements(credential.name))
         before = status.word, status.findings
         now_us = self._clock.now_us()
-        found = judge(status.key, requirements, self._snapshot().venue, now_us) if status.key else ()
+        found = judge(status.key, requirements, account.venue, now_us) if status.key else ()
         status.found((*found, used_elsewhere(credential.name)) if status.moved else found)
         if (status.word, status.findings) == before:
             return

@@ -8,54 +8,38 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from signer.contracts import Upstream
+from signer.contracts import Upstream, Venue
 from signer.errors import ConfigError, VenueError
-from signer.model import Json, WireRequest
+from signer.model import Json, WireAnswer
 
-ASSET_PAIRS = "/0/public/AssetPairs"
-TOKENISED = f"{ASSET_PAIRS}?aclass_base=tokenized_asset"
-"""Kraken lists xStocks only to who asks for them (docs/kraken.md §5)."""
 MOST_BYTES = 16 * 1024 * 1024
 
 
-async def fetch_pairs(upstream: Upstream, deadline: float, before: Mapping[str, Json] | None = None) -> dict[str, Json]:
-    """All pairs, tokenised assets among them: pair id to its properties (docs/kraken.md §5), numbers as text.
+async def fetch_pairs(
+    venue: Venue, upstream: Upstream, deadline: float, before: Mapping[str, Json] | None = None
+) -> Mapping[str, Json]:
+    """Return the properties of all pairs by id, as `Venue.read_pairs` has them.
 
-    If the tokenised ones alone cannot be had, those of ``before`` stay. Raises `VenueError` if the venue cannot be
-    reached before ``deadline`` (monotonic seconds), or answers with no list.
+    A list other than the first may fail: what ``before`` says takes its place. Raises `VenueError` if the venue cannot
+    be reached before ``deadline`` (monotonic seconds), or answers with no list.
     """
-    pairs = await _listed(upstream, ASSET_PAIRS, deadline)
-    if not pairs:
-        raise VenueError("AssetPairs was answered with HTTP 200 and no list of pairs")
-    try:
-        tokenised = await _listed(upstream, TOKENISED, deadline)
-    except VenueError:
-        tokenised = {pair: row for pair, row in (before or {}).items() if _is_tokenised(row)}
-    return {**tokenised, **pairs}
+    first, *others = venue.pairs_requests()
+    answers: list[WireAnswer | None] = [await upstream.send(first, deadline)]
+    venue.read_pairs([answers[0], *(None for _ in others)], before)  # raises before the others are asked for
+    for request in others:
+        try:
+            answers.append(await upstream.send(request, deadline))
+        except VenueError:
+            answers.append(None)
+    return venue.read_pairs(answers, before)
 
 
-def _is_tokenised(row: Json) -> bool:
-    return isinstance(row, dict) and row.get("aclass_base") == "tokenized_asset"
-
-
-async def _listed(upstream: Upstream, target: str, deadline: float) -> dict[str, Json]:
-    answer = await upstream.send(WireRequest("GET", target, (("User-Agent", "signer"),), b""), deadline)
-    try:
-        envelope = json.loads(answer.body, parse_float=str) if answer.status == 200 else None
-    except (ValueError, RecursionError):
-        envelope = None
-    result = envelope.get("result") if isinstance(envelope, dict) and not envelope.get("error") else None
-    if not isinstance(result, dict):
-        raise VenueError(f"AssetPairs was answered with HTTP {answer.status} and no list of pairs")
-    return result
-
-
-def save_pairs(path: Path, pairs: dict[str, Json]) -> None:
+def save_pairs(path: Path, pairs: Mapping[str, Json]) -> None:
     """Keep the list in ``path``, whole or not at all. Raises `VenueError` if it cannot be written."""
     fresh = path.with_suffix(f".{os.getpid()}.new")  # a command and the gateway may write it at the same time
     try:
         with fresh.open("w", encoding="utf-8") as file:
-            json.dump(pairs, file)
+            json.dump(dict(pairs), file)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
@@ -21,17 +22,28 @@ RETRY_AFTER = "retry-after"
 class Request:
     """One HTTP request as it arrived, before anything in it is believed."""
 
+    venue: str
+    """The name of the venue that its listener serves."""
     method: str
-    path: str
-    query: bytes
-    content_type: str
-    api_key: str = field(repr=False)
-    api_sign: str = field(repr=False)
+    target: bytes
+    """As it stood in the request line: the path, in ASCII, with any query."""
+    headers: Mapping[str, str] = field(repr=False)
+    """Those that the venue asks for (`signer.contracts.Venue.headers`), by their names in lower case."""
     body: bytes = field(repr=False)
     source: str
     """The peer's address, without port."""
     certified: str | None = None
     """The name in the client certificate that the peer showed; None where none is asked for."""
+
+    @property
+    def path(self) -> str:
+        """Return the target's path, nothing in it decoded, a letter for each byte."""
+        return self.target.partition(b"?")[0].decode("latin-1")
+
+    @property
+    def query(self) -> bytes:
+        """Return what follows the first question mark."""
+        return self.target.partition(b"?")[2]
 
 
 @dataclass(frozen=True, slots=True)

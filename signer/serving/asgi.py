@@ -7,8 +7,8 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
-from signer.contracts import Clock
-from signer.errors import NotServed, Refused
+from signer.contracts import Clock, Venue
+from signer.errors import NotServed
 from signer.model import Request, Response
 from signer.serving.source import NO_PROXIES, UNIX, Sources
 
@@ -22,14 +22,14 @@ TOO_LARGE = f"the body is too large: a request may have {MAX_BODY} bytes"
 SOONEST_ANSWER_S = 0.0011
 """An answer of ours leaves no sooner: many bots use bare milliseconds as their nonce and would repeat one
 (docs/kraken.md §8.14). The exchange itself never answers that fast."""
-PRIVATE = "/0/private/"
-PUBLIC = "/0/public/"
 DEFECT = "a defect in the gateway; look the order up"
 FORWARDED = b"x-forwarded-for"
 CERTIFIED = "signer.certified"
 """Key of the scope: the name in the peer's certificate, where the listener asks for one."""
 BODY = "signer.body"
 """Key of the scope: the whole body, if it came with its head, so that there is nothing to wait for."""
+SHOWN_KEY = "signer.shown_key"
+"""Key of the scope: the API key that a private request shows."""
 GO_ON = "signer.go_on"
 """Key of the scope: says ``100 Continue`` to a client that waits for it before it sends its body."""
 CONTINUE = "100-continue"
@@ -50,20 +50,21 @@ class Edge:
 
     def __init__(
         self,
+        venue: Venue,
         private: Callable[[Request], Awaitable[Response]],
         public: Callable[[Request], Awaitable[Response]],
         local: Callable[[str], Response | None],
-        refusal: Callable[[Refused], Response],
         *,
         clock: Clock,
         body_seconds: float,
         on_defect: Callable[[str], None],
         sources: Sources = NO_PROXIES,
     ) -> None:
+        self._venue = venue
+        self._once = {name.encode(): name for name in FRAMING | venue.headers}
         self._private = private
         self._public = public
         self._local = local
-        self._refusal = refusal
         self._sources = sources
         self._clock = clock
         self._body_seconds = body_seconds
@@ -79,7 +80,7 @@ class Edge:
             return
         except Exception as defect:  # noqa: BLE001 - a defect of ours must still be answered, and never in silence
             self._on_defect(_place(defect))
-            response = self._refusal(NotServed.unavailable(DEFECT))
+            response = self._venue.refusal(NotServed.unavailable(DEFECT))
         if response.ours:
             early = started + SOONEST_ANSWER_S - self._clock.monotonic()
             if early > 0:
@@ -88,17 +89,20 @@ class Edge:
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         path = _exact_path(scope)
-        if path.startswith(PRIVATE):
-            return await self._private(await self._request(scope, receive, path))
-        if path.startswith(PUBLIC):
-            return await self._public(await self._request(scope, receive, path))
+        access = self._venue.access(path)
+        if access == "private":
+            request = await self._request(scope, receive)
+            scope[SHOWN_KEY] = self._venue.key_id(request)
+            return await self._private(request)
+        if access == "public":
+            return await self._public(await self._request(scope, receive))
         local = self._local(path) if scope["method"] == "GET" else None
         if local is None:
-            raise BadRequest(404, "not found: bots call /0/private/… and /0/public/…")
+            raise BadRequest(404, f"not found: bots call {' and '.join(f'{base}…' for base in self._venue.bases)}")
         return local
 
-    async def _request(self, scope: Scope, receive: Receive, path: str) -> Request:
-        headers = _headers(scope["headers"])
+    async def _request(self, scope: Scope, receive: Receive) -> Request:
+        headers = self._headers(scope["headers"])
         _check_framing(headers)
         if int(headers.get("content-length", "0")) > MAX_BODY:
             raise BadRequest(413, TOO_LARGE)
@@ -110,16 +114,25 @@ class Edge:
         if len(body) > MAX_BODY:
             raise BadRequest(413, TOO_LARGE)
         return Request(
+            venue=self._venue.name,
             method=scope["method"],
-            path=path,
-            query=scope["query_string"],
-            content_type=headers.get("content-type", ""),
-            api_key=headers.get("api-key", ""),
-            api_sign=headers.get("api-sign", ""),
+            target=scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b""),
+            headers={name: value for name, value in headers.items() if name in self._venue.headers},
             body=body,
             source=self._source(scope),
             certified=scope.get(CERTIFIED),
         )
+
+    def _headers(self, pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+        """Return the few headers that we read. Refuse one that stands twice, since it could mean two things."""
+        found: dict[str, str] = {}
+        for raw, value in pairs:
+            name = self._once.get(raw.lower())
+            if name is not None:
+                if name in found:
+                    raise BadRequest(400, f"the header {name} stands twice")
+                found[name] = value.decode("latin-1")
+        return found
 
     async def _body_in_time(self, receive: Receive) -> bytes:
         try:
@@ -155,13 +168,8 @@ def _exact_path(scope: Scope) -> str:
     return raw.decode("ascii")
 
 
-ONCE = {
-    name.encode(): name
-    for name in (
-        "api-key", "api-sign", "content-type", "content-length", "content-encoding", "transfer-encoding", "expect",
-        "host",
-    )
-}  # fmt: skip
+FRAMING = frozenset({"content-length", "content-encoding", "transfer-encoding", "expect", "host"})
+"""The headers that we read whatever the venue is."""
 
 
 def _check_framing(headers: Mapping[str, str]) -> None:
@@ -172,18 +180,6 @@ def _check_framing(headers: Mapping[str, str]) -> None:
         raise BadRequest(400, "the only transfer coding accepted is chunked")
     if headers.get("expect", CONTINUE).lower() != CONTINUE:
         raise BadRequest(417, f"the only expectation that is met is {CONTINUE}")
-
-
-def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The few headers that we read. One that stands twice could mean two things: refused."""
-    found: dict[str, str] = {}
-    for raw, value in pairs:
-        name = ONCE.get(raw.lower())
-        if name is not None:
-            if name in found:
-                raise BadRequest(400, f"the header {name} stands twice")
-            found[name] = value.decode("latin-1")
-    return found
 
 
 async def _body(receive: Receive) -> bytes:

@@ -61,8 +61,7 @@ class Clearing:
 
     async def _listed(self, _: Operator, question: Mapping[str, Json]) -> Json:
         client, accounts = str(question.get("client", "")), self._accounts(question)
-        venue = self._snapshot().venue
-        found = await asyncio.gather(*(self._aiming.open_orders(one, venue, client) for one in accounts))
+        found = await asyncio.gather(*(self._aiming.open_orders(one, one.venue, client) for one in accounts))
         placed = [order for orders in found for order in orders]
         unsettled = [name for one in accounts for name in self._pending.unsettled(one.name, client)]
         return {
@@ -89,7 +88,7 @@ class Clearing:
 
     async def _clear(self, operator: Operator, account: Account, client: str) -> Ended:
         """Cancel what ``client`` (every client, if empty) has open on ``account``."""
-        venue, now = self._snapshot().venue, self._clock.monotonic()
+        venue, now = account.venue, self._clock.monotonic()
         await self._aiming.settle_all(account, client, now + SETTLE_S)
         refs = [OrderRef("txid", one.txid) for one in await self._aiming.open_orders(account, venue, client)]
         if not refs:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, final
 
-from signer.contracts import Clock, Ledger, SigningKey, Upstream
+from signer.contracts import Clock, Ledger, SigningKey, Upstream, Venue
 from signer.gateway.credential import Credential, KeyStatus
 from signer.gateway.forward import Account
 from signer.gateway.trace import Watch
@@ -48,12 +48,13 @@ class Lasting:
         self,
         name: str,
         config: AccountConfig,
-        tier: Tier,
+        venue: Venue,
         keys: Iterable[tuple[CredentialInfo, SigningKey]],
         upstream: Upstream,
         marks: Mapping[str, int],
     ) -> Account:
         """An account as the settings have it now. A reload keeps the depth and the length of a lane's queues."""
+        tier = venue.tier(config.tier)
         credentials = [
             Credential(
                 info.name,
@@ -70,7 +71,7 @@ class Lasting:
         hearing = self._hearings.setdefault(name, Hearing(name, self._clock, self._listeners))
         pairs = self._pairs.setdefault(name, PairCounters())
         pairs.allow(tier.orders)
-        return Account(name, credentials, upstream, config.call_seconds, self._clock, hearing, pairs)
+        return Account(name, venue, credentials, upstream, config.call_seconds, self._clock, hearing, pairs)
 
     def forget(self, key: Key) -> None:
         """A credential is no more, and the last call has left its lane."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
-from signer.contracts import Venue
+from signer.contracts import Pairs, Venue
 from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, WrongPassphrase
 from signer.findings import Finding, Weight
 from signer.home.layout import Home
-from signer.home.settings import HOME_FILE, Config, load_config
+from signer.home.settings import DEFAULT_VENUE, HOME_FILE, Config, load_config
 from signer.keycheck.judgement import Requirements, requirements_of
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase
@@ -20,7 +19,7 @@ from signer.model import ClientInfo, CredentialInfo
 from signer.policy.load import Loaded, load_policies
 from signer.policy.policy import Policy
 from signer.policy.unloaded import Unloaded, cancels_only, unloaded
-from signer.venues.kraken.pairs import PairTable
+from signer.venues import open_venue
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,8 @@ class LoadedHome:
     home: Home
     config: Config
     store: FileKeyStore
-    pairs: PairTable
+    venue: Venue
+    """The venue of its accounts, with the pairs that are known."""
     policies: Mapping[str, Policy]
     """By name, of each policy that a client has what it is held to now; and those that nobody has."""
     unloaded: Sequence[Unloaded]
@@ -43,13 +43,28 @@ def prepare(
 ) -> LoadedHome:
     """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
     config, store = load_config(home.config), FileKeyStore.open(home.keys, passphrase)
-    return checked(home, config, store, pair_table(home.pairs), passphrase_now)
+    return checked(home, config, store, venue_of(home, config), passphrase_now)
 
 
-def pair_table(path: Path) -> PairTable:
-    """The venue's pairs as last fetched into ``path``, else those known when this version was made."""
-    fetched = load_pairs(path)
-    return PairTable.built_in() if fetched is None else PairTable.from_asset_pairs(fetched)
+def venue_of(home: Home, config: Config | None = None) -> Venue:
+    """Return the venue of the home's accounts, with the pairs last fetched or else those known to this version.
+
+    Without ``config`` it is what signer.toml says, or the default venue where that does not read. Raises `ConfigError`
+    for an unknown venue or an unreadable list.
+    """
+    name = config.venue if config else _venue_named(home)
+    try:
+        return open_venue(name, load_pairs(home.pairs))
+    except ConfigError as error:
+        where = error.where or f"{home.config}: accounts.*.venue"
+        raise ConfigError(error.what, where=where, hint=error.hint) from None
+
+
+def _venue_named(home: Home) -> str:
+    try:
+        return load_config(home.config).venue
+    except ConfigError:
+        return DEFAULT_VENUE
 
 
 def warnings(loaded: LoadedHome, today: date) -> list[Finding]:
@@ -125,15 +140,15 @@ def misfits(home: Home, config: Config, store: FileKeyStore) -> Iterator[ConfigE
             yield ConfigError(what, where=str(home.config), hint=f"add [stores.{credential.store}]")
 
 
-def requirements_now(loaded: LoadedHome, venue: Venue, now_us: int) -> Mapping[str, Requirements]:
+def requirements_now(loaded: LoadedHome, now_us: int) -> Mapping[str, Requirements]:
     """What the settings ask of each credential, by its name."""
-    return requirements_in(loaded.config, loaded.store, loaded.policies, venue, now_us)
+    return requirements_in(loaded.config, loaded.store, loaded.policies, loaded.venue, now_us)
 
 
 def requirements_in(
     config: Config, store: FileKeyStore, policies: Mapping[str, Policy], venue: Venue, now_us: int
 ) -> Mapping[str, Requirements]:
-    """As `duties_now`, of these parts of a home; clients whose policy is not there ask nothing."""
+    """As `requirements_now`, of these parts of a home; clients whose policy is not there ask nothing."""
     clients = [(info, policies[info.policy]) for info in store.clients() if info.policy in policies]
     excess = Weight.REFUSED if config.gateway.excess_permissions == "refuse" else Weight.WARNING
     return requirements_of(store.credentials(), clients, venue, config.waivers, now_us, excess)
@@ -143,7 +158,7 @@ def checked(
     home: Home,
     config: Config,
     store: FileKeyStore,
-    pairs: PairTable,
+    venue: Venue,
     passphrase_now: Callable[[], Passphrase | None],
     in_force: Mapping[str, Policy] | None = None,
 ) -> LoadedHome:
@@ -154,13 +169,13 @@ def checked(
     """
     for error in misfits(home, config, store):
         raise error
-    before, loaded = in_force or {}, policies_of(home, pairs)
+    before, loaded = in_force or {}, policies_of(home, venue.pairs)
     without = unloaded(loaded.broken, loaded.policies, store.clients(), before, str(home.policies))
     instead = {one.policy: before.get(one.policy) or cancels_only(one.policy) for one in without if one.clients}
-    return LoadedHome(home, config, store, pairs, {**loaded.policies, **instead}, without, passphrase_now)
+    return LoadedHome(home, config, store, venue, {**loaded.policies, **instead}, without, passphrase_now)
 
 
-def policies_of(home: Home, pairs: PairTable) -> Loaded:
+def policies_of(home: Home, pairs: Pairs) -> Loaded:
     """The policies in the home. Without their folder there are none."""
     if not home.policies.is_dir():
         return Loaded({}, {})
@@ -179,15 +194,18 @@ def reread(before: LoadedHome, *, running: bool) -> LoadedHome:
     except PassphraseChanged as error:
         store = _under_new_passphrase(before, error)
     in_force = before.policies if running else None
-    config, pairs = load_config(home.config), pair_table(home.pairs)
-    fresh = checked(home, config, store, pairs, before.passphrase_now, in_force)
+    config = load_config(home.config)
+    fresh = checked(home, config, store, venue_of(home, config), before.passphrase_now, in_force)
     _check_unmoved(before, fresh)
     return fresh
 
 
-def relisted(before: LoadedHome, pairs: PairTable) -> LoadedHome:
-    """What is in force, judged by another list of pairs. Raises `ConfigError` if a policy does not load with it."""
-    fresh = checked(before.home, before.config, before.store, pairs, before.passphrase_now, before.policies)
+def relisted(before: LoadedHome, venue: Venue) -> LoadedHome:
+    """Return what is in force, judged by the venue with another list of pairs.
+
+    Raises `ConfigError` if a policy does not load with it.
+    """
+    fresh = checked(before.home, before.config, before.store, venue, before.passphrase_now, before.policies)
     known = {one.policy for one in before.unloaded}
     for one in fresh.unloaded:
         if one.policy not in known:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from pathlib import Path
 from typing import final
 
-from signer.contracts import Clock, Upstream
+from signer.contracts import Clock, Upstream, Venue
 from signer.errors import ConfigError, SignerError
 from signer.findings import Finding, Weight
 from signer.gateway.trace import Watch
@@ -19,7 +19,7 @@ from signer.market.pairs import fetch_pairs, load_pairs, save_pairs
 from signer.model import Json
 from signer.policy.policy import Policy
 from signer.serving.metrics import Metrics
-from signer.venues.kraken.pairs import PairTable
+from signer.venues import open_venue
 
 FETCH_S = 3.0
 DAILY_S = 24 * 3600.0
@@ -27,8 +27,8 @@ FIRST_AGAIN_S = 60.0
 """After a list that could not be had; each further failure doubles it, up to an hour."""
 MOST_AGAIN_S = 3600.0
 
-Take = Callable[[PairTable], Awaitable[None]]
-"""Puts a list in force. Raises `SignerError` if it cannot be."""
+Take = Callable[[Venue], Awaitable[None]]
+"""Puts the venue with another list in force. Raises `SignerError` if it cannot be."""
 
 
 def unlisted(policies: Iterable[Policy], *, complete: bool) -> Iterator[Finding]:
@@ -50,7 +50,10 @@ def unlisted(policies: Iterable[Policy], *, complete: bool) -> Iterator[Finding]
 class PairsListing:
     """Fetches the venue's list at a start that needs it, daily, and when somebody wants it."""
 
-    def __init__(self, path: Path, upstream: Callable[[], Upstream], *, watch: Watch, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, venue: Callable[[], Venue], upstream: Callable[[], Upstream], *, watch: Watch, clock: Clock
+    ) -> None:
+        self._venue = venue
         self._path = path
         self._upstream = upstream
         self._watch = watch
@@ -62,8 +65,9 @@ class PairsListing:
     async def refresh(self, take: Take) -> bool:
         """Fetch the list, put it in force and keep it; else alarm and go on with the one that is known."""
         try:
-            fetched = await fetch_pairs(self._upstream(), self._clock.monotonic() + FETCH_S, self._kept())
-            await take(PairTable.from_asset_pairs(fetched))
+            venue, deadline = self._venue(), self._clock.monotonic() + FETCH_S
+            fetched = await fetch_pairs(venue, self._upstream(), deadline, self._kept())
+            await take(open_venue(venue.name, fetched))
             save_pairs(self._path, fetched)  # only now: a list that our policies contradict would stop a start
         except SignerError as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")

@@ -12,7 +12,7 @@ from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 
 from signer.model.one_source import one_source
 from signer.secret import fingerprint
-from signer.serving.asgi import BODY, CERTIFIED, GO_ON, PRIVATE, Scope
+from signer.serving.asgi import BODY, CERTIFIED, GO_ON, SHOWN_KEY, Scope
 from signer.serving.shares import ConnectionPlace
 from signer.serving.source import UNIX
 from signer.upstream.held import COUNTED_FROM
@@ -252,9 +252,9 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
 
     def _holder(self, request: Scope) -> str:
         """Whom an answer is counted for: large private ones go to clients only, so the key that was shown is proven."""
-        key = self._callback_parser.get_header(b"api-key")
-        if key and request["raw_path"].startswith(PRIVATE.encode()):
-            return f"the client with the key {fingerprint(key.decode('latin-1'))}"
+        key = request.get(SHOWN_KEY)
+        if key:
+            return f"the client with the key {fingerprint(key)}"
         return one_source(self._peer[0]) if self._peer else UNIX
 
 

@@ -40,7 +40,6 @@ from signer.serving.worker import GatewayWorker, Lifeline
 from signer.tls.authority import utc_now
 from signer.upstream.held import HeldAnswers
 from signer.upstream.own_addresses import OwnAddresses, refuse_loop
-from signer.venues.kraken.venue import Kraken
 
 TLS_LOOK_EVERY_S = 60.0
 MOST_CODE = 32
@@ -64,7 +63,7 @@ class GatewayApp:
         on_failure: Callable[[SignerError], None],
     ) -> None:
         self._loaded = loaded
-        self._refusal = Kraken(loaded.pairs).refusal
+        self._refusal = loaded.venue.refusal
         self._say_ready = ready
         self._own = own
         self._unwrapped = unwrapped
@@ -148,10 +147,10 @@ class GatewayApp:
         )
         await wiring.start()
         self._edge = Edge(
+            wiring.loaded.venue,
             wiring.gateway.answer,
             wiring.public.answer,
             self._local,
-            self._refusal,
             sources=Sources(self._loaded.config.gateway.trusted_proxies),
             clock=self._clock,
             body_seconds=self.request_seconds,

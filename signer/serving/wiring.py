@@ -14,7 +14,7 @@ from typing import TypeAlias
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import RecordThrottle
-from signer.contracts import SigningKey
+from signer.contracts import SigningKey, Venue
 from signer.errors import SignerError
 from signer.findings import Finding
 from signer.gateway.authenticate import Authenticator
@@ -58,9 +58,6 @@ from signer.serving.verbs import AdminVerbs
 from signer.upstream import NOWHERE, UpstreamPool
 from signer.upstream.held import HeldAnswers
 from signer.upstream.own_addresses import OwnAddresses
-from signer.venues.kraken.limits import TIERS
-from signer.venues.kraken.pairs import PairTable
-from signer.venues.kraken.venue import Kraken
 
 PROVE_S = 5.0
 """How long a start waits for what the venue says of the keys: with a venue that is away, reads pass all the same."""
@@ -108,7 +105,9 @@ class Wiring:
         self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key, listeners)
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
-        self._listing = PairsListing(loaded.home.pairs, self._public_upstream, watch=watch, clock=self._clock)
+        self._listing = PairsListing(
+            loaded.home.pairs, lambda: self.loaded.venue, self._public_upstream, watch=watch, clock=self._clock
+        )
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._revocations = Revocations()
@@ -124,7 +123,7 @@ class Wiring:
         self.loaded = reread(self.loaded, running=False)
         await self.audit.open(await self.ledger.head())
         named_in_vain = any(policy.unlisted for policy in self.loaded.policies.values())
-        fetched = named_in_vain or not self.loaded.pairs.complete
+        fetched = named_in_vain or not self.loaded.venue.pairs.complete
         if fetched:
             fetched = await self._listing.refresh(self._judge_with)
         left = await self.ledger.open_intents()
@@ -162,7 +161,7 @@ class Wiring:
             look_ups=self._recovery,
         )
         upstream, bounds = self._public_upstream(), public_bounds(self.loaded.config, self._clock)
-        self.public = PublicCalls(snapshot.venue, upstream, bounds, self._clock, self._watch)
+        self.public = PublicCalls(self.loaded.venue, upstream, bounds, self._clock, self._watch)
         checks = StoreChecks(lambda: self.gateway.snapshot)
         self.health = Health(
             lambda: self.gateway.snapshot,
@@ -262,7 +261,7 @@ class Wiring:
         snapshot = await self._snapshot()
         self._authenticator.forgive(await self.ledger.marks())
         self._key_checks.judge(snapshot)
-        self.public.venue = snapshot.venue
+        self.public.venue = self.loaded.venue
         # Once more: a credential may have been taken back since the snapshot was begun.
         self.gateway.snapshot = replace(snapshot, clients=self._revocations.applied(snapshot.clients))
         self.public.upstream = self._public_upstream()
@@ -311,8 +310,8 @@ class Wiring:
         self._audit_worker.close()
 
     async def _snapshot(self) -> Snapshot:
-        config, store, pairs = self.loaded.config, self.loaded.store, self.loaded.pairs
-        self._listing.say(self.loaded.policies.values(), complete=pairs.complete)
+        config, store, venue = self.loaded.config, self.loaded.store, self.loaded.venue
+        self._listing.say(self.loaded.policies.values(), complete=venue.pairs.complete)
         marks = await self.ledger.marks()
         accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
         handles = [*((info, store.client_key(info.name)) for info in store.clients()), *store.former_clients()]
@@ -320,7 +319,7 @@ class Wiring:
         clients = {
             info.api_key: Client(info, key, policies[info.policy]) for info, key in handles if info.policy in policies
         }
-        return Snapshot(Kraken(pairs), self._revocations.applied(clients), accounts, pairs.by_id)
+        return Snapshot({venue.name: venue}, self._revocations.applied(clients), accounts)
 
     async def _signing_keys(self, loaded: LoadedHome) -> Mapping[Held, SigningKey]:
         """The handle of each credential, from wherever its secret lives. Raises `KeyStoreError`.
@@ -342,7 +341,7 @@ class Wiring:
         infos = [info for info in self.loaded.store.credentials() if info.account == name]
         keys = [(info, self._keys[info, stores.get(info.store)]) for info in infos]
         upstream = self._pools.of(config.origin, config.resolve)
-        return self._lasting.account(name, config, TIERS[config.tier], keys, upstream, marks)
+        return self._lasting.account(name, config, self.loaded.venue, keys, upstream, marks)
 
     def _public_upstream(self) -> UpstreamPool:
         return self._pools.public(self.loaded.config)
@@ -354,21 +353,21 @@ class Wiring:
         return kept.key if kept is not None and fresh else None
 
     def _requirements(self) -> Mapping[str, Requirements]:
-        return requirements_now(self.loaded, Kraken(self.loaded.pairs), self._clock.now_us())
+        return requirements_now(self.loaded, self._clock.now_us())
 
     async def _keep_probe(self, credential: Credential, key: KeyInfo) -> None:
         folder, kept = self.loaded.home.probes, Probe(self._clock.now_us(), key)
         await self._audit_worker.run(lambda: keep_probe(folder, fingerprint(credential.api_key), kept))
 
-    async def _judge_with(self, pairs: PairTable) -> None:
+    async def _judge_with(self, venue: Venue) -> None:
         """Judge the policies by another list of pairs."""
-        self.loaded = relisted(self.loaded, pairs)
+        self.loaded = relisted(self.loaded, venue)
 
-    async def _take_pairs(self, pairs: PairTable) -> None:
+    async def _take_pairs(self, venue: Venue) -> None:
         async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
             before = self.loaded
             try:
-                await self._judge_with(pairs)
+                await self._judge_with(venue)
                 await self._swap()
             except SignerError:
                 self.loaded = before

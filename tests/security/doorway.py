@@ -19,6 +19,7 @@ from signer.secret import HmacKey, Secret, fingerprint
 from signer.venues.kraken.answers import words
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from tests.arriving import arriving
 from tests.security.rig import Bot
 
 NOON_US = 1_795_435_200_000_000
@@ -114,7 +115,7 @@ class Doorway:
 
     def snapshot(self) -> Snapshot:
         """All clients so far."""
-        return Snapshot(Kraken(PAIRS), dict(self._clients), {}, {})
+        return Snapshot({"kraken": Kraken(PAIRS)}, dict(self._clients), {})
 
     async def knock(self, request: Request) -> str:
         """``accepted``, or the first word of the refusal."""
@@ -129,4 +130,4 @@ def request(bot: Bot, nonce: int, fields: Mapping[str, str] | None = None, **cha
     """A signed request; ``changed`` is changed after it was signed."""
     body, _ = bot.signed(PATH, fields, str(nonce))
     given = {"api_key": bot.api_key, "api_sign": bot.sign(PATH, str(nonce), body), "source": "127.0.0.1", **changed}
-    return Request("POST", PATH, b"", "", body=body, **given)
+    return arriving("POST", PATH, b"", "", body=body, **given)

@@ -14,13 +14,13 @@ from signer.cli.main import main
 from signer.home.layout import Home
 from signer.home.lock import RELOAD, Holder, HomeLock
 from signer.keys.passphrase import from_file
-from signer.model import Request
 from signer.serving.clock import SystemClock
 from signer.serving.loaded import prepare
 from signer.serving.logline import LineLog
 from signer.serving.metrics import Metrics
 from signer.serving.watch import GatewayWatch
 from signer.serving.wiring import Wiring
+from tests.arriving import arriving
 from tests.security.rig import FORM, Bot
 
 
@@ -52,7 +52,7 @@ class Inside:
         path = f"/0/private/{endpoint}"
         body, lines = bot.signed(path, fields)
         heads = dict(line.split(": ", 1) for line in lines)
-        request = Request("POST", path, b"", FORM, heads["API-Key"], heads["API-Sign"], body, "127.0.0.1")
+        request = arriving("POST", path, b"", FORM, heads["API-Key"], heads["API-Sign"], body, "127.0.0.1")
         answer = await self.wiring.gateway.answer(request)
         return dict(json.loads(answer.body))
 

@@ -23,7 +23,9 @@ from signer.gateway.source_rate import SOURCES
 from signer.model import Request, Response
 from signer.secret import Secret
 from signer.serving.asgi import Edge
-from signer.venues.kraken.answers import refusal, words
+from signer.venues import open_venue
+from signer.venues.kraken.answers import words
+from tests.arriving import altered, arriving
 from tests.security.doorway import ACCEPTED, NOON_US, PATH, CountingKey, Doorway, SetClock, request
 from tests.security.rig import Bot, Rig, ask, http
 
@@ -74,12 +76,12 @@ async def test_a_signature_is_over_all_of_path_nonce_and_body(door: Doorway) -> 
     bot, other = door.bot("one"), door.bot("two")
     good = request(bot, 5, {"asset": "XBT"})
     changes: list[dict[str, Any]] = [
-        {"path": "/0/private/Withdraw"},
+        {"target": b"/0/private/Withdraw"},
         {"body": good.body.replace(b"XBT", b"ETH")},
         {"body": good.body.replace(b"nonce=5", b"nonce=6")},
         {"body": good.body + b"&a=1"},
         {"body": b"&" + good.body},
-        {"api_key": other.api_key},
+        {"headers": {**good.headers, "api-key": other.api_key}},
     ]
     assert [await door.knock(replace(good, **change)) for change in changes] == [SIGNATURE] * len(changes)
     assert await door.knock(good) == ACCEPTED
@@ -146,17 +148,17 @@ MALFORMED = [
 def test_a_malformed_call_is_named_for_its_author_only_if_the_signature_holds(door: Doorway, body: bytes) -> None:
     """Anybody can write to a client's key; only its holder can sign. The nonce is not used up by it."""
     bot, other = door.bot("one"), door.bot("two")
-    signed = Request("POST", PATH, b"", "", bot.api_key, bot.sign(PATH, "7", body), body, "127.0.0.1")
+    signed = arriving("POST", PATH, b"", "", bot.api_key, bot.sign(PATH, "7", body), body, "127.0.0.1")
     author = door.authenticator.author(signed, door.snapshot())
     assert author is not None
     assert author.info.name == "one"
     forged = [
-        replace(signed, api_sign=WRONG),
-        replace(signed, api_key=other.api_key),
-        replace(signed, api_key="unknown"),
+        altered(signed, api_sign=WRONG),
+        altered(signed, api_key=other.api_key),
+        altered(signed, api_key="unknown"),
         replace(signed, body=body + b" "),
         replace(signed, body=body.replace(b"nonce", b"once")),
-        replace(signed, path="/0/private/Withdraw"),
+        altered(signed, path="/0/private/Withdraw"),
     ]
     assert [door.authenticator.author(each, door.snapshot()) for each in forged] == [None] * len(forged)
 
@@ -195,8 +197,8 @@ async def test_a_call_is_accepted_once(door: Doorway) -> None:
     assert sorted(await asyncio.gather(*(door.knock(calls[0]) for _ in range(5)))) == [NONCE] * 4 + [ACCEPTED]
     assert await door.knock(calls[1]) == ACCEPTED
     assert await door.knock(calls[1]) == NONCE
-    respelled = replace(calls[2], api_sign=_respelled(calls[2].api_sign))
-    assert b64decode(respelled.api_sign) == b64decode(calls[2].api_sign)
+    respelled = altered(calls[2], api_sign=_respelled(calls[2].headers["api-sign"]))
+    assert b64decode(respelled.headers["api-sign"]) == b64decode(calls[2].headers["api-sign"])
     assert [await door.knock(calls[2]), await door.knock(respelled)] == [ACCEPTED, NONCE]
 
 
@@ -271,7 +273,7 @@ async def test_a_refused_call_uses_up_no_nonce(door: Doorway) -> None:
     """Whoever cannot sign cannot move a client's nonces, nor its stored mark."""
     bot, other = door.bot("one"), door.bot("two")
     assert await door.knock(request(bot, 2**64 - 1, api_sign=WRONG)) == SIGNATURE
-    assert await door.knock(replace(request(other, 2**64 - 1), api_key=bot.api_key)) == SIGNATURE
+    assert await door.knock(altered(request(other, 2**64 - 1), api_key=bot.api_key)) == SIGNATURE
     assert door.marks.kept == {}
     assert await door.knock(request(bot, 1)) == ACCEPTED
 
@@ -304,7 +306,7 @@ async def test_a_source_that_sprays_keys_is_locked_out_without_any_work(
     nobody = CountingKey(Secret(bytes(64)).key())
     monkeypatch.setattr(authenticate, "_DUMMY_KEY", nobody)
     template = request(door.bot(), 1)
-    sprayed = [replace(template, api_key=f"{number:056}") for number in range(SOURCE_FAILURES + 50)]
+    sprayed = [altered(template, api_key=f"{number:056}") for number in range(SOURCE_FAILURES + 50)]
     assert [await door.knock(each) for each in sprayed] == [KEY] * SOURCE_FAILURES + [LOCKOUT] * 50
     assert len(nobody.messages) == SOURCE_FAILURES
     assert await door.knock(replace(sprayed[0], source="10.0.0.1")) == KEY
@@ -328,11 +330,11 @@ async def test_a_failing_source_is_alarmed_once_in_a_while(door: Doorway) -> Non
     template = request(door.bot(), 1)
     for minute in range(2):
         for number in range(SOURCE_FAILURES * 2):
-            await door.knock(replace(template, api_key=f"{number:056}"))
+            await door.knock(altered(template, api_key=f"{number:056}"))
         assert len(door.alarms) == minute + 1
         door.clock.us += LOCKOUT_S * 1_000_001
     for number in range(SOURCE_FAILURES + 1):
-        await door.knock(replace(template, api_key=f"{number:056}", source="10.0.0.1"))
+        await door.knock(altered(replace(template, source="10.0.0.1"), api_key=f"{number:056}"))
     assert [text.split()[0] for text in door.alarms] == ["loopback", "loopback", "10.0.0.1"]
     assert not any("0" * 9 in text for text in door.alarms)
 
@@ -341,7 +343,9 @@ async def test_what_is_remembered_of_failures_is_bounded(door: Doorway) -> None:
     """A flood of made-up keys and addresses takes the place of older ones."""
     template = request(door.bot(), 1)
     for number in range(SOURCES + 100):
-        await door.knock(replace(template, api_key=f"{number:0560}", source=f"10.{number % 40}.{number // 40}.1"))
+        await door.knock(
+            altered(replace(template, source=f"10.{number % 40}.{number // 40}.1"), api_key=f"{number:0560}")
+        )
     assert len(door.authenticator._of_key._buckets) == len(door.authenticator._of_source._buckets) == SOURCES
     assert max(len(key) for _, key in door.authenticator._of_key._buckets) <= 64
 
@@ -371,7 +375,9 @@ async def test_our_own_answers_leave_no_sooner_than_1_1_ms(
         return None
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    edge = Edge(answer, answer, lambda _: None, refusal, clock=clock, body_seconds=1, on_defect=pytest.fail)
+    edge = Edge(
+        open_venue("kraken"), answer, answer, lambda _: None, clock=clock, body_seconds=1, on_defect=pytest.fail
+    )
     scope: dict[str, Any] = {
         "method": "POST",
         "raw_path": b"/0/private/Balance",

@@ -38,7 +38,8 @@ from signer.serving.logline import LineLog
 from signer.serving.metrics import Metrics
 from signer.serving.watch import GatewayWatch
 from signer.serving.wiring import Wiring
-from signer.venues.kraken.answers import refusal
+from signer.venues import open_venue
+from tests.arriving import arriving
 from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, ask, copied, http
 from tests.unit.keys.stores import spellings
 
@@ -269,7 +270,7 @@ async def test_a_defect_deep_inside_shows_no_secret(rig: Rig, bot: Bot, canary: 
     def alarm(text: str) -> None:
         watch.alarm("defect", text)
 
-    edge = Edge(defect, defect, lambda _: None, refusal, clock=clock, body_seconds=1, on_defect=alarm)
+    edge = Edge(open_venue("kraken"), defect, defect, lambda _: None, clock=clock, body_seconds=1, on_defect=alarm)
     sent: list[object] = []
 
     async def receive() -> dict[str, object]:
@@ -301,8 +302,8 @@ async def test_no_object_of_a_gateway_holds_or_shows_a_secret(rig: Rig, bot: Bot
     path = "/0/private/Balance"
     nonce = str(int(Nonces.fresh()) + AHEAD_NS)
     body, _ = bot.signed(path, nonce=nonce)
-    good = Request("POST", path, b"", "", bot.api_key, bot.sign(path, nonce, body), body, "127.0.0.1")
-    bad = Request("POST", path, b"", "", bot.api_key, "AAAA", body, "127.0.0.1")
+    good = arriving("POST", path, b"", "", bot.api_key, bot.sign(path, nonce, body), body, "127.0.0.1")
+    bad = arriving("POST", path, b"", "", bot.api_key, "AAAA", body, "127.0.0.1")
     before = len(rig.arrivals())
     answers = [await wiring.gateway.answer(request) for request in (good, bad)]
     assert json.loads(answers[1].body)["error"] == ["EAPI:Invalid signature"]

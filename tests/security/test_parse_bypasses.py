@@ -17,6 +17,7 @@ from signer.errors import Refused
 from signer.model import Action
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from tests.arriving import altered
 from tests.unit.venues.kraken.asking import (
     FORM,
     JSON,
@@ -287,7 +288,7 @@ def test_unknown_endpoints_do_not_exist(name: str) -> None:
 def test_a_path_is_taken_as_it_is_written(path: str) -> None:
     """No dot, escape, slash or parameter is resolved."""
     with pytest.raises(Refused, check=says(UNKNOWN)):
-        KRAKEN.parse(KRAKEN.decode(replace(request("AddOrder", "nonce=1"), path=path)))
+        KRAKEN.parse(KRAKEN.decode(altered(request("AddOrder", "nonce=1"), path=path)))
 
 
 @pytest.mark.parametrize("method", ["post", "Post", "GET", "PUT", "PATCH", "HEAD", "CONNECT"])

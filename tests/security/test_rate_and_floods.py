@@ -25,6 +25,7 @@ from signer.model import Request, WireAnswer, WireRequest
 from signer.serving.protocol import KEEP_ALIVE_S, GatewayProtocol
 from signer.serving.shares import ConnectionShares
 from signer.venues.kraken.venue import Kraken
+from tests.arriving import arriving
 from tests.security.doorway import PAIRS, Heard, SetClock
 from tests.security.rig import Rig, Wire, ask, http
 
@@ -33,7 +34,7 @@ RATE = 5
 
 def public(source: str) -> Request:
     """A public call from an address."""
-    return Request("GET", "/0/public/Time", b"", "", "", "", b"", source)
+    return arriving("GET", "/0/public/Time", b"", "", "", "", b"", source)
 
 
 class CountingUpstream:

@@ -83,7 +83,7 @@ async def test_what_is_no_list_of_pairs_is_not_taken(rig: Rig, tmp_path: Path, a
     home.pairs.unlink(missing_ok=True)
     wiring, watch = listed_by(home, answer)
     await wiring.start()
-    pairs = wiring.gateway.snapshot.pairs
+    pairs = wiring.gateway.snapshot.venues["kraken"].pairs.by_id
     await wiring.stop()
     assert "pairs" in watch.alarms
     assert not home.pairs.exists()

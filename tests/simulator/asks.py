@@ -12,6 +12,7 @@ from typing import Literal
 from urllib.parse import urlencode
 
 from signer.model import Request, Response
+from tests.arriving import arriving
 
 Told = Literal["nothing", "yes", "no", "unknown"]
 
@@ -66,7 +67,7 @@ class Ask:
             body = urlencode({"nonce": nonce, **self.fields}).encode()
         secret = secret_of(self.client if self.good_signature else "nobody")
         signature = api_sign(secret, path, str(nonce), body)
-        return Request("POST", path, b"", content_type, f"API-{self.client}", signature, body, "127.0.0.1")
+        return arriving("POST", path, b"", content_type, f"API-{self.client}", signature, body, "127.0.0.1")
 
     def hear(self, response: Response) -> None:
         """Take the answer as a careful client would: only a clear yes or no is one."""

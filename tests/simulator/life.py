@@ -132,7 +132,7 @@ class Life:
             look_ups=recovery,
         )
         for account in self.gateway.snapshot.accounts.values():
-            await venue_time.try_to_measure(account, self.gateway.snapshot.venue)
+            await venue_time.try_to_measure(account, account.venue)
         self._tasks = [asyncio.create_task(loop) for loop in (recovery.run(), self._keep_heads())]
 
     async def settled(self) -> None:
@@ -201,7 +201,7 @@ class Life:
     def _snapshot(self, marks: Mapping[str, int]) -> Snapshot:
         clients = {f"API-{name}": Client(_info(name), Secret(secret_of(name)).key(), policy()) for name in CLIENTS}
         accounts = {name: self._account(name, marks) for name in sorted(set(CREDENTIALS.values()))}
-        return Snapshot(Kraken(pair_table()), clients, accounts, pair_table().by_id)
+        return Snapshot({"kraken": Kraken(pair_table())}, clients, accounts)
 
     def _account(self, name: str, marks: Mapping[str, int]) -> Account:
         credentials = [
@@ -210,7 +210,13 @@ class Life:
             if account == name
         ]
         return Account(
-            name, credentials, self._venue, CALL_S, self.clock, Hearing(name, self.clock, Listeners(self.alarm))
+            name,
+            Kraken(pair_table()),
+            credentials,
+            self._venue,
+            CALL_S,
+            self.clock,
+            Hearing(name, self.clock, Listeners(self.alarm)),
         )
 
     def _lane(self, credential: str, marks: Mapping[str, int]) -> CredentialLane:

@@ -176,7 +176,7 @@ class Recovery:
         """One look at an account, for the intents whose turn it is or for all. Raises `SignerError` if a disk fails."""
         snapshot = self._snapshot()
         account = snapshot.accounts.get(name)
-        measured = self._measured(account, snapshot.venue) if account is not None else None
+        measured = self._measured(account, account.venue) if account is not None else None
         unknown = [
             one for one in await self._ledger.open_intents() if one.intent.account == name and self.is_unknown(one)
         ]
@@ -192,7 +192,7 @@ class Recovery:
             if account is None:
                 raise ConfigError(f"account {name} is not in signer.toml any more")
             looks = self._looks.setdefault(name, Looks(self._ledger, self._venue_time, self._clock))
-            told = await looks.look(account, snapshot.venue, wanted)
+            told = await looks.look(account, account.venue, wanted)
         except SignerError as error:
             trouble = str(error)
             self._watch.alarm("look-up", f"orders of account {name} cannot be looked up: {error}")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import NoReturn
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from signer.model import Decoded, Json, Request
 from signer.venues.kraken.answers import invalid, invalid_nonce, quoted, unknown_method
@@ -28,6 +28,7 @@ MAX_DEPTH = 4
 """Levels of names: ``orders[0][close][price]`` has four."""
 
 PRIVATE = "/0/private/"
+KEY_HEADER, SIGN_HEADER = "api-key", "api-sign"
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9]{1,48}(?:/[A-Za-z0-9]{1,48})?")
 _NONCE = re.compile(r"[1-9][0-9]{0,19}")
@@ -61,6 +62,12 @@ def decode(request: Request) -> Decoded:
     fields.pop("otp", None)
     signed = request.path.encode() + sha256(nonce.encode() + request.body).digest()
     return Decoded(endpoint=endpoint, nonce=int(nonce), signed=signed, fields=fields)
+
+
+def form_request(endpoint: str, fields: Mapping[str, str]) -> Request:
+    """Return the unsigned request by which a bot sends ``fields`` as a form."""
+    body = urlencode({"nonce": "1", **fields}).encode()
+    return Request("kraken", "POST", f"{PRIVATE}{endpoint}".encode(), {"content-type": _FORM}, body, source="")
 
 
 def claimed_message(request: Request) -> bytes | None:
@@ -118,7 +125,7 @@ def _endpoint(request: Request) -> str:
 
 def _fields(request: Request) -> dict[str, Json]:
     body = request.body
-    media_type = _media_type(request.content_type)
+    media_type = _media_type(request.headers.get("content-type", ""))
     # Some clients say JSON only by content. No form can be mistaken: its names have no brace.
     if body[:1] == b"{" or body.lstrip(b" \t\r\n")[:1] == b"{":
         return _parse_json(body)

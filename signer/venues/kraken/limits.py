@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
+from signer.errors import ConfigError
 from signer.model import Action, Call, PlacedOrder
 from signer.model.allowances import Allowance, Tier
 
@@ -24,6 +25,13 @@ _AMEND = (3, 2, 1, 0, 0, 0, 0)
 _EDIT = (6, 5, 4, 2, 1, 0, 0)
 _CANCEL = (8, 6, 5, 4, 2, 1, 0)
 """By the order's age: below the first of `_AGES_S`, the second, and so on."""
+
+
+def tier(name: str) -> Tier:
+    """Return what the counters of an account of that level take. Raises `ConfigError` for an unknown level."""
+    if name not in TIERS:
+        raise ConfigError(f'Kraken has no tier "{name[:70]}"', hint=f"choose one of: {', '.join(TIERS)}")
+    return TIERS[name]
 
 
 def read_cost(call: Call) -> float:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from types import MappingProxyType
-from typing import final
+from typing import Final, final
 
+from typing_extensions import override
+
+from signer.contracts import Pairs
 from signer.errors import VenueError
-from signer.model import Json, Pair
+from signer.model import Json, Pair, WireAnswer, WireRequest
+from signer.venues.kraken.encode import USER_AGENT
 
 _ID = re.compile(r"[A-Za-z0-9]{2,24}(?:[.:][A-Za-z0-9]{1,12})?")
 _WSNAME = re.compile(r"[A-Za-z0-9.]{1,16}/[A-Za-z0-9.]{1,16}")
@@ -22,8 +26,12 @@ _MODERN = {"XBT": "BTC", "XDG": "DOGE"}
 """Kraken's own names of two assets, and what everybody else calls them."""
 
 
+TOKENISED: Final = "tokenized_asset"
+_LIST: Final = "/0/public/AssetPairs"
+
+
 @final
-class PairTable:
+class PairTable(Pairs):
     """All pairs of the venue, found by any spelling.
 
     ``complete``: whether these are all that the venue lists, so that a name which is not found is not listed.
@@ -56,12 +64,46 @@ class PairTable:
         text = files(__package__).joinpath("asset_pairs.json").read_text("utf-8")
         return cls.from_asset_pairs(json.loads(text), complete=False)
 
+    @override
     def find(self, text: Json) -> Pair | None:
-        """The pair that ``text`` means in any spelling and case, or None if none or more than one."""
         if not isinstance(text, str):
             return None
         # Beyond ASCII, upper() makes new spellings ("ſ" becomes "S"), which the venue need not know.
         return self._by_alias.get(text) or (self._by_upper.get(text.upper()) if text.isascii() else None)
+
+
+def pairs_requests() -> Sequence[WireRequest]:
+    """Return the calls that list currencies, and tokenised assets: xStocks are listed only to who asks for them
+    (kraken-api.md §5)."""
+    targets = (_LIST, f"{_LIST}?aclass_base={TOKENISED}")
+    return [WireRequest("GET", target, (USER_AGENT,), b"") for target in targets]
+
+
+def read_pairs(answers: Sequence[WireAnswer | None], before: Mapping[str, Json] | None) -> dict[str, Json]:
+    """Return pair id to its properties, numbers as text. Tokenised pairs of ``before`` stay if their list failed.
+
+    Raises `VenueError` if the list of currencies failed or is empty.
+    """
+    currencies, tokenised = [None if answer is None else _listed(answer) for answer in answers]
+    if not currencies:
+        status = answers[0].status if answers[0] else "no answer"
+        raise VenueError(f"AssetPairs was answered with HTTP {status} and no list of pairs")
+    if tokenised is None:
+        tokenised = {pair: row for pair, row in (before or {}).items() if _is_tokenised(row)}
+    return {**tokenised, **currencies}
+
+
+def _is_tokenised(row: Json) -> bool:
+    return isinstance(row, dict) and row.get("aclass_base") == TOKENISED
+
+
+def _listed(answer: WireAnswer) -> dict[str, Json] | None:
+    try:
+        envelope = json.loads(answer.body, parse_float=str) if answer.status == 200 else None
+    except (ValueError, RecursionError):
+        return None
+    result = envelope.get("result") if isinstance(envelope, dict) and not envelope.get("error") else None
+    return result if isinstance(result, dict) else None
 
 
 def _pair(id_: str, row: Json) -> Pair | None:

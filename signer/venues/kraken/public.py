@@ -56,7 +56,7 @@ def public_request(request: Request) -> tuple[WireRequest, tuple[str, ...]]:
         raise invalid("a public call has its parameters in the query or in a POST form, not in both")
     if len(query) > MAX_QUERY or len(body) > MAX_QUERY:
         raise invalid(f"the parameters have more than {MAX_QUERY} bytes")
-    if body and not is_form(request.content_type):
+    if body and not is_form(request.headers.get("content-type", "")):
         raise invalid("a public call takes a form or a query, not JSON")
     fields = parse_form(query or body)
     for needless in _NEEDLESS:

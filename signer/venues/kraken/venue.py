@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Literal, final
 
+from typing_extensions import override
+
+from signer.contracts import Venue
 from signer.errors import Refused
 from signer.model import (
     Action,
@@ -24,6 +27,7 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
+from signer.model.allowances import Tier
 from signer.model.ended import CancelAnswer, Ended
 from signer.model.quiet import QuietAsked
 from signer.model.sightings import Listing, Sighting
@@ -45,10 +49,10 @@ from signer.venues.kraken import (
     verdict,
 )
 from signer.venues.kraken.answers import unknown_method, unknown_pair
-from signer.venues.kraken.decode import claimed_message, decode
+from signer.venues.kraken.decode import KEY_HEADER, PRIVATE, SIGN_HEADER, claimed_message, decode, form_request
 from signer.venues.kraken.endpoints import EARNING, ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
 from signer.venues.kraken.extras import passed_on, without_debris
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.pairs import PairTable, pairs_requests, read_pairs
 from signer.venues.kraken.values import read_fields
 
 _Parser = Callable[[Endpoint, Mapping[str, Json], PairTable], Call]
@@ -65,21 +69,50 @@ _PARSERS: Mapping[str, _Parser] = {
 }
 
 
+def opened(listed: Mapping[str, Json] | None) -> Kraken:
+    """Return Kraken with the pairs of an AssetPairs result, or with the best known ones if None.
+
+    Raises `VenueError` if ``listed`` has no readable pair.
+    """
+    return Kraken(PairTable.built_in() if listed is None else PairTable.from_asset_pairs(dict(listed)))
+
+
 @final
-class Kraken:
+class Kraken(Venue):
     """How Kraken's spot REST interface speaks; see `signer.contracts.Venue`.
 
     Immutable: when the venue's pairs change, a new one takes its place.
     """
 
     name = "kraken"
+    headers = frozenset({KEY_HEADER, SIGN_HEADER, "content-type"})
+    bases = (PRIVATE, public.PUBLIC)
     permissions = frozenset(PERMISSIONS)
     withdrawing = WITHDRAWING
     earning = EARNING
     relayed_headers = frozenset[str]()
 
     def __init__(self, pairs: PairTable) -> None:
-        self.pairs = pairs
+        self._pairs = pairs
+
+    @property
+    @override
+    def pairs(self) -> PairTable:
+        return self._pairs
+
+    @override
+    def access(self, path: str) -> Literal["private", "public"] | None:
+        if path.startswith(PRIVATE):
+            return "private"
+        return "public" if path.startswith(public.PUBLIC) else None
+
+    @override
+    def key_id(self, request: Request) -> str:
+        return request.headers.get(KEY_HEADER, "")
+
+    @override
+    def endpoint_named(self, request: Request) -> str:
+        return request.path.removeprefix(PRIVATE)
 
     def decode(self, request: Request) -> Decoded:
         """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
@@ -88,6 +121,10 @@ class Kraken:
     def claimed_message(self, request: Request) -> bytes | None:
         """What the signature of a request that cannot be taken apart would be over; None if that is unknown."""
         return claimed_message(request)
+
+    @override
+    def call_of(self, endpoint: str, fields: Mapping[str, str]) -> Call:
+        return self.parse(decode(form_request(endpoint, fields)))
 
     def parse(self, decoded: Decoded) -> Call:
         """The call, understood completely. Raises `NotUnderstood` naming what is not."""
@@ -198,6 +235,18 @@ class Kraken:
     def is_amended(self, order: Order, seen: Sighting) -> bool:
         """Whether the one order that an amend named shows what it was to become."""
         return lookups.is_amended(order, seen)
+
+    @override
+    def pairs_requests(self) -> Sequence[WireRequest]:
+        return pairs_requests()
+
+    @override
+    def read_pairs(self, answers: Sequence[WireAnswer | None], before: Mapping[str, Json] | None) -> Mapping[str, Json]:
+        return read_pairs(answers, before)
+
+    @override
+    def tier(self, name: str) -> Tier:
+        return limits.tier(name)
 
     def time_request(self) -> WireRequest:
         """The public Time."""

@@ -12,6 +12,7 @@ from signer.gateway.public import PublicBounds, PublicCalls, relayed
 from signer.model import Request, Response, WireAnswer, WireRequest
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from tests.arriving import arriving
 from tests.security.doorway import Heard
 
 
@@ -46,7 +47,7 @@ class Sink:
 
 def asked(path: str, query: bytes = b"", *, method: str = "GET", source: str = "127.0.0.1") -> Request:
     """A public request as it arrives."""
-    return Request(method, path, query, "", "a-key", "a-sign", b"", source)
+    return arriving(method, path, query, "", "a-key", "a-sign", b"", source)
 
 
 def calls(sink: Sink, clock: HandClock, total: int = 100, watch: Heard | None = None) -> PublicCalls:

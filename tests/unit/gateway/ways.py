@@ -95,9 +95,9 @@ class Ways(AuditLog):
         roles = roles or (Role.TRADE,) * len(held)
         credentials = [self._credential(n, words, roles[n - 1], reads, queue) for n, words in enumerate(held, 1)]
         hearing = Hearing("main", self.clock, listeners)
-        self.account = Account("main", credentials, self.exchange, 14.0, self.clock, hearing)
         self.venue = Kraken(PairTable.built_in())
-        self.snapshot = Snapshot(self.venue, {}, {"main": self.account}, {})
+        self.account = Account("main", self.venue, credentials, self.exchange, 14.0, self.clock, hearing)
+        self.snapshot = Snapshot({"kraken": self.venue}, {}, {"main": self.account})
         self.key_checks = KeyChecks(
             lambda: self.snapshot, self._requirements, self._keep, audit=self, watch=self, clock=self.clock
         )
@@ -122,8 +122,8 @@ class Ways(AuditLog):
             Credential(one.name, one.api_key, one.key, one.lane, one.role, one.status, one.reads, one.quiet)
             for one in before.credentials
         ]
-        self.account = Account("main", fresh, self.exchange, 14.0, self.clock, before.hearing)
-        self.snapshot = Snapshot(self.venue, {}, {"main": self.account}, {})
+        self.account = Account("main", self.venue, fresh, self.exchange, 14.0, self.clock, before.hearing)
+        self.snapshot = Snapshot({"kraken": self.venue}, {}, {"main": self.account})
 
     async def call(self, call: Call, client: str = "bot", *, brake: bool = False) -> list[str]:
         """One call; the error array that its client is answered with."""

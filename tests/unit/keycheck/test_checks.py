@@ -79,13 +79,14 @@ class Bench:
         self.credential = Credential("key", "API", Secret(bytes(64)).key(), lane, Role.TRADE)
         account = Account(
             "main",
+            Kraken(PairTable.built_in()),
             [self.credential],
             self.exchange,
             20.0,
             self.clock,
             Hearing("main", self.clock, Listeners(self.alarm)),
         )
-        self.snapshot = Snapshot(Kraken(PairTable.built_in()), {}, {"main": account}, {})
+        self.snapshot = Snapshot({"kraken": account.venue}, {}, {"main": account})
         self.key_checks = KeyChecks(
             lambda: self.snapshot,
             lambda: {"key": self.requirements},
@@ -361,7 +362,8 @@ def test_a_call_that_waits_while_its_key_is_refused_goes_no_further() -> None:
     async def seen() -> tuple[str, int]:
         bench = Bench(info())
         await bench.key_checks.at_start(3.0)
-        venue, (account,) = bench.snapshot.venue, bench.snapshot.accounts.values()
+        (account,) = bench.snapshot.accounts.values()
+        venue = account.venue
         bench.exchange.takes_s = 2.0
         calls: Iterable[Coroutine[Any, Any, object]] = [
             account.forward(venue, replace(venue.key_info_call(), action=Action.ORDER), "bot", Journey(), lambda: None)

@@ -11,10 +11,12 @@ import pytest
 from signer.errors import ConfigError, NotSent, VenueError
 from signer.market.pairs import fetch_pairs, load_pairs, save_pairs
 from signer.model import Json, WireAnswer, WireRequest
+from signer.venues import open_venue
 
 BODY = b'{"error":[],"result":{"XXBTZUSD":{"wsname":"XBT/USD","pair_decimals":1,"fees":[[0,0.40],[1E3,1.5]]}}}'
 PAIRS: dict[str, Json] = {"XXBTZUSD": {"wsname": "XBT/USD", "pair_decimals": 1, "fees": [[0, "0.40"], ["1E3", "1.5"]]}}
 
+KRAKEN = open_venue("kraken")
 
 STOCK: Json = {"wsname": "AAPLx/USD", "aclass_base": "tokenized_asset"}
 STOCKS = b'{"error":[],"result":{"AAPLxUSD":{"wsname":"AAPLx/USD","aclass_base":"tokenized_asset"}}}'
@@ -46,21 +48,21 @@ def said(body: bytes) -> WireAnswer:
 
 async def test_pairs_are_fetched_without_floats() -> None:
     """The result comes as the venue wrote it, numbers with a fraction as their text."""
-    assert await fetch_pairs(Canned(said(BODY)), 7.0) == PAIRS
+    assert await fetch_pairs(KRAKEN, Canned(said(BODY)), 7.0) == PAIRS
 
 
 async def test_tokenised_assets_are_asked_for_apart() -> None:
     """Kraken lists them only to who asks; none at all is an answer too."""
-    assert await fetch_pairs(Canned(said(BODY), said(STOCKS)), 7.0) == {**PAIRS, "AAPLxUSD": STOCK}
-    assert await fetch_pairs(Canned(said(BODY), said(b'{"error":[],"result":{}}')), 7.0) == PAIRS
+    assert await fetch_pairs(KRAKEN, Canned(said(BODY), said(STOCKS)), 7.0) == {**PAIRS, "AAPLxUSD": STOCK}
+    assert await fetch_pairs(KRAKEN, Canned(said(BODY), said(b'{"error":[],"result":{}}')), 7.0) == PAIRS
 
 
 @pytest.mark.parametrize("failed", [NotSent("gone"), WireAnswer(503, "", b""), said(b'{"error":["EQuery:x"]}')])
 async def test_tokenised_assets_that_cannot_be_had_stay_as_they_were(failed: WireAnswer | VenueError) -> None:
     """The other pairs are taken all the same, and those known before that are not listed any more go."""
     before: dict[str, Json] = {"OLDUSD": {"wsname": "OLD/USD"}, "AAPLxUSD": STOCK}
-    assert await fetch_pairs(Canned(said(BODY), failed), 7.0, before) == {**PAIRS, "AAPLxUSD": STOCK}
-    assert await fetch_pairs(Canned(said(BODY), failed), 7.0) == PAIRS
+    assert await fetch_pairs(KRAKEN, Canned(said(BODY), failed), 7.0, before) == {**PAIRS, "AAPLxUSD": STOCK}
+    assert await fetch_pairs(KRAKEN, Canned(said(BODY), failed), 7.0) == PAIRS
 
 
 @pytest.mark.parametrize(
@@ -82,13 +84,13 @@ async def test_tokenised_assets_that_cannot_be_had_stay_as_they_were(failed: Wir
 async def test_what_is_no_list_of_pairs_is_refused(status: int, body: bytes) -> None:
     """Anything but a list of pairs is an error that says what was asked and with which status it was answered."""
     with pytest.raises(VenueError, match=f"AssetPairs was answered with HTTP {status}"):
-        await fetch_pairs(Canned(WireAnswer(status, "application/json", body)), 7.0)
+        await fetch_pairs(KRAKEN, Canned(WireAnswer(status, "application/json", body)), 7.0)
 
 
 async def test_a_venue_that_cannot_be_asked_is_told_as_it_is() -> None:
     """The upstream's own error passes."""
     with pytest.raises(NotSent):
-        await fetch_pairs(Canned(NotSent("no connection")), 7.0)
+        await fetch_pairs(KRAKEN, Canned(NotSent("no connection")), 7.0)
 
 
 def test_pairs_are_kept(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from signer.cli.policy import parser
 from signer.policy import load_policy
 from signer.policy.cases import cases_path, load_cases, run_cases
 from signer.policy.load import policy_files
 from signer.policy.rules import FEATURE_RULES, LIMIT_RULES
 from signer.policy.schema import PolicyFile, json_schema
 from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.venue import Kraken
 from tests.unit.policy.examples import policy_file
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,7 @@ def test_a_shipped_policy(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("#:schema ./policy.schema.json\n")
     jsonschema.validate(tomllib.loads(text), json.loads(SCHEMA.read_text(encoding="utf-8")))
-    results = run_cases(policy, load_cases(cases_path(path)), parser(pairs), pairs.by_id)
+    results = run_cases(policy, load_cases(cases_path(path)), Kraken(pairs).call_of, pairs.by_id)
     assert [result for result in results if result.problem] == []
 
 
@@ -56,6 +56,6 @@ def test_documentation_is_true(tmp_path: Path) -> None:
     pairs = PairTable.built_in()
     loaded = load_policy(path, pairs.find)
     documented = load_cases(policy_file(cases_path(path), cases))
-    assert [result.problem for result in run_cases(loaded, documented, parser(pairs), pairs.by_id)] == [""]
+    assert [result.problem for result in run_cases(loaded, documented, Kraken(pairs).call_of, pairs.by_id)] == [""]
     assert all(f"`{key}`" in text for key in PolicyFile.model_fields if key != "cap")
     assert all(f"`{rule.__name__.replace('_', '-')}`" in text for rule in (*FEATURE_RULES, *LIMIT_RULES))

@@ -14,6 +14,7 @@ from signer.model import Call, Request
 from signer.venues.kraken.answers import words
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from tests.arriving import arriving
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -25,7 +26,7 @@ LIMIT = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "37500"
 def request(endpoint: str, body: bytes | str, content_type: str = FORM, query: bytes = b"") -> Request:
     """A POST of ``body`` to a private endpoint."""
     raw = body.encode() if isinstance(body, str) else body
-    return Request("POST", f"/0/private/{endpoint}", query, content_type, "key", "sign", raw, "127.0.0.1")
+    return arriving("POST", f"/0/private/{endpoint}", query, content_type, "key", "sign", raw, "127.0.0.1")
 
 
 def parse(endpoint: str, body: bytes | str, content_type: str = FORM) -> Call:

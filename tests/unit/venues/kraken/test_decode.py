@@ -16,6 +16,7 @@ import pytest
 from signer.errors import NotAuthentic, NotUnderstood
 from signer.venues.kraken.answers import words
 from signer.venues.kraken.decode import MAX_BODY, MAX_FIELDS, decode
+from tests.arriving import altered
 from tests.unit.venues.kraken.asking import FORM, JSON, refused, request
 
 VECTORS = json.loads(Path("tests/vectors/api_sign.json").read_text("utf-8"))
@@ -261,7 +262,7 @@ def test_a_query_string_on_a_private_path_is_refused() -> None:
 def test_only_exact_paths_are_known(path: str) -> None:
     """A path that needs interpreting is an unknown method."""
     with pytest.raises(NotUnderstood) as caught:
-        decode(replace(request("Balance", "nonce=1"), path=path))
+        decode(altered(request("Balance", "nonce=1"), path=path))
     assert words(caught.value) == ("EGeneral:Unknown method",)
 
 

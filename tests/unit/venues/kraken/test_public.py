@@ -7,12 +7,13 @@ import pytest
 from signer.errors import NotUnderstood
 from signer.model import Request
 from signer.venues.kraken.answers import words
+from tests.arriving import arriving
 from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN
 
 
 def ask(method: str, path: str, query: bytes = b"", body: bytes = b"", content_type: str = "") -> Request:
     """A public request with whatever credentials a careless client adds."""
-    return Request(method, path, query, content_type, "client-key", "client-sign", body, "127.0.0.1")
+    return arriving(method, path, query, content_type, "client-key", "client-sign", body, "127.0.0.1")
 
 
 @pytest.mark.parametrize(

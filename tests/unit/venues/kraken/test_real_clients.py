@@ -12,7 +12,8 @@ import pytest
 import requests
 from kraken.spot import Funding, Trade, User
 
-from signer.model import Call, Request
+from signer.model import Call
+from tests.arriving import arriving
 from tests.unit.venues.kraken.asking import KRAKEN
 
 TXID = "OQCLML-BW3P3-BUCMWZ"
@@ -48,7 +49,7 @@ class Sink(requests.adapters.BaseAdapter):
 
 def read(path: str, body: bytes, content_type: str) -> Call:
     """A request's bytes, read by us."""
-    return KRAKEN.parse(KRAKEN.decode(Request("POST", path, b"", content_type, "key", "sign", body, "127.0.0.1")))
+    return KRAKEN.parse(KRAKEN.decode(arriving("POST", path, b"", content_type, "key", "sign", body, "127.0.0.1")))
 
 
 def sdk_call(client: Callable[..., Any], ask: Callable[[Any], Any]) -> Call:
