@@ -104,7 +104,7 @@ def explain(
     try:
         understood = venue.call_of(call, _fields(fields))
     except NotUnderstood as error:
-        return _show_not_understood(call, error, as_json)
+        return _show_not_understood(call, " ".join(venue.words(error)), as_json)
     standing = _standing(home, entry, understood) if entry else KnownToLedger({}, ())
     decision = decide(
         chosen, client or ANYBODY, understood, Facts(pairs.by_id, standing.placed, SystemClock().now_us())
@@ -303,9 +303,9 @@ def _show_now(now: Readiness | None, client: str | None) -> None:
         click.echo("\n" + "\n".join(lines(now, client or "")))
 
 
-def _show_not_understood(call: str, error: NotUnderstood, as_json: bool) -> int:
+def _show_not_understood(call: str, error: str, as_json: bool) -> int:
     if as_json:
-        rule = {"rule": NOT_UNDERSTOOD, "allows": False, "reason": str(error)}
+        rule = {"rule": NOT_UNDERSTOOD, "allows": False, "reason": error}
         click.echo(json.dumps({"call": call, "allowed": False, "rules": [rule], "charges": []}, indent=2))
     else:
         click.echo(f"{call} is refused before any policy is asked: {error}")
