@@ -74,7 +74,7 @@ class PairTable(Pairs):
 
 def pairs_requests() -> Sequence[WireRequest]:
     """Return the calls that list currencies, and tokenised assets: xStocks are listed only to who asks for them
-    (kraken-api.md §5)."""
+    (docs/kraken.md §5)."""
     targets = (_LIST, f"{_LIST}?aclass_base={TOKENISED}")
     return [WireRequest("GET", target, (USER_AGENT,), b"") for target in targets]
 
