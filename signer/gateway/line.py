@@ -301,7 +301,7 @@ class Gateway:
             reason = f"the exchange answered HTTP {answer.status} and no result"
             raise NotServed.unavailable(f"{reason}; {UNKNOWN_OUTCOME}" if trace.recorded else reason)
         trace.errors = verdict.errors
-        return relayed(trace.snapshot.venue, answer)
+        return relayed(trace.venue, answer)
 
     def _refuse(self, trace: Trace, refused: Refused) -> Response:
         if trace.client is None and isinstance(refused, NotUnderstood):
