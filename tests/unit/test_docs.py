@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from signer.cli.main import COMMANDS, EXIT_STATUS, cli
+from signer.cli.main import EXIT_STATUS, cli
 
 ROOT = Path(__file__).parents[2]
 CLI_DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -20,7 +20,6 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("dep
 MODULES = sorted((ROOT / "signer").rglob("*.py"))
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
 
-COMMAND_ROW = re.compile(r"^\| (?:`([a-z]+(?: [a-z-]+)*)[^`]*`)? ?\| (?:`(--?[a-z-]+)[^`]*`)? ?\| .*\|$", re.M)
 OTHER_PLACES = {"|", "<", ">", ">>", "&&", "||", ";", "#"}
 
 
@@ -52,32 +51,6 @@ def test_the_index_lists_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     pages = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in {".md", ".json"}} - {"README.md"}
     assert pages <= set(re.findall(r"\]\(([^)\s/]+)\)", index))
-
-
-def commands() -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by the words that call it."""
-    context = click.Context(cli)
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from ((f"{name} {sub}", found) for sub, found in command.commands.items())
-        else:
-            yield name, command
-
-
-def test_every_command_and_option_is_documented_and_no_other() -> None:
-    """The tables of docs/cli.md have a row for each option of each command."""
-    documented: dict[str, set[str]] = {}
-    name = ""
-    for words, option in COMMAND_ROW.findall(CLI_DOCS):
-        name = words or name
-        documented.setdefault(name, set()).update({option} - {""})
-    existing = {
-        name: {opt for option in command.params if isinstance(option, click.Option) for opt in option.opts}
-        for name, command in commands()
-    }
-    assert documented == existing
 
 
 def test_every_exit_status_is_documented_and_no_other() -> None:

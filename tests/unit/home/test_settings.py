@@ -5,19 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from signer.errors import ConfigError
-from signer.home.limits import LimitsConfig
-from signer.home.settings import AccountConfig, AuditConfig, GatewayConfig, TlsConfig, load_config
-from signer.home.stores import (
-    AppRoleLogin,
-    KubernetesLogin,
-    Pkcs11Config,
-    TokenLogin,
-    VaultKvConfig,
-    VaultTransitConfig,
-)
+from signer.home.settings import load_config
 
 DOCS = Path(__file__).parents[3] / "docs" / "configuration.md"
 TOKEN = "[stores.hsm]\nkind = 'pkcs11'\nmodule = '/lib/hsm.so'\ntoken = 'signer'\npin_file = '/etc/pin'\n"
@@ -122,22 +112,3 @@ def test_public_calls_go_where_the_first_account_trades(tmp_path: Path) -> None:
     assert load_config(path).public_resolve == ["192.0.2.1"]
     path.write_text('gateway.public_origin = "https://x.test"\n' + path.read_text(), encoding="utf-8")
     assert load_config(path).public_resolve == []
-
-
-@pytest.mark.parametrize(
-    ("table", "model"),
-    [
-        ("gateway", GatewayConfig),
-        ("gateway.tls", TlsConfig),
-        ("limits", LimitsConfig),
-        ("audit", AuditConfig),
-        ("accounts.NAME", AccountConfig),
-        *(("stores.NAME", model) for model in (VaultKvConfig, VaultTransitConfig, Pkcs11Config)),
-        *(("stores.NAME.login", model) for model in (AppRoleLogin, KubernetesLogin, TokenLogin)),
-    ],
-)
-def test_every_key_is_documented(table: str, model: type[BaseModel]) -> None:
-    """docs/configuration.md has a row for every key there is."""
-    text = DOCS.read_text(encoding="utf-8")
-    for name in model.model_fields.keys() - ({"login"} if table == "stores.NAME" else set()):
-        assert f"| `{table}.{name}` |" in text
