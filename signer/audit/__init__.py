@@ -1,19 +1,47 @@
 """The audit log: a chain of records on disk that proves what happened (docs/audit.md), behind `contracts.AuditLog`."""
 
-from signer.audit.disk import Disk, File, LocalDisk
-from signer.audit.log import FileAuditLog
-from signer.audit.throttle import RecordThrottle
-from signer.audit.verify import ChainFinding, KnownHead, Report, from_ledger, verify
+from __future__ import annotations
 
-__all__ = [
-    "ChainFinding",
-    "Disk",
-    "File",
-    "FileAuditLog",
-    "KnownHead",
-    "LocalDisk",
-    "RecordThrottle",
-    "Report",
-    "from_ledger",
-    "verify",
-]
+from collections.abc import Callable
+
+from signer.audit.disk import Disk, LocalDisk
+from signer.audit.log import FileAuditLog, leave_thread
+from signer.contracts import Clock, Ledger, Worker
+from signer.home.layout import Home
+from signer.offload.worker import ThreadWorker
+
+
+async def open_audit(
+    home: Home,
+    ledger: Ledger,
+    clock: Clock,
+    on_alarm: Callable[[str], None],
+    worker: Worker | None = None,
+    disk: Disk | None = None,
+    **bounds: int,
+) -> FileAuditLog:
+    """Open the log of ``home`` where it ends, checked against the head that ``ledger`` keeps.
+
+    Writes run on ``worker``, else on a thread that ends when the log is closed; ``on_alarm`` is called there.
+    ``bounds`` are those of `FileAuditLog`. Raises `AuditError` or `LedgerError`.
+    """
+    disk = disk or LocalDisk()
+    if worker is None:
+        thread = ThreadWorker("audit")
+        log = FileAuditLog(home.audit, clock, thread, disk, on_alarm, thread.close, **bounds)
+    else:
+        log = FileAuditLog(home.audit, clock, worker, disk, on_alarm, leave_thread, **bounds)
+    try:
+        await log.open(await ledger.head())
+    except BaseException:
+        await log.close()
+        raise
+    return log
+
+
+async def close_audit(log: FileAuditLog, ledger: Ledger) -> None:
+    """Write what waits, close the log, and have ``ledger`` keep its head."""
+    await log.close()
+    head = log.head()
+    if head is not None:
+        await ledger.keep_head(head)

@@ -28,6 +28,10 @@ MOST_NOTES: Final = 8192
 """So many background records may be accepted and not yet written; more are dropped, and their number recorded."""
 
 
+def leave_thread() -> None:
+    """The thread is not ours to end."""
+
+
 @final
 class FileAuditLog:
     """The chain of records in the segments of a folder; implements `contracts.AuditLog`.
@@ -44,6 +48,7 @@ class FileAuditLog:
         worker: Worker,
         disk: Disk,
         on_alarm: Callable[[str], None],
+        on_closed: Callable[[], None] = leave_thread,
         *,
         segment_bytes: int = SEGMENT_BYTES,
         room_bytes: int = ROOM_BYTES,
@@ -52,6 +57,7 @@ class FileAuditLog:
         appender = Appender(folder, clock, disk, segment_bytes, room_bytes)
         self._flusher = Flusher(appender, clock, on_alarm, str(folder))
         self._worker = worker
+        self._on_closed = on_closed
         self._batches: Batches[Waiting, None] = Batches(worker, self._flusher.serve)
         self._most_notes = most_notes
         self._notes: list[Mapping[str, Json]] = []
@@ -114,14 +120,14 @@ class FileAuditLog:
         return self._dropped
 
     async def close(self) -> None:
-        """Write what waits and give the files back."""
-        if not self._opened:
-            return
-        self._flush()
-        self._opened = False
-        await self._batches.drained()
-        self._disarm()
-        await self._worker.run(self._flusher.close)
+        """Write what waits, give the files back, and call ``on_closed``."""
+        if self._opened:
+            self._flush()
+            self._opened = False
+            await self._batches.drained()
+            self._disarm()
+            await self._worker.run(self._flusher.close)
+        self._on_closed()
 
     def _waiting(self, entry: Mapping[str, Json] | None, *, urgent: bool) -> Waiting:
         self._disarm()

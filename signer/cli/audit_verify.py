@@ -19,7 +19,6 @@ from signer.cli.audit_lines import audit_folder, plain
 from signer.errors import AuditError
 from signer.home.layout import Home
 from signer.model import ChainHead
-from signer.offload.worker import ThreadWorker
 from signer.serving.clock import SystemClock
 
 _HEAD = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})", re.IGNORECASE)
@@ -79,16 +78,13 @@ def _ledger_head(home: Home) -> ChainHead | None:
 
 
 async def _ask_ledger(home: Home) -> ChainHead | None:
-    from signer.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - only this command needs it
+    from signer.ledger import open_ledger  # noqa: PLC0415 - only this command needs it
 
-    worker = ThreadWorker("ledger")
-    ledger = SqliteLedger(home.ledger, SystemClock(), worker)
+    ledger = await open_ledger(home, SystemClock())
     try:
-        await ledger.open()
         return await ledger.head()
     finally:
         await ledger.close()
-        worker.close()
 
 
 def _progress(count: int) -> None:

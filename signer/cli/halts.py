@@ -22,7 +22,7 @@ from signer.home.lock import holder
 from signer.home.private_file import read_private
 from signer.home.settings import load_config
 from signer.keys.envelope import MOST_BYTES, AboutClient, parse
-from signer.ledger.halting import resumed_by, whom
+from signer.ledger.database import resumed_by, whom
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
 from signer.model.escaping import printable

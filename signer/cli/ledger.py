@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from signer.errors import HomeError
 from signer.home.layout import Home
+from signer.ledger import open_ledger
 from signer.ledger.sqlite import SqliteLedger
-from signer.offload.worker import ThreadWorker
 from signer.serving.clock import SystemClock
 
 T = TypeVar("T")
@@ -20,14 +20,11 @@ T = TypeVar("T")
 async def opened_ledger(home: Home) -> AsyncIterator[SqliteLedger]:
     """The home's ledger, beside a running gateway or not. Raises `HomeError` if there is no such home."""
     require_home(home)
-    worker = ThreadWorker("ledger")
-    ledger = SqliteLedger(home.ledger, SystemClock(), worker)
+    ledger = await open_ledger(home, SystemClock())
     try:
-        await ledger.open()
         yield ledger
     finally:
         await ledger.close()
-        worker.close()
 
 
 def with_ledger(home: Home, use: Callable[[SqliteLedger], Coroutine[None, None, T]]) -> T:

@@ -12,7 +12,7 @@ from signer.errors import SignerError
 from signer.gateway.records import order_row
 from signer.home.layout import Home
 from signer.home.lock import holder
-from signer.ledger.halting import whom
+from signer.ledger.database import whom
 from signer.serving.admin import ask, ask_within
 
 NOT_ALL = 5

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from signer.audit.disk import LocalDisk
-from signer.audit.log import FileAuditLog
+from signer.audit import close_audit, open_audit
 from signer.cli.key_store import in_loop, warn
 from signer.cli.reasons import reading_reason
 from signer.contracts import SigningKey
@@ -36,9 +35,8 @@ from signer.keycheck.probe import ProbeResult, known, probe
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.lanes import CredentialLane
 from signer.lanes.nonces import NonceSource
-from signer.ledger.sqlite import SqliteLedger
+from signer.ledger import open_ledger
 from signer.model import CredentialInfo, Json, KeyInfo
-from signer.offload.worker import ThreadWorker
 from signer.secret import fingerprint
 from signer.serving.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
 from signer.serving.clock import SystemClock
@@ -211,15 +209,8 @@ class _Alone:
 
     def __init__(self, home: Home) -> None:
         self._runner = asyncio.Runner()
-        self._workers = ThreadWorker("ledger"), ThreadWorker("audit")
-        clock = SystemClock()
-        self._ledger = SqliteLedger(home.ledger, clock, self._workers[0])
-        self._log = FileAuditLog(home.audit, clock, self._workers[1], LocalDisk(), warn)
-        self._runner.run(self._open())
-
-    async def _open(self) -> None:
-        await self._ledger.open()
-        await self._log.open(await self._ledger.head())
+        self._ledger = self._runner.run(open_ledger(home, SystemClock()))
+        self._log = self._runner.run(open_audit(home, self._ledger, SystemClock(), warn))
 
     def record(self, told: Mapping[str, Json]) -> None:
         me = Operator.of(os.getuid())
@@ -231,8 +222,6 @@ class _Alone:
     def close(self) -> None:
         self._runner.run(self._close())
         self._runner.close()
-        for worker in self._workers:
-            worker.close()
 
     async def _close_unknown(self, number: int, txids: Sequence[str | None], reason: str) -> bool:
         me, now_us = Operator.of(os.getuid()), SystemClock().now_us()
@@ -243,10 +232,7 @@ class _Alone:
         return False
 
     async def _close(self) -> None:
-        await self._log.close()
-        head = self._log.head()
-        if head is not None:
-            await self._ledger.keep_head(head)
+        await close_audit(self._log, self._ledger)
         await self._ledger.close()
 
 
@@ -274,13 +260,8 @@ async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: M
 
 async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> ProbeResult:
     """Nonces go on from the ledger's mark and raise it, so that the gateway's go on above them."""
-    clock, worker, upstream = (
-        SystemClock(),
-        ThreadWorker("ledger"),
-        UpstreamPool.open(config.origin, addresses=config.resolve),
-    )
-    ledger = SqliteLedger(home.ledger, clock, worker)
-    await ledger.open()
+    clock, upstream = SystemClock(), UpstreamPool.open(config.origin, addresses=config.resolve)
+    ledger = await open_ledger(home, clock)
     try:
         mark = f"credential/{info.name}/{info.fingerprint}"
         nonces = NonceSource(mark, (await ledger.marks()).get(mark, 0), ledger.raise_mark, clock, on_alarm=warn)
@@ -294,7 +275,6 @@ async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: M
     finally:
         upstream.close()
         await ledger.close()
-        worker.close()
 
 
 def _lock(home: Home) -> HomeLock | None:

@@ -12,7 +12,7 @@ from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
-from signer.ledger.halting import Halts, halt_for, unreadable
+from signer.ledger.database import Halts, halt_for, unreadable
 from signer.ledger.sqlite import SqliteLedger
 from signer.serving.admin import BRAKE_S, ask_within
 from signer.serving.loaded import policies_of, venue_of

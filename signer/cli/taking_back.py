@@ -24,7 +24,7 @@ from signer.keys.entries import no_such
 from signer.keys.envelope import AboutClient, Former
 from signer.keys.file import FileKeyStore
 from signer.keys.renewal import read_envelope
-from signer.ledger.halting import resumed_by
+from signer.ledger.database import resumed_by
 from signer.model import Halt
 from signer.serving.admin import BRAKE_S, Operator, ask_within
 from signer.serving.clock import SystemClock

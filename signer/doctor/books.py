@@ -11,8 +11,7 @@ from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import LedgerError
 from signer.findings import Finding
 from signer.home.layout import Home
-from signer.ledger.halting import resumed_by, whom
-from signer.ledger.reading import Reader
+from signer.ledger.database import LedgerReader, resumed_by, whom
 from signer.model import ChainHead, Halt, OpenIntent
 from signer.model.escaping import printable
 
@@ -24,7 +23,7 @@ def examine(home: Home, *, running: bool) -> list[Finding]:
     if not home.ledger.exists():
         return [fine("ledger", "ledger", "is made at the first start")]
     try:
-        reader = Reader(home.ledger)
+        reader = LedgerReader(home.ledger)
         try:
             kept, halts, intents = reader.head(), list(reader.halts()), list(reader.open_intents())
         finally:

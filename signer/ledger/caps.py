@@ -1,17 +1,22 @@
-"""Charges against caps: whether they fit, holding them, giving them back."""
+"""Charges against caps: whether they fit, holding them, giving them back; intents and orders as JSON text.
+
+A rolling window is counted in 120 slots. A charge belongs to the slot of its time and leaves the total when its *whole
+slot* has left the window: never before ``window`` has passed, and at most a 120th of it later. So a cap is never
+exceeded, however many charges the window holds, and the ledger keeps at most 121 sums for each cap.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Clamped, Context, Decimal, Inexact, InvalidOperation, Overflow, Underflow
 from typing import TypeAlias
 
+from pydantic import TypeAdapter, ValidationError
+
 from signer.errors import LedgerError, NotReserved, RefusalKind
-from signer.ledger.documents import to_intent
-from signer.ledger.windows import EXACT, SLOTS, Window, slot_at
-from signer.model import Charge, Usage
+from signer.model import Charge, Intent, Order, Usage
 
 DIGITS = 35
 """Amounts and limits have no more digits than this on either side of the point."""
@@ -186,3 +191,77 @@ def _refusal(short: Sequence[tuple[Need, Decimal]]) -> NotReserved:
 
 def _plain(amount: Decimal) -> str:
     return f"{amount.normalize(EXACT):f}"
+
+
+SLOTS = 120
+
+EXACT = Context(prec=100, traps=[Clamped, Inexact, InvalidOperation, Overflow, Underflow])
+"""Sums of money are exact, or an error: the default context would round at 28 digits."""
+
+
+def slot_at(at_us: int, window_s: int) -> int:
+    """The slot that a moment lies in. Slots are numbered from the epoch; one lasts ``window_s / 120``."""
+    return at_us * SLOTS // (window_s * 1_000_000)
+
+
+class Window:
+    """What is used of one cap. Time never goes back here: the ledger passes ``max(last seen, now)``."""
+
+    def __init__(self, window_s: int, slots: Mapping[int, Decimal]) -> None:
+        self.window_s = window_s
+        self.slots = dict(sorted(slots.items()))
+        """Amount by slot, oldest first."""
+        self._total = Decimal(0)
+        for amount in self.slots.values():
+            self._total = EXACT.add(self._total, amount)
+
+    def used(self, now_us: int) -> Decimal:
+        """The sum of all charges that are, or may still be, inside the window."""
+        oldest = self.oldest(now_us)
+        while self.slots and (first := next(iter(self.slots))) < oldest:
+            self._total = EXACT.subtract(self._total, self.slots.pop(first))
+        return self._total
+
+    def oldest(self, now_us: int) -> int:
+        """The first slot that still counts."""
+        return slot_at(now_us, self.window_s) - SLOTS
+
+    def add(self, slot: int, amount: Decimal) -> Decimal:
+        """Add to a slot (less, where ``amount`` is negative); the slot's new sum."""
+        self.slots[slot] = EXACT.add(self.slots.get(slot, Decimal(0)), amount)
+        self._total = EXACT.add(self._total, amount)
+        return self.slots[slot]
+
+
+_INTENT = TypeAdapter(Intent)
+_ORDER = TypeAdapter(Order)
+
+
+def from_intent(intent: Intent) -> str:
+    """The text of an intent; amounts travel as their own text."""
+    return _INTENT.dump_json(intent, exclude_defaults=True).decode()
+
+
+def to_intent(text: str) -> Intent:
+    """The intent again. Raises `LedgerError` if the text is damaged."""
+    try:
+        return _INTENT.validate_json(text)
+    except ValidationError:
+        raise _damaged("an intent") from None
+
+
+def from_order(order: Order) -> str:
+    """The text of an order."""
+    return _ORDER.dump_json(order, exclude_defaults=True).decode()
+
+
+def to_order(text: str) -> Order:
+    """The order again. Raises `LedgerError` if the text is damaged."""
+    try:
+        return _ORDER.validate_json(text)
+    except ValidationError:
+        raise _damaged("an order") from None
+
+
+def _damaged(what: str) -> LedgerError:
+    return LedgerError(f"{what} in the ledger does not read", hint="restore ledger.db from a backup")

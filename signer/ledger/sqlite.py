@@ -10,9 +10,8 @@ from typing import TypeVar, cast, final
 
 from signer.contracts import Clock, Worker
 from signer.errors import LedgerError
-from signer.ledger.books import Books, Job
-from signer.ledger.halting import halt_for
-from signer.ledger.reading import Reader
+from signer.ledger.database import LedgerReader, halt_for
+from signer.ledger.writer import Job, LedgerWriter
 from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, Usage
 from signer.offload.worker import Batches
 
@@ -21,9 +20,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Opened:
-    books: Books
+    books: LedgerWriter
     batches: Batches[Job, object]
-    reader: Reader
+    reader: LedgerReader
     watcher: asyncio.Task[None]
 
 
@@ -43,29 +42,38 @@ class SqliteLedger:
     ``patience_s``. A caller that is cancelled does not undo its write.
     """
 
-    def __init__(self, path: Path, clock: Clock, worker: Worker, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        worker: Worker,
+        *,
+        patience_s: float = PATIENCE_S,
+        on_closed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = path
         self._clock = clock
         self._worker = worker
         self._patience_s = patience_s
+        self._on_closed = on_closed
         self._open: _Opened | None = None
 
     async def open(self) -> None:
         """Open or make the database. Raises `LedgerError` if it cannot be used, or is of a newer version."""
-        books = await self._worker.run(lambda: Books(self._path, self._clock))
+        books = await self._worker.run(lambda: LedgerWriter(self._path, self._clock))
         watcher = asyncio.get_running_loop().create_task(self._watch(books))
-        self._open = _Opened(books, Batches(self._worker, books.serve), Reader(self._path), watcher)
+        self._open = _Opened(books, Batches(self._worker, books.serve), LedgerReader(self._path), watcher)
 
     async def close(self) -> None:
-        """Write what waits, and close. The worker stays its owner's."""
-        if self._open is None:
-            return
+        """Write what waits, close, and call ``on_closed``."""
         opened, self._open = self._open, None
-        await opened.batches.drained()
-        opened.watcher.cancel()
-        await asyncio.wait([opened.watcher])
-        opened.reader.close()
-        await self._worker.run(opened.books.close)
+        if opened is not None:
+            await opened.batches.drained()
+            opened.watcher.cancel()
+            await asyncio.wait([opened.watcher])
+            opened.reader.close()
+            await self._worker.run(opened.books.close)
+        self._on_closed()
 
     async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
         """Hold all charges of ``intent`` or none. Raises `NotReserved` or `Halted`."""
@@ -149,10 +157,10 @@ class SqliteLedger:
         """End the halt of exactly this client and account (empty for all); whether there was one."""
         return await self._write(lambda books: books.resume(client, account))
 
-    async def _write(self, job: Callable[[Books], T], within: float = 0.0) -> T:
+    async def _write(self, job: Callable[[LedgerWriter], T], within: float = 0.0) -> T:
         return cast(T, await self._opened.batches.ask(job, within=within))
 
-    async def _watch(self, books: Books) -> None:
+    async def _watch(self, books: LedgerWriter) -> None:
         while True:
             await asyncio.sleep(HALT_POLL_S)
             await self._worker.run(books.refresh)

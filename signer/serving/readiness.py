@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from signer.ledger.halting import resumed_by, whom
+from signer.ledger.database import resumed_by, whom
 from signer.model import Halt, Json
 from signer.model.escaping import printable
 

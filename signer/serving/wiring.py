@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from signer.audit.disk import LocalDisk
-from signer.audit.log import FileAuditLog
+from signer.audit import close_audit, open_audit
 from signer.audit.throttle import RecordThrottle
 from signer.contracts import SigningKey, Venue
 from signer.errors import SignerError
@@ -39,7 +38,7 @@ from signer.keycheck.store_checks import StoreChecks
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.keys.stores import SigningStores
 from signer.keys.unwrapped import Unwrapped
-from signer.ledger.sqlite import SqliteLedger
+from signer.ledger import open_ledger
 from signer.model import CredentialInfo, KeyInfo
 from signer.offload.worker import ThreadWorker
 from signer.secret import fingerprint
@@ -83,26 +82,14 @@ class Wiring:
         self._watch = watch
         self._ready = ready
         self._clock = SystemClock()
-        self._ledger_worker, self._audit_worker = ThreadWorker("ledger"), ThreadWorker("audit")
-        self.ledger = SqliteLedger(loaded.home.ledger, self._clock, self._ledger_worker)
-        segment_bytes = loaded.config.audit.segment_mib * 1024 * 1024
         self._loop = asyncio.get_running_loop()
-        self.audit = FileAuditLog(
-            loaded.home.audit,
-            self._clock,
-            self._audit_worker,
-            LocalDisk(),
-            self._audit_alarm,
-            segment_bytes=segment_bytes,
-        )
+        self._audit_worker = ThreadWorker("audit")
         limits = loaded.config.limits
         self._throttle = RecordThrottle(
             per_second=limits.idle_records_per_second, bytes_a_day=limits.idle_records_mib_per_day * 1024 * 1024
         )
         self._pools = Pools(own, held)
         self._resuming = Resuming(lambda: self.gateway.snapshot, lambda: self._key_checks, watch.alarm, self._clock)
-        listeners = Listeners(watch.alarm, self._lane_on_record, self._resuming.paused, self._resuming.locked)
-        self._lasting = Lasting(self.ledger, watch, self._clock, self._kept_key, listeners)
         self._stores = SigningStores(self._store_alarm, unwrapped=unwrapped)
         self._keys: Mapping[Held, SigningKey] = {}
         self._listing = PairsListing(
@@ -111,17 +98,26 @@ class Wiring:
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._revocations = Revocations()
-        self._loads = Loads(self.audit, watch, self._clock)
-        self._background = Background(self.ledger, self.audit, self._throttle, watch, self._clock)
         self.ready = False
 
     async def start(self) -> None:
         """Open the stores, reconcile what the last run left open, and begin to serve. Raises `SignerError`."""
-        await self.ledger.open()
+        self.ledger = await open_ledger(self.loaded.home, self._clock)
         store_marks = await self.ledger.marks()  # before the file: a command may change both meanwhile
         # A worker that takes a dead one's place was forked from what the first one knew: who was revoked since, is not.
         self.loaded = reread(self.loaded, running=False)
-        await self.audit.open(await self.ledger.head())
+        self.audit = await open_audit(
+            self.loaded.home,
+            self.ledger,
+            self._clock,
+            self._audit_alarm,
+            self._audit_worker,
+            segment_bytes=self.loaded.config.audit.segment_mib * 1024 * 1024,
+        )
+        listeners = Listeners(self._watch.alarm, self._lane_on_record, self._resuming.paused, self._resuming.locked)
+        self._lasting = Lasting(self.ledger, self._watch, self._clock, self._kept_key, listeners)
+        self._loads = Loads(self.audit, self._watch, self._clock)
+        self._background = Background(self.ledger, self.audit, self._throttle, self._watch, self._clock)
         named_in_vain = any(policy.unlisted for policy in self.loaded.policies.values())
         fetched = named_in_vain or not self.loaded.venue.pairs.complete
         if fetched:
@@ -299,14 +295,10 @@ class Wiring:
         self._recovery.stop()
         self._background.note_refusals()
         self.audit.note({"kind": "stop", "time": self._clock.now_us()})
-        await self.audit.close()
-        head = self.audit.head()
-        if head is not None:
-            await self.ledger.keep_head(head)
+        await close_audit(self.audit, self.ledger)
         await self.ledger.close()
         self._pools.close()
         await self._stores.close()
-        self._ledger_worker.close()
         self._audit_worker.close()
 
     async def _snapshot(self) -> Snapshot:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.errors import LedgerError, NotReserved
-from signer.ledger import books
+from signer.ledger import writer
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Charge
 from tests.unit.ledger.calls import Breakable, InlineWorker, SetClock, intent, order
@@ -105,7 +105,7 @@ class Play:
             return self.disks[-1]
 
         ledger = SqliteLedger(self.path, self.clock, InlineWorker(), patience_s=0)
-        with mock.patch.object(books, "connect", connection):
+        with mock.patch.object(writer, "connect", connection):
             await ledger.open()
         return ledger
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from signer.audit import close_audit, open_audit
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import RecordThrottle
 from signer.errors import SignerError
@@ -23,9 +24,10 @@ from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
 from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.gateway.venue_time import VenueTime
+from signer.home.layout import Home
 from signer.lanes import CredentialLane, NonceSource
-from signer.ledger import books, reading
-from signer.ledger.schema import connect
+from signer.ledger import database, open_ledger, writer
+from signer.ledger.database import connect
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import ClientInfo, KeyInfo
 from signer.policy.load import load_policy
@@ -37,7 +39,8 @@ from tests.simulator.asks import CLIENTS, CREDENTIALS, secret_of
 from tests.simulator.venue import SimVenue
 from tests.simulator.world import SimWorker, World, WorldClock
 
-AUDIT = Path("/audit")
+ON_THE_DISK = Home(Path("/"))
+AUDIT = ON_THE_DISK.audit
 CALL_S = 5.0
 GONE_AFTER_S = 90.0
 HEAD_EVERY_S = 1.0
@@ -82,29 +85,20 @@ class Life:
     def __init__(self, world: World, venue: SimVenue, ledger_path: Path) -> None:
         self.world = world
         self.clock = WorldClock(world)
-        self.ledger = SqliteLedger(ledger_path, self.clock, SimWorker(world, "ledger"))
-        self.audit = FileAuditLog(
-            AUDIT,
-            self.clock,
-            SimWorker(world, "audit"),
-            world.disk,
-            lambda text: world.note(f"alarm audit {text}"),
-            segment_bytes=SEGMENT_BYTES,
-            room_bytes=ROOM_BYTES,
-        )
+        self.ledger: SqliteLedger
+        self.audit: FileAuditLog
         self.connections: list[Connection] = []
         self.gateway: Gateway
         self.recovery: Recovery
         self.alarms: list[tuple[str, str]] = []
         """Each alarm's kind and text."""
         self._venue = venue
-        self._folder = str(ledger_path.parent)
+        self._folder = ledger_path.parent
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """As `signer.serving.wiring.Wiring.start`."""
-        await self._open_ledger()
-        await self.audit.open(await self.ledger.head())
+        await self._open()
         pending = Pending(await self.ledger.open_intents())
         marks = await self.ledger.marks()
         venue_time = VenueTime(self.clock)
@@ -149,10 +143,7 @@ class Life:
             task.cancel()
         await self.gateway.drained()
         self.recovery.stop()
-        await self.audit.close()
-        head = self.audit.head()
-        if head is not None:
-            await self.ledger.keep_head(head)
+        await close_audit(self.audit, self.ledger)
         await self.ledger.close()
 
     def bury(self) -> None:
@@ -176,15 +167,26 @@ class Life:
         self.alarms.append((kind, text))
         if " goes out and is not on record yet" in text:
             self.world.owed.append(text)
-        self.world.note(f"alarm {kind} {text.replace(self._folder, '')}")
+        self.world.note(f"alarm {kind} {text.replace(str(self._folder), '')}")
 
-    async def _open_ledger(self) -> None:
+    async def _open(self) -> None:
         def connection(path: Path) -> Connection:
             self.connections.append(Connection(path, self.world))
             return self.connections[-1]
 
-        with mock.patch.object(books, "connect", connection), mock.patch.object(reading, "connect", connection):
-            await self.ledger.open()
+        with mock.patch.object(writer, "connect", connection), mock.patch.object(database, "connect", connection):
+            worker = SimWorker(self.world, "ledger")
+            self.ledger = await open_ledger(Home(self._folder), self.clock, worker)
+        self.audit = await open_audit(
+            ON_THE_DISK,
+            self.ledger,
+            self.clock,
+            lambda text: self.world.note(f"alarm audit {text}"),
+            SimWorker(self.world, "audit"),
+            self.world.disk,
+            segment_bytes=SEGMENT_BYTES,
+            room_bytes=ROOM_BYTES,
+        )
 
     async def _keep_heads(self) -> None:
         kept = None

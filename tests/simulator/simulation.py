@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from signer.errors import LedgerError
-from signer.ledger import room, sqlite
+from signer.ledger import sqlite, writer
 from signer.model import Halt
 from tests.simulator.asks import CLIENTS
 from tests.simulator.bots import Bots
@@ -42,7 +42,7 @@ class Simulation:
 
     def __enter__(self) -> Simulation:
         self._patches.enter_context(mock.patch.object(sqlite, "HALT_POLL_S", HALT_POLL_S))
-        self._patches.enter_context(mock.patch.multiple(room, **ROOM))
+        self._patches.enter_context(mock.patch.multiple(writer, **ROOM))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,8 +16,8 @@ from signer.gateway.pending import Pending
 from signer.gateway.records import intent_record
 from signer.gateway.trace import Trace
 from signer.lanes.nonces import NonceSource
-from signer.ledger.books import Books
 from signer.ledger.sqlite import SqliteLedger
+from signer.ledger.writer import LedgerWriter
 from signer.model import Call, Intent, OrderRef, Outcome, PlacedOrder, WireAnswer, WireRequest
 from signer.venues.kraken import lookups
 from tests.simulator.asks import CLIENTS
@@ -122,14 +122,14 @@ def look_up_by_reference_alone(patch: pytest.MonkeyPatch) -> None:
 
 def reserve_nothing(patch: pytest.MonkeyPatch) -> None:
     """Caps are asked but charges are not held."""
-    reserve = Books.reserve
+    reserve = LedgerWriter.reserve
 
-    def unheld(self: Books, intent: Intent, head: None) -> int:
+    def unheld(self: LedgerWriter, intent: Intent, head: None) -> int:
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(self._caps, "hold", lambda _needs, _now_us: None)
             return reserve(self, intent, head)
 
-    patch.setattr(Books, "reserve", unheld)
+    patch.setattr(LedgerWriter, "reserve", unheld)
 
 
 def remember_no_order(patch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def remember_no_order(patch: pytest.MonkeyPatch) -> None:
     def nothing(_intent: Intent, _txids: Sequence[str | None], _now_us: int) -> Sequence[PlacedOrder]:
         return ()
 
-    patch.setattr("signer.ledger.books.placed_by", nothing)
+    patch.setattr("signer.ledger.writer.placed_by", nothing)
 
 
 def cancel_by_name(patch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,9 @@ def entry(name: str = "call", kind: str = "read") -> dict[str, Json]:
 
 def new_log(disk: WorseDisk, alarms: list[str], **limits: int) -> FileAuditLog:
     """A log on ``disk`` whose alarms are collected."""
-    return FileAuditLog(FOLDER, SetClock(), AtOnce(), disk, alarms.append, **{"room_bytes": ROOM, **limits})
+    return FileAuditLog(
+        FOLDER, SetClock(), AtOnce(), disk, alarms.append, lambda: None, **{"room_bytes": ROOM, **limits}
+    )
 
 
 def new_flusher(disk: WorseDisk, clock: SetClock | None = None, segment_bytes: int = 2000) -> Flusher:

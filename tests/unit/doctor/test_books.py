@@ -10,7 +10,7 @@ from signer.audit.appender import Appender
 from signer.audit.disk import LocalDisk
 from signer.doctor.books import examine
 from signer.home.layout import Home
-from signer.ledger.books import Books
+from signer.ledger.writer import LedgerWriter
 from signer.model import ChainHead, Halt
 from tests.unit.audit.given import SetClock, entry
 from tests.unit.doctor.looking import said
@@ -25,7 +25,7 @@ def home(tmp_path: Path) -> Home:
     log.open(None)
     log.append([entry("one"), entry("two")])
     log.close()
-    books = Books(home.ledger, clock)
+    books = LedgerWriter(home.ledger, clock)
     books.keep_head(log.head)
     books.close()
     return home
@@ -53,7 +53,7 @@ def test_a_log_that_was_cut(home: Home) -> None:
 
 def test_a_log_that_was_written_anew(home: Home) -> None:
     """As long as it was, and another."""
-    books = Books(home.ledger, SetClock())
+    books = LedgerWriter(home.ledger, SetClock())
     books.keep_head(ChainHead(4, "f" * 64))
     books.close()
     log = Appender(home.audit, SetClock(), LocalDisk())
@@ -79,7 +79,7 @@ def test_a_ledger_that_is_none(home: Home) -> None:
 
 def test_halts_and_calls_without_an_outcome(home: Home) -> None:
     """Each halt with the command that ends it; a call that may be under way is none while a gateway runs."""
-    books = Books(home.ledger, SetClock())
+    books = LedgerWriter(home.ledger, SetClock())
     held = books.reserve(intent(charge("1")), None)
     books.halt(Halt("bot", "", "drawdown", "me", 1))
     books.close()
@@ -87,7 +87,7 @@ def test_halts_and_calls_without_an_outcome(home: Home) -> None:
     assert said(halts) == [("warning", "halt")]
     assert any("signer resume --client bot" in finding.hint for finding in halts)
     assert said(examine(home, running=False)) == [("warning", "halt"), ("warning", "unknown-outcome")]
-    books = Books(home.ledger, SetClock())
+    books = LedgerWriter(home.ledger, SetClock())
     books.hold(held)
     books.close()
     assert ("warning", "unknown-outcome") in said(examine(home, running=True))

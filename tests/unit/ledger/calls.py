@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from signer.contracts import Ledger
-from signer.ledger.schema import connect
+from signer.ledger.database import connect
 from signer.model import Charge, Intent, Order, Price
 
 T = TypeVar("T")

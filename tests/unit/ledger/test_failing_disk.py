@@ -13,10 +13,9 @@ import pytest
 import pytest_asyncio
 
 from signer.errors import LedgerError, NotReserved
-from signer.ledger import books, room
-from signer.ledger.books import Books
-from signer.ledger.room import Room
+from signer.ledger import writer
 from signer.ledger.sqlite import SqliteLedger
+from signer.ledger.writer import LedgerWriter, Room
 from signer.model import Halt
 from tests.unit.ledger.calls import START_US, Breakable, InlineWorker, SetClock, charge, intent, used
 
@@ -24,7 +23,7 @@ from tests.unit.ledger.calls import START_US, Breakable, InlineWorker, SetClock,
 @pytest.fixture(name="disk")
 def _disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Breakable:
     disk = Breakable(tmp_path / "ledger.db")
-    monkeypatch.setattr(books, "connect", lambda _: disk)
+    monkeypatch.setattr(writer, "connect", lambda _: disk)
     return disk
 
 
@@ -79,7 +78,7 @@ async def test_a_halt_that_fails_is_not_in_force(ledger: SqliteLedger, disk: Bre
 
 async def test_what_cannot_be_read_counts_as_halted(tmp_path: Path, disk: Breakable) -> None:
     """An operator's halt might be in a store that does not answer; once it answers, it is believed again."""
-    written = Books(tmp_path / "ledger.db", SetClock())
+    written = LedgerWriter(tmp_path / "ledger.db", SetClock())
     disk.broken = "PRAGMA data_version"
     written.refresh()
     assert [halt.reason for halt in written.halts.values()] == ["the ledger cannot be read"]
@@ -91,9 +90,9 @@ async def test_what_cannot_be_read_counts_as_halted(tmp_path: Path, disk: Breaka
 
 async def test_a_job_that_fails_halfway_is_undone_alone(tmp_path: Path, disk: Breakable) -> None:
     """What a refused caller wrote and counted is taken back; its neighbours' work stays."""
-    written = Books(tmp_path / "ledger.db", SetClock())
+    written = LedgerWriter(tmp_path / "ledger.db", SetClock())
 
-    def half(open_books: Books) -> object:
+    def half(open_books: LedgerWriter) -> object:
         open_books.reserve(intent(charge("50")), None)
         raise LedgerError("halfway")
 
@@ -130,15 +129,15 @@ async def test_what_uses_up_room_is_refused_before_nonces_have_none(
     await ledger.open()
     before = await ledger.reserve(intent(charge("10")))
     monkeypatch.setattr(Room, "_disk_has", lambda _room, _size: False)
-    monkeypatch.setattr(room, "LOOK_EVERY", 1)
-    monkeypatch.setattr(room, "LEAST_PAGES", 10_000)
+    monkeypatch.setattr(writer, "LOOK_EVERY", 1)
+    monkeypatch.setattr(writer, "LEAST_PAGES", 10_000)
     await ledger.raise_mark("credential/x", 1)
     with pytest.raises(LedgerError, match="the disk is full; free some space"):
         await ledger.reserve(intent(charge("10")))
     await ledger.settle(before, ["OAAAAA-AAAAA-AAAAAA"])
     await ledger.raise_mark("credential/x", 7)
     assert (await ledger.marks())["credential/x"] == 7
-    monkeypatch.setattr(room, "LEAST_PAGES", 1)
+    monkeypatch.setattr(writer, "LEAST_PAGES", 1)
     await ledger.raise_mark("credential/x", 8)
     await ledger.reserve(intent(charge("10")))
     await ledger.close()
@@ -149,11 +148,11 @@ async def test_the_database_keeps_free_pages_and_its_log_room(tmp_path: Path) ->
     path = tmp_path / "ledger.db"
     ledger = SqliteLedger(path, SetClock(), InlineWorker(), patience_s=0)
     await ledger.open()
-    assert (tmp_path / "ledger.db-wal").stat().st_blocks * 512 >= room.LOG_BYTES
+    assert (tmp_path / "ledger.db-wal").stat().st_blocks * 512 >= writer.LOG_BYTES
     await ledger.reserve(intent(charge("10")))
     await ledger.close()
-    assert (tmp_path / "ledger.db-spare").stat().st_blocks * 512 >= room.SPARE_BYTES
+    assert (tmp_path / "ledger.db-spare").stat().st_blocks * 512 >= writer.SPARE_BYTES
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("PRAGMA freelist_count").fetchone()[0] >= room.LEAST_PAGES
+        assert db.execute("PRAGMA freelist_count").fetchone()[0] >= writer.LEAST_PAGES
         assert db.execute("SELECT count(*) FROM ballast").fetchone() == (0,)
         assert db.execute("SELECT count(*) FROM reservations").fetchone() == (1,)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from signer.ledger.documents import from_intent, from_order, to_intent, to_order
-from signer.ledger.orders import KEPT_US, PRUNED_AT_ONCE, close_absent, find, remember
-from signer.ledger.schema import connect
+from signer.ledger.caps import from_intent, from_order, to_intent, to_order
+from signer.ledger.database import KEPT_US, PRUNED_AT_ONCE, close_absent, connect, find, remember
 from signer.model import OrderRef, PlacedOrder
 from tests.unit.ledger.calls import START_US, charge, intent, order
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from signer.errors import LedgerError
-from signer.ledger.schema import VERSION, connect
+from signer.ledger.database import VERSION, connect
 
 
 def test_a_new_ledger_is_for_its_owner_only(tmp_path: Path) -> None:

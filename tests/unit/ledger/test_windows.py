@@ -5,9 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-from signer.ledger.caps import Caps
-from signer.ledger.schema import connect
-from signer.ledger.windows import SLOTS, Window, slot_at
+from signer.ledger.caps import SLOTS, Caps, Window, slot_at
+from signer.ledger.database import connect
 from tests.unit.ledger.calls import DAY_S, START_US, charge
 
 WINDOW_S = 60

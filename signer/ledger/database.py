@@ -1,0 +1,343 @@
+"""The ledger's file: its tables, the halts and orders in it, and the connection that reads.
+
+In write-ahead mode a reader neither waits for a writer nor holds one up, so these few indexed rows are read in place,
+in some 20 µs, rather than queued behind a flush.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from signer.errors import Halted, LedgerError
+from signer.ledger.caps import from_order, to_intent, to_order, usage
+from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, Usage
+
+VERSION = 1
+"""Kept in ``PRAGMA user_version``; a database of a newer version is refused."""
+
+BUSY_S = 2.0
+"""How long to wait for another process's transaction; theirs are as short as ours."""
+
+TABLES = (
+    # One row. seen_us: the latest time at which anything was charged; head: the audit chain's last durable record.
+    """CREATE TABLE state (
+        id INTEGER PRIMARY KEY CHECK (id = 1), seen_us INTEGER NOT NULL, head_seq INTEGER, head_digest TEXT
+    ) STRICT""",
+    "INSERT INTO state (id, seen_us) VALUES (1, 0)",
+    # A total is the scope's, by unit and window; name and limit are the policy's last words for it and may change.
+    """CREATE TABLE caps (
+        id INTEGER PRIMARY KEY, scope TEXT NOT NULL, unit TEXT NOT NULL, window_s INTEGER NOT NULL, name TEXT NOT NULL,
+        upper TEXT NOT NULL, UNIQUE (scope, unit, window_s)
+    ) STRICT""",
+    # What is held and spent, by slot of the cap's window.
+    """CREATE TABLE spent (
+        cap INTEGER NOT NULL REFERENCES caps (id), slot INTEGER NOT NULL, amount TEXT NOT NULL, PRIMARY KEY (cap, slot)
+    ) STRICT, WITHOUT ROWID""",
+    # AUTOINCREMENT: a number is never given twice, so a late settle cannot hit another call's reservation.
+    """CREATE TABLE reservations (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, held_us INTEGER NOT NULL, unknown INTEGER NOT NULL DEFAULT 0,
+        intent TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE orders (
+        id INTEGER PRIMARY KEY, account TEXT NOT NULL, client TEXT NOT NULL, txid TEXT NOT NULL, userref INTEGER,
+        cl_ord_id TEXT, placed_us INTEGER NOT NULL, document TEXT NOT NULL,
+        closed INTEGER NOT NULL DEFAULT 0, UNIQUE (account, txid)
+    ) STRICT""",
+    # An order that is not marked as closed may be open. Such orders are few.
+    "CREATE INDEX orders_not_closed ON orders (account) WHERE closed = 0",
+    "CREATE INDEX orders_closed ON orders (placed_us) WHERE closed = 1",
+    "CREATE INDEX orders_by_userref ON orders (account, userref, client, closed) WHERE userref IS NOT NULL",
+    "CREATE INDEX orders_by_cl_ord_id ON orders (account, cl_ord_id, client, closed) WHERE cl_ord_id IS NOT NULL",
+    # Always empty. What was in it has left free pages behind.
+    "CREATE TABLE ballast (data BLOB NOT NULL) STRICT",
+    # TEXT, since a nonce has 64 bits and an INTEGER here 63.
+    "CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE halts (
+        client TEXT NOT NULL, account TEXT NOT NULL, reason TEXT NOT NULL, halted_by TEXT NOT NULL,
+        at_us INTEGER NOT NULL, PRIMARY KEY (client, account)
+    ) STRICT, WITHOUT ROWID""",
+)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to the ledger at ``path``, which is made (mode 0600) if there is none.
+
+    Raises `LedgerError` if the file cannot be opened, is no ledger, or was written by a newer version.
+    """
+    with ledger_errors(path):
+        _create(path)
+        db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        try:
+            _prepare(db, path)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+@contextmanager
+def ledger_errors(path: Path) -> Iterator[None]:
+    """Turns what SQLite and the file system raise into `LedgerError`."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        hint = "check the disk's free space, and the file's owner and mode"
+        raise LedgerError(f"the ledger failed: {what}", where=str(path), hint=hint) from error
+
+
+def _create(path: Path) -> None:
+    # Only where there is none: closing a second descriptor of a database drops this process's locks on it.
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise LedgerError("the file system has no shared memory", where=str(path), hint="use a local disk")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA fullfsync = ON")  # macOS: its fsync alone leaves data in the drive's cache
+    db.execute("PRAGMA foreign_keys = ON")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        what = f"the ledger has version {version}, this signer reads version {VERSION}"
+        raise LedgerError(what, where=str(path), hint="upgrade signer")
+    if version < VERSION:
+        _make_tables(db, path)
+
+
+def _make_tables(db: sqlite3.Connection, path: Path) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if db.execute("PRAGMA user_version").fetchone() == (0,):  # nobody else made them while we waited
+            if db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                raise LedgerError("the file is no ledger of signer", where=str(path), hint="choose another home")
+            for statement in TABLES:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+Halts: TypeAlias = Mapping[tuple[str, str], Halt]
+"""By client and account, either of them empty for all."""
+
+
+def read_halts(db: sqlite3.Connection) -> Halts:
+    """All halts in force, oldest first."""
+    rows = db.execute("SELECT client, account, reason, halted_by, at_us FROM halts ORDER BY at_us, client, account")
+    return {(row[0], row[1]): Halt(*row) for row in rows}
+
+
+def whom(client: str, account: str) -> str:
+    """In words, whom a halt of this client and account stops (empty for all)."""
+    return f"client {client}" if client else f"account {account}" if account else "everybody"
+
+
+def resumed_by(client: str, account: str) -> str:
+    """The command that ends a halt of this client and account, as a person can paste it."""
+    named = f"--client {shlex.quote(client)}" if client else f"--account {shlex.quote(account)}"
+    return f"signer resume {named if client or account else '--all'}"
+
+
+def halt_for(halts: Halts, client: str, account: str) -> Halt | None:
+    """The widest halt that stops this client on this account."""
+    if not halts:
+        return None
+    whom = (("", ""), ("", account), (client, ""), (client, account))
+    return next((halts[key] for key in whom if key in halts), None)
+
+
+def unreadable(now_us: int) -> Halts:
+    """What to believe while the store cannot be read: an operator's halt might be in it."""
+    return {("", ""): Halt("", "", "the ledger cannot be read", "signer", now_us)}
+
+
+def refuse_if_halted(halts: Halts, client: str, account: str) -> None:
+    """Raises `Halted` with the operator's reason."""
+    if (halt := halt_for(halts, client, account)) is not None:
+        raise Halted.because(halt.reason)
+
+
+KEPT_US = 90 * 24 * 3600 * 1_000_000
+"""A closed order is forgotten this long after it was placed. One that may be open never is."""
+
+PRUNED_AT_ONCE = 4
+"""How many old orders each new one sweeps out at most: faster than they come, and bounded."""
+
+CLOSED_AT_ONCE = 1000
+"""How many orders one transaction marks as closed at most: some 10 ms."""
+
+NEWEST = 16
+"""A client that gives all its orders the same userref is answered with so many of its closed ones."""
+
+MOST_OPEN = 5_000
+"""And with so many of those that may be open: Kraken allows 225 for each pair (docs/kraken.md §4), and its list tells
+every few minutes at least which of the others are closed (`signer.gateway.reconcile`)."""
+
+
+def placed_by(intent: Intent, txids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
+    """The orders of ``intent`` that the venue accepted."""
+    return [
+        PlacedOrder(intent.account, intent.client, txid, order, now_us)
+        for order, txid in zip(intent.orders, txids, strict=False)
+        if txid is not None
+    ]
+
+
+def remember(db: sqlite3.Connection, placed: PlacedOrder) -> None:
+    """Store an order; where its txid is known already (an amend), what it is now. Who placed it stays."""
+    write = """INSERT INTO orders (account, client, txid, userref, cl_ord_id, placed_us, document)
+        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, txid) DO UPDATE
+        SET userref = excluded.userref, cl_ord_id = excluded.cl_ord_id, document = excluded.document"""
+    order = placed.order
+    row = (placed.account, placed.client, placed.txid, order.userref, order.cl_ord_id, placed.placed_us)
+    db.execute(write, (*row, from_order(order)))
+    _prune(db, placed.placed_us - KEPT_US)
+
+
+def find(db: sqlite3.Connection, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+    """The orders that ``ref`` names, newest first: of each client all that may be open, and its 16 newest others.
+
+    A userref may name every order that a bot ever placed. What is closed can be neither changed nor cancelled, so of
+    that each client's newest are enough.
+    """
+    rows = [row for client in _clients(db, account, ref) for row in _newest(db, account, ref, client)]
+    rows.sort(reverse=True)
+    return [
+        PlacedOrder(account, client, txid, to_order(text), placed_us, bool(closed))
+        for _, client, txid, placed_us, text, closed in rows
+    ]
+
+
+def close_absent(db: sqlite3.Connection, account: str, listed: Sequence[str], placed_before_us: int) -> bool:
+    """The venue lists ``listed`` as open: all other orders of the account that were placed before then are closed.
+
+    Whatever it lists is open, also if it was taken for closed before. Closes so many at once that a reserve need not
+    wait long; whether there may be more.
+    """
+    names = json.dumps(list(listed))
+    close = """UPDATE orders SET closed = 1 WHERE id IN (
+        SELECT id FROM orders WHERE account = ? AND closed = 0 AND placed_us < ?
+        AND txid NOT IN (SELECT value FROM json_each(?)) LIMIT ?)"""
+    closed = db.execute(close, (account, placed_before_us, names, CLOSED_AT_ONCE)).rowcount
+    reopen = """UPDATE orders SET closed = 0 WHERE account = ? AND closed = 1
+        AND txid IN (SELECT value FROM json_each(?))"""
+    db.execute(reopen, (account, names))
+    return closed == CLOSED_AT_ONCE
+
+
+def may_be_open(db: sqlite3.Connection, account: str) -> int:
+    """How many orders the account has that are not known to be closed."""
+    (count,) = db.execute("SELECT count(*) FROM orders WHERE account = ? AND closed = 0", (account,)).fetchone()
+    return int(count)
+
+
+def open_orders(db: sqlite3.Connection, account: str, client: str) -> Sequence[PlacedOrder]:
+    """Orders of ``client`` on ``account`` (of any, where empty) that are not known to be closed, newest first.
+
+    All of them, however many: a brake that left out the oldest would leave them open and say nothing.
+    """
+    query = """SELECT account, client, txid, document, placed_us FROM orders
+        WHERE closed = 0 AND ?1 IN ('', account) AND ?2 IN ('', client) ORDER BY id DESC"""
+    rows = db.execute(query, (account, client)).fetchall()
+    return [PlacedOrder(where, who, txid, to_order(text), placed_us) for where, who, txid, text, placed_us in rows]
+
+
+def _clients(db: sqlite3.Connection, account: str, ref: OrderRef) -> Iterator[str]:
+    # Hops along the index from one client to the next instead of reading all of their orders.
+    query = f"SELECT min(client) FROM orders WHERE account = ? AND {ref.kind} = ? AND client > ?"  # noqa: S608
+    (client,) = db.execute(query, (account, ref.value, "")).fetchone()
+    while client is not None:
+        yield client
+        (client,) = db.execute(query, (account, ref.value, client)).fetchone()
+
+
+def _newest(
+    db: sqlite3.Connection, account: str, ref: OrderRef, client: str
+) -> list[tuple[int, str, str, int, str, int]]:
+    found = []
+    for closed, limit in ((0, MOST_OPEN), (1, NEWEST)):
+        query = f"""SELECT id, client, txid, placed_us, document, closed FROM orders
+            WHERE account = ? AND {ref.kind} = ? AND client = ? AND closed = ? ORDER BY id DESC LIMIT ?"""  # noqa: S608
+        found += db.execute(query, (account, ref.value, client, closed, limit)).fetchall()
+    return found
+
+
+def _prune(db: sqlite3.Connection, before_us: int) -> None:
+    prune = """DELETE FROM orders WHERE id IN (
+        SELECT id FROM orders WHERE closed = 1 AND placed_us < ? ORDER BY placed_us LIMIT ?)"""
+    db.execute(prune, (before_us, PRUNED_AT_ONCE))
+
+
+class LedgerReader:
+    """Answers from what is committed. Every method raises `LedgerError` if the store fails."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db = connect(path)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with ledger_errors(self._path):
+            self._db.close()
+
+    def open_intents(self) -> Sequence[OpenIntent]:
+        """Reservations without outcome, oldest first."""
+        with ledger_errors(self._path):
+            rows = self._db.execute("SELECT id, intent, unknown FROM reservations ORDER BY id").fetchall()
+        return [OpenIntent(number, to_intent(text), bool(unknown)) for number, text, unknown in rows]
+
+    def orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+        """Orders that ``ref`` names, newest first."""
+        with ledger_errors(self._path):
+            return find(self._db, account, ref)
+
+    def may_be_open(self, account: str) -> int:
+        """How many orders the account has that are not known to be closed."""
+        with ledger_errors(self._path):
+            return may_be_open(self._db, account)
+
+    def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
+        """Orders that may be open, newest first; of any account or client where empty."""
+        with ledger_errors(self._path):
+            return open_orders(self._db, account, client)
+
+    def usage(self, scope: str, now_us: int) -> Sequence[Usage]:
+        """What is used of the scope's caps."""
+        with ledger_errors(self._path):
+            (seen_us,) = self._db.execute("SELECT seen_us FROM state").fetchone()
+            return usage(self._db, scope, max(seen_us, now_us))
+
+    def scopes(self) -> Sequence[str]:
+        """Every scope that was ever charged."""
+        with ledger_errors(self._path):
+            return [scope for (scope,) in self._db.execute("SELECT DISTINCT scope FROM caps ORDER BY scope")]
+
+    def marks(self) -> Mapping[str, int]:
+        """High-water marks by name."""
+        with ledger_errors(self._path):
+            return {name: int(value) for name, value in self._db.execute("SELECT name, value FROM marks")}
+
+    def head(self) -> ChainHead | None:
+        """The chain head last kept."""
+        with ledger_errors(self._path):
+            seq, digest = self._db.execute("SELECT head_seq, head_digest FROM state").fetchone()
+        return None if seq is None else ChainHead(seq, digest)
+
+    def halts(self) -> Sequence[Halt]:
+        """Halts in force, oldest first."""
+        with ledger_errors(self._path):
+            return list(read_halts(self._db).values())
