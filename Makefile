@@ -6,7 +6,7 @@ BOTS   := .venv-bots
 WHEELS := .wheels
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test unit hsm units vault bots wheels lint bench lock clean
+.PHONY: help demo test unit hsm units vault bots wheels docs lint bench lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
@@ -14,6 +14,7 @@ help:
 	@echo "make unit    the unit tests, in half a minute"
 	@echo "make lint    formatting, lints and types"
 	@echo "make bench   side by side with its peers; writes a table"
+	@echo "make docs    write the tables of docs/ from the program"
 	@echo "make lock    resolve the dependencies anew"
 	@echo "make clean   remove what make installed and what the tools keep"
 
@@ -64,6 +65,9 @@ wheels: $(VENV)/.dev
 	  $(PIP) download 'setuptools>=80' wheel -d $(WHEELS)/published && \
 	  $(PIP) wheel --no-deps --no-index --find-links $(WHEELS)/published -w $(WHEELS)/compiled $(WHEELS)/published/*.tar.gz && \
 	  touch $(WHEELS)/.done; } || echo "a new user's packages cannot be fetched: the test that follows README is skipped"
+
+docs: $(VENV)/.dev
+	@$(BIN)/python -m tools.reference
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

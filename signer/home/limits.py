@@ -15,15 +15,19 @@ class LimitsConfig(Strict):
     public_calls_per_second_total: Count = 100
     """Public calls per second of all sources together, with a burst of ten seconds' worth."""
     public_calls_at_once: Count = 16
-    """Public calls that may be under way to the venue. These connections are theirs alone."""
+    """Public calls under way to the exchange, on connections of their own. Up to 256 more wait, a quarter of them from
+    one source."""
     connections_per_source: Count = 512
-    """Connections of one source, or of one user at a unix socket. Connections of a reverse proxy have no such bound."""
+    """Connections of one source, or of one user at a unix socket; one more is closed at once. Those of a proxy in
+    ``trusted_proxies`` are of many callers and have no share."""
     answers_mib: Annotated[int, Field(ge=80, le=65_536)] = 128
-    """Memory in MiB for all answers that arrive or wait to be read. 80 suffice for one export and some lists."""
+    """Memory in MiB for all answers above 64 KiB that arrive or wait to be read: two exports. If it is full, whoever
+    holds most loses the connection with the oldest answer."""
     answer_seconds: Seconds = 60.0
-    """Seconds that a client may take to read its answer."""
+    """Seconds that a client may take to read its answer; then its connection is closed. An export of 64 MiB needs 9
+    Mbit/s."""
     idle_records_per_second: Count = 10
-    """Audit records per second of unproven calls, of all callers together, and as many again of refusals to clients.
-    Further ones are only counted."""
+    """Audit records per second of unproven calls (refused strangers, and calls that we answer ourselves), of all
+    callers together, and as many again of refusals to clients. Further ones are only counted."""
     idle_records_mib_per_day: Count = 1024
-    """MiB of such records in a day (UTC), for each of the two kinds."""
+    """MiB of such records in a day (UTC), for each of the two kinds: a year of attack fits on a disk of 1 TB."""

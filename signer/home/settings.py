@@ -33,10 +33,11 @@ class TlsConfig(Strict):
     """``[gateway.tls]``: the certificates of listeners with ``tls://``. Paths are relative to the home."""
 
     certificate: str = ""
-    """PEM file with the certificate and its chain up to the CA; if empty, the leaf that `signer tls init` made."""
+    """PEM file with the certificate and those up to its CA, a path from the home. Empty: that of `signer tls init`."""
     key: str = ""
+    """PEM file with the certificate's private key, not encrypted."""
     client_ca: str = ""
-    """PEM file of the CA for bots' certificates. If stated, each bot must show one with its client's name as CN."""
+    """PEM file of the CA of the bots' own certificates. Given: each must show one whose CN is its client's name."""
 
     @model_validator(mode="after")
     def _together(self) -> TlsConfig:
@@ -49,23 +50,26 @@ class GatewayConfig(Strict):
     """``[gateway]``: where bots connect."""
 
     listen: str | list[str] = "127.0.0.1:8787"
-    """One or several of ``address:port``, ``tls://address:port`` and ``unix:/path``."""
+    """Where bots connect: one or a list of ``address:port``, ``tls://address:port`` and ``unix:/path``."""
     allow_wide_listen: str = ""
-    """Why the gateway may listen beyond loopback without TLS; if empty, it may not."""
+    """Why the gateway may listen beyond loopback in plain HTTP. Every start warns of it. Empty: it may not."""
     tls: TlsConfig = Field(default_factory=TlsConfig)
     socket_group: str = ""
-    """Group whose members may connect to the unix sockets; if empty, only the gateway's own user may."""
+    """Group whose members may connect to the unix sockets. Empty: only the gateway's own user may."""
     trusted_proxies: list[str] = Field(default_factory=list)
-    """Networks of reverse proxies, or ``unix``, whose ``X-Forwarded-For`` names the source of a call."""
+    """Networks of reverse proxies (``"10.0.0.7/32"``), or ``"unix"``, whose ``X-Forwarded-For`` is believed."""
     public_origin: str = ""
-    """Origin for public calls; if empty, that of the first account."""
+    """Where public calls go. Empty: to the origin of the first account."""
     public_resolve: list[str] = Field(default_factory=list)
-    """Addresses of ``public_origin``, as in `AccountConfig.resolve`."""
+    """Addresses of the host of ``public_origin``, if the resolver is not to be asked."""
     public_calls_per_second: Count = 20
-    """Public calls per second of each source address, with a burst of ten seconds' worth."""
+    """Public calls per second of each source, with a burst of ten seconds' worth."""
     excess_permissions: Literal["warn", "refuse"] = "warn"
-    """What to do with a real key whose permissions exceed its clients' needs, if none of them is dangerous."""
+    """What to do with a real key whose permissions exceed its clients' needs, none of them dangerous: warn of it at
+    every start, in ``doctor`` and in metrics, or send no call by it."""
     max_connections: Count = 1024
+    """Connections from bots at once, counted before any TLS handshake. With several listeners half of them is kept
+    for each in equal parts."""
     body_seconds: Seconds = 10.0
     """Seconds that a client may take to send the head of its first request, and the body of each."""
 
@@ -126,22 +130,25 @@ class AccountConfig(Strict):
     venue: str = DEFAULT_VENUE
     """The exchange, by the name of its folder in `signer.venues`."""
     store: str = HOME_FILE
-    """The store in which `signer keys add` puts secrets of new credentials."""
+    """The store in which `signer keys add` puts secrets: the home's own file, or one of ``[stores.NAME]``."""
     origin: str = KRAKEN_ORIGIN
+    """Where the account trades: ``https://host[:port]``, or plain ``http://`` to loopback."""
     resolve: list[str] = Field(default_factory=list)
-    """Addresses of the origin's host, used instead of the resolver where its name resolves to this gateway."""
+    """Addresses of the origin's host, if the resolver is not to be asked: /etc/hosts may lead to this gateway."""
     lane_depth: Annotated[int, Field(ge=1, le=32)] = 1
-    """Requests in flight at once on each credential. Only a key with a nonce window allows more than one."""
+    """Requests in flight at once on each key; more than one only for a key with a nonce window. Taken at start."""
     queue: Annotated[int, Field(ge=1, le=10_000)] = 256
-    """Most calls of each kind (cancels, orders, reads) that wait for a lane. Further ones are refused."""
+    """Calls of each kind (cancels, orders, reads) that may wait for a key's lane before more are refused; of one
+    client at most a quarter. Taken at start."""
     call_seconds: Seconds = 14.0
-    """Seconds that a call may wait for its turn, and again for its answer. By default the sum is below 30 s, after
-    which kraken-cli would send an order again."""
+    """Seconds that a call may wait for its turn, and again for its answer. Bots should wait longer than twice as long:
+    kraken-cli sends an order again after 30 s."""
     tier: Literal["starter", "intermediate", "pro", "unlimited"] = "starter"
-    """The account's level at Kraken, which decides how many calls its counters allow; ``unlimited`` is a sandbox's."""
+    """The account's level at Kraken: how many calls its counters take. A level that is too low only slows bots down.
+    Unlimited is the sandbox's."""
     gone_after_seconds: Seconds = 90.0
-    """Seconds after which an order that got no answer, and that the venue does not know, counts as never placed.
-    Kraken's own ``deadline`` is at most 60 s ahead."""
+    """Seconds after which an order that got no answer, and that the venue does not know, counts as never placed. Taken
+    at start; the longest of all accounts counts."""
 
     @field_validator("origin")
     @classmethod
@@ -159,12 +166,14 @@ class AuditConfig(Strict):
     """``[audit]``: the log's segments."""
 
     segment_mib: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Size in MiB at which a new segment of the audit log begins. One begins each UTC day as well. Taken at start."""
 
 
 class Config(Strict):
     """The whole of signer.toml."""
 
     version: Literal[1] = 1
+    """The version of this file's format; a newer one is refused."""
     gateway: GatewayConfig = Field(default_factory=GatewayConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     audit: AuditConfig = Field(default_factory=AuditConfig)

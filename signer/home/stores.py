@@ -14,11 +14,16 @@ class AppRoleLogin(Strict):
     """``[stores.NAME.login]`` by AppRole: with a role and a secret-id of this machine."""
 
     method: Literal["approle"]
+    """How the gateway logs in to Vault."""
     mount: MountPath = "approle"
+    """Where the login is mounted."""
     role_id: Annotated[str, Field(min_length=1, max_length=256)]
+    """The role."""
     secret_id_file: File
+    """File (0600) with the secret-id."""
     wrapped: bool = False
-    """Whether the file holds a response-wrapping token, which is unwrapped once, at the start."""
+    """Whether the file holds a response-wrapping token. It is unwrapped once, for all stores with this login. Each
+    start needs a new one; a worker that the master starts again does not."""
 
 
 class KubernetesLogin(Strict):
@@ -27,7 +32,9 @@ class KubernetesLogin(Strict):
     method: Literal["kubernetes"]
     mount: MountPath = "kubernetes"
     role: Annotated[str, Field(min_length=1, max_length=256)]
+    """The role in Vault."""
     jwt_file: File = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+    """The service account's token."""
 
 
 class TokenLogin(Strict):
@@ -35,17 +42,20 @@ class TokenLogin(Strict):
 
     method: Literal["token"]
     token_file: File
+    """File (0600) with a token; it is read again when that token ends."""
 
 
 class VaultConfig(Strict):
     """The settings of both kinds of Vault store."""
 
     address: str
+    """``https://host[:port]``, or plain ``http://`` to loopback."""
     namespace: Annotated[str, Field(pattern="^[!-~]{0,256}$")] = ""
+    """Namespace of Vault Enterprise."""
     ca_file: File | None = None
-    """CA certificates (PEM) by which Vault's certificate is verified; the system's if not stated."""
+    """CA certificates (PEM) that prove the address. Without it: the system's."""
     deadline_seconds: Seconds = 2.0
-    """Seconds that one signature, login or read may take."""
+    """Seconds that a signature, a login or a read may take before the call is refused."""
     login: Annotated[AppRoleLogin | KubernetesLogin | TokenLogin, Field(discriminator="method")]
 
     @field_validator("address")
@@ -59,8 +69,12 @@ class VaultKvConfig(VaultConfig):
     """``[stores.NAME] kind = "vault-kv"``: secrets are read from KV version 2 and kept as handles."""
 
     kind: Literal["vault-kv"]
+    """What keeps the secrets."""
     mount: MountPath = "secret"
+    """Where the engine is mounted: KV version 2, or Transit, which must be signer's own: who may sign with one key of
+    it may sign with all."""
     prefix: MountPath = "signer"
+    """Folder of the entries."""
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -73,9 +87,8 @@ class VaultTransitConfig(VaultConfig):
 
     kind: Literal["vault-transit"]
     mount: MountPath = "signer-transit"
-    """The path of an engine for signer alone: whoever may sign with one of its keys may sign with all."""
     in_flight: Annotated[int, Field(ge=1, le=256)] = 32
-    """Most signatures under way at once. Further ones are refused."""
+    """Signatures under way or waiting; more are refused."""
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -92,12 +105,15 @@ class Pkcs11Config(Strict):
 
     kind: Literal["pkcs11"]
     module: File
+    """The HSM's PKCS#11 library."""
     token: Annotated[str, Field(min_length=1, max_length=32)]
-    """The token's label (PKCS#11 v3.0 §3.5)."""
+    """Label of the token (PKCS#11 v3.0 §3.5)."""
     pin_file: File
+    """File (0600) with the user PIN."""
     environment: Annotated[tuple[str, ...], Field(strict=False)] = HSM_VARIABLES
-    """Environment variables that the module reads. `signer serve` forgets all others that it does not need."""
+    """Variables that the library reads. `signer serve` forgets all others of its environment."""
     deadline_seconds: Seconds = 2.0
+    """Seconds that a signature or a login may take before the call is refused."""
     in_flight: Annotated[int, Field(ge=1, le=256)] = 32
     """Most signatures that wait for the token or are under way. Further ones are refused."""
 
