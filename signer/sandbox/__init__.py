@@ -1,4 +1,4 @@
 """A simulated Kraken to demo and test against.
 
-Imports nothing of ours but layer 0: the referee shares no code with the player.
+It imports only ``model`` and ``errors`` of this package: the referee shares no code with the player.
 """

@@ -1,4 +1,4 @@
-"""May this order come in? Its prices, its minima, and the money it needs, before anything is changed."""
+"""Decides whether an order is accepted, by its prices, the minima and the money it needs, before anything changes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from signer.sandbox.state import SimulatedAccount, State
 from signer.sandbox.terms import TRAILING, TRIGGERED, Terms
 
 Prices = tuple[Decimal | None, Decimal | None]
-"""Limit and trigger."""
+"""An order's limit and its trigger."""
 
 
 def prices(terms: Terms, market: Market) -> Prices:
-    """Work out what an order's written prices come to now; `Rejected` if one cannot be."""
+    """Answer an order's prices from the written ones and the market. Raises `Rejected` for a price that cannot be."""
     if terms.price is None:
         return None, None
     last = market.last(terms.pair)
@@ -61,7 +61,7 @@ def check_mode(terms: Terms) -> None:
 
 
 def check_size(terms: Terms, market: Market, limit: Decimal | None, stop: Decimal | None) -> None:
-    """Raise `Rejected` if the order is too small. One that closes a position may be of any size."""
+    """Raise `Rejected` if the order is too small. An order that closes a position may have any size."""
     pair = terms.pair
     if not terms.volume or terms.reduce_only or terms.ordertype == "settle-position":
         return
@@ -74,7 +74,7 @@ def check_size(terms: Terms, market: Market, limit: Decimal | None, stop: Decima
 
 
 def new_order(state: State, account: SimulatedAccount, terms: Terms) -> SimulatedOrder:
-    """Make an order from its terms, not yet known to anyone; `Rejected` if it makes no sense now."""
+    """Make an order from its terms without registering it. Raises `Rejected` if the engine would not take it now."""
     limit, stop = prices(terms, state.market)
     now = state.now()
     return SimulatedOrder(
@@ -92,7 +92,7 @@ def new_order(state: State, account: SimulatedAccount, terms: Terms) -> Simulate
 
 
 def _volume(account: SimulatedAccount, terms: Terms) -> Decimal:
-    """Answer the volume to trade: zero means the whole opposite position, reduce-only is cut down to it."""
+    """Answer the volume to trade: zero means the whole opposite position, and reduce-only is limited to it."""
     if terms.volume and not terms.reduce_only and terms.ordertype != "settle-position":
         return terms.volume
     closes = margin.closing_volume(account, terms.pair, terms.side)
@@ -102,7 +102,7 @@ def _volume(account: SimulatedAccount, terms: Terms) -> Decimal:
 
 
 def plan(market: Market, order: SimulatedOrder) -> list[tuple[Decimal, Decimal]]:
-    """Answer what an order would trade if it took now: (price, volume), best first."""
+    """Answer the (price, volume) that an order would take from the market now, best first."""
     pair, left = order.terms.pair, order.remaining
     fills: list[tuple[Decimal, Decimal]] = []
     for price, offered in market.levels(pair, order.terms.side):
@@ -117,7 +117,7 @@ def plan(market: Market, order: SimulatedOrder) -> list[tuple[Decimal, Decimal]]
 
 
 def needs(market: Market, order: SimulatedOrder) -> tuple[str, Decimal]:
-    """Answer what an order must hold until it is done: asset and amount, with the dearer fee."""
+    """Answer the asset and amount that an order must hold until it ends, with the higher fee."""
     terms, pair = order.terms, order.terms.pair
     if terms.leverage or not order.live:
         return pair.quote.id, Decimal(0)
@@ -129,7 +129,7 @@ def needs(market: Market, order: SimulatedOrder) -> tuple[str, Decimal]:
 
 
 def _cost(market: Market, order: SimulatedOrder) -> Decimal:
-    """Answer what buying the rest of an order costs at most."""
+    """Answer the most that buying the rest of an order costs."""
     price = order.limit or (order.stop if order.waits else None)
     if price is not None:
         return order.remaining * price
@@ -137,7 +137,7 @@ def _cost(market: Market, order: SimulatedOrder) -> Decimal:
 
 
 def admit(state: State, account: SimulatedAccount, order: SimulatedOrder, *, besides: str = "") -> None:
-    """Raise `Rejected` unless the engine takes the order, the one ``besides`` (which it replaces) not counted."""
+    """Raise `Rejected` unless the engine takes the order. The order ``besides``, which it replaces, is not counted."""
     others = [other for other in account.open.values() if other.txid != besides]
     if sum(other.terms.pair is order.terms.pair for other in others) >= account.counters.tier.open_orders:
         raise Rejected("EOrder:Orders limit exceeded")
@@ -155,7 +155,7 @@ def check_passive(market: Market, order: SimulatedOrder) -> None:
 
 
 def check_money(state: State, account: SimulatedAccount, order: SimulatedOrder, *, besides: str = "") -> None:
-    """Raise `Rejected` unless the account can pay for the order, the hold of ``besides`` counted as free."""
+    """Raise `Rejected` unless the account can pay for the order. The hold of the order ``besides`` counts as free."""
     if order.terms.leverage:
         margin.check(state, account, order, besides=besides)
         return
@@ -163,7 +163,7 @@ def check_money(state: State, account: SimulatedAccount, order: SimulatedOrder, 
 
 
 def dry_run(state: State, terms: Terms) -> Prices:
-    """Check all that can be without account or engine, as ``validate`` does; answer limit and trigger."""
+    """Check what ``validate`` checks, which needs neither account nor engine; answer limit and trigger."""
     check_mode(terms)
     limit, stop = prices(terms, state.market)
     check_size(terms, state.market, limit, stop)

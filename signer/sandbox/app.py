@@ -1,4 +1,4 @@
-"""The bots' side of the sandbox as a Flask app: reads requests, and answers them properly or as a fault wants it."""
+"""The Flask app for bots: reads requests and answers them properly, or as a fault demands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHUNK = 2**16
 
 
 def create_app(simulation: Simulation) -> Flask:
-    """The app for the listener that bots talk to. Nothing of the control interface is reachable here."""
+    """Make the app for the bots' listener. It does not serve the control interface."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.url_map.merge_slashes = False  # a path that is not exact is unknown, not redirected
@@ -49,7 +49,7 @@ def create_app(simulation: Simulation) -> Flask:
 def _serve(simulation: Simulation, incoming: Request) -> Response:
     target = _target(incoming)
     endpoint = endpoint_of(target.partition("?")[0])
-    # Taken first: once a request is listed as arrived, clearing the faults lets go of it.
+    # The fault is taken first: clearing the faults must release every request that is listed as arrived.
     met = simulation.faults.take(endpoint)
     arrival = simulation.arrivals.begin(
         time=simulation.clock.now(),
@@ -138,7 +138,7 @@ def _note(arrival: Arrival, answer: Answer) -> None:
 
 
 def _cut(sent: bytes, promised: int | None = None) -> Response:
-    """An answer of which only ``sent`` leaves before the connection is closed; with nothing, not even a head."""
+    """Make an answer of which only ``sent`` leaves before the connection closes; if it is empty, not even a head."""
     headers = {} if promised is None else {"Content-Length": str(promised)}
     # gunicorn's; a test client has none.
     connection: socket.socket | None = request.environ.get("gunicorn.socket")
@@ -146,9 +146,9 @@ def _cut(sent: bytes, promised: int | None = None) -> Response:
 
 
 def _breaking_off(sent: bytes, connection: socket.socket | None) -> Iterator[bytes]:
-    """The server sends the head with the first bytes, and takes a broken pipe as: this connection is gone, say nothing.
+    """Yield ``sent``, then break the connection: gunicorn takes a broken pipe as a client that is gone.
 
-    Shut down here too, because gunicorn would wait on its main thread, two seconds long, for the caller to close first.
+    The socket is shut down here, because gunicorn's main thread would wait two seconds for the caller to close first.
     """
     if sent:
         yield sent
@@ -175,5 +175,5 @@ def _page(title: str, status: int = 200) -> Answer:
 
 
 def _target(incoming: Request) -> str:
-    """The target as it stood in the request line: what was signed, before any decoding."""
+    """Answer the target as in the request line, undecoded: this is what was signed."""
     return str(incoming.environ["RAW_URI"])

@@ -1,4 +1,4 @@
-"""Everything that arrived at the sandbox, in order: the truth that a test compares a gateway's story with."""
+"""Lists every request that arrived at the sandbox, in order, for tests to compare with what a gateway says."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 MOST_KEPT = 100_000
-"""Older arrivals are forgotten; their numbers show that they were there."""
+"""Most arrivals that are kept. Numbers go on, so they show how many older ones were forgotten."""
 
 
 @dataclass(slots=True)
 class Arrival:
-    """One request, and what became of it."""
+    """One request and its result."""
 
     seq: int
     time: float
-    """Unix seconds by the sandbox's clock."""
+    """The time in Unix seconds, by the sandbox's clock."""
     method: str
     path: str
-    """The request target as it stood in the request line, query included."""
+    """The request target as in the request line, with its query."""
     endpoint: str
     """``AddOrder``, ``Earn/Allocate``, ``Time``; empty for any other path."""
     headers: list[tuple[str, str]]
     source: str
     body: bytes = b""
     key: str | None = None
-    """Name of the key that signed it, if the signature and nonce were good."""
+    """The name of the key that signed it, if signature and nonce were good."""
     fault: str | None = None
     acted: bool = False
-    """Whether the engine carried the call out (for ``validate`` too, though that changes nothing)."""
+    """Whether the engine executed the call, including ``validate``, which changes nothing."""
     answered: bool = False
-    """Whether we are done with it; until then ``status``, ``errors`` and ``answer`` say nothing."""
+    """Whether the sandbox is done with it. Until then ``status``, ``errors`` and ``answer`` have no meaning."""
     status: int | None = None
-    """None if the connection was closed or held instead."""
+    """The HTTP status, None if the connection was closed or held instead."""
     errors: list[str] = field(default_factory=list)
     answer: str = ""
-    """The answer's body as text; where the connection was closed or held, the one that the engine gave for it."""
+    """The answer's body as text. If the connection was closed or held, the body that would have been sent."""
 
     def to_json(self) -> dict[str, Any]:
-        """As the control interface lists it: the raw body in base64, and as text for reading."""
+        """Write it as the control interface lists it, with the raw body in base64 and as text."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "body"}
         encoded = base64.b64encode(self.body).decode()
         return {**fields, "body_base64": encoded, "body_text": self.body.decode("utf-8", "replace")}
 
     @classmethod
     def from_json(cls, listed: dict[str, Any]) -> Arrival:
-        """What `to_json` wrote."""
+        """Read what `to_json` wrote."""
         fields = {name: listed[name] for name in cls.__slots__ if name != "body"}
         fields["headers"] = [(name, value) for name, value in fields["headers"]]
         return cls(**fields, body=base64.b64decode(listed["body_base64"]))
@@ -74,7 +74,7 @@ class Arrivals:
         source: str,
         fault: str | None,
     ) -> Arrival:
-        """Note a request as its head has been read."""
+        """Add a request when its head has been read."""
         with self._changed:
             self._last += 1
             arrival = Arrival(self._last, time, method, path, endpoint, headers, source, fault=fault)
@@ -83,24 +83,24 @@ class Arrivals:
             return arrival
 
     def done(self, arrival: Arrival) -> None:
-        """Mark an arrival as finished, and wake those who wait for it."""
+        """Mark an arrival as answered and wake those who wait for it."""
         with self._changed:
             arrival.answered = True
             self._changed.notify_all()
 
     def listed(self, *, after: int = 0, endpoint: str = "", answered: bool = False) -> list[Arrival]:
-        """Arrivals with a number above ``after``, of one endpoint if given, finished ones only if so asked."""
+        """List the arrivals above number ``after``, of ``endpoint`` if stated; if ``answered``, finished ones only."""
         with self._changed:
             return self._matching(after, endpoint, answered)
 
     def wait_for(self, *, after: int, endpoint: str, answered: bool, seconds: float) -> list[Arrival]:
-        """As `listed`, once there is one; empty if ``seconds`` pass first."""
+        """Wait until `listed` finds an arrival, and list it; empty if ``seconds`` pass first."""
         with self._changed:
             self._changed.wait_for(lambda: self._matching(after, endpoint, answered), seconds)
             return self._matching(after, endpoint, answered)
 
     def clear(self) -> None:
-        """Forget all; numbers go on."""
+        """Forget all arrivals. Their numbers go on."""
         with self._changed:
             self._kept.clear()
 

@@ -1,4 +1,4 @@
-"""The list of pairs: the one of this package, or a user's file, both in the form of Kraken's AssetPairs answer."""
+"""Reads the list of pairs, the built-in one or a user's file, in the form of Kraken's AssetPairs answer."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _HINT = "save Kraken's own answer: curl -o FILE https://api.kraken.com/0/public/
 
 
 class _Unreadable(ValueError):
-    """A row is not one of AssetPairs; the text says which field."""
+    """A row does not fit AssetPairs. The text names the field."""
 
 
 @cache
 def built_in() -> Instruments:
-    """Answer the list of this package (docs/sandbox.md says where it comes from)."""
+    """Answer the built-in list (docs/sandbox.md says where it comes from)."""
     rows = json.loads(files(__package__).joinpath("asset_pairs.json").read_text("utf-8"))
     return Instruments(_pair(name, _completed(row)) for name, row in rows.items())
 
@@ -33,7 +33,7 @@ def built_in() -> Instruments:
 def read_pairs(path: Path) -> Instruments:
     """Answer the list in a file: an AssetPairs answer, or its ``result`` alone.
 
-    Raises `ConfigError` for a file that cannot be read, is no such answer, or has a row that cannot be traded by.
+    Raises `ConfigError` for a file that cannot be read, is no such answer, or has a row with unusable values.
     """
     rows = _rows(path)
     try:
@@ -133,7 +133,7 @@ def _leverage(name: str, row: Mapping[str, object]) -> tuple[int, ...]:
 
 
 def _completed(row: Mapping[str, object]) -> dict[str, object]:
-    """Answer a row of the package's file with the fields that are alike in all rows."""
+    """Answer a row of the built-in list, completed by the fields that are equal in all rows."""
     decimals = row["pair_decimals"]
     assert isinstance(decimals, int)  # noqa: S101 - the file is ours
     return {
@@ -157,7 +157,7 @@ def _completed(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def _schedule_json(schedule: Schedule) -> list[list[float]]:
-    # Kraken writes fees as JSON numbers; nothing is reckoned with these.
+    # Kraken writes fees as JSON numbers. These are not used in calculations.
     return [[volume, float(fee)] for volume, fee in schedule]
 
 

@@ -1,4 +1,4 @@
-"""Ends of orders: by the customer's word, by the dead man's switch, and by time (docs/kraken.md §1c)."""
+"""Ends orders: on a cancel call, by the dead man's switch, and at their expiry (docs/kraken.md §1c)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_TIMEOUT = 86_400
 
 
 def run_timers(state: State) -> None:
-    """Do what time has made due: dead man's switches, expiries, scheduled starts."""
+    """Run what is due by now: dead man's switches, expiries and scheduled starts."""
     now = state.now()
     for account in state.accounts.values():
         if account.cancel_all_at is not None and account.cancel_all_at <= now:
@@ -35,7 +35,7 @@ def _cancel(state: State, orders: Iterable[SimulatedOrder]) -> None:
 
 
 def _cancel_counted(state: State, account: SimulatedAccount, found: dict[str, SimulatedOrder]) -> object:
-    """Cancel by name, at the rate counter's price; `Rejected` if the names name nothing, or a counter is at its end."""
+    """Cancel orders and charge the rate counter. Raises `Rejected` without orders, or if a counter is exhausted."""
     if not found:
         raise Rejected("EOrder:Unknown order")
     now = state.now()
@@ -52,7 +52,7 @@ def _count(state: State, account: SimulatedAccount, orders: Iterable[SimulatedOr
 
 
 def _named(account: SimulatedAccount, names: list[str], cl_ord_ids: list[str]) -> dict[str, SimulatedOrder]:
-    """Answer the live orders that have one of the txids (or userrefs) or client ids."""
+    """Answer the live orders that have one of the txids, userrefs or client ids."""
     return {
         txid: order
         for txid, order in account.open.items()
@@ -61,7 +61,7 @@ def _named(account: SimulatedAccount, names: list[str], cl_ord_ids: list[str]) -
 
 
 def _cancel_order(call: SimulatedCall) -> object:
-    """By one txid or userref, or by one ``cl_ord_id``: a comma list is on no page of Kraken's."""
+    """Cancel by one txid or userref, or by one ``cl_ord_id``. Kraken documents no list with commas."""
     txid, cl_ord_id = call.fields.text("txid"), call.fields.text("cl_ord_id")
     if not txid and not cl_ord_id:
         raise Rejected("EOrder:Invalid order")
@@ -72,7 +72,7 @@ def _cancel_order(call: SimulatedCall) -> object:
 
 
 def _cancel_order_batch(call: SimulatedCall) -> object:
-    """Two names at least: a batch of one fails."""
+    """Cancel several orders. Kraken demands at least two names."""
     txids, cl_ord_ids = call.fields.words("orders"), call.fields.words("cl_ord_ids")
     if len(txids) + len(cl_ord_ids) not in _BATCH:
         raise invalid("orders")

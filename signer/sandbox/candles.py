@@ -1,4 +1,4 @@
-"""OHLC candles, out of the tape."""
+"""Makes OHLC candles from the public tape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from signer.sandbox.market import Market, Print
 from signer.sandbox.pairs import SimulatedPair
 
 INTERVALS = frozenset({1, 5, 15, 30, 60, 240, 1440, 10080, 21600})
-"""Minutes."""
+"""The lengths of candles, in minutes."""
 
 _ROWS = 720
 
@@ -16,7 +16,7 @@ _ROWS = 720
 def candles(market: Market, pair: SimulatedPair, interval: int, *, since: int) -> list[list[object]]:
     """Answer up to 720 candles up to now, oldest first, newer than ``since`` (Unix seconds).
 
-    Before the sandbox's first trade the market is taken to have stood at its opening price.
+    Before the sandbox's first trade the price is the market's opening price.
     """
     width = interval * 60
     now = int(market.now()) // width * width

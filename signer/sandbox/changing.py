@@ -1,4 +1,4 @@
-"""Changes to live orders: AmendOrder in place, EditOrder by cancel and replace (docs/kraken.md §1c)."""
+"""Changes live orders: AmendOrder in place, EditOrder by cancel and replace (docs/kraken.md §1c)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _amend_order(call: SimulatedCall) -> object:
 
 
 def _target(account: SimulatedAccount, fields: Fields) -> SimulatedOrder:
-    """Answer the live order that ``txid`` or ``cl_ord_id`` names, one of them only."""
+    """Answer the live order that ``txid`` or ``cl_ord_id`` names. Only one of the two may be given."""
     if fields.has("txid") == fields.has("cl_ord_id"):
         raise invalid("txid")
     if fields.has("txid"):
@@ -62,7 +62,7 @@ def _target(account: SimulatedAccount, fields: Fields) -> SimulatedOrder:
 
 
 def _changed(state: State, order: SimulatedOrder, fields: Fields) -> SimulatedOrder:
-    """Answer a copy of the order as it would be."""
+    """Answer a changed copy of the order."""
     volume = fields.amount("order_qty")
     volume = order.volume if volume is None else order.terms.pair.lots(volume)
     if volume <= order.filled:
@@ -88,7 +88,7 @@ def _amend_display(order: SimulatedOrder, fields: Fields) -> None:
 
 
 def _amend_prices(state: State, order: SimulatedOrder, fields: Fields) -> None:
-    """Set the copy's prices, also in its terms, from which an edit goes on. A trailing stop's are distances."""
+    """Set the copy's prices, also in its terms, which a later edit uses. A trailing stop's prices are distances."""
     terms, pair, last = order.terms, order.terms.pair, state.market.last(order.terms.pair)
     if fields.has("trigger_price"):
         written = read_price(fields.text("trigger_price"), "trigger_price")
@@ -126,7 +126,7 @@ def _edit_order(call: SimulatedCall) -> object:
 
 
 def _edited_order(call: SimulatedCall, pair: SimulatedPair, *, dry: bool) -> SimulatedOrder:
-    """Answer the order to edit, and count the edit; `Rejected` counts its fixed part."""
+    """Answer the order to edit and charge the edit. If `Rejected` is raised, its fixed part is charged."""
     name, counters, now = call.fields.required("txid"), call.account.counters, call.state.now()
     old = next((order for order in reversed(call.account.open_on(pair)) if order.called(name)), None)
     editable = old and not (old.terms.close or old.terms.cl_ord_id or old.terms.leverage or old.triggered)
@@ -140,7 +140,7 @@ def _edited_order(call: SimulatedCall, pair: SimulatedPair, *, dry: bool) -> Sim
 
 
 def _edited(old: SimulatedOrder, fields: Fields) -> Terms:
-    """Answer the terms of the order that replaces ``old``: what is not given stays, but for userref and post flag."""
+    """Answer the terms of the order that replaces ``old``. What is not stated stays, but for userref and post flag."""
     terms = old.terms
     volume = fields.amount("volume")
     display = fields.amount("displayvol") if fields.has("displayvol") else terms.display

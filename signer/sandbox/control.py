@@ -1,6 +1,6 @@
-"""The control interface: a test sees what arrived, makes keys, moves prices, orders faults, and shifts the clock.
+"""The control interface: tests list arrivals, make keys, move prices, set faults and shift the clock.
 
-It has a listener of its own, so that nothing a bot can address reaches it. Bodies must be sent as JSON, which also
+It has a listener of its own, so that no bot can reach it. Bodies must be JSON, which also
 keeps web pages in a browser from posting here.
 """
 
@@ -27,14 +27,14 @@ Amount = Annotated[Decimal, Field(gt=0)]
 
 class _NewKey(KeySettings):
     balances: dict[str, Annotated[Decimal, Field(ge=0)]] | None = None
-    """What a new account holds, by asset; left out, some of everything."""
+    """The balances of a new account, by asset; if left out, the default ones."""
 
 
 class _Skew(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     skew_s: float
-    """How far the exchange's clock is ahead of the real one."""
+    """The seconds by which the exchange's clock is ahead of the real one."""
 
 
 _NEW_KEY = TypeAdapter(_NewKey)
@@ -43,11 +43,11 @@ _SKEW = TypeAdapter(_Skew)
 
 
 class Wrong(Exception):
-    """The control request is not one that we understand; says what is wrong and the hint."""
+    """The control request cannot be read. The text says what is wrong, with the hint."""
 
 
 def create_control(simulation: Simulation) -> Flask:
-    """The app for the control listener."""
+    """Make the app for the control listener."""
     app = Flask(__name__, static_folder=None)
     _arrivals(app, simulation)
     _keys(app, simulation)
@@ -158,7 +158,7 @@ def _shown(key: ApiKey) -> Reply:
 
 
 def _first(error: ValidationError) -> str:
-    """The first complaint in one line, with the field it is about."""
+    """Answer the first error in one line, with its field."""
     complaint = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in complaint["loc"])
     return f"{field}: {complaint['msg']}" if field else complaint["msg"]

@@ -1,4 +1,4 @@
-"""The control interface from the outside: what tests and the demo hold in their hands."""
+"""A client of the control interface, for tests and the demo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWER_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class MadeKey:
-    """A key that the sandbox made, with its toy secret."""
+    """A key that the sandbox made, and its toy secret."""
 
     name: str
     account: str
@@ -28,21 +28,21 @@ class MadeKey:
 
 @final
 class Control:
-    """Talks to one sandbox's control interface. Raises `VenueError` with the sandbox's complaint."""
+    """Calls one sandbox's control interface. Raises `VenueError` with the sandbox's message."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy from the environment must not get between a test and its sandbox
+        self._session.trust_env = False  # no proxy from the environment between a test and its sandbox
 
     def arrivals(self, *, after: int = 0, endpoint: str = "") -> list[Arrival]:
-        """What arrived after number ``after``, of one endpoint if given, in order."""
+        """List the arrivals after number ``after``, of one endpoint if stated, in order."""
         return self._arrivals({"after": after, "endpoint": endpoint})
 
     def wait_for_arrival(
         self, *, after: int = 0, endpoint: str = "", answered: bool = False, seconds: float = 20.0
     ) -> Arrival:
-        """The first such arrival, waiting until there is one; ``answered`` waits until the sandbox is done with it."""
+        """Wait for the first such arrival; with ``answered`` until the sandbox is done with it."""
         text = "true" if answered else "false"
         found = self._arrivals({"after": after, "endpoint": endpoint, "answered": text, "wait_s": seconds})
         if not found:
@@ -50,7 +50,7 @@ class Control:
         return found[0]
 
     def clear_arrivals(self) -> None:
-        """Forget what arrived; numbers go on."""
+        """Forget all arrivals. Their numbers go on."""
         self._ask("DELETE", "/arrivals")
 
     def make_key(
@@ -61,7 +61,7 @@ class Control:
         balances: Mapping[str, Decimal] | None = None,
         **settings: str | int,
     ) -> MadeKey:
-        """A new key, and its account if that is new; ``settings`` as in `KeySettings`."""
+        """Make a key, and its account if it does not exist, with ``settings`` as in `KeySettings`."""
         body: dict[str, object] = {"account": account, **settings}
         if permissions is not None:
             body["permissions"] = sorted(permissions)
@@ -71,41 +71,41 @@ class Control:
         return MadeKey(made["name"], made["account"], made["api_key"], made["api_secret"])
 
     def list_keys(self) -> list[dict[str, Any]]:
-        """All keys, without their secrets, with the highest nonce that each has used."""
+        """List all keys without their secrets, each with the highest nonce that it has used."""
         return list(self._ask("GET", "/keys")["keys"])
 
     def set_price(self, pair: str, price: Decimal | int | str) -> None:
-        """Move the price of a pair there."""
+        """Move the price of a pair to ``price``."""
         self._ask("POST", "/prices", json={pair: str(price)})
 
     def add_fault(self, fault: Fault) -> int:
-        """Put a fault in force; its number."""
+        """Set a fault and answer its number."""
         return int(self._ask("POST", "/faults", json=fault.model_dump(mode="json"))["number"])
 
     def faults(self) -> list[dict[str, Any]]:
-        """The faults in force, with how many requests ``met`` each."""
+        """List the faults in force, each with the number of requests that ``met`` it."""
         return list(self._ask("GET", "/faults")["faults"])
 
     def clear_faults(self) -> None:
-        """Forget all faults, and let go of the requests that they hold."""
+        """Remove all faults and release the requests that they hold."""
         self._ask("DELETE", "/faults")
 
     def skew(self, seconds: float) -> None:
-        """Set the exchange's clock this far ahead of the real one (behind, if negative)."""
+        """Set the exchange's clock so many seconds ahead of the real one, or behind it if negative."""
         self._ask("POST", "/clock", json={"skew_s": seconds})
 
     def ask(self, account: str, method: str, **params: str | int) -> Any:
-        """The result of a private call for an account, past keys, permissions and faults: the truth."""
+        """Answer the result of a private call for an account, without keys, permissions and faults."""
         return self._ask("GET", f"/accounts/{account}/{method}", params=params)["result"]
 
     def balances(self, account: str) -> dict[str, Decimal]:
-        """What the account holds, by asset."""
+        """Answer the account's balances, by asset."""
         return {asset: Decimal(amount) for asset, amount in self.ask(account, "Balance").items()}
 
     def orders(self, account: str) -> dict[str, dict[str, Any]]:
-        """Every order that the account ever placed, open and closed, by txid."""
-        # An order that closes meanwhile is listed twice, and moves the later pages on by one row: rows are counted, not
-        # orders, or the last page would be asked for again and again.
+        """Answer every order that the account ever placed, open or closed, by txid."""
+        # An order that closes meanwhile is listed twice and moves later pages by one row. So rows are counted, not
+        # orders, or the loop would ask for the last page for ever.
         found: dict[str, dict[str, Any]] = self.ask(account, "OpenOrders")["open"]
         rows = 0
         while page := self.ask(account, "ClosedOrders", ofs=rows)["closed"]:

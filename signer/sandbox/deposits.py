@@ -1,4 +1,4 @@
-"""Money in: methods, addresses and what has arrived (docs/kraken.md §1d)."""
+"""Deposits: their methods, addresses and status (docs/kraken.md §1d)."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _NETWORKS = {
 
 
 def method_of(asset: Asset) -> str:
-    """Answer the one method by which an asset comes and goes."""
+    """Answer the one method by which an asset is deposited and withdrawn."""
     return _NETWORKS.get(asset.id, asset.altname)
 
 
 def funded_asset(state: State, fields: Fields) -> Asset:
-    """Answer the asset that a funding call names, its ``method`` checked if given."""
+    """Answer the asset that a funding call names, and check its ``method`` if stated."""
     asset = state.instruments.asset(fields.required("asset"), error="EFunding:Unknown asset")
     if fields.text("method", method_of(asset)) != method_of(asset):
         raise Rejected("EFunding:No funding method")
@@ -61,7 +61,7 @@ def receive(state: State, account: SimulatedAccount, asset: Asset, amount: Decim
 
 
 def transfer_json(transfer: Transfer) -> dict[str, object]:
-    """Answer a deposit or withdrawal in the shape that both status calls share."""
+    """Answer a deposit or withdrawal in the shape of both status calls."""
     return {
         "method": transfer.method,
         "aclass": "currency",
@@ -102,7 +102,7 @@ def _deposit_methods(call: SimulatedCall) -> object:
 
 
 def _deposit_addresses(call: SimulatedCall) -> object:
-    """Answer the asset's addresses; ``new`` makes another first."""
+    """Answer the asset's addresses, with another one first if ``new``."""
     call.fields.required("method")
     asset = funded_asset(call.state, call.fields)
     if asset.id in FIAT:

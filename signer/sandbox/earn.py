@@ -1,7 +1,7 @@
-"""Earn: money put to work, and taken back (docs/kraken.md §1f).
+"""Earn: allocates money to strategies and takes it back (docs/kraken.md §1f).
 
-What is allocated stands in a balance of its own (``DOT.B``), so it can be traded only after it was deallocated.
-Both ways are done at once, and nothing is ever rewarded.
+Allocated money is in a balance of its own (``DOT.B``), so it can be traded only after it was deallocated.
+Both take effect at once, and there are no rewards.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Strategy:
 
     @property
     def balance(self) -> str:
-        """The balance in which allocated money stands."""
+        """The balance that holds allocated money."""
         return f"{self.asset.altname}.{'B' if self.lock == 'bonded' else 'F'}"
 
 

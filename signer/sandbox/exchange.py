@@ -1,7 +1,7 @@
 """The simulated Kraken, in memory and without a network: accounts, a market, and the spot API's methods.
 
-Time, seed and prices are given, so that the same calls make the same answers. The HTTP edge authenticates, checks
-permissions and decodes; this module answers what Kraken's engine would.
+Time, seed and prices are inputs, so that the same calls give the same answers. The HTTP edge authenticates, checks
+permissions and decodes; this module answers like Kraken's engine.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ _PRIVATE: Methods = {
 }
 
 PRIVATE_METHODS = frozenset(_PRIVATE)
-"""Names as in the path; GetWebSocketsToken and GetApiKeyInfo are the key's affair, so the edge's."""
+"""The methods by their names in the path. The edge answers GetWebSocketsToken and GetApiKeyInfo, which concern keys."""
 
 PUBLIC_METHODS = frozenset(public.METHODS)
 
 
 @final
 class Exchange:
-    """One exchange with its accounts. Not for several threads at once: the caller serialises.
+    """One exchange with its accounts. It is not safe for threads; the caller holds a lock.
 
     ``now`` answers Unix seconds; ``tier`` is each account's verification level (docs/kraken.md §4); with ``walk``,
     prices take a seeded step for every second that passes, and otherwise stay until `set_price`. It lists the built-in
@@ -86,7 +86,7 @@ class Exchange:
         self._walk = walk
 
     def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
-        """Open an account with deposits already made. Assets in any spelling: ``USD``, ``ZUSD``, ``btc``."""
+        """Open an account with these deposits. Assets may have any spelling: ``USD``, ``ZUSD``, ``btc``."""
         state = self._state
         wallet = Wallet(now=state.now, new_id=state.ids.ledger)
         account = state.accounts[name] = SimulatedAccount(name, state.ids.iban(), wallet, CallCounters(self._tier))
@@ -94,18 +94,18 @@ class Exchange:
             deposits.receive(state, account, state.instruments.asset(asset), amount)
 
     def public(self, method: str, params: Mapping[str, object]) -> object:
-        """Answer the JSON-able ``result`` of one of `PUBLIC_METHODS`; raises `Rejected`."""
+        """Answer the ``result`` of one of `PUBLIC_METHODS`, ready for JSON. Raises `Rejected`."""
         return public.METHODS[method](public.Query(self._state.market, Fields(params)))
 
     def private(self, account: str, method: str, params: Mapping[str, object]) -> object:
-        """Answer the JSON-able ``result`` of one of `PRIVATE_METHODS` (RetrieveExport: bytes); raises `Rejected`.
+        """Answer the ``result`` of one of `PRIVATE_METHODS`, ready for JSON (RetrieveExport: bytes). Raises `Rejected`.
 
         ``params`` are decoded: scalars are text or booleans, lists are lists, ``close`` is a mapping.
         """
         return _PRIVATE[method](SimulatedCall(self._state, self._state.accounts[account], Fields(params)))
 
     def set_price(self, pair: str, price: Decimal) -> None:
-        """Move the market of a pair (any spelling): triggers stops, fills what it crosses.
+        """Move the market of a pair in any spelling: trigger stops and fill the orders that it crosses.
 
         Raises `Rejected` for an unknown pair, and for a price that is not positive or off the pair's ticks.
         """
@@ -116,7 +116,7 @@ class Exchange:
         reprice(self._state, market, price)
 
     def tick(self) -> None:
-        """Do what time has made due; the edge calls this before each call."""
+        """Run what is due by now. The edge calls this before each call."""
         cancelling.run_timers(self._state)
         if self._walk:
             for pair, price in self._state.market.walk():

@@ -1,4 +1,4 @@
-"""Reports of trades and ledgers as a zip (docs/kraken.md §1b). A report is ready as soon as it is asked for."""
+"""Makes reports of trades and ledgers as zip files (docs/kraken.md §1b). A report is ready at once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _rows(account: SimulatedAccount, report: str, start: float, end: float) -> l
 
 
 def _zipped(name: str, rows: Iterable[Mapping[str, object]], separator: str, wanted: list[str]) -> bytes:
-    """Answer a zip of one file: a heading, then a line for each row, with all columns or those wanted."""
+    """Answer a zip of one file: a heading and a line for each row, with all columns or the ``wanted`` ones."""
     rows = list(rows)
     columns = [column for column in (rows[0] if rows else {"txid": ""}) if wanted in ([], ["all"]) or column in wanted]
     text = io.StringIO()
@@ -63,7 +63,7 @@ def _zipped(name: str, rows: Iterable[Mapping[str, object]], separator: str, wan
     writer.writerows(rows)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        # A fixed date, so that the same calls make the same bytes.
+        # The date is fixed, so that the same calls give the same bytes.
         archive.writestr(zipfile.ZipInfo(name), text.getvalue(), zipfile.ZIP_DEFLATED)
     return packed.getvalue()
 

@@ -1,4 +1,4 @@
-"""Faults that a test orders by endpoint and count: the ways in which a real exchange lets its callers down."""
+"""Faults that a test sets by endpoint and count, as real exchanges show them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Annotated, Literal, TypeAlias, final
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
 EVERY = "*"
-"""Stands for every endpoint, public ones too."""
+"""Matches every endpoint, including public ones."""
 
 
 class _Fault(BaseModel):
-    """What all faults have: ``count`` requests to ``endpoint`` meet it, after ``skip`` that do not.
+    """The settings of all faults: ``count`` requests to ``endpoint`` meet it, after ``skip`` requests that do not.
 
-    ``acts`` says whether the exchange carries the request out although the caller gets no proper answer.
+    ``acts`` says whether the exchange executes the request although the caller gets no proper answer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -26,7 +26,7 @@ class _Fault(BaseModel):
 
 
 class Latency(_Fault):
-    """The request arrives ``seconds`` late, and is then carried out and answered, even if the caller has gone."""
+    """The request arrives ``seconds`` late and is then executed and answered, even if the caller has gone."""
 
     kind: Literal["latency"] = "latency"
     acts: Literal[True] = True
@@ -34,7 +34,7 @@ class Latency(_Fault):
 
 
 class Hang(_Fault):
-    """No answer, and the connection stays open until the faults are cleared."""
+    """No answer comes, and the connection stays open until the faults are cleared."""
 
     kind: Literal["hang"] = "hang"
     acts: bool = False
@@ -62,14 +62,14 @@ class CloseMidAnswer(_Fault):
 
 
 class Truncated(_Fault):
-    """A whole HTTP answer whose JSON breaks off in the middle."""
+    """The HTTP answer is complete, but its JSON ends in the middle."""
 
     kind: Literal["truncated"] = "truncated"
     acts: bool = True
 
 
 class Oversized(_Fault):
-    """A valid JSON answer of ``size`` bytes, without a Content-Length."""
+    """The answer is valid JSON of ``size`` bytes, without a Content-Length."""
 
     kind: Literal["oversized"] = "oversized"
     acts: bool = True
@@ -77,14 +77,14 @@ class Oversized(_Fault):
 
 
 class NotJson(_Fault):
-    """An HTML page with status 200, as a challenge of the edge network would be."""
+    """The answer is an HTML page with status 200, like a challenge of the edge network."""
 
     kind: Literal["not-json"] = "not-json"
     acts: bool = False
 
 
 class Status(_Fault):
-    """An HTTP error page, as the edge network sends while the exchange may or may not have acted."""
+    """The answer is an HTTP error page, like the edge network's. The exchange may have acted or not."""
 
     kind: Literal["status"] = "status"
     acts: bool = False
@@ -92,7 +92,7 @@ class Status(_Fault):
 
 
 class Redirect(_Fault):
-    """A redirect elsewhere, which a signed request must never follow."""
+    """The answer is a redirect to another place, which a signed request must never follow."""
 
     kind: Literal["redirect"] = "redirect"
     acts: bool = False
@@ -101,7 +101,7 @@ class Redirect(_Fault):
 
 
 class Errors(_Fault):
-    """An ``error`` array of Kraken's with HTTP 200 instead of the proper answer."""
+    """The answer is Kraken's ``error`` array with HTTP 200 instead of the proper answer."""
 
     kind: Literal["errors"] = "errors"
     acts: bool = False
@@ -123,7 +123,7 @@ Fault: TypeAlias = (
 )
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="kind")])
-"""Reads a fault from JSON; refuses unknown kinds and fields by name."""
+"""Reads a fault from JSON. An error names an unknown kind or field."""
 
 
 @dataclass
@@ -144,19 +144,19 @@ class _Ordered:
 @final
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A fault as one request meets it."""
+    """A fault that one request meets."""
 
     fault: Fault
     _cleared: threading.Event
 
     def wait(self, seconds: float | None) -> None:
-        """Sit out a latency, or (None) a hang; clearing the faults since ends both."""
+        """Wait for ``seconds``, or without end if None. Clearing the faults ends either."""
         self._cleared.wait(seconds)
 
 
 @final
 class Faults:
-    """The faults in force. Safe for threads."""
+    """Holds the faults in force. It is safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -165,14 +165,14 @@ class Faults:
         self._cleared = threading.Event()
 
     def add(self, fault: Fault) -> int:
-        """Put a fault in force; its number."""
+        """Set a fault and answer its number."""
         with self._lock:
             self._numbers += 1
             self._ordered.append(_Ordered(self._numbers, fault))
             return self._numbers
 
     def take(self, endpoint: str) -> Met | None:
-        """What a request to ``endpoint`` meets: of the faults that are due, the one ordered first."""
+        """Answer the fault that a request to ``endpoint`` meets: the first one set that is due."""
         with self._lock:
             matching = [ordered for ordered in self._ordered if ordered.matches(endpoint)]
             for ordered in matching:
@@ -184,14 +184,14 @@ class Faults:
             return Met(due.fault, self._cleared)
 
     def clear(self) -> None:
-        """Forget all faults and let go of every request that one holds."""
+        """Remove all faults and release every request that one holds."""
         with self._lock:
             self._ordered = []
             self._cleared.set()
             self._cleared = threading.Event()
 
     def listed(self) -> list[dict[str, object]]:
-        """The faults in the order they were given, with how many requests have met each."""
+        """List the faults in the order in which they were set, each with the number of requests that met it."""
         with self._lock:
             return [
                 {"number": ordered.number, "met": ordered.met, **ordered.fault.model_dump(mode="json")}

@@ -1,4 +1,4 @@
-"""The parameters of a call, read by name and shape."""
+"""Reads the parameters of a call by name and type."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from signer.sandbox.rejected import invalid
 
 _AMOUNT = re.compile(r"\d{1,9}(\.\d{1,20})?", re.ASCII)
-"""Nine digits at most: times a price of eight, all sums stay exact in Decimal's 28 digits."""
+"""At most nine digits: with prices of eight, all sums are exact in Decimal's 28 digits."""
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 _TIME = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 _TRUE = frozenset({"true", "1"})
@@ -17,9 +17,9 @@ _FALSE = frozenset({"false", "0", ""})
 
 
 class Fields:
-    """What a call sent: scalars are text or booleans, lists are lists, nested fields are mappings.
+    """The parameters of one call: scalars are text or booleans, lists are lists, nested fields are mappings.
 
-    An empty text counts as absent, as clients send ``oflags=``. Whatever does not read raises `Rejected` with
+    An empty text counts as absent, because clients send ``oflags=``. A value that cannot be read raises `Rejected` with
     ``EGeneral:Invalid arguments:<field>``.
     """
 
@@ -48,14 +48,14 @@ class Fields:
         return self.text(name)
 
     def one_of(self, name: str, allowed: tuple[str, ...], default: str = "") -> str:
-        """Answer one of the allowed words; with no default, it must be there."""
+        """Answer one of the allowed words. Without a default it must be there."""
         value = self.text(name, default)
         if value not in allowed:
             raise invalid(name)
         return value
 
     def flag(self, name: str) -> bool:
-        """Answer a boolean: the client libraries write True, true or 1 (docs/kraken.md §2c)."""
+        """Answer a boolean. Client libraries write True, true or 1 (docs/kraken.md §2c)."""
         value = self.text(name).lower()
         if value not in _TRUE | _FALSE:
             raise invalid(name)
@@ -87,7 +87,7 @@ class Fields:
         return int(value)
 
     def time(self, name: str, now: float) -> float:
-        """Answer a moment in Unix seconds: absolute, or ``+n`` seconds from now; 0.0 if absent."""
+        """Answer a time in Unix seconds, written so or as ``+n`` seconds from now; 0.0 if absent."""
         value = self.text(name, "0")
         if not _TIME.fullmatch(value.removeprefix("+")):
             raise invalid(name)
@@ -95,7 +95,7 @@ class Fields:
         return now + moment if value.startswith("+") else moment
 
     def words(self, name: str) -> list[str]:
-        """Answer a list of texts, sent as a list or with commas between."""
+        """Answer a list of texts, sent as a list or separated by commas."""
         value = self._params.get(name)
         if isinstance(value, list):
             if not all(isinstance(word, str) for word in value):
@@ -104,7 +104,7 @@ class Fields:
         return [word.strip() for word in self.text(name).split(",") if word.strip()]
 
     def nested(self, name: str) -> Fields | None:
-        """Answer the fields below a name, None if absent. XChange writes an empty object as text."""
+        """Answer the nested fields of a name, None if absent. XChange writes an empty object as text."""
         if not self.has(name) or self._params[name] == "{}":
             return None
         value = self._params[name]

@@ -1,4 +1,4 @@
-"""Which part of a history a call asks for: from when to when, and which page of it."""
+"""Selects the part of a history that a call asks for: its period and its page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from signer.sandbox.fields import Fields
 from signer.sandbox.rejected import invalid
 
 PAGE = 50
-"""How many rows Kraken answers at once."""
+"""The rows in one answer of Kraken."""
 
 _TIME = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 Row = TypeVar("Row")
@@ -19,7 +19,7 @@ Row = TypeVar("Row")
 def page(
     fields: Fields, rows: Iterable[Row], at: Callable[[Row], float], by_id: Mapping[str, Row]
 ) -> tuple[list[Row], int]:
-    """Answer one page of ``rows``, newest first, and how many there are in all.
+    """Answer one page of ``rows``, newest first, and the number of all rows.
 
     ``start`` (exclusive) and ``end`` (inclusive) are Unix seconds or the id of a row; ``ofs`` skips.
     """
@@ -34,7 +34,7 @@ def page(
 
 
 def counted(fields: Fields, name: str, rows: Mapping[str, object], count: int) -> dict[str, object]:
-    """Answer a page in Kraken's shape: the rows under ``name``, and the count unless it was not wanted."""
+    """Answer a page in Kraken's shape: the rows under ``name``, and the count unless the call declines it."""
     return {name: rows} if fields.flag("without_count") else {name: rows, "count": count}
 
 

@@ -1,4 +1,4 @@
-"""Ids in Kraken's shapes, from one seed, so that a run repeats exactly."""
+"""Makes ids in Kraken's shapes from one seed, so that a run repeats exactly."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
 class Ids:
-    """Makes ids that look like Kraken's and never repeat within one exchange."""
+    """Makes ids like Kraken's that are unique within one exchange."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - repeatable names, nothing secret
+        self._random = random.Random(seed)  # noqa: S311 - names that repeat, not secrets
         self._used: set[str] = set()
         self._prints = 0
 
@@ -20,7 +20,7 @@ class Ids:
         return self._new("O", (5, 5, 6))
 
     def trade(self) -> str:
-        """Answer a new trade's (or position's, or amend's) id, as ``TDLH43-DVQXD-2KHVYY``."""
+        """Answer a new id of a trade, position or amend, as ``TDLH43-DVQXD-2KHVYY``."""
         return self._new("T", (5, 5, 6))
 
     def ledger(self) -> str:

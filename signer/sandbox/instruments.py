@@ -1,4 +1,4 @@
-"""What the exchange lists: its pairs and their assets, found by every spelling that Kraken takes."""
+"""Holds the pairs and assets of the exchange and finds them by every spelling that Kraken accepts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MODERN = {"XBT": "BTC", "XDG": "DOGE"}
 
 @final
 class Instruments:
-    """All pairs by id, and all assets of each class by id. Both mappings stay as they are made."""
+    """All pairs and all assets of each class, by id. The mappings do not change."""
 
     def __init__(self, pairs: Iterable[SimulatedPair]) -> None:
         self.pairs: Mapping[str, SimulatedPair] = {pair.id: pair for pair in pairs}
@@ -22,14 +22,14 @@ class Instruments:
         self._called = {name: _by_spelling(self._of_class(name)) for name in CLASSES}
         self._assets_called = {
             name.upper(): found
-            for listed in reversed(self.assets.values())  # a currency's name in the wrong case is still its own
+            for listed in reversed(self.assets.values())  # an upper-case spelling still belongs to the currency
             for found in listed.values()
             for name in (found.id, found.altname, _MODERN.get(found.altname, found.id))
         }
         self._traded = {(pair.base.id, pair.quote.id): pair for pair in reversed(self.pairs.values())}
 
     def _assets(self, asset_class: str) -> dict[str, Asset]:
-        """Answer the assets of a class; every quote is a currency, and so is the dollar that all is valued in."""
+        """Answer the assets of a class. Currencies include every quote, and the dollar in which assets are valued."""
         found = [pair.base for pair in self._of_class(asset_class)]
         if asset_class == CURRENCY:
             found += [asset("ZUSD"), *(pair.quote for pair in self.pairs.values())]
@@ -39,9 +39,9 @@ class Instruments:
         return [pair for pair in self.pairs.values() if pair.asset_class == asset_class]
 
     def pair(self, name: str, asset_class: str = CURRENCY) -> SimulatedPair:
-        """Find a pair by id, altname, wsname or its modern spelling, in any case; `Rejected` if there is none.
+        """Find a pair by id, altname, wsname or modern spelling, in any case. Raises `Rejected` if there is none.
 
-        Each class has names of its own: HDX/USD is a currency's pair, and HDx/USD a share's.
+        Each class has its own names: HDX/USD is a pair of a currency, and HDx/USD of a share.
         """
         pair = self._called[asset_class].get(name.upper())
         if pair is None:
@@ -49,7 +49,7 @@ class Instruments:
         return pair
 
     def any_pair(self, name: str) -> SimulatedPair:
-        """Find a pair of any class; `Rejected` if there is none."""
+        """Find a pair of any class. Raises `Rejected` if there is none."""
         by_id = self.pairs.get(name)
         found = by_id or next((names[name.upper()] for names in self._called.values() if name.upper() in names), None)
         if found is None:
@@ -57,18 +57,18 @@ class Instruments:
         return found
 
     def asked_pair(self, fields: Fields) -> SimulatedPair:
-        """Answer the pair that a call names, of the class that it names; `Rejected` if there is none."""
+        """Answer the pair of the class that a call names. Raises `Rejected` if there is none."""
         return self.pair(fields.required("pair"), class_asked(fields))
 
     def asked_pairs(self, fields: Fields, asset_class: str) -> list[SimulatedPair]:
-        """Answer the pairs that a call names, or all of the class if it names none."""
+        """Answer the pairs that a call names, or all pairs of the class if it names none."""
         names = fields.words("pair")
         if not names:
             return self._of_class(asset_class)
         return [self.pair(name, asset_class) for name in names]
 
     def asset(self, name: str, error: str = "EQuery:Unknown asset") -> Asset:
-        """Find an asset by id or common name, in any case; `Rejected` with ``error`` if there is none."""
+        """Find an asset by id or common name, in any case. Raises `Rejected` with ``error`` if there is none."""
         exact = (listed[name] for listed in self.assets.values() if name in listed)
         found = next(exact, None) or self._assets_called.get(name.upper())
         if found is None:
@@ -86,7 +86,7 @@ def class_asked(fields: Fields, name: str = "asset_class") -> str:
 
 
 def _by_spelling(pairs: Iterable[SimulatedPair]) -> dict[str, SimulatedPair]:
-    """Answer pairs by spelling in upper case; ids go before altnames, and those before all other spellings."""
+    """Answer pairs by upper-case spelling. Ids take precedence over altnames, and those over all other spellings."""
     found: dict[str, SimulatedPair] = {}
     listed = list(pairs)
     for pair in listed:
@@ -101,7 +101,7 @@ def _by_spelling(pairs: Iterable[SimulatedPair]) -> dict[str, SimulatedPair]:
 
 
 def _slashed(pair: SimulatedPair) -> Iterator[str]:
-    """Answer the spellings with a slash. A special market (``.d``, ``:BTNL``) leaves them to the ordinary one."""
+    """Answer the spellings with a slash. Special markets (``.d``, ``:BTNL``) have none, since the ordinary ones do."""
     if not pair.id.isalnum() or "/" not in pair.wsname:
         return
     base, quote = pair.wsname.split("/", 1)

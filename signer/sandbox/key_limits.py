@@ -1,4 +1,4 @@
-"""What Kraken counts for each key and caller: nonces, the REST counter, and failures in a row."""
+"""Counts for each key and caller: nonces, REST calls and consecutive failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REST_TIERS = {
     "pro": (20.0, 1.0),
     "unlimited": (float("inf"), 0.0),
 }
-"""REST counter's maximum and decay per second (docs/kraken.md §4); ``unlimited`` is ours, for tests under load."""
+"""The REST counter's maximum and decay per second (docs/kraken.md §4). ``unlimited`` is for load tests."""
 
 _DOUBLE = frozenset({"Ledgers", "QueryLedgers", "TradesHistory", "QueryTrades", "ClosedOrders"})
 _FREE = frozenset(
@@ -29,15 +29,15 @@ _FREE = frozenset(
 )
 
 FAILURES_BEFORE_LOCKOUT = 20
-"""Kraken does not say how many; well above what a person's mistakes make."""
+"""Failures until a lockout. Kraken states no number; this is far more than a person's mistakes."""
 
 LOCKOUT_S = 900.0
-"""About a quarter of an hour, begun again by each try (docs/kraken.md §3)."""
+"""The length of a lockout, which each try begins again (docs/kraken.md §3)."""
 
 
 @final
 class Nonces:
-    """The nonces of one key: each is accepted once, above the highest or within the key's window below it."""
+    """The nonces of one key. Each is accepted once, above the highest or within the key's window below it."""
 
     def __init__(self, window: int) -> None:
         self.window = window
@@ -45,7 +45,7 @@ class Nonces:
         self._used: set[int] = set()
 
     def accept(self, text: str) -> bool:
-        """Take the nonce as written, or say no. What Kraken does with a repeat inside the window is not known."""
+        """Answer whether the nonce, as written, is accepted. What Kraken does with repeats in the window is unknown."""
         if not (text.isascii() and text.isdigit() and len(text) <= 20) or not 0 < int(text) <= LARGEST_NONCE:
             return False
         nonce = int(text)
@@ -58,7 +58,7 @@ class Nonces:
 
 @final
 class RestCounter:
-    """The call counter of one key: each call adds to it and time takes away (docs/kraken.md §4)."""
+    """The call counter of one key, which each call raises and time lowers (docs/kraken.md §4)."""
 
     def __init__(self, tier: str) -> None:
         self._limit, self._decay = REST_TIERS[tier]
@@ -66,7 +66,7 @@ class RestCounter:
         self._at = 0.0
 
     def spend(self, endpoint: str, now: float) -> bool:
-        """Count a call, or say that it is one too many. Orders are free here: they have counters of their own."""
+        """Count a call and answer whether it is allowed. Orders cost nothing here: they have counters of their own."""
         self._level = max(0.0, self._level - self._decay * max(0.0, now - self._at))
         self._at = now
         cost = 0 if endpoint in _FREE else 2 if endpoint in _DOUBLE else 1
@@ -78,26 +78,26 @@ class RestCounter:
 
 @final
 class Lockouts:
-    """Who failed too often in a row: an address by unknown keys, a key by nonces."""
+    """Locks out addresses that use unknown keys, and keys with refused nonces, too often in a row."""
 
     def __init__(self) -> None:
         self._failures: dict[str, int] = {}
         self._until: dict[str, float] = {}
 
     def locked(self, who: str, now: float) -> bool:
-        """Whether ``who`` is locked out; a try while locked begins the time again."""
+        """Answer whether ``who`` is locked out. A try during a lockout begins its time again."""
         if now >= self._until.get(who, 0.0):
             return False
         self._until[who] = now + LOCKOUT_S
         return True
 
     def failed(self, who: str, now: float) -> None:
-        """Count a failure in a row."""
+        """Count a consecutive failure."""
         self._failures[who] = self._failures.get(who, 0) + 1
         if self._failures[who] >= FAILURES_BEFORE_LOCKOUT:
             self._until[who] = now + LOCKOUT_S
             del self._failures[who]
 
     def passed(self, who: str) -> None:
-        """A success ends the row."""
+        """Reset the count after a success."""
         self._failures.pop(who, None)

@@ -1,4 +1,4 @@
-"""Toy API keys: who calls, whether the signature is theirs, and what they may do."""
+"""Toy API keys: identifies callers, verifies their signatures and checks their permissions."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from signer.sandbox.permissions import PERMISSIONS, TRADING, permits
 from signer.sandbox.signing import is_signed
 
 KEY_BYTES = 42
-"""A Kraken API key is the base64 of 42 bytes: 56 characters."""
+"""The bytes of an API key, which Kraken writes as 56 characters of base64."""
 
 SECRET_BYTES = 64
 
 TOKEN_S = 900
-"""A WebSocket token must be used within a quarter of an hour (docs/kraken.md §7b)."""
+"""How long a WebSocket token can be used (docs/kraken.md §7b)."""
 
 
 class CallDenied(Exception):
-    """The caller is not let through; carries Kraken's error text."""
+    """The call is refused. The exception has Kraken's error text."""
 
     def __init__(self, error: str) -> None:
         super().__init__(error)
@@ -30,18 +30,18 @@ class CallDenied(Exception):
 
 
 class KeySettings(BaseModel):
-    """What a key is made with. Raises `ValueError` naming what is wrong."""
+    """The settings of a new key. Raises `ValueError` with what is wrong."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     account: Annotated[str, Field(min_length=1)]
     name: str = ""
-    """Empty: a name is made up."""
+    """The key's name; if empty, one is generated."""
     permissions: frozenset[str] = TRADING
     nonce_window: Annotated[int, Field(ge=0)] = 0
     tier: str = "pro"
     api_key: str = ""
-    """Empty: a random one; a given pair lets published vectors be replayed."""
+    """The API key; if empty, a random one. A given pair allows to replay published vectors."""
     api_secret: str = Field(default="", repr=False)
 
     @field_validator("permissions")
@@ -71,7 +71,7 @@ class KeySettings(BaseModel):
 
 @final
 class ApiKey:
-    """One key of an account, with what Kraken counts for it."""
+    """One key of an account, with its counters."""
 
     def __init__(self, settings: KeySettings, created: float) -> None:
         self.settings = settings
@@ -82,11 +82,11 @@ class ApiKey:
 
     @property
     def name(self) -> str:
-        """How lists and arrivals call it."""
+        """Its name in lists and arrivals."""
         return self.settings.name
 
     def info(self) -> dict[str, object]:
-        """The answer of GetApiKeyInfo: times are Unix seconds as text, ``0`` where not set (docs/kraken.md §1i)."""
+        """Answer GetApiKeyInfo. Times are Unix seconds as text, ``0`` where not set (docs/kraken.md §1i)."""
         return {
             "apiKeyName": self.name,
             "apiKey": self.settings.api_key,
@@ -106,9 +106,9 @@ class ApiKey:
 
 @final
 class Keys:
-    """All keys, and the lockouts of those who fail too often.
+    """Holds all keys, and locks out callers who fail too often.
 
-    ``random_bytes`` makes keys and tokens. Not safe for threads; its owner holds a lock.
+    ``random_bytes`` makes keys and tokens. It is not safe for threads; its owner holds a lock.
     """
 
     def __init__(self, *, now: Callable[[], float], random_bytes: Callable[[int], bytes]) -> None:
@@ -121,7 +121,7 @@ class Keys:
         return iter(list(self._keys.values()))
 
     def make(self, settings: KeySettings) -> ApiKey:
-        """A new key. Raises `ValueError` if its name or the key itself is taken."""
+        """Make a key. Raises `ValueError` if its name or the key itself is taken."""
         made = settings.model_copy(
             update={
                 "name": settings.name or f"key-{len(self._keys) + 1}",
@@ -135,9 +135,9 @@ class Keys:
         return key
 
     def find(self, api_key: str, source: str) -> ApiKey:
-        """The key of that name, called from address ``source``. Raises `CallDenied` in Kraken's words."""
+        """Find an API key that was used from address ``source``. Raises `CallDenied` with Kraken's error."""
         now = self._now()
-        # Kraken locks the caller out, whichever key comes next: that is why a bad key must never be forwarded.
+        # Kraken locks out the address, whatever key it uses next. So a gateway must never forward an unknown key.
         if self._lockouts.locked(source, now) or self._lockouts.locked(api_key, now):
             raise CallDenied("EGeneral:Temporary lockout")
         key = self._keys.get(api_key)
@@ -148,7 +148,7 @@ class Keys:
         return key
 
     def authenticate(self, key: ApiKey, *, signature: str, path: str, nonce: str, body: bytes) -> None:
-        """Check that ``key`` signed this request, and take its nonce. Raises `CallDenied`."""
+        """Check that ``key`` signed this request, and accept its nonce. Raises `CallDenied`."""
         api_key = key.settings.api_key
         if not is_signed(signature, key.settings.api_secret, path, nonce, body):
             raise CallDenied("EAPI:Invalid signature")
@@ -158,7 +158,7 @@ class Keys:
         self._lockouts.passed(api_key)
 
     def permit(self, key: ApiKey, endpoint: str) -> None:
-        """Count the call and compare its needs with the key's permissions. Raises `CallDenied`."""
+        """Count the call and check the key's permissions for it. Raises `CallDenied`."""
         if not key.counter.spend(endpoint, self._now()):
             raise CallDenied("EAPI:Rate limit exceeded")
         if not permits(key.settings.permissions, endpoint):
@@ -166,7 +166,7 @@ class Keys:
         key.last_used = self._now()
 
     def websocket_token(self) -> dict[str, object]:
-        """The answer of GetWebSocketsToken."""
+        """Answer GetWebSocketsToken."""
         return {"token": self._base64(KEY_BYTES), "expires": TOKEN_S}
 
     def _base64(self, length: int) -> str:

@@ -1,4 +1,4 @@
-"""The order book order by order (docs/kraken.md §1b): the maker's levels, one order each."""
+"""Answers Level3, the book by single orders (docs/kraken.md §1b): each of the maker's levels is one order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from signer.sandbox.rejected import invalid
 from signer.sandbox.state import Methods, SimulatedCall
 
 _DEPTHS = frozenset({0, 10, 25, 100, 250, 1000})
-"""Zero asks for all."""
+"""The depths that a call may ask for; zero means all."""
 
 
 def _level3(call: SimulatedCall) -> object:

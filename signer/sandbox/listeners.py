@@ -1,8 +1,8 @@
-"""Two listeners, one process: gunicorn serves the bots' app on one port and the control app on the other.
+"""Serves two listeners in one process with gunicorn: the bots' app on one port, the control app on the other.
 
-Why gunicorn's ``gthread`` worker and not Werkzeug's threaded server: Werkzeug closes the connection after each answer
-and waits ten milliseconds for late bytes, so there is no keep-alive to test. One worker process, since the books are in
-its memory; many threads, since a hang or latency fault keeps one busy. It hands the app its socket, which faults close.
+It uses gunicorn's ``gthread`` worker. Werkzeug's threaded server closes the connection after each answer
+and waits ten milliseconds for late bytes, so keep-alive could not be tested. There is one worker, because the books are
+in its memory, and it has many threads, because a hang or latency fault keeps one busy. Faults close its sockets.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from signer.errors import ConfigError
 WsgiApp: TypeAlias = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 THREADS = 256
-"""Made when needed. Held requests must leave some for the control interface, which lets go of them."""
+"""Most threads, made when needed. Held requests must leave some to the control interface, which releases them."""
 KEEP_ALIVE_S = 300
-"""As long as the real edge network keeps an idle connection, so that clients' pools behave as there."""
+"""How long an idle connection is kept. The real edge network does the same, and clients' pools depend on it."""
 STOP_S = 5
 LEAST_ANSWER_S = 0.0011
-"""Many clients take bare milliseconds as nonces and would repeat one if answered within the same one, which the real
-exchange never does (docs/kraken.md §8.14)."""
+"""The least time of an answer. Many clients use milliseconds as nonces and would repeat one if answered within the
+same millisecond, which the real exchange never does (docs/kraken.md §8.14)."""
 
 
 def bound(address: str, flag: str) -> socket.socket:
-    """A listening socket on ``HOST:PORT``. Raises `ConfigError` naming ``flag``."""
+    """Bind a listening socket on ``HOST:PORT``. Raises `ConfigError` with ``flag``."""
     host, _, port = address.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and int(port) < 2**16):
         raise ConfigError(
@@ -48,14 +48,14 @@ def bound(address: str, flag: str) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """The base URL of a listener."""
+    """Answer the base URL of a listener."""
     host, port = listener.getsockname()[:2]
     return f"http://{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """What gunicorn's arbiter asks of the program that it runs."""
+    """The interface that gunicorn's arbiter needs of the program that it runs."""
 
     cfg: Config
     app: WsgiApp
@@ -71,11 +71,11 @@ def serve(
     control_app: WsgiApp,
     ready: Callable[[], None],
 ) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then raise `SystemExit`. ``ready`` is called once both answer."""
+    """Serve until SIGTERM, SIGINT or SIGHUP, then raise `SystemExit`. ``ready`` is called when both apps answer."""
     control_port = str(control.getsockname()[1])
 
     def by_listener(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        # SERVER_PORT is the listener's own, not what a Host header says.
+        # SERVER_PORT is the listener's own port, whatever the Host header says.
         if environ["SERVER_PORT"] == control_port:
             return control_app(environ, start_response)
         began = time.monotonic()
@@ -99,18 +99,18 @@ def serve(
     for name, value in settings.items():
         config.set(name, value)
     arbiter = Arbiter(_Program(config, by_listener))
-    arbiter.handle_hup = arbiter.handle_term  # a reload would begin with empty books
+    arbiter.handle_hup = arbiter.handle_term  # a reload would start with empty books
     arbiter.run()
 
 
 def _ready(announce: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        # Nothing is to be saved, and a request that a fault holds must not hold up the end.
+        # There is nothing to save, and a request that a fault holds must not delay the end.
         signal.signal(number, lambda *_: os._exit(0))
     announce()
 
 
 def _lost_books(arbiter: Any, _worker: object) -> None:
-    """Do not let gunicorn start a second worker with empty books after the first died."""
-    if arbiter.LISTENERS:  # closed first when we are stopping
+    """Stop gunicorn from starting a second worker with empty books after the first has died."""
+    if arbiter.LISTENERS:  # a stop closes them first
         raise HaltServer("the sandbox's process died and its books with it")

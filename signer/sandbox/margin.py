@@ -1,7 +1,7 @@
-"""Trading on borrowed money: positions, what they bind, and how they are closed.
+"""Trades on margin: positions, the money that they bind, and how they are closed.
 
-A fill with leverage moves no base currency. It closes the positions of the other side, oldest first, pays their
-profit or loss in the quote currency, and opens a position with what is left of it. Opening and rollover fees and
+A fill with leverage moves no base currency. It closes positions of the other side, oldest first, pays their
+profit or loss in the quote currency, and opens a position with the rest. Opening and rollover fees and
 liquidation are not simulated.
 """
 
@@ -19,34 +19,34 @@ from signer.sandbox.state import SimulatedAccount, State
 
 @dataclass(frozen=True, slots=True)
 class Equity:
-    """An account in USD, by the letters of TradeBalance."""
+    """An account's values in USD, with TradeBalance's letters."""
 
     balance: Decimal
-    """``eb``, ``tb``: all balances at their worth."""
+    """``eb``, ``tb``: the value of all balances."""
     used: Decimal
-    """``m``: bound by positions."""
+    """``m``: the margin that positions bind."""
     ordered: Decimal
-    """Bound by live orders with leverage."""
+    """The margin that live orders with leverage bind."""
     profit: Decimal
-    """``n``: what positions would gain if closed now."""
+    """``n``: the profit of positions if closed now."""
     cost: Decimal
-    """``c``: what they cost."""
+    """``c``: the cost of positions."""
     value: Decimal
-    """``v``: what they are worth now."""
+    """``v``: the present value of positions."""
 
     @property
     def total(self) -> Decimal:
-        """``e``: equity."""
+        """``e``: the equity."""
         return self.balance + self.profit
 
     @property
     def free(self) -> Decimal:
-        """``mf``: what could still be bound."""
+        """``mf``: the free margin."""
         return self.total - self.used - self.ordered
 
 
 def equity(state: State, account: SimulatedAccount, *, besides: str = "") -> Equity:
-    """Value an account now, the order ``besides`` not counted."""
+    """Value an account now, without the order ``besides``."""
     worth = state.market.worth
     used = profit = cost = value = Decimal(0)
     for position in account.positions.values():
@@ -62,7 +62,7 @@ def equity(state: State, account: SimulatedAccount, *, besides: str = "") -> Equ
 
 
 def _binds(state: State, order: SimulatedOrder) -> Decimal:
-    """Answer what an order would bind in USD if all of it opened a position."""
+    """Answer the margin in USD that an order would bind if all of it opened a position."""
     terms = order.terms
     if not terms.leverage or terms.reduce_only or terms.ordertype == "settle-position":
         return Decimal(0)
@@ -76,12 +76,12 @@ def opposite(account: SimulatedAccount, pair: SimulatedPair, side: str) -> list[
 
 
 def closing_volume(account: SimulatedAccount, pair: SimulatedPair, side: str) -> Decimal:
-    """Answer how much an order of this side could close."""
+    """Answer the volume that an order of this side could close."""
     return sum((position.open_volume for position in opposite(account, pair, side)), Decimal(0))
 
 
 def check(state: State, account: SimulatedAccount, order: SimulatedOrder, *, besides: str = "") -> None:
-    """Raise `Rejected` unless the margin (for settle-position, the money) suffices."""
+    """Raise `Rejected` unless the margin suffices, or the money for settle-position."""
     terms = order.terms
     if terms.ordertype == "settle-position":
         _check_settle(account, order)
@@ -94,7 +94,7 @@ def check(state: State, account: SimulatedAccount, order: SimulatedOrder, *, bes
 
 def _check_settle(account: SimulatedAccount, order: SimulatedOrder) -> None:
     pair = order.terms.pair
-    if order.terms.buys:  # a short is settled by handing over what was sold
+    if order.terms.buys:  # a short is settled by delivering what was sold
         account.wallet.require(pair.base.id, order.volume)
         return
     cost = sum((position.cost * part / position.volume for position, part in _settles(account, order)), Decimal(0))
@@ -128,7 +128,7 @@ def trade(account: SimulatedAccount, fill: Trade) -> str:
 
 
 def settle(account: SimulatedAccount, order: SimulatedOrder, refid: str) -> None:
-    """Settle positions with the account's own money: pay a long's cost for its volume, or the other way round."""
+    """Settle positions with the account's own money: pay a long's cost, or deliver a short's volume."""
     pair = order.terms.pair
     for position, part in _settles(account, order):
         paid = pair.quote.up(position.cost * part / position.volume)
@@ -147,7 +147,7 @@ def _settles(account: SimulatedAccount, order: SimulatedOrder) -> list[tuple[Pos
 def _parts(
     account: SimulatedAccount, pair: SimulatedPair, side: str, volume: Decimal
 ) -> list[tuple[Position, Decimal]]:
-    """Answer which positions this much of an order closes, and how much of each."""
+    """Answer the positions that this volume of an order closes, and how much of each."""
     parts: list[tuple[Position, Decimal]] = []
     for position in opposite(account, pair, side):
         part = min(volume, position.open_volume)

@@ -1,4 +1,4 @@
-"""Prices: one synthetic maker for each pair, which always offers both sides at steps from the last price."""
+"""Makes prices: one synthetic maker per pair always offers both sides, at steps from the last price."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from signer.sandbox.opening import has_set_price, opening_price
 from signer.sandbox.pairs import Asset, SimulatedPair
 
 LEVELS = 500
-"""How many prices the maker offers on each side."""
+"""The number of prices that the maker offers on each side."""
 
 _LEVEL_ORDERS = 50_000
-"""Volume of one level, in smallest orders: some hundred thousand USD."""
+"""The volume of one level in smallest orders, worth some hundred thousand USD."""
 
 _REMEMBERED = 5_000
 _WALK_MOVES = 1_500
-"""The most moves that one walk makes up for: a call after a long silence must not wait for them all."""
+"""Most moves in one walk, so that a call after a long silence does not wait for them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Print:
 
 @dataclass(slots=True)
 class _Course:
-    """What the market of one pair has seen since it opened."""
+    """The history of one pair's market since it opened."""
 
     opening: Decimal
     last: Decimal
@@ -47,10 +47,10 @@ class _Course:
 
 
 class Market:
-    """The state of all pairs. Nothing moves unless `move` or `walk` is called, so tests repeat exactly.
+    """The markets of all pairs. Only `move` and `walk` move prices, so tests repeat exactly.
 
-    A pair without a set price opens when somebody first looks at it, as if it had opened with the sandbox: most of a
-    thousand pairs are never looked at, and need no time.
+    A pair without a set price opens at its first use, as if it had opened with the sandbox. Most of the
+    thousand pairs are never used, and cost no time.
     """
 
     def __init__(self, *, now: Callable[[], float], ids: Ids, seed: int, instruments: Instruments) -> None:
@@ -82,19 +82,19 @@ class Market:
         return self._course(pair).last
 
     def tape(self, pair: SimulatedPair) -> Sequence[Print]:
-        """Answer the last trades, oldest first."""
+        """Answer the recent trades, oldest first."""
         return self._course(pair).tape
 
     def quotes(self, pair: SimulatedPair) -> Sequence[tuple[float, Decimal, Decimal]]:
-        """Answer the last quotes, oldest first: time, bid and ask."""
+        """Answer the recent quotes (time, bid, ask), oldest first."""
         return self._course(pair).quotes
 
     def bid(self, pair: SimulatedPair) -> Decimal:
-        """Answer the best price that a seller gets: one tick below the last, or the last if there is none below."""
+        """Answer the best price for a seller: one tick below the last, or the last if there is none below."""
         return max(self.last(pair) - pair.tick_size, pair.tick_size)
 
     def ask(self, pair: SimulatedPair) -> Decimal:
-        """Answer the best price that a buyer gets: one tick above the last."""
+        """Answer the best price for a buyer: one tick above the last."""
         return self.last(pair) + pair.tick_size
 
     def crosses(self, pair: SimulatedPair, side: str, limit: Decimal) -> bool:
@@ -102,7 +102,7 @@ class Market:
         return limit >= self.ask(pair) if side == "buy" else limit <= self.bid(pair)
 
     def levels(self, pair: SimulatedPair, side: str) -> Iterator[tuple[Decimal, Decimal]]:
-        """Answer (price, volume) of what a taker of this side meets, best first."""
+        """Answer the (price, volume) that a taker of this side meets, best first."""
         volume = pair.ordermin * _LEVEL_ORDERS
         step = max(pair.rounded(self.last(pair) / 10_000), pair.tick_size)
         price = self.ask(pair) if side == "buy" else self.bid(pair)
@@ -121,13 +121,13 @@ class Market:
         self.print(pair, price, pair.ordermin, side, "m")
 
     def print(self, pair: SimulatedPair, price: Decimal, volume: Decimal, side: str, ordertype: str) -> int:
-        """Put a trade on the tape, without moving the price; answer its number."""
+        """Put a trade on the tape without moving the price, and answer its number."""
         made = Print(self._ids.print(), self.now(), price, volume, side, ordertype)
         self._course(pair).tape.append(made)
         return made.id
 
     def walk(self) -> Iterator[tuple[SimulatedPair, Decimal]]:
-        """Answer the seeded steps due since the last walk: one a second for every open pair, by at most 0.05 %."""
+        """Answer the seeded price steps since the last walk: one per second and open pair, of at most 0.05 %."""
         pairs = [self.instruments.pairs[name] for name in self._courses]
         steps = min(int(self.now() - self._walked), max(_WALK_MOVES // max(len(pairs), 1), 1))
         if steps < 1:
@@ -139,7 +139,7 @@ class Market:
                 yield pair, max(pair.rounded(self.last(pair) * (1 + change)), 2 * pair.tick_size)
 
     def worth(self, asset: Asset) -> Decimal:
-        """Answer one unit's worth in USD, zero for what nobody here trades against it."""
+        """Answer the value of one unit in USD; zero for an asset that no pair trades against USD."""
         if asset.id == "ZUSD":
             return Decimal(1)
         dollars = self.instruments.traded(asset.id, "ZUSD")

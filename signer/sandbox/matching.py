@@ -1,4 +1,4 @@
-"""What happens to an order: it meets the market, waits, triggers, fills, and ends."""
+"""Runs an order's life: it meets the market, waits, triggers, fills and ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from signer.sandbox.terms import TRAILING, Terms
 
 
 def place(state: State, account: SimulatedAccount, terms: Terms) -> SimulatedOrder:
-    """Take an order in and let it meet the market; `Rejected` leaves everything as it was."""
+    """Admit an order and let it meet the market. Raises `Rejected` and changes nothing if it is not admitted."""
     order = new_order(state, account, terms)
     admit(state, account, order)
     register(state, account, order)
@@ -24,7 +24,7 @@ def place(state: State, account: SimulatedAccount, terms: Terms) -> SimulatedOrd
 
 
 def register(state: State, account: SimulatedAccount, order: SimulatedOrder) -> None:
-    """Make an admitted order known, and let it meet the market."""
+    """Register an admitted order and let it meet the market."""
     account.orders[order.txid] = account.open[order.txid] = order
     order.amends.append(version(order, state.ids.trade(), "original"))
     if order.terms.starttm or order.terms.expiretm:
@@ -33,7 +33,7 @@ def register(state: State, account: SimulatedAccount, order: SimulatedOrder) -> 
 
 
 def arrive(state: State, order: SimulatedOrder) -> None:
-    """Let an order meet the market as it is: at its start, or after its terms changed."""
+    """Let an order meet the market, at its start or after its terms changed."""
     account = state.accounts[order.account]
     if order.terms.ordertype == "settle-position":
         margin.settle(account, order, state.ids.trade())
@@ -58,7 +58,7 @@ def start(state: State, order: SimulatedOrder) -> None:
 
 
 def reprice(state: State, pair: SimulatedPair, price: Decimal) -> None:
-    """Move a pair's market: resting orders that it crosses fill at their limit, triggers go off."""
+    """Move a pair's market: fill the resting orders that it crosses at their limits, and trigger stops."""
     state.market.move(pair, price)
     for order in list(state.open_orders(pair)):
         if order.status == "open":
@@ -85,7 +85,7 @@ def _meet(state: State, order: SimulatedOrder) -> None:
 
 
 def _reached(state: State, order: SimulatedOrder) -> bool:
-    """Answer whether the last price is at or past the trigger."""
+    """Answer whether the last price has reached the trigger."""
     if order.stop is None:
         return True
     last = state.market.last(order.terms.pair)
@@ -94,7 +94,7 @@ def _reached(state: State, order: SimulatedOrder) -> bool:
 
 
 def _trail(state: State, order: SimulatedOrder) -> None:
-    """Draw a trailing stop after the price; it never gives way."""
+    """Move a trailing stop after the price. It never moves back."""
     terms = order.terms
     if terms.ordertype not in TRAILING or terms.price is None or order.stop is None:
         return
@@ -110,7 +110,7 @@ def _trigger(state: State, order: SimulatedOrder) -> None:
 
 
 def _act(state: State, order: SimulatedOrder) -> None:
-    """Execute an order that waited; the market may have run past the price that its money was held for."""
+    """Execute an order that waited, although the price may be beyond the one for which its money is held."""
     try:
         check_money(state, state.accounts[order.account], order, besides=order.txid)
     except Rejected as short:
@@ -120,7 +120,7 @@ def _act(state: State, order: SimulatedOrder) -> None:
 
 
 def _execute(state: State, order: SimulatedOrder) -> None:
-    """Take what the market offers, then rest or end."""
+    """Trade what the market offers, then rest or end."""
     fills = plan(state.market, order)
     terms = order.terms
     short = not terms.in_quote and sum(quantity for _, quantity in fills) < order.remaining
@@ -142,10 +142,10 @@ def _hold(state: State, order: SimulatedOrder) -> None:
 
 
 def _fill(state: State, order: SimulatedOrder, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
-    """Trade a part of an order: money, positions, tape, and the close order it may carry."""
+    """Trade a part of an order: move money and positions, write the tape, and place its close order."""
     account = state.accounts[order.account]
     trade = _trade(state, order, quantity, price, maker=maker)
-    # The market takes its money out of the hold; what is still held is reckoned anew when the fills are done.
+    # The fill is paid out of the hold. The rest of the hold is calculated again after the fills.
     account.wallet.release(order.txid)
     if order.terms.leverage:
         trade = replace(trade, misc="closing" if margin.opposite(account, trade.pair, trade.side) else "")
@@ -162,7 +162,7 @@ def _fill(state: State, order: SimulatedOrder, quantity: Decimal, price: Decimal
 
 
 def _trade(state: State, order: SimulatedOrder, quantity: Decimal, price: Decimal, *, maker: bool) -> Trade:
-    """Answer the record of a fill, put on the tape, its money not yet moved."""
+    """Answer the record of a fill, which is on the tape but whose money has not moved yet."""
     terms, pair = order.terms, order.terms.pair
     cost = pair.quote.down(quantity * price)
     rate = pair.maker if maker else pair.taker
@@ -184,7 +184,7 @@ def _trade(state: State, order: SimulatedOrder, quantity: Decimal, price: Decima
 
 
 def _exchange(account: SimulatedAccount, terms: Terms, trade: Trade) -> tuple[str, ...]:
-    """Post both sides of a spot trade; answer their ledger entries, what was paid first."""
+    """Post both sides of a spot trade and answer their ledger entries, the payment first."""
     base_fee, quote_fee = (trade.fee, Decimal(0)) if terms.fee_in_base else (Decimal(0), trade.fee)
     sign = 1 if terms.buys else -1
     sides = [
@@ -198,7 +198,7 @@ def _exchange(account: SimulatedAccount, terms: Terms, trade: Trade) -> tuple[st
 
 
 def _spawn(state: State, account: SimulatedAccount, parent: SimulatedOrder, terms: Terms) -> None:
-    """Place the close order of a fill. One that the engine refuses is dropped; the fill stands."""
+    """Place the close order of a fill. If the engine refuses it, it is dropped and the fill stays."""
     try:
         order = new_order(state, account, terms)
         admit(state, account, order)

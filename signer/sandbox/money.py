@@ -1,4 +1,4 @@
-"""Whose money is where: balances, what open orders hold of them, and the ledger entry behind every change."""
+"""Keeps accounts' money: balances, the parts that open orders hold, and a ledger entry for every change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StatementEntry:
 
 
 class Wallet:
-    """An account's money. Nothing changes a balance but `post`, so the ledger always adds up to it."""
+    """An account's money. Only `post` changes a balance, so the ledger's entries always sum up to it."""
 
     def __init__(self, *, now: Callable[[], float], new_id: Callable[[], str]) -> None:
         self._now = now
@@ -38,36 +38,36 @@ class Wallet:
 
     @property
     def balances(self) -> Mapping[str, Decimal]:
-        """All that is owned, by asset id, held or not."""
+        """The balances by asset id, including what orders hold."""
         return self._balances
 
     @property
     def holds(self) -> Mapping[str, tuple[str, Decimal]]:
-        """What each open order (by txid) holds: asset and amount."""
+        """The asset and amount that each open order holds, by txid."""
         return self._holds
 
     def balance(self, asset: str) -> Decimal:
-        """Answer what is owned of an asset."""
+        """Answer the balance of an asset."""
         return self._balances.get(asset, Decimal(0))
 
     def held(self, asset: str) -> Decimal:
-        """Answer what open orders hold of an asset."""
+        """Answer the amount that open orders hold of an asset."""
         return self._held.get(asset, Decimal(0))
 
     def available(self, asset: str, *, besides: str = "") -> Decimal:
-        """Answer what is free to use, the hold of the order ``besides`` counted as free."""
+        """Answer the amount that is free. The hold of the order ``besides`` counts as free."""
         own, amount = self._holds.get(besides, ("", Decimal(0)))
         return self.balance(asset) - self.held(asset) + (amount if own == asset else 0)
 
     def require(
         self, asset: str, amount: Decimal, *, besides: str = "", error: str = "EOrder:Insufficient funds"
     ) -> None:
-        """Raise `Rejected` unless the amount is free to use. Nothing needs nothing, even of an overdrawn asset."""
+        """Raise `Rejected` unless the amount is free. Zero is always free, even of an overdrawn asset."""
         if amount > 0 and amount > self.available(asset, besides=besides):
             raise Rejected(error)
 
     def hold(self, order: str, asset: str, amount: Decimal) -> None:
-        """Set what an order holds; zero holds nothing."""
+        """Set the amount that an order holds, which may be zero."""
         old, before = self._holds.pop(order, (asset, Decimal(0)))
         self._held[old] = self.held(old) - before
         if amount:
@@ -75,7 +75,7 @@ class Wallet:
             self._held[asset] = self.held(asset) + amount
 
     def release(self, order: str) -> None:
-        """Let go of whatever an order holds."""
+        """Release what an order holds."""
         if order in self._holds:
             self.hold(order, self._holds[order][0], Decimal(0))
 
@@ -89,7 +89,7 @@ class Wallet:
         fee: Decimal = Decimal(0),
         subtype: str = "",
     ) -> str:
-        """Change a balance by ``amount - fee`` and write why; answer the entry's id."""
+        """Change a balance by ``amount - fee`` with a ledger entry, and answer the entry's id."""
         balance = self.balance(asset) + amount - fee
         self._balances[asset] = balance
         entry = StatementEntry(self._new_id(), refid, self._now(), type, subtype, asset, amount, fee, balance)
@@ -98,5 +98,5 @@ class Wallet:
 
 
 def amount_text(asset: str, amount: Decimal) -> str:
-    """Write an amount with the asset's own decimals."""
+    """Write an amount with the asset's decimals."""
     return f"{asset_of(asset).down(amount):f}"

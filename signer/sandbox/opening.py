@@ -1,4 +1,4 @@
-"""Which price a pair opens at: one set here, or a plausible one that the seed decides."""
+"""Chooses the price at which a pair opens: one set here, or a plausible one by the seed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from signer.sandbox.pairs import SimulatedPair
 
 _MOST = Decimal(10**7)
 _MINIMA_APART = 10
-"""Kraken sets the smallest order to some 5 USD and its smallest cost to 0.50: so the price follows from both."""
+"""Kraken's smallest order is worth some 5 USD and its smallest cost is 0.50, so the price follows from both."""
 
 _TELLING = Decimal("0.00002")
-"""A smaller smallest order says nothing of the price: tokenised shares may be traded in any fraction."""
+"""Below this, the smallest order does not tell the price: tokenised shares are traded in any fraction."""
 
 _HUNDRED_DOLLARS = Decimal("0.05")
 
@@ -49,7 +49,7 @@ def has_set_price(pair: SimulatedPair) -> bool:
 
 
 def opening_price(pair: SimulatedPair, seed: int) -> Decimal:
-    """Answer a price on the pair's ticks. The chance is one for each base, so that its prices stay in step."""
+    """Answer a price on the pair's ticks. Pairs of one base have the same random factor, so their prices agree."""
     if has_set_price(pair):
         return pair.rounded(Decimal(_SET[pair.id]))
     chance = random.Random(f"{seed} {pair.base.id}").randint(90, 110)  # noqa: S311 - repeatable

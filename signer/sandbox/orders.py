@@ -1,4 +1,4 @@
-"""The order: its life from accepted to closed, and how Kraken's answers show it."""
+"""An order from its acceptance to its end, and its form in Kraken's answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LIVE = frozenset({"pending", "open"})
 class SimulatedOrder:
     """An order that the exchange has accepted.
 
-    ``limit`` and ``stop`` are what its written prices came to: ``stop`` is where it triggers, None if it needs no
-    trigger. ``touched`` is when it was last placed or amended, from which the rate counter reckons its age.
+    ``limit`` and ``stop`` are calculated from its written prices. ``stop`` is where it triggers, None if it needs no
+    trigger. ``touched`` is the time of its placing or last amend, from which the rate counter calculates its age.
     """
 
     txid: str
@@ -48,21 +48,21 @@ class SimulatedOrder:
 
     @property
     def waits(self) -> bool:
-        """Whether it still waits for its trigger."""
+        """Whether it waits for its trigger."""
         return self.terms.ordertype in TRIGGERED and not self.triggered
 
     @property
     def remaining(self) -> Decimal:
-        """What is left to trade, in the volume's own currency."""
+        """The volume left to trade, in the volume's currency."""
         return self.volume - (self.cost if self.terms.in_quote else self.filled)
 
     @property
     def post_only(self) -> bool:
-        """Whether it may never take."""
+        """Whether it must never trade at once."""
         return "post" in self.terms.oflags
 
     def called(self, name: str) -> bool:
-        """Answer whether ``name`` is its txid or its userref, which Kraken takes for each other."""
+        """Answer whether ``name`` is its txid or its userref. Kraken accepts either for the other."""
         return name == self.txid or (self.terms.userref is not None and name == str(self.terms.userref))
 
     def text(self) -> str:
@@ -71,7 +71,7 @@ class SimulatedOrder:
 
 
 def version(order: SimulatedOrder, amend_id: str, kind: str) -> Amend:
-    """Answer an order as it is now, for its list of amends."""
+    """Answer the order's present version for its list of amends."""
     return Amend(
         id=amend_id,
         type=kind,
@@ -86,7 +86,7 @@ def version(order: SimulatedOrder, amend_id: str, kind: str) -> Amend:
 
 
 def description(order: SimulatedOrder) -> dict[str, str]:
-    """Answer the ``descr`` of an order that was just taken."""
+    """Answer the ``descr`` of an order that was just accepted."""
     return short_description(order.terms, order.volume, order.limit, order.stop)
 
 
@@ -147,7 +147,7 @@ def _full_description(order: SimulatedOrder) -> dict[str, str]:
 
 
 def _shown(order: SimulatedOrder, written: WrittenPrice | None, resolved: Decimal | None) -> str:
-    """Answer a trigger order's price: a trailing one by its distance, any other by what it came to."""
+    """Answer a trigger order's price: a trailing stop's distance, else the calculated price."""
     pair = order.terms.pair
     if written is None:
         return "0"

@@ -1,4 +1,4 @@
-"""One asset and one pair: how amounts and prices are rounded and written, and what a trade costs."""
+"""Assets and pairs: how amounts and prices are rounded and written, and the fees of trades."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal
 CURRENCY = "currency"
 TOKENISED = "tokenized_asset"
 CLASSES = (CURRENCY, TOKENISED)
-"""Kraken's classes of base assets. A call means currencies unless it says otherwise (docs/kraken.md §5)."""
+"""Kraken's classes of base assets. A call that names none means currencies (docs/kraken.md §5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A currency: Kraken's id (``XXBT``), its common name (``XBT``) and how exactly it is counted."""
+    """A currency: Kraken's id (``XXBT``), its common name (``XBT``) and its decimals."""
 
     id: str
     altname: str
@@ -23,11 +23,11 @@ class Asset:
     display_decimals: int
 
     def down(self, amount: Decimal) -> Decimal:
-        """Round to what can be paid, towards zero: the parts of a payment never sum to more than the whole."""
+        """Round towards zero, so that parts of a payment never sum to more than the whole."""
         return amount.quantize(Decimal(1).scaleb(-self.decimals), ROUND_DOWN)
 
     def up(self, amount: Decimal) -> Decimal:
-        """Round to what can be paid, away from zero: what must be held to be sure."""
+        """Round away from zero, so that a hold always suffices."""
         return amount.quantize(Decimal(1).scaleb(-self.decimals), ROUND_UP)
 
 
@@ -35,7 +35,7 @@ class Asset:
 class SimulatedPair:
     """A market, with the limits of its row in Kraken's AssetPairs answer.
 
-    ``wsname`` is empty where the row has none. ``leverage`` is for buying. ``row`` is what AssetPairs answers for it.
+    ``wsname`` is empty if the row has none. ``leverage`` is for buying. ``row`` is its row in the answer.
     """
 
     id: str
@@ -58,12 +58,12 @@ class SimulatedPair:
 
     @property
     def taker(self) -> Decimal:
-        """Fee of an order that meets the market, as a fraction: the first row of the schedule."""
+        """The fee of an order that trades at once, as a fraction: the first row of the schedule."""
         return TAKER[0][1] / 100
 
     @property
     def maker(self) -> Decimal:
-        """Fee of an order that rested, as a fraction: the first row of the schedule."""
+        """The fee of an order that rested, as a fraction: the first row of the schedule."""
         return MAKER[0][1] / 100
 
     def rounded(self, price: Decimal) -> Decimal:
@@ -91,7 +91,7 @@ Schedule = tuple[tuple[int, Decimal], ...]
 
 
 def _schedule(*percents: str) -> Schedule:
-    """Pair Kraken's 30-day volumes in USD with the fee in percent from there on."""
+    """Pair Kraken's 30-day volumes in USD with the fee in percent from each on."""
     volumes = (0, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000)
     return tuple(zip(volumes, map(Decimal, percents), strict=True))
 
@@ -107,7 +107,7 @@ USDT USDT 8 4     USDC USDC 8 4     XXMR XMR 10 5     UNI UNI 10 5      ZCAD CAD
 ZAUD AUD 4 2      ZJPY JPY 2 0      CHF CHF 4 2       XETC ETC 10 5     XZEC ZEC 10 5
 XMLN MLN 10 5     XREP REP 10 5
 """
-"""Id, altname, decimals and decimals shown of assets that are not counted like a new listing."""
+"""Id, altname, decimals and shown decimals of the assets that differ from a new listing."""
 
 
 def _known() -> dict[str, Asset]:
@@ -121,10 +121,10 @@ _EARNING = re.compile(r"\.(B|F|HOLD|M|P|S)\Z")
 
 
 def asset(name: str, altname: str = "") -> Asset:
-    """Answer the asset with this id. AssetPairs states no decimals: an asset not known here gets 10, as new ones do."""
+    """Answer the asset with this id. AssetPairs states no decimals, so an unknown one gets 10, like new listings."""
     return _KNOWN.get(name) or Asset(name, altname or name, 10, 5)
 
 
 def asset_of(balance: str) -> Asset:
-    """Answer the asset that a balance counts: ``DOT.B`` (bonded in Earn) is DOT (docs/kraken.md §5)."""
+    """Answer the asset of a balance: ``DOT.B`` (bonded in Earn) is DOT (docs/kraken.md §5)."""
     return asset(_EARNING.sub("", balance))

@@ -1,4 +1,4 @@
-"""Which permission each private endpoint needs, in Kraken's thirteen words (docs/kraken.md §1)."""
+"""Lists the permissions that each private endpoint needs, of Kraken's thirteen (docs/kraken.md §1)."""
 
 from __future__ import annotations
 
@@ -32,11 +32,10 @@ TRADING = frozenset(
         "close-trades",
     }
 )
-"""What a trading bot's key has: nothing that moves money off the account or locks it up, and nothing that it does not
-use."""
+"""The permissions of a trading bot's key: none that moves money off the account or locks it up, and none unused."""
 
 Needs: TypeAlias = tuple[frozenset[str], ...]
-"""Of each set, one permission is needed."""
+"""A call needs one permission of each set."""
 
 
 def _needs(*words: str) -> Needs:
@@ -95,7 +94,7 @@ NEEDS: dict[str, Needs] = {
     "WithdrawStatus": _needs("withdraw-funds|query-ledger"),
     "Withdraw": _needs("withdraw-funds"),
     "WithdrawCancel": _needs("withdraw-funds"),
-    # The official page asks no more than this to move money to the futures wallet.
+    # The official page demands no other permission to move money to the futures wallet.
     "WalletTransfer": _FUNDS,
     "AccountTransfer": _needs("withdraw-funds"),
     "CreateSubaccount": _needs("withdraw-funds"),
@@ -106,10 +105,10 @@ NEEDS: dict[str, Needs] = {
     "Earn/Allocations": _FUNDS,
     "Earn/Strategies": (),
 }
-"""By endpoint. An endpoint that is not here is one that the sandbox must not serve; a test compares the two."""
+"""The permissions by endpoint. The sandbox serves exactly these endpoints; a test compares the two."""
 
 
 def permits(granted: frozenset[str], endpoint: str) -> bool:
-    """Whether a key with these permissions may call ``endpoint``."""
+    """Answer whether a key with these permissions may call ``endpoint``."""
     needs = NEEDS.get(endpoint)
     return needs is not None and all(granted & any_of for any_of in needs)

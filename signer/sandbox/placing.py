@@ -1,4 +1,4 @@
-"""New orders: AddOrder and AddOrderBatch (docs/kraken.md §1c)."""
+"""Places orders: AddOrder and AddOrderBatch (docs/kraken.md §1c)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from signer.sandbox.wording import short_description
 
 _BATCH = range(2, 16)
 _DEADLINE_AHEAD = 60.0
-"""How far ahead, in seconds, a deadline may lie."""
+"""The seconds from now in which a deadline may lie."""
 
 
 def check_deadline(state: State, fields: Fields) -> None:
-    """Raise `Rejected` if the call came after its own ``deadline`` (RFC 3339)."""
+    """Raise `Rejected` if the call's ``deadline`` (RFC 3339) has passed."""
     if not fields.has("deadline"):
         return
     try:
@@ -36,7 +36,7 @@ def check_deadline(state: State, fields: Fields) -> None:
 def _add_order(call: SimulatedCall) -> object:
     pair = call.state.instruments.asked_pair(call.fields)
     dry = call.fields.flag("validate")
-    if not dry:  # counted even if what follows is refused
+    if not dry:  # counted even if the order is refused afterwards
         call.account.counters.charge(pair.id, ADD, call.state.now())
     terms = read_terms(call.fields, pair, call.state.now())
     check_deadline(call.state, call.fields)
@@ -66,7 +66,7 @@ def _dry(state: State, terms: Terms) -> dict[str, str]:
 
 
 def _row(state: State, account: SimulatedAccount, terms: Terms) -> dict[str, object]:
-    """Place one order of a batch; the engine's refusal stands in its row, and the others go on."""
+    """Place one order of a batch. A refusal by the engine goes into its row and leaves the other orders alone."""
     try:
         order = place(state, account, terms)
     except Rejected as refusal:

@@ -1,4 +1,4 @@
-"""A price as an order writes it: absolute, or relative to the market (docs/kraken.md §6)."""
+"""Reads prices as orders write them: absolute, or relative to the market (docs/kraken.md §6)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_price(price: Decimal) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WrittenPrice:
-    """``37500``, ``+5``, ``-1.5%`` or ``#2%``."""
+    """A written price: ``37500``, ``+5``, ``-1.5%`` or ``#2%``."""
 
     amount: Decimal
     sign: str
@@ -31,7 +31,7 @@ class WrittenPrice:
 
     @property
     def relative(self) -> bool:
-        """Whether the market is needed to know the price."""
+        """Whether the price depends on the market."""
         return bool(self.sign) or self.percent
 
     def offset(self, reference: Decimal) -> Decimal:
@@ -55,14 +55,14 @@ class WrittenPrice:
         return price
 
     def text(self, pair: SimulatedPair) -> str:
-        """Write it as Kraken describes it: ``37500.0``, ``+50.0000%``."""
+        """Write it in Kraken's form: ``37500.0``, ``+50.0000%``."""
         if self.percent:
             return f"{self.sign}{self.amount:.4f}%"
         return f"{self.sign}{pair.price_text(self.amount)}"
 
 
 def read_price(text: str, field: str) -> WrittenPrice:
-    """Read a price; `Rejected` with the field's name if it is none."""
+    """Read a price. Raises `Rejected` with the field's name for any other text."""
     match = _PRICE.fullmatch(text)
     if match is None:
         raise invalid(field)

@@ -1,4 +1,4 @@
-"""Public market data (docs/kraken.md §1a), in the shapes of Kraken's answers."""
+"""Answers public market data (docs/kraken.md §1a) in the form of Kraken's answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INFO = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One public call, as its method sees it."""
+    """One public call, as its method gets it."""
 
     market: Market
     fields: Fields
@@ -78,7 +78,7 @@ def _ticker(query: Query) -> object:
 
 
 def _ticker_json(market: Market, pair: SimulatedPair) -> dict[str, object]:
-    """Answer the ticker. The sandbox knows one day only, so *today* and *24 hours* are the same."""
+    """Answer the ticker. The sandbox has one day only, so *today* and *24 hours* are the same."""
     prints = [trade for trade in market.tape(pair) if trade.time > market.now() - _DAY]
     shown = [trade.price for trade in prints] or [market.last(pair)]
     volume = sum((trade.volume for trade in prints), Decimal(0))
@@ -136,7 +136,7 @@ def _trades(query: Query) -> object:
 
 
 def _nanosecond_mark(since: int) -> int:
-    """Read ``since``, which clients send in seconds or nanoseconds."""
+    """Read ``since``, which clients send in seconds or nanoseconds, as nanoseconds."""
     return since * 10**9 if since < 10**12 else since
 
 

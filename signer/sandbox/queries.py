@@ -45,7 +45,7 @@ def _closed_orders(call: SimulatedCall) -> object:
 
 
 def _wanted(fields: Fields) -> Callable[[SimulatedOrder], bool]:
-    """Answer the filter that ``userref`` and ``cl_ord_id`` make."""
+    """Answer the filter by ``userref`` and ``cl_ord_id``."""
     userref = read_userref(fields)
     name = fields.text("cl_ord_id")
     return lambda order: (

@@ -1,4 +1,4 @@
-"""What the exchange writes down besides orders: trades, positions, transfers and exports."""
+"""The exchange's records besides orders: trades, positions, transfers and exports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from signer.sandbox.pairs import Asset, SimulatedPair
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One fill of an order. ``cost`` and ``fee`` are in the quote currency, but for a fee by ``fcib``."""
+    """One fill of an order. ``cost`` and ``fee`` are in the quote currency, except a fee by ``fcib``."""
 
     id: str
     order: str
@@ -25,19 +25,19 @@ class Trade:
     leverage: int
     maker: bool
     number: int
-    """On the public tape."""
+    """Its number on the public tape."""
     misc: str = ""
     ledgers: list[str] = field(default_factory=list)
 
     @property
     def margin(self) -> Decimal:
-        """What it bound when it was made, in the quote currency."""
+        """The margin that it bound at its time, in the quote currency."""
         return self.cost / self.leverage if self.leverage else Decimal(0)
 
 
 @dataclass(slots=True)
 class Position:
-    """A margin position: ``volume`` was opened for ``cost``, ``closed`` of it is closed already."""
+    """A margin position: ``volume`` was opened for ``cost``, and ``closed`` of it is closed."""
 
     id: str
     order: str
@@ -53,23 +53,23 @@ class Position:
 
     @property
     def open_volume(self) -> Decimal:
-        """What of it is still open, in the base currency."""
+        """The volume that is still open, in the base currency."""
         return self.volume - self.closed
 
     @property
     def open_cost(self) -> Decimal:
-        """What the open part cost, in the quote currency."""
+        """The cost of the open part, in the quote currency."""
         return self.cost * self.open_volume / self.volume
 
     @property
     def margin(self) -> Decimal:
-        """What the open part binds, in the quote currency."""
+        """The margin that the open part binds, in the quote currency."""
         return self.open_cost / self.leverage
 
 
 @dataclass(slots=True)
 class Transfer:
-    """A deposit or withdrawal. ``amount`` is what arrives, ``fee`` comes on top of it."""
+    """A deposit or withdrawal. ``amount`` arrives, and ``fee`` is paid on top of it."""
 
     refid: str
     method: str
@@ -85,7 +85,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A report that was asked for, and its zip. Times are Unix seconds."""
+    """A requested report and its zip. Times are Unix seconds."""
 
     id: str
     report: str
@@ -115,13 +115,13 @@ class Amend:
 
 @dataclass(slots=True)
 class Funding:
-    """What an account has on the funding side."""
+    """An account's funding: addresses, transfers and wallets."""
 
     addresses: dict[str, list[str]] = field(default_factory=dict)
     """Deposit addresses by asset id."""
     approved: dict[str, str] = field(default_factory=dict)
-    """The one approved withdrawal address of each asset id, made when first looked at."""
+    """The one approved withdrawal address of each asset id, made at its first use."""
     deposits: dict[str, Transfer] = field(default_factory=dict)
     withdrawals: dict[str, Transfer] = field(default_factory=dict)
     futures: dict[str, Decimal] = field(default_factory=dict)
-    """What went to the Futures wallet, by asset id."""
+    """The amounts moved to the Futures wallet, by asset id."""

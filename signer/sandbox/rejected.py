@@ -1,10 +1,10 @@
-"""How the simulated exchange says no."""
+"""The simulated exchange's refusals."""
 
 from __future__ import annotations
 
 
 class Rejected(Exception):
-    """A call is refused. ``errors`` are the strings of Kraken's ``error`` array, as ``EOrder:Insufficient funds``."""
+    """A call is refused. ``errors`` are the texts of Kraken's ``error`` array, as ``EOrder:Insufficient funds``."""
 
     def __init__(self, *errors: str) -> None:
         super().__init__(*errors)
@@ -12,5 +12,5 @@ class Rejected(Exception):
 
 
 def invalid(field: str) -> Rejected:
-    """Answer the rejection of a parameter that is missing or does not read."""
+    """Answer the rejection of a parameter that is missing or cannot be read."""
     return Rejected(f"EGeneral:Invalid arguments:{field}")

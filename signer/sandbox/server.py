@@ -1,7 +1,7 @@
-"""Running the sandbox: in the foreground, or as a child process of a test or a demo.
+"""Runs the sandbox: in the foreground, or as a child process of a test or demo.
 
-``python -m signer.sandbox.server '{"seed": 1}'`` is the child: settings as JSON, one ready line on standard output, and
-it ends when its standard input does, so that it never outlives whoever started it.
+``python -m signer.sandbox.server '{"seed": 1}'`` is the child: it takes settings as JSON, writes one ready line to
+standard output, and ends when its standard input does, so that it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ STOP_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to run a sandbox. Addresses are ``HOST:PORT``; port 0 is any free one."""
+    """The settings of a sandbox. Addresses are ``HOST:PORT``; port 0 is any free one."""
 
     listen: str = "127.0.0.1:0"
     control_listen: str = "127.0.0.1:0"
     seed: int = 1
     walk: bool = False
-    """Whether prices move by themselves."""
+    """Whether prices move without orders."""
     account: str = "demo"
     permissions: tuple[str, ...] = tuple(sorted(TRADING))
     tier: str = "pro"
-    """Of the key's REST counter and of the accounts' order counters: starter, intermediate, pro, or unlimited."""
+    """The tier of the key's REST counter and the accounts' order counters: starter, intermediate, pro or unlimited."""
     pairs: str | None = None
-    """A file with an AssetPairs answer of Kraken's; None lists the built-in pairs."""
+    """A file with Kraken's AssetPairs answer; None for the built-in pairs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A sandbox that answers, and the key of its first account."""
+    """The addresses of a sandbox that answers, and the key of its first account."""
 
     url: str
     control_url: str
@@ -65,7 +65,7 @@ class Ready:
     api_secret: str = field(repr=False)
 
     def write_env_file(self, path: Path) -> None:
-        """Write what a bot and a test need as an env file that only its owner can read."""
+        """Write what a bot and a test need into an env file that only its owner can read."""
         lines = {
             "KRAKEN_BASE_URL": self.url,
             "KRAKEN_API_KEY": self.api_key,
@@ -78,9 +78,9 @@ class Ready:
 
 @final
 class Sandbox:
-    """A sandbox made and bound but not yet serving.
+    """A sandbox whose listeners are bound but do not serve yet.
 
-    Raises `ConfigError` for an address, a permission or a tier that cannot be, and for a list of pairs that is none.
+    Raises `ConfigError` for an invalid address, permission, tier or list of pairs.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -107,7 +107,7 @@ class Sandbox:
         )
 
     def serve(self, announce: Callable[[], None]) -> None:
-        """Serve in the foreground until a signal ends it (`SystemExit`); ``announce`` is called when it answers."""
+        """Serve until a signal ends it (`SystemExit`). ``announce`` is called when it answers."""
         simulation = self._simulation
         serve(self._bots, create_app(simulation), self._control, create_control(simulation), announce)
 
@@ -122,7 +122,7 @@ def _both_bound(settings: Settings) -> tuple[socket.socket, socket.socket]:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach ``HOST:PORT``."""
+    """Answer whether only this machine can reach ``HOST:PORT``."""
     host = address.rpartition(":")[0]
     return host == "localhost" or host.startswith("127.")
 
@@ -144,18 +144,18 @@ def _key_settings(settings: Settings) -> KeySettings:
 
 @final
 class RunningSandbox:
-    """A sandbox in a child process, ready when the constructor returns; a context manager that stops it.
+    """A sandbox in a child process, ready when the constructor returns. As a context manager it stops the child.
 
     Raises `VenueError` if it does not start.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         argument = json.dumps(asdict(settings or Settings()))
-        # The gateway's passphrase, or a token of Vault's, is no business of an exchange.
+        # The exchange must not get the gateway's passphrase or a token of Vault.
         known = {name: text for name, text in os.environ.items() if not name.startswith(("SIGNER_", "VAULT_"))}
         command = [sys.executable, "-m", "signer.sandbox.server", argument]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=known)
-        assert self._process.stdout is not None  # noqa: S101 - we asked for a pipe
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         line = self._process.stdout.readline()
         if not line:
             self.stop()
@@ -169,7 +169,7 @@ class RunningSandbox:
         self.control = Control(self.control_url)
 
     def stop(self) -> None:
-        """End the child and wait for it; nothing if it has ended already."""
+        """End the child and wait for it. Does nothing if it has ended already."""
         process = self._process
         process.terminate()
         try:

@@ -1,7 +1,7 @@
-"""The simulated exchange as its callers see it: one request in, one answer out, nothing of HTTP servers.
+"""The simulated exchange behind its HTTP servers: one request in, one answer out.
 
-Order of the checks: is there such a method, is the key known, do signature and nonce hold, is there room in the rate
-counter, does the key have the permission, and only then the engine.
+It checks the method, the key, its signature and nonce, the rate counter and the permission, in this order. Then it asks
+the engine.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ JSON = "application/json"
 PUBLIC_PATH = "/0/public/"
 PRIVATE_PATH = "/0/private/"
 OWN_METHODS = frozenset({"GetApiKeyInfo", "GetWebSocketsToken"})
-"""Private endpoints about the key itself, answered at the edge rather than by the engine."""
+"""Private endpoints about the key, which the edge answers instead of the engine."""
 
 JSON_ONLY = frozenset({"CancelOrderBatch"})
-"""As a form it fails (krakenex #138)."""
+"""Endpoints that fail as a form (krakenex #138)."""
 
 TOY_BALANCES = {
     "ZUSD": Decimal(100_000),
@@ -35,44 +35,44 @@ TOY_BALANCES = {
     "XETH": Decimal(30),
     "SOL": Decimal(200),
 }
-"""What a new account holds unless told otherwise."""
+"""The default balances of a new account."""
 
 
 class Engine(Protocol):
-    """What the edge needs of the exchange behind it. Not safe for threads; raises `Rejected`."""
+    """What the edge needs of the exchange. It raises `Rejected` and is not safe for threads."""
 
     def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
         """Open an account with these balances, by asset."""
 
     def public(self, method: str, params: Mapping[str, object]) -> object:
-        """The result of a public call."""
+        """Answer the result of a public call."""
 
     def private(self, account: str, method: str, params: Mapping[str, object]) -> object:
-        """The result of a private call; bytes for RetrieveExport."""
+        """Answer the result of a private call; bytes for RetrieveExport."""
 
     def set_price(self, pair: str, price: Decimal) -> None:
-        """Move the price of a pair there, and let orders match and trigger."""
+        """Move the price of a pair, and let orders match and trigger."""
 
     def tick(self) -> None:
-        """Do what time has made due; before each call."""
+        """Run what is due by now; called before each call."""
 
 
 @final
 class SkewedClock:
-    """The exchange's own clock: a real one, shifted by as much as a test wants."""
+    """The exchange's clock: a real clock, shifted as a test wants."""
 
     def __init__(self, real: Callable[[], float]) -> None:
         self._real = real
         self.skew_s = 0.0
 
     def now(self) -> float:
-        """Unix seconds as the exchange believes them to be."""
+        """Answer the exchange's time in Unix seconds."""
         return self._real() + self.skew_s
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request whose body has been read. ``target`` is as in the request line."""
+    """A request with its body. ``target`` is as in the request line."""
 
     method: str
     target: str
@@ -84,13 +84,13 @@ class Incoming:
 
     @property
     def path(self) -> str:
-        """The target without its query: what is signed."""
+        """The target without its query, which is what clients sign."""
         return self.target.partition("?")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the caller shall get, before any fault."""
+    """The answer for the caller, before any fault."""
 
     body: bytes
     content_type: str = JSON
@@ -101,12 +101,12 @@ class Answer:
 
 
 def refusal(*errors: str, key: str | None = None, status: int = 200) -> Answer:
-    """Kraken's envelope for an error; it has no ``result``."""
+    """Answer Kraken's envelope for errors, which has no ``result``."""
     return Answer(json.dumps({"error": list(errors)}).encode(), errors=errors, key=key, status=status)
 
 
 def endpoint_of(path: str) -> str:
-    """The method's name in a path, such as ``Earn/Allocate``; empty if it is neither public nor private."""
+    """Answer the method's name in a path, such as ``Earn/Allocate``; empty if it is neither public nor private."""
     for prefix in (PUBLIC_PATH, PRIVATE_PATH):
         if path.startswith(prefix):
             return path.removeprefix(prefix)
@@ -115,7 +115,7 @@ def endpoint_of(path: str) -> str:
 
 @final
 class Simulation:
-    """Engine, keys, faults, arrivals and clock of one sandbox. Safe for threads."""
+    """One sandbox: its engine, keys, faults, arrivals and clock. It is safe for threads."""
 
     def __init__(
         self,
@@ -134,11 +134,11 @@ class Simulation:
         self._engine = make_engine(self.clock.now)
         self._keys = Keys(now=self.clock.now, random_bytes=random_bytes)
         self._accounts: set[str] = set()
-        # One lock from the check of the nonce to the engine's answer: nonces take effect in the order accepted.
+        # One lock is held from nonce to answer, so that calls act in the order of their nonces.
         self._lock = threading.Lock()
 
     def answer(self, incoming: Incoming) -> Answer:
-        """Do what the request asks, if it may."""
+        """Execute the request if it is allowed."""
         path = incoming.path
         with self._lock:
             self._engine.tick()
@@ -149,7 +149,7 @@ class Simulation:
         return refusal("EGeneral:Unknown method", status=404)
 
     def make_key(self, settings: KeySettings, balances: Mapping[str, Decimal] | None = None) -> ApiKey:
-        """A new key; opens its account if there is none yet. Raises `ValueError` in words for a person."""
+        """Make a key, and open its account if it does not exist. Raises `ValueError` with a message for a person."""
         with self._lock:
             if settings.account not in self._accounts:
                 self._engine.open_account(settings.account, TOY_BALANCES if balances is None else balances)
@@ -159,7 +159,7 @@ class Simulation:
             return self._keys.make(settings)
 
     def all_keys(self) -> list[ApiKey]:
-        """All keys made so far."""
+        """List all keys."""
         with self._lock:
             return list(self._keys)
 
@@ -170,7 +170,7 @@ class Simulation:
                 self._engine.set_price(pair, price)
 
     def ask(self, account: str, method: str, params: Mapping[str, object]) -> object:
-        """A private call past keys and faults, for the control interface. Raises `Rejected`, or `ValueError`."""
+        """Answer a private call without key and faults (the control interface's). Raises `Rejected` or `ValueError`."""
         with self._lock:
             if account not in self._accounts:
                 raise ValueError(f"there is no account {account!r}; POST /keys opens one")
@@ -183,7 +183,7 @@ class Simulation:
         if endpoint not in self.public:
             return refusal("EGeneral:Unknown method")
         try:
-            # Older clients POST their public calls, some with the parameters in the query (docs/kraken.md §8.7).
+            # Older clients POST public calls, some with the parameters in the query (docs/kraken.md §8.7).
             params = nested(form_pairs(incoming.target.partition("?")[2])) | decode(
                 incoming.body, incoming.content_type
             )
@@ -217,7 +217,7 @@ class Simulation:
         nonce = params.pop("nonce", "")
         nonce = nonce if isinstance(nonce, str) else ""
         self._keys.authenticate(key, signature=incoming.api_sign, path=incoming.path, nonce=nonce, body=incoming.body)
-        if params.pop("otp", ""):  # no toy key has a second factor; one that is not asked for spoils the call
+        if params.pop("otp", ""):  # no toy key has a second factor, and an unexpected one fails the call
             raise CallDenied("EAPI:Invalid key")
         return key, params
 

@@ -1,4 +1,4 @@
-"""Everything the exchange knows: its accounts and its market, under one clock and one source of ids."""
+"""The state of the exchange: its accounts and its market, with one clock and one source of ids."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from signer.sandbox.records import Export, Funding, Position, Trade
 
 @dataclass(slots=True)
 class SimulatedAccount:
-    """One customer: money, orders and all that came of them, each by id in the order of their making."""
+    """One customer's money, orders and their results, each by id in the order in which they were made."""
 
     name: str
     iban: str
-    """The account's id for transfers between accounts, as ``AA61 N84G 2WQP XNBA``."""
+    """The account's id for transfers, as ``AA61 N84G 2WQP XNBA``."""
     wallet: Wallet
     counters: CallCounters
     orders: dict[str, SimulatedOrder] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class SimulatedAccount:
     funding: Funding = field(default_factory=Funding)
     exports: dict[str, Export] = field(default_factory=dict)
     cancel_all_at: float | None = None
-    """When CancelAllOrdersAfter strikes."""
+    """When CancelAllOrdersAfter cancels its orders."""
 
     def open_on(self, pair: SimulatedPair) -> list[SimulatedOrder]:
         """Answer the live orders of a pair, oldest first."""
@@ -41,7 +41,7 @@ class SimulatedAccount:
 
 @dataclass(slots=True)
 class State:
-    """The whole exchange."""
+    """The state of the whole exchange."""
 
     now: Callable[[], float]
     ids: Ids
@@ -52,18 +52,18 @@ class State:
 
     @property
     def instruments(self) -> Instruments:
-        """What the exchange lists."""
+        """The pairs and assets that the exchange lists."""
         return self.market.instruments
 
     def open_orders(self, pair: SimulatedPair) -> Iterator[SimulatedOrder]:
-        """Answer all accounts' live orders of a pair, as they are now."""
+        """Answer a copy of all accounts' live orders of a pair."""
         for account in self.accounts.values():
             yield from account.open_on(pair)
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCall:
-    """One private call, as its method sees it."""
+    """One private call, as its method gets it."""
 
     state: State
     account: SimulatedAccount
@@ -71,4 +71,4 @@ class SimulatedCall:
 
 
 Methods = Mapping[str, Callable[[SimulatedCall], object]]
-"""Endpoints by name, as in the path: what one module adds to the exchange."""
+"""The endpoints that one module adds to the exchange, by their names in the path."""

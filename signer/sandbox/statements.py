@@ -1,4 +1,4 @@
-"""What an account has and how it came by it: balances, ledgers, volume (docs/kraken.md §1b)."""
+"""Answers an account's balances, ledgers and volume (docs/kraken.md §1b)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _query_ledgers(call: SimulatedCall) -> object:
 
 
 def entry_json(entry: StatementEntry) -> dict[str, object]:
-    """Answer a ledger entry in Kraken's shape."""
+    """Answer a ledger entry in Kraken's form."""
     return {
         "refid": entry.refid,
         "time": entry.time,
@@ -82,7 +82,7 @@ def entry_json(entry: StatementEntry) -> dict[str, object]:
 
 
 def _trade_volume(call: SimulatedCall) -> object:
-    """Answer the 30-day volume in USD. The sandbox charges the first tier's fees whatever the volume."""
+    """Answer the 30-day volume in USD. The sandbox charges the first tier's fees for any volume."""
     since = call.state.now() - _MONTH
     volume = sum(
         (t.cost * call.state.market.worth(t.pair.quote) for t in call.account.trades.values() if t.time > since),

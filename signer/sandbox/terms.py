@@ -1,4 +1,4 @@
-"""What an order asks, read strictly and checked by itself, before the market or anybody's money is looked at."""
+"""Reads an order's terms strictly, and checks what needs neither the market nor the account."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHORT_ID = re.compile(r"[ -~]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """An order as asked for. ``leverage`` is 0 without margin; times are Unix seconds, 0.0 where not set."""
+    """The terms of an order. ``leverage`` is 0 without margin. Times are Unix seconds, 0.0 where not set."""
 
     pair: SimulatedPair
     side: str
@@ -58,7 +58,7 @@ class Terms:
 
     @property
     def buys(self) -> bool:
-        """Whether the base currency comes in."""
+        """Whether it buys the base currency."""
         return self.side == "buy"
 
     @property
@@ -73,7 +73,7 @@ class Terms:
 
 
 def read_terms(fields: Fields, pair: SimulatedPair, now: float) -> Terms:
-    """Read the fields of AddOrder (docs/kraken.md §1c-1); `Rejected` names the one that is wrong."""
+    """Read the fields of AddOrder (docs/kraken.md §1c-1). Raises `Rejected` with the wrong field."""
     ordertype = fields.one_of("ordertype", ORDER_TYPES)
     side = fields.one_of("type", SIDES)
     leverage = _leverage(fields, pair)
@@ -123,7 +123,7 @@ def _leverage(fields: Fields, pair: SimulatedPair) -> int:
 
 
 def _volume(fields: Fields, leverage: int) -> Decimal:
-    """Read the volume; zero closes a margin position, so it needs leverage."""
+    """Read the volume. Zero closes a margin position, so it needs leverage."""
     volume = fields.required_amount("volume")
     if volume == 0 and not leverage:
         raise invalid("volume")
@@ -144,7 +144,7 @@ def _prices(fields: Fields, ordertype: str) -> tuple[WrittenPrice | None, Writte
 
 
 def read_oflags(fields: Fields, ordertype: str, side: str, leverage: int) -> frozenset[str]:
-    """Read the order's flags; the fee is in the quote currency unless ``fcib`` says otherwise."""
+    """Read the order's flags. The fee is in the quote currency unless ``fcib`` is set."""
     oflags = frozenset(fields.words("oflags"))
     two_fees = "fcib" in oflags and ("fciq" in oflags or leverage)
     if oflags - _OFLAGS or two_fees or ("post" in oflags and ordertype not in RESTING):
@@ -155,7 +155,7 @@ def read_oflags(fields: Fields, ordertype: str, side: str, leverage: int) -> fro
 
 
 def _display(fields: Fields, ordertype: str, volume: Decimal) -> Decimal | None:
-    """Read how much of an iceberg shows: a fifteenth at least."""
+    """Read the shown volume of an iceberg, at least a fifteenth of the whole."""
     display = fields.amount("displayvol")
     if ordertype != "iceberg":
         if display is not None:
@@ -197,7 +197,7 @@ def _cl_ord_id(fields: Fields) -> str | None:
 
 
 def _close(fields: Fields, pair: SimulatedPair, side: str, leverage: int) -> Terms | None:
-    """Read the order that each fill of this one places on the other side."""
+    """Read the close order, which each fill of this order places on the other side."""
     close = fields.nested("close")
     if close is None or not close.has("ordertype"):
         return None

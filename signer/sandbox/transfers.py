@@ -1,4 +1,4 @@
-"""Money between wallets and accounts: WalletTransfer, AccountTransfer, ListWalletAccounts (docs/kraken.md §1e)."""
+"""Moves money between wallets and accounts: WalletTransfer, AccountTransfer and their list (docs/kraken.md §1e)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _amount(call: SimulatedCall, asset: Asset) -> Decimal:
 
 
 def _wallet_transfer(call: SimulatedCall) -> object:
-    """Move money to the Futures wallet: the one way that Kraken offers here."""
+    """Move money to the Futures wallet, the only direction that Kraken offers here."""
     asset = funded_asset(call.state, call.fields)
     call.fields.one_of("from", ("Spot Wallet",))
     call.fields.one_of("to", ("Futures Wallet",))

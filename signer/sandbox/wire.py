@@ -1,4 +1,4 @@
-"""Reading bodies as Kraken does: leniently, whatever of the known spellings a client uses.
+"""Reads bodies as leniently as Kraken does, in all spellings that clients use.
 
 Clients write the same nested fields in four shapes (docs/kraken.md §8.3, §8.5, §8.9): flat form fields, bracket
 keys such as ``close[price]`` or ``orders[0][volume]`` in forms and in JSON, nested JSON, and lists. All become one.
@@ -14,10 +14,10 @@ from urllib.parse import unquote_plus
 
 Value: TypeAlias = "str | bool | list[Value] | dict[str, Value]"
 Params: TypeAlias = dict[str, Value]
-"""Scalars are text as written, or a JSON true or false; amounts are never floats."""
+"""A value. Scalars are text as written, or a JSON true or false; amounts are never floats."""
 
 MOST_BRACKETS = 4
-"""``orders[0][close][price]`` has three; deeper nesting means nothing to Kraken."""
+"""Most levels of brackets: ``orders[0][close][price]`` has three, and Kraken knows no deeper one."""
 
 _BRACKET_KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])+)", re.DOTALL)
 _INDEX = re.compile(r"[0-9]{1,4}")
@@ -28,19 +28,19 @@ class Malformed(Exception):
 
 
 def decode(body: bytes, content_type: str) -> Params:
-    """The parameters in ``body``. Raises `Malformed`."""
+    """Read the parameters in ``body``. Raises `Malformed`."""
     if is_json(body, content_type):
         return _from_json(body)
     return nested(form_pairs(body.decode("utf-8", errors="replace")))
 
 
 def is_json(body: bytes, content_type: str) -> bool:
-    """Whether a body is JSON, by its content type or, since some clients send none, by its first character."""
+    """Answer whether a body is JSON, by its content type or its first character, since some clients send no type."""
     return "json" in content_type.lower() or body.lstrip()[:1] == b"{"
 
 
 def form_pairs(text: str) -> Iterable[tuple[str, str]]:
-    """The fields of a form or query string; blank values are kept, empty segments are not."""
+    """Yield the fields of a form or query string, with blank values but without empty segments."""
     for segment in text.split("&"):
         if segment:
             name, _, value = segment.partition("=")
@@ -48,7 +48,7 @@ def form_pairs(text: str) -> Iterable[tuple[str, str]]:
 
 
 def nested(pairs: Iterable[tuple[str, Value]]) -> Params:
-    """Bring bracket keys into nested shape; of a key given twice the last one counts. Raises `Malformed`."""
+    """Nest fields by their bracket keys. The last of two equal keys counts. Raises `Malformed`."""
     root: dict[str, Value] = {}
     for key, value in pairs:
         _put(root, _path(key), value)
@@ -89,7 +89,7 @@ def _with_lists(value: Value) -> Value:
 
 def _from_json(body: bytes) -> Params:
     try:
-        # Numbers stay the text that the client wrote: the nonce is signed as written, and amounts must survive.
+        # Numbers stay text as the client wrote them: the nonce is signed as written, and amounts must stay exact.
         value = json.loads(body, parse_int=str, parse_float=str)
         if not isinstance(value, dict):
             raise Malformed("the JSON body is not an object")

@@ -1,4 +1,4 @@
-"""Money out, to addresses approved beforehand (docs/kraken.md §1e).
+"""Withdrawals, to addresses approved beforehand (docs/kraken.md §1e).
 
 Each account has one approved address for each asset, under the key `KEY`. A withdrawal is pending, and can be
 cancelled, for a minute.
@@ -17,7 +17,7 @@ from signer.sandbox.rejected import Rejected
 from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall, State
 
 KEY = "cold-storage"
-"""The name of every account's approved withdrawal address."""
+"""The key name of every account's approved withdrawal addresses."""
 
 _PENDING = 60.0
 _CHEAP_FIAT = Decimal(1)
@@ -25,7 +25,7 @@ _FEE_DOLLARS = Decimal(2)
 
 
 def _fee(state: State, asset: Asset) -> Decimal:
-    """Answer what a withdrawal costs: some two dollars' worth, one unit of a national currency."""
+    """Answer the fee of a withdrawal: worth some two dollars, or one unit of a national currency."""
     if asset.id in FIAT:
         return _CHEAP_FIAT
     worth = state.market.worth(asset)
@@ -39,7 +39,7 @@ def _address(state: State, account: SimulatedAccount, asset: Asset) -> str:
 
 
 def _assets_asked(call: SimulatedCall) -> list[Asset]:
-    """Answer the asset that a call names, or all that can be valued: a fee in kind follows from the worth."""
+    """Answer the asset that a call names, or all assets with a value in USD, from which the fee is calculated."""
     if call.fields.has("asset"):
         return [funded_asset(call.state, call.fields)]
     assets = call.state.instruments.assets[CURRENCY].values()
@@ -109,7 +109,7 @@ def _withdraw(call: SimulatedCall) -> object:
 
 
 def _request(state: State, account: SimulatedAccount, fields: Fields) -> tuple[Asset, Decimal, Decimal]:
-    """Answer asset, amount and fee of a withdrawal; the fee is taken out of the amount."""
+    """Answer asset, amount and fee of a withdrawal. The fee is taken out of the amount."""
     asset = funded_asset(state, fields)
     address = _address(state, account, asset)
     if fields.required("key") != KEY or fields.text("address", address) != address:
@@ -135,7 +135,7 @@ def _status(transfer: Transfer, now: float) -> dict[str, object]:
 
 
 def _withdraw_cancel(call: SimulatedCall) -> object:
-    """Take a pending withdrawal back, fee and all."""
+    """Cancel a pending withdrawal and return its amount and fee."""
     asset = funded_asset(call.state, call.fields)
     transfer = call.account.funding.withdrawals.get(call.fields.required("refid"))
     if transfer is None or transfer.asset != asset or transfer.canceled:

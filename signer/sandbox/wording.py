@@ -1,4 +1,4 @@
-"""Orders in Kraken's words, as ``descr`` shows them."""
+"""Describes orders in Kraken's words, as in ``descr``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def describe_close(terms: Terms) -> str:
 
 
 def short_description(terms: Terms, volume: Decimal, limit: Decimal | None, stop: Decimal | None) -> dict[str, str]:
-    """Answer the ``descr`` of AddOrder: an order's text, and its close order's if there is one."""
+    """Answer the ``descr`` of AddOrder: the text of the order, and of its close order if there is one."""
     answer = {"order": describe(terms, volume, limit, stop)}
     if terms.close is not None:
         answer["close"] = describe_close(terms.close)
@@ -38,7 +38,7 @@ def _words(terms: Terms, limit: Decimal | None, stop: Decimal | None) -> str:
         return f"{terms.ordertype} {_price_text(terms, terms.price, limit)}"
     if terms.ordertype not in TRIGGERED:
         return kind
-    # A trailing stop is described by its distance, every other by the price it came to.
+    # A trailing stop is described by its distance, every other order by its calculated price.
     first = _price_text(terms, terms.price, None if terms.ordertype in TRAILING else stop)
     if terms.price2 is None:
         return f"{kind} {first}"
