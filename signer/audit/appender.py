@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from signer.audit.chain import START, link, unlink
-from signer.audit.disk import Disk, File
-from signer.audit.segments import Segment, last_line, segments, utc_day
+from signer.audit.disk import Disk, File, Segment, last_line, segments, utc_day
 from signer.contracts import Clock
 from signer.errors import AuditError
 from signer.model import ChainHead, Json

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from signer.audit.chain import START, Link, unlink
-from signer.audit.disk import Disk
-from signer.audit.segments import Segment, lines, segments
+from signer.audit.disk import Disk, Segment, lines, segments
 from signer.model import ChainHead
 
 MOST_FINDINGS: Final = 100

@@ -12,8 +12,7 @@ from typing import Final
 import click
 
 from signer.audit.chain import unlink
-from signer.audit.disk import LocalDisk
-from signer.audit.segments import Segment, lines, segments
+from signer.audit.disk import LocalDisk, Segment, lines, segments
 from signer.cli.audit_orders import Fields, orders
 from signer.errors import AuditError
 from signer.home.layout import Home

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import click
 
-from signer.audit.disk import LocalDisk
-from signer.audit.segments import segments
+from signer.audit.disk import LocalDisk, segments
 from signer.audit.verify import KnownHead, Report, from_ledger
 from signer.audit.verify import verify as verify_log
 from signer.cli.audit_lines import audit_folder, plain

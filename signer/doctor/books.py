@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from signer.audit.chain import START, unlink
-from signer.audit.disk import LocalDisk
-from signer.audit.segments import last_line, segments
+from signer.audit.disk import LocalDisk, last_line, segments
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import LedgerError
 from signer.findings import Finding

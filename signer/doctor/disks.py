@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from signer.audit.disk import LocalDisk
-from signer.audit.segments import segments
+from signer.audit.disk import LocalDisk, segments
 from signer.contracts import Clock
 from signer.doctor.said import error, fine, warning
 from signer.findings import Finding

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.audit.flusher import Waiting
+from signer.audit.log import Waiting
 from signer.audit.verify import from_ledger, verify
 from signer.errors import AuditError
 from signer.model import ChainHead, Json

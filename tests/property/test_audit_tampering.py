@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.audit.chain import link, unlink
-from signer.audit.segments import segments
+from signer.audit.disk import segments
 from signer.audit.verify import from_ledger, verify
 from signer.model import ChainHead
 from tests.unit.audit.given import FOLDER, durable, head_of, new_flusher

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from signer.audit.appender import Appender
-from signer.audit.flusher import Flusher, Waiting
-from signer.audit.log import FileAuditLog
-from signer.audit.segments import lines, segments
+from signer.audit.disk import lines, segments
+from signer.audit.log import FileAuditLog, Flusher, Waiting
 from signer.model import ChainHead, Json
 from tests.unit.audit.worse_disk import WorseDisk
 

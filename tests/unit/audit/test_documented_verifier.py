@@ -11,7 +11,7 @@ import pytest
 
 from signer.audit.appender import Appender
 from signer.audit.disk import LocalDisk
-from signer.audit.flusher import Flusher
+from signer.audit.log import Flusher
 from tests.unit.audit.given import SetClock, durable, head_of
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from signer.audit.appender import Appender
-from signer.audit.disk import LocalDisk
+from signer.audit.disk import LocalDisk, segments
 from signer.audit.log import FileAuditLog
-from signer.audit.segments import segments
 from signer.audit.verify import from_ledger, verify
 from signer.errors import AuditError
 from signer.model import ChainHead
