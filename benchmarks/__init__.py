@@ -1,1 +1,1 @@
-"""How fast the gateway is, side by side with what else could do its work (docs/performance.md)."""
+"""Measures the gateway beside other programs that could do its work (docs/performance.md)."""

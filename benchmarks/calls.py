@@ -1,4 +1,4 @@
-"""Signed calls, made before the clock runs: wrk plays them in order."""
+"""Makes signed calls before the measurement, which wrk then plays in order."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A key pair in Kraken's shape. Made for one run, worth nothing."""
+    """A key pair in Kraken's form, made for one run."""
 
     api_key: str
     api_secret: str
 
 
 def new_credential() -> Credential:
-    """A key pair in Kraken's shape."""
+    """Make a key pair in Kraken's form."""
     key = base64.b64encode(secrets.token_bytes(42)).decode()
     return Credential(key, base64.b64encode(secrets.token_bytes(64)).decode())
 
 
 def write_calls(path: Path, kind: Kind, count: int, credential: Credential) -> None:
-    """``count`` calls with nonces that rise from now (µs), in the form that replay.lua reads."""
+    """Write ``count`` calls with nonces that rise from now (µs), in the form that replay.lua reads."""
     first = time.time_ns() // 1000
     with path.open("wb") as file:
         file.write(b"%d\n" % count)
@@ -44,7 +44,7 @@ def write_calls(path: Path, kind: Kind, count: int, credential: Credential) -> N
 
 
 def signed_call(kind: Kind, nonce: int, credential: Credential) -> bytes:
-    """One POST as a Python client sends it, API-Sign as in docs/kraken.md §2a."""
+    """Make one POST as a Python client sends it, signed as in docs/kraken.md §2a."""
     path, body = f"/0/private/{kind}", f"nonce={nonce}{PARAMETERS[kind]}".encode()
     message = path.encode() + hashlib.sha256(str(nonce).encode() + body).digest()
     sign = hmac.digest(base64.b64decode(credential.api_secret), message, "sha512")

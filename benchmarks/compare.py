@@ -1,4 +1,4 @@
-"""`make bench`: short interleaved rounds over all contenders, medians, the tables of docs/performance.md."""
+"""Runs `make bench`: short interleaved rounds over all contenders, whose medians go into docs/performance.md."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from benchmarks.wrk import BenchError, Load, run_wrk
 CONNECTIONS = (1, 16)
 PLACES_ORDERS = (DIRECT, GO, GATEWAY, WIDE_LANE, NO_DISK)
 CALLS_PER_SECOND = 16_000
-"""Of calls made beforehand: more than a gateway answers. A faster peer plays them again; it has no nonces to mind."""
+"""Calls made beforehand for each second, more than a gateway answers. A faster peer has no nonces and repeats them."""
 DOCUMENT = Path("docs/performance.md")
 
 
 def main() -> int:
-    """Measure and write; the exit status."""
+    """Measure and write the tables; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="whole seconds of each measurement in a round")
@@ -88,7 +88,7 @@ def _show(name: str, kind: Kind, connections: int, load: Load) -> None:
 
 
 def _flush_seconds(path: Path, count: int = 50) -> Sequence[float]:
-    """What one `fdatasync` of an appended record takes on this disk."""
+    """Measure the seconds of one `fdatasync` of an appended record on this disk."""
     taken = []
     descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
     try:
@@ -104,7 +104,7 @@ def _flush_seconds(path: Path, count: int = 50) -> Sequence[float]:
 
 @contextmanager
 def _folders() -> Iterator[tuple[Path, Path | None]]:
-    """A folder on this disk, and one on tmpfs if there is such a thing."""
+    """Make a folder on this disk, and one on tmpfs if there is any."""
     with ExitStack() as stack:
         disk = stack.enter_context(tempfile.TemporaryDirectory(dir=CACHE, prefix="run-"))
         memory = None

@@ -1,4 +1,4 @@
-"""Everything that is measured, started side by side."""
+"""Starts everything that is measured, side by side."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ GO = "Go ReverseProxy"
 MITMPROXY = "mitmproxy add-on"
 FLASK = "Flask + requests"
 DIRECT = "direct (nginx)"
-MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in it
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What runs: contenders by name with their URLs, the client's credential, and how the gateway started."""
+    """What runs: the contenders' URLs by name, the client's credential, and the gateway's start."""
 
     origin: str
     urls: dict[str, str]
@@ -42,7 +42,7 @@ class Field:
 
 @contextmanager
 def started(folder: Path, memory: Path | None) -> Iterator[Field]:
-    """All contenders that this machine has, on an upstream that they share; ``folder`` is on the disk to measure.
+    """Start all contenders that this machine has, on one upstream. ``folder`` is on the disk to measure.
 
     With ``memory`` (a folder on tmpfs) a second gateway has its home there, where a flush costs nothing.
     """
@@ -58,7 +58,7 @@ def started(folder: Path, memory: Path | None) -> Iterator[Field]:
             "REAL_KEY": real.api_key,
             "REAL_SECRET": real.api_secret,
             "ORIGIN": origin,
-            "GOMAXPROCS": "1",  # as much processor as a gateway process gets
+            "GOMAXPROCS": "1",  # as much processor time as a gateway process gets
         }
         for name, command in _peers(origin):
             port = free_port()

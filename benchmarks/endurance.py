@@ -1,4 +1,4 @@
-"""A million requests through one gateway, its memory sampled: it must be small and stay flat."""
+"""Sends a million requests through one gateway and samples its memory, which must be small and stay flat."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CONNECTIONS = 16
 SLICE_S = 5
 CALLS_PER_SLICE = 16_000 * SLICE_S
 ORDERS_EVERY = 5
-"""One slice in so many places orders: those go through ledger and durable audit too."""
+"""One slice in so many places orders, which also go through the ledger and the durable audit log."""
 DOCUMENT = Path("docs/performance.md")
 MIB = 2**20
 
 
 def main() -> int:
-    """Run, print, and write the outcome into docs/performance.md; the exit status."""
+    """Run, print, and write the result into docs/performance.md; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--no-write", action="store_true")
@@ -60,12 +60,12 @@ def _run(wanted: int) -> str:
                     samples.append((done, *_memory(processes)))
                     print(f"soak: {_sample(samples[-1])}", file=sys.stderr)
                 if [running.pid, *_children(running.pid)] != processes:
-                    raise BenchError("the worker process was replaced on the way")
+                    raise BenchError("the worker process was replaced during the run")
     return _table(samples, orders)
 
 
 def _table(samples: list[tuple[int, float, float]], orders: int) -> str:
-    """The first sample, one at each tenth of the way, and the last."""
+    """Show the first sample, one at each tenth of the way, and the last."""
     shown = [samples[round(step * (len(samples) - 1) / 10)] for step in range(11)]
     lines = [
         f"On {machine()}: {samples[-1][0]:,} requests at {CONNECTIONS} connections, {orders:,} of them orders.",
@@ -87,7 +87,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _memory(processes: list[int]) -> tuple[float, float]:
-    """Resident and proportional set sizes in MiB, of all ``processes`` together (Linux)."""
+    """Return the resident and proportional set sizes of all ``processes`` together, in MiB (Linux)."""
     sums = {"Rss:": 0, "Pss:": 0}
     for pid in processes:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():

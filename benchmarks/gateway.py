@@ -1,4 +1,4 @@
-"""A home made for measuring, and the gateway on it: policy, ledger and audit are all on."""
+"""Makes a home for measuring and runs the gateway on it, with policy, ledger and audit log."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ window = "1m"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A gateway that has said that it is ready."""
+    """A gateway that is ready."""
 
     url: str
     pid: int
     ready_s: float
-    """From its start to that line."""
+    """Seconds from its start to its ready line."""
 
 
 def make_home(
     folder: Path, origin: str, accounts: Mapping[str, tuple[str, Credential, Credential]], extra: str = ""
 ) -> None:
-    """A home whose clients trade at ``origin``; of each: its name, its account, its own credential and the real one.
+    """Make a home whose clients trade at ``origin``. Each has a name, an account, a virtual and a real credential.
 
-    ``extra`` are further settings of account main, and further tables.
+    ``extra`` has further settings of account main, and further tables.
     """
     signer(folder, "init", "--no-input", "--origin", origin, "--listen", "127.0.0.1:0")
     (folder / "policies" / "bench.toml").write_text(POLICY, encoding="ascii")
@@ -69,7 +69,7 @@ def make_home(
 
 @contextmanager
 def gateway(home: Path, *program: str) -> Iterator[Running]:
-    """`signer serve` on ``home``, run by the module ``signer`` or by ``program``: another module and its arguments."""
+    """Run `signer serve` on ``home`` by the module ``signer``, or by ``program``: another module and its arguments."""
     module = program or ("signer",)
     command = [sys.executable, "-m", *module, "--home", str(home), "serve", "--json"]
     with (home / "serve.log").open("w", encoding="utf-8") as log:
@@ -86,7 +86,7 @@ def gateway(home: Path, *program: str) -> Iterator[Running]:
 
 
 def unlock_seconds(home: Path) -> float:
-    """What the passphrase alone costs at a start (Argon2id, on purpose)."""
+    """Measure the seconds that the passphrase takes at a start (Argon2id is slow on purpose)."""
     files = Home(home)
     passphrase = from_file(files.passphrase)
     started = time.monotonic()

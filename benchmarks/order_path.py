@@ -33,12 +33,12 @@ OUTCOME = b'"kind":"outcome"'
 
 @dataclass(frozen=True, slots=True)
 class OrderPath:
-    """What most of the traced orders ran through."""
+    """The files that most of the traced orders ran through."""
 
     calls: Counter[str]
-    """How often a function of a file was entered or resumed per order, by the file's path below signer/."""
+    """Functions entered or resumed per order, by the path of their file below signer/."""
     changes: int
-    """How often the next entered function stood in another file than the last one, on all threads."""
+    """How often a function was entered in another file than the one before, on all threads."""
 
     def __str__(self) -> str:
         rows = [f"{count:5} {name}" for name, count in sorted(self.calls.items())]
@@ -100,7 +100,7 @@ def _wait_for_outcomes(home: Path, count: int) -> None:
 
 
 def _read(log: Path) -> OrderPath:
-    """Leave out what fewer than half of the orders ran: those are background loops whose time had come."""
+    """Count the files that most orders ran, which leaves out background loops that were due."""
     entered = [line.split(" ", 2) for line in log.read_text(encoding="ascii").splitlines()]
     orders = Counter(name for _, name in {(order, name) for order, _, name in entered})
     kept = [(thread, name) for _, thread, name in entered if orders[name] * 2 > TRACED]
@@ -114,12 +114,12 @@ def _read(log: Path) -> OrderPath:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Without arguments: trace and print. With a switch, a log and a command's arguments: run it, recorded."""
+    """Trace orders and print; with a switch, a log and a command's arguments, run that command and record it."""
     if not arguments:
         with tempfile.TemporaryDirectory() as folder:
             print(trace_order(Path(folder)))
         return 0
-    from signer.cli.main import main as command  # noqa: PLC0415 - recorded from its first import on
+    from signer.cli.main import main as command  # noqa: PLC0415 - recorded from the first import on
 
     switch, log, *rest = arguments
     record_calls(Path(switch), Path(log))

@@ -1,4 +1,4 @@
-"""Starting and ending what is measured."""
+"""Starts and ends the measured processes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ STOP_S = 60.0
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """Return a free port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def wait_until_open(port: int) -> None:
-    """Wait for somebody to listen. Raises `BenchError` if nobody does in half a minute."""
+    """Wait until a process listens on ``port``. Raises `BenchError` after half a minute."""
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         try:
@@ -36,7 +36,7 @@ def wait_until_open(port: int) -> None:
 
 @contextmanager
 def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
-    """``process``, asked to end when the block ends."""
+    """Yield ``process`` and end it when the block ends."""
     try:
         yield process
     finally:

@@ -1,4 +1,4 @@
-"""What was measured, as tables in Markdown, and the targets that it is held to."""
+"""Writes the measurements as tables in Markdown, and compares them with their targets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.wrk import Load
 
 
 class Key(NamedTuple):
-    """One measurement, repeated every round."""
+    """What identifies one measurement, which is repeated every round."""
 
     kind: Kind
     contender: str
@@ -29,7 +29,7 @@ Loads: TypeAlias = dict[Key, list[Load]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run."""
+    """The measurements of one run."""
 
     loads: Loads
     flush_s: float
@@ -40,11 +40,11 @@ class Report:
     stores: Measured | None = None
 
     def p50_ms(self, kind: Kind, contender: str, connections: int = 1) -> float | None:
-        """The median over the rounds of the median latency; None if it was not measured."""
+        """Return the median over the rounds of the median latency in ms, None if it was not measured."""
         return self._median(Key(kind, contender, connections), lambda load: load.p50_us / 1000)
 
     def rps(self, kind: Kind, contender: str, connections: int = 16) -> float | None:
-        """The median over the rounds of requests per second."""
+        """Return the median over the rounds of the requests per second, None if they were not measured."""
         return self._median(Key(kind, contender, connections), lambda load: load.rps)
 
     def _median(self, key: Key, figure: Callable[[Load], float]) -> float | None:
@@ -53,7 +53,7 @@ class Report:
 
 
 def tables(report: Report) -> str:
-    """All of it in Markdown."""
+    """Write all tables in Markdown."""
     measured = f"{report.rounds} interleaved rounds of {report.seconds} s each, medians; ratios are of this one run"
     lines = [f"Measured on {machine()}: {measured}.", ""]
     lines += [*_contenders(report, "Balance", "Reads (`Balance`)"), ""]
@@ -64,7 +64,7 @@ def tables(report: Report) -> str:
 
 
 def machine() -> str:
-    """Where this runs, in one line."""
+    """Describe this machine in one line."""
     model = next((line for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ": " + platform.machine())
     total = next((line for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "")
     memory = f"{int(total.split()[1]) / 2**20:.0f} GiB, " if total else ""
@@ -74,7 +74,7 @@ def machine() -> str:
 
 
 def write_between_markers(path: Path, text: str, name: str) -> None:
-    """Put ``text`` in the place of what stands between the markers of that name."""
+    """Replace the text between the markers of that name."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, _, rest = path.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)

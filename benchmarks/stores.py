@@ -1,9 +1,9 @@
-"""Reads and orders with a key in each kind of store, and what a signature costs alone: part of `make bench`.
+"""Measures reads, orders and single signatures with a key in each kind of store, as a part of `make bench`.
 
 One gateway has an account for each kind, on a real Vault and a real PKCS#11 token, so that nothing but the store
-differs. At one connection the kinds take turns of one call each, so that a busy moment of the machine is shared by all.
-The bare round trip is a signature's request to Vault on one kept-alive TLS connection, written and read by hand: what
-no client can beat.
+differs. At one connection the kinds take turns of one call each, so that a busy moment of the machine affects all.
+The bare round trip is a signature's request to Vault on one kept-alive TLS connection, written and read by hand. No
+client can be faster.
 """
 
 from __future__ import annotations
@@ -45,46 +45,46 @@ from tests.vault.running import RunningVault
 from tests.vault.softhsm import Token, module
 
 TURNS = 200
-"""Of one call each, in each round."""
+"""The turns of one call each, in each round."""
 AT_ONCE = 16
 BARE = "bare round trip"
 BOTH: tuple[Kind, ...] = ("Balance", "AddOrder")
 HVAC = "hvac, same request"
-"""Not in turns with the rest: it costs a few milliseconds, after which every other way would find cold caches."""
+"""Measured apart from the rest: it takes a few milliseconds, after which every other way would find cold caches."""
 
 TOKEN = "pkcs11, the token alone"
 
 Way = Callable[[], Awaitable[bytes | float]]
-"""Makes a signature; if it has timed itself, it answers the µs."""
+"""Makes a signature. A way that measures itself returns the µs."""
 
 
 @dataclass
 class Measured:
-    """By store: p50 at one connection in µs, one for each round; requests per second at sixteen connections."""
+    """The results by store: p50 at one connection in µs for each round, and requests per second at sixteen connections."""
 
     calls_us: dict[tuple[Kind, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     signatures_us: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     rps: dict[tuple[Kind, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     transit_alone_rps: list[float] = field(default_factory=list)
-    """Reads per second with vault-transit at one connection, beside those at sixteen."""
+    """Reads per second with vault-transit at one connection."""
 
     def adds_us(self, kind: Kind, store: str) -> float:
-        """What a call costs more than with the file's key: of each round's difference the median."""
+        """Return the µs that a call takes longer than with the file's key: the median of the rounds' differences."""
         pairs = zip(self.calls_us[kind, store], self.calls_us[kind, "file"], strict=True)
         return float(statistics.median(one - file for one, file in pairs))
 
     def transit_over_bare(self) -> float:
-        """A signature by vault-transit as a multiple of the bare round trip in the same turns: the rounds' median."""
+        """Return a signature's time by vault-transit as a multiple of the bare round trip: the rounds' median."""
         pairs = zip(self.signatures_us["vault-transit"], self.signatures_us[BARE], strict=True)
         return float(statistics.median(ours / bare for ours, bare in pairs))
 
     def transit_at_once(self) -> float:
-        """Reads per second at sixteen connections as a multiple of those at one: one, if each waits for the last."""
+        """Return reads per second at sixteen connections as a multiple of those at one (1 if calls wait for each other)."""
         pairs = zip(self.rps["Balance", "vault-transit"], self.transit_alone_rps, strict=True)
         return float(statistics.median(many / one for many, one in pairs))
 
     def transit_adds_over_bare(self, kind: Kind) -> float:
-        """What vault-transit adds to a call, as a multiple of the bare round trip in the same turns."""
+        """Return what vault-transit adds to a call, as a multiple of the bare round trip: the rounds' median."""
         rows = (self.calls_us[kind, store] for store in ("vault-transit", "file", BARE))
         return float(statistics.median((ours - file) / bare for ours, file, bare in zip(*rows, strict=True)))
 
@@ -118,7 +118,7 @@ class EveryStore:
                 print(f"  {kind:8} {store:24} p50 {p50:8.3f} ms  {load.rps:8.0f}/s", file=sys.stderr)
 
     def close(self) -> None:
-        """Log out and end the loop."""
+        """Log out and close the loop."""
         self._loop.run_until_complete(self._stores.close())
         self._loop.close()
 
@@ -129,7 +129,7 @@ class EveryStore:
         with ExitStack() as stack:
             lines = {store: stack.enter_context(socket.create_connection((host, int(port)))) for store in self._clients}
             for _ in range(TURNS):
-                # Each turn in another order: who follows a slow one finds cold caches.
+                # Each turn has another order, because the next way after a slow one finds cold caches.
                 for store in random.sample(names, len(names)):
                     if store == BARE:
                         start = time.perf_counter()
@@ -188,7 +188,7 @@ class EveryStore:
 
 @contextmanager
 def every_store(folder: Path, fast: Path, origin: str) -> Iterator[EveryStore | None]:
-    """All of it started, with the home in ``fast``; None, and a line that says why, if this machine lacks a store."""
+    """Start everything, with the home in ``fast``. Yields None and says why if this machine lacks a store."""
     try:
         find()
     except NoVault as missing:
@@ -215,7 +215,7 @@ def every_store(folder: Path, fast: Path, origin: str) -> Iterator[EveryStore | 
 def _home(folder: Path, origin: str, vault: RunningVault, token: Token) -> tuple[Home, dict[str, Credential]]:
     tables = {kind: vault_settings(vault, kind) for kind in ("vault-kv", "vault-transit")}
     tables["pkcs11"] = token_settings(token)
-    settings = ["lane_depth = 16"]  # of account main, which is in every home and is the file's here
+    settings = ["lane_depth = 16"]  # a setting of account main, which every home has and which uses the file here
     for kind in KINDS[1:]:
         settings += [f"[accounts.{kind}]", f'origin = "{origin}"', f'store = "{kind}"', "lane_depth = 16"]
         settings += ['tier = "unlimited"']
@@ -249,7 +249,7 @@ def _more(line: socket.socket) -> bytes:
 
 
 def bare_call(vault: RunningVault, token: str, name: str) -> Callable[[], bytes]:
-    """The request for a signature, and nothing else."""
+    """Return a function that sends the request for a signature and does nothing else."""
     host, port = vault.address.removeprefix("https://").split(":")
     context = ssl.create_default_context(cafile=str(vault.authority.file))
     connection = http.client.HTTPSConnection(host, int(port), context=context)
@@ -269,7 +269,7 @@ def bare_call(vault: RunningVault, token: str, name: str) -> Callable[[], bytes]
 
 
 def token_alone(key: TokenKey) -> Way:
-    """The module's own time for a signature, taken on the thread that calls it: what no hand-over can beat."""
+    """Return a way that measures the module's own time on the thread that calls it, without the hand-over to it."""
     store, label = key._store, key._label
 
     def sign() -> float:
@@ -282,7 +282,7 @@ def token_alone(key: TokenKey) -> Way:
 
 
 def hvac_way(vault: RunningVault, token: str, name: str) -> Way:
-    """The same through hvac."""
+    """Return a way that signs through hvac."""
     client = hvac.Client(url=vault.address, token=token, verify=str(vault.authority.file))
     text = base64.b64encode(MESSAGE).decode()
 

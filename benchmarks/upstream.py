@@ -1,4 +1,4 @@
-"""A static nginx on loopback that answers like Kraken."""
+"""Runs a static nginx on loopback that answers like Kraken."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ BALANCE = (
     '"USDC":"0.00000000"}}'
 )
 ORDER = '{"error":[],"result":{"descr":{"order":"buy 0.01 XBTUSD @ limit 30000.1"},"txid":["O$request_id"]}}'
-"""Each answer has an id of its own, which nginx makes."""
+"""The answer to an order. nginx gives each its own id."""
 KEY = (
     '{"error":[],"result":{"apiKeyName":"bench","nonce":"0","nonceWindow":"0","validUntil":"0","ipAllowlist":["127.0.0.1"],'
     '"permissions":["query-funds","query-open-trades","query-closed-trades","modify-trades"]}}'
 )
-"""What the policy of the benchmark needs of the real key, and no more: another would be refused."""
+"""The real key's permissions: exactly those that the benchmark's policy needs, since more would be refused."""
 UNKNOWN = '{"error":["EGeneral:Unknown method"]}'
 
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[str]:
-    """Its URL. Everything it writes goes to ``folder``."""
+    """Run nginx and yield its URL. It writes everything to ``folder``."""
     port = free_port()
     config = folder / "nginx.conf"
     text = CONFIG.format(folder=folder, port=port, balance=BALANCE, order=ORDER, key=KEY, unknown=UNKNOWN)

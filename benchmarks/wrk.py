@@ -1,4 +1,4 @@
-"""One run of wrk, and what it says."""
+"""Runs wrk and reads its results."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ REPLAY = Path(__file__).with_name("replay.lua")
 
 
 class BenchError(Exception):
-    """A measurement that means nothing."""
+    """A measurement failed, so its figures mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run measured: latencies in microseconds, and requests per second."""
+    """The results of one run: latencies in microseconds, and requests per second."""
 
     requests: int
     p50_us: float

@@ -1,1 +1,1 @@
-"""Peers that do what the gateway does, as far as that is: verify, sign with another key, forward, keep a record."""
+"""Peers that do a part of the gateway's work: verify, sign with another key, forward, keep a record."""

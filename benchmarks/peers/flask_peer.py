@@ -1,4 +1,4 @@
-"""The same work with Flask and requests, on gunicorn's gthread worker."""
+"""A peer with Flask and requests, on gunicorn's gthread worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _session.mount("http://", requests.adapters.HTTPAdapter(pool_connections=1, pool
 
 @app.post("/0/private/<name>")
 def private(name: str) -> Response:  # noqa: ARG001 - the path itself is what is signed
-    """One private call."""
+    """Answer one private call."""
     head = request.headers
     done = _work.signed_anew(request.path, head.get("API-Key", ""), head.get("API-Sign", ""), request.get_data())
     if done is None:

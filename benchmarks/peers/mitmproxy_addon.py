@@ -1,4 +1,4 @@
-"""The same work as an add-on of mitmproxy in reverse mode (runs in mitmproxy's own environment)."""
+"""A peer as an add-on of mitmproxy in reverse mode, in mitmproxy's own environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _work = Work()
 
 
 def request(flow: http.HTTPFlow) -> None:
-    """Called by mitmproxy for each request."""
+    """Sign a request anew. Called by mitmproxy for each request."""
     asked = flow.request
     head = asked.headers
     done = _work.signed_anew(asked.path, head.get("API-Key", ""), head.get("API-Sign", ""), asked.raw_content or b"")

@@ -1,4 +1,4 @@
-"""What both Python peers do with a call: verify it, sign it anew, chain a record. Settings come by environment."""
+"""The work of both Python peers: verify a call, sign it anew, chain a record. Settings come from the environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 
 class Work:
-    """Verifies the virtual signature, signs with the real key, writes an audit line. Safe for threads."""
+    """Verifies the virtual signature, signs with the real key and writes an audit line. It is safe for threads."""
 
     def __init__(self) -> None:
         self._client = os.environ["CLIENT_KEY"], base64.b64decode(os.environ["CLIENT_SECRET"])
@@ -23,7 +23,7 @@ class Work:
         self._nonce, self._prev = 0, ""
 
     def signed_anew(self, path: str, api_key: str, api_sign: str, body: bytes) -> tuple[dict[str, str], bytes] | None:
-        """The headers and body to forward, or None if the client's signature is not right."""
+        """Return the headers and body to forward, None if the client's signature is wrong."""
         fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
         key, secret = self._client
         if api_key != key or not hmac.compare_digest(api_sign, _sign(secret, path, fields["nonce"], body)):
