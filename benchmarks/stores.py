@@ -60,7 +60,7 @@ Way = Callable[[], Awaitable[bytes | float]]
 
 @dataclass
 class Measured:
-    """The results by store: p50 at one connection in µs for each round, and requests per second at sixteen connections."""
+    """The results by store: p50 at one connection in µs for each round, and requests per second at sixteen."""
 
     calls_us: dict[tuple[Kind, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     signatures_us: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -79,7 +79,7 @@ class Measured:
         return float(statistics.median(ours / bare for ours, bare in pairs))
 
     def transit_at_once(self) -> float:
-        """Return reads per second at sixteen connections as a multiple of those at one (1 if calls wait for each other)."""
+        """Return reads per second at sixteen connections as a multiple of those at one: 1 if calls wait in turn."""
         pairs = zip(self.rps["Balance", "vault-transit"], self.transit_alone_rps, strict=True)
         return float(statistics.median(many / one for many, one in pairs))
 
