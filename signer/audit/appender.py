@@ -18,8 +18,8 @@ from signer.audit.chain import START, link, unlink
 from signer.audit.disk import Disk, File, Segment, last_line, segments, utc_day
 from signer.contracts import Clock
 from signer.errors import AuditError
+from signer.home.disk_space import FULL, UNABLE
 from signer.model import ChainHead, Json
-from signer.offload.room import FULL, UNABLE
 
 SEGMENT_BYTES: Final = 64 << 20
 """A segment that has grown to this is followed by another; the flush that passes it is still whole in it."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol, final
 
 from signer.errors import AuditError
-from signer.offload.room import claim
+from signer.home.disk_space import claim
 
 _NAME = re.compile(r"audit-(\d{6,})-(\d{8})\.jsonl", re.ASCII)
 _PIECE = 1 << 20

@@ -17,8 +17,8 @@ from signer.audit.chain import fit
 from signer.audit.disk import Disk
 from signer.contracts import Clock, Worker
 from signer.errors import AuditError
+from signer.home.disk_space import FULL
 from signer.model import ChainHead, Json
-from signer.offload.room import FULL
 from signer.offload.worker import Batches
 
 FLUSH_S: Final = 0.25

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias, final
 
 from signer.contracts import Clock
 from signer.errors import LedgerError, SignerError
+from signer.home.disk_space import claim
 from signer.ledger.caps import Caps, from_intent, to_intent
 from signer.ledger.database import (
     Halts,
@@ -31,7 +32,6 @@ from signer.ledger.database import (
 )
 from signer.model import ChainHead, Halt, Intent
 from signer.model.intents import without_legs
-from signer.offload.room import claim
 
 Job: TypeAlias = "Callable[[LedgerWriter], object]"
 """One caller's part of a transaction."""

@@ -1,4 +1,4 @@
-"""Room on the disk that a file claims ahead, so that nobody else can fill it."""
+"""Claims disk space for a file ahead of its use, so that nobody else can fill it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import os
 from typing import Final
 
 KEEP_SIZE: Final = 1
-"""Linux's ``FALLOC_FL_KEEP_SIZE``: blocks are allocated behind the end of the file (fallocate(2))."""
+"""Linux's ``FALLOC_FL_KEEP_SIZE``: allocates blocks behind the end of the file (fallocate(2))."""
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""The disk, or this user's part of it, has no room."""
+"""Errors of a disk, or of this user's quota, that has no space."""
 
 UNABLE: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
-"""The file system cannot claim room ahead."""
+"""Errors of a file system that cannot claim space ahead."""
 
 _fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
 if _fallocate is not None:
@@ -22,7 +22,7 @@ if _fallocate is not None:
 
 
 def claim(file: int, length: int) -> None:
-    """Claim room for the open ``file`` up to ``length`` bytes. Raises OSError; what was claimed before stays."""
+    """Claim space for the open ``file`` up to ``length`` bytes. Raises OSError and keeps what was claimed before."""
     if _fallocate is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     while _fallocate(file, KEEP_SIZE, 0, length) != 0:
