@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from signer.cli.stage import Stage, signer, staged, write_env_file
+from signer.cli.stage import Stage, free_port, signer, staged, write_env_file
 from signer.errors import ConfigError, SignerError
 from signer.home.layout import Home
 
@@ -40,7 +40,7 @@ def demo(ctx: click.Context, stay: bool, env_file: Path | None) -> int:
 
 
 def _run(folder: Path, stay: bool, env_file: Path | None) -> int:
-    with staged(folder) as stage:
+    with staged(folder, free_port() if stay else 0) as stage:
         if not stay:
             return Story(stage).told()
         if env_file is not None:

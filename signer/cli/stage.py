@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,11 +42,14 @@ class Stage:
 
 
 @contextmanager
-def staged(home: Path) -> Iterator[Stage]:
-    """Everything started on a fresh ``home``, and ended when the block ends. Raises `HomeError` if a command fails."""
+def staged(home: Path, port: int = 0) -> Iterator[Stage]:
+    """Start everything on a fresh ``home``, the gateway on ``port``, and stop it when the block ends.
+
+    Raises `HomeError` if a command fails.
+    """
     with ExitStack() as stack:
         sandbox = stack.enter_context(RunningSandbox(Settings()))
-        signer(home, "init", "--no-input", "--origin", sandbox.url, "--listen", "127.0.0.1:0")
+        signer(home, "init", "--no-input", "--origin", sandbox.url, "--listen", f"127.0.0.1:{port}")
         real = json.dumps({"api_key": sandbox.api_key, "api_secret": sandbox.api_secret})
         signer(home, "keys", "add", "demo-key", "--account", "main", "--stdin", stdin=real)
         bot = home / "bot.env"
@@ -54,6 +58,13 @@ def staged(home: Path) -> Iterator[Stage]:
         bot.unlink()
         gateway, url = _gateway(home, stack)
         yield Stage(home, sandbox, url, gateway, known["KRAKEN_API_KEY"], known["KRAKEN_API_SECRET"])
+
+
+def free_port() -> int:
+    """Find a port of loopback that is free now, for settings that must name one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
 
 
 def signer(home: Path, *arguments: str, stdin: str = "") -> str:

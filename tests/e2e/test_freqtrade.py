@@ -21,7 +21,7 @@ from signer.sandbox.server import RunningSandbox, Settings
 from tests.e2e.gateways import PATIENCE_S, Bot, MadeHome, RunningGateway, free_port, running, until
 
 ROOT = Path(__file__).parents[2]
-OWN = Path(__file__).parent / "bots"
+OWN = ROOT / "examples" / "freqtrade"
 PAIRS = {"XBTUSD", "ETHUSD"}
 TROUBLE = re.compile(r" - (?:WARNING|ERROR|CRITICAL) - |Traceback|could not|unable to|refused|denied", re.IGNORECASE)
 Order = dict[str, Any]

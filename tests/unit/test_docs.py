@@ -16,7 +16,9 @@ from signer.cli.main import EXIT_STATUS, cli
 
 ROOT = Path(__file__).parents[2]
 CLI_DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("examples/*.md")]
+)
 MODULES = sorted((ROOT / "signer").rglob("*.py"))
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
 
@@ -71,6 +73,7 @@ def shown_commands(text: str) -> Iterator[str]:
 def taken_apart(shown: str) -> tuple[list[str], click.Command, list[str]]:
     """The words that name the command, the command, and what it is given, up to where a shell or a reader goes on."""
     words = shlex.split(shown, comments=True)[1:]
+    words = words[2:] if words[:1] == ["--home"] else words
     end = next((index for index, word in enumerate(words) if word in OTHER_PLACES or word.startswith("[")), len(words))
     called: list[str] = []
     command: click.Command = cli
