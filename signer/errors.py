@@ -68,6 +68,7 @@ class RefusalKind(StrEnum):
     INVALID_KEY = "invalid-key"
     """The key is unknown, revoked, expired or bound to another caller."""
     INVALID_SIGNATURE = "invalid-signature"
+    INVALID_PASSPHRASE = "invalid-passphrase"  # noqa: S105 - the name of a refusal
     NOT_FRESH = "not-fresh"
     """The nonce or timestamp is missing, too old, too far ahead, or was seen before."""
     LOCKED_OUT = "locked-out"

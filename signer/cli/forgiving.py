@@ -11,7 +11,7 @@ from signer.cli.key_store import open_store, passphrase_option, take_up
 from signer.cli.ledger import with_ledger
 from signer.cli.operation import on_record, reason_option
 from signer.errors import ConfigError
-from signer.gateway.client_nonces import FORGIVEN, highest_of, name_of
+from signer.gateway.replay import FORGIVEN, highest_of, name_of
 from signer.home.layout import Home
 from signer.ledger.sqlite import SqliteLedger
 

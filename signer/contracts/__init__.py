@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from signer.contracts.venue import Pairs as Pairs
 from signer.contracts.venue import Venue as Venue
 from signer.model import (
+    Algorithm,
     ChainHead,
     ClientInfo,
     CredentialInfo,
@@ -58,12 +59,20 @@ class Worker(Protocol):
 class SigningKey(Protocol):
     """A handle that can sign, wherever the secret lives. There is nothing else to ask of it."""
 
+    @property
+    def algorithm(self) -> Algorithm:
+        """How it signs."""
+
     async def sign(self, message: bytes) -> bytes:
-        """The 64-byte HMAC-SHA512 of ``message``. Raises `KeyStoreError` when the store cannot be reached."""
+        """Return the signature of ``message``. Raises `KeyStoreError` when the store cannot be reached."""
 
 
 class ClientKey(Protocol):
-    """The handle of a virtual secret: it tells whether a signature is the client's."""
+    """The handle of a virtual credential: it tells whether a signature is the client's."""
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """How the client signs."""
 
     def matches(self, message: bytes, signature: bytes) -> bool:
         """Constant-time comparison of ``signature`` with this key's over ``message``."""

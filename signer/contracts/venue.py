@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from signer.errors import Refused
 from signer.model import (
+    Algorithm,
     Call,
     ClientInfo,
     Decoded,
@@ -17,6 +18,7 @@ from signer.model import (
     OrderRef,
     Pair,
     PlacedOrder,
+    Proof,
     Request,
     Response,
     VenueResult,
@@ -51,6 +53,12 @@ class Venue(Protocol):
     def pairs(self) -> Pairs:
         """Return the pairs that it lists."""
 
+    client_algorithm: Algorithm
+    """How a client's credential signs, by which we verify it."""
+    key_algorithm: Algorithm
+    """How a real key signs."""
+    has_passphrase: bool
+    """Whether a credential shows a passphrase beside its signature."""
     headers: frozenset[str]
     """The headers that it reads of a client's request, in lower case. No other reaches it."""
     bases: tuple[str, ...]
@@ -76,8 +84,8 @@ class Venue(Protocol):
     def decode(self, request: Request) -> Decoded:
         """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
 
-    def claimed_message(self, request: Request) -> bytes | None:
-        """What the signature of a request that cannot be taken apart would be over; None if that is unknown."""
+    def claimed_proof(self, request: Request) -> Proof | None:
+        """Return the proof in a request that cannot be taken apart; None if it has none that reads."""
 
     def call_of(self, endpoint: str, fields: Mapping[str, str]) -> Call:
         """Return the call that a client makes with these fields, given as text. Raises `NotUnderstood`."""

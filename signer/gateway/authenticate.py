@@ -7,19 +7,19 @@ often, it costs none. A good signature always passes, whatever else its source d
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 from collections.abc import Callable, Mapping
+from hashlib import sha256
+from secrets import token_bytes
 
-from signer.contracts import Clock, Ledger
+from signer.contracts import Clock, Ledger, Venue
 from signer.errors import LedgerError, NotAuthentic, NotServed, RefusalKind, Refused
-from signer.gateway.client_nonces import FORGIVEN, ClientNonces, name_of
+from signer.gateway.replay import FORGIVEN, Replays, name_of, replays_of
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.source_rate import SourceRate
-from signer.model import Decoded, Request
+from signer.model import Decoded, Freshness, Proof, Request
 from signer.model.one_source import one_source
-from signer.secret import Secret
+from signer.secret import ApiPassphrase, dummy_key
 
 LOCKOUT_S = 60
 KEY_FAILURES = 30
@@ -29,9 +29,8 @@ SOURCE_FAILURES = 120
 """The same for one source, whatever keys it shows. More than a few broken bots behind one address need; and an unknown
 key from a source beyond it is answered without looking at the call."""
 USED_NONCE = "the nonce was used before, or is not above those that were"
-
-_DUMMY_KEY = Secret(bytes(64)).key()
-"""Signs for callers whose key we do not know: the work must not be less than for one that we know."""
+_DUMMY_PASSPHRASE = ApiPassphrase(token_bytes(32))
+"""Compared where there is none: nobody can show it, and the work is the same as for a client who has one."""
 
 
 class Authenticator:
@@ -46,7 +45,7 @@ class Authenticator:
         self._ledger = ledger
         self._clock = clock
         self._marks = marks
-        self._nonces: dict[str, ClientNonces] = {}
+        self._replays: dict[str, Replays] = {}
         self._on_alarm = on_alarm
         self._of_key = SourceRate[tuple[str, str]](KEY_FAILURES / LOCKOUT_S, KEY_FAILURES, clock)
         self._of_source = SourceRate[str](SOURCE_FAILURES / LOCKOUT_S, SOURCE_FAILURES, clock)
@@ -55,40 +54,45 @@ class Authenticator:
     async def authenticate(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded]:
         """The client that sent ``request``, and the request taken apart. Raises `NotAuthentic` or `NotUnderstood`."""
         try:
-            client, decoded, signature = self._identify(request, snapshot)
+            client, decoded, digest = self._identify(request, snapshot)
         except NotAuthentic as refused:
             raise self._counted(request, snapshot, refused) from None
-        await self._accept_nonce(client, decoded.nonce, signature)
+        await self._accept(client, decoded.freshness, digest)
         return client, decoded
 
     def author(self, request: Request, snapshot: Snapshot) -> Client | None:
-        """Whose request it was that could not be taken apart, if its signature holds. For the log only: its nonce was
-        not looked at."""
+        """Return whose request it was that could not be taken apart, if its signature holds.
+
+        For the log only: whether it is fresh was not looked at.
+        """
         venue = snapshot.venues[request.venue]
-        client, message = snapshot.clients.get(venue.key_id(request)), venue.claimed_message(request)
-        if client is None or message is None:
+        client, proof = _client(request, venue, snapshot), venue.claimed_proof(request)
+        if client is None or proof is None:
             return None
-        return client if client.key.matches(message, _decoded_signature(request.headers.get("api-sign", ""))) else None
+        return client if _signed_message(proof, client, venue) is not None else None
 
     def _identify(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded, bytes]:
+        """Return the client, the request taken apart, and the digest of what was signed."""
         venue = snapshot.venues[request.venue]
-        client = snapshot.clients.get(venue.key_id(request))
+        client = _client(request, venue, snapshot)
         if client is None and self._of_source.spent(one_source(request.source)):
             raise NotAuthentic(RefusalKind.INVALID_KEY, detail="unknown key, not looked at")
-        signature = _decoded_signature(request.headers.get("api-sign", ""))
         try:
             decoded = venue.decode(request)
         except Refused:
             if client is None:
                 raise NotAuthentic(RefusalKind.INVALID_KEY, detail="unknown key") from None
             raise
-        matches = (client.key if client else _DUMMY_KEY).matches(decoded.signed, signature)
+        message = _signed_message(decoded.proof, client, venue)
+        knows_passphrase = not venue.has_passphrase or _passphrase(client).matches(decoded.proof.passphrase)
         if client is None:
             raise NotAuthentic(RefusalKind.INVALID_KEY, detail="unknown key")
-        if not matches:
+        if message is None:
             raise NotAuthentic(RefusalKind.INVALID_SIGNATURE, detail=f"client {client.info.name}")
+        if not knows_passphrase:
+            raise NotAuthentic(RefusalKind.INVALID_PASSPHRASE, detail=f"client {client.info.name}")
         self._check_standing(client, request)
-        return client, decoded, signature
+        return client, decoded, sha256(message).digest()
 
     def _check_standing(self, client: Client, request: Request) -> None:
         """Asked only of who has proved to hold the secret: nobody else learns that a key is revoked or bound."""
@@ -104,36 +108,37 @@ class Authenticator:
                 RefusalKind.INVALID_KEY, detail=f"client {info.name} showed a certificate of another name"
             )
 
-    async def _accept_nonce(self, client: Client, nonce: int, signature: bytes) -> None:
+    async def _accept(self, client: Client, fresh: Freshness, digest: bytes) -> None:
         name = name_of(client.info.name, client.info.fingerprint)
-        nonces = self._nonces.get(name)
-        if nonces is None:
-            nonces = self._nonces[name] = ClientNonces(name, self._marks, strict=client.info.nonces == "strict")
+        replays = self._replays.get(name)
+        if replays is None:
+            strict = client.info.nonces == "strict"
+            replays = self._replays[name] = replays_of(fresh, name, self._marks, strict=strict)
         try:
-            nonces.accept(nonce, signature, self._clock.now_us())
+            replays.accept(fresh, digest, self._clock.now_us())
         except NotAuthentic as refused:
             why = refused.detail or USED_NONCE
             raise NotAuthentic(refused.kind, detail=f"client {client.info.name}: {why}") from None
-        if nonces.mark_for(nonce, self._clock.now_us()) is not None:
-            await self._raise_mark(nonces, nonce)
+        if replays.mark_for(fresh, self._clock.now_us()) is not None:
+            await self._raise_mark(replays, fresh)
 
-    async def _raise_mark(self, nonces: ClientNonces, nonce: int) -> None:
-        """Store a mark beyond ``nonce`` before the call goes on: after a crash it must be a replay."""
-        async with nonces.raising:
-            wanted = nonces.mark_for(nonce, self._clock.now_us())
+    async def _raise_mark(self, replays: Replays, fresh: Freshness) -> None:
+        """Store a mark beyond ``fresh`` before the call goes on: after a crash it must be a replay."""
+        async with replays.raising:
+            wanted = replays.mark_for(fresh, self._clock.now_us())
             if wanted is None:
                 return
             try:
                 await self._ledger.raise_mark(*wanted)
             except LedgerError as error:
                 raise NotServed.unavailable("the nonce cannot be stored now; nothing was sent") from error
-            nonces.stored(nonce, wanted[1])
+            replays.stored(fresh, wanted[1])
 
     def forgive(self, marks: Mapping[str, int]) -> None:
         """Take up what `signer clients forgive` has stored since."""
         self._marks = {**self._marks, **{name: mark for name, mark in marks.items() if name.endswith(f"/{FORGIVEN}")}}
-        for nonces in self._nonces.values():
-            nonces.forgive(marks)
+        for replays in self._replays.values():
+            replays.forgive(marks)
 
     def _counted(self, request: Request, snapshot: Snapshot, refused: NotAuthentic) -> NotAuthentic:
         """``refused``, or a lockout if its key or its source has failed too often. Both are asked either way."""
@@ -147,11 +152,25 @@ class Authenticator:
         return NotAuthentic(RefusalKind.LOCKED_OUT, detail=refused.detail or refused.kind)
 
 
-def _decoded_signature(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return b""  # matches nothing
+def _client(request: Request, venue: Venue, snapshot: Snapshot) -> Client | None:
+    """Return the client whose key the request shows; None if there is none at this venue."""
+    client = snapshot.clients.get(venue.key_id(request))
+    account = snapshot.accounts.get(client.info.account) if client else None
+    return client if account is None or account.venue.name == venue.name else None
+
+
+def _signed_message(proof: Proof, client: Client | None, venue: Venue) -> bytes | None:
+    """Return the message that the signature is over; None if it is over none of them.
+
+    The work is the same for a key that we do not know, and whichever message it is.
+    """
+    key = client.key if client else dummy_key(venue.client_algorithm)
+    matching = [message for message in proof.messages if key.matches(message, proof.signature)]
+    return matching[0] if matching else None
+
+
+def _passphrase(client: Client | None) -> ApiPassphrase:
+    return _DUMMY_PASSPHRASE if client is None or client.passphrase is None else client.passphrase
 
 
 def _within(source: str, client: Client) -> bool:

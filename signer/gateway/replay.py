@@ -1,61 +1,121 @@
-"""Which nonces of one client have been used: no call of a client is accepted twice.
+"""Which calls of one client were seen before: no call is accepted twice, whatever its kind of freshness.
 
-Kraken accepts a nonce only above the last one, which makes bots with parallel calls see ``Invalid nonce``. We need not
-be so strict: within a window of recent nonces calls may overtake each other. Everything at or below the floor, which
-rises as the window moves on, counts as used. Only signatures that were verified first may come here, as decoded bytes:
-the same bytes have several spellings in base64.
+Only calls whose signature was verified come here, each by the digest of the message that was signed: one signature has
+several spellings.
+
+A *nonce* rises. Kraken accepts one only above the last one, which makes bots with parallel calls see ``Invalid nonce``.
+We need not be so strict: within a window of recent nonces calls may overtake each other. Everything at or below the
+floor, which rises as the window moves on, counts as used. A bot that counts in milliseconds and a script of the same
+client that counts in nanoseconds share a credential. So a nonce is compared with those of its own length only: each
+unit of a clock has its own number of digits for centuries. Within a unit that follows the clock, a nonce from far in
+the future would shut out the client after the next restart. It is refused before it counts.
+
+A *timestamp* lies within the venue's window around our clock. All calls within the window are remembered.
+
+No mark ever falls, so nothing that was accepted is accepted again after a restart.
 """
 
 from __future__ import annotations
 
+import asyncio
 import heapq
-from typing import final
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Protocol, final
+
+from typing_extensions import override
 
 from signer.errors import NotAuthentic, RefusalKind
+from signer.model import Freshness, Timestamp
 
-SIGNATURES_PER_NONCE = 16
+CALLS_PER_NONCE = 16
 """How many different calls may share a nonce before further ones are refused, so that memory is bounded."""
 AHEAD_S = 2
 """How far ahead of use a client's mark is stored, in seconds."""
 NONCE_LIMIT = 2**64
 """Nonces are unsigned 64-bit numbers (docs/kraken.md §2e)."""
+CLOCK_DIGITS = 10
+"""Of seconds since 1970; every finer unit has more. Shorter nonces are a counter's, and are one unit."""
+TEN_DIGITS_US = 10**16
+"""The microseconds of 10 billion seconds: as long as a clock in seconds has `CLOCK_DIGITS` digits."""
+MOST_WINDOWS = 3
+"""Units whose recent nonces are remembered one by one; of another, everything up to its highest counts as used."""
+MOST_AHEAD_US = 24 * 3600 * 1_000_000
+"""How far beyond both the clock and the last nonce a client's next one may lie, if the client counts by the clock."""
+FORGIVEN = "forgiven"
+TIMES = "times"
+"""The name of the mark of timestamps."""
+TOO_FAR_AHEAD = (
+    "the nonce lies more than a day beyond the clock and the client's last one, so it was not counted; "
+    "compare the clocks of the bot's machine and of this one, and the unit in which the bot counts"
+)
+FUTURE_US = 1_000_000
+"""How far ahead of our clock a timestamp may lie."""
+MOST_TIMES = 65_536
+"""Calls with a timestamp that are remembered of one client. More within one window make the oldest count as used."""
+TOO_LATE = "the timestamp lies outside the window around this machine's clock; compare the two clocks"
+SEEN = "the call was seen before, or its timestamp is not above the mark that a restart left"
 
 
-@final
-class NonceWindow:
-    """The nonces that one client has used.
+class Replays(Protocol):
+    """What one credential has sent, for one kind of freshness."""
 
-    ``floor`` is the client's stored mark: after a restart nothing up to it is accepted. ``size`` recent nonces are
-    remembered one by one. ``strict`` is Kraken's own rule: strictly above the last one, whatever the signature.
+    raising: asyncio.Lock
+    """Held while a mark is stored."""
+
+    def accept(self, fresh: Freshness, digest: bytes, now_us: int) -> None:
+        """Count the call as seen. Raises `NotAuthentic` if it is, or may be, a replay, or is not fresh."""
+
+    def mark_for(self, fresh: Freshness, now_us: int) -> tuple[str, int] | None:
+        """Return name and height of the mark to be stored before the call goes on; None if it is stored."""
+
+    def stored(self, fresh: Freshness, mark: int) -> None:
+        """Note that the mark for the call is stored."""
+
+    def forgive(self, marks: Mapping[str, int]) -> None:
+        """Take up what `signer clients forgive` has stored since."""
+
+
+def replays_of(fresh: Freshness, name: str, marks: Mapping[str, int], *, strict: bool) -> Replays:
+    """Return what protects a credential whose calls are as ``fresh`` is. ``strict`` concerns nonces alone."""
+    if isinstance(fresh, Timestamp):
+        return ClientTimes(name, marks)
+    return ClientNonces(name, marks, strict=strict)
+
+
+def unit_of(nonce: int) -> int:
+    """The unit that a nonce is counted in: its number of digits, or 0 for a counter's."""
+    digits = len(str(nonce))
+    return digits if digits >= CLOCK_DIGITS else 0
+
+
+def too_far_ahead(nonce: int, last: int, now_us: int) -> bool:
+    """Whether ``nonce`` lies further beyond the clock and ``last``, the highest of its unit, than `MOST_AHEAD_US`.
+
+    Never so if ``last`` does not show that the client counts by the clock: it is 0, it is a counter's, or it is itself
+    further ahead, as ticks that began before 1970 are, or as every nonce is when our own clock is wrong.
     """
+    unit = unit_of(nonce)
+    if not unit or not last:
+        return False
+    scale: int = 10**unit
+    now, most_ahead = now_us * scale // TEN_DIGITS_US, MOST_AHEAD_US * scale // TEN_DIGITS_US
+    return last <= now + most_ahead and nonce > max(now, last) + most_ahead
 
-    def __init__(self, floor: int, size: int = 1024, strict: bool = False) -> None:
-        self._floor = floor
-        self._size = 1 if strict else size
-        self._strict = strict
-        self._used: dict[int, tuple[bytes, ...]] = {}
-        self._order: list[int] = []
-        self.highest = floor
-        """The highest nonce accepted, or the floor."""
 
-    def accept(self, nonce: int, signature: bytes) -> None:
-        """Count the call as seen. Raises `NotAuthentic` if it is, or may be, a replay.
+def name_of(client: str, fingerprint: str) -> str:
+    """How the marks of a credential begin. A new one under the name begins anew."""
+    return f"client/{client}/{fingerprint}"
 
-        The same nonce under another signature is another call: bots that count in bare milliseconds make two within
-        one (docs/kraken.md §8.14), and only the secret's owner can have signed it.
-        """
-        known = self._used.get(nonce, ())
-        if nonce <= self._floor or signature in known or len(known) >= SIGNATURES_PER_NONCE:
-            raise _replayed()
-        if self._strict and nonce <= self.highest:
-            raise _replayed()
-        if not known:
-            heapq.heappush(self._order, nonce)
-        self._used[nonce] = (*known, signature)
-        self.highest = max(self.highest, nonce)
-        if len(self._order) > self._size:
-            self._floor = heapq.heappop(self._order)
-            del self._used[self._floor]
+
+def highest_of(name: str, marks: Mapping[str, int]) -> int:
+    """The highest mark of a credential in any unit, 0 if it has none."""
+    return max((mark for _, mark in _marks_of(name, marks)), default=0)
+
+
+def _marks_of(name: str, marks: Mapping[str, int]) -> list[tuple[int, int]]:
+    found = [(each.removeprefix(f"{name}/"), mark) for each, mark in marks.items() if each.startswith(f"{name}/")]
+    return [(int(unit), mark) for unit, mark in found if unit.isdigit()]
 
 
 def mark_ahead(nonce: int, now_us: int) -> int:
@@ -68,6 +128,164 @@ def mark_ahead(nonce: int, now_us: int) -> int:
     now_s = now_us // 1_000_000
     per_second = nonce // now_s if now_s > 0 else 0
     return min(nonce + AHEAD_S * per_second, NONCE_LIMIT - 1)
+
+
+@final
+class NonceWindow:
+    """The nonces that one client has used.
+
+    ``floor`` is the client's stored mark: after a restart nothing up to it is accepted. ``size`` recent nonces are
+    remembered one by one. ``strict`` is Kraken's own rule: strictly above the last one, whatever the call.
+    """
+
+    def __init__(self, floor: int, size: int = 1024, strict: bool = False) -> None:
+        self._floor = floor
+        self._size = 1 if strict else size
+        self._strict = strict
+        self._used: dict[int, tuple[bytes, ...]] = {}
+        self._order: list[int] = []
+        self.highest = floor
+        """The highest nonce accepted, or the floor."""
+
+    def accept(self, nonce: int, digest: bytes) -> None:
+        """Count the call as seen. Raises `NotAuthentic` if it is, or may be, a replay.
+
+        The same nonce with another digest is another call: bots that count in bare milliseconds make two within
+        one (docs/kraken.md §8.14), and only the secret's owner can have signed it.
+        """
+        known = self._used.get(nonce, ())
+        if nonce <= self._floor or digest in known or len(known) >= CALLS_PER_NONCE:
+            raise _replayed()
+        if self._strict and nonce <= self.highest:
+            raise _replayed()
+        if not known:
+            heapq.heappush(self._order, nonce)
+        self._used[nonce] = (*known, digest)
+        self.highest = max(self.highest, nonce)
+        if len(self._order) > self._size:
+            self._floor = heapq.heappop(self._order)
+            del self._used[self._floor]
+
+
+@final
+class ClientNonces(Replays):
+    """The nonces of one credential. ``strict`` is Kraken's own rule: each above the last one, whatever its unit."""
+
+    def __init__(self, name: str, marks: Mapping[str, int], *, strict: bool) -> None:
+        self._name = name
+        self._strict = strict
+        self._floors = dict(_marks_of(name, marks))
+        self._marks = dict(self._floors)
+        self._windows: OrderedDict[int, NonceWindow] = OrderedDict()
+        self._last = highest_of(name, marks)
+        self.forgive(marks)
+        self.raising = asyncio.Lock()
+
+    @override
+    def accept(self, fresh: Freshness, digest: bytes, now_us: int) -> None:
+        nonce = _nonce(fresh)
+        if too_far_ahead(nonce, self._highest_in(unit_of(nonce)), now_us):
+            raise NotAuthentic(RefusalKind.NOT_FRESH, detail=TOO_FAR_AHEAD)
+        if self._strict and nonce <= self._last:
+            raise _replayed()
+        self._window(unit_of(nonce)).accept(nonce, digest)
+        self._last = max(self._last, nonce)
+
+    @override
+    def forgive(self, marks: Mapping[str, int]) -> None:
+        """Let a strict client count lower again than it did before `FORGIVEN`, in another unit.
+
+        In the same unit each nonce must still be above the last one, so nothing that was accepted is accepted again.
+        """
+        if self._last <= marks.get(f"{self._name}/{FORGIVEN}", 0):
+            self._last = 0
+
+    @override
+    def mark_for(self, fresh: Freshness, now_us: int) -> tuple[str, int] | None:
+        nonce = _nonce(fresh)
+        unit = unit_of(nonce)
+        if nonce <= self._marks.get(unit, -1):
+            return None
+        mark = mark_ahead(nonce, now_us)
+        return f"{self._name}/{unit}", mark if unit_of(mark) == unit else nonce
+
+    @override
+    def stored(self, fresh: Freshness, mark: int) -> None:
+        self._marks[unit_of(_nonce(fresh))] = mark
+
+    def _highest_in(self, unit: int) -> int:
+        window = self._windows.get(unit)
+        return window.highest if window else self._floors.get(unit, 0)
+
+    def _window(self, unit: int) -> NonceWindow:
+        if unit not in self._windows:
+            self._windows[unit] = NonceWindow(self._floors.get(unit, 0), strict=self._strict)
+            if len(self._windows) > MOST_WINDOWS:
+                oldest, window = self._windows.popitem(last=False)
+                self._floors[oldest] = window.highest
+        self._windows.move_to_end(unit)
+        return self._windows[unit]
+
+
+@final
+class ClientTimes(Replays):
+    """The timestamps of one credential: each call passes once, while its time lies within the venue's window.
+
+    What is forgotten leaves a floor behind: nothing at or below it passes, even if our clock is set back.
+    """
+
+    def __init__(self, name: str, marks: Mapping[str, int], most: int = MOST_TIMES) -> None:
+        self._mark_name = f"{name}/{TIMES}"
+        self._mark = self._floor = marks.get(self._mark_name, 0)
+        self._most = most
+        self._window_us = 0
+        self._seen: set[tuple[int, bytes]] = set()
+        self._order: list[tuple[int, bytes]] = []
+        self.raising = asyncio.Lock()
+
+    @override
+    def accept(self, fresh: Freshness, digest: bytes, now_us: int) -> None:
+        time = _time(fresh)
+        if not now_us - time.window_us <= time.at_us <= now_us + FUTURE_US:
+            raise NotAuthentic(RefusalKind.NOT_FRESH, detail=TOO_LATE)
+        call = (time.at_us, digest)
+        if time.at_us <= self._floor or call in self._seen:
+            raise NotAuthentic(RefusalKind.NOT_FRESH, detail=SEEN)
+        self._seen.add(call)
+        heapq.heappush(self._order, call)
+        self._window_us = max(self._window_us, time.window_us)
+        self._forget(now_us - self._window_us)
+
+    @override
+    def mark_for(self, fresh: Freshness, now_us: int) -> tuple[str, int] | None:
+        at_us = _time(fresh).at_us
+        return None if at_us <= self._mark else (self._mark_name, at_us + AHEAD_S * 1_000_000)
+
+    @override
+    def stored(self, fresh: Freshness, mark: int) -> None:
+        self._mark = mark
+
+    @override
+    def forgive(self, marks: Mapping[str, int]) -> None:
+        """Do nothing: a time cannot count lower."""
+
+    def _forget(self, before_us: int) -> None:
+        while self._order and (self._order[0][0] < before_us or len(self._order) > self._most):
+            oldest = heapq.heappop(self._order)
+            self._seen.remove(oldest)
+            self._floor = max(self._floor, oldest[0])
+
+
+def _nonce(fresh: Freshness) -> int:
+    if isinstance(fresh, Timestamp):
+        raise NotAuthentic(RefusalKind.NOT_FRESH, detail="this credential counts by nonces")
+    return fresh
+
+
+def _time(fresh: Freshness) -> Timestamp:
+    if not isinstance(fresh, Timestamp):
+        raise NotAuthentic(RefusalKind.NOT_FRESH, detail="this credential counts by timestamps")
+    return fresh
 
 
 def _replayed() -> NotAuthentic:

@@ -12,6 +12,7 @@ from signer.contracts import ClientKey, Venue
 from signer.gateway.forward import Account
 from signer.model import ClientInfo
 from signer.policy.policy import Policy
+from signer.secret import ApiPassphrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Client:
     info: ClientInfo
     key: ClientKey
     policy: Policy
+    passphrase: ApiPassphrase | None = None
+    """What it shows beside its signature, where its venue wants that."""
 
 
 @dataclass(frozen=True, slots=True)

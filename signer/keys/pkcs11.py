@@ -23,7 +23,7 @@ from signer.contracts import Worker
 from signer.errors import KeyStoreError, StoreUnavailable
 from signer.home.private_file import read_private
 from signer.home.stores import Pkcs11Config
-from signer.model import CredentialInfo
+from signer.model import Algorithm, CredentialInfo
 from signer.secret import Secret
 
 AGAIN_S = 1.0
@@ -45,6 +45,8 @@ class TokenKey:
     """A handle whose secret is in the token (`signer.contracts.SigningKey`)."""
 
     __slots__ = ("_label", "_store")
+
+    algorithm = Algorithm.HMAC_SHA512
 
     def __init__(self, store: Pkcs11Store, label: str) -> None:
         self._store = store

@@ -16,7 +16,7 @@ from signer.home.stores import VaultKvConfig
 from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import explained, require_engine, table, write
 from signer.keys.vault_login import VaultLogin
-from signer.model import CredentialInfo
+from signer.model import Algorithm, CredentialInfo
 from signer.secret import HmacKey, Secret
 
 AGAIN_S = 1.0
@@ -26,6 +26,8 @@ AGAIN_S = 1.0
 @final
 class HeldKey:
     """A handle from the moment at which its secret could be read (`signer.contracts.SigningKey`)."""
+
+    algorithm = Algorithm.HMAC_SHA512
 
     def __init__(self, store: VaultKvStore, info: CredentialInfo) -> None:
         self._store = store

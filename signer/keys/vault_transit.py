@@ -24,7 +24,7 @@ from signer.home.stores import VaultTransitConfig
 from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import NO_RIGHT, explained, require_engine, table
 from signer.keys.vault_login import VaultLogin
-from signer.model import CredentialInfo, WireAnswer, WireRequest
+from signer.model import Algorithm, CredentialInfo, WireAnswer, WireRequest
 from signer.secret import SECRET_BYTES, Secret
 
 VERSION = 1
@@ -41,6 +41,8 @@ class TransitKey:
     """A handle whose secret is in Vault (`signer.contracts.SigningKey`)."""
 
     __slots__ = ("_name", "_store")
+
+    algorithm = Algorithm.HMAC_SHA512
 
     def __init__(self, store: VaultTransitStore, name: str) -> None:
         self._store = store

@@ -4,14 +4,15 @@ Everything here is immutable and holds no behaviour but its own reading. Amounts
 microseconds since the Unix epoch (``_us``), durations are seconds (``_s``).
 """
 
-from signer.model.calls import Action, Call, Decoded, Outcome, Priority, Role, VenueResult
-from signer.model.credentials import ClientInfo, CredentialInfo, KeyInfo
+from signer.model.calls import Action, Call, Decoded, Freshness, Outcome, Priority, Proof, Role, Timestamp, VenueResult
+from signer.model.credentials import Algorithm, ClientInfo, CredentialInfo, KeyInfo
 from signer.model.decisions import ChainHead, Charge, Decision, Facts, Halt, Intent, OpenIntent, RuleHit, Usage
 from signer.model.orders import Change, Order, OrderRef, Pair, PlacedOrder, Price, Side
 from signer.model.wire import Json, Network, Request, Response, WireAnswer, WireRequest
 
 __all__ = [
     "Action",
+    "Algorithm",
     "Call",
     "ChainHead",
     "Change",
@@ -21,6 +22,7 @@ __all__ = [
     "Decision",
     "Decoded",
     "Facts",
+    "Freshness",
     "Halt",
     "Intent",
     "Json",
@@ -34,11 +36,13 @@ __all__ = [
     "PlacedOrder",
     "Price",
     "Priority",
+    "Proof",
     "Request",
     "Response",
     "Role",
     "RuleHit",
     "Side",
+    "Timestamp",
     "Usage",
     "VenueResult",
     "WireAnswer",

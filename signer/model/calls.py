@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import TypeAlias
 
 from signer.model.orders import Change, Order, OrderRef
 from signer.model.wire import Json
@@ -50,14 +51,38 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Timestamp:
+    """When a client made a request, by its own clock."""
+
+    at_us: int
+    window_us: int
+    """How old it may be when it comes: what the venue grants, or less if the client says so."""
+
+
+Freshness: TypeAlias = int | Timestamp
+"""What keeps a request from being sent again: a nonce that rises, or a time within a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How a request says who sent it, not yet believed."""
+
+    messages: tuple[bytes, ...] = field(repr=False)
+    """What its signature may be over. Clients of one venue sign differently; each reading is a candidate."""
+    signature: bytes = field(repr=False)
+    """Its bytes, whatever their spelling; empty if they do not read."""
+    passphrase: str = field(default="", repr=False)
+    """What is shown beside the signature, where the venue wants that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """A private request taken apart, not yet believed: enough to check its signature, and the fields to parse."""
 
     endpoint: str
     """Method name as in the path, such as ``AddOrder`` or ``Earn/Allocate``."""
-    nonce: int
-    signed: bytes = field(repr=False)
-    """The message that the client's signature must be over."""
+    freshness: Freshness
+    proof: Proof
     fields: Mapping[str, Json] = field(repr=False)
     """All fields but nonce and otp, nested spellings brought to one shape; scalars as their text, booleans kept."""
 

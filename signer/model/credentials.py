@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 from signer.model.calls import Role
 from signer.model.wire import Network
+
+
+class Algorithm(StrEnum):
+    """How a key signs."""
+
+    HMAC_SHA256 = "hmac-sha256"
+    HMAC_SHA512 = "hmac-sha512"
+    ED25519 = "ed25519"
+    ECDSA_P256 = "ecdsa-p256"
+    """With SHA-256; the signature is the two numbers of 32 bytes, as in a JWS (RFC 7518 §3.4)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def check_all_spellings(endpoint: str, fields: dict[str, Any]) -> Call:
     wire, message = KRAKEN.encode(calls[0], 99)
     decoded = KRAKEN.decode(request(endpoint, wire.body, wire.headers[0][1]))
     assert KRAKEN.parse(decoded) == calls[0]
-    assert (decoded.nonce, decoded.signed) == (99, message)
+    assert (decoded.freshness, decoded.proof.messages) == (99, (message,))
     return calls[0]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.errors import NotAuthentic
-from signer.gateway.replay import SIGNATURES_PER_NONCE, NonceWindow, mark_ahead
+from signer.gateway.replay import CALLS_PER_NONCE, NonceWindow, mark_ahead
 from signer.venues.kraken.answers import words
 
 CALLS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=120)
@@ -83,8 +83,8 @@ def test_a_replay_is_refused_in_krakens_words() -> None:
 def test_calls_that_share_a_nonce_are_bounded() -> None:
     """Memory is bounded: of one nonce only so many different calls are accepted."""
     window = NonceWindow(0)
-    assert [accepted(window, 7, signature) for signature in range(SIGNATURES_PER_NONCE + 3)] == (
-        [True] * SIGNATURES_PER_NONCE + [False] * 3
+    assert [accepted(window, 7, signature) for signature in range(CALLS_PER_NONCE + 3)] == (
+        [True] * CALLS_PER_NONCE + [False] * 3
     )
 
 

@@ -13,7 +13,7 @@ from signer.errors import LedgerError, Refused
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
-from signer.model import ClientInfo, Request
+from signer.model import Algorithm, ClientInfo, Request
 from signer.policy.load import load_policy
 from signer.secret import HmacKey, Secret, fingerprint
 from signer.venues.kraken.answers import words
@@ -81,6 +81,10 @@ class CountingKey:
     def __init__(self, key: HmacKey) -> None:
         self._key = key
         self.messages: list[bytes] = []
+
+    @property
+    def algorithm(self) -> Algorithm:
+        return self._key.algorithm
 
     def matches(self, message: bytes, signature: bytes) -> bool:
         self.messages.append(message)

@@ -50,7 +50,7 @@ async def test_an_unknown_key_costs_the_same_work_as_a_bad_signature(
 ) -> None:
     """One HMAC over the same message, whoever asks: time does not tell which keys exist."""
     nobody = CountingKey(Secret(bytes(64)).key())
-    monkeypatch.setattr(authenticate, "_DUMMY_KEY", nobody)
+    monkeypatch.setattr(authenticate, "dummy_key", lambda _: nobody)
     bot = door.bot()
     known, unknown = request(bot, 1, api_sign=signature), request(bot, 1, api_sign=signature, api_key="K" * 56)
     assert [await door.knock(known), await door.knock(unknown)] == [SIGNATURE, KEY]
@@ -304,7 +304,7 @@ async def test_a_source_that_sprays_keys_is_locked_out_without_any_work(
 ) -> None:
     """Each unknown key fails once, none thirty times: the source's own bound holds, and then no HMAC is computed."""
     nobody = CountingKey(Secret(bytes(64)).key())
-    monkeypatch.setattr(authenticate, "_DUMMY_KEY", nobody)
+    monkeypatch.setattr(authenticate, "dummy_key", lambda _: nobody)
     template = request(door.bot(), 1)
     sprayed = [altered(template, api_key=f"{number:056}") for number in range(SOURCE_FAILURES + 50)]
     assert [await door.knock(each) for each in sprayed] == [KEY] * SOURCE_FAILURES + [LOCKOUT] * 50

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.errors import NotAuthentic
-from signer.gateway.client_nonces import FORGIVEN, MOST_AHEAD_US, MOST_WINDOWS, TOO_FAR_AHEAD, ClientNonces, name_of
+from signer.gateway.replay import FORGIVEN, MOST_AHEAD_US, MOST_WINDOWS, TOO_FAR_AHEAD, ClientNonces, name_of
 from signer.venues.kraken.answers import words
 
 NOW_US = 1_795_000_000_123_456

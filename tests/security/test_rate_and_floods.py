@@ -19,7 +19,7 @@ from signer.audit.throttle import IN_FULL
 from signer.cli.stage import signer
 from signer.gateway.authenticate import SOURCE_FAILURES
 from signer.gateway.public import BURST_S, PublicBounds, PublicCalls
-from signer.gateway.replay import SIGNATURES_PER_NONCE, NonceWindow
+from signer.gateway.replay import CALLS_PER_NONCE, NonceWindow
 from signer.gateway.source_rate import SOURCES, SourceRate
 from signer.model import Request, WireAnswer, WireRequest
 from signer.serving.protocol import KEEP_ALIVE_S, GatewayProtocol
@@ -144,7 +144,7 @@ def test_what_is_remembered_of_nonces_is_bounded() -> None:
     window = NonceWindow(0, size=64)
     for nonce in range(1, 1000):
         window.accept(nonce, b"a")
-    for number in range(1, SIGNATURES_PER_NONCE):
+    for number in range(1, CALLS_PER_NONCE):
         window.accept(999, bytes([number]))
     with pytest.raises(Exception, match="not-fresh"):
         window.accept(999, b"one more")

@@ -40,7 +40,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "pkcs11": {"keys", "doctor"},
     "typing_extensions": {"*"},
     "requests": {"keys", "doctor", "sandbox"},
-    "cryptography": {"keys", "tls", "serving", "doctor", "cli"},
+    "cryptography": {"secret", "keys", "tls", "serving", "doctor", "cli"},
     "pydantic": {"home", "policy", "keys", "ledger", "sandbox"},
     "pydantic_core": {"home", "policy"},
     "krakenex": {"cli"},

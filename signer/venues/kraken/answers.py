@@ -117,6 +117,7 @@ _Wording: TypeAlias = Callable[[Refused, Call | None], tuple[str, ...]]
 _WORDS: Mapping[RefusalKind, _Wording] = {
     RefusalKind.INVALID_KEY: _alone("EAPI:Invalid key"),
     RefusalKind.INVALID_SIGNATURE: _alone("EAPI:Invalid signature"),
+    RefusalKind.INVALID_PASSPHRASE: _alone("EAPI:Invalid signature"),
     RefusalKind.NOT_FRESH: _alone("EAPI:Invalid nonce"),
     RefusalKind.LOCKED_OUT: _alone("EGeneral:Temporary lockout"),
     RefusalKind.UNKNOWN_ENDPOINT: _alone("EGeneral:Unknown method"),

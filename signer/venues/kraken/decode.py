@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import NoReturn
 from urllib.parse import unquote, urlencode
 
-from signer.model import Decoded, Json, Request
+from signer.model import Decoded, Json, Proof, Request
 from signer.venues.kraken.answers import invalid, invalid_nonce, quoted, unknown_method
 
 MAX_BODY = 64 * 1024
@@ -61,7 +62,7 @@ def decode(request: Request) -> Decoded:
     # The venue credential's second factor is ours to give, never the client's (docs/kraken.md §2f).
     fields.pop("otp", None)
     signed = request.path.encode() + sha256(nonce.encode() + request.body).digest()
-    return Decoded(endpoint=endpoint, nonce=int(nonce), signed=signed, fields=fields)
+    return Decoded(endpoint, int(nonce), Proof((signed,), _signature(request)), fields)
 
 
 def form_request(endpoint: str, fields: Mapping[str, str]) -> Request:
@@ -70,13 +71,24 @@ def form_request(endpoint: str, fields: Mapping[str, str]) -> Request:
     return Request("kraken", "POST", f"{PRIVATE}{endpoint}".encode(), {"content-type": _FORM}, body, source="")
 
 
-def claimed_message(request: Request) -> bytes | None:
-    """What the signature of a request that `decode` refuses would be over, by the first nonce in its bytes; None where
-    there is none. It tells whose request it was and nothing else: what it asks is not known."""
+def claimed_proof(request: Request) -> Proof | None:
+    """Return the proof in a request that `decode` refuses, by the first nonce in its bytes; None if there is none.
+
+    It tells whose request it was and nothing else: what it asks is not known.
+    """
     found = _NONCE_IN_BYTES.search(request.body)
     if found is None:
         return None
-    return request.path.encode() + sha256((found[1] or found[2]) + request.body).digest()
+    signed = request.path.encode() + sha256((found[1] or found[2]) + request.body).digest()
+    return Proof((signed,), _signature(request))
+
+
+def _signature(request: Request) -> bytes:
+    """Return the bytes of API-Sign; empty, which matches nothing, if it is no base64."""
+    try:
+        return b64decode(request.headers.get(SIGN_HEADER, ""), validate=True)
+    except ValueError:
+        return b""
 
 
 def parse_form(body: bytes) -> dict[str, str]:

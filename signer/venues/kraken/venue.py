@@ -12,6 +12,7 @@ from signer.contracts import Venue
 from signer.errors import Refused
 from signer.model import (
     Action,
+    Algorithm,
     Call,
     ClientInfo,
     Decoded,
@@ -21,6 +22,7 @@ from signer.model import (
     Order,
     OrderRef,
     PlacedOrder,
+    Proof,
     Request,
     Response,
     VenueResult,
@@ -49,7 +51,7 @@ from signer.venues.kraken import (
     verdict,
 )
 from signer.venues.kraken.answers import unknown_method, unknown_pair
-from signer.venues.kraken.decode import KEY_HEADER, PRIVATE, SIGN_HEADER, claimed_message, decode, form_request
+from signer.venues.kraken.decode import KEY_HEADER, PRIVATE, SIGN_HEADER, claimed_proof, decode, form_request
 from signer.venues.kraken.endpoints import EARNING, ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
 from signer.venues.kraken.extras import passed_on, without_debris
 from signer.venues.kraken.pairs import PairTable, pairs_requests, read_pairs
@@ -85,6 +87,8 @@ class Kraken(Venue):
     """
 
     name = "kraken"
+    client_algorithm = key_algorithm = Algorithm.HMAC_SHA512
+    has_passphrase = False
     headers = frozenset({KEY_HEADER, SIGN_HEADER, "content-type"})
     bases = (PRIVATE, public.PUBLIC)
     permissions = frozenset(PERMISSIONS)
@@ -118,9 +122,9 @@ class Kraken(Venue):
         """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
         return decode(request)
 
-    def claimed_message(self, request: Request) -> bytes | None:
-        """What the signature of a request that cannot be taken apart would be over; None if that is unknown."""
-        return claimed_message(request)
+    @override
+    def claimed_proof(self, request: Request) -> Proof | None:
+        return claimed_proof(request)
 
     @override
     def call_of(self, endpoint: str, fields: Mapping[str, str]) -> Call:

@@ -24,17 +24,20 @@ VECTORS = json.loads(Path("tests/vectors/api_sign.json").read_text("utf-8"))
 
 @pytest.mark.parametrize("vector", VECTORS["valid"], ids=lambda vector: vector["name"])
 def test_the_signed_message_is_that_of_the_published_vectors(vector: dict[str, str]) -> None:
-    """An HMAC over `Decoded.signed` with the vector's secret gives the vector's signature."""
+    """An HMAC over the signed message with the vector's secret gives the vector's signature."""
     endpoint = vector["path"].removeprefix("/0/private/")
     decoded = decode(request(endpoint, vector["body"]))
-    mac = hmac.digest(base64.b64decode(vector["secret"]), decoded.signed, "sha512")
+    mac = hmac.digest(base64.b64decode(vector["secret"]), decoded.proof.messages[0], "sha512")
     assert base64.b64encode(mac).decode() == vector["signature"]
 
 
 def test_the_signed_message_is_over_the_bytes_as_they_came() -> None:
     """Escapes, blanks and order of the body are hashed as written, with the nonce's digits."""
     body = b"&b=%5B1%5d+x&nonce=17&otp=9&a="
-    assert decode(request("Balance", body)).signed == b"/0/private/Balance" + hashlib.sha256(b"17" + body).digest()
+    assert (
+        decode(request("Balance", body)).proof.messages[0]
+        == b"/0/private/Balance" + hashlib.sha256(b"17" + body).digest()
+    )
 
 
 def test_nonce_and_otp_are_no_fields() -> None:

@@ -14,7 +14,7 @@ import pytest
 from signer import __version__
 from signer.errors import NotAllowed
 from signer.model import Action, Call, Json, OrderRef
-from signer.secret import HmacKey
+from signer.secret import Secret
 from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form, parse
 from tests.unit.venues.kraken.test_decode import VECTORS
 
@@ -33,7 +33,7 @@ def test_the_published_balance_vector_comes_out_byte_for_byte() -> None:
     vector = VECTORS["valid"][1]
     request, message = KRAKEN.encode(parse("Balance", vector["body"]), int(vector["nonce"]))
     assert request.body.decode() == vector["body"]
-    key = HmacKey(hmac.new(base64.b64decode(vector["secret"]), digestmod=hashlib.sha512))
+    key = Secret(base64.b64decode(vector["secret"])).key()
     assert key.matches(message, base64.b64decode(vector["signature"]))
 
 

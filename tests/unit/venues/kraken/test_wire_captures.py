@@ -17,7 +17,7 @@ CAPTURES = json.loads(Path("tests/vectors/wire_captures.json").read_text("utf-8"
 def test_a_captured_body_is_read_exactly(capture: dict[str, Any]) -> None:
     """Every shape that a client sends gives the one canonical set of fields, and the nonce as a number."""
     decoded = KRAKEN.decode(request(capture["endpoint"], capture["body"], capture["content_type"]))
-    assert decoded.nonce == capture["nonce"]
+    assert decoded.freshness == capture["nonce"]
     assert KRAKEN.parse(decoded).fields == capture["fields"]
 
 

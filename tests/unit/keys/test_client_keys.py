@@ -1,0 +1,75 @@
+"""The handles that verify a client's signature, by each algorithm that a venue may want of it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import pickle
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from signer.errors import KeyStoreError
+from signer.model import Algorithm
+from signer.secret import HMACS, ApiPassphrase, PublicKey, Secret, dummy_key
+
+MESSAGE = b"a message"
+
+
+@pytest.mark.parametrize(("algorithm", "digest"), [(each, digest().name) for each, digest in HMACS.items()])
+async def test_an_hmac_is_that_of_its_algorithm(algorithm: Algorithm, digest: str) -> None:
+    """It signs as the standard library does, and verifies what it signed and nothing else."""
+    key = Secret(b"raw text of any length").key(algorithm)
+    signature = hmac.digest(b"raw text of any length", MESSAGE, digest)
+    assert (await key.sign(MESSAGE), key.algorithm) == (signature, algorithm)
+    assert key.matches(MESSAGE, signature)
+    assert not key.matches(MESSAGE + b"!", signature)
+
+
+def test_an_ed25519_signature_verifies() -> None:
+    """By the public half alone; another message or signature does not."""
+    private = ed25519.Ed25519PrivateKey.generate()
+    key, signature = PublicKey(private.public_key().public_bytes_raw(), Algorithm.ED25519), private.sign(MESSAGE)
+    assert key.matches(MESSAGE, signature)
+    assert not any(key.matches(*other) for other in [(b"other", signature), (MESSAGE, bytes(64)), (MESSAGE, b"")])
+
+
+def test_an_ecdsa_signature_verifies() -> None:
+    """As the two numbers of a JWS; not as DER, nor of another length."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    der = private.sign(MESSAGE, ec.ECDSA(hashes.SHA256()))
+    signature = b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(der))
+    point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    key = PublicKey(point, Algorithm.ECDSA_P256)
+    assert key.matches(MESSAGE, signature)
+    others = [(b"other", signature), (MESSAGE, der), (MESSAGE, signature + b"0"), (MESSAGE, bytes(64)), (MESSAGE, b"")]
+    assert not any(key.matches(*other) for other in others)
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.ED25519, Algorithm.ECDSA_P256])
+def test_what_is_no_public_key_is_refused(algorithm: Algorithm) -> None:
+    """The message has a hint, and does not quote what was given."""
+    with pytest.raises(KeyStoreError, match="no public key") as refused:
+        PublicKey(b"canary", algorithm)
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_there_is_a_key_of_nobody_for_each_algorithm(algorithm: Algorithm) -> None:
+    """It works as hard as a real one, and no signature at hand matches."""
+    key = dummy_key(algorithm)
+    assert key.algorithm is algorithm
+    assert not key.matches(MESSAGE, bytes(64))
+
+
+def test_a_passphrase_is_compared_and_not_shown() -> None:
+    """The handle knows the text and does not hold it."""
+    passphrase = ApiPassphrase(b"canary")
+    assert [passphrase.matches(shown) for shown in ("canary", "Canary", "")] == [True, False, False]
+    assert "canary" not in repr(passphrase)
+    assert passphrase._proof == hashlib.sha256(b"canary").digest()
+    with pytest.raises(TypeError):
+        pickle.dumps(passphrase)
