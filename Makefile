@@ -6,7 +6,7 @@ BOTS   := .venv-bots
 WHEELS := .wheels
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test unit hsm units vault bots wheels docs lint bench lock clean
+.PHONY: help demo test unit hsm units vault bots wheels docs demo-svg lint bench lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint    formatting, lints and types"
 	@echo "make bench   side by side with its peers; writes a table"
 	@echo "make docs    write the tables of docs/ from the program"
+	@echo "make demo-svg  draw what the demo shows, for README"
 	@echo "make lock    resolve the dependencies anew"
 	@echo "make clean   remove what make installed and what the tools keep"
 
@@ -68,6 +69,10 @@ wheels: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	@$(BIN)/python -m tools.reference
+
+# What README shows of the demo: the demo is run, so it is made by hand when the demo changes.
+demo-svg: $(VENV)/.dev
+	@$(BIN)/python -m tools.demo_svg
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

@@ -150,3 +150,11 @@ def test_the_wheel_has_the_data_that_the_program_reads() -> None:
     assert len(policies) == 8
     lists = {Path("venues/kraken/asset_pairs.json"), Path("sandbox/asset_pairs.json")}
     assert found == policies | lists | {Path("py.typed")}
+
+
+def test_the_drawing_of_the_demo_shows_its_steps() -> None:
+    """docs/demo.svg has each line that the demo says of a step; `make demo-svg` draws it anew."""
+    drawn = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8").replace("&#160;", " ")
+    said = re.findall(r'_step\("([^"]+)"', (ROOT / "signer" / "cli" / "demo.py").read_text(encoding="utf-8"))
+    assert len(said) >= 5
+    assert [text for text in [*said, "everything went as it should"] if text not in drawn] == []
