@@ -43,7 +43,7 @@ def readiness_of(home: Home, client: str = "") -> Readiness:
 def lines(readiness: Readiness, name: str = "") -> Iterator[str]:
     """For people: the answer, then why, then what else should be known."""
     found = readiness.of_client(name) if name else readiness.everybody
-    yield "Orders pass now: no" if found or readiness.trouble else "Orders pass now: yes"
+    yield "Orders pass now: no" if found or readiness.not_ready_reason else "Orders pass now: yes"
     yield from (f"  everybody: {each}" for each in readiness.everybody)
     yield from (f"  client {who}: {each}" for who, stopped in sorted(readiness.clients.items()) for each in stopped)
     yield from (f"  note: {each}" for each in readiness.notes)

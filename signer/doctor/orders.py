@@ -16,12 +16,12 @@ HINT = "the findings of its causes say what to do; `signer status` lists them"
 def examine(readiness: Readiness) -> Iterator[Finding]:
     """One finding for the whole, and one for each obstacle that no other part says."""
     stopped = [*readiness.everybody, *(each for found in readiness.clients.values() for each in found)]
-    if not readiness.trouble:
+    if not readiness.not_ready_reason:
         yield fine("orders", "orders", "pass, but for what stands below" if stopped else "pass")
     elif all(each.kind == "halt" for each in stopped):
-        yield warning("orders", "orders", f"do not pass: {readiness.trouble}", HINT)
+        yield warning("orders", "orders", f"do not pass: {readiness.not_ready_reason}", HINT)
     else:
-        yield error("orders", "orders", f"do not pass: {readiness.trouble}", HINT)
+        yield error("orders", "orders", f"do not pass: {readiness.not_ready_reason}", HINT)
     seen = dict.fromkeys(each for each in stopped if each.kind not in SAID_ELSEWHERE)
     yield from map(_said, seen)
     for each in readiness.notes:

@@ -109,7 +109,7 @@ class Hearing:
         if asked.reach is Reach.ALL:
             self._listeners.locked(self._account)
 
-    def trouble(self, credentials: Sequence[Credential]) -> str:
+    def not_ready_reason(self, credentials: Sequence[Credential]) -> str:
         """Why no order of the account would be sent now, if that is because the venue wants quiet; else empty."""
         now = self._clock.monotonic()
         quiets = [self.quiet, *(one.quiet for one in credentials if one.admits(Action.ORDER))]

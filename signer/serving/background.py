@@ -1,70 +1,65 @@
-"""What a gateway does beside answering: its loops, none of which ends in silence, and the books kept by time."""
+"""The loops that run beside the calls. None of them ends in silence."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import final
 
 from signer.audit.throttle import RecordThrottle
 from signer.contracts import AuditLog, Clock, Ledger
 from signer.errors import SignerError
-from signer.gateway.trace import Watch
 
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
 
 
+def note_refusals(throttle: RecordThrottle, audit: AuditLog, clock: Clock) -> None:
+    """Put the counts of refusals that had no record of their own into the log."""
+    for entry in throttle.summaries(clock.now_us()):
+        audit.note(entry)
+
+
+async def count_refusals(throttle: RecordThrottle, audit: AuditLog, clock: Clock) -> None:
+    """Note refusals once a minute, for ever."""
+    while True:
+        await asyncio.sleep(SUMMARY_EVERY_S)
+        note_refusals(throttle, audit, clock)
+
+
+async def keep_heads(audit: AuditLog, ledger: Ledger, alarm: Callable[[str, str], None]) -> None:
+    """Have the ledger keep the head of the log once a second, for ever."""
+    kept = None
+    while True:
+        await asyncio.sleep(HEAD_EVERY_S)
+        head = audit.head()
+        if head is not None and head != kept:
+            try:
+                await ledger.keep_head(head)
+                kept = head
+            except SignerError as error:
+                alarm(error.code, str(error))
+
+
 @final
-class Background:
-    """The loops of one worker."""
+class Loops:
+    """The loops of one worker. Each has a name that says what it does."""
 
-    def __init__(self, ledger: Ledger, audit: AuditLog, throttle: RecordThrottle, watch: Watch, clock: Clock) -> None:
-        self._ledger = ledger
-        self._audit = audit
-        self._throttle = throttle
-        self._watch = watch
-        self._clock = clock
-        self.tasks: list[asyncio.Task[None]] = []
-
-    def begin(self, loops: Mapping[str, Coroutine[None, None, None]]) -> None:
-        """Run these beside our own, each by what it does."""
-        own = {"counting refusals": self.summarise(), "keeping the log's head": self._keep_heads()}
+    def __init__(self, loops: Mapping[str, Coroutine[None, None, None]], alarm: Callable[[str, str], None]) -> None:
+        """Start ``loops``; ``alarm`` is told when one ends."""
         running = asyncio.get_running_loop()
-        self.tasks = [running.create_task(loop, name=name) for name, loop in {**own, **loops}.items()]
+        self._alarm = alarm
+        self.tasks = [running.create_task(loop, name=name) for name, loop in loops.items()]
         for task in self.tasks:
             task.add_done_callback(self._ended)
 
-    def end(self) -> None:
-        """Run none of them any more."""
+    def cancel(self) -> None:
+        """End all of them."""
         for task in self.tasks:
             task.cancel()
 
-    def note_refusals(self) -> None:
-        """Put the counts of refusals that had no record of their own into the log."""
-        for entry in self._throttle.summaries(self._clock.now_us()):
-            self._audit.note(entry)
-
-    async def summarise(self) -> None:
-        """Count refusals, once a minute."""
-        while True:
-            await asyncio.sleep(SUMMARY_EVERY_S)
-            self.note_refusals()
-
-    async def _keep_heads(self) -> None:
-        kept = None
-        while True:
-            await asyncio.sleep(HEAD_EVERY_S)
-            head = self._audit.head()
-            if head is not None and head != kept:
-                try:
-                    await self._ledger.keep_head(head)
-                    kept = head
-                except SignerError as error:
-                    self._watch.alarm(error.code, str(error))
-
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """None of them ends while the gateway runs, but by a defect: then it must not end in silence."""
+        """Raise an alarm: a loop ends while the gateway runs only by a defect."""
         if not task.cancelled():
             what = type(task.exception()).__name__  # its text may hold anything
-            self._watch.alarm("defect", f"{task.get_name()} has ended ({what}); restart the gateway")
+            self._alarm("defect", f"{task.get_name()} has ended ({what}); restart the gateway")

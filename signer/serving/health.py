@@ -66,7 +66,7 @@ class Health:
         notes = [*self._of_reload(), *await asyncio.to_thread(lambda: list(self._of_policies()))]
         return self.readiness(notes).as_json(str(question.get("client", "")))
 
-    def gauge(self, metrics: Metrics) -> None:
+    def measure(self, metrics: Metrics) -> None:
         """Set what is measured only when somebody looks."""
         metrics.audit_healthy(self.audit.healthy)
         metrics.unknown_outcomes(self.recovery.held)
@@ -83,14 +83,14 @@ class Health:
                 expires_us = key.expires_us if key else None
                 metrics.credential(each.name, proven=each.word == "proven", found=found, expires_us=expires_us)
 
-    def picture(self) -> list[str]:
+    def describe(self) -> list[str]:
         """What is under way, in counts and names, a line each."""
-        lines = [self.readiness().trouble or "ready"]
+        lines = [self.readiness().not_ready_reason or "ready"]
         lines.append(f"{len(self.pending)} orders and changes open, {self.recovery.held} unknown outcomes held")
         for (name, _), lane in self.lanes.items():
             stopped = ", paused" if lane.paused else ", stopped" if lane.stopped else ""
             lines.append(f"lane {name}: {lane.load} under way, {lane.waiting} of them waiting for their turn{stopped}")
-        return [*lines, *(f"upstream {upstream.origin}: {upstream.picture()}" for upstream in self.upstreams.values())]
+        return [*lines, *(f"upstream {upstream.origin}: {upstream.describe()}" for upstream in self.upstreams.values())]
 
     def _clients(self, snapshot: Snapshot) -> Iterator[InForce]:
         """Each client once: it is over if none of its credentials passes."""
@@ -117,7 +117,7 @@ class Health:
             hint = f"`signer keys add NAME --account {account.name}`"
             return [Obstacle("no-key", f"account {account.name} has no key for orders", hint)]
         if not all(words.values()):
-            quiet = account.hearing.trouble(account.credentials)
+            quiet = account.hearing.not_ready_reason(account.credentials)
             return [Obstacle("quiet", quiet)] if quiet else ()
         told = ", ".join(f"{name} is {word}" for name, word in words.items())
         kind = "store" if any(each.name in self.checks.away for each in keys) else "key"

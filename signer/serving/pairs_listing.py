@@ -92,7 +92,7 @@ class PairsListing:
             self._watch.warn("pairs", text)
         self._said = frozenset(found)
 
-    def gauge(self, metrics: Metrics) -> None:
+    def measure(self, metrics: Metrics) -> None:
         """Set how many pairs each policy names in vain."""
         metrics.unlisted_pairs(self._counts)
 

@@ -58,14 +58,14 @@ class Readiness:
     notes: Sequence[Obstacle] = ()
     """What stops no order, but is not as the home says, or is not known."""
     told: str | None = None
-    """`trouble` as the gateway told it; ``clients`` are then only those that are stopped."""
+    """`not_ready_reason` as the gateway told it; ``clients`` are then only those that are stopped."""
 
     def of_client(self, name: str) -> Sequence[Obstacle]:
         """All that stops the orders of that client."""
         return [*self.everybody, *self.clients.get(name, ())]
 
     @property
-    def trouble(self) -> str:
+    def not_ready_reason(self) -> str:
         """Why no order of anybody would pass; empty if one would, or nobody has one to place.
 
         Names no client: anybody may ask.
@@ -86,7 +86,7 @@ class Readiness:
         listed = sorted(meant)[:MOST_CLIENTS]
         clients: list[Json] = [{"client": name, "obstacles": [asdict(each) for each in meant[name]]} for name in listed]
         return {
-            "trouble": self.trouble,
+            "trouble": self.not_ready_reason,
             "everybody": [asdict(each) for each in self.everybody],
             "clients": clients,
             "more_clients": len(meant) - len(listed),

@@ -98,7 +98,7 @@ class GatewayApp:
     def reload(self, refresh_tls: Callable[[], None]) -> None:
         """Read the certificates and the home again, in the background."""
         if self._wiring is not None:
-            self._reloading = asyncio.get_running_loop().create_task(self._wiring.reload(refresh_tls))
+            self._reloading = asyncio.get_running_loop().create_task(self._wiring.reloads.reload(refresh_tls))
 
     def tls_alarm(self, error: SignerError) -> None:
         """Say that certificates cannot be taken up."""
@@ -112,9 +112,9 @@ class GatewayApp:
         """A connection was closed because its client did not read its answer: no answer can say so."""
         self._watch.bound_hit(bound, f"a connection of {holder} was closed: its answer was not read")
 
-    def picture(self) -> list[str]:
-        """What it is doing, for a dump."""
-        return [f"{self._answering} requests under way", *(self._wiring.picture() if self._wiring else ["starting"])]
+    def describe(self) -> list[str]:
+        """Say what it is doing, for a dump."""
+        return [f"{self._answering} requests under way", *(self._wiring.describe() if self._wiring else ["starting"])]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -162,15 +162,15 @@ class GatewayApp:
         if path == "/-/health":
             return Response(200, PLAIN, b"ok\n", ours=False)
         if path == "/-/ready":
-            trouble = self._wiring.trouble() if self._wiring else "starting"
-            return Response(503 if trouble else 200, PLAIN, f"{trouble or 'ready'}\n".encode(), ours=False)
+            reason = self._wiring.not_ready_reason() if self._wiring else "starting"
+            return Response(503 if reason else 200, PLAIN, f"{reason or 'ready'}\n".encode(), ours=False)
         if path == "/-/metrics":
             return Response(200, METRICS, self._rendered(), ours=False)
         return None
 
     def _rendered(self) -> bytes:
         if self._wiring is not None:
-            self._wiring.gauge(self._metrics)
+            self._wiring.measure(self._metrics)
         return self._metrics.render()
 
 

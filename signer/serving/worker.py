@@ -109,7 +109,7 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
 
     def _dump(self) -> None:
         connections = f"{len(self.connections)} connections of bots"
-        told = [f"worker {os.getpid()}: {dump.versions()}", connections, *self.asgi.picture()]
+        told = [f"worker {os.getpid()}: {dump.versions()}", connections, *self.asgi.describe()]
         dump.say([*told, *dump.waiting(asyncio.all_tasks(self.loop))])
 
     async def _serve(self) -> None:

@@ -136,7 +136,7 @@ class UpstreamPool:
             if large:
                 self._large = False
 
-    def picture(self) -> str:
+    def describe(self) -> str:
         """Say how many calls are under way, and how many connections wait for one."""
         return f"{self._in_use} calls under way, {len(self._idle)} idle connections"
 

@@ -79,7 +79,7 @@ async def inside(home: Home, **more: Any) -> AsyncIterator[Inside]:
     lock = HomeLock(home.lock)
     wiring = Wiring(prepare(home, from_file(home.passphrase)), watch, lambda: None, **more)
     reloads: list[asyncio.Task[None]] = []
-    loop.add_signal_handler(RELOAD, lambda: reloads.append(loop.create_task(wiring.reload())))
+    loop.add_signal_handler(RELOAD, lambda: reloads.append(loop.create_task(wiring.reloads.reload())))
     await wiring.start()
     lock.announce(Holder(os.getpid(), 1, "127.0.0.1:1"))
     try:

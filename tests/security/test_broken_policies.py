@@ -50,7 +50,7 @@ async def test_a_reload_leaves_a_client_the_policy_that_was_loaded(
         assert f"{mine}.toml" in told.err
         assert (await made.call(other, "AddOrder", {**LIMIT, "type": "sell"}))[0] == DENIED
         assert any(text.startswith(f"policy: policy {mine}: does not load") for text in made.watch.heard)
-        made.wiring.gauge(made.metrics)
+        made.wiring.measure(made.metrics)
         assert f'signer_policy_broken_clients{{policy="{mine}"}} 1.0'.encode() in made.metrics.render()
         load = read_load(home.state)
         assert load is not None
@@ -81,7 +81,7 @@ async def test_at_a_start_its_clients_may_only_cancel_their_own(rig: Rig, tmp_pa
         assert await made.call(other, "AddOrder", LIMIT) == []
         assert await made.call(bot, "CancelOrder", {"txid": own}) == []
         assert any(f"client {bot.name} may only cancel" in text for text in made.watch.heard)
-        await made.wiring.reload()
+        await made.wiring.reloads.reload()
         assert (await made.call(bot, "Balance"))[0] == DENIED
 
 
@@ -160,7 +160,7 @@ async def test_a_defect_in_a_reload_leaves_all_as_it_was_and_is_said(
         async def fail() -> None:
             raise RuntimeError("the canary secret is in this text")
 
-        monkeypatch.setattr(made.wiring, "_swap", fail)
+        monkeypatch.setattr(made.wiring.reloads, "_swap", fail)
         assert await made.signer("reload") == 3
         assert (made.wiring.loaded, made.wiring.gateway.snapshot) == before
         (said,) = [text for text in made.watch.heard if text.startswith("reload: ")]
@@ -174,6 +174,6 @@ async def test_a_load_that_cannot_be_published_is_in_force_all_the_same(rig: Rig
     async with inside(home) as made:
         home.state.unlink()
         home.state.mkdir()
-        await made.wiring.reload()
+        await made.wiring.reloads.reload()
         home.state.rmdir()
         assert "reload: what was loaded cannot be told to commands: Is a directory" in made.watch.heard

@@ -73,7 +73,7 @@ class Bench:
         assert code == (1 if stopping else 0)
         shown = [f"{each['what']}; {each['hint']}" if each["hint"] else each["what"] for each in stopping]
         assert explained["obstacles"] == shown
-        ready = self.made.wiring.trouble()
+        ready = self.made.wiring.not_ready_reason()
         assert ready == says["trouble"]
         assert self.bot.name not in ready
         found = await asyncio.to_thread(passing.readiness_of, self.made.home)
@@ -121,7 +121,7 @@ async def test_keys_and_stores_are_said_alike(rig: Rig, tmp_path: Path, capfd: p
 
         def judged(info: KeyInfo | None) -> None:
             on.credential.status.key = info
-            on.made.wiring._key_checks.judge(on.made.wiring.gateway.snapshot)
+            on.made.wiring.key_checks.judge(on.made.wiring.gateway.snapshot)
 
         def held_by(handle: object) -> None:
             object.__setattr__(on.credential, "key", handle)
@@ -155,13 +155,13 @@ async def test_the_log_the_reload_and_the_policy_are_said_alike(
             assert await on.agreed() == (False, {"audit"}, "the audit log cannot be written")
         config = on.made.home.config.read_text()
         on.made.home.config.write_text(config + "\n[gatway]\n")
-        await on.made.wiring.reload()
+        await on.made.wiring.reloads.reload()
         assert await on.agreed() == (True, {"reload"}, "")
         on.made.home.config.write_text(config)
-        await on.made.wiring.reload()
+        await on.made.wiring.reloads.reload()
         on.policy.write_text(NARROW)
         assert await on.agreed() == (True, {"changed"}, "")
-        await on.made.wiring.reload()
+        await on.made.wiring.reloads.reload()
         assert await on.agreed() == (True, set(), "")
         on.policy.write_text(WIDE.replace("leverage", "levrage"))
         _, status = await on.told("status", "--json")
@@ -176,7 +176,7 @@ async def test_clients_that_are_over_are_said_alike(
     """Expired, revoked, and under a policy that did not load at the start."""
     async with bench(rig, tmp_path, capfd) as on:
         on.store().update_client(on.bot.name, expires_us=SystemClock().now_us() - 1)
-        await on.made.wiring.reload()
+        await on.made.wiring.reloads.reload()
         passes, kinds, _ = await on.agreed()
         assert (passes, kinds) == (False, {"expired"})
         assert await on.made.signer("clients", "revoke", on.bot.name) == 0
@@ -192,11 +192,11 @@ async def test_without_an_answering_gateway_they_judge_from_the_home_and_say_so(
     """None runs: halts, revocations and policies are known, and that it is no more. One that is deaf: it is said."""
     async with bench(rig, tmp_path, capfd) as on:
         home, name = on.made.home, on.bot.name
-        await on.made.wiring._admin.close()
+        await on.made.wiring.admin.close()
         found = await asyncio.to_thread(passing.readiness_of, home)
         assert [each.kind for each in found.everybody] == ["gateway"]
-        assert "does not answer" in found.trouble
-        await on.made.wiring._admin.open()
+        assert "does not answer" in found.not_ready_reason
+        await on.made.wiring.admin.open()
     Nonces.ahead += AHEAD_NS
     found = await asyncio.to_thread(passing.readiness_of, home, name)
     assert (found.of_client(name), [note.kind for note in found.notes]) == ([], ["alone"])
@@ -216,5 +216,5 @@ def test_what_is_told_of_some_clients_is_the_truth_of_all() -> None:
     both = judged(names, lambda client, _: replace(halt, client=client) if client else None, {})
     for said, passes in ((one, True), (both, False)):
         told = read_answer(json.loads(json.dumps(said.as_json())))
-        assert (told.trouble == said.trouble, not told.trouble) == (True, passes)
+        assert (told.not_ready_reason == said.not_ready_reason, not told.not_ready_reason) == (True, passes)
         assert next(passing.lines(told)) == f"Orders pass now: {'yes' if passes else 'no'}"

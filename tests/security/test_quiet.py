@@ -286,15 +286,15 @@ def test_whoever_asks_whether_orders_pass_hears_of_it(words: str, *, trouble: bo
         ways.exchange.says[call.endpoint] = [words, None]
         assert await ways.call(call) == [words]
         hearing, credentials = ways.account.hearing, ways.account.credentials
-        assert bool(hearing.trouble(credentials)) == trouble
+        assert bool(hearing.not_ready_reason(credentials)) == trouble
         left = max(hearing.left_s(quiet) for quiet in (hearing.quiet, credentials[0].quiet))
         assert bool(left) == (words != "EOrder:Insufficient funds")
         await asyncio.sleep(1000)
-        assert hearing.trouble(credentials) == ""
+        assert hearing.not_ready_reason(credentials) == ""
         ways = Ways(ALL, ALL)
         ways.exchange.says["key-1 AddOrder"] = ["EService:Throttled"]
         await ways.call(ORDER)
-        assert ways.account.hearing.trouble(ways.account.credentials) == ""
+        assert ways.account.hearing.not_ready_reason(ways.account.credentials) == ""
 
     run(story())
 

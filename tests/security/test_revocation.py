@@ -109,11 +109,11 @@ async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_
     wiring = Wiring(loaded, watch, lambda: None)
     origin = loaded.config.public_origin
     slow = SlowUpstream(UpstreamPool.open(origin))
-    wiring._pools._pools[PUBLIC, origin] = slow  # type: ignore[assignment]  # it has what is used of one
+    wiring.pools._pools[PUBLIC, origin] = slow  # type: ignore[assignment]  # it has what is used of one
     await wiring.start()
     await slow.asked.wait()
     FileKeyStore.open(home.keys, from_file(home.passphrase)).update_client(bot.name, revoked=True)
-    await wiring.reload()
+    await wiring.reloads.reload()
     reloaded = wiring.gateway.snapshot
     slow.go.set()
     while wiring.gateway.snapshot is reloaded:
@@ -139,10 +139,10 @@ async def test_a_revocation_in_the_midst_of_a_reload_is_not_undone(
             asked.append(len(asked))
             if len(asked) == 2:
                 mine = [key for key, one in wiring.gateway.snapshot.clients.items() if one.info.name == bot.name]
-                wiring._take_back(dict.fromkeys(mine, 0), SystemClock().now_us())
+                wiring.reloads.take_back(dict.fromkeys(mine, 0), SystemClock().now_us())
             return await marks()
 
         monkeypatch.setattr(wiring.ledger, "marks", taking_back)
-        await wiring.reload()
+        await wiring.reloads.reload()
         assert len(asked) == 2
         assert await made.call(bot, "Balance") == REFUSED

@@ -119,7 +119,7 @@ async def test_revoke_and_rotate_act_whatever_state_the_home_is_in(
                 await made.signer("clients", "rotate", turns.name)
                 for bot in (goes, turns):
                     assert await made.call(bot, "Balance") == REFUSED, state
-                await made.wiring.reload()
+                await made.wiring.reloads.reload()
                 for bot in (goes, turns):
                     assert await made.call(bot, "Balance") == REFUSED, state
                 assert await made.call(other, "Balance") == [], state
@@ -150,7 +150,7 @@ async def test_a_gateway_that_does_not_confirm_is_halted_and_said(
     async with gateway(rig, tmp_path, bot) as made:
         monkeypatch.setattr(taking_back, "BRAKE_S", 0.2)
         monkeypatch.setattr(reload, "RELOAD_S", 0.2)
-        await made.wiring._admin.close()
+        await made.wiring.admin.close()
         asyncio.get_running_loop().add_signal_handler(RELOAD, lambda: None)  # deaf on both ears
         assert await made.signer("clients", "revoke", bot.name) == 5
         said = capfd.readouterr().err
@@ -159,7 +159,7 @@ async def test_a_gateway_that_does_not_confirm_is_halted_and_said(
         answer = await made.call(bot, "AddOrder", LIMIT)
         assert "EGeneral:Policy halt: its credential is taken back" in answer
         hint = said.partition("`signer resume")[2].partition("`")[0]
-        await made.wiring._admin.open()
+        await made.wiring.admin.open()
         assert await made.signer("resume", *shlex.split(hint)) == 0
         assert await made.wiring.ledger.halts() == []
 

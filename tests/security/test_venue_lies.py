@@ -16,7 +16,7 @@ from signer.gateway.trace import Trace
 from signer.home.layout import Home
 from signer.keys.passphrase import from_file
 from signer.model import Json, WireAnswer, WireRequest
-from signer.serving.background import Background
+from signer.serving import wiring as wiring_module
 from signer.serving.loaded import prepare
 from signer.serving.metrics import Metrics
 from signer.serving.pools import PUBLIC
@@ -64,7 +64,7 @@ def listed_by(home: Home, answer: object) -> tuple[Wiring, Listening]:
     """A gateway whose exchange answers that to every question, and what is heard of it."""
     loaded, watch = prepare(home, from_file(home.passphrase)), Listening()
     wiring = Wiring(loaded, watch, lambda: None)
-    wiring._pools._pools[PUBLIC, loaded.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
+    wiring.pools._pools[PUBLIC, loaded.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
     return wiring, watch
 
 
@@ -102,8 +102,8 @@ async def test_a_pair_that_the_exchange_lists_no_more_stops_alone(rig: Rig, tmp_
     wiring, watch = listed_by(home, {"error": [], "result": rows})
     await wiring.start()
     at_start = dict(wiring.loaded.policies)
-    await wiring.reload()
-    wiring.gauge(metrics := Metrics())
+    await wiring.reloads.reload()
+    wiring.measure(metrics := Metrics())
     await wiring.stop()
     for policies in (at_start, wiring.loaded.policies, prepare(home, from_file(home.passphrase)).policies):
         assert set(policies["wide"].limits) == {"XETHZUSD"}
@@ -133,14 +133,14 @@ async def test_a_background_task_that_fails_is_heard_of(
 ) -> None:
     """An answer that finds a defect of ours must not end what watches over keys and outcomes in silence."""
 
-    async def broken(_: Background) -> None:
+    async def broken(*_: object) -> None:
         raise RecursionError("a defect")
 
-    monkeypatch.setattr(Background, "summarise", broken)
+    monkeypatch.setattr(wiring_module, "count_refusals", broken)
     home, _ = copied(rig, tmp_path)
     watch = Listening()
     wiring = Wiring(prepare(home, from_file(home.passphrase)), watch, lambda: None)
     await wiring.start()
-    await asyncio.wait([wiring._background.tasks[0]])
+    await asyncio.wait([wiring.loops.tasks[0]])
     await wiring.stop()
     assert watch.alarms.count("defect") == 1

@@ -1,0 +1,124 @@
+"""Builds an account from its settings; what is known of each key outlives a reload.
+
+Two lanes of one key would race for its nonces, and a counter that began anew would let bots run into the venue's limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias, final
+
+from signer.contracts import Clock, Ledger, SigningKey, Upstream, Venue
+from signer.gateway.credential import Credential, KeyStatus
+from signer.gateway.forward import Account
+from signer.gateway.venue_pauses import Hearing, Listeners
+from signer.home.settings import AccountConfig
+from signer.lanes import CredentialLane
+from signer.lanes.counters import PairCounters, SharedCounter
+from signer.lanes.nonces import NonceSource
+from signer.model import CredentialInfo, KeyInfo
+from signer.model.allowances import Tier
+from signer.model.quiet import Quiet
+
+KeyId: TypeAlias = tuple[str, str]
+"""A credential's name and fingerprint: a key that takes the place of another under its name begins anew."""
+Believed: TypeAlias = Callable[[CredentialInfo], KeyInfo | None]
+"""Returns what is believed of a key that is met for the first time."""
+
+
+@final
+class KeyStates:
+    """Keeps, for each real key, its lane, its status, its counter at the venue and requests for quiet."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, listeners: Listeners, believed: Believed = lambda _: None) -> None:
+        self.lanes: dict[KeyId, CredentialLane] = {}
+        self.statuses: dict[KeyId, KeyStatus] = {}
+        self.clock = clock
+        self._ledger = ledger
+        self._listeners = listeners
+        self._believed = believed
+        self._reads: dict[KeyId, SharedCounter] = {}
+        self._quiets: dict[KeyId, Quiet] = {}
+        self._hearings: dict[str, Hearing] = {}
+        self._pairs: dict[str, PairCounters] = {}
+
+    def credential(
+        self, info: CredentialInfo, key: SigningKey, config: AccountConfig, tier: Tier, marks: Mapping[str, int]
+    ) -> Credential:
+        """Return the credential with what is kept of its key; nonces of a new lane go on above its mark."""
+        key_id = (info.name, info.fingerprint)
+        reads = self._reads.setdefault(key_id, SharedCounter())
+        reads.allowance = tier.reads
+        return Credential(
+            info.name,
+            info.api_key,
+            key,
+            self._lane(info, config, marks),
+            info.role,
+            self._status(info),
+            reads,
+            self._quiets.setdefault(key_id, Quiet()),
+        )
+
+    def hearing(self, account: str) -> Hearing:
+        """Return what hears the venue's answers to the account."""
+        return self._hearings.setdefault(account, Hearing(account, self.clock, self._listeners))
+
+    def pair_counters(self, account: str, tier: Tier) -> PairCounters:
+        """Return the venue's counters of orders of the account."""
+        pairs = self._pairs.setdefault(account, PairCounters())
+        pairs.allow(tier.orders)
+        return pairs
+
+    def forget(self, key_id: KeyId) -> None:
+        """Drop what is kept of a credential that was removed; to be called when the last call has left its lane."""
+        del self.lanes[key_id], self.statuses[key_id], self._reads[key_id], self._quiets[key_id]
+
+    def _lane(self, info: CredentialInfo, config: AccountConfig, marks: Mapping[str, int]) -> CredentialLane:
+        key_id = (info.name, info.fingerprint)
+        if key_id not in self.lanes:
+            mark = f"credential/{info.name}/{info.fingerprint}"  # a new key under the name begins anew
+            nonces = NonceSource(
+                mark,
+                marks.get(mark, 0),
+                self._ledger.raise_mark,
+                self.clock,
+                on_alarm=lambda text: self._listeners.alarm("nonce", text),
+            )
+            self.lanes[key_id] = CredentialLane(
+                info.name, clock=self.clock, nonces=nonces, depth=config.lane_depth, queue=config.queue
+            )
+        return self.lanes[key_id]
+
+    def _status(self, info: CredentialInfo) -> KeyStatus:
+        key_id = (info.name, info.fingerprint)
+        if key_id not in self.statuses:
+            self.statuses[key_id] = KeyStatus(self._believed(info))
+        return self.statuses[key_id]
+
+
+def open_account(
+    name: str,
+    config: AccountConfig,
+    venue: Venue,
+    keys: Iterable[tuple[CredentialInfo, SigningKey]],
+    upstream: Upstream,
+    states: KeyStates,
+    marks: Mapping[str, int],
+) -> Account:
+    """Build the account ``name`` as the settings have it now, with what ``states`` keeps of its ``keys``.
+
+    A lane keeps the depth and the length of its queues through reloads. ``marks`` are the ledger's. Raises
+    `ConfigError` for a tier that the venue does not know.
+    """
+    tier = venue.tier(config.tier)
+    return Account(
+        name,
+        venue,
+        [states.credential(info, key, config, tier, marks) for info, key in keys],
+        upstream,
+        config.call_seconds,
+        states.clock,
+        states.hearing(name),
+        states.pair_counters(name, tier),
+    )

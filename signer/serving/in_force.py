@@ -1,0 +1,114 @@
+"""What is in force: the home as last loaded, the handle of each real key, and the snapshot that they make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TypeAlias, final
+
+from signer.contracts import Ledger, SigningKey, Venue
+from signer.findings import Finding
+from signer.gateway import open_account
+from signer.gateway.accounts import KeyId, KeyStates
+from signer.gateway.forward import Account
+from signer.gateway.revocations import Revocations
+from signer.gateway.snapshot import Client, Snapshot
+from signer.gateway.trace import Watch
+from signer.home.settings import HOME_FILE, AccountConfig
+from signer.home.stores import StoreConfig
+from signer.keys.stores import SigningStores
+from signer.model import CredentialInfo
+from signer.serving.loaded import LoadedHome, relisted
+from signer.serving.pairs_listing import PairsListing
+from signer.serving.pools import Pools
+from signer.upstream import UpstreamPool
+
+Held: TypeAlias = tuple[CredentialInfo, StoreConfig | None]
+"""A credential, and the settings of the store outside that holds its secret."""
+
+
+@final
+class HomeInForce:
+    """Makes snapshots of a loaded home. What is known of its keys outlives each snapshot."""
+
+    def __init__(
+        self,
+        loaded: LoadedHome,
+        ledger: Ledger,
+        states: KeyStates,
+        pools: Pools,
+        stores: SigningStores,
+        watch: Watch,
+    ) -> None:
+        self.loaded = loaded
+        self.keys: Mapping[Held, SigningKey] = {}
+        self.states = states
+        self.pools = pools
+        self.stores = stores
+        self.listing = PairsListing(
+            loaded.home.pairs, lambda: self.loaded.venue, self.public_upstream, watch=watch, clock=states.clock
+        )
+        self.revocations = Revocations()
+        self._ledger = ledger
+
+    async def take(self, loaded: LoadedHome) -> None:
+        """Put ``loaded`` in the place of what was, with its keys. Raises `KeyStoreError`; nothing is changed then.
+
+        A store outside is asked for new keys only: a client is revoked at once, whether or not Vault answers today.
+        """
+        places = [(info, loaded.config.stores.get(info.store)) for info in loaded.store.credentials()]
+        keys = await asyncio.gather(*(self._signing_key(info, loaded) for info, _ in places))
+        self.loaded, self.keys = loaded, dict(zip(places, keys, strict=True))
+
+    async def fetch_pairs(self) -> bool:
+        """Fetch the list of pairs if a policy names one in vain, or none was ever fetched; whether it was."""
+        named_in_vain = any(policy.unlisted for policy in self.loaded.policies.values())
+        if not named_in_vain and self.loaded.venue.pairs.complete:
+            return False
+        return await self.listing.refresh(self.judge_with)
+
+    async def judge_with(self, venue: Venue) -> None:
+        """Judge the policies by the venue with another list of pairs. Raises `ConfigError`."""
+        self.loaded = relisted(self.loaded, venue)
+
+    async def snapshot(self) -> Snapshot:
+        """Return the snapshot of what is loaded now."""
+        config, venue = self.loaded.config, self.loaded.venue
+        self.listing.say(self.loaded.policies.values(), complete=venue.pairs.complete)
+        marks = await self._ledger.marks()
+        accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
+        return Snapshot({venue.name: venue}, self.revocations.applied(_clients(self.loaded)), accounts)
+
+    def public_upstream(self) -> UpstreamPool:
+        """Return the connections for public calls."""
+        return self.pools.public(self.loaded.config)
+
+    def live(self) -> set[KeyId]:
+        """Return the credentials of the home, by name and fingerprint."""
+        return {(info.name, info.fingerprint) for info in self.loaded.store.credentials()}
+
+    def findings(self) -> list[Finding]:
+        """Return what was found of the keys in force."""
+        live = self.live()
+        return [finding for key, one in self.states.statuses.items() if key in live for finding in one.findings]
+
+    async def _signing_key(self, info: CredentialInfo, loaded: LoadedHome) -> SigningKey:
+        """Return the handle of a credential, from wherever its secret lives. Raises `KeyStoreError`."""
+        if info.store == HOME_FILE:
+            return loaded.store.signing_key(info.name)
+        held = self.keys.get((info, loaded.config.stores.get(info.store)))
+        return held or await self.stores.store(info.store, loaded.config).signing_key(info)
+
+    def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
+        stores = self.loaded.config.stores
+        infos = [info for info in self.loaded.store.credentials() if info.account == name]
+        keys = [(info, self.keys[info, stores.get(info.store)]) for info in infos]
+        upstream = self.pools.of(config.origin, config.resolve)
+        return open_account(name, config, self.loaded.venue, keys, upstream, self.states, marks)
+
+
+def _clients(loaded: LoadedHome) -> dict[str, Client]:
+    """Return the clients by virtual API key, those of a rotation among them; none without a policy."""
+    store, policies = loaded.store, loaded.policies
+    handles = [*((info, store.client_key(info.name)) for info in store.clients()), *store.former_clients()]
+    return {info.api_key: Client(info, key, policies[info.policy]) for info, key in handles if info.policy in policies}

@@ -1,0 +1,111 @@
+"""Puts another home in force while calls are served: whole, or not at all (*Must hold* 8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import final
+
+from signer.contracts import Ledger, Venue
+from signer.errors import SignerError
+from signer.gateway.accounts import KeyId
+from signer.gateway.authenticate import Authenticator
+from signer.gateway.line import Gateway
+from signer.gateway.public import PublicCalls
+from signer.keycheck.checks import KeyChecks
+from signer.serving.in_force import HomeInForce
+from signer.serving.loaded import reread
+from signer.serving.loads import Loads
+
+
+@final
+class Reloads:
+    """Swaps the snapshot of a running gateway. One change at a time."""
+
+    def __init__(
+        self,
+        in_force: HomeInForce,
+        gateway: Gateway,
+        public: PublicCalls,
+        authenticator: Authenticator,
+        key_checks: KeyChecks,
+        ledger: Ledger,
+        loads: Loads,
+    ) -> None:
+        self._in_force = in_force
+        self._gateway = gateway
+        self._public = public
+        self._authenticator = authenticator
+        self._key_checks = key_checks
+        self._ledger = ledger
+        self._loads = loads
+        self._changing = asyncio.Lock()
+        self._draining: set[asyncio.Task[None]] = set()
+
+    async def reload(self, refresh_tls: Callable[[], None] = lambda: None) -> None:
+        """Read the home again and swap to it, or go on with what there is and say why.
+
+        ``refresh_tls`` takes up certificates, or raises `SignerError`.
+        """
+        async with self._changing:  # one after the other, so that the last one swaps to what was read last
+            now = self._in_force
+            before, keys = now.loaded, now.keys
+            try:
+                refresh_tls()
+                await now.take(reread(before, running=True))
+                await self._swap()
+                await now.stores.keep_only(now.loaded.config)
+            except Exception as error:  # noqa: BLE001 - nor may a defect leave it half applied, or in silence
+                now.loaded, now.keys = before, keys
+                # The text of what is no error of ours may hold anything.
+                why = str(error) if isinstance(error, SignerError) else f"a defect ({type(error).__name__})"
+                self._loads.failed(why, before, now.findings())
+            else:
+                if any(policy.unlisted for policy in now.loaded.policies.values()):
+                    now.listing.want()  # after the change is in force, which may be a brake
+                self._loads.taken("reload", now.loaded, now.findings())
+
+    async def take_pairs(self, venue: Venue) -> None:
+        """Put the venue with another list of pairs in force. Raises `SignerError`; what was in force stays then."""
+        async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
+            before = self._in_force.loaded
+            try:
+                await self._in_force.judge_with(venue)
+                await self._swap()
+            except SignerError:
+                self._in_force.loaded = before
+                raise
+
+    def take_back(self, from_when: Mapping[str, int], now_us: int) -> None:
+        """Refuse these credentials, in the snapshot that is in force and in every later one."""
+        revocations, snapshot = self._in_force.revocations, self._gateway.snapshot
+        revocations.take_back(from_when, now_us)
+        self._gateway.snapshot = replace(snapshot, clients=revocations.applied(snapshot.clients))
+
+    async def drained(self) -> None:
+        """Wait until every call that is under way now has ended."""
+        lanes = self._in_force.states.lanes.values()
+        await asyncio.gather(*self._draining, *(lane.drained() for lane in lanes))
+
+    async def _swap(self) -> None:
+        now = self._in_force
+        snapshot = await now.snapshot()
+        self._authenticator.forgive(await self._ledger.marks())
+        self._key_checks.judge(snapshot)
+        self._public.venue = now.loaded.venue
+        # Once more: a credential may have been taken back since the snapshot was begun.
+        self._gateway.snapshot = replace(snapshot, clients=now.revocations.applied(snapshot.clients))
+        self._public.upstream = now.public_upstream()
+        for key_id in now.states.lanes.keys() - now.live():
+            task = asyncio.get_running_loop().create_task(self._retire(key_id))
+            self._draining.add(task)
+            task.add_done_callback(self._draining.discard)
+
+    async def _retire(self, key_id: KeyId) -> None:
+        """Forget the key of a credential that was removed, once the last call has left its lane."""
+        states = self._in_force.states
+        lane = states.lanes[key_id]
+        await lane.drained()
+        if key_id not in self._in_force.live() and states.lanes.get(key_id) is lane:
+            states.forget(key_id)
