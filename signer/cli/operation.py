@@ -23,18 +23,16 @@ from signer.cli.key_store import in_loop, warn
 from signer.cli.reasons import reading_reason
 from signer.contracts import SigningKey
 from signer.errors import HomeError, SignerError
-from signer.gateway.credential import Credential
-from signer.gateway.forward import Account
+from signer.gateway import open_account
+from signer.gateway.accounts import KeyStates
 from signer.gateway.reconcile.by_hand import record_by_hand
 from signer.gateway.records import operator_record
-from signer.gateway.venue_pauses import Hearing, Listeners
+from signer.gateway.venue_pauses import Listeners
 from signer.home.layout import Home
 from signer.home.lock import NOTHING_YET, Holder, HomeLock, holder
 from signer.home.settings import AccountConfig, Config
 from signer.keycheck.probe import ProbeResult, known, probe
 from signer.keys.probes import Probe, keep_probe, kept_probe
-from signer.lanes import CredentialLane
-from signer.lanes.nonces import NonceSource
 from signer.ledger import open_ledger
 from signer.model import CredentialInfo, Json, KeyInfo
 from signer.secret import fingerprint
@@ -263,15 +261,11 @@ async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: M
     clock, upstream = SystemClock(), UpstreamPool.open(config.origin, addresses=config.resolve)
     ledger = await open_ledger(home, clock)
     try:
-        mark = f"credential/{info.name}/{info.fingerprint}"
-        nonces = NonceSource(mark, (await ledger.marks()).get(mark, 0), ledger.raise_mark, clock, on_alarm=warn)
-        credential = Credential(
-            info.name, info.api_key, await key(), CredentialLane(info.name, clock=clock, nonces=nonces)
-        )
-        hearing = Hearing(info.account, clock, Listeners())
         venue = open_venue(config.venue)
-        account = Account(info.account, venue, [credential], upstream, config.call_seconds, clock, hearing)
-        return await probe(account, venue, credential)
+        states = KeyStates(ledger, clock, Listeners(lambda _kind, text: warn(text)))
+        marks = await ledger.marks()
+        account = open_account(info.account, config, venue, [(info, await key())], upstream, states, marks)
+        return await probe(account, venue, account.credentials[0])
     finally:
         upstream.close()
         await ledger.close()

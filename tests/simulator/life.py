@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,23 @@ from signer.audit import close_audit, open_audit
 from signer.audit.log import FileAuditLog
 from signer.audit.throttle import RecordThrottle
 from signer.errors import SignerError
+from signer.gateway import open_account
+from signer.gateway.accounts import KeyStates
 from signer.gateway.authenticate import Authenticator
-from signer.gateway.credential import Credential, KeyStatus
 from signer.gateway.forward import Account
 from signer.gateway.line import Gateway
 from signer.gateway.pending import Pending
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
-from signer.gateway.venue_pauses import Hearing, Listeners
+from signer.gateway.venue_pauses import Listeners
 from signer.gateway.venue_time import VenueTime
 from signer.home.layout import Home
-from signer.lanes import CredentialLane, NonceSource
+from signer.home.settings import AccountConfig
 from signer.ledger import database, open_ledger, writer
 from signer.ledger.database import connect
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import ClientInfo, KeyInfo
+from signer.model import ClientInfo, CredentialInfo, KeyInfo
 from signer.policy.load import load_policy
 from signer.policy.policy import Policy
 from signer.secret import Secret
@@ -41,7 +42,7 @@ from tests.simulator.world import SimWorker, World, WorldClock
 
 ON_THE_DISK = Home(Path("/"))
 AUDIT = ON_THE_DISK.audit
-CALL_S = 5.0
+ACCOUNT = AccountConfig(call_seconds=5.0, tier="unlimited")
 GONE_AFTER_S = 90.0
 HEAD_EVERY_S = 1.0
 SEGMENT_BYTES = 20_000
@@ -202,30 +203,14 @@ class Life:
 
     def _snapshot(self, marks: Mapping[str, int]) -> Snapshot:
         clients = {f"API-{name}": Client(_info(name), Secret(secret_of(name)).key(), policy()) for name in CLIENTS}
-        accounts = {name: self._account(name, marks) for name in sorted(set(CREDENTIALS.values()))}
+        states = KeyStates(self.ledger, self.clock, Listeners(self.alarm), lambda _: PROVEN)
+        accounts = {name: self._account(name, states, marks) for name in sorted(set(CREDENTIALS.values()))}
         return Snapshot({"kraken": Kraken(pair_table())}, clients, accounts)
 
-    def _account(self, name: str, marks: Mapping[str, int]) -> Account:
-        credentials = [
-            Credential(key, key, Secret(secret_of(key)).key(), self._lane(key, marks), status=KeyStatus(PROVEN))
-            for key, account in CREDENTIALS.items()
-            if account == name
-        ]
-        return Account(
-            name,
-            Kraken(pair_table()),
-            credentials,
-            self._venue,
-            CALL_S,
-            self.clock,
-            Hearing(name, self.clock, Listeners(self.alarm)),
-        )
-
-    def _lane(self, credential: str, marks: Mapping[str, int]) -> CredentialLane:
-        mark = f"credential/{credential}"
-        alarm: Callable[[str], None] = lambda text: self.alarm("nonce", text)  # noqa: E731
-        nonces = NonceSource(mark, marks.get(mark, 0), self.ledger.raise_mark, self.clock, on_alarm=alarm)
-        return CredentialLane(credential, clock=self.clock, nonces=nonces)
+    def _account(self, name: str, states: KeyStates, marks: Mapping[str, int]) -> Account:
+        infos = [_key(key, name) for key, account in CREDENTIALS.items() if account == name]
+        keys = [(info, Secret(secret_of(info.name)).key()) for info in infos]
+        return open_account(name, ACCOUNT, Kraken(pair_table()), keys, self._venue, states, marks)
 
 
 PROVEN = KeyInfo("", (), None, 0, 0, ())
@@ -233,3 +218,7 @@ PROVEN = KeyInfo("", (), None, 0, 0, ())
 
 def _info(name: str) -> ClientInfo:
     return ClientInfo(name, CLIENTS[name], "policy", f"API-{name}", "", (), None, "window", False, 0)
+
+
+def _key(name: str, account: str) -> CredentialInfo:
+    return CredentialInfo(name, account, name, name, 0)
