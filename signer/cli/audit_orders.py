@@ -39,7 +39,7 @@ def orders(record: Fields) -> Iterator[OrderWords]:
         yield _words(fields)
 
 
-def txids(record: Fields) -> Iterator[str]:
+def venue_ids(record: Fields) -> Iterator[str]:
     """Every order id that a record names: of its orders by the venue, and of those that the call is about."""
     ids = record.get("venue_ids")
     if isinstance(ids, list):

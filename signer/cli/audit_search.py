@@ -15,7 +15,7 @@ import click
 
 from signer.audit.chain import KINDS
 from signer.cli.audit_lines import audit_folder, moment, records, show_record
-from signer.cli.audit_orders import Fields, OrderWords, orders, txids
+from signer.cli.audit_orders import Fields, OrderWords, orders, venue_ids
 from signer.home.layout import Home
 from signer.model import Json, Outcome
 from signer.serving.clock import SystemClock
@@ -66,7 +66,7 @@ def _read_endpoint(_ctx: click.Context, _param: click.Parameter, text: str | Non
 @click.option("--outcome", type=click.Choice([each.value for each in Outcome]), help="Only with this outcome.")
 @click.option("--kind", type=click.Choice(KINDS), metavar="KIND", help=f"Only of this kind: {', '.join(KINDS)}.")
 @click.option("--pair", help="Only of calls about this pair, in any spelling.")
-@click.option("--txid", help="Only of calls that name this order id, or were answered with it.")
+@click.option("--txid", "venue_id", help="Only of calls that name this order id, or were answered with it.")
 @click.option("--since", callback=read_moment, metavar="TIME", help="Not before this time.")
 @click.option("--until", callback=read_moment, metavar="TIME", help="Before this time.")
 @click.option("--text", help="Only records that hold this text anywhere, in any case.")
@@ -77,7 +77,7 @@ def search(
     home: Home,
     /,
     pair: str | None,
-    txid: str | None,
+    venue_id: str | None,
     since: int | None,
     until: int | None,
     text: str | None,
@@ -90,7 +90,7 @@ def search(
         raise click.UsageError("Give either --json or --csv.")
     folder = audit_folder(home)
     wanted = {name: value for name, value in equal.items() if value is not None}
-    calls = _calls(folder, _pair_id(home, pair), txid)
+    calls = _calls(folder, _pair_id(home, pair), venue_id)
     write = _write_csv() if as_csv else lambda line, fields: show_record(line, fields, as_json=as_json)
     found = 0
     for line, fields in records(folder):
@@ -113,17 +113,17 @@ def _pair_id(home: Home, text: str | None) -> str | None:
     return pair.id
 
 
-def _calls(folder: Path, pair: str | None, txid: str | None) -> Callable[[Fields], bool] | None:
+def _calls(folder: Path, pair: str | None, venue_id: str | None) -> Callable[[Fields], bool] | None:
     """Whether a record is of a call that fits; None if every call does.
 
     An outcome does not repeat its order, and an intent knows no order id yet: they are found by each other.
     """
-    if pair is None and txid is None:
+    if pair is None and venue_id is None:
         return None
 
     def named(fields: Fields) -> Iterator[bool]:
         yield pair is None or pair in _pairs(fields)
-        yield txid is None or txid in txids(fields)
+        yield venue_id is None or venue_id in venue_ids(fields)
 
     wants = [set[Json](), set[Json]()]
     for _, fields in records(folder, quiet=True):
@@ -168,7 +168,7 @@ def _cells(fields: Fields, order: OrderWords) -> Iterator[str]:
         "time": moment(fields),
         "rules": _joined(fields.get("rules")),
         "errors": _joined(fields.get("errors")),
-        "txids": " ".join(txids(fields)),
+        "txids": " ".join(venue_ids(fields)),
         **{name: getattr(order, name) for name in OrderWords.__dataclass_fields__},
     }
     for column in _COLUMNS:

@@ -19,6 +19,7 @@ from signer.home.private_file import write_private
 from signer.home.settings import KRAKEN_ORIGIN, load_config
 from signer.keys.passphrase import Passphrase, from_credential, from_file
 from signer.policy.schema import json_schema
+from signer.venues.kraken.vocabulary import WORDS
 
 SCHEMA = "policy.schema.json"
 """What the first line of each example policy names, so that editors find it beside them."""
@@ -99,4 +100,4 @@ def _copy_policies(home: Home) -> None:
     for example in files("signer.example_policies").iterdir():
         if example.name.endswith(".toml"):
             write_private(home.policies / example.name, example.read_bytes(), replace=False)
-    write_private(home.policies / SCHEMA, json_schema().encode(), replace=False)
+    write_private(home.policies / SCHEMA, json_schema(WORDS).encode(), replace=False)

@@ -60,8 +60,8 @@ def clear(home: Home, client: str, account: str) -> int:
         warn(f"ORDERS OF {who} MAY STILL BE OPEN: the running gateway does not say that they are cancelled ({error})")
         return NOT_ALL
     click.echo(f"Cancelled {_orders(told['count'])} of {who}.", err=True)
-    for txid, why in told["left"].items():
-        warn(f"{txid} may still be open: {why}")
+    for venue_id, why in told["left"].items():
+        warn(f"{venue_id} may still be open: {why}")
     _warn_unsettled(told["unsettled"])
     return NOT_ALL if told["left"] or told["unsettled"] else 0
 

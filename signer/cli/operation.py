@@ -100,11 +100,11 @@ class Operation:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
         return Heard.of(in_loop(_heard(self.home, info, config, key)), info.name)
 
-    def close_unknown(self, number: int, txids: Sequence[str | None], reason: str) -> bool:
+    def close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
         """Settle or release a call whose outcome is unknown; whether there is one of that number."""
         if self.alone is not None:
-            return self.alone.close_unknown(number, txids, reason)
-        return bool(ask(self.home.admin, "close", number=number, txids=list(txids), reason=reason))
+            return self.alone.close_unknown(number, venue_ids, reason)
+        return bool(ask(self.home.admin, "close", number=number, venue_ids=list(venue_ids), reason=reason))
 
     def drain(self) -> None:
         """Wait until the gateway, if one runs, uses no key that it has let go of."""
@@ -214,18 +214,18 @@ class _Alone:
         me = Operator.of(os.getuid())
         self._runner.run(self._log.record(operator_record(me.uid, me.name, told, SystemClock().now_us())))
 
-    def close_unknown(self, number: int, txids: Sequence[str | None], reason: str) -> bool:
-        return self._runner.run(self._close_unknown(number, txids, reason))
+    def close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
+        return self._runner.run(self._close_unknown(number, venue_ids, reason))
 
     def close(self) -> None:
         self._runner.run(self._close())
         self._runner.close()
 
-    async def _close_unknown(self, number: int, txids: Sequence[str | None], reason: str) -> bool:
+    async def _close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
         me, now_us = Operator.of(os.getuid()), SystemClock().now_us()
         for one in await self._ledger.open_intents():
             if one.reservation == number:
-                await record_by_hand(self._ledger, self._log, one, txids, me.name, me.uid, reason, now_us)
+                await record_by_hand(self._ledger, self._log, one, venue_ids, me.name, me.uid, reason, now_us)
                 return True
         return False
 

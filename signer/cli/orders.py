@@ -18,9 +18,10 @@ from signer.home.lock import holder
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import OpenIntent, Order
 from signer.serving.admin import ask
+from signer.venues.kraken.vocabulary import WORDS
 
 NOT_PLACED = "-"
-"""Stands in the place of the txid of an order that was not placed."""
+"""Stands in the place of the id of an order that was not placed."""
 
 
 @click.group()
@@ -50,22 +51,22 @@ def _reason_option(function: click.decorators.FC) -> click.decorators.FC:
     return click.option("--reason", required=True, callback=read, help="Why, for the audit log.")(function)
 
 
-def _read_txids(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str | None, ...]:
-    txids = tuple(None if txid.strip() == NOT_PLACED else txid.strip() for txid in text.split(","))
-    if not any(txids) or "" in txids:
+def _read_venue_ids(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str | None, ...]:
+    venue_ids = tuple(None if venue_id.strip() == NOT_PLACED else venue_id.strip() for venue_id in text.split(","))
+    if not any(venue_ids) or "" in venue_ids:
         raise click.BadParameter("write the txid of each order with commas between, and - for one that was not placed")
-    return txids
+    return venue_ids
 
 
 @orders.command()
 @click.argument("number", metavar="ID", type=click.IntRange(min=1))
-@click.option("--txid", "txids", required=True, callback=_read_txids, help="Of each order, commas between.")
+@click.option("--txid", "venue_ids", required=True, callback=_read_venue_ids, help="Of each order, commas between.")
 @_reason_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.pass_obj
-def settle(home: Home, number: int, txids: Sequence[str | None], reason: str, as_json: bool) -> int:
+def settle(home: Home, number: int, venue_ids: Sequence[str | None], reason: str, as_json: bool) -> int:
     """Say that the exchange has the orders of the unknown call ID. Exit status 1 if there is none such."""
-    return _close(home, "orders settle", number, txids, reason, as_json=as_json)
+    return _close(home, "orders settle", number, venue_ids, reason, as_json=as_json)
 
 
 @orders.command()
@@ -78,7 +79,7 @@ def release(home: Home, number: int, reason: str, as_json: bool) -> int:
     return _close(home, "orders release", number, (), reason, as_json=as_json)
 
 
-def _close(home: Home, act: str, number: int, txids: Sequence[str | None], reason: str, *, as_json: bool) -> int:
+def _close(home: Home, act: str, number: int, venue_ids: Sequence[str | None], reason: str, *, as_json: bool) -> int:
     if not reason:
         raise click.BadParameter("write why; it goes on record", param_hint="--reason")
     require_home(home)
@@ -86,21 +87,23 @@ def _close(home: Home, act: str, number: int, txids: Sequence[str | None], reaso
     closed = False
     if found is not None:
         with on_record(home, act, reason, client=found.intent.client, account=found.intent.account) as operation:
-            closed = operation.close_unknown(number, txids, reason)
+            closed = operation.close_unknown(number, venue_ids, reason)
             what = f"call {number} ({found.intent.record})"
-            operation.detail = f"{what}: {_listed(txids) or 'nothing was placed'}" if closed else f"{what} was closed"
+            operation.detail = (
+                f"{what}: {_listed(venue_ids) or 'nothing was placed'}" if closed else f"{what} was closed"
+            )
     if as_json:
-        click.echo(json.dumps({"id": number, "closed": closed, "txids": list(txids)}))
+        click.echo(json.dumps({"id": number, "closed": closed, "txids": list(venue_ids)}))
     elif not closed:
         click.echo(f"There is no unknown call {number}; `signer orders unknown` lists them.", err=True)
     else:
-        done = f"Settled as {_listed(txids)}" if txids else "Released; what it held is free again"
+        done = f"Settled as {_listed(venue_ids)}" if venue_ids else "Released; what it held is free again"
         click.echo(f"{done}.", err=True)
     return 0 if closed else 1
 
 
-def _listed(txids: Sequence[str | None]) -> str:
-    return ", ".join(txid or NOT_PLACED for txid in txids)
+def _listed(venue_ids: Sequence[str | None]) -> str:
+    return ", ".join(venue_id or NOT_PLACED for venue_id in venue_ids)
 
 
 async def _open(ledger: SqliteLedger) -> Sequence[OpenIntent]:
@@ -133,8 +136,8 @@ def order_text(order: Order) -> str:
     """An order as a person looks for it at the exchange."""
     prices = [str(price) for price in (order.price, order.price2) if price is not None]
     parts = [order.side, f"{order.volume:f}", order.pair, order.order_type, *prices]
-    if order.userref is not None:
-        parts.append(f"userref {order.userref}")
-    if order.cl_ord_id:
-        parts.append(f"cl_ord_id {order.cl_ord_id}")
+    if order.client_tag is not None:
+        parts.append(f"{WORDS.refs['client-tag']} {order.client_tag}")
+    if order.client_id:
+        parts.append(f"{WORDS.refs['client-id']} {order.client_id}")
     return " ".join(parts)

@@ -71,4 +71,4 @@ def _fits(home: Home, listed: Pairs) -> bool:
 
 
 def _loadable(home: Home, pairs: Pairs) -> list[Policy]:
-    return list(policies_of(home, pairs).policies.values())
+    return list(policies_of(home, venue_of(home).vocabulary, pairs).policies.values())

@@ -71,7 +71,8 @@ def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
     """By the key store's own list, which needs no passphrase."""
     try:
         entries = read_envelope(home.keys).entries
-        policies = policies_of(home, venue_of(home).pairs).policies
+        venue = venue_of(home)
+        policies = policies_of(home, venue.vocabulary, venue.pairs).policies
     except (KeyStoreError, SignerError) as error:
         stopped.append(Obstacle("home", str(error)))
         return

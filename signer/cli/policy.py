@@ -19,7 +19,7 @@ from signer.contracts import Pairs, Venue
 from signer.errors import ConfigError, NotUnderstood
 from signer.home.layout import Home
 from signer.home.settings import DEFAULT_VENUE
-from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Usage
+from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Usage, Vocabulary
 from signer.policy import decide, load_policy
 from signer.policy.cases import NOT_UNDERSTOOD, cases_path, load_cases, run_cases
 from signer.policy.load import CASES_SUFFIX, policy_files
@@ -65,7 +65,8 @@ def check(home: Home, files: tuple[Path, ...], as_json: bool) -> int:
     name that signer does not know is said to be not checked. Exit status 3 if anything is wrong.
     """
     pairs = _current_pairs(home)
-    rows = [_checked(file, pairs) for file in files]
+    words = _venue(home).vocabulary
+    rows = [_checked(file, words, pairs) for file in files]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
@@ -96,7 +97,9 @@ def explain(
     venue = _venue(home)
     pairs = venue.pairs
     try:
-        chosen = load_policy(_policy_path(home, entry.policy if entry else str(name)), pairs.find, _names(pairs))
+        chosen = load_policy(
+            _policy_path(home, entry.policy if entry else str(name)), venue.vocabulary, pairs.find, _names(pairs)
+        )
     except ConfigError:
         if not as_json:
             _show_now(_now(home, client), client)  # a gateway may go on with what it loaded of the file before
@@ -173,14 +176,14 @@ def _current_pairs(home: Home) -> Pairs:
         return _venue(home).pairs
 
 
-def _checked(file: Path, pairs: Pairs) -> dict[str, object]:
+def _checked(file: Path, words: Vocabulary, pairs: Pairs) -> dict[str, object]:
     row: dict[str, object] = {"file": str(file), "problems": [], "hash": None, "uncapped": ""}
     row |= {"never": [], "not_checked": []}
     try:
         if file.name.endswith(CASES_SUFFIX):  # `policies/*.toml` names these too
             load_cases(file)
             return row
-        loaded = load_policy(file, pairs.find, _names(pairs))
+        loaded = load_policy(file, words, pairs.find, _names(pairs))
     except ConfigError as error:
         return row | {"problems": str(error).splitlines()}
     never = [str(word) for word in unreachable(loaded, pairs.by_id)]
@@ -325,7 +328,7 @@ def _results(folder: Path, venue: Venue) -> list[dict[str, str]]:
     for file in files:
         if file not in policies:
             raise ConfigError("there is no policy beside these cases", where=str(file), hint="name it as its policy")
-        loaded = load_policy(policies[file], pairs.find, _names(pairs))
+        loaded = load_policy(policies[file], venue.vocabulary, pairs.find, _names(pairs))
         results = run_cases(loaded, load_cases(file), venue.call_of, pairs.by_id)
         rows += [{"policy": loaded.name, "case": result.name, "problem": result.problem} for result in results]
     return rows

@@ -136,14 +136,14 @@ class Ledger(Protocol):
     async def release(self, reservation: int) -> None:
         """Give back all that is held: the venue rejected the call, or it was never sent."""
 
-    async def settle(self, reservation: int, txids: Sequence[str | None]) -> None:
-        """The venue accepted: charges of orders with a txid are spent, the rest given back; orders are remembered.
+    async def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
+        """The venue accepted: charges of orders with a venue id are spent, the rest given back; orders are remembered.
 
-        For an edit or amend ``txids`` has the one order's id after the change.
+        For an edit or amend ``venue_ids`` has the one order's id after the change.
         """
 
-    async def settle_found(self, reservation: int, txids: Sequence[str | None]) -> None:
-        """Settle the orders that have a txid; those without one stay held under the same number (`without_legs`)."""
+    async def settle_found(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
+        """Settle the orders that have an id; those without one stay held under the same number (`without_legs`)."""
 
     async def hold(self, reservation: int) -> None:
         """The outcome is unknown: keep everything held until it is reconciled."""
@@ -155,7 +155,7 @@ class Ledger(Protocol):
         """Orders placed through us that ``ref`` names, any client's, newest first. Empty if we know of none."""
 
     async def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> None:
-        """The venue lists these txids as open: orders placed before then and not among them are closed. Only closed
+        """The venue lists these venue ids as open: orders placed before then and not among them are closed. Only closed
         orders are ever forgotten."""
 
     async def may_be_open(self, account: str) -> int:

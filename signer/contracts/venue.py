@@ -22,6 +22,7 @@ from signer.model import (
     Request,
     Response,
     VenueResult,
+    Vocabulary,
     WireAnswer,
     WireRequest,
 )
@@ -63,6 +64,8 @@ class Venue(Protocol):
     """The headers that it reads of a client's request, in lower case. No other reaches it."""
     bases: tuple[str, ...]
     """What the paths of its endpoints begin with."""
+    vocabulary: Vocabulary
+    """The words that policies and their reasons use."""
     permissions: frozenset[str]
     """Every word that we know for what a key may do."""
     withdrawing: frozenset[str]
@@ -96,11 +99,11 @@ class Venue(Protocol):
     def require_timely(self, call: Call, at_us: int) -> None:
         """Raises `NotUnderstood` if ``call``, which came at ``at_us``, is too late by its own fields."""
 
-    def changed_by_txid(self, call: Call, txid: str) -> Call:
+    def changed_by_id(self, call: Call, venue_id: str) -> Call:
         """The edit or amend ``call`` of exactly that order, whatever name the client gave it."""
 
     def cancel(self, refs: Sequence[OrderRef]) -> Call:
-        """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
+        """The call that cancels the order of one name of any kind, or 2 to 50 orders by their ids."""
 
     def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
         """What an answer that was read as ``verdict`` says of the orders of its cancel."""
@@ -112,7 +115,7 @@ class Venue(Protocol):
         """The read that lists the account's open orders of that name, or all."""
 
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
-        """Txids of all open orders in the answer to `open_call`; None if they are not there."""
+        """Venue ids of all open orders in the answer to `open_call`; None if they are not there."""
 
     def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
         """The canonical request for ``call``, unsigned, and the message that must be signed.
@@ -156,7 +159,7 @@ class Venue(Protocol):
     def closed_orders(self, since_us: int, skip: int) -> Call:
         """The read that lists a page of the closed orders that were opened since then, newest first, after ``skip``."""
 
-    def orders_by_txid(self, txids: Sequence[str]) -> Call:
+    def orders_by_id(self, venue_ids: Sequence[str]) -> Call:
         """The read that shows exactly these orders."""
 
     def read_orders(self, answer: WireAnswer) -> Listing | None:
@@ -168,8 +171,8 @@ class Venue(Protocol):
         None if that cannot be told.
         """
 
-    def amended_txid(self, intent: Intent) -> str | None:
-        """The order that ``intent`` changes in place, empty if it has no txid there; None if it places orders."""
+    def amended_id(self, intent: Intent) -> str | None:
+        """The order that ``intent`` changes in place, empty if its id is not known; None if it places orders."""
 
     def is_amended(self, order: Order, seen: Sighting) -> bool:
         """Whether the one order that an amend named shows what it was to become."""
@@ -213,5 +216,5 @@ class Venue(Protocol):
     def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> Response:
         """The answer to a local call."""
 
-    def with_own_refs(self, call: Call, new_ref: Callable[[], int]) -> Call:
-        """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours."""
+    def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
+        """``call`` in which each order that bears no name of the client has one of ours, made of random ``bits``."""

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from signer.contracts import Pairs
+from signer.contracts import Venue
 from signer.doctor.known import KnownHome
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import SignerError
@@ -33,9 +33,7 @@ def read(home: Home, opened: Callable[[], FileKeyStore]) -> tuple[KnownHome, lis
     config = _tried("signer.toml", lambda: load_config(home.config), findings)
     store = _tried("key store", opened, findings)
     venue = _tried("list of pairs", lambda: venue_of(home, config), findings) or open_venue(DEFAULT_VENUE)
-    return KnownHome(
-        home, config, store, _policies(home, venue.pairs, store, findings), venue, holder(home.lock)
-    ), findings
+    return KnownHome(home, config, store, _policies(home, venue, store, findings), venue, holder(home.lock)), findings
 
 
 def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
@@ -68,9 +66,9 @@ def _tried(about: str, read_it: Callable[[], T], findings: list[Finding]) -> T |
         return None
 
 
-def _policies(home: Home, pairs: Pairs, store: FileKeyStore | None, findings: list[Finding]) -> Mapping[str, Policy]:
+def _policies(home: Home, venue: Venue, store: FileKeyStore | None, findings: list[Finding]) -> Mapping[str, Policy]:
     """Those that load. Of the others each problem is said, and whom it concerns: nobody's is a warning."""
-    loaded = policies_of(home, pairs)
+    loaded = policies_of(home, venue.vocabulary, venue.pairs)
     if not home.policies.is_dir():
         hint = "run `signer init`, or make it"
         findings.append(error("config", "policies", f"{home.policies}: there is no such folder", hint))

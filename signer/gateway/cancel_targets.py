@@ -1,8 +1,8 @@
-"""Which orders a cancel goes for: the client's own of the names that it gives, each by its txid.
+"""Which orders a cancel goes for: the client's own of the names that it gives, each by its venue id.
 
-Whoever else bears such a name decides nothing and is not reached. An order of that name without a txid is waited for
-while it is on its way, and looked up at the venue when its answer was lost: to cancel what has no id yet by the name
-alone would reach whoever bears it.
+Other bearers of such a name decide nothing and are not reached. An order of that name without a venue id is waited
+for while it is on its way, and looked up at the venue when its answer was lost: to cancel it by the name alone would
+reach whoever bears the name.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Aim:
     """The orders that a cancel goes for."""
 
     refs: tuple[OrderRef, ...]
-    """Each once: by txid, or under an account-wide policy by a name that the ledger does not know."""
+    """Each once: by venue id, or under an account-wide policy by a name that the ledger does not know."""
     unsettled: tuple[OrderRef, ...]
-    """Names of which an order may exist that has no txid yet."""
+    """Names of which an order may exist that has no venue id yet."""
 
 
 @final
@@ -56,16 +56,16 @@ class Aiming:
         placed = await self._open_ones(account, venue, bearers, owner)
         refs: dict[OrderRef, None] = {}  # a dict keeps their order and has each once
         for name, found in bearers.items():
-            refs |= dict.fromkeys(OrderRef("txid", one.txid) for one in placed[name])
-            if not placed[name] and not owner and not (found and name.kind == "txid"):
+            refs |= dict.fromkeys(OrderRef("venue-id", one.venue_id) for one in placed[name])
+            if not placed[name] and not owner and not (found and name.kind == "venue-id"):
                 refs[name] = None
         return Aim(tuple(refs), tuple(name for name in bearers if self._is_unsettled(account.name, name, owner)))
 
     async def open_orders(self, account: Account, venue: Venue, owner: str) -> Sequence[PlacedOrder]:
-        """All orders of ``owner`` (of every client, if empty) that have a txid and may be open, newest first."""
+        """All orders of ``owner`` (of every client, if empty) that have a venue id and may be open, newest first."""
         pending = self._pending.of(account.name, owner)
-        txids = {one.txid for one in pending}
-        stored = [one for one in await self._ledger.open_orders(account.name, owner) if one.txid not in txids]
+        venue_ids = {one.venue_id for one in pending}
+        stored = [one for one in await self._ledger.open_orders(account.name, owner) if one.venue_id not in venue_ids]
         young, known = ([one for one in found if not self.closed.has(one)] for found in (pending, stored))
         return [*young, *await self._still_open(account, venue, None, owner, known)] if known else young
 
@@ -74,15 +74,15 @@ class Aiming:
         await self._settle(account.name, [None], owner, until)
 
     def _is_unsettled(self, account: str, name: OrderRef, owner: str) -> bool:
-        return any(self._pending.without_txid(account, name, owner, lost=lost) for lost in (False, True))
+        return any(self._pending.without_id(account, name, owner, lost=lost) for lost in (False, True))
 
     async def _settle(self, account: str, names: Sequence[OrderRef | None], owner: str, until: float) -> None:
         """Wait for what is on its way, then look up what is lost."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                while any(self._pending.without_txid(account, name, owner, lost=False) for name in names):
+                while any(self._pending.without_id(account, name, owner, lost=False) for name in names):
                     await self._pending.moved()
-        if any(self._pending.without_txid(account, name, owner, lost=True) for name in names):
+        if any(self._pending.without_id(account, name, owner, lost=True) for name in names):
             await self._outcomes.caught_up()  # the ledger must know that it is lost
             await self._look_up(account, until)
 
@@ -95,10 +95,10 @@ class Aiming:
         await asyncio.wait({task}, timeout=max(0.0, until - self._clock.monotonic()))
 
     async def _bearers(self, account: Account, name: OrderRef, owner: str) -> Sequence[PlacedOrder]:
-        """The orders of a name that have a txid, newest first."""
+        """The orders of a name that have a venue id, newest first."""
         known = await self._ledger.find_orders(account.name, name)
         merged = self._pending.merged(account.name, name, known)
-        return [one for one in merged if one.txid and owner in {"", one.client}]
+        return [one for one in merged if one.venue_id and owner in {"", one.client}]
 
     async def _open_ones(
         self, account: Account, venue: Venue, bearers: Mapping[OrderRef, Sequence[PlacedOrder]], owner: str
@@ -107,22 +107,22 @@ class Aiming:
         are."""
         placed: dict[OrderRef, Sequence[PlacedOrder]] = {}
         for name, found in bearers.items():
-            newest = found[:1] if name.kind == "cl_ord_id" else found  # unique among open orders: older ones are closed
+            newest = found[:1] if name.kind == "client-id" else found  # unique among open orders: older ones are closed
             placed[name] = [one for one in newest if not self.closed.has(one)]
         several = {name: ones for name, ones in placed.items() if len(ones) > 1}
         if not several:
             return placed
         asked = next(iter(several)) if len(several) == 1 else None
         doubtful = [one for ones in several.values() for one in ones]
-        still = {one.txid for one in await self._still_open(account, venue, asked, owner, doubtful)}
-        return placed | {name: [one for one in ones if one.txid in still] for name, ones in several.items()}
+        still = {one.venue_id for one in await self._still_open(account, venue, asked, owner, doubtful)}
+        return placed | {name: [one for one in ones if one.venue_id in still] for name, ones in several.items()}
 
     async def _still_open(
         self, account: Account, venue: Venue, name: OrderRef | None, owner: str, placed: Sequence[PlacedOrder]
     ) -> Sequence[PlacedOrder]:
         """Those of ``placed`` that the venue lists as open, or that are too young to be listed; all if it does not say.
 
-        A bot may give all its orders one userref: most of them are closed, and each would cost a request.
+        A bot may give all its orders one tag: most of them are closed, and each would cost a request.
         """
         try:
             async with asyncio.timeout(READ_S):
@@ -132,4 +132,6 @@ class Aiming:
             return placed
         listed = venue.read_open(answer)
         young_us = self._clock.now_us() - YOUNG_US
-        return placed if listed is None else [one for one in placed if one.txid in listed or one.placed_us > young_us]
+        return (
+            placed if listed is None else [one for one in placed if one.venue_id in listed or one.placed_us > young_us]
+        )

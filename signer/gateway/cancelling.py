@@ -50,9 +50,9 @@ class Cancelling:
 
     async def run(self, refs: Sequence[OrderRef]) -> Ended:
         """Cancel ``refs``, each of which names an order. Raises `Refused` if nothing could be sent."""
-        txids = [ref for ref in refs if ref.kind == "txid"]
-        alone = [ref for ref in refs if ref.kind != "txid"]  # a userref may be several orders, so no count would tell
-        for part in (txids[start : start + MOST] for start in range(0, len(txids), MOST)):
+        venue_ids = [ref for ref in refs if ref.kind == "venue-id"]
+        alone = [ref for ref in refs if ref.kind != "venue-id"]  # a tag may be several orders, so no count would tell
+        for part in (venue_ids[start : start + MOST] for start in range(0, len(venue_ids), MOST)):
             alone += part if len(part) == 1 else await self._together(part)
         while alone:
             alone = [ref for ref in alone if await self._alone(ref)]

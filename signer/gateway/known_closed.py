@@ -29,12 +29,12 @@ class KnownClosed:
     def note(self, account: str, orders: Iterable[OrderRef], *, cancelled: bool, now_us: int) -> None:
         """The venue has ``cancelled`` these, or knows no open order of their names."""
         for order in orders:
-            if order.kind == "txid":
+            if order.kind == "venue-id":
                 self._heard_us[account, order.value] = None if cancelled else now_us
         while len(self._heard_us) > MOST:
             self._heard_us.popitem(last=False)
 
     def has(self, placed: PlacedOrder) -> bool:
         """Whether the order is known to be closed."""
-        heard_us = self._heard_us.get((placed.account, placed.txid), 0)
+        heard_us = self._heard_us.get((placed.account, placed.venue_id), 0)
         return placed.closed or heard_us is None or heard_us - placed.placed_us >= YOUNG_US

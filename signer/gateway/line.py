@@ -133,7 +133,7 @@ class Gateway:
         """Neither faster than its policy says, nor beyond its share of the venue's counters of orders."""
         self._paces.require(client, call)
         own = meant(client.policy, client.info.name, facts)
-        targets = {one.txid: one for ref in call.targets for one in known_targets(ref, own) if not one.closed}
+        targets = {one.venue_id: one for ref in call.targets for one in known_targets(ref, own) if not one.closed}
         trace.costs = trace.venue.order_costs(call, list(targets.values()), trace.started_us)
         counters = self._account(trace, client).pairs
         self._paces.require_share(client.info.name, call, trace.costs, counters)
@@ -144,18 +144,18 @@ class Gateway:
             await self._outcomes.caught_up()
 
     def _of_settled_order(self, trace: Trace, client: Client, call: Call, facts: Facts) -> Call:
-        """A change that names the order of the decision by its txid, whatever name the client gave it.
+        """A change that names the order of the decision by its venue id, whatever name the client gave it.
 
-        An order that is not settled yet is not changed: it may have no txid, and after a crash it could not be told by
+        An order that is not settled yet is not changed: it may have no id, and after a crash it could not be told by
         what it was placed as.
         """
         if call.change is None:
             return call
         target = target_of(call, meant(client.policy, client.info.name, facts))
-        if target is None or not target.txid or self._is_unsettled(client, call.targets[0]):
+        if target is None or not target.venue_id or self._is_unsettled(client, call.targets[0]):
             raise NotServed.unavailable(ORDER_UNSETTLED)
-        trace.named = (target.txid,)
-        return trace.venue.changed_by_txid(call, target.txid)
+        trace.named = (target.venue_id,)
+        return trace.venue.changed_by_id(call, target.venue_id)
 
     def _is_unsettled(self, client: Client, target: OrderRef) -> bool:
         """Whether ``target`` names an order that the client may change and that the ledger does not know yet."""
@@ -201,7 +201,7 @@ class Gateway:
         return self._relayed(trace, answer)
 
     async def _cancel(self, trace: Trace, client: Client, call: Call) -> Response:
-        """Steps 5 to 8 of a cancel of orders by name: of the client's own ones, by their txids, until each is accounted
+        """Steps 5 to 8 of a cancel of orders by name: of the client's own ones, by their ids, until each is accounted
         for. It spends nothing and passes every halt."""
         venue, account = trace.venue, self._account(trace, client)
         now = self._clock.monotonic()
@@ -227,15 +227,15 @@ class Gateway:
         self._note_closed(trace, ended)
         if len(cancelling.answers) == 1 and not unsettled and (len(refs) == 1 or not ended.left):
             answer, verdict = cancelling.answers[0]
-            trace.verdict = replace(verdict, txids=tuple(ref.value for ref in ended.done))
+            trace.verdict = replace(verdict, venue_ids=tuple(ref.value for ref in ended.done))
             return self._relayed(trace, answer)
         return trace.venue.cancel_answer(ended)
 
     def _note_closed(self, trace: Trace, ended: Ended) -> None:
         """So that another cancel of these is answered by us."""
         if trace.client is not None and not ended.pending:
-            # A userref may be several orders: then the count does not tell of each txid beside it.
-            cancelled = ended.count >= len(ended.done) and all(ref.kind == "txid" for ref in ended.done)
+            # A tag may be several orders: then the count does not tell of each id beside it.
+            cancelled = ended.count >= len(ended.done) and all(ref.kind == "venue-id" for ref in ended.done)
             # As of when the call came: the word may have been heard long before the last request of the cancel ended.
             self.aiming.closed.note(trace.client.info.account, ended.done, cancelled=cancelled, now_us=trace.started_us)
 
@@ -346,7 +346,7 @@ class Gateway:
         venue = trace.venue
         call = venue.parse(decoded)
         venue.require_timely(call, trace.started_us)
-        return venue.with_own_refs(call, lambda: self._randomness.getrandbits(30) + 1)
+        return venue.with_own_refs(call, self._randomness.getrandbits)
 
     def _new_id(self) -> str:
         """Sortable by time, unique: 14 hex digits of microseconds and 8 random ones."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from signer.model import Intent, OpenIntent, OrderRef, PlacedOrder
+from signer.model import Intent, OpenIntent, Order, OrderRef, PlacedOrder
 
 
 class Pending:
@@ -22,7 +22,7 @@ class Pending:
         self._lost: set[int] = set()
         self._changing: set[tuple[str, OrderRef]] = set()
         self._named: dict[tuple[str, str], list[str]] = {}
-        """By account and cl_ord_id: the client of each call that gives that name to an order."""
+        """By account and client's id: the client of each call that gives that name to an order."""
         self._waiting: list[asyncio.Future[None]] = []
         for open_intent in left_open:
             self.add(open_intent.reservation, open_intent.intent)
@@ -38,9 +38,9 @@ class Pending:
 
         What a change may add is reckoned from what the order is. Two at once would both be reckoned from the same
         order and add up to more than was charged; so they go one after the other. And no two clients give the same
-        cl_ord_id to an order at the same time.
+        client's id to an order at the same time.
         """
-        names = [self._named.get(name, ()) for name in _cl_ord_ids(intent)]
+        names = [self._named.get(name, ()) for name in _client_ids(intent)]
         taken = any(client != intent.client for clients in names for client in clients)
         if taken or not self._changing.isdisjoint(_changed(intent)):
             return False
@@ -50,7 +50,7 @@ class Pending:
     def end(self, intent: Intent) -> None:
         """The call is settled, or was not made."""
         self._changing -= _changed(intent)
-        for name in _cl_ord_ids(intent):
+        for name in _client_ids(intent):
             clients = self._named.get(name, [])
             if intent.client in clients:
                 clients.remove(intent.client)
@@ -65,13 +65,13 @@ class Pending:
         elif intent.replaces:
             self._replacing[reservation] = made
 
-    def accepted(self, reservation: int, intent: Intent, txids: Sequence[str | None]) -> None:
+    def accepted(self, reservation: int, intent: Intent, venue_ids: Sequence[str | None]) -> None:
         """The venue accepted: these are the orders now, by their ids."""
         self._replacing.pop(reservation, None)
         self._orders[reservation] = tuple(
-            PlacedOrder(intent.account, intent.client, txid, order, intent.at_us)
-            for order, txid in zip(intent.orders, txids, strict=True)
-            if txid is not None
+            PlacedOrder(intent.account, intent.client, venue_id, order, intent.at_us)
+            for order, venue_id in zip(intent.orders, venue_ids, strict=True)
+            if venue_id is not None
         )
         self._tell()
 
@@ -103,23 +103,23 @@ class Pending:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
 
-    def without_txid(self, account: str, ref: OrderRef | None, client: str, *, lost: bool) -> bool:
-        """Whether ``ref`` (any name, if None) is borne by an order of ``client`` (any, if empty) without a txid yet:
-        ``lost``, or on its way still."""
+    def without_id(self, account: str, ref: OrderRef | None, client: str, *, lost: bool) -> bool:
+        """Whether ``ref`` (any name, if None) is borne by an order of ``client`` (any, if empty) that has no venue id
+        yet: ``lost``, or on its way still."""
         return any(
             placed.account == account and client in {"", placed.client} and (ref is None or _names(ref, placed))
             for made in (self._orders, self._replacing)
             for reservation, orders in made.items()
             if (reservation in self._lost) == lost
             for placed in orders
-            if not placed.txid
+            if not placed.venue_id
         )
 
-    def unsettled(self, account: str, client: str) -> tuple[str, ...]:
-        """Names of the orders of ``client`` (of any, if empty) that have no txid yet."""
+    def unsettled(self, account: str, client: str) -> tuple[OrderRef, ...]:
+        """Names of the orders of ``client`` (of any, if empty) that have no venue id yet."""
         made = (placed for each in (self._orders, self._replacing) for orders in each.values() for placed in orders)
-        mine = (one.order for one in made if one.account == account and client in {"", one.client} and not one.txid)
-        return tuple(order.cl_ord_id or f"userref {order.userref}" for order in mine)
+        mine = (one.order for one in made if one.account == account and client in {"", one.client} and not one.venue_id)
+        return tuple(ref for order in mine if (ref := name_of(order)) is not None)
 
     def names(self, account: str, ref: OrderRef, client: str = "") -> bool:
         """Whether ``ref`` names an order that the ledger does not know yet: of that client, or of any if empty."""
@@ -127,7 +127,7 @@ class Pending:
 
     def _take(self, intent: Intent) -> None:
         self._changing |= _changed(intent)
-        for name in _cl_ord_ids(intent):
+        for name in _client_ids(intent):
             self._named.setdefault(name, []).append(intent.client)
 
     def _tell(self) -> None:
@@ -137,8 +137,8 @@ class Pending:
                 waiter.set_result(None)
 
     def of(self, account: str, client: str) -> tuple[PlacedOrder, ...]:
-        """The orders of ``client`` (any, if empty) that have a txid and that the ledger does not know yet."""
-        orders = (placed for made in self._orders.values() for placed in made if placed.txid)
+        """The orders of ``client`` (any, if empty) that have a venue id and that the ledger does not know yet."""
+        orders = (placed for made in self._orders.values() for placed in made if placed.venue_id)
         return tuple(placed for placed in orders if placed.account == account and client in {"", placed.client})
 
     def merged(self, account: str, ref: OrderRef, known: Sequence[PlacedOrder]) -> tuple[PlacedOrder, ...]:
@@ -149,13 +149,20 @@ class Pending:
             for placed in orders
             if placed.account == account and _names(ref, placed)
         ]
-        txids = {placed.txid for placed in pending}
-        return (*pending, *(placed for placed in known if placed.txid not in txids))
+        venue_ids = {placed.venue_id for placed in pending}
+        return (*pending, *(placed for placed in known if placed.venue_id not in venue_ids))
+
+
+def name_of(order: Order) -> OrderRef | None:
+    """Return the name that the client, or we in its stead, gave to an order."""
+    if order.client_id:
+        return OrderRef("client-id", order.client_id)
+    return OrderRef("client-tag", order.client_tag) if order.client_tag is not None else None
 
 
 def _names(ref: OrderRef, placed: PlacedOrder) -> bool:
     order = placed.order
-    value = {"txid": placed.txid, "userref": str(order.userref), "cl_ord_id": order.cl_ord_id}[ref.kind]
+    value = {"venue-id": placed.venue_id, "client-tag": order.client_tag, "client-id": order.client_id}[ref.kind]
     return value == ref.value
 
 
@@ -163,6 +170,6 @@ def _changed(intent: Intent) -> set[tuple[str, OrderRef]]:
     return {(intent.account, target) for target in intent.targets}
 
 
-def _cl_ord_ids(intent: Intent) -> list[tuple[str, str]]:
+def _client_ids(intent: Intent) -> list[tuple[str, str]]:
     """The names that a call gives to new orders; a change keeps the one that its order has."""
-    return [(intent.account, order.cl_ord_id) for order in intent.orders if order.cl_ord_id and not intent.targets]
+    return [(intent.account, order.client_id) for order in intent.orders if order.client_id and not intent.targets]

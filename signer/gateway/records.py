@@ -48,7 +48,9 @@ def most_bytes(trace: Trace) -> int:
     return 3 * len(trace.request.body) + 2048
 
 
-def reconciled_record(intent: Intent, outcome: Outcome, txids: Sequence[str | None], now_us: int) -> dict[str, Json]:
+def reconciled_record(
+    intent: Intent, outcome: Outcome, venue_ids: Sequence[str | None], now_us: int
+) -> dict[str, Json]:
     """What a look-up at the venue found out about an intent whose outcome was lost."""
     return {
         "kind": "reconciled",
@@ -58,7 +60,7 @@ def reconciled_record(intent: Intent, outcome: Outcome, txids: Sequence[str | No
         "account": intent.account,
         "endpoint": intent.endpoint,
         "outcome": outcome.value,
-        "venue_ids": list(txids),
+        "venue_ids": list(venue_ids),
     }
 
 
@@ -106,7 +108,7 @@ def order_row(placed: PlacedOrder) -> dict[str, str]:
     """An open order as lists show it."""
     order = placed.order
     return {
-        "txid": placed.txid,
+        "txid": placed.venue_id,
         "client": placed.client,
         "account": placed.account,
         "pair": order.pair,
@@ -118,11 +120,11 @@ def order_row(placed: PlacedOrder) -> dict[str, str]:
 
 
 def clearing_record(
-    uid: int, name: str, whom: Mapping[str, Json], txids: Sequence[str], now_us: int
+    uid: int, name: str, whom: Mapping[str, Json], venue_ids: Sequence[str], now_us: int
 ) -> dict[str, Json]:
     """Cancels of a client's open orders on an operator's word: what is named before, what is closed after."""
     act: dict[str, Json] = {"kind": "operator", "time": now_us, "by": name, "uid": uid, "act": "cancel orders"}
-    return act | dict(whom) | {"named" if whom["stage"] == "begun" else "venue_ids": list(txids)}
+    return act | dict(whom) | {"named" if whom["stage"] == "begun" else "venue_ids": list(venue_ids)}
 
 
 def _who(trace: Trace) -> dict[str, Json]:
@@ -158,7 +160,7 @@ def _result(trace: Trace) -> dict[str, Json]:
         "credential": journey.credential,
         "nonce": journey.nonce,
         "outcome": trace.outcome.value if trace.outcome else Outcome.NOT_SENT.value,
-        "venue_ids": list(verdict.txids) if verdict else [],
+        "venue_ids": list(verdict.venue_ids) if verdict else [],
         "errors": list(trace.errors),
         "timings_us": {
             "turn": _since(trace, journey.turn_us),

@@ -25,7 +25,7 @@ class Trace:
     call: Call | None = None
     decision: Decision | None = None
     named: tuple[str, ...] = ()
-    """Txids of the existing orders that an edit, amend or cancel names to the venue, in place of the client's names."""
+    """Ids of the existing orders that a change or cancel names to the venue, in place of the client's names."""
     intent: Intent | None = None
     reservation: int | None = None
     recorded: bool = False

@@ -17,10 +17,10 @@ from typing import TypeAlias
 
 from signer.errors import Halted, LedgerError
 from signer.ledger.caps import from_order, to_intent, to_order, usage
-from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, Usage
+from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, RefKind, Usage
 
-VERSION = 1
-"""Kept in ``PRAGMA user_version``; a database of a newer version is refused."""
+VERSION = 2
+"""Kept in ``PRAGMA user_version``; a database of another version is refused."""
 
 BUSY_S = 2.0
 """How long to wait for another process's transaction; theirs are as short as ours."""
@@ -46,15 +46,15 @@ TABLES = (
         intent TEXT NOT NULL
     ) STRICT""",
     """CREATE TABLE orders (
-        id INTEGER PRIMARY KEY, account TEXT NOT NULL, client TEXT NOT NULL, txid TEXT NOT NULL, userref INTEGER,
-        cl_ord_id TEXT, placed_us INTEGER NOT NULL, document TEXT NOT NULL,
-        closed INTEGER NOT NULL DEFAULT 0, UNIQUE (account, txid)
+        id INTEGER PRIMARY KEY, account TEXT NOT NULL, client TEXT NOT NULL, venue_id TEXT NOT NULL, client_tag TEXT,
+        client_id TEXT, placed_us INTEGER NOT NULL, document TEXT NOT NULL,
+        closed INTEGER NOT NULL DEFAULT 0, UNIQUE (account, venue_id)
     ) STRICT""",
     # An order that is not marked as closed may be open. Such orders are few.
     "CREATE INDEX orders_not_closed ON orders (account) WHERE closed = 0",
     "CREATE INDEX orders_closed ON orders (placed_us) WHERE closed = 1",
-    "CREATE INDEX orders_by_userref ON orders (account, userref, client, closed) WHERE userref IS NOT NULL",
-    "CREATE INDEX orders_by_cl_ord_id ON orders (account, cl_ord_id, client, closed) WHERE cl_ord_id IS NOT NULL",
+    "CREATE INDEX orders_by_client_tag ON orders (account, client_tag, client, closed) WHERE client_tag IS NOT NULL",
+    "CREATE INDEX orders_by_client_id ON orders (account, client_id, client, closed) WHERE client_id IS NOT NULL",
     # Always empty. What was in it has left free pages behind.
     "CREATE TABLE ballast (data BLOB NOT NULL) STRICT",
     # TEXT, since a nonce has 64 bits and an INTEGER here 63.
@@ -69,7 +69,7 @@ TABLES = (
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to the ledger at ``path``, which is made (mode 0600) if there is none.
 
-    Raises `LedgerError` if the file cannot be opened, is no ledger, or was written by a newer version.
+    Raises `LedgerError` if the file cannot be opened, is no ledger, or was written by another version.
     """
     with ledger_errors(path):
         _create(path)
@@ -109,10 +109,11 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA fullfsync = ON")  # macOS: its fsync alone leaves data in the drive's cache
     db.execute("PRAGMA foreign_keys = ON")
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
+    if version not in {0, VERSION}:
         what = f"the ledger has version {version}, this signer reads version {VERSION}"
-        raise LedgerError(what, where=str(path), hint="upgrade signer")
-    if version < VERSION:
+        hint = "upgrade signer" if version > VERSION else "use the signer that made it, or begin with a new home"
+        raise LedgerError(what, where=str(path), hint=hint)
+    if version == 0:
         _make_tables(db, path)
 
 
@@ -181,29 +182,32 @@ CLOSED_AT_ONCE = 1000
 """How many orders one transaction marks as closed at most: some 10 ms."""
 
 NEWEST = 16
-"""A client that gives all its orders the same userref is answered with so many of its closed ones."""
+"""A client that gives all its orders the same tag is answered with so many of its closed ones."""
 
 MOST_OPEN = 5_000
 """And with so many of those that may be open: Kraken allows 225 for each pair (docs/kraken.md §4), and its list tells
 every few minutes at least which of the others are closed (`signer.gateway.reconcile`)."""
 
 
-def placed_by(intent: Intent, txids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
+_COLUMNS: Mapping[RefKind, str] = {"venue-id": "venue_id", "client-tag": "client_tag", "client-id": "client_id"}
+
+
+def placed_by(intent: Intent, venue_ids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
     """The orders of ``intent`` that the venue accepted."""
     return [
-        PlacedOrder(intent.account, intent.client, txid, order, now_us)
-        for order, txid in zip(intent.orders, txids, strict=False)
-        if txid is not None
+        PlacedOrder(intent.account, intent.client, venue_id, order, now_us)
+        for order, venue_id in zip(intent.orders, venue_ids, strict=False)
+        if venue_id is not None
     ]
 
 
 def remember(db: sqlite3.Connection, placed: PlacedOrder) -> None:
-    """Store an order; where its txid is known already (an amend), what it is now. Who placed it stays."""
-    write = """INSERT INTO orders (account, client, txid, userref, cl_ord_id, placed_us, document)
-        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, txid) DO UPDATE
-        SET userref = excluded.userref, cl_ord_id = excluded.cl_ord_id, document = excluded.document"""
+    """Store an order; where its id is known already (an amend), what it is now. Who placed it stays."""
+    write = """INSERT INTO orders (account, client, venue_id, client_tag, client_id, placed_us, document)
+        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, venue_id) DO UPDATE
+        SET client_tag = excluded.client_tag, client_id = excluded.client_id, document = excluded.document"""
     order = placed.order
-    row = (placed.account, placed.client, placed.txid, order.userref, order.cl_ord_id, placed.placed_us)
+    row = (placed.account, placed.client, placed.venue_id, order.client_tag, order.client_id, placed.placed_us)
     db.execute(write, (*row, from_order(order)))
     _prune(db, placed.placed_us - KEPT_US)
 
@@ -211,14 +215,14 @@ def remember(db: sqlite3.Connection, placed: PlacedOrder) -> None:
 def find(db: sqlite3.Connection, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
     """The orders that ``ref`` names, newest first: of each client all that may be open, and its 16 newest others.
 
-    A userref may name every order that a bot ever placed. What is closed can be neither changed nor cancelled, so of
+    A tag may name every order that a bot ever placed. What is closed can be neither changed nor cancelled, so of
     that each client's newest are enough.
     """
     rows = [row for client in _clients(db, account, ref) for row in _newest(db, account, ref, client)]
     rows.sort(reverse=True)
     return [
-        PlacedOrder(account, client, txid, to_order(text), placed_us, bool(closed))
-        for _, client, txid, placed_us, text, closed in rows
+        PlacedOrder(account, client, venue_id, to_order(text), placed_us, bool(closed))
+        for _, client, venue_id, placed_us, text, closed in rows
     ]
 
 
@@ -231,10 +235,10 @@ def close_absent(db: sqlite3.Connection, account: str, listed: Sequence[str], pl
     names = json.dumps(list(listed))
     close = """UPDATE orders SET closed = 1 WHERE id IN (
         SELECT id FROM orders WHERE account = ? AND closed = 0 AND placed_us < ?
-        AND txid NOT IN (SELECT value FROM json_each(?)) LIMIT ?)"""
+        AND venue_id NOT IN (SELECT value FROM json_each(?)) LIMIT ?)"""
     closed = db.execute(close, (account, placed_before_us, names, CLOSED_AT_ONCE)).rowcount
     reopen = """UPDATE orders SET closed = 0 WHERE account = ? AND closed = 1
-        AND txid IN (SELECT value FROM json_each(?))"""
+        AND venue_id IN (SELECT value FROM json_each(?))"""
     db.execute(reopen, (account, names))
     return closed == CLOSED_AT_ONCE
 
@@ -250,15 +254,15 @@ def open_orders(db: sqlite3.Connection, account: str, client: str) -> Sequence[P
 
     All of them, however many: a brake that left out the oldest would leave them open and say nothing.
     """
-    query = """SELECT account, client, txid, document, placed_us FROM orders
+    query = """SELECT account, client, venue_id, document, placed_us FROM orders
         WHERE closed = 0 AND ?1 IN ('', account) AND ?2 IN ('', client) ORDER BY id DESC"""
     rows = db.execute(query, (account, client)).fetchall()
-    return [PlacedOrder(where, who, txid, to_order(text), placed_us) for where, who, txid, text, placed_us in rows]
+    return [PlacedOrder(where, who, name, to_order(text), placed_us) for where, who, name, text, placed_us in rows]
 
 
 def _clients(db: sqlite3.Connection, account: str, ref: OrderRef) -> Iterator[str]:
     # Hops along the index from one client to the next instead of reading all of their orders.
-    query = f"SELECT min(client) FROM orders WHERE account = ? AND {ref.kind} = ? AND client > ?"  # noqa: S608
+    query = f"SELECT min(client) FROM orders WHERE account = ? AND {_COLUMNS[ref.kind]} = ? AND client > ?"  # noqa: S608
     (client,) = db.execute(query, (account, ref.value, "")).fetchone()
     while client is not None:
         yield client
@@ -270,8 +274,8 @@ def _newest(
 ) -> list[tuple[int, str, str, int, str, int]]:
     found = []
     for closed, limit in ((0, MOST_OPEN), (1, NEWEST)):
-        query = f"""SELECT id, client, txid, placed_us, document, closed FROM orders
-            WHERE account = ? AND {ref.kind} = ? AND client = ? AND closed = ? ORDER BY id DESC LIMIT ?"""  # noqa: S608
+        query = f"""SELECT id, client, venue_id, placed_us, document, closed FROM orders
+            WHERE account = ? AND {_COLUMNS[ref.kind]} = ? AND client = ? AND closed = ? ORDER BY id DESC LIMIT ?"""  # noqa: S608
         found += db.execute(query, (account, ref.value, client, closed, limit)).fetchall()
     return found
 

@@ -83,13 +83,13 @@ class SqliteLedger:
         """Give back all that is held."""
         await self._write(lambda books: books.release(reservation))
 
-    async def settle(self, reservation: int, txids: Sequence[str | None]) -> None:
+    async def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
         """Keep what was accepted, give back the rest, remember the orders."""
-        await self._write(lambda books: books.settle(reservation, txids), self._patience_s)
+        await self._write(lambda books: books.settle(reservation, venue_ids), self._patience_s)
 
-    async def settle_found(self, reservation: int, txids: Sequence[str | None]) -> None:
-        """Settle the orders that have a txid; the others stay open."""
-        await self._write(lambda books: books.settle_found(reservation, txids))
+    async def settle_found(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
+        """Settle the orders that have a venue id; the others stay open."""
+        await self._write(lambda books: books.settle_found(reservation, venue_ids))
 
     async def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> None:
         """The venue lists these as open: what was placed before then and is not among them is closed."""

@@ -111,28 +111,28 @@ class LedgerWriter:
             intent, held_us = taken
             self._caps.give_back(intent.charges, held_us)
 
-    def settle(self, reservation: int, txids: Sequence[str | None]) -> None:
-        """Keep what was accepted, give back the rest. A charge that no txid speaks of stays: it may have happened."""
+    def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
+        """Keep what was accepted, give back the rest. A charge that no id speaks of stays: it may have happened."""
         if (taken := self._take(reservation)) is not None:
             intent, held_us = taken
-            rejected = {leg for leg, txid in enumerate(txids) if txid is None}
+            rejected = {leg for leg, venue_id in enumerate(venue_ids) if venue_id is None}
             self._caps.give_back((charge for charge in intent.charges if charge.leg in rejected), held_us)
             kept = [charge for charge in intent.charges if charge.leg not in rejected]
             self._caps.date_anew(kept, held_us, self._now_us)
             self._see_now()
-            for placed in placed_by(intent, txids, self._now_us):
+            for placed in placed_by(intent, venue_ids, self._now_us):
                 remember(self._db, placed)
 
-    def settle_found(self, reservation: int, txids: Sequence[str | None]) -> None:
-        """Keep what was found; what has no txid stays open under the same number."""
+    def settle_found(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
+        """Keep what was found; what has no venue id stays open under the same number."""
         row = self._db.execute("SELECT intent, held_us FROM reservations WHERE id = ?", (reservation,)).fetchone()
         if row is None:
             return
         intent, held_us = to_intent(row[0]), row[1]
-        found = {leg for leg, txid in enumerate(txids) if txid is not None}
+        found = {leg for leg, venue_id in enumerate(venue_ids) if venue_id is not None}
         self._caps.date_anew([charge for charge in intent.charges if charge.leg in found], held_us, self._now_us)
         self._see_now()
-        for placed in placed_by(intent, txids, self._now_us):
+        for placed in placed_by(intent, venue_ids, self._now_us):
             remember(self._db, placed)
         left = from_intent(without_legs(intent, found))
         self._db.execute("UPDATE reservations SET intent = ? WHERE id = ?", (left, reservation))

@@ -7,7 +7,8 @@ microseconds since the Unix epoch (``_us``), durations are seconds (``_s``).
 from signer.model.calls import Action, Call, Decoded, Freshness, Outcome, Priority, Proof, Role, Timestamp, VenueResult
 from signer.model.credentials import Algorithm, ClientInfo, CredentialInfo, KeyInfo
 from signer.model.decisions import ChainHead, Charge, Decision, Facts, Halt, Intent, OpenIntent, RuleHit, Usage
-from signer.model.orders import Change, Order, OrderRef, Pair, PlacedOrder, Price, Side
+from signer.model.orders import Change, Moment, Order, OrderRef, Pair, PlacedOrder, Price, RefKind, Side
+from signer.model.vocabulary import Vocabulary
 from signer.model.wire import Json, Network, Request, Response, WireAnswer, WireRequest
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Intent",
     "Json",
     "KeyInfo",
+    "Moment",
     "Network",
     "OpenIntent",
     "Order",
@@ -37,6 +39,7 @@ __all__ = [
     "Price",
     "Priority",
     "Proof",
+    "RefKind",
     "Request",
     "Response",
     "Role",
@@ -45,6 +48,7 @@ __all__ = [
     "Timestamp",
     "Usage",
     "VenueResult",
+    "Vocabulary",
     "WireAnswer",
     "WireRequest",
 ]

@@ -80,7 +80,7 @@ class Decoded:
     """A private request taken apart, not yet believed: enough to check its signature, and the fields to parse."""
 
     endpoint: str
-    """Method name as in the path, such as ``AddOrder`` or ``Earn/Allocate``."""
+    """In the venue's own words."""
     freshness: Freshness
     proof: Proof
     fields: Mapping[str, Json] = field(repr=False)
@@ -100,14 +100,14 @@ class Call:
     never: bool = False
     """On the never-list: moves money out or makes accounts."""
     local: bool = False
-    """Answered by us, never forwarded (GetApiKeyInfo)."""
+    """Answered by us, never forwarded."""
     orders: tuple[Order, ...] = ()
     targets: tuple[OrderRef, ...] = ()
     change: Change | None = None
     whole_account: bool = False
-    """Touches orders of everyone on the account (CancelAll, CancelAllOrdersAfter)."""
+    """Touches orders of everyone on the account."""
     dry_run: bool = False
-    """``validate=true``, and forwarded as an unambiguous true."""
+    """Asks whether it would be accepted, and places nothing."""
     dropped: tuple[str, ...] = ()
     """Names of parameters that the client sent and that are not sent on, since they mean nothing (docs/clients.md)."""
 
@@ -118,7 +118,7 @@ class VenueResult:
 
     outcome: Outcome
     errors: tuple[str, ...] = ()
-    txids: tuple[str | None, ...] = ()
+    venue_ids: tuple[str | None, ...] = ()
     """One per order of the call; None where the venue rejected that row."""
     bad_nonce: bool = False
     """The venue refused our nonce: the lane heals itself."""

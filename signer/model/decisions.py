@@ -85,7 +85,7 @@ class Intent:
     """Id of its audit records."""
     at_us: int
     replaces: bool = False
-    """Its order takes the place of its target, under a txid of its own."""
+    """Its order takes the place of its target, under an id of its own."""
     venue_us: int = 0
     """The earliest that the venue's clock can have shown then; 0 if it was not known."""
 

@@ -9,9 +9,14 @@ from typing import Literal, TypeAlias
 Side: TypeAlias = Literal["buy", "sell"]
 
 
+RefKind: TypeAlias = Literal["venue-id", "client-id", "client-tag"]
+"""Kinds of order names: the id that the venue gave; the client's own id, borne by one open order at a time; and the
+client's tag, which many orders may bear."""
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price as Kraken writes it: absolute, or relative by sign and optional percent (docs/kraken.md §6)."""
+    """A price: absolute, or relative to the market by sign and optional percent (docs/kraken.md §6)."""
 
     amount: Decimal
     sign: Literal["", "+", "-", "#"] = ""
@@ -27,54 +32,76 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A time at which an order starts or ends: a Unix second, or so many seconds from the call."""
+
+    seconds: int
+    from_now: bool
+
+    def ahead_s(self, now_us: int) -> int:
+        """Return the seconds from now until then."""
+        return self.seconds if self.from_now else self.seconds - now_us // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One order that a call would place, or what an existing one would become. Pairs are canonical venue ids."""
 
     pair: str
     side: Side
     order_type: str
+    """In the venue's word, as policies list it; likewise ``time_in_force`` and ``flags``."""
     volume: Decimal
     price: Price | None = None
+    """The limit of an order that has no trigger, else the trigger."""
     price2: Price | None = None
-    volume_in_quote: bool = False
-    """``oflags=viqc``: the volume is in the quote currency."""
+    """The limit of an order that has a trigger."""
+    quote_sized: bool = False
+    """Whether the volume is in the quote currency."""
     display_volume: Decimal | None = None
     leverage: Decimal | None = None
     reduce_only: bool = False
-    oflags: frozenset[str] = frozenset()
+    post_only: bool = False
+    flags: frozenset[str] = frozenset()
+    """Further flags."""
     time_in_force: str = "GTC"
     trigger: str = ""
-    starttm: str = ""
-    expiretm: str = ""
-    userref: int | None = None
-    cl_ord_id: str | None = None
-    close: Order | None = None
-    """The order of the other side that each fill places."""
+    """Which price triggers it, in the venue's word."""
+    starts: Moment | None = None
+    ends: Moment | None = None
+    client_tag: str | None = None
+    client_id: str | None = None
+    attached: tuple[Order, ...] = ()
+    """The orders of the other side that each fill places."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRef:
     """How a call names an existing order."""
 
-    kind: Literal["txid", "userref", "cl_ord_id"]
+    kind: RefKind
     value: str
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an EditOrder or AmendOrder sets on an existing order; None leaves a field as it is."""
+    """What a call sets on an existing order; None leaves a field as it is."""
 
     replaces: bool
-    """Edit cancels and replaces (new txid, full charge); amend changes in place (charge of the increase).
+    """Whether the order is cancelled and replaced (new id, full charge), or changed in place (charge of the increase).
 
-    An edit's prices are those of the order's type. Of an amend ``price`` is the trigger and ``price2`` the limit."""
+    The prices of a replacement are those of the order's type. Of a change in place ``price`` is the trigger and
+    ``price2`` the limit."""
     pair: str | None = None
     volume: Decimal | None = None
     price: Price | None = None
     price2: Price | None = None
     display_volume: Decimal | None = None
-    oflags: frozenset[str] | None = None
-    userref: int | None = None
+    quote_sized: bool = False
+    """Whether the volume is said to be in the quote currency."""
+    post_only: bool | None = None
+    flags: frozenset[str] | None = None
+    client_tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +124,7 @@ class PlacedOrder:
 
     account: str
     client: str
-    txid: str
+    venue_id: str
     order: Order
     placed_us: int
     closed: bool = False

@@ -13,7 +13,7 @@ from signer.model import Price
 class Sighting:
     """One order in the venue's list."""
 
-    txid: str
+    venue_id: str
     pair: str
     """Canonical id; as the venue shows it if we do not know the pair."""
     side: str
@@ -21,9 +21,9 @@ class Sighting:
     volume: Decimal
     price: Price | None
     price2: Price | None
-    userref: str
-    """Empty if it has none; likewise ``cl_ord_id``."""
-    cl_ord_id: str
+    client_tag: str
+    """Empty if it has none; likewise ``client_id``."""
+    client_id: str
     opened_us: int
     """By the venue's clock."""
     closed_us: int | None = None
@@ -34,6 +34,6 @@ class Listing:
     """One answer of the venue: a list of orders, or a page of one."""
 
     sightings: Mapping[str, Sighting]
-    """By txid."""
+    """By venue id."""
     total: int | None = None
     """How many there are on all pages together, if the venue says so."""

@@ -37,7 +37,7 @@ class PlacedTable(Table):
     txid: str
     client: str = CALLER
     fields: Mapping[str, str]
-    """The form fields of the AddOrder that placed it."""
+    """The form fields of the call that placed it."""
 
 
 class Case(Table):
@@ -84,7 +84,7 @@ def run_cases(policy: Policy, file: CasesFile, parse: ParseCall, pairs: Mapping[
 
 
 def _problem(policy: Policy, case: Case, parse: ParseCall, pairs: Mapping[str, Pair]) -> str:
-    placed = [_placed(table, parse) for table in case.placed]
+    placed = [_placed(policy, table, parse) for table in case.placed]
     try:
         call = parse(case.call, case.fields)
     except NotUnderstood as error:
@@ -118,15 +118,15 @@ def _sums(decision: Decision) -> dict[str, str]:
     return {cap: format_amount(amount) for cap, amount in sums.items()}
 
 
-def _placed(table: PlacedTable, parse: ParseCall) -> PlacedOrder:
-    order = parse("AddOrder", table.fields).orders[0]
-    return PlacedOrder(account="", client=table.client, txid=table.txid, order=order, placed_us=0)
+def _placed(policy: Policy, table: PlacedTable, parse: ParseCall) -> PlacedOrder:
+    order = parse(policy.words.place_call, table.fields).orders[0]
+    return PlacedOrder(account="", client=table.client, venue_id=table.txid, order=order, placed_us=0)
 
 
 def _refs(placed: PlacedOrder) -> set[OrderRef]:
-    refs = {OrderRef("txid", placed.txid)}
-    if placed.order.userref is not None:
-        refs.add(OrderRef("userref", str(placed.order.userref)))
-    if placed.order.cl_ord_id is not None:
-        refs.add(OrderRef("cl_ord_id", placed.order.cl_ord_id))
+    refs = {OrderRef("venue-id", placed.venue_id)}
+    if placed.order.client_tag is not None:
+        refs.add(OrderRef("client-tag", placed.order.client_tag))
+    if placed.order.client_id is not None:
+        refs.add(OrderRef("client-id", placed.order.client_id))
     return refs

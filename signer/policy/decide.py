@@ -12,7 +12,7 @@ from signer.policy.rules import (
     FEATURE_RULES,
     LIMIT_RULES,
     change,
-    cl_ord_ids,
+    client_ids,
     loaded,
     never_list,
     ownership,
@@ -38,7 +38,7 @@ def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:
     ``Decision.hits`` has all denials, most important first, then the rules that allow. A call that no permission covers
     is denied.
     """
-    taken, facts = cl_ord_ids(client, call, facts), meant(policy, client, facts)
+    taken, facts = client_ids(policy, client, call, facts), meant(policy, client, facts)
     orders = _orders(call, facts)
     legs = legs_of(policy, orders, facts) if orders else ()
     denials: list[RuleHit] = []
@@ -79,7 +79,7 @@ def _hits_of_call(policy: Policy, call: Call, facts: Facts) -> list[RuleHit]:
         *loaded(policy, call),
         *permissions(policy, call),
         *ownership(policy, call, facts),
-        *change(call, facts),
+        *change(policy, call, facts),
     ]
 
 
@@ -97,8 +97,8 @@ def charges_of(policy: Policy, client: str, call: Call, facts: Facts, legs: tupl
     before = _counted_before(policy, call, facts)
     scope = f"client/{client}"
     charges: list[Charge] = []
-    for leg in legs:
-        added = ZERO if leg.notional is None else EXACT.subtract(leg.notional, before.get(leg.is_close, ZERO))
+    for place, leg in enumerate(legs):
+        added = ZERO if leg.notional is None else EXACT.subtract(leg.notional, before.get(place, ZERO))
         counts = [(cap, added) for cap in leg.limits.caps if added > 0] + [(cap, ONE) for cap in policy.order_caps]
         charges += [
             Charge(cap.name, scope, cap.unit, cap.window_s, cap.limit, amount, leg.index) for cap, amount in counts
@@ -106,10 +106,10 @@ def charges_of(policy: Policy, client: str, call: Call, facts: Facts, legs: tupl
     return tuple(charges)
 
 
-def _counted_before(policy: Policy, call: Call, facts: Facts) -> dict[bool, Decimal]:
-    """Return the notional that an amended order (False) and its closing order (True) were charged for before."""
+def _counted_before(policy: Policy, call: Call, facts: Facts) -> dict[int, Decimal]:
+    """Return the notional that each leg of an amended order was charged for before, by its place."""
     if call.change is None or call.change.replaces:
         return {}
     target = target_of(call, facts)
     legs = legs_of(policy, (target.order,), facts) if target else ()
-    return {leg.is_close: leg.notional for leg in legs if leg.notional is not None}
+    return {place: leg.notional for place, leg in enumerate(legs) if leg.notional is not None}

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar, get_args
 
 from pydantic import ValidationError
@@ -14,9 +15,10 @@ from pydantic_core import ErrorDetails
 
 from signer.errors import ConfigError
 from signer.home.hints import OF_SHAPE, hint
+from signer.model import Vocabulary
 from signer.policy.policy import Policy
 from signer.policy.resolve import FindPair, Problem, resolve
-from signer.policy.schema import WITHHELD, PolicyFile, Table
+from signer.policy.schema import FLAGS, Table, policy_form
 
 Form = TypeVar("Form", bound=Table)
 
@@ -29,7 +31,7 @@ LISTS = {
     "sides": '["buy", "sell"]',
     "order_types": '["limit"]',
     "time_in_force": '["GTC", "IOC"]',
-    "oflags": '["post"]',
+    FLAGS: '["post"]',
     "max_order_size": '["0.5 XBT"]',
     "max_order_notional": '["2500 USD"]',
 }
@@ -59,7 +61,7 @@ class Loaded:
     """By name of each file that does not load: its problems, a line each."""
 
 
-def load_policies(folder: Path, find: FindPair, known: Collection[str] = ()) -> Loaded:
+def load_policies(folder: Path, words: Vocabulary, find: FindPair, known: Collection[str] = ()) -> Loaded:
     """Load every policy in ``folder``; a file with a problem is broken, and the others load.
 
     ``find`` returns the pair of any spelling. ``known`` are the pair names to propose for a misspelt one. Raises
@@ -68,7 +70,7 @@ def load_policies(folder: Path, find: FindPair, known: Collection[str] = ()) -> 
     policies, broken = {}, {}
     for path in policy_files(folder):
         try:
-            policies[path.stem] = load_policy(path, find, known)
+            policies[path.stem] = load_policy(path, words, find, known)
         except ConfigError as error:
             broken[path.stem] = str(error)
     return Loaded(policies, broken)
@@ -81,21 +83,25 @@ def policy_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("*.toml")) if not path.name.endswith(CASES_SUFFIX)]
 
 
-def load_policy(path: Path, find: FindPair, known: Collection[str] = ()) -> Policy:
+def load_policy(path: Path, words: Vocabulary, find: FindPair, known: Collection[str] = ()) -> Policy:
     """Load the policy in ``path``. Raises `ConfigError` with one line (file, key, what, hint) for each problem."""
-    policy, problems = resolve(path.stem, read_tables(path, PolicyFile), find, known)
+    file = read_tables(path, policy_form(words), words.withheld)
+    policy, problems = resolve(path.stem, words, file, find, known)
     if policy is None:
         raise _error(path, problems)
     return policy
 
 
-def read_tables(path: Path, form: type[Form]) -> Form:
-    """Read a TOML file as the model ``form``. Raises `ConfigError` with one line for each problem."""
+def read_tables(path: Path, form: type[Form], withheld: Mapping[str, str] = MappingProxyType({})) -> Form:
+    """Read a TOML file as the model ``form``. Raises `ConfigError` with one line for each problem.
+
+    ``withheld`` says why nobody is granted certain permissions.
+    """
     try:
         return form.model_validate(_read_toml(path))
     except ValidationError as error:
         found = error.errors(include_url=False)
-        raise _error(path, [_problem(item, form) for item in found]) from None
+        raise _error(path, [_problem(item, form, withheld) for item in found]) from None
 
 
 def _read_toml(path: Path) -> dict[str, object]:
@@ -113,7 +119,7 @@ def _error(path: Path, problems: list[Problem]) -> ConfigError:
     return ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
 
 
-def _problem(item: ErrorDetails, form: type[Table]) -> Problem:
+def _problem(item: ErrorDetails, form: type[Table], withheld: Mapping[str, str]) -> Problem:
     """Turn an error of pydantic into a problem with a hint."""
     key, kind, given = _key(item["loc"]), item["type"], item["input"]
     name = next(part for part in reversed(item["loc"]) if isinstance(part, str))
@@ -121,8 +127,8 @@ def _problem(item: ErrorDetails, form: type[Table]) -> Problem:
         return Problem(key, "there is no such key", _near_key(item["loc"], form))
     if kind == "missing":
         return Problem(key, "the key is missing", f"add {name}")
-    if name == "permissions" and isinstance(given, str) and given in WITHHELD:
-        return Problem(key, f'"{given}" is granted to nobody: {WITHHELD[given]}', "remove it")
+    if name == "permissions" and isinstance(given, str) and given in withheld:
+        return Problem(key, f'"{given}" is granted to nobody: {withheld[given]}', "remove it")
     return Problem(key, f"{_quoted(given)} does not fit", _hint(item, name))
 
 

@@ -1,7 +1,7 @@
 """Finds the orders that a call refers to and would leave at the venue, and the most that each could cost.
 
-Several clients, and the account's owner, may give the same userref or cl_ord_id to different orders. From a client such
-a name means only that client's own orders.
+Several clients, and the account's owner, may give the same name to different orders. From a client such a
+name means only that client's own orders.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class Leg:
     """The volume in the base asset, None if only the quote amount is known."""
     notional: Decimal | None
     """The most that a buy costs, or the least that a sell asks, in the quote currency; None if no price bounds it."""
-    is_close: bool = False
+    is_attached: bool = False
     ahead_s: int | None = None
     """Seconds from now to its start or its end, whichever is later; None if it has neither."""
 
 
 def legs_of(policy: Policy, orders: tuple[Order, ...], facts: Facts) -> tuple[Leg, ...]:
     """Make a leg for each order and for each closing order."""
-    if len(orders) == 1 and orders[0].close is None:  # as in nearly every call
+    if len(orders) == 1 and not orders[0].attached:  # as in nearly every call
         order = orders[0]
         limits, ahead_s = limits_of(policy, order.pair, facts.pairs), _ahead_s(order, facts.now_us)
         return (Leg(0, "", order, limits, _size(order), notional_of(order), ahead_s=ahead_s),)
@@ -56,8 +56,8 @@ def legs_of(policy: Policy, orders: tuple[Order, ...], facts: Facts) -> tuple[Le
         limits = limits_of(policy, order.pair, facts.pairs)
         label, ahead_s = f"{name}: " if name else "", _ahead_s(order, facts.now_us)
         legs.append(Leg(index, label, order, limits, _size(order), notional_of(order), ahead_s=ahead_s))
-        if order.close is not None:
-            legs.append(_close_leg(index, f"{name}, close: " if name else "close: ", order, order.close, limits))
+        label = f"{name}, close: " if name else "close: "
+        legs += [_attached_leg(index, label, order, attached, limits) for attached in order.attached]
     return tuple(legs)
 
 
@@ -72,11 +72,11 @@ def limits_of(policy: Policy, pair_id: str, pairs: Mapping[str, Pair]) -> Limits
     return limits_for(pair, None, policy.sizes, policy.notionals, policy.notional_caps)
 
 
-def _close_leg(index: int, name: str, order: Order, close: Order, limits: Limits) -> Leg:
+def _attached_leg(index: int, name: str, order: Order, attached: Order, limits: Limits) -> Leg:
     # It closes what the first order got in the base asset, which is unknown for an order by quote amount.
-    known = not order.volume_in_quote
-    size, notional = (_size(close), notional_of(close)) if known else (None, None)
-    return Leg(index, name, close, limits, size, notional, is_close=True)
+    known = not order.quote_sized
+    size, notional = (_size(attached), notional_of(attached)) if known else (None, None)
+    return Leg(index, name, attached, limits, size, notional, is_attached=True)
 
 
 def limit_price(order: Order) -> Decimal | None:
@@ -92,7 +92,7 @@ def limit_price(order: Order) -> Decimal | None:
 
 def notional_of(order: Order) -> Decimal | None:
     """Return the order's value in its quote currency at its limit price, None if it is not known."""
-    if order.volume_in_quote:
+    if order.quote_sized:
         return _finite(order.volume)
     price = limit_price(order)
     if price is None or not (price.is_finite() and order.volume.is_finite()):
@@ -101,15 +101,13 @@ def notional_of(order: Order) -> Decimal | None:
 
 
 def _ahead_s(order: Order, now_us: int) -> int | None:
-    """Return the seconds from now to the later of start and end, written ``+seconds`` or as a Unix second
-    (docs/kraken.md §1c-1); None if the order has neither."""
-    times = [time for time in (order.starttm, order.expiretm) if time]
-    return max((int(time) - (0 if time[0] == "+" else now_us // 1_000_000) for time in times), default=None)
+    """Return the seconds from now to the later of start and end; None if the order has neither."""
+    return max((moment.ahead_s(now_us) for moment in (order.starts, order.ends) if moment), default=None)
 
 
 def _size(order: Order) -> Decimal | None:
     # A limit price does not bound the size of a buy by quote amount: filled at a lower price, it gets more.
-    return None if order.volume_in_quote else _finite(order.volume)
+    return None if order.quote_sized else _finite(order.volume)
 
 
 def _finite(number: Decimal) -> Decimal | None:
@@ -126,18 +124,18 @@ def meant(policy: Policy, client: str, facts: Facts) -> Facts:
 
 def refs_of(call: Call) -> tuple[OrderRef, ...]:
     """Return the names by which `decide` must know orders, each once: the call's targets and its orders' own names."""
-    taken = (OrderRef("cl_ord_id", order.cl_ord_id) for order in call.orders if order.cl_ord_id)
+    taken = (OrderRef("client-id", order.client_id) for order in call.orders if order.client_id)
     return tuple(dict.fromkeys((*call.targets, *taken)))
 
 
 def known_targets(ref: OrderRef, facts: Facts) -> tuple[PlacedOrder, ...]:
     """Return the orders that ``ref`` may reach, from facts that `meant` has filtered.
 
-    A userref reaches all orders that carry it. Other names reach only the newest: a ``cl_ord_id`` is unique among open
-    orders (docs/kraken.md §1c-1), so older ones are closed.
+    A client's tag reaches all orders that carry it. Other names reach only the newest: a client's id is unique among
+    open orders, so older ones are closed.
     """
     placed = facts.placed.get(ref, ())
-    return placed if ref.kind == "userref" else placed[:1]
+    return placed if ref.kind == "client-tag" else placed[:1]
 
 
 def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
@@ -151,8 +149,7 @@ def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
 def changed(order: Order, change: Change) -> Order:
     """Return ``order`` as ``change`` would leave it.
 
-    An edit places a new order, with the userref and the post flag that the edit states, or without (docs/kraken.md
-    §1c-1).
+    A replacement has the tag and the post-only flag that the change states, or none (docs/kraken.md §1c-1).
     """
     volume = order.volume if change.volume is None else change.volume
     price, price2 = (change.price, change.price2) if change.replaces else _amended_prices(order, change)
@@ -162,16 +159,17 @@ def changed(order: Order, change: Change) -> Order:
         price=price or order.price,
         price2=price2 or order.price2,
         display_volume=order.display_volume if change.display_volume is None else change.display_volume,
-        oflags=_flags(order, change),
-        userref=change.userref if change.replaces else order.userref,
-        close=None if order.close is None else replace(order.close, volume=volume),
+        post_only=_post_only(order, change),
+        flags=order.flags if change.flags is None else change.flags,
+        client_tag=change.client_tag if change.replaces else order.client_tag,
+        attached=tuple(replace(attached, volume=volume) for attached in order.attached),
     )
 
 
-def _flags(order: Order, change: Change) -> frozenset[str]:
-    if change.oflags is not None:
-        return change.oflags
-    return order.oflags - {"post"} if change.replaces else order.oflags
+def _post_only(order: Order, change: Change) -> bool:
+    if change.post_only is not None:
+        return change.post_only
+    return order.post_only and not change.replaces
 
 
 def unfit_price(order: Order, change: Change) -> str:

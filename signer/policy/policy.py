@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from signer.model import Pair, RuleHit
+from signer.model import Pair, RuleHit, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class Policy:
     """One policy. Its mappings have each allowed word, with what the rule says about it."""
 
     name: str
+    words: Vocabulary = field(repr=False)
+    """Those of the venue whose calls it decides."""
     description: str
     hash: str
     """SHA-256 (hex) of everything that a decision depends on. Spelling and order in the file do not change it."""
@@ -78,7 +80,7 @@ class Policy:
     sides: Mapping[str, RuleHit]
     order_types: Mapping[str, RuleHit]
     time_in_force: Mapping[str, RuleHit]
-    oflags: frozenset[str]
+    flags: frozenset[str]
     leverage: int | None
     close_orders: bool
     relative_prices: bool

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TypeAlias
 
-from signer.model import Pair, RuleHit
+from signer.model import Pair, RuleHit, Vocabulary
 from signer.policy.policy import CallKind, CallLimit, Cap, Most, Policy, format_amount, limits_for
 from signer.policy.schema import PolicyFile
 
@@ -21,15 +21,6 @@ FindPair: TypeAlias = Callable[[str], Pair | None]
 
 CALL_KINDS: tuple[CallKind, ...] = ("new", "amend", "cancel", "read")
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-COMMON_SPELLING = {
-    "BTC": "XBT",
-    "DOGE": "XDG",
-    **{f"X{asset}": asset for asset in ("ETC", "ETH", "LTC", "MLN", "REP", "XBT", "XDG", "XLM", "XMR", "XRP", "ZEC")},
-    **{f"Z{asset}": asset for asset in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")},
-}
-"""Other spellings of assets (docs/kraken.md §5). They are listed, because some assets' names begin with X or Z."""
-
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9.]{1,16}/[A-Za-z0-9.]{1,16}|[A-Za-z0-9]{3,24}(?:[.:][A-Za-z0-9]{1,12})?")
 """Matches what may become the name of a listed pair."""
@@ -48,14 +39,14 @@ class Problem:
 
 
 def resolve(
-    name: str, file: PolicyFile, find: FindPair, known: Collection[str] = ()
+    name: str, words: Vocabulary, file: PolicyFile, find: FindPair, known: Collection[str] = ()
 ) -> tuple[Policy | None, list[Problem]]:
     """Return the policy that ``file`` states, or None and everything that is wrong with the file.
 
     A well-formed pair that is not found goes to `Policy.unlisted`: no order for it passes, but the policy is in force.
     ``known`` are the names of all pairs, to propose the nearest one for a misspelt name.
     """
-    resolver = _Resolver(file, find, known)
+    resolver = _Resolver(words, file, find, known)
     policy = resolver.policy(name)
     return (None, resolver.problems) if resolver.problems else (policy, [])
 
@@ -63,8 +54,9 @@ def resolve(
 class _Resolver:
     """Resolves one file, and goes on after each problem."""
 
-    def __init__(self, file: PolicyFile, find: FindPair, known: Collection[str]) -> None:
+    def __init__(self, words: Vocabulary, file: PolicyFile, find: FindPair, known: Collection[str]) -> None:
         self.problems: list[Problem] = []
+        self._words = words
         self._file = file
         self._unlisted: dict[str, str] = {}
         self._pairs = self._find_pairs(find, known)
@@ -82,6 +74,7 @@ class _Resolver:
         file, hits = self._file, {pair.id: _says("pairs", f"{pair.wsname} is listed") for pair in self._pairs}
         return Policy(
             name=name,
+            words=self._words,
             description=file.description,
             hash=self._hash(),
             uncapped=file.uncapped or "",
@@ -91,7 +84,7 @@ class _Resolver:
             sides={side: _says("sides", f"{side} is listed") for side in file.sides},
             order_types={kind: _says("order-types", f"{kind} is listed") for kind in file.order_types},
             time_in_force={word: _says("time-in-force", f"{word} is listed") for word in file.time_in_force},
-            oflags=frozenset(file.oflags),
+            flags=frozenset(file.oflags),
             leverage=file.leverage,
             close_orders=file.close_orders,
             relative_prices=file.relative_prices,
@@ -143,14 +136,17 @@ class _Resolver:
 
     def _assumed(self, known: Collection[str]) -> Iterator[tuple[str, str]]:
         """Yield base and quote of the pairs that are not listed, as far as their names tell, for amounts in them."""
-        quotes = {_common(name.partition("/")[2]) for name in known}
+        quotes = {self._common(name.partition("/")[2]) for name in known}
         for name in self._unlisted:
             base, _, quote = name.upper().partition("/")
             if not quote:
                 quote = max((each for each in quotes if each and base.endswith(each)), key=len, default="")
                 base = base.removesuffix(quote)
             if base and quote:
-                yield _common(base), _common(quote)
+                yield self._common(base), self._common(quote)
+
+    def _common(self, asset: str) -> str:
+        return self._words.assets.get(asset, asset)
 
     def _mosts(self, key: str, texts: Sequence[str], assets: Collection[str]) -> dict[str, Most]:
         rule = key.removeprefix("max_").replace("_", "-")
@@ -164,7 +160,7 @@ class _Resolver:
 
     def _money(self, key: str, text: str, assets: Collection[str]) -> tuple[Decimal, str]:
         number, _, spelling = text.partition(" ")
-        limit, unit = Decimal(number), _asset(spelling, assets)
+        limit, unit = Decimal(number), _asset(spelling, assets, self._words.assets)
         if unit is None and len(self._assets) == len(self._pairs) + len(self._unlisted):
             listed = ", ".join(sorted(assets)) or "none"
             hint = f"use one of theirs ({listed}), or list a pair of {spelling}"
@@ -208,16 +204,19 @@ class _Resolver:
 
     def _demand_trading_words(self) -> None:
         """Demand that a policy that may place orders says which."""
-        if "modify-trades" not in self._file.permissions:
+        if self._words.placing not in self._file.permissions:
             return
         examples = {"pairs": '["XBT/USD"]', "sides": '["buy", "sell"]', "order_types": '["limit"]'}
         for key, example in examples.items():
             if not getattr(self._file, key):
-                self._note(key, "modify-trades is granted but no order could be allowed", f"add {key} = {example}")
+                self._note(
+                    key, f"{self._words.placing} is granted but no order could be allowed", f"add {key} = {example}"
+                )
 
     def _demand_rails(self) -> None:
-        """Demand a limit or a reason for each pair. close-trades counts as trading: it suffices to amend an order."""
-        if self._file.uncapped or not {"modify-trades", "close-trades"}.intersection(self._file.permissions):
+        """Demand a limit or a reason for each pair. The permission to cancel counts too: it suffices to amend."""
+        trading = {self._words.placing, self._words.cancelling}
+        if self._file.uncapped or not trading.intersection(self._file.permissions):
             return
         for pair in self._pairs:
             if pair.base not in self._sizes:
@@ -240,15 +239,11 @@ def _seconds(window: str) -> int:
     return int(window[:-1]) * SECONDS[window[-1]]
 
 
-def _asset(spelling: str, assets: Collection[str]) -> str | None:
+def _asset(spelling: str, assets: Collection[str], spellings: Mapping[str, str]) -> str | None:
     """Return the one of ``assets`` that ``spelling`` means, or None."""
     by_upper: Mapping[str, str] = {asset.upper(): asset for asset in assets}
     upper = spelling.upper()
-    return by_upper.get(upper) or by_upper.get(COMMON_SPELLING.get(upper, ""))
-
-
-def _common(asset: str) -> str:
-    return COMMON_SPELLING.get(asset, asset)
+    return by_upper.get(upper) or by_upper.get(spellings.get(upper, ""))
 
 
 def _near(text: str, known: Collection[str]) -> str:

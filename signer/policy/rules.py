@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from signer.model import Action, Call, Facts, OrderRef, Price, RuleHit
 from signer.policy.orders import Leg, known_targets, limit_price, target_of, unfit_price
 from signer.policy.policy import Policy, format_amount
+from signer.policy.schema import FLAGS
 
 OrderRule: TypeAlias = Callable[[Policy, Leg], RuleHit | None]
 
@@ -56,7 +57,8 @@ def ownership(policy: Policy, call: Call, facts: Facts) -> Iterator[RuleHit]:
             else _deny("ownership", f"{call.endpoint} reaches orders of everyone on the account")
         )
     if call.change is not None and target_of(call, facts) is None:
-        yield _deny("ownership", f"{call.endpoint} must name one order that was placed through signer, by its txid")
+        own_id = policy.words.refs["venue-id"]
+        yield _deny("ownership", f"{call.endpoint} must name one order that was placed through signer, by its {own_id}")
         return
     if not call.targets:
         if call.action is Action.CANCEL and not call.whole_account:
@@ -64,20 +66,21 @@ def ownership(policy: Policy, call: Call, facts: Facts) -> Iterator[RuleHit]:
         return
     foreign = () if policy.whole_account else tuple(ref for ref in call.targets if not known_targets(ref, facts))
     for ref in foreign:
-        yield _deny("ownership", f"this client placed no order with {ref.kind} {ref.value[:40]}")
+        yield _deny("ownership", f"this client placed no order with {policy.words.refs[ref.kind]} {ref.value[:40]}")
     if not foreign:
         yield WHOLE_ACCOUNT if policy.whole_account else OWN_ORDERS
 
 
-def cl_ord_ids(client: str, call: Call, facts: Facts) -> Iterator[RuleHit]:
-    """Deny a cl_ord_id that another client's order has: a cancel by that name could mean either order."""
+def client_ids(policy: Policy, client: str, call: Call, facts: Facts) -> Iterator[RuleHit]:
+    """Deny a client's id that another client's order has: a cancel by that name could mean either order."""
+    word = policy.words.refs["client-id"]
     for order in call.orders:
-        bearers = facts.placed.get(OrderRef("cl_ord_id", order.cl_ord_id), ()) if order.cl_ord_id else ()
+        bearers = facts.placed.get(OrderRef("client-id", order.client_id), ()) if order.client_id else ()
         if any(placed.client != client and not placed.closed for placed in bearers):
-            yield _deny("cl-ord-id", f"the cl_ord_id {order.cl_ord_id} is in use; choose another", "limit")
+            yield _deny(word.replace("_", "-"), f"the {word} {order.client_id} is in use; choose another", "limit")
 
 
-def change(call: Call, facts: Facts) -> Iterator[RuleHit]:
+def change(policy: Policy, call: Call, facts: Facts) -> Iterator[RuleHit]:
     """Deny what no edit or amend may do, whatever the order becomes."""
     target = None if call.change is None else target_of(call, facts)
     if call.change is None or target is None:
@@ -85,8 +88,9 @@ def change(call: Call, facts: Facts) -> Iterator[RuleHit]:
     if call.change.pair not in {None, target.order.pair}:
         yield _deny("change", f"the order is of {target.order.pair}, not of {call.change.pair}")
     # The venue does not document whether it reads the new volume in the old unit.
-    if target.order.volume_in_quote or "viqc" in (call.change.oflags or ()):
-        yield _deny("change", "an order by quote amount (viqc) cannot be changed; cancel it and place a new one")
+    if target.order.quote_sized or call.change.quote_sized:
+        word = policy.words.quote_sized
+        yield _deny("change", f"an order by quote amount ({word}) cannot be changed; cancel it and place a new one")
     # The venue does not document what it does then, and we would assume a price that the order does not have.
     if unfit := unfit_price(target.order, call.change):
         yield _deny("change", f"an order of type {target.order.order_type} has no {unfit}")
@@ -109,7 +113,7 @@ def order_types(policy: Policy, leg: Leg) -> RuleHit | None:
 
 def close_orders(policy: Policy, leg: Leg) -> RuleHit | None:
     """Require that closing orders are allowed. Each is also checked as a leg of its own."""
-    if not leg.is_close or policy.close_orders:
+    if not leg.is_attached or policy.close_orders:
         return None
     return _deny("close-orders", f"{leg.name}conditional closing orders are not allowed")
 
@@ -131,14 +135,18 @@ def time_in_force(policy: Policy, leg: Leg) -> RuleHit | None:
     return _listed("time-in-force", policy.time_in_force, leg.order.time_in_force, leg)
 
 
-def oflags(policy: Policy, leg: Leg) -> RuleHit | None:
+def flags(policy: Policy, leg: Leg) -> RuleHit | None:
     """Require that every flag is listed."""
     order = leg.order
-    if not order.oflags and not order.volume_in_quote:
+    if not (order.flags or order.post_only or order.quote_sized):
         return None
-    flags = order.oflags | {"viqc"} if order.volume_in_quote else order.oflags
-    unlisted = sorted(flags - policy.oflags)
-    return _deny("oflags", f"{leg.name}{', '.join(unlisted)} not listed") if unlisted else None
+    carried = set(order.flags)
+    if order.post_only:
+        carried.add(policy.words.post_only)
+    if order.quote_sized:
+        carried.add(policy.words.quote_sized)
+    unlisted = sorted(carried - policy.flags)
+    return _deny(FLAGS, f"{leg.name}{', '.join(unlisted)} not listed") if unlisted else None
 
 
 def relative_prices(policy: Policy, leg: Leg) -> RuleHit | None:
@@ -153,9 +161,10 @@ def schedule(policy: Policy, leg: Leg) -> RuleHit | None:
     if leg.ahead_s is None:
         return None
     if policy.schedule_s is None:
-        return _deny("schedule", f"{leg.name}starttm and expiretm are not allowed")
+        return _deny("schedule", f"{leg.name}{policy.words.starts} and {policy.words.ends} are not allowed")
     if leg.ahead_s > policy.schedule_s:
-        reason = f"{leg.name}starttm or expiretm is {leg.ahead_s} s ahead, more than {policy.schedule_s} s"
+        reason = f"{leg.name}{policy.words.starts} or {policy.words.ends} is {leg.ahead_s} s ahead, more than "
+        reason += f"{policy.schedule_s} s"
         return _deny("schedule", reason)
     return None
 
@@ -212,7 +221,7 @@ FEATURE_RULES: tuple[OrderRule, ...] = (
     close_orders,
     leverage,
     time_in_force,
-    oflags,
+    flags,
     relative_prices,
     schedule,
     amounts,
@@ -220,7 +229,7 @@ FEATURE_RULES: tuple[OrderRule, ...] = (
 """The rules for every order, most important first."""
 
 LIMIT_RULES: tuple[OrderRule, ...] = (unpriced, order_size, order_notional)
-"""The rules for real orders, but not for a dry run (``validate=true``, docs/kraken.md §8.11)."""
+"""The rules for real orders, but not for a dry run (docs/kraken.md §8.11)."""
 
 
 def _deny(rule: str, reason: str, kind: Literal["feature", "limit", "nothing"] = "feature") -> RuleHit:

@@ -1,4 +1,4 @@
-"""Defines a policy file: its keys, their types, and the permissions that no policy grants.
+"""Defines a policy file: its keys and their types. The venue says which words it may list.
 
 The JSON Schema for editors (policies/policy.schema.json) is made from these models. docs/policy.md explains each key.
 """
@@ -7,46 +7,16 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from typing import Annotated, Literal
+from functools import lru_cache
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-Permission = Literal[
-    "query-funds",
-    "add-funds",
-    "query-open-trades",
-    "query-closed-trades",
-    "modify-trades",
-    "close-trades",
-    "query-ledger",
-    "export-data",
-]
-"""The eight of Kraken's thirteen permissions (docs/kraken.md §1i) that a policy may grant."""
-
-WITHHELD = {
-    "withdraw-funds": "money never leaves through signer",
-    "earn-funds": "moving funds into and out of Earn is never signed",
-    "add-withdraw-address": "withdrawal addresses are never touched",
-    "update-withdraw-address": "withdrawal addresses are never touched",
-    "create-ws-token": "whoever holds a WebSocket token trades past every policy",
-}
-"""The other five permissions, with the reason why no policy grants them."""
+from signer.model import Vocabulary
 
 Side = Literal["buy", "sell"]
-OrderType = Literal[
-    "market",
-    "limit",
-    "iceberg",
-    "stop-loss",
-    "take-profit",
-    "stop-loss-limit",
-    "take-profit-limit",
-    "trailing-stop",
-    "trailing-stop-limit",
-    "settle-position",
-]
-TimeInForce = Literal["GTC", "IOC", "GTD", "FOK"]
-OrderFlag = Literal["post", "fcib", "fciq", "nompp", "viqc"]
+FLAGS = "oflags"
+"""The key that lists flags, and the name of its rule."""
 
 # The digits are bounded so that arithmetic with amounts is exact.
 Money = Annotated[str, Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,18})? [A-Za-z0-9.]{1,16}$", examples=["2500 USD"])]
@@ -101,24 +71,23 @@ class PolicyFile(Table):
         None,
         description="Day (UTC) by which somebody should look at the policy again; decides nothing, warns when past.",
     )
-    permissions: tuple[Permission, ...] = Field(
-        strict=False, description="Kraken's own words, as on the page of an API key."
+    permissions: tuple[str, ...] = Field(
+        strict=False, description="The exchange's own words, as on the page of an API key."
     )
     pairs: tuple[str, ...] = Field((), strict=False, description="Pairs that may be traded, in any spelling.")
     sides: tuple[Side, ...] = Field((), strict=False, description="Sides that orders may have.")
-    order_types: tuple[OrderType, ...] = Field((), strict=False, description="Types that orders may have.")
-    time_in_force: tuple[TimeInForce, ...] = Field(
+    order_types: tuple[str, ...] = Field((), strict=False, description="Types that orders may have.")
+    time_in_force: tuple[str, ...] = Field(
         ("GTC",), strict=False, description="Times in force that orders may have; an order that says none has GTC."
     )
-    oflags: tuple[OrderFlag, ...] = Field((), strict=False, description="Flags that orders may carry.")
+    oflags: tuple[str, ...] = Field((), strict=False, description="Flags that orders may carry.")
     leverage: Annotated[int, Field(ge=1, le=100)] | None = Field(
         None, description="Highest leverage; without it nothing on margin is allowed."
     )
     close_orders: bool = Field(False, description="Whether an order may carry a conditional close.")
     relative_prices: bool = Field(False, description="Whether prices may be relative to the market.")
     schedule: Window | None = Field(
-        None,
-        description="How far ahead the start or the end of an order may lie (starttm, expiretm); without it none may.",
+        None, description="How far ahead the start or the end of an order may lie; without it none may."
     )
     order_scope: Literal["own", "account"] = Field(
         "own", description="Whose orders it may cancel and change: its own, or everybody's on the account."
@@ -134,8 +103,28 @@ class PolicyFile(Table):
     )
 
 
-def json_schema() -> str:
-    """Return the JSON Schema of a policy file, as committed in policies/policy.schema.json."""
-    schema = PolicyFile.model_json_schema()
+def policy_form(words: Vocabulary) -> type[PolicyFile]:
+    """Return the form of policy files for accounts of one venue, which takes only its words."""
+    return _policy_form(words.permissions, words.order_types, words.times_in_force, words.flags)
+
+
+@lru_cache(maxsize=16)
+def _policy_form(
+    permissions: tuple[str, ...], order_types: tuple[str, ...], times_in_force: tuple[str, ...], flags: tuple[str, ...]
+) -> type[PolicyFile]:
+    words = {
+        "permissions": permissions, "order_types": order_types, "time_in_force": times_in_force, FLAGS: flags
+    }  # fmt: skip
+    listed: dict[str, Any] = {key: (_words(words[key]), PolicyFile.model_fields[key]) for key in words}
+    return create_model("PolicyFile", __base__=PolicyFile, __doc__=PolicyFile.__doc__, **listed)
+
+
+def _words(words: tuple[str, ...]) -> Any:
+    return tuple[Literal[words], ...]  # type: ignore[valid-type]
+
+
+def json_schema(words: Vocabulary) -> str:
+    """Return the JSON Schema of a policy file for one venue, as committed in policies/policy.schema.json."""
+    schema = policy_form(words).model_json_schema()
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "signer policy"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from signer.findings import Finding, Weight
-from signer.model import ClientInfo, RuleHit
+from signer.model import ClientInfo, RuleHit, Vocabulary
 from signer.policy.policy import Policy
 
-CANCELS = "close-trades"
-ONLY_CANCELS = RuleHit("permissions", True, f"{CANCELS}, which a policy that does not load still grants")
 HASH = hashlib.sha256(b"cancels only").hexdigest()
 
 
@@ -37,20 +35,23 @@ class Unloaded:
         return Finding(Weight.ERROR, "policy", about, f"does not load, so {what}: {why}")
 
 
-def cancels_only(name: str) -> Policy:
+def cancels_only(name: str, words: Vocabulary) -> Policy:
     """Make the policy that replaces a file that does not load: only cancels of own orders pass."""
+    cancelling = words.cancelling
+    granted = RuleHit("permissions", True, f"{cancelling}, which a policy that does not load still grants")
     return Policy(
         name=name,
+        words=words,
         description="",
         hash=HASH,
         uncapped="",
         review_by=None,
-        permissions=frozenset({CANCELS}),
-        granted={CANCELS: ONLY_CANCELS},
+        permissions=frozenset({cancelling}),
+        granted={cancelling: granted},
         sides={},
         order_types={},
         time_in_force={},
-        oflags=frozenset(),
+        flags=frozenset(),
         leverage=None,
         close_orders=False,
         relative_prices=False,

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import cast
 
-from signer.model import Action, Call, Facts, Order, Pair, Price, Side
+from signer.model import Action, Call, Facts, Moment, Order, Pair, Price, Side
 from signer.policy.decide import decide
 from signer.policy.policy import Policy
+from signer.policy.schema import FLAGS
 
 _LEAST = Decimal("0.00000001")
 _TRAILING = frozenset({"trailing-stop", "trailing-stop-limit"})
@@ -34,10 +35,11 @@ class Unreachable:
 
 
 def unreachable(policy: Policy, pairs: Mapping[str, Pair]) -> Iterator[Unreachable]:
-    """Yield the words of ``order_types``, ``time_in_force`` and ``oflags`` that no order can use."""
-    if "modify-trades" not in policy.permissions:
+    """Yield the words of order types, times in force and flags that no order can use."""
+    placing = policy.words.placing
+    if placing not in policy.permissions:
         if policy.order_types:
-            yield Unreachable("order_types", ", ".join(policy.order_types), (), "modify-trades is not granted")
+            yield Unreachable("order_types", ", ".join(policy.order_types), (), f"{placing} is not granted")
         return
     passing: list[str] = []
     for kind in policy.order_types:
@@ -47,13 +49,13 @@ def unreachable(policy: Policy, pairs: Mapping[str, Pair]) -> Iterator[Unreachab
         if found is not None:
             yield found
     for word in policy.time_in_force if passing else ():
-        end = "+1" if word == "GTD" else ""
-        orders = tuple(replace(_least(policy, kind), time_in_force=word, expiretm=end) for kind in passing)
+        end = Moment(1, from_now=True) if word == policy.words.ending else None
+        orders = tuple(replace(_least(policy, kind), time_in_force=word, ends=end) for kind in passing)
         if (found := _tried(policy, pairs, "time_in_force", word, orders)) is not None:
             yield found
-    for flag in sorted(policy.oflags) if passing else ():
-        orders = tuple(_flagged(_least(policy, kind), flag) for kind in passing)
-        if (found := _tried(policy, pairs, "oflags", flag, orders)) is not None:
+    for flag in sorted(policy.flags) if passing else ():
+        orders = tuple(_flagged(policy, _least(policy, kind), flag) for kind in passing)
+        if (found := _tried(policy, pairs, FLAGS, flag, orders)) is not None:
             yield found
 
 
@@ -74,8 +76,10 @@ def _least(policy: Policy, kind: str) -> Order:
     )
 
 
-def _flagged(order: Order, flag: str) -> Order:
-    return replace(order, oflags=frozenset({flag}), volume_in_quote=flag == "viqc")
+def _flagged(policy: Policy, order: Order, flag: str) -> Order:
+    if flag == policy.words.quote_sized:
+        return replace(order, quote_sized=True)
+    return replace(order, post_only=True) if flag == policy.words.post_only else replace(order, flags=frozenset({flag}))
 
 
 def _tried(
@@ -97,6 +101,6 @@ def _tried(
 
 def _denial(policy: Policy, facts: Facts, order: Order) -> str:
     """Return why the order is denied; empty if it is not."""
-    call = Call("AddOrder", Action.ORDER, {}, (frozenset({"modify-trades"}),), orders=(order,))
+    call = Call(policy.words.place_call, Action.ORDER, {}, (frozenset({policy.words.placing}),), orders=(order,))
     decision = decide(policy, "anybody", call, facts)
     return decision.denials[0].reason if not decision.allowed and decision.denials else ""

@@ -7,7 +7,7 @@ placed through signer are meant, never those of the account owner's hand.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 from signer.contracts import AuditLog, Clock
@@ -20,7 +20,7 @@ from signer.gateway.pending import Pending
 from signer.gateway.records import clearing_record, order_row
 from signer.gateway.snapshot import Snapshot
 from signer.gateway.trace import Watch
-from signer.model import Call, Json, OrderRef, VenueResult, WireAnswer
+from signer.model import Call, Json, OrderRef, VenueResult, Vocabulary, WireAnswer
 from signer.model.ended import Ended
 from signer.serving.admin import Operator, Verb
 
@@ -63,20 +63,25 @@ class Clearing:
         client, accounts = str(question.get("client", "")), self._accounts(question)
         found = await asyncio.gather(*(self._aiming.open_orders(one, one.venue, client) for one in accounts))
         placed = [order for orders in found for order in orders]
-        unsettled = [name for one in accounts for name in self._pending.unsettled(one.name, client)]
+        unsettled = self._unsettled(accounts, client)
         return {
             "orders": [dict(order_row(one)) for one in placed[:MOST_NAMED]],
             "count": len(placed),
-            "unsettled": [*unsettled],
+            "unsettled": unsettled,
         }
 
     async def _cancelled(self, operator: Operator, question: Mapping[str, Json]) -> Json:
         client, accounts = str(question.get("client", "")), self._accounts(question)
         ended = await asyncio.gather(*(self._clear(operator, one, client) for one in accounts))
         left = {ref.value: why for one in ended for ref, why in one.left.items()}
-        unsettled = [name for one in accounts for name in self._pending.unsettled(one.name, client)]
-        named: dict[str, Json] = {txid: left[txid] for txid in list(left)[:MOST_NAMED]}
-        return {"count": sum(one.count for one in ended), "left": named, "unsettled": [*unsettled]}
+        unsettled = self._unsettled(accounts, client)
+        named: dict[str, Json] = {venue_id: left[venue_id] for venue_id in list(left)[:MOST_NAMED]}
+        return {"count": sum(one.count for one in ended), "left": named, "unsettled": unsettled}
+
+    def _unsettled(self, accounts: Sequence[Account], client: str) -> list[Json]:
+        """Name the orders that have no id yet, as a person looks for them at the exchange."""
+        named = [(one.venue, name) for one in accounts for name in self._pending.unsettled(one.name, client)]
+        return [_text_of(name, venue.vocabulary) for venue, name in named]
 
     def _accounts(self, question: Mapping[str, Json]) -> list[Account]:
         """Raises `ConfigError` for an account that is not in force: nothing of it can be listed or cancelled."""
@@ -90,7 +95,7 @@ class Clearing:
         """Cancel what ``client`` (every client, if empty) has open on ``account``."""
         venue, now = account.venue, self._clock.monotonic()
         await self._aiming.settle_all(account, client, now + SETTLE_S)
-        refs = [OrderRef("txid", one.txid) for one in await self._aiming.open_orders(account, venue, client)]
+        refs = [OrderRef("venue-id", one.venue_id) for one in await self._aiming.open_orders(account, venue, client)]
         if not refs:
             return Ended()
         name = f"{self._clock.now_us():014x}"
@@ -113,9 +118,13 @@ class Clearing:
         self, operator: Operator, name: str, account: str, client: str, stage: str, refs: list[OrderRef]
     ) -> None:
         """On record if it can be: a brake does not wait for a log that cannot be written."""
-        txids, now_us = [ref.value for ref in refs], self._clock.now_us()
+        venue_ids, now_us = [ref.value for ref in refs], self._clock.now_us()
         whom = {"id": name, "account": account, "client": client, "stage": stage}
         try:
-            await self._audit.record(clearing_record(operator.uid, operator.name, whom, txids, now_us), urgent=True)
+            await self._audit.record(clearing_record(operator.uid, operator.name, whom, venue_ids, now_us), urgent=True)
         except AuditError as error:
             self._watch.alarm(error.code, f"cancels of an operator are not on record: {error}")
+
+
+def _text_of(name: OrderRef, words: Vocabulary) -> str:
+    return name.value if name.kind == "client-id" else f"{words.refs[name.kind]} {name.value}"

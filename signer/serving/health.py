@@ -107,7 +107,7 @@ class Health:
                 revoked=not live,
                 expired=bool(live) and not passing,
                 unloaded=f"policy {policy.name} does not load" if policy.only_cancels else "",
-                trades=bool(policy.permissions & {"modify-trades", "close-trades"}),
+                trades=bool(policy.permissions & {policy.words.placing, policy.words.cancelling}),
             )
 
     def _of_keys(self, account: Account) -> Sequence[Obstacle]:
@@ -137,7 +137,7 @@ class Health:
     def _of_policies(self) -> Iterator[Obstacle]:
         """The policies of clients whose files are not what is in force. Reads files."""
         loaded = self.loaded()
-        now = policies_of(loaded.home, loaded.venue.pairs).policies
+        now = policies_of(loaded.home, loaded.venue.vocabulary, loaded.venue.pairs).policies
         for name in sorted({client.policy for client in loaded.store.clients() if not client.revoked}):
             if name not in now:
                 if not loaded.policies[name].only_cancels:

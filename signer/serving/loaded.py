@@ -15,7 +15,7 @@ from signer.keycheck.judgement import Requirements, requirements_of
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase
 from signer.market.pairs import load_pairs
-from signer.model import ClientInfo, CredentialInfo
+from signer.model import ClientInfo, CredentialInfo, Vocabulary
 from signer.policy.load import Loaded, load_policies
 from signer.policy.policy import Policy
 from signer.policy.unloaded import Unloaded, cancels_only, unloaded
@@ -169,17 +169,19 @@ def checked(
     """
     for error in misfits(home, config, store):
         raise error
-    before, loaded = in_force or {}, policies_of(home, venue.pairs)
+    before, loaded = in_force or {}, policies_of(home, venue.vocabulary, venue.pairs)
     without = unloaded(loaded.broken, loaded.policies, store.clients(), before, str(home.policies))
-    instead = {one.policy: before.get(one.policy) or cancels_only(one.policy) for one in without if one.clients}
+    words = venue.vocabulary
+    instead = {one.policy: before.get(one.policy) or cancels_only(one.policy, words) for one in without if one.clients}
     return LoadedHome(home, config, store, venue, {**loaded.policies, **instead}, without, passphrase_now)
 
 
-def policies_of(home: Home, pairs: Pairs) -> Loaded:
+def policies_of(home: Home, words: Vocabulary, pairs: Pairs) -> Loaded:
     """The policies in the home. Without their folder there are none."""
     if not home.policies.is_dir():
         return Loaded({}, {})
-    return load_policies(home.policies, pairs.find, [pair.wsname for pair in pairs.by_id.values()])
+    names = [pair.wsname for pair in pairs.by_id.values()]
+    return load_policies(home.policies, words, pairs.find, names)
 
 
 def reread(before: LoadedHome, *, running: bool) -> LoadedHome:

@@ -82,10 +82,10 @@ class AdminVerbs:
 
     async def _close(self, operator: Operator, question: Mapping[str, Json]) -> Json:
         """Settle or release a call whose outcome is unknown, as the operator says; whether there is one."""
-        number, txids, reason = question.get("number"), question.get("txids"), question.get("reason")
-        if not (isinstance(number, int) and isinstance(txids, list) and isinstance(reason, str)):
+        number, venue_ids, reason = question.get("number"), question.get("venue_ids"), question.get("reason")
+        if not (isinstance(number, int) and isinstance(venue_ids, list) and isinstance(reason, str)):
             raise ConfigError("this names no call", hint="use the signer that the gateway runs")
-        given = [None if txid is None else str(txid) for txid in txids]
+        given = [None if venue_id is None else str(venue_id) for venue_id in venue_ids]
         return await self._recovery.close_by_hand(
             number, given, by=operator.name, uid=operator.uid, reason=reason[:MOST_REASON]
         )

@@ -51,7 +51,7 @@ def lost(home: Home, legs: int = 1) -> int:
     """A call whose outcome is unknown; its number."""
 
     async def reserve(ledger: SqliteLedger) -> int:
-        orders = tuple(order(userref=7 + leg) for leg in range(legs))
+        orders = tuple(order(client_tag=str(7 + leg)) for leg in range(legs))
         number = await ledger.reserve(intent(*(charge("10", leg=leg) for leg in range(legs)), orders=orders))
         await ledger.hold(number)
         return number
@@ -96,8 +96,8 @@ def test_a_call_is_settled_by_hand(home: Home, capsys: pytest.CaptureFixture[str
     number = lost(home, legs=2)
     assert signer(home, "settle", number, "--txid", "OAAA-B,-", "--reason", "seen at Kraken") == 0
     assert unknown(home, capsys) == []
-    (known,) = in_ledger(home, lambda ledger: ledger.find_orders("main", OrderRef("txid", "OAAA-B")))
-    assert (known.client, known.order.userref) == ("bot", 7)
+    (known,) = in_ledger(home, lambda ledger: ledger.find_orders("main", OrderRef("venue-id", "OAAA-B")))
+    assert (known.client, known.order.client_tag) == ("bot", "7")
     assert in_ledger(home, used) == Decimal(10)
     (record,) = records(home, kind="reconciled")
     assert (record["outcome"], record["venue_ids"]) == ("accepted", ["OAAA-B", None])
@@ -131,7 +131,7 @@ def test_a_call_that_is_not_there_is_no(home: Home, capsys: pytest.CaptureFixtur
     ("txids", "status", "said"),
     [
         ("OA,OB", 3, "the call has 1"),
-        ("no txid", 3, "is no txid"),
+        ("no txid", 3, "is no order id"),
         ("OKNOWN", 3, "is an order of bot already"),
         ("-", 2, "txid of each order"),
         ("OA,,", 2, "txid of each order"),

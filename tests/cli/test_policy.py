@@ -24,6 +24,7 @@ from signer.policy import decide, load_policy
 from signer.serving.clock import SystemClock
 from signer.venues.kraken import pairs as kraken_pairs
 from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.vocabulary import WORDS
 from tests.unit.policy.examples import add, order
 
 SHIPPED = Path(__file__).parents[2] / "policies"
@@ -55,7 +56,7 @@ def signer(home: Home, *arguments: str) -> int:
 def spend(home: Home, call: Call, txid: str) -> None:
     """Let the ledger of this home have settled ``call`` by the bot."""
     pairs = PairTable.built_in()
-    policy = load_policy(home.policies / "spot-trader.toml", pairs.find)
+    policy = load_policy(home.policies / "spot-trader.toml", WORDS, pairs.find)
     decision = decide(policy, "bot", call, Facts(pairs.by_id, {}))
 
     async def settle() -> None:

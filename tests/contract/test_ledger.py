@@ -145,7 +145,7 @@ async def test_settle_spends_what_was_accepted_once(ledger: SqliteLedger) -> Non
 
 async def test_hold_keeps_an_unknown_outcome_until_reconciled(ledger: SqliteLedger) -> None:
     """Unknown is a state of its own: listed as such, still counted, and settled or released later."""
-    sent = intent(charge("60"), orders=(order(userref=7),))
+    sent = intent(charge("60"), orders=(order(client_tag="7"),))
     reservation = await ledger.reserve(sent)
     (before,) = await ledger.open_intents()
     await ledger.hold(reservation)
@@ -223,15 +223,15 @@ async def test_reserve_refuses_while_halted(ledger: SqliteLedger) -> None:
 
 async def test_orders_are_found_by_each_name_newest_first(ledger: SqliteLedger, clock: SetClock) -> None:
     """An accepted order is known by txid, userref and cl_ord_id, on its own account only."""
-    first, second = order(userref=7), order(userref=7, cl_ord_id="mine")
+    first, second = order(client_tag="7"), order(client_tag="7", client_id="mine")
     await ledger.settle(await ledger.reserve(intent(orders=(first, order()))), ["OAAA", None])
     await ledger.settle(await ledger.reserve(intent(orders=(second,), client="other")), ["OBBB"])
     older = PlacedOrder("main", "bot", "OAAA", first, START_US)
     newer = PlacedOrder("main", "other", "OBBB", second, START_US)
-    assert list(await ledger.find_orders("main", OrderRef("userref", "7"))) == [newer, older]
-    assert list(await ledger.find_orders("main", OrderRef("txid", "OAAA"))) == [older]
-    assert list(await ledger.find_orders("main", OrderRef("cl_ord_id", "mine"))) == [newer]
-    assert list(await ledger.find_orders("second", OrderRef("userref", "7"))) == []
+    assert list(await ledger.find_orders("main", OrderRef("client-tag", "7"))) == [newer, older]
+    assert list(await ledger.find_orders("main", OrderRef("venue-id", "OAAA"))) == [older]
+    assert list(await ledger.find_orders("main", OrderRef("client-id", "mine"))) == [newer]
+    assert list(await ledger.find_orders("second", OrderRef("client-tag", "7"))) == []
 
 
 async def test_an_amended_order_is_what_it_became_and_stays_its_owners(ledger: SqliteLedger) -> None:
@@ -240,27 +240,27 @@ async def test_an_amended_order_is_what_it_became_and_stays_its_owners(ledger: S
     larger = order(volume=Decimal("2.50"))
     amend = intent(orders=(larger,), client="other", endpoint="AmendOrder")
     await ledger.settle(await ledger.reserve(amend), ["OAAA"])
-    (found,) = await ledger.find_orders("main", OrderRef("txid", "OAAA"))
+    (found,) = await ledger.find_orders("main", OrderRef("venue-id", "OAAA"))
     assert (found.client, found.order) == ("bot", larger)
 
 
 async def test_a_constant_userref_keeps_other_clients_in_sight(ledger: SqliteLedger) -> None:
     """However many orders one client gives the same userref, another's order of that userref is still named; and all
     that may be open are."""
-    await ledger.settle(await ledger.reserve(intent(orders=(order(userref=1),), client="victim")), ["OVICTIM"])
-    many = tuple(order(userref=1) for _ in range(40))
+    await ledger.settle(await ledger.reserve(intent(orders=(order(client_tag="1"),), client="victim")), ["OVICTIM"])
+    many = tuple(order(client_tag="1") for _ in range(40))
     await ledger.settle(await ledger.reserve(intent(orders=many)), [f"O{number}" for number in range(40)])
-    found = await ledger.find_orders("main", OrderRef("userref", "1"))
+    found = await ledger.find_orders("main", OrderRef("client-tag", "1"))
     assert [placed.client for placed in found] == ["bot"] * 40 + ["victim"]
     await ledger.close_absent("main", ["O3"], START_US + 1)
-    found = await ledger.find_orders("main", OrderRef("userref", "1"))
+    found = await ledger.find_orders("main", OrderRef("client-tag", "1"))
     assert [placed.client for placed in found] == ["bot"] * 17 + ["victim"]
-    assert (found[0].txid, found[16].txid) == ("O39", "O3")
+    assert (found[0].venue_id, found[16].venue_id) == ("O39", "O3")
 
 
 async def test_found_orders_settle_though_others_are_missing(ledger: SqliteLedger, clock: SetClock) -> None:
     """What was found is the client's and spent; the rest stays held under the same number."""
-    first, second, third = order(userref=1), order(userref=2), order(userref=3)
+    first, second, third = order(client_tag="1"), order(client_tag="2"), order(client_tag="3")
     batch = intent(charge("50", leg=0), charge("20", leg=1), charge("10", leg=2), orders=(first, second, third))
     reservation = await ledger.reserve(batch)
     await ledger.settle_found(reservation, ["OAAA", None, "OCCC"])
@@ -315,21 +315,21 @@ async def test_orders_that_may_be_open_are_never_forgotten(ledger: SqliteLedger,
 
 async def test_all_of_many_orders_are_closed(ledger: SqliteLedger, clock: SetClock) -> None:
     """More than one transaction marks at once."""
-    many = tuple(order(userref=1) for _ in range(2_100))
+    many = tuple(order(client_tag="1") for _ in range(2_100))
     await ledger.settle(await ledger.reserve(intent(orders=many)), [f"O{number}" for number in range(len(many))])
     clock.us += 1
     await ledger.close_absent("main", ["O7"], clock.us)
-    found = await ledger.find_orders("main", OrderRef("userref", "1"))
-    assert [one.txid for one in found if not one.closed] == ["O7"]
+    found = await ledger.find_orders("main", OrderRef("client-tag", "1"))
+    assert [one.venue_id for one in found if not one.closed] == ["O7"]
     assert len(found) == 17
 
 
 async def test_all_that_may_be_open_is_told_however_much_it_is(ledger: SqliteLedger, clock: SetClock) -> None:
     """A bot that has placed thousands of orders within the hour does not hide the one that rests from its operator."""
-    many = tuple(order(userref=1) for _ in range(1_200))
+    many = tuple(order(client_tag="1") for _ in range(1_200))
     await ledger.settle(await ledger.reserve(intent(orders=many)), [f"O{number}" for number in range(len(many))])
     assert len(await ledger.open_orders("main", "bot")) == await ledger.may_be_open("main") == len(many)
-    assert len(await ledger.find_orders("main", OrderRef("userref", "1"))) == len(many)
+    assert len(await ledger.find_orders("main", OrderRef("client-tag", "1"))) == len(many)
 
 
 async def place(ledger: SqliteLedger, txid: str, account: str = "main") -> None:
@@ -340,15 +340,15 @@ async def place(ledger: SqliteLedger, txid: str, account: str = "main") -> None:
 
 async def known(ledger: SqliteLedger, txid: str) -> Order | None:
     """What the ledger says of an order of the account ``main``."""
-    found = await ledger.find_orders("main", OrderRef("txid", txid))
+    found = await ledger.find_orders("main", OrderRef("venue-id", txid))
     return found[0].order if found else None
 
 
 async def closed(ledger: SqliteLedger) -> dict[str, bool]:
     """Which orders of the tests above are known, and whether they are closed."""
     names = {"OLISTED": "main", "OGONE": "main", "OELSEWHERE": "second", "OYOUNG": "main"}
-    found = [one for txid, name in names.items() for one in await ledger.find_orders(name, OrderRef("txid", txid))]
-    return {one.txid: one.closed for one in found}
+    found = [one for txid, name in names.items() for one in await ledger.find_orders(name, OrderRef("venue-id", txid))]
+    return {one.venue_id: one.closed for one in found}
 
 
 async def test_an_outcome_shares_the_next_flush(tmp_path: Path, clock: SetClock) -> None:

@@ -160,7 +160,7 @@ def known_to_ledger(made: MadeHome, txids: Iterable[str]) -> set[str]:
 
     async def known(ledger: Ledger) -> set[str]:
         asked = itertools.product(ACCOUNTS, txids)
-        found = [await ledger.find_orders(account, OrderRef("txid", txid)) for account, txid in asked]
-        return {placed.txid for orders in found for placed in orders}
+        found = [await ledger.find_orders(account, OrderRef("venue-id", txid)) for account, txid in asked]
+        return {placed.venue_id for orders in found for placed in orders}
 
     return with_ledger(made.home, known)

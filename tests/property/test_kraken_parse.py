@@ -123,8 +123,8 @@ def test_a_batch_round_trips_in_every_spelling(batch: list[dict[str, Any]], pair
 def test_references_of_ours_survive_the_wire(batch: list[dict[str, Any]], pair: str, ref: int) -> None:
     """What was reserved with a reference is what is sent with it."""
     call = read("AddOrderBatch", json.dumps({"nonce": "1", "pair": pair, "orders": batch}), JSON)
-    named = KRAKEN.with_own_refs(call, lambda: ref)
-    assert all(order.userref or order.cl_ord_id for order in named.orders)
+    named = KRAKEN.with_own_refs(call, lambda _: ref - 1)
+    assert all(order.client_tag or order.client_id for order in named.orders)
     wire, _ = KRAKEN.encode(named, 1)
     assert read("AddOrderBatch", wire.body.decode(), JSON) == named
 

@@ -38,12 +38,13 @@ def orders(closes: bool = True) -> st.SearchStrategy[Order]:
         volume=volumes,
         price=st.none() | prices,
         price2=st.none() | prices,
-        volume_in_quote=st.booleans(),
+        quote_sized=st.booleans(),
         leverage=st.none() | st.decimals(min_value=1, max_value=6, places=1),
         reduce_only=st.booleans(),
-        oflags=st.frozensets(st.sampled_from(FLAGS), max_size=1),
+        post_only=st.booleans(),
+        flags=st.frozensets(st.sampled_from(["fcib", "fciq", "nompp"]), max_size=1),
         time_in_force=st.sampled_from(TIMES),
-        close=st.none() | orders(closes=False) if closes else st.none(),
+        attached=st.lists(orders(closes=False), max_size=2).map(tuple) if closes else st.just(()),
     )
 
 
@@ -129,7 +130,8 @@ changes = st.builds(
     st.sampled_from([edit, amend]),
     volume=st.none() | volumes,
     price=st.none() | prices,
-    oflags=st.none() | st.frozensets(st.sampled_from(FLAGS), max_size=1),
+    post_only=st.none() | st.booleans(),
+    flags=st.none() | st.frozensets(st.sampled_from(FLAGS[1:]), max_size=1),
 )
 plain_order: st.SearchStrategy[Order] = st.builds(
     Order,
@@ -183,10 +185,10 @@ def test_spelling_of_pairs_makes_no_difference(tables: dict[str, Any], data: st.
 def test_charges_cover_the_notional(batch: list[Order], with_close: bool) -> None:
     """What is charged to a notional cap is the value of all orders and their closes, to the last digit."""
     if with_close:
-        batch = [replace(order, close=replace(order, side="sell")) for order in batch]
+        batch = [replace(order, attached=(replace(order, side="sell"),)) for order in batch]
     decision = decide(built({"close_orders": True}), "bot", add(*batch), facts())
     assert decision.allowed
-    every = [*batch, *(order.close for order in batch if order.close)]
+    every = [*batch, *(each for order in batch for each in order.attached)]
     worth = sum(Fraction(order.volume) * Fraction(order.price.amount) for order in every if order.price)
     assert sum(Fraction(charge.amount) for charge in decision.charges if charge.unit == "USD") == worth
     assert sum(charge.amount for charge in decision.charges if charge.unit == "orders") == len(every)

@@ -19,12 +19,13 @@ from signer.secret import HmacKey, Secret, fingerprint
 from signer.venues.kraken.answers import words
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from signer.venues.kraken.vocabulary import WORDS
 from tests.arriving import arriving
 from tests.security.rig import Bot
 
 NOON_US = 1_795_435_200_000_000
 PAIRS = PairTable.built_in()
-TRACKER = load_policy(Path(__file__).parents[2] / "policies" / "tracker.toml", PAIRS.find)
+TRACKER = load_policy(Path(__file__).parents[2] / "policies" / "tracker.toml", WORDS, PAIRS.find)
 PATH = "/0/private/Balance"
 ACCEPTED = "accepted"
 

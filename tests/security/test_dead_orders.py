@@ -25,7 +25,7 @@ from tests.security.rig import LIMIT, NARROW, WIDE, Rig, copied
 SMALL = {"price": "20000", "volume": "0.001"}
 UNKNOWN = ["EOrder:Unknown order"]
 PLACED = PlacedOrder("main", "bot", "O1", Order("XXBTZUSD", "buy", "limit", Decimal(1)), placed_us=10 * YOUNG_US)
-REF = OrderRef("txid", "O1")
+REF = OrderRef("venue-id", "O1")
 
 
 @pytest.mark.parametrize("policy", [NARROW, WIDE], ids=["own", "account"])
@@ -127,7 +127,7 @@ def test_what_an_answer_tells(*, cancelled: bool, after_us: int, known: bool) ->
     closed.note("main", [REF], cancelled=cancelled, now_us=PLACED.placed_us + after_us)
     assert closed.has(PLACED) == known
     assert not closed.has(replace(PLACED, account="other"))
-    assert not closed.has(replace(PLACED, txid="O2"))
+    assert not closed.has(replace(PLACED, venue_id="O2"))
 
 
 def test_what_the_ledger_has_marked_is_known() -> None:
@@ -139,5 +139,5 @@ def test_only_so_many_are_kept_in_mind() -> None:
     """The oldest are forgotten: their cancels are sent again, and do no harm."""
     closed = KnownClosed()
     closed.note("main", [REF], cancelled=True, now_us=1)
-    closed.note("main", [OrderRef("txid", f"N{n}") for n in range(MOST)], cancelled=True, now_us=1)
+    closed.note("main", [OrderRef("venue-id", f"N{n}") for n in range(MOST)], cancelled=True, now_us=1)
     assert not closed.has(PLACED)

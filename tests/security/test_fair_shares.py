@@ -23,6 +23,7 @@ from signer.secret import Secret
 from signer.venues.kraken.limits import TIERS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from signer.venues.kraken.vocabulary import WORDS
 from tests.security.doorway import SetClock
 from tests.unit.gateway.ways import CANCEL, ORDER, READ, Ways
 from tests.unit.lanes.virtual import run
@@ -32,7 +33,7 @@ TOO_MANY = "EOrder:Rate limit exceeded"
 PAIRS = PairTable.built_in()
 VENUE = Kraken(PAIRS)
 PLACED = Order("XXBTZUSD", "buy", "limit", Decimal("0.01"))
-TRADER = load_policy(Path(__file__).parents[2] / "policies" / "spot-trader.toml", PAIRS.find)
+TRADER = load_policy(Path(__file__).parents[2] / "policies" / "spot-trader.toml", WORDS, PAIRS.find)
 
 
 @pytest.mark.parametrize("tier", ["starter", "intermediate", "pro"])
@@ -117,7 +118,7 @@ class Desk:
 
 NEW = Call("AddOrder", Action.ORDER, {}, orders=(PLACED,))
 BATCH = replace(NEW, endpoint="AddOrderBatch", orders=(PLACED,) * 15)
-EDIT = Call("EditOrder", Action.ORDER, {}, targets=(OrderRef("txid", "O1"),), change=Change(replaces=True))
+EDIT = Call("EditOrder", Action.ORDER, {}, targets=(OrderRef("venue-id", "O1"),), change=Change(replaces=True))
 AMEND = replace(EDIT, endpoint="AmendOrder", change=Change(replaces=False))
 
 

@@ -36,7 +36,7 @@ def test_an_open_order_is_known_however_old_it_is() -> None:
             simulation.world.wall_us = LONG_US
             for price in PRICES[2:]:
                 await place(simulation, life, price)
-            assert not await life.ledger.find_orders("north", OrderRef("txid", gone))
+            assert not await life.ledger.find_orders("north", OrderRef("venue-id", gone))
             cancel = Ask("ada", "CancelOrder", {"txid": resting})
             await simulation.bots.call(life, cancel)
             assert cancel.errors == ()
@@ -49,7 +49,7 @@ def test_only_the_exchange_s_own_list_closes_an_order() -> None:
     with Simulation(seed=0) as simulation:
 
         async def is_closed(life: Life, txid: str) -> bool:
-            (known,) = await life.ledger.find_orders("north", OrderRef("txid", txid))
+            (known,) = await life.ledger.find_orders("north", OrderRef("venue-id", txid))
             return known.closed
 
         async def call(life: Life) -> None:
@@ -76,7 +76,7 @@ def test_where_many_may_be_open_the_list_is_asked_for_sooner(monkeypatch: pytest
             txids = [await place(simulation, life, price) for price in PRICES[:3]]
             simulation.venue.by_hand("north", "CancelOrder", txid=txids[0])
             await asyncio.sleep(recovery.LIST_AGAIN_S + 2 * recovery.EVERY_S)
-            known = [await life.ledger.find_orders("north", OrderRef("txid", txid)) for txid in txids]
+            known = [await life.ledger.find_orders("north", OrderRef("venue-id", txid)) for txid in txids]
             assert [one.closed for (one,) in known] == [True, False, False]
 
         assert simulation.live(call)
@@ -92,7 +92,7 @@ def test_an_order_that_closed_while_no_gateway_ran_is_closed_at_the_start() -> N
 
         async def second(life: Life) -> None:
             await asyncio.sleep(5)
-            (known,) = await life.ledger.find_orders("north", OrderRef("txid", txids[0]))
+            (known,) = await life.ledger.find_orders("north", OrderRef("venue-id", txids[0]))
             assert known.closed
 
         assert simulation.live(first)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from signer.errors import Refused
-from signer.model import Action
+from signer.model import Action, Moment
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.arriving import altered
@@ -135,8 +135,7 @@ def test_a_close_order_is_never_overlooked() -> None:
     """In each spelling it is an order of its own that the policy sees; a misspelt one is refused."""
     spelled = {**LIMIT, "close[ordertype]": "limit", "close[price]": "1"}
     for call in (form("AddOrder", spelled), as_json("AddOrder", spelled)):
-        assert call.orders[0].close is not None
-        assert (call.orders[0].close.side, call.orders[0].close.volume) == ("sell", Decimal("1.25"))
+        assert [(each.side, each.volume) for each in call.orders[0].attached] == [("sell", Decimal("1.25"))]
     for name in ("close.price", "close_price", "Close[price]", "close[Price]", "close[price][0]", "close%5Bprice%5D"):
         with pytest.raises(Refused, check=says(INVALID)):
             form("AddOrder", {**spelled, name: "1"})
@@ -146,7 +145,7 @@ def test_a_volume_in_quote_currency_is_told() -> None:
     """Also among other flags and in any order."""
     fields = {"pair": "XBTUSD", "type": "buy", "ordertype": "market", "volume": "100"}
     for oflags in ("viqc", "viqc,fciq", "fciq,viqc"):
-        assert form("AddOrder", {**fields, "oflags": oflags}).orders[0].volume_in_quote
+        assert form("AddOrder", {**fields, "oflags": oflags}).orders[0].quote_sized
     for oflags in ("VIQC", "viqc ", "viqc;post", "viqc,viqc", ",viqc"):
         with pytest.raises(Refused, check=says(INVALID)):
             form("AddOrder", {**fields, "oflags": oflags})
@@ -160,8 +159,7 @@ def test_relative_prices_are_never_taken_for_absolute_ones() -> None:
         assert stop.price2 is not None
         assert not stop.price.absolute
         assert not stop.price2.absolute
-        close = form("AddOrder", {**LIMIT, "close[ordertype]": "limit", "close[price]": text}).orders[0].close
-        assert close is not None
+        close = form("AddOrder", {**LIMIT, "close[ordertype]": "limit", "close[price]": text}).orders[0].attached[0]
         assert close.price is not None
         assert not close.price.absolute
 
@@ -199,7 +197,7 @@ def test_the_whole_volume_of_an_iceberg_counts() -> None:
 def test_times_are_plain() -> None:
     """Scheduled orders are told; a time that two parsers could read differently is none."""
     order = form("AddOrder", {**LIMIT, "starttm": "+60", "expiretm": "1800000000"}).orders[0]
-    assert (order.starttm, order.expiretm) == ("+60", "1800000000")
+    assert (order.starts, order.ends) == (Moment(60, True), Moment(1800000000, False))
     for name, text in (("starttm", "1e9"), ("expiretm", "-1"), ("starttm", "0x10"), ("deadline", "2026-01-01")):
         with pytest.raises(Refused, match=name):
             form("AddOrder", {**LIMIT, name: text})

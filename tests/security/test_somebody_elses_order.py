@@ -49,7 +49,7 @@ class Scene:
 
     async def owns(self, txid: str) -> str:
         """Whose order the ledger says it is; empty if nobody's."""
-        known = await self.life.ledger.find_orders("north", OrderRef("txid", txid))
+        known = await self.life.ledger.find_orders("north", OrderRef("venue-id", txid))
         return known[0].client if known else ""
 
     async def still_unknown(self) -> Sequence[OpenIntent]:

@@ -97,7 +97,7 @@ def test_a_lost_batch_of_15_is_reconciled_by_one_look() -> None:
             asked = [endpoint for _, endpoint in simulation.venue.asked[before:]]
             assert asked == ["OpenOrders", "ClosedOrders"]
             for deed in simulation.venue.deeds:
-                (known,) = await life.ledger.find_orders("north", OrderRef("txid", deed.txid))
+                (known,) = await life.ledger.find_orders("north", OrderRef("venue-id", deed.txid))
                 assert known.client == "ada"
 
         assert simulation.live(call)
@@ -173,7 +173,7 @@ def test_the_closed_orders_are_read_page_by_page() -> None:
             await life.recovery.look_up("north")
             asked = [endpoint for _, endpoint in simulation.venue.asked[before:]]
             assert asked == ["OpenOrders", *["ClosedOrders"] * 3]
-            (known,) = await life.ledger.find_orders("north", OrderRef("txid", deed.txid))
+            (known,) = await life.ledger.find_orders("north", OrderRef("venue-id", deed.txid))
             assert known.client == "ada"
 
         assert simulation.live(call)

@@ -104,7 +104,7 @@ class Checks:
 
     async def _check_known(self, ledger: SqliteLedger, deed: Deed) -> None:
         order = self.venue.order(deed.account, deed.txid)
-        known = await ledger.find_orders(deed.account, OrderRef("txid", deed.txid))
+        known = await ledger.find_orders(deed.account, OrderRef("venue-id", deed.txid))
         if [placed.client for placed in known] != [self._ask(deed.mark).client]:
             self._world.fail(f"the order {deed} is on the books and the ledger knows {known}")
         elif known[0].order.price is None or (known[0].order.volume, known[0].order.price.amount) != (

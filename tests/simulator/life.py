@@ -36,6 +36,7 @@ from signer.policy.policy import Policy
 from signer.secret import Secret
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from signer.venues.kraken.vocabulary import WORDS
 from tests.simulator.asks import CLIENTS, CREDENTIALS, secret_of
 from tests.simulator.venue import SimVenue
 from tests.simulator.world import SimWorker, World, WorldClock
@@ -58,7 +59,7 @@ def pair_table() -> PairTable:
 @cache
 def policy() -> Policy:
     """What every client of the simulator may do."""
-    return load_policy(Path(__file__).with_name("policy.toml"), pair_table().find)
+    return load_policy(Path(__file__).with_name("policy.toml"), WORDS, pair_table().find)
 
 
 class Connection:

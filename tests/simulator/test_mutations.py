@@ -147,7 +147,9 @@ def cancel_by_name(patch: pytest.MonkeyPatch) -> None:
 
     async def everybodys(self: SqliteLedger, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         found = await find_orders(self, account, ref)
-        return [replace(one, client=client) for client in CLIENTS for one in found] if ref.kind == "userref" else found
+        return (
+            [replace(one, client=client) for client in CLIENTS for one in found] if ref.kind == "client-tag" else found
+        )
 
     patch.setattr(SqliteLedger, "find_orders", everybodys)
 

@@ -32,7 +32,7 @@ LISTED_EVERY_S = 3600.0
 LIST_AGAIN_S = 300.0
 """When again, if they could not be listed, or if many may be open."""
 MANY_OPEN = 500
-"""So many orders that may be open are many: those that a cancel by userref finds are bounded, and most are closed."""
+"""So many orders that may be open are many: those that a cancel by tag finds are bounded, and most are closed."""
 
 
 class Recovery:
@@ -100,11 +100,11 @@ class Recovery:
         await asyncio.shield(self._next[account])
 
     async def close_by_hand(
-        self, reservation: int, txids: Sequence[str | None], *, by: str, uid: int, reason: str
+        self, reservation: int, venue_ids: Sequence[str | None], *, by: str, uid: int, reason: str
     ) -> bool:
-        """Settle an unknown outcome by these txids, or release it if there are none, as an operator says; on record.
+        """Settle an unknown outcome by these ids, or release it if there are none, as an operator says; on record.
 
-        Whether there is such an intent. Raises `ConfigError` if its call is under way, or the txids do not fit.
+        Whether there is such an intent. Raises `ConfigError` if its call is under way, or the venue ids do not fit.
         """
         seen = await self._open_intent(reservation)
         if seen is None:
@@ -115,7 +115,7 @@ class Recovery:
                 return False
             if not self.is_unknown(one):
                 raise ConfigError(f"the call {reservation} is under way", hint="wait for its outcome")
-            await record_by_hand(self._ledger, self._audit, one, txids, by, uid, reason, self._clock.now_us())
+            await record_by_hand(self._ledger, self._audit, one, venue_ids, by, uid, reason, self._clock.now_us())
             self._ended(one)
         return True
 
@@ -219,16 +219,16 @@ class Recovery:
 
     async def _conclude(self, one: OpenIntent, told: Told, asked_at: float, *, due: bool) -> None:
         """Settle what was found, release what is gone, and wait for the rest."""
-        found = {leg for leg, txid in enumerate(told.txids) if txid is not None}
+        found = {leg for leg, venue_id in enumerate(told.venue_ids) if venue_id is not None}
         if found:
-            await self._record(one, Outcome.ACCEPTED, told.txids)
-            if len(found) == len(told.txids):
-                await self._ledger.settle(one.reservation, told.txids)
+            await self._record(one, Outcome.ACCEPTED, told.venue_ids)
+            if len(found) == len(told.venue_ids):
+                await self._ledger.settle(one.reservation, told.venue_ids)
                 self._ended(one)
                 return
-            await self._ledger.settle_found(one.reservation, told.txids)
+            await self._ledger.settle_found(one.reservation, told.venue_ids)
             left = without_legs(one.intent, found)
-            missing = {leg for leg in range(len(told.txids)) if leg not in found}
+            missing = {leg for leg in range(len(told.venue_ids)) if leg not in found}
             self._pending.narrow(one.reservation, without_legs(one.intent, missing), left)
             one = replace(one, intent=left)
         if not one.intent.orders or self.schedule.is_gone(one.reservation, asked_at, told.doubt):
@@ -239,8 +239,8 @@ class Recovery:
             why = told.doubt or "the exchange does not list it, and it may still appear"
             self._remains(one, why, unread=told.unread)
 
-    async def _record(self, one: OpenIntent, outcome: Outcome, txids: Sequence[str | None]) -> None:
-        await self._audit.record(reconciled_record(one.intent, outcome, txids, self._clock.now_us()))
+    async def _record(self, one: OpenIntent, outcome: Outcome, venue_ids: Sequence[str | None]) -> None:
+        await self._audit.record(reconciled_record(one.intent, outcome, venue_ids, self._clock.now_us()))
 
     def _remains(self, one: OpenIntent, why: str, *, unread: bool) -> None:
         self.schedule.again(one.reservation, why, unread=unread)

@@ -41,7 +41,7 @@ class Listings:
         self._until = clock.monotonic() + LOOK_S
 
     async def read_open(self) -> Sequence[str]:
-        """Read the open orders: their txids. Raises `SignerError` if the venue does not list them."""
+        """Read the open orders: their venue ids. Raises `SignerError` if the venue does not list them."""
         listing = await self._ask(self._venue.open_orders())
         self.sightings |= listing.sightings
         return list(listing.sightings)
@@ -61,13 +61,13 @@ class Listings:
         except SignerError as error:
             self.trouble = str(error)
 
-    async def read_missing(self, txids: Sequence[str]) -> None:
-        """Read the orders of these txids that were not listed."""
-        missing = [txid for txid in txids if txid not in self.sightings]
+    async def read_missing(self, venue_ids: Sequence[str]) -> None:
+        """Read the orders of these venue ids that were not listed."""
+        missing = [venue_id for venue_id in venue_ids if venue_id not in self.sightings]
         try:
             for first in range(0, len(missing), MOST_AT_ONCE):
                 chunk = missing[first : first + MOST_AT_ONCE]
-                self.sightings |= (await self._ask(self._venue.orders_by_txid(chunk))).sightings
+                self.sightings |= (await self._ask(self._venue.orders_by_id(chunk))).sightings
         except SignerError as error:
             self.trouble = str(error)
 

@@ -34,46 +34,50 @@ class Looks:
         asked_us, lists = self._clock.now_us(), Listings(account, venue, self._clock)
         opened = await lists.read_open()
         await self._ledger.close_absent(account.name, opened, asked_us - YOUNGEST_US)
-        placing = [one for one in wanted if venue.amended_txid(one.intent) is None]
+        placing = [one for one in wanted if venue.amended_id(one.intent) is None]
         if placing:
             await lists.read_closed(min(self._since_us(one) for one in placing))
-        await lists.read_missing([txid for one in wanted if (txid := venue.amended_txid(one.intent))])
+        await lists.read_missing([venue_id for one in wanted if (venue_id := venue.amended_id(one.intent))])
         # Only now: an order that is listed was placed by an intent that is open here, or that the ledger has settled.
         now_open = [one for one in await self._ledger.open_intents() if one.intent.account == account.name]
         matching = await self._matching(account.name, venue, lists, now_open)
         return {one.reservation: self._told(one, venue, lists, matching) for one in wanted}
 
     async def _matching(self, account: str, venue: Venue, lists: Listings, now_open: Sequence[OpenIntent]) -> Matching:
-        placing = [one for one in now_open if venue.amended_txid(one.intent) is None]
+        placing = [one for one in now_open if venue.amended_id(one.intent) is None]
         reservations = frozenset(one.reservation for one in now_open)
-        self._first_seen = {txid: self._first_seen.get(txid, reservations) for txid in lists.sightings}
+        self._first_seen = {venue_id: self._first_seen.get(venue_id, reservations) for venue_id in lists.sightings}
         return Matching(
             placing,
             lists.sightings.values(),
             since_us={one.reservation: self._since_us(one) for one in placing},
             taken=await self._known(
-                account, (seen.txid for seen in bearing_names_of(placing, lists.sightings.values()))
+                account, (seen.venue_id for seen in bearing_names_of(placing, lists.sightings.values()))
             ),
             first_seen=self._first_seen,
             alike=venue.is_alike,
         )
 
-    async def _known(self, account: str, txids: Iterable[str]) -> set[str]:
+    async def _known(self, account: str, venue_ids: Iterable[str]) -> set[str]:
         """Those that the ledger knows, whoever placed them."""
-        return {txid for txid in txids if await self._ledger.find_orders(account, OrderRef("txid", txid))}
+        return {
+            venue_id
+            for venue_id in venue_ids
+            if await self._ledger.find_orders(account, OrderRef("venue-id", venue_id))
+        }
 
     def _told(self, one: OpenIntent, venue: Venue, lists: Listings, matching: Matching) -> Told:
         nothing = (None,) * len(one.intent.orders)
-        txid = venue.amended_txid(one.intent)
-        if txid is None:
+        venue_id = venue.amended_id(one.intent)
+        if venue_id is None:
             if lists.whole_since_us is None or lists.whole_since_us > self._since_us(one):
                 return Told(nothing, lists.trouble, unread=True)
             return matching.told(one)
-        seen = lists.sightings.get(txid)
+        seen = lists.sightings.get(venue_id)
         if seen is None:
             doubt = lists.trouble or "the exchange does not show the order that was to be amended"
             return Told(nothing, doubt, unread=bool(lists.trouble))
-        return Told((txid,)) if venue.is_amended(one.intent.orders[0], seen) else Told(nothing)
+        return Told((venue_id,)) if venue.is_amended(one.intent.orders[0], seen) else Told(nothing)
 
     def _since_us(self, one: OpenIntent) -> int:
         """The venue's time before which the intent had not been sent. Raises `VenueError` if nothing tells it."""

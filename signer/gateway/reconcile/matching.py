@@ -17,7 +17,7 @@ from signer.model.sightings import Sighting
 
 Alike: TypeAlias = Callable[[Intent, Order, Sighting], bool | None]
 Reference: TypeAlias = "tuple[str, str]"
-"""``userref`` or ``cl_ord_id``, and its value."""
+"""The kind of a name that a client gives, and its value."""
 _NONE: Reference = ("", "")
 
 OLDER_OR_UNLISTED = "an order at the exchange is like it, but was opened before it was sent, or its pair is not listed"
@@ -27,7 +27,7 @@ OLDER_OR_UNLISTED = "an order at the exchange is like it, but was opened before 
 class Told:
     """What the lists tell of one intent."""
 
-    txids: tuple[str | None, ...]
+    venue_ids: tuple[str | None, ...]
     """One for each of its orders; None where none was found."""
     doubt: str = ""
     """Why one that was not found may be there all the same; empty if it is certainly not on the lists."""
@@ -57,19 +57,19 @@ class Matching:
     ) -> None:
         """``intents``: every open one, those still under way too, since they may claim an order.
 
-        ``since_us``: by reservation, the venue's time before which the intent had not been sent. ``taken``: txids that
-        are known to be other orders. ``first_seen``: by txid, the reservations that were open when it was first listed;
-        no later one can have placed it.
+        ``since_us``: by reservation, the venue's time before which the intent had not been sent. ``taken``: ids
+        that are known to be other orders. ``first_seen``: by id, the reservations that were open when it was first
+        listed; no later one can have placed it.
         """
         self._since_us = since_us
         self._first_seen = first_seen
         self._alike = alike
         self._by_reference: dict[Reference, list[Sighting]] = {}
         for seen in sorted(listed, key=lambda one: one.opened_us):
-            for reference in _references(seen) if seen.txid not in taken else ():
+            for reference in _references(seen) if seen.venue_id not in taken else ():
                 self._by_reference.setdefault(reference, []).append(seen)
         self._claims = Counter(
-            seen.txid for one in intents for order in _distinct(one) for seen in self._candidates(one, order)[0]
+            seen.venue_id for one in intents for order in _distinct(one) for seen in self._candidates(one, order)[0]
         )
 
     def told(self, one: OpenIntent) -> Told:
@@ -79,19 +79,19 @@ class Matching:
         for order, number in _distinct(one).items():
             found[order], doubt = self._settled(one, order, number)
             doubts += [doubt] if doubt and len(found[order]) < number else []
-        txids = tuple(found[order].pop(0) if found[order] else None for order in one.intent.orders)
-        return Told(txids, "; ".join(dict.fromkeys(doubts)))
+        venue_ids = tuple(found[order].pop(0) if found[order] else None for order in one.intent.orders)
+        return Told(venue_ids, "; ".join(dict.fromkeys(doubts)))
 
     def _settled(self, one: OpenIntent, order: Order, number: int) -> tuple[list[str], str]:
-        """The txids of the ``number`` like orders of an intent as far as they are certain, and why not further."""
+        """The ids of the ``number`` like orders of an intent as far as they are certain, and why not further."""
         if reference_of(order) is None:
             return [], "it bears no reference by which it could be recognised"
         candidates, doubtful = self._candidates(one, order)
         if len(candidates) > number:
             return [], f"{len(candidates)} orders at the exchange are like it"
-        if any(self._claims[seen.txid] > 1 for seen in candidates):
+        if any(self._claims[seen.venue_id] > 1 for seen in candidates):
             return [], "the order at the exchange that is like it may be that of another call"
-        return [seen.txid for seen in candidates], OLDER_OR_UNLISTED if doubtful else ""
+        return [seen.venue_id for seen in candidates], OLDER_OR_UNLISTED if doubtful else ""
 
     def _candidates(self, one: OpenIntent, order: Order) -> tuple[list[Sighting], list[Sighting]]:
         """The listed orders that may be its own, the oldest first; and those that are like it as far as can be told."""
@@ -99,7 +99,7 @@ class Matching:
         doubtful: list[Sighting] = []
         for seen in self._by_reference.get(reference_of(order) or _NONE, ()):
             alike = self._alike(one.intent, order, seen)
-            if alike is False or one.reservation not in self._first_seen.get(seen.txid, (one.reservation,)):
+            if alike is False or one.reservation not in self._first_seen.get(seen.venue_id, (one.reservation,)):
                 continue
             certain = alike and seen.opened_us >= self._since_us.get(one.reservation, 0)
             (candidates if certain else doubtful).append(seen)
@@ -108,15 +108,15 @@ class Matching:
 
 def reference_of(order: Order) -> Reference | None:
     """By what an order can be recognised at the venue; None if it bears nothing."""
-    if order.userref is not None:
-        return "userref", str(order.userref)
-    return ("cl_ord_id", order.cl_ord_id) if order.cl_ord_id else None
+    if order.client_tag is not None:
+        return "client-tag", order.client_tag
+    return ("client-id", order.client_id) if order.client_id else None
 
 
 def _references(seen: Sighting) -> list[Reference]:
     return [
-        *([("userref", seen.userref)] if seen.userref else []),
-        *([("cl_ord_id", seen.cl_ord_id)] if seen.cl_ord_id else []),
+        *([("client-tag", seen.client_tag)] if seen.client_tag else []),
+        *([("client-id", seen.client_id)] if seen.client_id else []),
     ]
 
 

@@ -10,6 +10,7 @@ from signer.model import Call, Json, OrderRef, Outcome, Response, VenueResult, W
 from signer.model.ended import CancelAnswer, Ended
 from signer.venues.kraken.answers import answer_with, reason
 from signer.venues.kraken.endpoints import ENDPOINTS
+from signer.venues.kraken.vocabulary import WORDS
 
 GONE = "EOrder:Unknown order"
 _TOO_FAST = ("EOrder:Rate limit exceeded", "EOrder:Domain rate limit exceeded")
@@ -25,7 +26,7 @@ def cancel(refs: Sequence[OrderRef]) -> Call:
     if len(refs) > 1:
         return _call("CancelOrderBatch", {"orders": [ref.value for ref in refs]}, refs)
     (ref,) = refs
-    return _call("CancelOrder", {"cl_ord_id" if ref.kind == "cl_ord_id" else "txid": ref.value}, refs)
+    return _call("CancelOrder", {"cl_ord_id" if ref.kind == "client-id" else "txid": ref.value}, refs)
 
 
 def read(answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
@@ -59,7 +60,7 @@ def open_call(ref: OrderRef | None) -> Call:
     """The read that lists the account's open orders of that name, or all."""
     if ref is None:
         return _call("OpenOrders", {}, ())
-    return _call("OpenOrders", {ref.kind: int(ref.value) if ref.kind == "userref" else ref.value}, ())
+    return _call("OpenOrders", {WORDS.refs[ref.kind]: int(ref.value) if ref.kind == "client-tag" else ref.value}, ())
 
 
 def read_open(answer: WireAnswer) -> frozenset[str] | None:

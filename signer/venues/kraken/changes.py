@@ -9,9 +9,10 @@ from signer.model import Call, Change, Json, OrderRef
 from signer.venues.kraken.amounts import to_decimal, to_price
 from signer.venues.kraken.answers import invalid, unknown_pair
 from signer.venues.kraken.endpoints import Endpoint
-from signer.venues.kraken.orders import named_pair
+from signer.venues.kraken.orders import flags_of, named_pair, tag_of
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.values import BATCH_MOST, DRY_RUN, cl_ord_id, order_ref, read_fields
+from signer.venues.kraken.vocabulary import WORDS
 
 
 def edit_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:
@@ -21,7 +22,7 @@ def edit_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable)
     if "txid" not in given:
         raise invalid("txid is missing")
     target = order_ref("txid", given["txid"])
-    oflags = frozenset(cast("str", given["oflags"]).split(",")) if "oflags" in given else None
+    oflags = flags_of(given)
     change = Change(
         replaces=True,
         pair=pair.id,
@@ -29,8 +30,10 @@ def edit_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable)
         price=to_price(given.get("price")),
         price2=to_price(given.get("price2")),
         display_volume=to_decimal(given.get("displayvol")),
-        oflags=oflags,
-        userref=cast("int | None", given.get("userref")),
+        quote_sized=oflags is not None and WORDS.quote_sized in oflags,
+        post_only=None if oflags is None else WORDS.post_only in oflags,
+        flags=None if oflags is None else oflags - {WORDS.post_only},
+        client_tag=tag_of(given),
     )
     return _call(endpoint, given, targets=(target,), change=change)
 
@@ -84,10 +87,10 @@ def cancel_order_batch(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTa
     if not 0 < len(orders) + len(client_ids) <= BATCH_MOST:
         raise invalid(f"orders and cl_ord_ids must name 1 to {BATCH_MOST} orders together")
     named = tuple(order_ref("orders", one) for one in orders)
-    by_client = tuple(OrderRef("cl_ord_id", cast("str", cl_ord_id("cl_ord_ids", one))) for one in client_ids)
+    by_client = tuple(OrderRef("client-id", cast("str", cl_ord_id("cl_ord_ids", one))) for one in client_ids)
     if orders:
         # A userref is a number in this JSON, a txid a string (docs/kraken.md §1c).
-        given["orders"] = [int(ref.value) if ref.kind == "userref" else ref.value for ref in named]
+        given["orders"] = [int(ref.value) if ref.kind == "client-tag" else ref.value for ref in named]
     return _call(endpoint, given, targets=named + by_client)
 
 
@@ -105,10 +108,10 @@ def _only_target(given: Mapping[str, Json]) -> OrderRef:
         raise invalid("exactly one of txid and cl_ord_id must name the order")
     if "txid" in given:
         target = order_ref("txid", given["txid"])
-        if target.kind == "userref":
+        if target.kind == "client-tag":
             raise invalid("txid must be an order id here, not a userref")
         return target
-    return OrderRef("cl_ord_id", cast("str", given["cl_ord_id"]))
+    return OrderRef("client-id", cast("str", given["cl_ord_id"]))
 
 
 def _call(

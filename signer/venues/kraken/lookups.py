@@ -22,7 +22,7 @@ LOT = Decimal("0.00000001")
 """How far the volume that the venue shows may be from the one that was asked for, since it rounds to its lots."""
 
 
-def with_own_refs(call: Call, new_ref: Callable[[], int]) -> Call:
+def with_own_refs(call: Call, bits: Callable[[int], int]) -> Call:
     """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours.
 
     An edit's replacement counts as an order without one unless the edit states it. A dry run places nothing that could
@@ -30,16 +30,22 @@ def with_own_refs(call: Call, new_ref: Callable[[], int]) -> Call:
     """
     if call.dry_run:
         return call
-    if call.change is not None and call.change.replaces and call.change.userref is None:
-        ref = new_ref()
-        return replace(call, fields={**call.fields, "userref": ref}, change=replace(call.change, userref=ref))
-    refs = [None if order.userref is not None or order.cl_ord_id else new_ref() for order in call.orders]
+    if call.change is not None and call.change.replaces and call.change.client_tag is None:
+        ref = _new_userref(bits)
+        return replace(call, fields={**call.fields, "userref": ref}, change=replace(call.change, client_tag=str(ref)))
+    refs = [None if order.client_tag is not None or order.client_id else _new_userref(bits) for order in call.orders]
     if not any(refs):
         return call
     orders = tuple(
-        order if ref is None else replace(order, userref=ref) for order, ref in zip(call.orders, refs, strict=True)
+        order if ref is None else replace(order, client_tag=str(ref))
+        for order, ref in zip(call.orders, refs, strict=True)
     )
     return replace(call, orders=orders, fields=_with_refs(call, refs))
+
+
+def _new_userref(bits: Callable[[int], int]) -> int:
+    """A positive number of 31 bits: zero means none, and userrefs are signed."""
+    return bits(30) + 1
 
 
 def open_orders() -> Call:
@@ -55,7 +61,7 @@ def closed_orders(since_us: int, skip: int) -> Call:
     return _read("ClosedOrders", {**fields, "ofs": str(skip)} if skip else fields)
 
 
-def orders_by_txid(txids: Sequence[str]) -> Call:
+def orders_by_id(txids: Sequence[str]) -> Call:
     """The read that shows exactly these orders, at most 50 (docs/kraken.md §1b)."""
     return _read("QueryOrders", {"txid": ",".join(txids)})
 
@@ -89,16 +95,16 @@ def is_alike(intent: Intent, order: Order, seen: Sighting, pairs: PairTable) -> 
         return False
     # What a replacement's volume becomes when its order was partly filled, and in which currency the venue shows a
     # volume in quote, is not documented.
-    exact = intent.endpoint != "EditOrder" and not order.volume_in_quote
+    exact = intent.endpoint != "EditOrder" and not order.quote_sized
     same = _has_prices(order, seen) and (not exact or _has_volume(order, seen))
     return None if same and unlisted else same
 
 
-def amended_txid(intent: Intent) -> str | None:
+def amended_id(intent: Intent) -> str | None:
     """The order that ``intent`` changes in place, empty if it has no txid there; None if it places orders."""
     if intent.endpoint != "AmendOrder":
         return None
-    return next((target.value for target in intent.targets if target.kind == "txid"), "")
+    return next((target.value for target in intent.targets if target.kind == "venue-id"), "")
 
 
 def is_amended(order: Order, seen: Sighting) -> bool:
@@ -118,7 +124,7 @@ def _read(endpoint: str, fields: Mapping[str, Json]) -> Call:
     return Call(endpoint, Action.READ, fields, ENDPOINTS[endpoint].needs)
 
 
-KINDS = (open_orders(), closed_orders(0, 0), orders_by_txid(()))
+KINDS = (open_orders(), closed_orders(0, 0), orders_by_id(()))
 """Every kind of read that a look-up makes."""
 
 
@@ -139,15 +145,15 @@ def _sighting(txid: str, row: Json, pairs: PairTable) -> Sighting:
     pair = pairs.find(descr["pair"])
     closed = shown.get("closetm")
     return Sighting(
-        txid=txid,
+        venue_id=txid,
         pair=pair.id if pair else str(descr["pair"]),
         side=str(descr["type"]),
         order_type=str(descr["ordertype"]),
         volume=Decimal(str(shown["vol"])),
         price=to_price(descr["price"]),
         price2=to_price(descr["price2"]),
-        userref=str(shown.get("userref") or ""),
-        cl_ord_id=str(shown.get("cl_ord_id") or ""),
+        client_tag=str(shown.get("userref") or ""),
+        client_id=str(shown.get("cl_ord_id") or ""),
         opened_us=_microseconds(shown["opentm"]),
         closed_us=None if closed is None else _microseconds(closed),
     )

@@ -16,10 +16,10 @@ NAMING = CHANGES | {"CancelOrder", "CancelOrderBatch"}
 _NAMES = frozenset({"txid", "cl_ord_id", "orders", "cl_ord_ids"})
 
 
-def changed_by_txid(call: Call, txid: str) -> Call:
+def changed_by_id(call: Call, txid: str) -> Call:
     """An edit or amend of exactly that order, whatever name the client gave it."""
     fields = {"txid": txid, **{name: value for name, value in call.fields.items() if name not in _NAMES}}
-    return replace(call, fields=fields, targets=(OrderRef("txid", txid),))
+    return replace(call, fields=fields, targets=(OrderRef("venue-id", txid),))
 
 
 def names_on_the_wire(call: Call) -> tuple[OrderRef, ...]:
@@ -27,7 +27,7 @@ def names_on_the_wire(call: Call) -> tuple[OrderRef, ...]:
     fields = call.fields
     listed = [*_listed(fields, "txid"), *_listed(fields, "orders")]
     by_client = [str(name) for key in ("cl_ord_id", "cl_ord_ids") for name in _listed(fields, key)]
-    return (*(order_ref("txid", str(one)) for one in listed), *(OrderRef("cl_ord_id", name) for name in by_client))
+    return (*(order_ref("txid", str(one)) for one in listed), *(OrderRef("client-id", name) for name in by_client))
 
 
 def is_as_decided(call: Call) -> bool:
@@ -42,7 +42,7 @@ def is_as_decided(call: Call) -> bool:
     if names != call.targets:
         return False
     if call.endpoint in CHANGES:
-        return len(names) == 1 and names[0].kind == "txid"
+        return len(names) == 1 and names[0].kind == "venue-id"
     least, limit = (2, BATCH_MOST) if call.endpoint == "CancelOrderBatch" else (1, 1)
     return least <= len(names) <= limit
 

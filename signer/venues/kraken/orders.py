@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import cast
 
-from signer.model import Call, Json, Order, Pair, Side
+from signer.model import Call, Json, Moment, Order, Pair, Side
 from signer.venues.kraken.amounts import to_decimal, to_price
 from signer.venues.kraken.answers import invalid, unknown_pair
 from signer.venues.kraken.endpoints import Endpoint
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.values import DRY_RUN, read_fields
+from signer.venues.kraken.vocabulary import WORDS
 
 _PRICES = {
     "market": (),
@@ -93,7 +94,7 @@ def _order(pair: Pair, given: Mapping[str, Json], where: str) -> Order:
         raise invalid(f"{_label(where, missing)} is missing")
     order_type, side = cast("str", order_type), cast("Side", side)
     _check_prices(order_type, given, where)
-    oflags = frozenset(cast("str", given["oflags"]).split(",")) if "oflags" in given else _NO_FLAGS
+    oflags = flags_of(given) or _NO_FLAGS
     _check_together(order_type, oflags, given, where)
     return Order(
         pair=pair.id,
@@ -102,19 +103,35 @@ def _order(pair: Pair, given: Mapping[str, Json], where: str) -> Order:
         volume=Decimal(cast("str", given["volume"])),
         price=to_price(given.get("price")),
         price2=to_price(given.get("price2")),
-        volume_in_quote="viqc" in oflags,
+        quote_sized=WORDS.quote_sized in oflags,
         display_volume=to_decimal(given.get("displayvol")),
         leverage=to_decimal(given.get("leverage")),
         reduce_only="reduce_only" in given,
-        oflags=oflags,
+        post_only=WORDS.post_only in oflags,
+        flags=oflags - {WORDS.post_only, WORDS.quote_sized},
         time_in_force=cast("str", given.get("timeinforce", "GTC")),
         trigger=cast("str", given.get("trigger", "")),
-        starttm=cast("str", given.get("starttm", "")),
-        expiretm=cast("str", given.get("expiretm", "")),
-        userref=cast("int | None", given.get("userref")),
-        cl_ord_id=cast("str | None", given.get("cl_ord_id")),
-        close=_close(pair, side, given, where) if "close" in given else None,
+        starts=_moment(given.get("starttm")),
+        ends=_moment(given.get("expiretm")),
+        client_tag=tag_of(given),
+        client_id=cast("str | None", given.get("cl_ord_id")),
+        attached=(_close(pair, side, given, where),) if "close" in given else (),
     )
+
+
+def flags_of(given: Mapping[str, Json]) -> frozenset[str] | None:
+    """The flags of an order or a change; None if it states none."""
+    return frozenset(cast("str", given["oflags"]).split(",")) if "oflags" in given else None
+
+
+def tag_of(given: Mapping[str, Json]) -> str | None:
+    """The userref, as text."""
+    return str(given["userref"]) if "userref" in given else None
+
+
+def _moment(text: Json) -> Moment | None:
+    """A start or an end, written ``+seconds`` or as a Unix second (docs/kraken.md §1c-1)."""
+    return None if text is None else Moment(int(cast("str", text)), from_now=str(text).startswith("+"))
 
 
 def _close(pair: Pair, side: Side, given: Mapping[str, Json], where: str) -> Order:

@@ -231,8 +231,8 @@ def order_ref(name: str, value: Json) -> OrderRef:
     """An order named by txid, or by a userref, which names every order that has it (docs/kraken.md §1c)."""
     if isinstance(value, str):
         if _INTEGER.fullmatch(value) and int(value) != 0 and -(2**31) <= int(value) < 2**31:
-            return OrderRef("userref", value)
+            return OrderRef("client-tag", value)
         # A number out of range is neither: as a txid it would be looked for and never found in our ledger.
         if _TXID.fullmatch(value) and not value.isdigit():
-            return OrderRef("txid", value)
+            return OrderRef("venue-id", value)
     raise must(name, "an order id in capitals or a userref", value)

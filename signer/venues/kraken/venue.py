@@ -56,6 +56,7 @@ from signer.venues.kraken.endpoints import EARNING, ENDPOINTS, PERMISSIONS, WITH
 from signer.venues.kraken.extras import passed_on, without_debris
 from signer.venues.kraken.pairs import PairTable, pairs_requests, read_pairs
 from signer.venues.kraken.values import read_fields
+from signer.venues.kraken.vocabulary import WORDS
 
 _Parser = Callable[[Endpoint, Mapping[str, Json], PairTable], Call]
 
@@ -91,6 +92,7 @@ class Kraken(Venue):
     has_passphrase = False
     headers = frozenset({KEY_HEADER, SIGN_HEADER, "content-type"})
     bases = (PRIVATE, public.PUBLIC)
+    vocabulary = WORDS
     permissions = frozenset(PERMISSIONS)
     withdrawing = WITHDRAWING
     earning = EARNING
@@ -143,9 +145,9 @@ class Kraken(Venue):
         """Raises `NotUnderstood` if ``call``, which came at ``at_us``, has a deadline that is over or too far off."""
         deadlines.require_timely(call, at_us)
 
-    def changed_by_txid(self, call: Call, txid: str) -> Call:
+    def changed_by_id(self, call: Call, txid: str) -> Call:
         """The edit or amend ``call`` of exactly that order, whatever name the client gave it."""
-        return naming.changed_by_txid(call, txid)
+        return naming.changed_by_id(call, txid)
 
     def cancel(self, refs: Sequence[OrderRef]) -> Call:
         """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
@@ -220,9 +222,9 @@ class Kraken(Venue):
         """The read that lists a page of the closed orders that were opened since then, newest first, after ``skip``."""
         return lookups.closed_orders(since_us, skip)
 
-    def orders_by_txid(self, txids: Sequence[str]) -> Call:
+    def orders_by_id(self, txids: Sequence[str]) -> Call:
         """The read that shows exactly these orders, at most 50."""
-        return lookups.orders_by_txid(txids)
+        return lookups.orders_by_id(txids)
 
     def read_orders(self, answer: WireAnswer) -> Listing | None:
         """The orders that an answer to one of these reads lists; None if it is not whole."""
@@ -232,9 +234,9 @@ class Kraken(Venue):
         """Whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed."""
         return lookups.is_alike(intent, order, seen, self.pairs)
 
-    def amended_txid(self, intent: Intent) -> str | None:
+    def amended_id(self, intent: Intent) -> str | None:
         """The order that ``intent`` changes in place, empty if it has no txid there; None if it places orders."""
-        return lookups.amended_txid(intent)
+        return lookups.amended_id(intent)
 
     def is_amended(self, order: Order, seen: Sighting) -> bool:
         """Whether the one order that an amend named shows what it was to become."""
@@ -283,9 +285,9 @@ class Kraken(Venue):
         """The answer to a local call."""
         return answers.answer_with(local.api_key_info(client, permissions))
 
-    def with_own_refs(self, call: Call, new_ref: Callable[[], int]) -> Call:
-        """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours."""
-        return lookups.with_own_refs(call, new_ref)
+    def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
+        """``call`` in which each order that bears no name of the client has one of ours, made of random ``bits``."""
+        return lookups.with_own_refs(call, bits)
 
 
 def _plain(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:

@@ -25,7 +25,7 @@ Says = Callable[[Call], int | str]
 
 def refs(count: int) -> list[OrderRef]:
     """Orders by txid."""
-    return [OrderRef("txid", f"O{number:05d}-AAAAA-AAAAAA") for number in range(count)]
+    return [OrderRef("venue-id", f"O{number:05d}-AAAAA-AAAAAA") for number in range(count)]
 
 
 class Exchange:
@@ -84,7 +84,7 @@ def test_what_stays_too_fast_is_repeated_until_the_time_is_over(monkeypatch: pyt
     assert all(order.value in " ".join(words(refused.value)) for order in orders)
     assert all(len(text) < 240 for text in words(refused.value))
     assert sequence.verdict is not None
-    assert (sequence.verdict.outcome, sequence.verdict.txids) == (Outcome.REJECTED, ())
+    assert (sequence.verdict.outcome, sequence.verdict.venue_ids) == (Outcome.REJECTED, ())
 
 
 def test_some_come_through_while_others_are_too_fast(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_after_a_silence_each_is_asked_alone(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_name_that_may_be_several_orders_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its count tells nothing of the others."""
     exchange = Exchange(lambda _: 2)
-    names = [OrderRef("userref", "7"), *refs(2), OrderRef("cl_ord_id", "x-1")]
+    names = [OrderRef("client-tag", "7"), *refs(2), OrderRef("client-id", "x-1")]
     run(exchange, names, monkeypatch)
     assert [[ref.value for ref in call.targets] for call in exchange.calls] == [
         [ref.value for ref in refs(2)], ["7"], ["x-1"]

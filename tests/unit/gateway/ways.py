@@ -31,7 +31,7 @@ from tests.unit.lanes.virtual import VirtualClock
 ALL = ("close-trades", "modify-trades", "query-closed-trades", "query-funds", "query-open-trades")
 GOOD: Mapping[str, object] = {"error": [], "result": {}}
 CANCEL = Call(
-    "CancelOrder", Action.CANCEL, {"txid": "O1"}, ENDPOINTS["CancelOrder"].needs, targets=(OrderRef("txid", "O1"),)
+    "CancelOrder", Action.CANCEL, {"txid": "O1"}, ENDPOINTS["CancelOrder"].needs, targets=(OrderRef("venue-id", "O1"),)
 )
 ORDER = Call("AddOrder", Action.ORDER, {"pair": "XXBTZUSD"}, ENDPOINTS["AddOrder"].needs)
 READ = Call("Balance", Action.READ, {}, ENDPOINTS["Balance"].needs)

@@ -31,14 +31,16 @@ def test_old_orders_are_swept_out_a_few_at_a_time(tmp_path: Path) -> None:
     remember(db, placed("NEW0", START_US + KEPT_US + 1))
     assert left() == 9 - PRUNED_AT_ONCE
     remember(db, placed("NEW1", START_US + KEPT_US + 1))
-    kept = [bool(find(db, "main", OrderRef("txid", txid))) for txid in ("OLD5", "YOUNG", "OPEN", "NEW0")]
+    kept = [bool(find(db, "main", OrderRef("venue-id", txid))) for txid in ("OLD5", "YOUNG", "OPEN", "NEW0")]
     assert kept == [False, True, True, True]
     db.close()
 
 
 def test_documents_are_exact() -> None:
     """An intent reads back as it was, to the last zero of an amount."""
-    whole = order(close=order(side="sell", oflags=frozenset({"post", "fciq"})), userref=-1, cl_ord_id="ä")
+    whole = order(
+        attached=(order(side="sell", post_only=True, flags=frozenset({"fciq"})),), client_tag="-1", client_id="ä"
+    )
     call = intent(charge("1E-8"), charge("610.00100"), orders=(whole, order()))
     assert to_intent(from_intent(call)) == call
     assert str(to_intent(from_intent(call)).charges[1].amount) == "610.00100"

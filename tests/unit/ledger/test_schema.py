@@ -41,7 +41,19 @@ def test_a_newer_version_is_refused_by_number(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(LedgerError) as refused:
         connect(path)
-    assert str(refused.value) == f"{path}: the ledger has version 2, this signer reads version 1; upgrade signer"
+    assert str(refused.value) == (
+        f"{path}: the ledger has version {VERSION + 1}, this signer reads version {VERSION}; upgrade signer"
+    )
+
+
+def test_an_older_version_is_refused_by_number(tmp_path: Path) -> None:
+    """It is not converted; the hint says what can be done."""
+    path = tmp_path / "ledger.db"
+    db = connect(path)
+    db.execute(f"PRAGMA user_version = {VERSION - 1}")
+    db.close()
+    with pytest.raises(LedgerError, match="use the signer that made it, or begin with a new home"):
+        connect(path)
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from signer.model import Action, Call, Change, Facts, Order, OrderRef, Pair, PlacedOrder, Price
 from signer.policy import Policy
 from signer.policy.resolve import resolve
-from signer.policy.schema import PolicyFile
+from signer.policy.schema import policy_form
+from signer.venues.kraken.vocabulary import WORDS
 
 XBT_USD = Pair("XXBTZUSD", "XBTUSD", "XBT/USD", "XBT", "USD")
 ETH_USD = Pair("XETHZUSD", "ETHUSD", "ETH/USD", "ETH", "USD")
@@ -58,7 +59,7 @@ def policy(**changes: Any) -> Policy:
 def make(**changes: Any) -> tuple[Policy | None, list[str]]:
     """TRADER with some keys stated otherwise, and its problems."""
     tables = {key: value for key, value in {**TRADER, **changes}.items() if value is not None}
-    made, problems = resolve("trader", PolicyFile.model_validate(tables), find, KNOWN)
+    made, problems = resolve("trader", WORDS, policy_form(WORDS).model_validate(tables), find, KNOWN)
     return made, [str(problem) for problem in problems]
 
 
@@ -105,7 +106,7 @@ def read(endpoint: str, *needs: frozenset[str]) -> Call:
     return Call(endpoint, Action.READ, {}, needs)
 
 
-TXID = OrderRef("txid", "OAAAAA-AAAAA-AAAAAA")
+TXID = OrderRef("venue-id", "OAAAAA-AAAAA-AAAAAA")
 
 
 def placed(by: str = "bot", was: Order | None = None, txid: str = TXID.value) -> PlacedOrder:

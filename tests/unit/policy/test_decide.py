@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from signer.model import Action, Call, Decision, Order, OrderRef, Price
+from signer.model import Action, Call, Decision, Moment, Order, OrderRef, Price
 from signer.policy import decide
 from tests.unit.policy.examples import (
     MODIFY,
@@ -64,7 +64,7 @@ def test_every_rule_speaks() -> None:
     """All rules that deny are named, most important first, each once for this order."""
     bad = order(
         "9", pair="XDGEUR", side="sell", order_type="market", price=None, leverage=D(2), time_in_force="FOK",
-        oflags=frozenset({"post"}),
+        post_only=True,
     )  # fmt: skip
     decision = placing(bad, permissions=["query-funds"], sides=["buy"], order_types=["limit"])
     assert denied_by(decision) == [
@@ -87,7 +87,7 @@ def test_limits_apply_to_pairs_not_listed_too() -> None:
         ({"leverage": D(2)}, "leverage"),
         ({"reduce_only": True}, "leverage"),
         ({"time_in_force": "IOC"}, "time-in-force"),
-        ({"oflags": frozenset({"post", "fcib"})}, "oflags"),
+        ({"post_only": True, "flags": frozenset({"fcib"})}, "oflags"),
         ({"pair": "UNHEARDOF"}, "pairs"),
     ],
 )
@@ -179,12 +179,12 @@ def test_a_rolling_cap_alone_needs_a_price() -> None:
 
 def test_volume_by_quote_amount() -> None:
     """With viqc the volume is the notional, priced or not, and the size is not known."""
-    by_quote = order("900", None, order_type="market", volume_in_quote=True)
+    by_quote = order("900", None, order_type="market", quote_sized=True)
     assert denied_by(placing(by_quote)) == ["oflags", "order-size"]
     free: dict[str, Any] = {"max_order_size": [], "oflags": ["viqc"], "uncapped": "test"}
     assert amounts(placing(by_quote, **free))[0] == ("notional 10000 USD / 24h", "900", 0)
     assert denied_by(placing(replace(by_quote, volume=D(2501)), **free)) == ["order-notional"]
-    priced = order("900", "10", volume_in_quote=True, oflags=frozenset({"viqc"}))
+    priced = order("900", "10", quote_sized=True)
     assert amounts(placing(priced, **free))[0] == ("notional 10000 USD / 24h", "900", 0)
 
 
@@ -205,7 +205,7 @@ def test_settling_a_position_is_margin() -> None:
 
 def closing(side: str = "sell", price: str = "60000", volume: str = "0.01", **fields: Any) -> Order:
     """A limit buy of 0.01 XBT with a conditional close."""
-    return order(volume, close=order(volume, price, side=side), **fields)
+    return order(volume, attached=(order(volume, price, side=side),), **fields)
 
 
 def test_a_close_is_an_order_like_any() -> None:
@@ -224,7 +224,7 @@ def test_a_close_is_an_order_like_any() -> None:
 
 def test_a_close_of_what_was_bought_by_quote_amount() -> None:
     """How much such a close would sell is not known, so no cap can let it pass."""
-    by_quote = closing(volume="900", volume_in_quote=True)
+    by_quote = closing(volume="900", quote_sized=True)
     free: dict[str, Any] = {"max_order_size": [], "oflags": ["viqc"], "uncapped": "test", "close_orders": True}
     assert denied_by(placing(by_quote, **free)) == ["unpriced"]
 
@@ -293,7 +293,7 @@ def test_cancels_of_own_orders() -> None:
 
 def test_each_target_is_owned() -> None:
     """One order of another client spoils the batch, and is named."""
-    other = OrderRef("txid", "OBBBBB-BBBBB-BBBBBB")
+    other = OrderRef("venue-id", "OBBBBB-BBBBB-BBBBBB")
     known = {TXID: (placed(),), other: (placed(by="other", txid=other.value),)}
     decision = decide(policy(), "bot", cancel(TXID, other), facts(known))
     assert denied_by(decision) == ["ownership"]
@@ -317,17 +317,17 @@ NOW_S = 1_800_000_000
     ("times", "stated", "allowed"),
     [
         ({}, None, True),
-        ({"starttm": "+60"}, None, False),
-        ({"expiretm": "+60"}, None, False),
-        ({"starttm": "+0"}, None, False),
-        ({"starttm": "+2592000"}, "7d", False),
-        ({"expiretm": "+604800"}, "7d", True),
-        ({"expiretm": "+604801"}, "7d", False),
-        ({"starttm": str(NOW_S + 60)}, "1m", True),
-        ({"starttm": str(NOW_S + 61)}, "1m", False),
-        ({"starttm": "+1", "expiretm": str(NOW_S + 61)}, "1m", False),
-        ({"starttm": str(NOW_S - 5)}, "1m", True),
-        ({"starttm": "99999999999"}, "30d", False),
+        ({"starts": Moment(60, True)}, None, False),
+        ({"ends": Moment(60, True)}, None, False),
+        ({"starts": Moment(0, True)}, None, False),
+        ({"starts": Moment(2592000, True)}, "7d", False),
+        ({"ends": Moment(604800, True)}, "7d", True),
+        ({"ends": Moment(604801, True)}, "7d", False),
+        ({"starts": Moment(NOW_S + 60, False)}, "1m", True),
+        ({"starts": Moment(NOW_S + 61, False)}, "1m", False),
+        ({"starts": Moment(1, True), "ends": Moment(NOW_S + 61, False)}, "1m", False),
+        ({"starts": Moment(NOW_S - 5, False)}, "1m", True),
+        ({"starts": Moment(99999999999, False)}, "30d", False),
     ],
 )
 def test_a_start_and_an_end_are_bounded(times: dict[str, str], stated: str | None, allowed: bool) -> None:
@@ -339,8 +339,8 @@ def test_a_start_and_an_end_are_bounded(times: dict[str, str], stated: str | Non
         assert denied_by(decision) == ([] if allowed else ["schedule"])
 
 
-@pytest.mark.parametrize("kind", ["userref", "cl_ord_id"])
-def test_a_name_means_the_clients_own_orders(kind: Literal["userref", "cl_ord_id"]) -> None:
+@pytest.mark.parametrize("kind", ["client-tag", "client-id"])
+def test_a_name_means_the_clients_own_orders(kind: Literal["client-tag", "client-id"]) -> None:
     """Whoever else bears it, before or after, decides nothing; and who bears it alone is not reached."""
     ref = OrderRef(kind, "7")
     mine, theirs = placed(), placed(by="other", txid="OBBBBB-BBBBB-BBBBBB")
@@ -352,7 +352,7 @@ def test_a_name_means_the_clients_own_orders(kind: Literal["userref", "cl_ord_id
 
 def test_a_change_is_reckoned_from_the_clients_own_order() -> None:
     """Another client's newer order of the same name is not what the change is of."""
-    ref = OrderRef("cl_ord_id", "x-1")
+    ref = OrderRef("client-id", "x-1")
     mine, theirs = placed(was=order("0.01")), placed(by="other", was=order("0.04"), txid="OBBBBB-BBBBB-BBBBBB")
     decided = decide(policy(), "bot", amend(ref, volume=Decimal("0.02")), facts({ref: (theirs, mine)}))
     assert {charge.unit: charge.amount for charge in decided.charges} == {"USD": 500, "orders": 1}
@@ -361,8 +361,8 @@ def test_a_change_is_reckoned_from_the_clients_own_order() -> None:
 @pytest.mark.parametrize("rows", [1, 2])
 def test_a_cl_ord_id_of_another_clients_order_is_not_taken(rows: int) -> None:
     """In a batch as alone. A client's own duplicate is the exchange's affair."""
-    ref = OrderRef("cl_ord_id", "x-1")
-    call = add(*[order() for _ in range(rows - 1)], order(cl_ord_id="x-1"))
+    ref = OrderRef("client-id", "x-1")
+    call = add(*[order() for _ in range(rows - 1)], order(client_id="x-1"))
     theirs = decide(policy(), "bot", call, facts({ref: (placed(by="other"),)}))
     assert denied_by(theirs) == ["cl-ord-id"]
     assert decide(policy(), "bot", call, facts({ref: (placed(),)})).allowed
@@ -380,7 +380,7 @@ def test_an_edit_is_checked_and_charged_in_full() -> None:
     assert amounts(decision) == [("notional 10000 USD / 24h", "600.00", 0), ("orders 60 / 1m", "1", 0)]
     assert denied_by(changing(edit(TXID, volume=D("0.6")), placed())) == ["order-size", "order-notional"]
     assert denied_by(changing(edit(TXID, volume=D("0.02")), placed(), sides=["sell"])) == ["sides"]
-    assert denied_by(changing(edit(TXID, oflags=frozenset({"post"})), placed())) == ["oflags"]
+    assert denied_by(changing(edit(TXID, post_only=True), placed())) == ["oflags"]
     assert denied_by(changing(edit(TXID, price=Price(D(5), "-", True)), placed())) == ["relative-prices", "unpriced"]
 
 
@@ -441,17 +441,17 @@ def test_an_amend_of_both_prices_needs_an_order_with_both(order_type: str) -> No
 
 def test_an_edit_drops_the_flags_and_the_userref_that_it_does_not_state() -> None:
     """Kraken's new order has only what the edit says."""
-    was = order("0.01", oflags=frozenset({"post"}), userref=7)
+    was = order("0.01", post_only=True, client_tag="7")
     bare = changing(edit(TXID, volume=D("0.02")), placed(was=was))
     assert bare.orders == (order("0.02"),)
-    stated = changing(edit(TXID, oflags=frozenset({"post"}), userref=8), placed(was=was), oflags=["post"])
-    assert stated.orders == (order("0.01", oflags=frozenset({"post"}), userref=8),)
+    stated = changing(edit(TXID, post_only=True, client_tag="8"), placed(was=was), oflags=["post"])
+    assert stated.orders == (order("0.01", post_only=True, client_tag="8"),)
 
 
 def test_an_amend_keeps_flags_and_userref() -> None:
     """It is the same order."""
-    was = order("0.01", oflags=frozenset({"post"}), userref=7)
-    assert changing(amend(TXID, volume=D("0.02")), placed(was=was), oflags=["post"]).orders[0].userref == 7
+    was = order("0.01", post_only=True, client_tag="7")
+    assert changing(amend(TXID, volume=D("0.02")), placed(was=was), oflags=["post"]).orders[0].client_tag == "7"
 
 
 def test_an_amend_sets_no_price_that_the_type_lacks() -> None:
@@ -488,7 +488,7 @@ def test_changes_of_another_clients_order(change: Any) -> None:
 
 def test_a_userref_must_name_one_order_to_change() -> None:
     """Which of several orders the venue would edit is not known."""
-    ref = OrderRef("userref", "7")
+    ref = OrderRef("client-tag", "7")
     second = placed(txid="OBBBBB-BBBBB-BBBBBB")
     call = edit(ref, volume=D("0.02"))
     assert decide(policy(), "bot", call, facts({ref: (placed(),)})).allowed
@@ -503,9 +503,9 @@ def test_an_edit_names_the_pair_of_its_order() -> None:
 def test_orders_by_quote_amount_do_not_change() -> None:
     """A volume whose unit may differ before and after is refused."""
     free: dict[str, Any] = {"max_order_size": [], "oflags": ["viqc"], "uncapped": "test"}
-    was = order("900", volume_in_quote=True, oflags=frozenset({"viqc"}))
+    was = order("900", quote_sized=True)
     assert denied_by(changing(edit(TXID, volume=D(1)), placed(was=was), **free)) == ["change"]
-    into = edit(TXID, oflags=frozenset({"viqc"}))
+    into = edit(TXID, quote_sized=True, post_only=False, flags=frozenset({"viqc"}))
     assert denied_by(changing(into, placed(), **free)) == ["change"]
 
 

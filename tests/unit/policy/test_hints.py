@@ -8,6 +8,7 @@ import pytest
 
 from signer.errors import ConfigError
 from signer.policy import load_policy
+from signer.venues.kraken.vocabulary import WORDS
 from tests.unit.policy.examples import find, policy_file
 
 
@@ -38,7 +39,7 @@ def test_a_hint_says_what_would_be_right(tmp_path: Path, stated: str, key: str, 
     """The shape comes before the form: whoever wrote text where a list stands is told of the list."""
     path = policy_file(tmp_path / "bot.toml", f'version = 1\npermissions = ["query-funds"]\n{stated}\n')
     with pytest.raises(ConfigError) as error:
-        load_policy(path, find)
+        load_policy(path, WORDS, find)
     message = str(error.value)
     assert message.startswith(f"{path}: {key}: ")
     assert hint in message

@@ -9,7 +9,7 @@ import pytest
 from signer.errors import ConfigError
 from signer.policy import load_policies, load_policy
 from signer.policy.resolve import _near
-from signer.policy.schema import WITHHELD
+from signer.venues.kraken.vocabulary import WITHHELD, WORDS
 from tests.unit.policy.examples import KNOWN, TRADER, find, make, policy, policy_file
 
 GOOD = """
@@ -30,7 +30,7 @@ max_orders = 60
 def complaints(path: Path) -> list[str]:
     """The lines of the error that loading ``path`` raises, without its name."""
     with pytest.raises(ConfigError) as caught:
-        load_policy(path, find, KNOWN)
+        load_policy(path, WORDS, find, KNOWN)
     lines = str(caught.value).splitlines()
     assert all(line.startswith(f"{path}: ") for line in lines)
     return [line.removeprefix(f"{path}: ") for line in lines]
@@ -38,7 +38,7 @@ def complaints(path: Path) -> list[str]:
 
 def test_names_and_units_are_canonical(tmp_path: Path) -> None:
     """Pairs and units of any spelling come out as the venue's ids and the common assets."""
-    loaded = load_policy(policy_file(tmp_path / "buyer.toml", GOOD), find, KNOWN)
+    loaded = load_policy(policy_file(tmp_path / "buyer.toml", GOOD), WORDS, find, KNOWN)
     assert (loaded.name, set(loaded.limits), set(loaded.sizes)) == ("buyer", {"XXBTZUSD"}, {"XBT"})
     assert [cap.name for cap in loaded.notional_caps["USD"]] == ["notional 10000 USD / 24h"]
     assert [cap.name for cap in loaded.order_caps] == ["orders 60 / 24h"]
@@ -213,11 +213,11 @@ def test_a_broken_file_concerns_itself_alone(tmp_path: Path) -> None:
     """The others load, and of each broken one every problem is told; cases are no policies."""
     policy_file(tmp_path / "good.toml", GOOD)
     policy_file(tmp_path / "good.cases.toml", "nonsense")
-    loaded = load_policies(tmp_path, find, KNOWN)
+    loaded = load_policies(tmp_path, WORDS, find, KNOWN)
     assert (set(loaded.policies), loaded.broken) == ({"good"}, {})
     policy_file(tmp_path / "bad.toml", "version = 1")
     policy_file(tmp_path / "worse.toml", "version = ")
-    loaded = load_policies(tmp_path, find, KNOWN)
+    loaded = load_policies(tmp_path, WORDS, find, KNOWN)
     assert set(loaded.policies) == {"good"}
     assert loaded.broken["bad"] == f"{tmp_path / 'bad.toml'}: permissions: the key is missing; add permissions"
     assert loaded.broken["worse"].startswith(f"{tmp_path / 'worse.toml'}: not valid TOML: ")
@@ -226,9 +226,9 @@ def test_a_broken_file_concerns_itself_alone(tmp_path: Path) -> None:
 def test_folder_or_file_that_is_not_there(tmp_path: Path) -> None:
     """A missing file or folder is named; a missing folder is not a folder without policies."""
     with pytest.raises(ConfigError, match="there is no such folder"):
-        load_policies(tmp_path / "none", find)
+        load_policies(tmp_path / "none", WORDS, find)
     with pytest.raises(ConfigError, match="there is no such file"):
-        load_policy(tmp_path / "none.toml", find)
+        load_policy(tmp_path / "none.toml", WORDS, find)
 
 
 def test_file_that_is_not_text(tmp_path: Path) -> None:
@@ -236,18 +236,18 @@ def test_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "binary.toml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
-        load_policy(path, find)
+        load_policy(path, WORDS, find)
 
 
 def test_limits_of_calls_are_read(tmp_path: Path) -> None:
     """By kind, with the name that answers show; spelling and order make no difference to the policy's hash."""
     first = GOOD + '[[max_calls]]\nwindow = "60s"\nnew = 100\n[[max_calls]]\nwindow = "10s"\nnew = 20\ncancel = 50\n'
     second = GOOD + '[[max_calls]]\nwindow = "10s"\ncancel = 50\nnew = 20\n[[max_calls]]\nwindow = "1m"\nnew = 100\n'
-    one, other = (load_policy(policy_file(tmp_path / "one.toml", text), find, KNOWN) for text in (first, second))
+    one, other = (load_policy(policy_file(tmp_path / "one.toml", text), WORDS, find, KNOWN) for text in (first, second))
     assert [limit.name for limit in one.max_calls["new"]] == ["at most 100 new in 60s", "at most 20 new in 10s"]
     assert [(limit.calls, limit.window_s) for limit in one.max_calls["cancel"]] == [(50, 10)]
     assert (one.max_calls["read"], one.hash) == ((), other.hash)
-    assert one.hash != load_policy(policy_file(tmp_path / "one.toml", GOOD), find, KNOWN).hash
+    assert one.hash != load_policy(policy_file(tmp_path / "one.toml", GOOD), WORDS, find, KNOWN).hash
 
 
 def test_limits_of_calls_that_make_no_sense(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from signer.policy import load_policy
 from signer.policy.cases import cases_path, load_cases, run_cases
 from signer.policy.load import policy_files
 from signer.policy.rules import FEATURE_RULES, LIMIT_RULES
-from signer.policy.schema import PolicyFile, json_schema
+from signer.policy.schema import FLAGS, PolicyFile, json_schema
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
+from signer.venues.kraken.vocabulary import WORDS
 from tests.unit.policy.examples import policy_file
 
 ROOT = Path(__file__).parents[3]
@@ -33,7 +34,7 @@ def test_four_are_shipped() -> None:
 def test_a_shipped_policy(path: Path) -> None:
     """It loads, is capped, meets the schema that its first line names, and answers each of its cases as expected."""
     pairs = PairTable.built_in()
-    policy = load_policy(path, pairs.find)
+    policy = load_policy(path, WORDS, pairs.find)
     assert not policy.uncapped
     text = path.read_text(encoding="utf-8")
     assert text.startswith("#:schema ./policy.schema.json\n")
@@ -44,8 +45,8 @@ def test_a_shipped_policy(path: Path) -> None:
 
 def test_schema_is_current() -> None:
     """policies/policy.schema.json is what the model says now."""
-    hint = "write signer.policy.schema.json_schema() to policies/policy.schema.json"
-    assert SCHEMA.read_text(encoding="utf-8") == json_schema(), hint
+    hint = "write signer.policy.schema.json_schema(...) to policies/policy.schema.json"
+    assert SCHEMA.read_text(encoding="utf-8") == json_schema(WORDS), hint
 
 
 def test_documentation_is_true(tmp_path: Path) -> None:
@@ -54,8 +55,11 @@ def test_documentation_is_true(tmp_path: Path) -> None:
     example, cases = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     path = policy_file(tmp_path / "documented.toml", example)
     pairs = PairTable.built_in()
-    loaded = load_policy(path, pairs.find)
+    loaded = load_policy(path, WORDS, pairs.find)
     documented = load_cases(policy_file(cases_path(path), cases))
     assert [result.problem for result in run_cases(loaded, documented, Kraken(pairs).call_of, pairs.by_id)] == [""]
     assert all(f"`{key}`" in text for key in PolicyFile.model_fields if key != "cap")
-    assert all(f"`{rule.__name__.replace('_', '-')}`" in text for rule in (*FEATURE_RULES, *LIMIT_RULES))
+    assert all(
+        f"`{rule.__name__.replace('_', '-').replace('flags', FLAGS)}`" in text
+        for rule in (*FEATURE_RULES, *LIMIT_RULES)
+    )

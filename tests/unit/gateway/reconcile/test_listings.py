@@ -34,7 +34,7 @@ class FakeVenue:
     def closed_orders(self, since_us: int, skip: int) -> Call:
         return Call("ClosedOrders", Action.READ, {"start": since_us, "ofs": skip})
 
-    def orders_by_txid(self, txids: Sequence[str]) -> Call:
+    def orders_by_id(self, txids: Sequence[str]) -> Call:
         return Call("QueryOrders", Action.READ, {"txid": list(txids)})
 
     def read_orders(self, answer: Any) -> Listing | None:

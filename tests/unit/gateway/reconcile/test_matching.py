@@ -16,8 +16,8 @@ SENT_US = 1_000
 
 
 def order(**fields: Any) -> Order:
-    """A small order with the userref 7."""
-    given = {"volume": Decimal(1), "price": Price(Decimal(100)), "userref": 7, **fields}
+    """A small order with the tag 7."""
+    given = {"volume": Decimal(1), "price": Price(Decimal(100)), "client_tag": "7", **fields}
     return Order("XXBTZUSD", "buy", "limit", **given)
 
 
@@ -32,8 +32,8 @@ def seen(txid: str, opened_us: int = SENT_US, **fields: Any) -> Sighting:
         "volume": Decimal(1),
         "price": Price(Decimal(100)),
         "price2": None,
-        "userref": "7",
-        "cl_ord_id": "",
+        "client_tag": "7",
+        "client_id": "",
         **fields,
     }
     return Sighting(txid, "XXBTZUSD", "buy", "limit", opened_us=opened_us, **given)
@@ -60,7 +60,7 @@ def told(
 def test_the_one_order_that_is_alike_is_it() -> None:
     """Opened at the very moment or after it."""
     assert told([unknown(1, order())], [seen("OA")]) == [Told(("OA",))]
-    assert told([unknown(1, order(userref=None, cl_ord_id="x"))], [seen("OA", userref="", cl_ord_id="x")]) == [
+    assert told([unknown(1, order(client_tag=None, client_id="x"))], [seen("OA", client_tag="", client_id="x")]) == [
         Told(("OA",))
     ]
 
@@ -69,27 +69,27 @@ def test_none_is_none_without_doubt() -> None:
     """It is on no list."""
     assert told([unknown(1, order())], []) == [Told((None,))]
     assert told([unknown(1, order())], [seen("OA", price=Price(Decimal(99)))]) == [Told((None,))]
-    assert told([unknown(1, order())], [seen("OA", userref="8")]) == [Told((None,))]
+    assert told([unknown(1, order())], [seen("OA", client_tag="8")]) == [Told((None,))]
 
 
 def test_an_order_without_reference_is_never_recognised() -> None:
     """Nothing tells it from another's."""
-    (one,) = told([unknown(1, order(userref=None))], [seen("OA", userref="")])
-    assert one.txids == (None,)
+    (one,) = told([unknown(1, order(client_tag=None))], [seen("OA", client_tag="")])
+    assert one.venue_ids == (None,)
     assert "no reference" in one.doubt
 
 
 def test_a_twin_that_is_older_leaves_doubt() -> None:
     """It is somebody else's, or our measure of the venue's clock is wrong: nothing is settled and nothing released."""
     (one,) = told([unknown(1, order())], [seen("OA", SENT_US - 1)])
-    assert one.txids == (None,)
+    assert one.venue_ids == (None,)
     assert "before" in one.doubt
 
 
 def test_what_cannot_be_told_leaves_doubt() -> None:
     """Nothing is settled by it, and nothing released."""
     (one,) = told([unknown(1, order())], [seen("OA", price=Price(Decimal(666)))])
-    assert one.txids == (None,)
+    assert one.venue_ids == (None,)
     assert "not listed" in one.doubt
 
 
@@ -108,7 +108,7 @@ def test_an_order_that_the_ledger_knows_is_not_it() -> None:
 def test_two_candidates_leave_doubt() -> None:
     """Neither is taken."""
     (one,) = told([unknown(1, order())], [seen("OA"), seen("OB")])
-    assert one.txids == (None,)
+    assert one.venue_ids == (None,)
     assert "2 orders" in one.doubt
 
 
@@ -116,7 +116,7 @@ def test_two_candidates_leave_doubt() -> None:
 def test_an_order_that_two_intents_may_have_placed_is_neither_s(other: str) -> None:
     """Twins of two calls, whoever made them; also while the other call is under way."""
     first, second = told([unknown(1, order()), unknown(2, order(), client=other)], [seen("OA")])
-    assert first.txids == second.txids == (None,)
+    assert first.venue_ids == second.venue_ids == (None,)
     assert "another call" in first.doubt
     assert "another call" in second.doubt
 
@@ -126,7 +126,7 @@ def test_a_later_twin_claims_nothing_that_is_older() -> None:
     later = unknown(2, order(), at_us=SENT_US + 500)
     first, second = told([unknown(1, order()), later], [seen("OA", SENT_US + 100)])
     assert first == Told(("OA",))
-    assert second.txids == (None,)
+    assert second.venue_ids == (None,)
 
 
 def test_legs_of_a_batch_are_found_one_by_one() -> None:
@@ -134,7 +134,7 @@ def test_legs_of_a_batch_are_found_one_by_one() -> None:
     legs = [order(price=Price(Decimal(price))) for price in (100, 101, 102)]
     listed = [seen("OA"), seen("OC", price=Price(Decimal(102))), seen("OD", price=Price(Decimal(102)))]
     (one,) = told([unknown(1, *legs)], listed)
-    assert one.txids == ("OA", None, None)
+    assert one.venue_ids == ("OA", None, None)
     assert "2 orders" in one.doubt
     assert told([unknown(1, *legs)], [seen("OA")]) == [Told(("OA", None, None))]
 
@@ -145,19 +145,28 @@ def test_twins_in_a_batch_are_told_apart_by_number() -> None:
     assert told([batch], [seen("OB", SENT_US + 2), seen("OA", SENT_US + 1)]) == [Told(("OA", "OB"))]
     assert told([batch], [seen("OA")]) == [Told(("OA", None))]
     (one,) = told([batch], [seen("OA"), seen("OB"), seen("OC")])
-    assert one.txids == (None, None)
+    assert one.venue_ids == (None, None)
     assert one.doubt
 
 
 def test_one_row_is_never_two_different_legs() -> None:
     """Legs that differ only in what the venue does not show: a row that is like both is neither's."""
     (one,) = told([unknown(1, order(), order(volume=Decimal(2)))], [seen("OA")])
-    assert one.txids == (None, None)
+    assert one.venue_ids == (None, None)
     assert "another" in one.doubt
 
 
 def test_only_orders_with_our_references_are_worth_a_look_into_the_ledger() -> None:
-    """By userref or cl_ord_id."""
-    listed = [seen("OA"), seen("OB", userref="8"), seen("OC", userref="", cl_ord_id="x"), seen("OD", userref="")]
-    intents = [unknown(1, order()), unknown(2, order(userref=None, cl_ord_id="x")), unknown(3, order(userref=None))]
-    assert [one.txid for one in bearing_names_of(intents, listed)] == ["OA", "OC"]
+    """By the client's tag or id."""
+    listed = [
+        seen("OA"),
+        seen("OB", client_tag="8"),
+        seen("OC", client_tag="", client_id="x"),
+        seen("OD", client_tag=""),
+    ]
+    intents = [
+        unknown(1, order()),
+        unknown(2, order(client_tag=None, client_id="x")),
+        unknown(3, order(client_tag=None)),
+    ]
+    assert [one.venue_id for one in bearing_names_of(intents, listed)] == ["OA", "OC"]

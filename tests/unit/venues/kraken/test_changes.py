@@ -21,17 +21,18 @@ def test_an_edit_replaces_its_target() -> None:
         "oflags": "post", "userref": "9", "cancel_response": "false", "validate": "false",
     }  # fmt: skip
     call = form("EditOrder", fields)
-    assert call.targets == (OrderRef("txid", TXID),)
+    assert call.targets == (OrderRef("venue-id", TXID),)
     assert call.change == Change(
         replaces=True, pair="XXBTZUSD", volume=Decimal(2), price=Price(Decimal(100)),
-        price2=Price(Decimal(1), "+", True), display_volume=Decimal(1), oflags=frozenset({"post"}), userref=9,
+        price2=Price(Decimal(1), "+", True), display_volume=Decimal(1), post_only=True, flags=frozenset(),
+        client_tag="9",
     )  # fmt: skip
     assert call.needs == (frozenset({"modify-trades"}), frozenset({"close-trades"}))
 
 
 def test_an_edit_may_name_its_target_by_userref() -> None:
     """Digits are a userref, which may be several orders: the policy must know."""
-    assert form("EditOrder", {"pair": "XBTUSD", "txid": "42"}).targets == (OrderRef("userref", "42"),)
+    assert form("EditOrder", {"pair": "XBTUSD", "txid": "42"}).targets == (OrderRef("client-tag", "42"),)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_an_amend_s_limit_is_the_second_price() -> None:
     """Whatever the type, which the call does not say."""
     call = form("AmendOrder", {"txid": TXID, "order_qty": "3", "limit_price": "50", "post_only": "true"})
     assert call.change == Change(replaces=False, volume=Decimal(3), price2=Price(Decimal(50)))
-    assert call.targets == (OrderRef("txid", TXID),)
+    assert call.targets == (OrderRef("venue-id", TXID),)
     assert call.fields == {"txid": TXID, "order_qty": "3", "limit_price": "50", "post_only": True}
 
 
@@ -69,7 +70,7 @@ def test_an_amend_of_the_trigger_is_the_first_price() -> None:
     """Whatever the type, the trigger is `price`."""
     call = form("AmendOrder", {"cl_ord_id": "bot-1", "trigger_price": "40", "display_qty": "1"})
     assert call.change == Change(replaces=False, price=Price(Decimal(40)), display_volume=Decimal(1))
-    assert call.targets == (OrderRef("cl_ord_id", "bot-1"),)
+    assert call.targets == (OrderRef("client-id", "bot-1"),)
     assert call.needs == (frozenset({"modify-trades", "close-trades"}),)
 
 
@@ -91,12 +92,15 @@ def test_an_amend_that_is_not_understood_is_refused_by_name(fields: dict[str, st
 @pytest.mark.parametrize(
     ("fields", "targets"),
     [
-        ({"txid": TXID}, [OrderRef("txid", TXID)]),
-        ({"txid": "42"}, [OrderRef("userref", "42")]),
-        ({"txid": "-42"}, [OrderRef("userref", "-42")]),
-        ({"txid": f"{TXID},42,A"}, [OrderRef("txid", TXID), OrderRef("userref", "42"), OrderRef("txid", "A")]),
-        ({"cl_ord_id": "bot-1"}, [OrderRef("cl_ord_id", "bot-1")]),
-        ({"txid": "", "cl_ord_id": "bot-1"}, [OrderRef("cl_ord_id", "bot-1")]),
+        ({"txid": TXID}, [OrderRef("venue-id", TXID)]),
+        ({"txid": "42"}, [OrderRef("client-tag", "42")]),
+        ({"txid": "-42"}, [OrderRef("client-tag", "-42")]),
+        (
+            {"txid": f"{TXID},42,A"},
+            [OrderRef("venue-id", TXID), OrderRef("client-tag", "42"), OrderRef("venue-id", "A")],
+        ),
+        ({"cl_ord_id": "bot-1"}, [OrderRef("client-id", "bot-1")]),
+        ({"txid": "", "cl_ord_id": "bot-1"}, [OrderRef("client-id", "bot-1")]),
     ],
 )
 def test_a_cancel_names_its_targets(fields: dict[str, str], targets: list[OrderRef]) -> None:
@@ -108,7 +112,7 @@ def test_a_cancel_names_its_targets(fields: dict[str, str], targets: list[OrderR
 
 def test_a_cancel_by_a_json_number_is_by_userref() -> None:
     """A JSON client sends the userref as a number."""
-    assert as_json("CancelOrder", {"txid": 42}).targets == (OrderRef("userref", "42"),)
+    assert as_json("CancelOrder", {"txid": 42}).targets == (OrderRef("client-tag", "42"),)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,8 @@ def test_a_batch_cancel_names_each_target() -> None:
     """Userrefs go on as numbers, ids as text."""
     call = as_json("CancelOrderBatch", {"orders": [TXID, 42, "43"], "cl_ord_ids": ["bot-1"]})
     assert call.targets == (
-        OrderRef("txid", TXID), OrderRef("userref", "42"), OrderRef("userref", "43"), OrderRef("cl_ord_id", "bot-1"),
+        OrderRef("venue-id", TXID), OrderRef("client-tag", "42"), OrderRef("client-tag", "43"),
+        OrderRef("client-id", "bot-1"),
     )  # fmt: skip
     assert call.fields == {"orders": [TXID, 42, 43], "cl_ord_ids": ["bot-1"]}
 

@@ -81,8 +81,8 @@ def test_what_must_never_leave_has_no_bytes(name: str) -> None:
         KRAKEN.encode(form(name, {}), 7)
 
 
-OWN, OTHER = OrderRef("txid", "OAAAAA-AAAAA-AAAAAA"), OrderRef("txid", "OBBBBB-BBBBB-BBBBBB")
-USERREF, CL_ORD_ID = OrderRef("userref", "7"), OrderRef("cl_ord_id", "x-1")
+OWN, OTHER = OrderRef("venue-id", "OAAAAA-AAAAA-AAAAAA"), OrderRef("venue-id", "OBBBBB-BBBBB-BBBBBB")
+USERREF, CL_ORD_ID = OrderRef("client-tag", "7"), OrderRef("client-id", "x-1")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ USERREF, CL_ORD_ID = OrderRef("userref", "7"), OrderRef("cl_ord_id", "x-1")
         ("CancelOrderBatch", {"orders": [OWN.value, OTHER.value]}, [OWN]),
         ("CancelOrderBatch", {"orders": [OWN.value, 7]}, [OWN, OTHER]),
         ("CancelOrderBatch", {"orders": [OWN.value], "cl_ord_ids": ["x-1"]}, [OWN, OTHER]),
-        ("CancelOrderBatch", {"orders": ["OA"] * 51}, [OrderRef("txid", "OA")] * 51),
+        ("CancelOrderBatch", {"orders": ["OA"] * 51}, [OrderRef("venue-id", "OA")] * 51),
     ],
 )
 def test_what_names_other_orders_than_were_decided_has_no_bytes(
@@ -124,11 +124,11 @@ def test_a_change_is_named_by_the_txid_of_the_decision(client: OrderRef) -> None
         "EditOrder",
         {"pair": "XBTUSD", "txid": OWN.value if client is CL_ORD_ID else client.value, "price": "5", "userref": "9"},
     )
-    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_txid(edit, OTHER.value), 7)[0].body.decode())
+    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_id(edit, OTHER.value), 7)[0].body.decode())
     assert (body["txid"], body["userref"]) == ([OTHER.value], ["9"])
     by = {"cl_ord_id": client.value} if client is CL_ORD_ID else {"txid": OWN.value}
     amend = form("AmendOrder", {**by, "limit_price": "5"})
-    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_txid(amend, OTHER.value), 7)[0].body.decode())
+    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_id(amend, OTHER.value), 7)[0].body.decode())
     assert body == {"nonce": ["7"], "txid": [OTHER.value], "limit_price": ["5"]}
 
 

@@ -23,8 +23,9 @@ TARGET = Order("XXBTZUSD", "buy", "limit", Decimal("1.25"), Price(Decimal(37500)
 
 
 def numbered(start: int = 1) -> Any:
-    """A source of references 1, 2, 3 …"""
-    return iter(range(start, 100)).__next__
+    """Random bits of which references 1, 2, 3 … are made."""
+    numbers = iter(range(start - 1, 99))
+    return lambda _: next(numbers)
 
 
 def intent(call: Call, orders: tuple[Order, ...] | None = None) -> Intent:
@@ -52,7 +53,7 @@ PLACED = KRAKEN.with_own_refs(form("AddOrder", LIMIT), numbered())
 
 def test_an_order_without_reference_gets_one_of_ours() -> None:
     """In the order that is reserved and in the fields that are sent, alike."""
-    assert PLACED.orders[0].userref == PLACED.fields["userref"] == 1
+    assert (PLACED.orders[0].client_tag, PLACED.fields["userref"]) == ("1", 1)
     assert list(PLACED.fields)[-1] == "userref"
 
 
@@ -73,7 +74,7 @@ def test_each_order_of_a_batch_gets_its_own() -> None:
     """But for those that have one."""
     call = as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": [ROW, {**ROW, "userref": 70}, ROW]})
     named = KRAKEN.with_own_refs(call, numbered())
-    assert [order.userref for order in named.orders] == [1, 70, 2]
+    assert [order.client_tag for order in named.orders] == ["1", "70", "2"]
     rows = json.loads(KRAKEN.encode(named, 5)[0].body)["orders"]
     assert [row["userref"] for row in rows] == [1, 70, 2]
     assert "userref" not in json.loads(KRAKEN.encode(call, 5)[0].body)["orders"][0]
@@ -84,7 +85,7 @@ def test_an_edit_gets_one_for_its_replacement() -> None:
     call = form("EditOrder", {"pair": "XBTUSD", "txid": "OLD", "volume": "1"})
     named = KRAKEN.with_own_refs(call, numbered())
     assert named.change is not None
-    assert named.change.userref == named.fields["userref"] == 1
+    assert (named.change.client_tag, named.fields["userref"]) == ("1", 1)
     stated = form("EditOrder", {"pair": "XBTUSD", "txid": "OLD", "volume": "1", "userref": "9"})
     assert KRAKEN.with_own_refs(stated, numbered()) is stated
 
@@ -112,7 +113,7 @@ def test_the_reads_that_list_orders() -> None:
     first, second = KRAKEN.closed_orders(AT_S * 1_000_000 + 5, 0), KRAKEN.closed_orders(AT_S * 1_000_000, 50)
     assert (first.endpoint, first.fields) == ("ClosedOrders", {"start": str(AT_S - 1), "closetime": "open"})
     assert second.fields == {"start": str(AT_S - 1), "closetime": "open", "ofs": "50"}
-    assert KRAKEN.orders_by_txid(["OA", "OB"]).fields == {"txid": "OA,OB"}
+    assert KRAKEN.orders_by_id(["OA", "OB"]).fields == {"txid": "OA,OB"}
     assert {call.endpoint for call in KRAKEN.lookup_reach()} == {"OpenOrders", "ClosedOrders", "QueryOrders"}
 
 
@@ -123,7 +124,7 @@ def test_a_row_is_read_whole() -> None:
         AT_S * 1_000_000 + 250_000,
     )  # fmt: skip
     other = sighting(userref=0, cl_ord_id="bot-1", closetm=AT_S + 9, pair="NEWUSD")
-    assert (other.userref, other.cl_ord_id, other.pair) == ("", "bot-1", "NEWUSD")
+    assert (other.client_tag, other.client_id, other.pair) == ("", "bot-1", "NEWUSD")
     assert other.closed_us == (AT_S + 9) * 1_000_000
 
 
@@ -225,15 +226,15 @@ def test_the_volume_of_a_replacement_is_not_compared() -> None:
     assert call.change is not None
     order = changed(TARGET, call.change)
     assert KRAKEN.is_alike(intent(call, (order,)), order, sighting(vol="1.5"))
-    assert KRAKEN.amended_txid(intent(call, (order,))) is None
+    assert KRAKEN.amended_id(intent(call, (order,))) is None
 
 
 def test_an_amend_is_looked_for_by_its_order_s_txid() -> None:
     """An intent that names it otherwise leaves nothing to look for."""
     call = form("AmendOrder", {"txid": "OLD", "order_qty": "2"})
-    assert KRAKEN.amended_txid(intent(call)) == "OLD"
-    assert KRAKEN.amended_txid(replace(intent(call), targets=(OrderRef("cl_ord_id", "bot-1"),))) == ""
-    assert KRAKEN.amended_txid(intent(PLACED)) is None
+    assert KRAKEN.amended_id(intent(call)) == "OLD"
+    assert KRAKEN.amended_id(replace(intent(call), targets=(OrderRef("client-id", "bot-1"),))) == ""
+    assert KRAKEN.amended_id(intent(PLACED)) is None
 
 
 @pytest.mark.parametrize(

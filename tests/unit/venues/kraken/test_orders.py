@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from signer.errors import Refused
-from signer.model import Action, Order, Price
+from signer.model import Action, Moment, Order, Price
 from tests.unit.venues.kraken.asking import LIMIT, NONCE, as_json, form, refused, refused_form, says
 
 STOP = {**LIMIT, "ordertype": "stop-loss-limit", "price2": "37000"}
@@ -39,8 +39,9 @@ def test_every_parameter_of_an_order_is_read() -> None:
     assert form("AddOrder", fields).orders == (
         Order(
             "XXBTZUSD", "buy", "iceberg", Decimal("1.25"), Price(Decimal(37500)), display_volume=Decimal("0.25"),
-            leverage=Decimal(5), reduce_only=True, oflags=frozenset({"post", "fciq"}), time_in_force="GTD",
-            trigger="index", starttm="+5", expiretm="1800000000", userref=-7, close=close,
+            leverage=Decimal(5), reduce_only=True, post_only=True, flags=frozenset({"fciq"}), time_in_force="GTD",
+            trigger="index", starts=Moment(5, True), ends=Moment(1800000000, False), client_tag="-7",
+            attached=(close,),
         ),
     )  # fmt: skip
 
@@ -212,7 +213,7 @@ def test_a_market_order_by_quote_amount_says_so() -> None:
     """``viqc`` changes the unit of the volume, so it must reach the policy."""
     fields = {"pair": "XBTUSD", "type": "buy", "ordertype": "market", "volume": "100", "oflags": "viqc"}
     order = form("AddOrder", fields).orders[0]
-    assert order.volume_in_quote
+    assert order.quote_sized
     assert order.price is None
 
 
@@ -234,7 +235,7 @@ def test_a_batch_has_the_orders_of_one_pair() -> None:
     """The pair stands at the top, each row is an order of its own."""
     call = as_json("AddOrderBatch", {"pair": "BTC/USD", "orders": [ROW, {**ROW, "type": "sell", "userref": 5}]})
     assert [order.pair for order in call.orders] == ["XXBTZUSD"] * 2
-    assert [(order.side, order.userref) for order in call.orders] == [("buy", None), ("sell", 5)]
+    assert [(order.side, order.client_tag) for order in call.orders] == [("buy", None), ("sell", "5")]
     assert call.needs == (frozenset({"modify-trades"}), frozenset({"close-trades"}))
 
 

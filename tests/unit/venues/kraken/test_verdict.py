@@ -106,7 +106,7 @@ DOUBTFUL = [
 def test_an_error_that_is_a_clear_no_rejects(error: str) -> None:
     """The "no" rows of docs/kraken.md §3."""
     verdict = read(ADD, None, error)
-    assert (verdict.outcome, verdict.errors, verdict.txids) == (Outcome.REJECTED, (error,), ())
+    assert (verdict.outcome, verdict.errors, verdict.venue_ids) == (Outcome.REJECTED, (error,), ())
     assert verdict.bad_nonce == (error == "EAPI:Invalid nonce")
 
 
@@ -127,7 +127,7 @@ def test_a_batch_is_read_row_by_row() -> None:
     rows = [{"txid": "OA"}, {"error": "EOrder:Insufficient funds"}]
     assert read(BATCH, {"orders": rows}) == VenueResult(Outcome.ACCEPTED, ("EOrder:Insufficient funds",), ("OA", None))
     verdict = read(BATCH, {"orders": [rows[1], rows[1]]})
-    assert (verdict.outcome, verdict.txids) == (Outcome.REJECTED, (None, None))
+    assert (verdict.outcome, verdict.venue_ids) == (Outcome.REJECTED, (None, None))
 
 
 @pytest.mark.parametrize(
