@@ -12,7 +12,7 @@ from typing import TypeAlias, final
 from signer.contracts import Clock
 from signer.errors import NotServed, RefusalKind
 from signer.gateway.snapshot import Client
-from signer.lanes.counters import PairCounters
+from signer.lanes.shares import PairCounters
 from signer.model import Action, Call
 from signer.policy.policy import CallKind, CallLimit
 

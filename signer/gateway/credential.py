@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from signer.contracts import Lane, SigningKey
 from signer.findings import Finding, Weight
-from signer.lanes.counters import SharedCounter
+from signer.lanes.shares import SharedCounter
 from signer.model import Action, Call, KeyInfo, Role
 from signer.model.quiet import Quiet
 

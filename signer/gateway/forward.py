@@ -9,7 +9,7 @@ from signer.contracts import Clock, Turn, Upstream, Venue
 from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, NotServed, RefusalKind
 from signer.gateway.credential import Credential, roles_of
 from signer.gateway.venue_pauses import Hearing
-from signer.lanes.counters import PairCounters
+from signer.lanes.shares import PairCounters
 from signer.model import Action, Call, Priority, VenueResult, WireAnswer, WireRequest
 from signer.model.quiet import QuietAsked
 

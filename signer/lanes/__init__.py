@@ -2,7 +2,7 @@
 
 Kraken wants nonces to *arrive* in order, so a turn lasts from the nonce to the answer, one at a time (``depth`` more
 for a key with a nonce window). Cancels get more turns than orders, and orders more than reads; within one of these,
-clients take turns, and each client's calls keep their order (`signer.lanes.queues`).
+clients take turns, and each client's calls keep their order (`signer.lanes.shares`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import final
 from signer.contracts import Clock
 from signer.errors import LaneStopped, NotServed
 from signer.lanes.nonces import NonceSource
-from signer.lanes.queues import Full, Queues, Waiter
+from signer.lanes.shares import Full, Queues, Waiter
 from signer.model import Priority
 
 __all__ = ["CredentialLane", "NonceSource"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.lanes.queues import Full, Queues, Waiter
+from signer.lanes.shares import Full, Queues, Waiter
 from signer.model import Priority
 
 CLIENTS = "abcdefgh"

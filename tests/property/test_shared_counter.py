@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.lanes.counters import SharedCounter
+from signer.lanes.shares import SharedCounter
 from signer.model.allowances import Allowance
 from signer.venues.kraken.limits import TIERS
 

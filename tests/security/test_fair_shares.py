@@ -12,7 +12,7 @@ import pytest
 from signer.errors import Refused
 from signer.gateway.call_rates import Paces
 from signer.gateway.snapshot import Client
-from signer.lanes.counters import PairCounters
+from signer.lanes.shares import PairCounters
 from signer.model import Action, Call, Change, ClientInfo, Order, OrderRef, PlacedOrder
 from signer.policy.load import load_policy
 from signer.sandbox.key_limits import RestCounter

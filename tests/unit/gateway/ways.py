@@ -19,7 +19,7 @@ from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.keycheck.checks import KeyChecks
 from signer.keycheck.judgement import Requirements
 from signer.lanes import CredentialLane, NonceSource
-from signer.lanes.counters import SharedCounter
+from signer.lanes.shares import SharedCounter
 from signer.model import Action, Call, ChainHead, Json, KeyInfo, OrderRef, Role, WireAnswer, WireRequest
 from signer.model.allowances import Allowance
 from signer.secret import Secret
