@@ -14,8 +14,8 @@ from signer.gateway.forward import Account
 from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.home.settings import AccountConfig
 from signer.lanes import CredentialLane
-from signer.lanes.shares import PairCounters, SharedCounter
 from signer.lanes.nonces import NonceSource
+from signer.lanes.shares import PairCounters, SharedCounter
 from signer.model import CredentialInfo, KeyInfo
 from signer.model.allowances import Tier
 from signer.model.quiet import Quiet
