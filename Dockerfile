@@ -1,19 +1,21 @@
 # syntax=docker/dockerfile:1
 # The image: Python, the locked dependencies and signer; no compiler, no key, no home. Nothing in it needs a shell.
-FROM python:3.11-slim-bookworm AS build
+# The base is named by its digest: a tag may be another image tomorrow. .github/dependabot.yml proposes newer ones.
+FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b AS build
 # gunicorn's parser is compiled here. The compiler stays in this stage, and Debian keeps no old versions to pin.
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/signer
 WORKDIR /src
-COPY requirements.lock ./
-RUN /opt/signer/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements-build.lock requirements.lock ./
+RUN /opt/signer/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock \
+  && /opt/signer/bin/pip install --no-cache-dir --no-build-isolation --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY policies ./policies
 COPY signer ./signer
-RUN /opt/signer/bin/pip install --no-cache-dir --no-deps . && /opt/signer/bin/pip uninstall -y pip setuptools
+RUN /opt/signer/bin/pip install --no-cache-dir --no-build-isolation --no-deps . && /opt/signer/bin/pip uninstall -y pip packaging setuptools wheel
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 RUN install -d -m 0700 -o 10001 -g 10001 /var/lib/signer
 COPY --from=build /opt/signer /opt/signer
 # The passphrase is looked for in /run/secrets/signer-passphrase, as systemd's credentials are.

@@ -5,14 +5,17 @@ BIN    := $(VENV)/bin
 BOTS   := .venv-bots
 WHEELS := .wheels
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+BUILD  := $(PIP) install --no-build-isolation
 
-.PHONY: help demo test unit hsm units vault bots wheels docs demo-svg lint bench lock clean
+.PHONY: help demo test unit hsm units vault bots wheels docs demo-svg lint coverage lowest bench lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
 	@echo "make test    all tests"
 	@echo "make unit    the unit tests, in half a minute"
 	@echo "make lint    formatting, lints and types"
+	@echo "make coverage  how much of the code the unit and property tests run"
+	@echo "make lowest  the unit tests on the oldest dependencies that are allowed"
 	@echo "make bench   side by side with its peers; writes a table"
 	@echo "make docs    write the tables of docs/ from the program"
 	@echo "make demo-svg  draw what the demo shows, for README"
@@ -60,10 +63,10 @@ bots: $(VENV)/.dev
 # What a new user's installation fetches, for the test that follows README without the network: the files of the lock as
 # they are published, what builds them, and wheels of those that are published as source only.
 wheels: $(VENV)/.dev
-	@[ $(WHEELS)/.done -nt requirements-demo.lock ] || { \
+	@[ $(WHEELS)/.done -nt requirements-demo.lock ] && [ $(WHEELS)/.done -nt requirements-build.lock ] || { \
 	  echo "fetching what a new user installs (half a minute, once) …" && rm -rf $(WHEELS) && \
 	  $(PIP) download --require-hashes -r requirements-demo.lock -d $(WHEELS)/published && \
-	  $(PIP) download 'setuptools>=80' wheel -d $(WHEELS)/published && \
+	  $(PIP) download --require-hashes -r requirements-build.lock -d $(WHEELS)/published && \
 	  $(PIP) wheel --no-deps --no-index --find-links $(WHEELS)/published -w $(WHEELS)/compiled $(WHEELS)/published/*.tar.gz && \
 	  touch $(WHEELS)/.done; } || echo "a new user's packages cannot be fetched: the test that follows README is skipped"
 
@@ -80,7 +83,23 @@ lint: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose/*.yaml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run deploy/vault/setup.sh; else echo "lint: shellcheck is not here, shell scripts not checked"; fi
+
+# How much of signer the unit and property tests run; a branch that none takes is one that nobody has seen.
+coverage: $(VENV)/.dev
+	@$(BIN)/coverage run -m pytest -n0 tests/unit tests/property
+	@$(BIN)/coverage report
+
+# The unit tests on the oldest versions that pyproject.toml allows, in an environment of their own.
+lowest: $(VENV)/.dev
+	@$(PIP) install uv
+	@rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
+	@$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	@.venv-lowest/bin/python -m pytest -n 2 tests/unit
 
 bench: $(VENV)/.dev hsm vault
 	@benchmarks/run
@@ -98,15 +117,18 @@ $(VENV)/.venv:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.venv requirements-demo.lock pyproject.toml
-	@[ -e $(VENV)/.dev ] || $(PIP) install --use-pep517 --require-hashes -r requirements-demo.lock
-	@$(PIP) install --no-deps --editable .
+# What builds the packages is of the lock as well, so pip must not fetch it by itself.
+$(VENV)/.demo: $(VENV)/.venv requirements-build.lock requirements-demo.lock pyproject.toml
+	@$(PIP) install --require-hashes -r requirements-build.lock
+	@[ -e $(VENV)/.dev ] || $(BUILD) --use-pep517 --require-hashes -r requirements-demo.lock
+	@$(BUILD) --no-deps --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.venv requirements-dev.lock pyproject.toml
+$(VENV)/.dev: $(VENV)/.venv requirements-build.lock requirements-dev.lock pyproject.toml
 	@echo "installing what the tests need (about half a minute, once) …"
-	@$(PIP) install --use-pep517 --require-hashes -r requirements-dev.lock
-	@$(PIP) install --no-deps --editable .
+	@$(PIP) install --require-hashes -r requirements-build.lock
+	@$(BUILD) --use-pep517 --require-hashes -r requirements-dev.lock
+	@$(BUILD) --no-deps --editable .
 	@touch $@
 
 lock: $(VENV)/.dev
@@ -115,8 +137,10 @@ lock: $(VENV)/.dev
 	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    $${extra:+--extra $$extra} pyproject.toml -o requirements$${extra:+-$$extra}.lock >/dev/null || exit 1; \
 	done
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --group bots -o requirements-bots.lock >/dev/null
+	@for group in bots build; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --group $$group -o requirements-$$group.lock >/dev/null || exit 1; \
+	done
 
 clean:
-	rm -rf $(VENV) $(BOTS) $(WHEELS) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest $(BOTS) $(WHEELS) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,11 +8,19 @@ from tests.deploy.manifests import DOCKERFILE, ROOT, steps
 
 
 def test_the_image_installs_only_what_the_lock_has() -> None:
-    """Dependencies come from the lock by hash; signer itself comes without any."""
+    """Dependencies and what builds them come from locks by hash; signer itself comes without any."""
     installs = [part for step in steps("RUN") for part in step.split("&&") if "pip install" in part]
-    assert len(installs) == 2
-    assert "--require-hashes -r requirements.lock" in installs[0]
-    assert "--no-deps ." in installs[1]
+    build, locked, own = installs
+    assert "--require-hashes -r requirements-build.lock" in build
+    assert "--no-build-isolation --require-hashes -r requirements.lock" in locked
+    assert "--no-build-isolation --no-deps ." in own
+
+
+def test_every_base_is_named_by_its_digest() -> None:
+    """A tag may be another image tomorrow."""
+    bases = [step.split()[0] for step in steps("FROM")]
+    assert len(bases) == 2
+    assert all(re.fullmatch(r"python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}", base) for base in bases)
 
 
 def test_the_image_holds_no_secret_and_starts_without_a_shell() -> None:
