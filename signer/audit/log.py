@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from signer.audit.appender import ROOM_BYTES, SEGMENT_BYTES, Appender
-from signer.audit.chain import fit
+from signer.audit.chain import ROOM_BYTES, SEGMENT_BYTES, Appender, fit
 from signer.audit.disk import Disk
 from signer.contracts import Clock, Worker
 from signer.errors import AuditError

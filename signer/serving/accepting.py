@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Final, final
 
 from signer.model.one_source import one_source
+from signer.serving.edge import UNIX, Sources
 from signer.serving.shares import ConnectionPlace, ConnectionShares
-from signer.serving.source import UNIX, Sources
 
 AT_ONCE: Final = 64
 """Connections taken in one turn of the event loop: a flood must not keep it from everything else."""

@@ -20,8 +20,8 @@ from signer.model import Action, Json, Role
 from signer.serving.admin import Operator
 from signer.serving.loaded import LoadedHome, policies_of
 from signer.serving.loads import Loads
-from signer.serving.metrics import Metrics
 from signer.serving.readiness import InForce, Obstacle, Readiness, judged
+from signer.serving.telemetry import Metrics
 from signer.upstream import UpstreamPool
 
 

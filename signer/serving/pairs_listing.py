@@ -18,7 +18,7 @@ from signer.gateway.trace import Watch
 from signer.market.pairs import fetch_pairs, load_pairs, save_pairs
 from signer.model import Json
 from signer.policy.policy import Policy
-from signer.serving.metrics import Metrics
+from signer.serving.telemetry import Metrics
 from signer.venues import open_venue
 
 FETCH_S = 3.0

@@ -12,9 +12,8 @@ from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 
 from signer.model.one_source import one_source
 from signer.secret import fingerprint
-from signer.serving.asgi import BODY, CERTIFIED, GO_ON, SHOWN_KEY, Scope
+from signer.serving.edge import BODY, CERTIFIED, GO_ON, SHOWN_KEY, UNIX, Scope
 from signer.serving.shares import ConnectionPlace
-from signer.serving.source import UNIX
 from signer.upstream.held import COUNTED_FROM
 
 KEEP_ALIVE_S = 75.0

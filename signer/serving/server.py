@@ -23,18 +23,15 @@ from signer.home.lock import RELOAD
 from signer.keys.unwrapped import Unwrapped
 from signer.model import Response
 from signer.serving import dump
-from signer.serving.asgi import Edge, Receive, Scope, Send, send_whole
 from signer.serving.binding import group_id, require_bindable
 from signer.serving.clock import SystemClock
 from signer.serving.descriptors import require_descriptors
+from signer.serving.edge import Edge, Receive, Scope, Send, Sources, send_whole
 from signer.serving.loaded import LoadedHome
-from signer.serving.logline import LineLog
-from signer.serving.metrics import Metrics
 from signer.serving.protocol import KEEP_ALIVE_S
-from signer.serving.source import Sources
+from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.terminal import has_terminal
 from signer.serving.tls import ServerTls
-from signer.serving.watch import GatewayWatch
 from signer.serving.wiring import Wiring
 from signer.serving.worker import GatewayWorker, Lifeline
 from signer.tls.authority import utc_now

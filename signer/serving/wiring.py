@@ -35,9 +35,9 @@ from signer.serving.in_force import HomeInForce
 from signer.serving.kept_keys import KeptKeys
 from signer.serving.loaded import LoadedHome, requirements_now, reread
 from signer.serving.loads import Loads
-from signer.serving.metrics import Metrics
 from signer.serving.pools import Pools, public_bounds
 from signer.serving.reload import Reloads
+from signer.serving.telemetry import Metrics
 from signer.serving.verbs import AdminVerbs
 from signer.upstream import NOWHERE
 from signer.upstream.held import HeldAnswers

@@ -21,10 +21,10 @@ from signer.home.lock import RELOAD
 from signer.serving import dump
 from signer.serving.accepting import Acceptor
 from signer.serving.clock import SystemClock
+from signer.serving.edge import Sources
 from signer.serving.hardening import lock_memory
 from signer.serving.protocol import GatewayProtocol
 from signer.serving.shares import ConnectionShares
-from signer.serving.source import Sources
 from signer.tls.authority import utc_now
 
 TLS_LOOK_EVERY_S = 60.0

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.appender import SEGMENT_BYTES
-from signer.audit.chain import KINDS
+from signer.audit.chain import KINDS, SEGMENT_BYTES
 from signer.audit.disk import LocalDisk
 from signer.audit.log import FileAuditLog
 from signer.cli import audit_lines

@@ -16,9 +16,7 @@ from signer.home.lock import RELOAD, Holder, HomeLock
 from signer.keys.passphrase import from_file
 from signer.serving.clock import SystemClock
 from signer.serving.loaded import prepare
-from signer.serving.logline import LineLog
-from signer.serving.metrics import Metrics
-from signer.serving.watch import GatewayWatch
+from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.wiring import Wiring
 from tests.arriving import arriving
 from tests.security.rig import FORM, Bot

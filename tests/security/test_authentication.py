@@ -22,7 +22,7 @@ from signer.gateway.authenticate import KEY_FAILURES, LOCKOUT_S, SOURCE_FAILURES
 from signer.gateway.source_rate import SOURCES
 from signer.model import Request, Response
 from signer.secret import Secret
-from signer.serving.asgi import Edge
+from signer.serving.edge import Edge
 from signer.venues import open_venue
 from signer.venues.kraken.answers import words
 from tests.arriving import altered, arriving

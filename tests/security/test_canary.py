@@ -31,12 +31,10 @@ from signer.model import Request, Response
 from signer.sandbox import faults
 from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox
-from signer.serving.asgi import Edge
 from signer.serving.clock import SystemClock
+from signer.serving.edge import Edge
 from signer.serving.loaded import prepare
-from signer.serving.logline import LineLog
-from signer.serving.metrics import Metrics
-from signer.serving.watch import GatewayWatch
+from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.wiring import Wiring
 from signer.venues import open_venue
 from tests.arriving import arriving

@@ -25,8 +25,8 @@ from signer.errors import ConfigError
 from signer.home.settings import Config
 from signer.serving.accepting import Acceptor
 from signer.serving.descriptors import descriptors_needed, require_descriptors
+from signer.serving.edge import Sources
 from signer.serving.shares import ConnectionPlace, ConnectionShares
-from signer.serving.source import Sources
 from signer.tls.authority import server_name
 from signer.tls.authority import utc_now as utc
 from signer.tls.folder import TlsFolder

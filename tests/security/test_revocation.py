@@ -21,10 +21,8 @@ from signer.model import WireAnswer, WireRequest
 from signer.sandbox.faults import Latency
 from signer.serving.clock import SystemClock
 from signer.serving.loaded import prepare
-from signer.serving.logline import LineLog
-from signer.serving.metrics import Metrics
 from signer.serving.pools import PUBLIC
-from signer.serving.watch import GatewayWatch
+from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.wiring import Wiring
 from signer.upstream import UpstreamPool
 from tests.security.inside import inside

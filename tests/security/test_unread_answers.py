@@ -26,10 +26,9 @@ from gunicorn.config import Config
 from signer.model import Response
 from signer.sandbox.faults import Oversized
 from signer.serving.accepting import Acceptor
-from signer.serving.asgi import Receive, Scope, Send, send_whole
+from signer.serving.edge import NO_PROXIES, Receive, Scope, Send, send_whole
 from signer.serving.protocol import GatewayProtocol
 from signer.serving.shares import ConnectionShares
-from signer.serving.source import NO_PROXIES
 from signer.tls.authority import server_name, utc_now
 from signer.tls.folder import TlsFolder
 from signer.upstream.held import COUNTED_FROM, HeldAnswers

@@ -18,8 +18,8 @@ from signer.keys.passphrase import from_file
 from signer.model import Json, WireAnswer, WireRequest
 from signer.serving import wiring as wiring_module
 from signer.serving.loaded import prepare
-from signer.serving.metrics import Metrics
 from signer.serving.pools import PUBLIC
+from signer.serving.telemetry import Metrics
 from signer.serving.wiring import Wiring
 from tests.security.rig import Rig, copied
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from signer.audit.appender import Appender
+from signer.audit.chain import Appender
 from signer.audit.disk import lines, segments
 from signer.audit.log import FileAuditLog, Flusher, Waiting
 from signer.model import ChainHead, Json

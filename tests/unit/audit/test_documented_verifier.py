@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.appender import Appender
+from signer.audit.chain import Appender
 from signer.audit.disk import LocalDisk
 from signer.audit.log import Flusher
 from tests.unit.audit.given import SetClock, durable, head_of

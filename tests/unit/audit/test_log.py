@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.appender import Appender
+from signer.audit.chain import Appender
 from signer.audit.disk import LocalDisk, segments
 from signer.audit.log import FileAuditLog
 from signer.audit.verify import from_ledger, verify

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.appender import Appender
+from signer.audit.chain import Appender
 from signer.audit.disk import LocalDisk
 from signer.doctor.books import examine
 from signer.home.layout import Home

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from signer.serving.logline import MOST_WAITING, LineLog
+from signer.serving.telemetry import MOST_WAITING, LineLog
 
 
 @pytest.fixture(name="pipe")

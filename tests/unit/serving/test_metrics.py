@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from signer.serving.metrics import OTHER, Metrics
+from signer.serving.telemetry import OTHER, Metrics
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
@@ -53,7 +53,7 @@ def test_what_happened_is_counted() -> None:
 
 def test_made_up_labels_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many combinations all others are counted as one, and none is lost."""
-    monkeypatch.setattr("signer.serving.metrics.MOST_SERIES", 20)
+    monkeypatch.setattr("signer.serving.telemetry.MOST_SERIES", 20)
     metrics = Metrics()
     for number in range(20 + 50):
         metrics.call_finished("bot", f"Made{number}", "denied", 0.001)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from signer.serving.source import NO_PROXIES, UNIX, Sources
+from signer.serving.edge import NO_PROXIES, UNIX, Sources
 
 PROXIES = Sources(["10.0.0.0/24", "2001:db8::1/128", "unix"])
 

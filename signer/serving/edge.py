@@ -1,16 +1,16 @@
-"""ASGI in: bytes to `Request`, `Response` to bytes. Everything odd is refused here, before it is understood."""
+"""The edge: bytes to `Request`, `Response` to bytes. Everything odd is refused here, before it is understood."""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from signer.contracts import Clock, Venue
 from signer.errors import NotServed
-from signer.model import Request, Response
-from signer.serving.source import NO_PROXIES, UNIX, Sources
+from signer.model import Network, Request, Response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -34,6 +34,41 @@ GO_ON = "signer.go_on"
 """Key of the scope: says ``100 Continue`` to a client that waits for it before it sends its body."""
 CONTINUE = "100-continue"
 PLAIN = "text/plain; charset=utf-8"
+
+
+UNIX = "unix"
+"""The source of whoever comes over a unix socket: no address, so a client that is bound to some may not."""
+
+
+class Sources:
+    """Believes ``X-Forwarded-For`` of the named proxies, and of nobody else."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._unix = UNIX in trusted
+        self._networks: list[Network] = [ipaddress.ip_network(text) for text in trusted if text != UNIX]
+
+    def trusts(self, peer: str) -> bool:
+        """Whether ``peer`` is one of the proxies."""
+        if peer == UNIX:
+            return self._unix
+        return bool(self._networks) and any(ipaddress.ip_address(peer) in network for network in self._networks)
+
+    def source(self, peer: str, forwarded: Sequence[str]) -> str:
+        """Who called, given the values of the header. Raises ValueError if a proxy does not say.
+
+        Each proxy appends whom it heard, so the list is read from its end: the first that is no proxy of ours is the
+        source, and what stands before it is only what that one claims.
+        """
+        if not self.trusts(peer):
+            return peer
+        for text in reversed([part.strip() for value in forwarded for part in value.split(",")]):
+            source = str(ipaddress.ip_address(text))
+            if not self.trusts(source):
+                return source
+        raise ValueError("the proxy names no source")
+
+
+NO_PROXIES = Sources(())
 
 
 class BadRequest(Exception):
