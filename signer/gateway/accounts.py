@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, final
 
 from signer.contracts import Clock, Ledger, SigningKey, Upstream, Venue
-from signer.gateway.credential import Credential, KeyStatus
+from signer.gateway.credential import Credential, KeyStatus, Quiet
 from signer.gateway.forward import Account
 from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.home.settings import AccountConfig
@@ -18,7 +18,6 @@ from signer.lanes.nonces import NonceSource
 from signer.lanes.shares import PairCounters, SharedCounter
 from signer.model import CredentialInfo, KeyInfo
 from signer.model.allowances import Tier
-from signer.model.quiet import Quiet
 
 KeyId: TypeAlias = tuple[str, str]
 """A credential's name and fingerprint: a key that takes the place of another under its name begins anew."""

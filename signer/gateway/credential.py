@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import final
 
 from signer.contracts import Lane, SigningKey
 from signer.findings import Finding, Weight
 from signer.lanes.shares import SharedCounter
 from signer.model import Action, Call, KeyInfo, Role
-from signer.model.quiet import Quiet
+from signer.model.quiet import QuietAsked, Reach
 
 OURS = "@"
 """How the names of those begin who ask for the gateway itself; no client's name has it."""
@@ -16,6 +17,104 @@ OURS = "@"
 
 FUNDING = frozenset({"add-funds", "withdraw-funds"})
 """Permissions that make a call one for a credential of that role."""
+
+LEAST_S = 1.0
+MOST_S = 900.0
+"""Bounds of a time that the venue states, because its clock may differ from ours, and an answer may be forged."""
+MOST_GUESSED_S = 300.0
+"""The most if it states none: each request within a minute of the last one doubles the time."""
+REPEATED_WITHIN_S = 60.0
+CANCEL_EVERY_S = 1.0
+"""While calls are held back, each client may cancel once in this time."""
+PROBE_EVERY_S = 60.0
+"""After a lockout the gateway asks once in this time until it gets an answer."""
+
+
+@dataclass(slots=True)
+class _Held:
+    asked: QuietAsked
+    until: float
+    """Monotonic seconds."""
+    for_s: float
+    next_probe: float = 0.0
+
+
+@final
+class Quiet:
+    """Holds calls back while the venue asks for quiet, for one key or for one account.
+
+    Each call during a lockout begins it anew (docs/kraken.md §3), and calls after *too fast* prolong the limit. So such
+    calls are answered at once with the venue's words. ``now`` is in seconds that never go back.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Reach, _Held] = {}
+        self._next_cancel: dict[str, float] = {}
+
+    def ask(self, asked: QuietAsked, now: float) -> bool:
+        """Obey a request, and return whether it is new, not one that continues."""
+        before = self._held.get(asked.reach)
+        new = before is None or (asked.reach is not Reach.ALL and before.until <= now)
+        for_s = _seconds(asked, before, now)
+        until = now + for_s if before is None else max(before.until, now + for_s)
+        self._held[asked.reach] = _Held(asked, until, for_s, until)
+        return new
+
+    def holds_back(self, action: Action, now: float) -> QuietAsked | None:
+        """Return the request that holds back a client's call, None if there is none."""
+        for reach, held in self._held.items():
+            if (reach is Reach.ALL or now < held.until) and _reaches(reach, action):
+                return held.asked
+        return None
+
+    def slows_cancel(self, client: str, now: float) -> QuietAsked | None:
+        """Return the request that holds back this cancel, None if it may go."""
+        held = self._held.get(Reach.CALLS)
+        if held is None or now >= held.until:
+            return None
+        if now < self._next_cancel.get(client, 0.0):
+            return held.asked
+        self._next_cancel[client] = now + CANCEL_EVERY_S
+        return None
+
+    def holds_back_own(self, now: float) -> QuietAsked | None:
+        """Return the request that holds back the gateway's own question. During a lockout one may go each minute."""
+        held = self._held.get(Reach.ALL)
+        if held is None:
+            return None
+        if now < held.next_probe:
+            return held.asked
+        held.next_probe = now + PROBE_EVERY_S
+        return None
+
+    @property
+    def locked(self) -> bool:
+        """Whether a lockout is in force."""
+        return Reach.ALL in self._held
+
+    def unlock(self) -> None:
+        """End the lockout, because a question of the gateway's own was answered."""
+        self._held.pop(Reach.ALL, None)
+
+    def left_s(self, now: float) -> float:
+        """Return the seconds until no call is held back; 0 if none is now."""
+        return max((max(0.0, held.until - now) for held in self._held.values()), default=0.0)
+
+
+def _reaches(reach: Reach, action: Action) -> bool:
+    if reach is Reach.READS:
+        return action in {Action.READ, Action.WRITE}
+    return reach is Reach.ALL or action is not Action.CANCEL
+
+
+def _seconds(asked: QuietAsked, before: _Held | None, now: float) -> float:
+    if asked.stated_s is not None:
+        return min(max(asked.stated_s, LEAST_S), MOST_S)
+    if asked.reach is Reach.ALL or before is None or now - before.until > REPEATED_WITHIN_S:
+        return asked.for_s
+    if now < before.until:  # the answer to a call that was under way already
+        return before.for_s
+    return min(before.for_s * 2, MOST_GUESSED_S)
 
 
 @dataclass(slots=True)

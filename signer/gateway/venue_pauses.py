@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import final
 
 from signer.contracts import Clock
-from signer.gateway.credential import Credential
+from signer.gateway.credential import Credential, Quiet
 from signer.model import Action, Outcome, Priority, VenueResult
-from signer.model.quiet import Quiet, QuietAsked, Reach
+from signer.model.quiet import QuietAsked, Reach
 
 HELD_BACK = {
     Reach.ALL: "nothing is sent, no cancel either, until a question of ours is answered",
