@@ -41,11 +41,11 @@ async def _origin(
     about = f"exchange {origin}"
     try:
         refuse_loop({key: (origin, addresses)}, own, where)
-        least, most = await _ahead(venue, origin, addresses, clock)
+        low, high = await _ahead(venue, origin, addresses, clock)
     except SignerError as why:
         hint = why.hint or "see to this machine's network, resolver and firewall"
         return [error("unreachable", about, why.what, hint)]
-    return [judged(about, least, most)]
+    return [judged(about, low, high)]
 
 
 async def _ahead(venue: Venue, origin: str, addresses: Sequence[str], clock: Clock) -> tuple[float, float]:
@@ -61,10 +61,10 @@ async def _ahead(venue: Venue, origin: str, addresses: Sequence[str], clock: Clo
         upstream.close()
 
 
-def judged(about: str, least: float, most: float) -> Finding:
-    """What to say of a clock that is ahead by ``least`` to ``most`` seconds (behind, where they are negative)."""
-    off = max(least, -most, 0.0)
+def judged(about: str, low: float, high: float) -> Finding:
+    """What to say of a clock that is ahead by ``low`` to ``high`` seconds (behind, where they are negative)."""
+    off = max(low, -high, 0.0)
     if off <= WARN_S:
         return fine("clock", about, "answers, and its clock and ours agree")
-    what = f"its clock and ours differ: ours is {off:.0f} s {'ahead' if least > 0 else 'behind'}, or more"
+    what = f"its clock and ours differ: ours is {off:.0f} s {'ahead' if low > 0 else 'behind'}, or more"
     return error("clock", about, what, HINT) if off > ERROR_S else warning("clock", about, what, HINT)

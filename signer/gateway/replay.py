@@ -234,10 +234,10 @@ class ClientTimes(Replays):
     What is forgotten leaves a floor behind: nothing at or below it passes, even if our clock is set back.
     """
 
-    def __init__(self, name: str, marks: Mapping[str, int], most: int = MOST_TIMES) -> None:
+    def __init__(self, name: str, marks: Mapping[str, int], limit: int = MOST_TIMES) -> None:
         self._mark_name = f"{name}/{TIMES}"
         self._mark = self._floor = marks.get(self._mark_name, 0)
-        self._most = most
+        self._limit = limit
         self._window_us = 0
         self._seen: set[tuple[int, bytes]] = set()
         self._order: list[tuple[int, bytes]] = []
@@ -270,7 +270,7 @@ class ClientTimes(Replays):
         """Do nothing: a time cannot count lower."""
 
     def _forget(self, before_us: int) -> None:
-        while self._order and (self._order[0][0] < before_us or len(self._order) > self._most):
+        while self._order and (self._order[0][0] < before_us or len(self._order) > self._limit):
             oldest = heapq.heappop(self._order)
             self._seen.remove(oldest)
             self._floor = max(self._floor, oldest[0])

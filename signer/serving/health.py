@@ -1,4 +1,4 @@
-"""What is seen of a running gateway from outside: whether orders pass, its gauges, and its picture in a dump."""
+"""What is seen of a running gateway from outside: whether orders pass, its metrics, and what a dump says of it."""
 
 from __future__ import annotations
 

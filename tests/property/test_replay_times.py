@@ -68,7 +68,7 @@ def test_what_a_restart_refuses_is_over_soon(after_us: int) -> None:
 
 def test_memory_is_bounded() -> None:
     """More calls than there is room for make the oldest count as used, and leave no more behind."""
-    times = ClientTimes("c", {}, most=4)
+    times = ClientTimes("c", {}, limit=4)
     assert all(accepted(times, NOON_US + n, 0, NOON_US) for n in range(20))
     assert len(times._seen) == len(times._order) == 4
     assert not accepted(times, NOON_US + 15, 1, NOON_US)

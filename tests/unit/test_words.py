@@ -1,0 +1,56 @@
+"""One word for one idea: CONTRIBUTING.md's list of words, and those not to use."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIST = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("\n## Words\n")[2]
+ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]*)\|$", LIST, re.M)[2:]
+
+CODE = sorted([*(ROOT / "signer").rglob("*.py"), *(ROOT / "tests").rglob("*.py")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.*")])
+
+
+def avoided() -> Iterator[tuple[str, str]]:
+    """Each word not to use, with what it must not be: ``anything``, a ``method``, a ``parameter`` or a ``class``."""
+    for _, _, cell in ROWS:
+        kind = cell.rpartition(" as a ")[2].strip() if " as a " in cell else "anything"
+        yield from ((word, kind) for word in re.findall(r"`([^`]+)`", cell))
+
+
+ANYWHERE = [word for word, kind in avoided() if kind == "anything"]
+NAMES = {(word, kind) for word, kind in avoided() if kind != "anything"}
+
+
+def defined(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Every class, method and parameter that a file defines, with which of these it is."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name, "class"
+            yield from ((one.name, "method") for one in node.body if isinstance(one, ast.FunctionDef))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            yield from ((one.arg, "parameter") for one in [*given.posonlyargs, *given.args, *given.kwonlyargs])
+
+
+def test_the_list_is_understood() -> None:
+    """Each kind of word is found in the table."""
+    assert {"mend", "sealed_by", "keys forget"} <= set(ANYWHERE)
+    assert {("picture", "method"), ("most", "parameter"), ("Standing", "class"), ("Asked", "class")} <= NAMES
+
+
+@pytest.mark.parametrize("path", [*CODE, *PAGES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_word_of_the_list_is_used(path: Path) -> None:
+    """Neither in code nor in comments, messages and pages."""
+    if path == Path(__file__):
+        return
+    text = path.read_text(encoding="utf-8")
+    assert [word for word in ANYWHERE if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)] == []
+    if path.is_relative_to(ROOT / "signer"):
+        assert set(defined(ast.parse(text))) & NAMES == set()
