@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from signer.lanes.shares import SharedCounter
 from signer.model.allowances import Allowance
-from signer.venues.kraken.limits import TIERS
+from signer.venues.kraken.encode import TIERS
 
 STARTER = Allowance(15, 0.25)
 """Decays by a binary fraction, so that the oracle's exact numbers and floats agree."""

@@ -1,21 +1,28 @@
-"""Step 6: the canonical bytes of a call, and the message that signs them. Nothing in them is the client's bytes."""
+"""Write a call as Kraken reads it: its bytes, the message that signs them, and what the call costs.
+
+Nothing in the bytes is the client's own. The names of orders on the wire are those that were decided about. Each call
+adds to Kraken's counters (docs/kraken.md §4), and its answer may have so many bytes and no more.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
+from typing import Final, cast
 from urllib.parse import quote_plus
 
 from signer import __version__
-from signer.errors import NotAllowed, RefusalKind
-from signer.model import Call, Json, WireRequest
-from signer.venues.kraken.bounds import most_answer
+from signer.errors import ConfigError, NotAllowed, RefusalKind
+from signer.model import Action, Call, Json, OrderRef, PlacedOrder, WireRequest
+from signer.model.allowances import Allowance, Tier
 from signer.venues.kraken.decode import PRIVATE
 from signer.venues.kraken.endpoints import ENDPOINTS
-from signer.venues.kraken.naming import is_as_decided
+from signer.venues.kraken.values import BATCH_MOST, order_ref
 
 USER_AGENT = ("User-Agent", f"signer/{__version__}")
 _FORM_HEADERS = (("Content-Type", "application/x-www-form-urlencoded"), USER_AGENT)
@@ -67,3 +74,134 @@ def _form(fields: Mapping[str, Json], inside: str = "") -> Iterator[str]:
 def _escaped_name(name: str) -> str:
     """Cached: the names are those of our own models."""
     return quote_plus(name)
+
+
+SMALL: Final = 64 * 1024
+"""Bytes; of whatever changes something: a batch of 15 orders is answered in some 4 KiB."""
+LIST: Final = 4 * 1024 * 1024
+"""All pairs of the exchange take some 1.5 MiB, a thousand trades some 80 KiB."""
+EXPORT: Final = 64 * 1024 * 1024
+"""An archive of years of ledger entries. One at a time is fetched."""
+EXPORTS: Final = frozenset({"RetrieveExport"})
+SMALL_PUBLIC: Final = frozenset({"Time", "SystemStatus"})
+
+
+def most_answer(endpoint: str) -> int:
+    """Most bytes of the answer to a private call."""
+    if endpoint in EXPORTS:
+        return EXPORT
+    return LIST if ENDPOINTS[endpoint].action is Action.READ else SMALL
+
+
+def most_public_answer(endpoint: str) -> int:
+    """Most bytes of the answer to a public call."""
+    return SMALL if endpoint in SMALL_PUBLIC else LIST
+
+
+CHANGES = frozenset({"AmendOrder", "EditOrder"})
+NAMING = CHANGES | {"CancelOrder", "CancelOrderBatch"}
+"""Every endpoint that names existing orders."""
+
+_NAMES = frozenset({"txid", "cl_ord_id", "orders", "cl_ord_ids"})
+
+
+def changed_by_id(call: Call, txid: str) -> Call:
+    """An edit or amend of exactly that order, whatever name the client gave it."""
+    fields = {"txid": txid, **{name: value for name, value in call.fields.items() if name not in _NAMES}}
+    return replace(call, fields=fields, targets=(OrderRef("venue-id", txid),))
+
+
+def names_on_the_wire(call: Call) -> tuple[OrderRef, ...]:
+    """The existing orders that the fields of ``call`` name, as the venue will read them."""
+    fields = call.fields
+    listed = [*_listed(fields, "txid"), *_listed(fields, "orders")]
+    by_client = [str(name) for key in ("cl_ord_id", "cl_ord_ids") for name in _listed(fields, key)]
+    return (*(order_ref("txid", str(one)) for one in listed), *(OrderRef("client-id", name) for name in by_client))
+
+
+def is_as_decided(call: Call) -> bool:
+    """Whether ``call`` names on the wire the orders that it was decided about, and no other.
+
+    A change must name one order by its txid: an edit by userref changes whichever order the venue finds first, the
+    account owner's too. A cancel must have a form that the venue takes: one order alone, or 2 to 50 in a batch.
+    """
+    if call.endpoint not in NAMING:
+        return True
+    names = names_on_the_wire(call)
+    if names != call.targets:
+        return False
+    if call.endpoint in CHANGES:
+        return len(names) == 1 and names[0].kind == "venue-id"
+    least, limit = (2, BATCH_MOST) if call.endpoint == "CancelOrderBatch" else (1, 1)
+    return least <= len(names) <= limit
+
+
+def _listed(fields: Mapping[str, Json], name: str) -> Sequence[Json]:
+    value = fields.get(name, [])
+    if isinstance(value, list):
+        return value
+    return cast("list[Json]", str(value).split(",")) if name == "txid" else [value]
+
+
+TIERS: Mapping[str, Tier] = {
+    "starter": Tier(Allowance(15, 0.33), Allowance(60, 1.0)),
+    "intermediate": Tier(Allowance(20, 0.5), Allowance(125, 2.34)),
+    "pro": Tier(Allowance(20, 1.0), Allowance(180, 3.75)),
+    "unlimited": Tier(None, None),
+}
+"""By its name at Kraken; ``unlimited`` is the sandbox's, for tests under load."""
+
+_DEAR_READS = frozenset({"Ledgers", "QueryLedgers", "TradesHistory", "QueryTrades", "ClosedOrders"})
+"""Ledger and trade history, two points each."""
+
+_AGES_S = (5, 10, 15, 45, 90, 300)
+_AMEND = (3, 2, 1, 0, 0, 0, 0)
+_EDIT = (6, 5, 4, 2, 1, 0, 0)
+_CANCEL = (8, 6, 5, 4, 2, 1, 0)
+"""By the order's age: below the first of `_AGES_S`, the second, and so on."""
+
+
+def tier(name: str) -> Tier:
+    """Return what the counters of an account of that level take. Raises `ConfigError` for an unknown level."""
+    if name not in TIERS:
+        raise ConfigError(f'Kraken has no tier "{name[:70]}"', hint=f"choose one of: {', '.join(TIERS)}")
+    return TIERS[name]
+
+
+def read_cost(call: Call) -> float:
+    """What ``call`` adds to the counter of its key. Calls that place, change or cancel orders have another counter."""
+    if call.action in {Action.ORDER, Action.CANCEL}:
+        return 0.0
+    return 2.0 if call.endpoint in _DEAR_READS else 1.0
+
+
+def order_costs(call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
+    """What ``call`` adds to the counter of each pair; ``targets`` are the orders that it changes or cancels."""
+    if call.action is Action.ORDER and call.change is None:
+        return {call.orders[0].pair: add_cost(len(call.orders))} if call.orders else {}
+    cost = cancel_cost if call.change is None else edit_cost if call.change.replaces else amend_cost
+    costs: dict[str, float] = {}
+    for target in targets if call.action in {Action.ORDER, Action.CANCEL} else ():
+        age_s = max(0.0, (now_us - target.placed_us) / 1_000_000)
+        costs[target.order.pair] = costs.get(target.order.pair, 0.0) + cost(age_s)
+    return costs
+
+
+def add_cost(orders: int) -> float:
+    """What a call adds to its pair's counter that places so many orders; the cost of a batch is approximate."""
+    return 1.0 if orders == 1 else 1.0 + orders / 2
+
+
+def amend_cost(age_s: float) -> float:
+    """What it costs to amend an order of that age."""
+    return 1.0 + _AMEND[bisect_right(_AGES_S, age_s)]
+
+
+def edit_cost(age_s: float) -> float:
+    """What it costs to edit an order of that age."""
+    return 1.0 + _EDIT[bisect_right(_AGES_S, age_s)]
+
+
+def cancel_cost(age_s: float) -> float:
+    """What it costs to cancel an order of that age."""
+    return float(_CANCEL[bisect_right(_AGES_S, age_s)])

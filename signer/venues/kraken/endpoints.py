@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from signer.model import Action
-from signer.venues.kraken.amounts import amount, price
 from signer.venues.kraken.models import ORDER, agreement, order_rows, pairs, rows, text
 from signer.venues.kraken.values import (
     Model,
+    amount,
     asset,
     assets,
     boolean,
@@ -30,6 +30,7 @@ from signer.venues.kraken.values import (
     one_of,
     order_id,
     pair_text,
+    price,
     some_of,
     title,
     unix_time,

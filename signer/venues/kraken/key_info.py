@@ -1,14 +1,19 @@
-"""GetApiKeyInfo for ourselves: what Kraken says of a real key (docs/kraken.md §1b, §1i). No bot's call comes here."""
+"""GetApiKeyInfo: what Kraken says of a real key, and what we tell a client of its virtual one.
+
+(docs/kraken.md §1b, §1i). The call of a bot never leaves.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from signer.errors import VenueError
-from signer.model import Action, Call, KeyInfo, WireAnswer
+from signer.model import Action, Call, ClientInfo, Json, KeyInfo, WireAnswer
 from signer.secret import fingerprint
+from signer.venues.kraken.endpoints import PERMISSIONS
 
 DIGITS: Final = re.compile(r"[0-9]{1,20}")
 LAST_S: Final = 253_402_300_799
@@ -101,3 +106,33 @@ def _text(told: object) -> str:
     if not isinstance(told, str) or len(told.encode()) > MOST_BYTES:
         raise ValueError
     return told
+
+
+def of_client(client: ClientInfo, permissions: Iterable[str]) -> Json:
+    """The ``result`` that tells a client of its virtual key: what its policy permits, never what the real key may do.
+
+    Times are Unix seconds as text, "0" where there is none. The highest nonce is not told: it is the account's business
+    at Kraken, and ours is a window (docs/kraken.md §8.2).
+    """
+    held = frozenset(permissions)
+    expires = "0" if client.expires_us is None else _seconds(client.expires_us)
+    created = _seconds(client.created_us)
+    return {
+        "apiKeyName": client.name,
+        "apiKey": client.api_key,
+        "nonce": "0",
+        "nonceWindow": "0",
+        "permissions": [word for word in PERMISSIONS if word in held],
+        "iban": "",
+        "validUntil": expires,
+        "queryFrom": "0",
+        "queryTo": "0",
+        "createdTime": created,
+        "modifiedTime": created,
+        "ipAllowlist": [str(network) for network in client.sources],
+        "lastUsed": None,
+    }
+
+
+def _seconds(time_us: int) -> str:
+    return str(time_us // 1_000_000)

@@ -1,51 +1,24 @@
 """After a crash or a lost answer: which reads list the orders of an account, and whether a listed order is one of ours.
 
-An order is recognised by the reference that it carries, which is why each gets one (`with_own_refs`). A client's own
-userref or cl_ord_id is a name that anybody may give, so an order counts only if it is alike in all else too.
+An order is recognised by the reference that it carries, which is why each gets one (`Venue.with_own_refs`). A client's
+own userref or cl_ord_id is a name that anybody may give, so an order counts only if it is alike in all else too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import cast
 
 from signer.model import Action, Call, Intent, Json, Order, Price, WireAnswer
 from signer.model.sightings import Listing, Sighting
-from signer.venues.kraken.amounts import to_price
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.values import to_price
 
 LOT = Decimal("0.00000001")
 """How far the volume that the venue shows may be from the one that was asked for, since it rounds to its lots."""
-
-
-def with_own_refs(call: Call, bits: Callable[[int], int]) -> Call:
-    """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours.
-
-    An edit's replacement counts as an order without one unless the edit states it. A dry run places nothing that could
-    be looked up and stays as it is.
-    """
-    if call.dry_run:
-        return call
-    if call.change is not None and call.change.replaces and call.change.client_tag is None:
-        ref = _new_userref(bits)
-        return replace(call, fields={**call.fields, "userref": ref}, change=replace(call.change, client_tag=str(ref)))
-    refs = [None if order.client_tag is not None or order.client_id else _new_userref(bits) for order in call.orders]
-    if not any(refs):
-        return call
-    orders = tuple(
-        order if ref is None else replace(order, client_tag=str(ref))
-        for order, ref in zip(call.orders, refs, strict=True)
-    )
-    return replace(call, orders=orders, fields=_with_refs(call, refs))
-
-
-def _new_userref(bits: Callable[[int], int]) -> int:
-    """A positive number of 31 bits: zero means none, and userrefs are signed."""
-    return bits(30) + 1
 
 
 def open_orders() -> Call:
@@ -110,14 +83,6 @@ def amended_id(intent: Intent) -> str | None:
 def is_amended(order: Order, seen: Sighting) -> bool:
     """Whether the one order that an amend named shows what it was to become."""
     return _has_volume(order, seen) and _has_prices(order, seen)
-
-
-def _with_refs(call: Call, refs: Sequence[int | None]) -> Mapping[str, Json]:
-    if "orders" not in call.fields:
-        return {**call.fields, "userref": refs[0]}
-    rows = cast("list[dict[str, Json]]", call.fields["orders"])
-    named: list[Json] = [row if ref is None else {**row, "userref": ref} for row, ref in zip(rows, refs, strict=True)]
-    return {**call.fields, "orders": named}
 
 
 def _read(endpoint: str, fields: Mapping[str, Json]) -> Call:

@@ -1,21 +1,23 @@
-"""What a call that places orders would place: AddOrder and AddOrderBatch.
+"""Read the orders that a call would place: AddOrder and AddOrderBatch.
 
 Beyond each field alone, an order is understood only if its fields make sense together, because caps are computed from
-them: a market order with a price would look cheaper than it is.
+them: a market order with a price would look cheaper than it is. Each order gets a reference of ours if it has none, so
+that it can be looked up exactly when its answer is lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
 from signer.model import Call, Json, Moment, Order, Pair, Side
-from signer.venues.kraken.amounts import to_decimal, to_price
 from signer.venues.kraken.answers import invalid, unknown_pair
 from signer.venues.kraken.endpoints import Endpoint
 from signer.venues.kraken.pairs import PairTable
-from signer.venues.kraken.values import DRY_RUN, read_fields
+from signer.venues.kraken.values import DRY_RUN, read_fields, to_decimal, to_price
 from signer.venues.kraken.vocabulary import WORDS
 
 _PRICES = {
@@ -85,6 +87,27 @@ def named_pair(given: dict[str, Json], pairs: PairTable) -> Pair:
     if asset_class == "currency":
         given.pop("asset_class", None)
     return pair
+
+
+def with_own_refs(call: Call, bits: Callable[[int], int]) -> Call:
+    """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours.
+
+    An edit's replacement counts as an order without one unless the edit states it. A dry run places nothing that could
+    be looked up and stays as it is.
+    """
+    if call.dry_run:
+        return call
+    if call.change is not None and call.change.replaces and call.change.client_tag is None:
+        ref = _new_userref(bits)
+        return replace(call, fields={**call.fields, "userref": ref}, change=replace(call.change, client_tag=str(ref)))
+    refs = [None if order.client_tag is not None or order.client_id else _new_userref(bits) for order in call.orders]
+    if not any(refs):
+        return call
+    orders = tuple(
+        order if ref is None else replace(order, client_tag=str(ref))
+        for order, ref in zip(call.orders, refs, strict=True)
+    )
+    return replace(call, orders=orders, fields=_with_refs(call, refs))
 
 
 def _order(pair: Pair, given: Mapping[str, Json], where: str) -> Order:
@@ -179,3 +202,34 @@ def _check_together(order_type: str, oflags: frozenset[str], given: Mapping[str,
 
 def _label(where: str, name: str) -> str:
     return f"{where}[{name}]" if where else name
+
+
+LONGEST_S = 60
+"""Kraken takes a deadline at most so far ahead (docs/kraken.md §1c-1)."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def require_timely(call: Call, at_us: int) -> None:
+    """Raises `NotUnderstood` if ``call``, which came at ``at_us``, has a deadline that is over or too far off."""
+    text = call.fields.get("deadline")
+    if text is None:
+        return
+    left_us = (datetime.fromisoformat(str(text)) - _EPOCH) // timedelta(microseconds=1) - at_us
+    if left_us <= 0:
+        raise invalid("deadline has passed; see that this machine's clock and yours agree")
+    if left_us > LONGEST_S * 1_000_000:
+        raise invalid(f"deadline is more than {LONGEST_S} s ahead, and the exchange takes no later one")
+
+
+def _new_userref(bits: Callable[[int], int]) -> int:
+    """A positive number of 31 bits: zero means none, and userrefs are signed."""
+    return bits(30) + 1
+
+
+def _with_refs(call: Call, refs: Sequence[int | None]) -> Mapping[str, Json]:
+    if "orders" not in call.fields:
+        return {**call.fields, "userref": refs[0]}
+    rows = cast("list[dict[str, Json]]", call.fields["orders"])
+    named: list[Json] = [row if ref is None else {**row, "userref": ref} for row, ref in zip(rows, refs, strict=True)]
+    return {**call.fields, "orders": named}

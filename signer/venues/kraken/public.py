@@ -1,17 +1,19 @@
-"""The public endpoints that pass through: which, with which parameters, and the request of ours that asks for them."""
+"""The public endpoints that pass through: which, with which parameters, and the requests of ours that ask for them."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import urlencode
 
-from signer.model import Request, WireRequest
+from signer.errors import VenueError
+from signer.model import Request, WireAnswer, WireRequest
 from signer.venues.kraken.answers import invalid, unknown_method
-from signer.venues.kraken.bounds import most_public_answer
 from signer.venues.kraken.decode import is_form, parse_form
-from signer.venues.kraken.encode import USER_AGENT
-from signer.venues.kraken.extras import passed_on
+from signer.venues.kraken.encode import USER_AGENT, most_public_answer
+from signer.venues.kraken.models import passed_on
 
 PUBLIC = "/0/public/"
 MAX_QUERY = 8 * 1024
@@ -71,3 +73,14 @@ def _read(name: str, value: str) -> str:
     if not _VALUE.fullmatch(value):
         raise invalid(f"{name} has letters that no value of it has")
     return value
+
+
+TIME: Final = WireRequest("GET", "/0/public/Time", (USER_AGENT,), b"")
+
+
+def read_time(answer: WireAnswer) -> int:
+    """Whole seconds since the Unix epoch, cut and not rounded. Raises `VenueError` if ``answer`` does not say."""
+    try:
+        return int(json.loads(answer.body)["result"]["unixtime"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise VenueError(f"Time was answered with HTTP {answer.status} and no time") from None

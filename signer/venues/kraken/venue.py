@@ -37,23 +37,17 @@ from signer.venues.kraken import (
     answers,
     cancels,
     changes,
-    deadlines,
     encode,
     key_info,
-    limits,
-    local,
     lookups,
-    naming,
     orders,
     public,
-    quiet,
-    server_time,
-    verdict,
+    results,
 )
 from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import KEY_HEADER, PRIVATE, SIGN_HEADER, claimed_proof, decode, form_request
 from signer.venues.kraken.endpoints import EARNING, ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
-from signer.venues.kraken.extras import passed_on, without_debris
+from signer.venues.kraken.models import passed_on, without_debris
 from signer.venues.kraken.pairs import PairTable, pairs_requests, read_pairs
 from signer.venues.kraken.values import read_fields
 from signer.venues.kraken.vocabulary import WORDS
@@ -120,8 +114,8 @@ class Kraken(Venue):
     def endpoint_named(self, request: Request) -> str:
         return request.path.removeprefix(PRIVATE)
 
+    @override
     def decode(self, request: Request) -> Decoded:
-        """Take a private request apart. Raises `NotUnderstood`, or `NotAuthentic` where there is no usable nonce."""
         return decode(request)
 
     @override
@@ -132,8 +126,8 @@ class Kraken(Venue):
     def call_of(self, endpoint: str, fields: Mapping[str, str]) -> Call:
         return self.parse(decode(form_request(endpoint, fields)))
 
+    @override
     def parse(self, decoded: Decoded) -> Call:
-        """The call, understood completely. Raises `NotUnderstood` naming what is not."""
         endpoint = ENDPOINTS.get(decoded.endpoint)
         if endpoint is None:
             raise unknown_method()
@@ -141,68 +135,70 @@ class Kraken(Venue):
         call = _PARSERS.get(endpoint.name, _plain)(endpoint, fields, self.pairs)
         return replace(call, dropped=call.dropped + dropped) if dropped else call
 
+    @override
     def require_timely(self, call: Call, at_us: int) -> None:
-        """Raises `NotUnderstood` if ``call``, which came at ``at_us``, has a deadline that is over or too far off."""
-        deadlines.require_timely(call, at_us)
+        orders.require_timely(call, at_us)
 
+    @override
     def changed_by_id(self, call: Call, txid: str) -> Call:
-        """The edit or amend ``call`` of exactly that order, whatever name the client gave it."""
-        return naming.changed_by_id(call, txid)
+        return encode.changed_by_id(call, txid)
 
+    @override
     def cancel(self, refs: Sequence[OrderRef]) -> Call:
-        """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
         return cancels.cancel(refs)
 
+    @override
     def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
-        """What an answer that was read as ``verdict`` says of the orders of its cancel."""
         return cancels.read(answer, verdict)
 
+    @override
     def cancel_answer(self, ended: Ended) -> Response:
-        """The answer to a cancel after which nothing is left. Raises `NotServed` that names what is."""
         return cancels.answered(ended)
 
+    @override
     def open_call(self, ref: OrderRef | None) -> Call:
-        """The read that lists the account's open orders of that name, or all."""
         return cancels.open_call(ref)
 
+    @override
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
-        """Txids of all open orders in the answer to `open_call`; None if they are not there."""
         return cancels.read_open(answer)
 
+    @override
     def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
-        """The canonical request for ``call``, unsigned, and the message that must be signed."""
         return encode.encode(call, nonce)
 
+    @override
     def signed(self, request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
-        """``request`` with its authentication headers."""
         return encode.signed(request, api_key, signature)
 
+    @override
     def read_cost(self, call: Call) -> float:
-        """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
-        return limits.read_cost(call)
+        return encode.read_cost(call)
 
+    @override
     def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
-        """The request for quiet in the answer to ``call``; None if there is none."""
-        return quiet.asked_for_quiet(call, answer, verdict, now_us) if verdict.errors or answer.status == 429 else None
+        if not verdict.errors and answer.status != 429:
+            return None
+        return results.asked_for_quiet(call, answer, verdict, now_us)
 
+    @override
     def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
-        """What ``call`` adds to the counters of orders, by pair; ``targets`` is what it changes or cancels."""
-        return limits.order_costs(call, targets, now_us)
+        return encode.order_costs(call, targets, now_us)
 
+    @override
     def read_answer(self, call: Call, answer: WireAnswer) -> VenueResult:
-        """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
-        return verdict.read_answer(call, answer)
+        return results.read_answer(call, answer)
 
+    @override
     def key_info_call(self) -> Call:
-        """The read that asks what the key that signs it may do."""
         return key_info.CALL
 
+    @override
     def read_key_info(self, answer: WireAnswer) -> KeyInfo:
-        """What the answer to `key_info_call` says. Raises `VenueError` if it does not."""
         return key_info.read(answer)
 
+    @override
     def reach(self, permissions: frozenset[str]) -> Sequence[Call]:
-        """The kinds of calls that a policy granting ``permissions`` may let through to the venue: without fields."""
         forwarded = (each for each in ENDPOINTS.values() if not each.never and not each.local)
         return [
             Call(each.name, each.action, {}, each.needs)
@@ -210,36 +206,36 @@ class Kraken(Venue):
             if all(need & permissions for need in each.needs)
         ]
 
+    @override
     def lookup_reach(self) -> Sequence[Call]:
-        """The kinds of reads that list orders."""
         return lookups.KINDS
 
+    @override
     def open_orders(self) -> Call:
-        """The read that lists every open order of the account."""
         return lookups.open_orders()
 
+    @override
     def closed_orders(self, since_us: int, skip: int) -> Call:
-        """The read that lists a page of the closed orders that were opened since then, newest first, after ``skip``."""
         return lookups.closed_orders(since_us, skip)
 
+    @override
     def orders_by_id(self, txids: Sequence[str]) -> Call:
-        """The read that shows exactly these orders, at most 50."""
         return lookups.orders_by_id(txids)
 
+    @override
     def read_orders(self, answer: WireAnswer) -> Listing | None:
-        """The orders that an answer to one of these reads lists; None if it is not whole."""
         return lookups.read_orders(answer, self.pairs)
 
+    @override
     def is_alike(self, intent: Intent, order: Order, seen: Sighting) -> bool | None:
-        """Whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed."""
         return lookups.is_alike(intent, order, seen, self.pairs)
 
+    @override
     def amended_id(self, intent: Intent) -> str | None:
-        """The order that ``intent`` changes in place, empty if it has no txid there; None if it places orders."""
         return lookups.amended_id(intent)
 
+    @override
     def is_amended(self, order: Order, seen: Sighting) -> bool:
-        """Whether the one order that an amend named shows what it was to become."""
         return lookups.is_amended(order, seen)
 
     @override
@@ -252,42 +248,39 @@ class Kraken(Venue):
 
     @override
     def tier(self, name: str) -> Tier:
-        return limits.tier(name)
+        return encode.tier(name)
 
+    @override
     def time_request(self) -> WireRequest:
-        """The public Time."""
-        return server_time.REQUEST
+        return public.TIME
 
+    @override
     def read_time(self, answer: WireAnswer) -> int:
-        """The time that the answer says, cut to whole seconds. Raises `VenueError` if it does not."""
-        return server_time.read(answer) * 1_000_000
+        return public.read_time(answer) * 1_000_000
 
+    @override
     def public_request(self, request: Request) -> tuple[WireRequest, tuple[str, ...]]:
-        """A public call from the allowlist, as a request of our own, and the names of the parameters that it lacks.
-
-        Raises `NotUnderstood`.
-        """
         return public.public_request(request)
 
+    @override
     def is_public_answer(self, answer: WireAnswer) -> bool:
-        """Kraken answers everything with status 200."""
         return answer.status == 200
 
+    @override
     def words(self, refused: Refused, call: Call | None = None) -> tuple[str, ...]:
-        """The errors that tell a client of ``refused``."""
         return answers.words(refused, call)
 
+    @override
     def refusal(self, refused: Refused, call: Call | None = None) -> Response:
-        """Our own answer that says no, in Kraken's envelope."""
         return answers.refusal(refused, call)
 
+    @override
     def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> Response:
-        """The answer to a local call."""
-        return answers.answer_with(local.api_key_info(client, permissions))
+        return answers.answer_with(key_info.of_client(client, permissions))
 
+    @override
     def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
-        """``call`` in which each order that bears no name of the client has one of ours, made of random ``bits``."""
-        return lookups.with_own_refs(call, bits)
+        return orders.with_own_refs(call, bits)
 
 
 def _plain(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:

@@ -8,7 +8,7 @@ import pytest
 
 from signer.errors import Refused
 from signer.venues.kraken.endpoints import ENDPOINTS
-from signer.venues.kraken.extras import MOST_EXTRAS
+from signer.venues.kraken.models import MOST_EXTRAS
 from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form, says
 
 ROW = {name: value for name, value in LIMIT.items() if name != "pair"}
