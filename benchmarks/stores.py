@@ -38,7 +38,7 @@ from signer.keys.passphrase import from_file
 from signer.keys.pkcs11 import TokenKey
 from signer.keys.stores import SigningStores
 from tests.e2e.test_custody import toml
-from tests.unit.keys.stores import MESSAGE
+from tests.harness.stores import MESSAGE
 from tests.vault.custody import KINDS, token_settings, vault_settings
 from tests.vault.found import NoVault, find
 from tests.vault.running import RunningVault

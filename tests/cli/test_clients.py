@@ -21,8 +21,8 @@ from signer.keys.probes import Probe, keep_probe
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import KeyInfo
 from signer.secret import Secret, fingerprint
-from tests.cli.homes import Shell, pasted, shell
-from tests.unit.keys.stores import API_KEY, CANARY, CLIENT_KEY, open_store, same_key
+from tests.harness.shell import Shell, pasted, shell
+from tests.harness.stores import API_KEY, CANARY, CLIENT_KEY, open_store, same_key
 
 SECRET = base64.b64encode(CANARY).decode()
 ADD = ("clients", "add", "bot", "--account", "spot", "--policy", "trader")

@@ -17,7 +17,8 @@ from signer.home.layout import Home
 from signer.model import Role
 from signer.sandbox.faults import Errors
 from signer.sandbox.server import RunningSandbox, Settings
-from tests.e2e.gateways import MadeHome, running
+from tests.harness.gateways import running
+from tests.harness.homes import MadeHome
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from signer.keys.file import FileKeyStore
 from signer.keys.probes import Probe, keep_probe
 from signer.model import CredentialInfo, KeyInfo
 from signer.secret import Secret, fingerprint
-from tests.cli.homes import Shell, pasted, shell
-from tests.unit.keys.stores import API_KEY, CANARY, PASSPHRASE_TEXT, open_store, passphrase, spellings
+from tests.harness.shell import Shell, pasted, shell
+from tests.harness.stores import API_KEY, CANARY, PASSPHRASE_TEXT, open_store, passphrase, spellings
 
 SECRET = base64.b64encode(CANARY).decode()
 ADD = ("keys", "add", "main", "--account", "spot")

@@ -12,7 +12,7 @@ import pytest
 from signer.cli.connect import base_url
 from signer.cli.libraries import LIBRARIES
 from signer.home.lock import Holder, HomeLock
-from tests.cli.homes import Shell, shell
+from tests.harness.shell import Shell, shell
 
 HARD_CODED = 'listen = ["127.0.0.1:9999", "tls://127.0.0.1:443"]'
 

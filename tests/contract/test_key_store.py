@@ -15,7 +15,7 @@ import pytest
 from signer.contracts import KeyStore
 from signer.errors import KeyStoreError
 from signer.secret import Secret, fingerprint
-from tests.unit.keys.stores import API_KEY, CANARY, CLIENT_KEY, MESSAGE, filled_store, open_store
+from tests.harness.stores import API_KEY, CANARY, CLIENT_KEY, MESSAGE, filled_store, open_store
 
 
 def _written(tmp_path: Path) -> KeyStore:

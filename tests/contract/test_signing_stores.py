@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from signer.errors import KeyStoreError
-from tests.unit.keys.stores import CANARY, MESSAGE, passphrase, spellings
+from tests.harness.stores import CANARY, MESSAGE, passphrase, spellings
 from tests.vault.custody import KINDS, Custody, token_settings, vault_settings
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "api_sign.json"

@@ -12,8 +12,8 @@ import pytest
 
 from signer.sandbox.server import RunningSandbox, Settings
 from tests.deploy.units import DROP_INS, UNIT, confinement, settings
-from tests.e2e.gateways import MadeHome, order
-from tests.e2e.refusals import raw_call
+from tests.harness.bots import order
+from tests.harness.homes import MadeHome
 
 KERNEL = tuple(int(number) for number in os.uname().release.split(".")[:2])
 UNIX_SOCKET = next(path for path in DROP_INS if path.stem == "unix-socket")
@@ -32,7 +32,7 @@ def test_an_order_goes_through_a_confined_gateway(tmp_path: Path) -> None:
             assert gateway.stdout is not None
             try:
                 url = json.loads(gateway.stdout.readline())["url"]
-                assert raw_call(bot.at(url), "AddOrder", order(), 1).json()["error"] == []
+                assert bot.at(url).post("AddOrder", order(), 1).json()["error"] == []
                 assert made.signer("reload").returncode == 0
                 state = Path(f"/proc/{gateway.pid}/status").read_text()
                 assert {"Seccomp:\t2", "NoNewPrivs:\t1", f"CapEff:\t{0:016x}"} <= set(state.splitlines())

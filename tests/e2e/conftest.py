@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from signer.sandbox.server import RunningSandbox, Settings
-from tests.e2e.gateways import MadeHome, RunningGateway, running
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
 
 _NUMBERS = itertools.count(1)
 NODE_PACKAGES = ("ccxt@4.5.84", "kraken-api@1.0.2", "node-kraken-api@2.2.2")

@@ -20,8 +20,9 @@ from tempfile import TemporaryDirectory
 
 from signer.lanes.nonces import AHEAD_US
 from signer.sandbox.server import RunningSandbox, Settings
-from tests.e2e.gateways import Bot, MadeHome, RunningGateway, running
-from tests.e2e.refusals import raw_call
+from tests.harness.bots import Bot
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
 
 ORDER = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "volume": "0.01", "price": "20000"}
 DISK_BYTES = 64 << 20
@@ -80,7 +81,7 @@ def fill(path: Path) -> None:
 
 def call(bot: Bot, endpoint: str, **fields: str) -> list[str]:
     """The errors that one call is answered with."""
-    return list(raw_call(bot, endpoint, fields, next(NONCES)).json()["error"])
+    return list(bot.post(endpoint, fields, next(NONCES)).json()["error"])
 
 
 def place(gateway: RunningGateway, account: str, bot: Bot) -> str:

@@ -25,7 +25,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from signer.sandbox.server import RunningSandbox, Settings
-from tests.e2e.gateways import Bot, MadeHome, running
+from tests.harness.bots import Bot
+from tests.harness.gateways import running
+from tests.harness.homes import MadeHome
 from tests.unit.upstream.certificates import Authority
 
 NAME = "api.kraken.com"

@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.e2e.gateways import MadeHome
 from tests.e2e.hard_coded import World, enter
+from tests.harness.homes import MadeHome
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "bots.md").read_text(encoding="utf-8"), re.DOTALL)

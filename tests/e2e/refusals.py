@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
-from urllib.parse import urlencode
 
 import ccxt
-import requests
 from kraken import exceptions as sdk
 
 from signer.sandbox.faults import CloseAfterActing, Status
-from tests.e2e.gateways import Bot, RunningGateway
+from tests.harness.bots import Bot
+from tests.harness.gateways import RunningGateway
 
 HIGHEST_NONCE = 2**64 - 1
 
@@ -59,29 +55,6 @@ class Refusal:
     """Whether the call reaches the exchange."""
 
 
-def raw_call(
-    bot: Bot,
-    endpoint: str,
-    fields: dict[str, str],
-    nonce: int,
-    session: requests.Session | None = None,
-    *,
-    timeout: float = 60,
-) -> requests.Response:
-    """A signed call with a nonce of our choice (docs/kraken.md §2a)."""
-    body = urlencode({"nonce": nonce, **fields})
-    path = f"/0/private/{endpoint}"
-    message = path.encode() + hashlib.sha256(f"{nonce}{body}".encode()).digest()
-    signature = hmac.digest(base64.b64decode(bot.api_secret), message, hashlib.sha512)
-    headers = {
-        "API-Key": bot.api_key,
-        "API-Sign": base64.b64encode(signature).decode(),
-        "Content-Type": "application/x-www-form-urlencoded",
-    }
-    post = session.post if session else requests.post
-    return post(bot.url + path, data=body, headers=headers, timeout=timeout)
-
-
 def _with(policy: str) -> Arrange:
     def arrange(gateway: RunningGateway, new_account: Callable[..., str]) -> Iterator[Bot]:
         yield gateway.client(new_account(), policy)
@@ -96,7 +69,7 @@ def _used_up(policy: str, orders: int) -> Arrange:
         bot = gateway.client(new_account(), policy)
         fields = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "volume": "0.01", "price": "20000"}
         for nonce in range(1, orders + 1):
-            assert raw_call(bot, "AddOrder", fields, nonce).json()["error"] == []
+            assert bot.post("AddOrder", fields, nonce).json()["error"] == []
         yield bot
 
     return arrange
@@ -113,7 +86,7 @@ def _another_key(gateway: RunningGateway, new_account: Callable[..., str]) -> It
 
 def _nonces_behind(gateway: RunningGateway, new_account: Callable[..., str]) -> Iterator[Bot]:
     bot = gateway.client(new_account(), nonces="strict")
-    assert raw_call(bot, "OpenOrders", {}, HIGHEST_NONCE).json()["error"] == []
+    assert bot.post("OpenOrders", {}, HIGHEST_NONCE).json()["error"] == []
     yield bot
 
 

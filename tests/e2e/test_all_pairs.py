@@ -17,8 +17,10 @@ from signer.home.layout import Home
 from signer.market.pairs import load_pairs
 from signer.sandbox.server import RunningSandbox, Settings
 from signer.venues.kraken.pairs import PairTable
-from tests.e2e.gateways import MadeHome, order, running, until
-from tests.e2e.refusals import raw_call
+from tests.harness.bots import order
+from tests.harness.gateways import running
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import until
 
 NONCES = itertools.count(1)
 DELISTED = "SOLUSD"
@@ -97,9 +99,9 @@ def test_a_policy_for_most_pairs_starts_a_new_gateway(
         until(lambda: "does not list" in gateway.log(), "the warning of the delisted pair")
         assert gateway.log().count("does not list") == 1
         for pair in ("TAO/USD", "taousd", "HDXUSD", "XBTUSD"):
-            answer = raw_call(bot.at(gateway.url), "AddOrder", _order(full_list, pair), next(NONCES)).json()
+            answer = bot.at(gateway.url).post("AddOrder", _order(full_list, pair), next(NONCES)).json()
             assert answer["error"] == [], (pair, answer)
-        gone = raw_call(bot.at(gateway.url), "AddOrder", order("20", "1") | {"pair": DELISTED}, next(NONCES)).json()
+        gone = bot.at(gateway.url).post("AddOrder", order("20", "1") | {"pair": DELISTED}, next(NONCES)).json()
         assert gone["error"][0] == "EQuery:Unknown asset pair"
     assert [arrival.acted for arrival in made.arrivals("desk")] == [True] * 4
 

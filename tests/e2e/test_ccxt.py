@@ -10,8 +10,9 @@ import ccxt
 import ccxt.async_support
 import pytest
 
-from tests.e2e.gateways import Bot, RunningGateway
 from tests.e2e.refusals import REFUSALS, Refusal, arranged
+from tests.harness.bots import Bot
+from tests.harness.gateways import RunningGateway
 
 SYMBOLS = {"XBT/USD": "BTC/USD", "ETH/EUR": "ETH/EUR"}
 ADDRESS = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"

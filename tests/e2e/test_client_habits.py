@@ -11,7 +11,8 @@ import pytest
 from kraken.exceptions import KrakenInvalidOrderError
 from kraken.spot import Trade
 
-from tests.e2e.gateways import Bot, RunningGateway, order
+from tests.harness.bots import Bot, order
+from tests.harness.gateways import RunningGateway
 
 
 def api_of(bot: Bot) -> Any:

@@ -15,7 +15,10 @@ import pytest
 
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.conftest import HAS_NODE
-from tests.e2e.gateways import PATIENCE_S, Bot, MadeHome, RunningGateway, free_port, running
+from tests.harness.bots import Bot
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import PATIENCE_S, free_port
 
 PYTHON = {
     "krakenex": "answer = api.query_private('Balance')['result']",

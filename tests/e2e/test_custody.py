@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import Bot, MadeHome, RunningGateway, errors_of, order, running, until
-from tests.e2e.refusals import UNAVAILABLE, raw_call
+from tests.e2e.refusals import UNAVAILABLE
+from tests.harness.bots import Bot, errors_of, order
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import until
 from tests.vault.custody import KINDS, token_settings, vault_settings, wrapped_login
 from tests.vault.proxy import Valve
 from tests.vault.running import RunningVault
@@ -89,7 +92,7 @@ def custody(
 
 def ask(bot: Bot) -> dict[str, Any]:
     """One order's answer."""
-    answer: dict[str, Any] = raw_call(bot, "AddOrder", order(), next(NONCES)).json()
+    answer: dict[str, Any] = bot.post("AddOrder", order(), next(NONCES)).json()
     return answer
 
 

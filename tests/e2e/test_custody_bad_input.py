@@ -15,9 +15,9 @@ import pytest
 from pkcs11 import TokenFlag
 
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import MadeHome
 from tests.e2e.test_custody import add_stores, toml
 from tests.e2e.test_lifecycle import Done, run
+from tests.harness.homes import MadeHome
 from tests.unit.upstream.certificates import Authority
 from tests.vault.custody import token_settings, vault_settings
 from tests.vault.running import RunningVault

@@ -18,9 +18,11 @@ from signer.keys.vault_transit import VaultTransitStore
 from signer.model import CredentialInfo
 from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import MadeHome, order, running
 from tests.e2e.test_custody import add_stores, toml
 from tests.e2e.test_lifecycle import Burst, Done, asked, nonces_by_key, pasted, run
+from tests.harness.bots import order
+from tests.harness.gateways import running
+from tests.harness.homes import MadeHome
 from tests.vault.custody import vault_settings
 from tests.vault.running import RunningVault
 from tests.vault.softhsm import Token, lying

@@ -12,7 +12,9 @@ import pytest
 from signer.home.lock import holder
 from signer.serving.server import STOPPING, GatewayApp
 from signer.venues.kraken.answers import refusal
-from tests.security.rig import AHEAD_NS, Nonces, Wire, running
+from tests.harness.bots import AHEAD_NS, Nonces
+from tests.harness.rig import serving_rig
+from tests.harness.wire import Wire
 
 MOST_CALLS = 300
 """A bot that may keep its connection asks so often within a few seconds."""
@@ -21,17 +23,17 @@ ENDED_S = 20_000
 
 def test_a_dead_master_does_not_block_a_restart(tmp_path: Path) -> None:
     """Bots keep asking on connections that they keep: each is closed, the home is free, and a new gateway serves."""
-    with running(tmp_path) as rig:
-        bot, (worker,) = rig.bot("tracker"), rig.serving.workers()
+    with serving_rig(tmp_path) as rig:
+        bot, (worker,) = rig.bot("tracker"), rig.gateway.workers()
         wires = [Wire(rig.url) for _ in range(3)]
         for wire in wires:
             wire.send(bot.request("Balance"))
             assert wire.answer()
         pidfd = os.pidfd_open(worker)
-        rig.serving.process.send_signal(signal.SIGKILL)
-        rig.serving.process.wait(30)
-        assert rig.serving.process.stdout is not None
-        rig.serving.process.stdout.close()
+        rig.gateway.process.send_signal(signal.SIGKILL)
+        rig.gateway.process.wait(30)
+        assert rig.gateway.process.stdout is not None
+        rig.gateway.process.stdout.close()
         for wire in wires:
             assert any(not _answered(wire, bot.request("Balance")) for _ in range(MOST_CALLS))
             wire.close()
@@ -41,7 +43,7 @@ def test_a_dead_master_does_not_block_a_restart(tmp_path: Path) -> None:
         os.close(pidfd)
         assert holder(rig.home.lock) is None
         Nonces.ahead += AHEAD_NS
-        rig.serving.start()
+        rig.start()
         assert rig.call(bot, "Balance") == []
 
 

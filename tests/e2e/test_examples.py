@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateways import PATIENCE_S
+from tests.harness.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 SIGNER = (sys.executable, "-m", "signer", "--home", "demo-home")

@@ -26,8 +26,11 @@ from signer.sandbox.faults import (
     Truncated,
 )
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import Bot, MadeHome, RunningGateway, errors_of, order, running, until
-from tests.e2e.refusals import UNAVAILABLE, raw_call
+from tests.e2e.refusals import UNAVAILABLE
+from tests.harness.bots import Bot, errors_of, order
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import until
 
 CALL_S = 1.0
 """How long an order may wait for its answer here."""
@@ -118,7 +121,7 @@ def accounts() -> Iterator[str]:
 
 def ask(bot: Bot, endpoint: str, fields: dict[str, str]) -> dict[str, Any]:
     """One call's answer."""
-    answer: dict[str, Any] = raw_call(bot, endpoint, fields, next(NONCES)).json()
+    answer: dict[str, Any] = bot.post(endpoint, fields, next(NONCES)).json()
     return answer
 
 

@@ -18,7 +18,10 @@ from typing import Any
 import pytest
 
 from signer.sandbox.server import RunningSandbox, Settings
-from tests.e2e.gateways import PATIENCE_S, Bot, MadeHome, RunningGateway, free_port, running, until
+from tests.harness.bots import Bot
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import PATIENCE_S, free_port, until
 
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / "examples" / "freqtrade"

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import HAS_NODE
-from tests.e2e.gateways import PATIENCE_S, Bot, RunningGateway
+from tests.harness.bots import Bot
+from tests.harness.gateways import RunningGateway
+from tests.harness.waiting import PATIENCE_S
 
 BEGIN = """
 import json, os

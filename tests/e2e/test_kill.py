@@ -23,8 +23,10 @@ from signer.contracts import Ledger
 from signer.home.lock import holder
 from signer.model import OrderRef
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import Bot, MadeHome, RunningGateway, free_port, order, until
-from tests.e2e.refusals import raw_call
+from tests.harness.bots import Bot, order
+from tests.harness.gateways import RunningGateway
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import free_port, until
 
 ACCOUNTS = ("kill-a", "kill-b")
 BOTS_PER_ACCOUNT = 3
@@ -51,7 +53,7 @@ class Load:
         while not self._stopped.is_set():
             ref = next(self._refs)
             try:
-                answer = raw_call(bot, "AddOrder", order(PRICE, VOLUME, userref=str(ref)), time.time_ns()).json()
+                answer = bot.post("AddOrder", order(PRICE, VOLUME, userref=str(ref)), time.time_ns()).json()
             except requests.RequestException:
                 self._stopped.wait(0.02)  # nobody listens: a bot would not ask at once either
                 continue

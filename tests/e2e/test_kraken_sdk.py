@@ -10,8 +10,9 @@ from typing import Any, Literal
 import pytest
 from kraken.spot import Funding, Market, SpotAsyncClient, Trade, User
 
-from tests.e2e.gateways import Bot, RunningGateway, order
 from tests.e2e.refusals import REFUSALS, Refusal, arranged
+from tests.harness.bots import Bot, order
+from tests.harness.gateways import RunningGateway
 
 
 def login(bot: Bot) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import krakenex
 import pytest
 
-from tests.e2e.gateways import Bot, RunningGateway, errors_of, order
 from tests.e2e.refusals import DENIED, REFUSALS, Refusal, arranged
+from tests.harness.bots import Bot, errors_of, order
+from tests.harness.gateways import RunningGateway
 
 
 def client_of(bot: Bot) -> Any:

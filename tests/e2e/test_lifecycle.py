@@ -23,8 +23,10 @@ from signer.sandbox.control_client import MadeKey
 from signer.sandbox.faults import Errors
 from signer.sandbox.server import RunningSandbox
 from signer.secret import fingerprint
-from tests.e2e.gateways import Bot, MadeHome, RunningGateway, order, running, until
-from tests.e2e.refusals import raw_call
+from tests.harness.bots import Bot, order
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import until
 
 NUMBERS = itertools.count(1)
 NONCES = itertools.count(1)
@@ -98,7 +100,7 @@ def listed(made: MadeHome) -> dict[str, Any]:
 
 def asked(bot: Bot, endpoint: str = "OpenOrders", fields: dict[str, str] | None = None) -> Any:
     """The error array of one call."""
-    return raw_call(bot, endpoint, fields or {}, next(NONCES)).json()["error"]
+    return bot.post(endpoint, fields or {}, next(NONCES)).json()["error"]
 
 
 class Burst:
@@ -117,7 +119,7 @@ class Burst:
 
     def _trade(self, bot: Bot, nonces: Iterator[int]) -> None:
         while not self._stop.is_set():
-            self.errors += raw_call(bot, "AddOrder", order(volume="0.0001"), next(nonces)).json()["error"]
+            self.errors += bot.post("AddOrder", order(volume="0.0001"), next(nonces)).json()["error"]
             self.placed += 1
 
     def wait_for(self, more: int) -> None:
@@ -325,7 +327,7 @@ def test_both_virtual_credentials_pass_for_a_while(own: RunningGateway, tmp_path
         done = run(made, "clients", *arguments, "--env-file", str(file), "--force")
         assert done.returncode == 0, done.stderr
         values = dict(line.split("=", 1) for line in file.read_text().splitlines())
-        return Bot("late", account, own.url, values["KRAKEN_API_KEY"], values["KRAKEN_API_SECRET"])
+        return Bot("late", values["KRAKEN_API_KEY"], values["KRAKEN_API_SECRET"], account, own.url)
 
     first = issued("add", "late", "--account", account, "--policy", "trader")
     second = issued("rotate", "late", "--overlap", "10m")

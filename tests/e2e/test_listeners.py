@@ -20,8 +20,9 @@ import pytest
 import requests
 
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import Bot, MadeHome, RunningGateway, running
-from tests.e2e.refusals import raw_call
+from tests.harness.bots import Bot
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
 from tests.unit.tls.handshakes import Bots
 
 DOCS = Path(__file__).parents[2] / "docs" / "tls.md"
@@ -58,9 +59,7 @@ def balance(bot: Bot, url: str, nonce: int, **options: Any) -> Any:
         session.trust_env = False  # a variable of this machine would decide which CA is trusted
         for name, value in options.items():
             setattr(session, name, value)
-        return raw_call(
-            Bot(bot.name, bot.account, url, bot.api_key, bot.api_secret), "Balance", {}, nonce, session
-        ).json()
+        return bot.at(url).post("Balance", {}, nonce, session).json()
 
 
 def shown(url: str, ca: Path) -> int:
@@ -196,13 +195,13 @@ def test_the_word_of_a_named_proxy_decides_the_source(made: MadeHome) -> None:
     account, env = made.store.credentials()[0].account, bound(made, "192.0.2.7")
     known = dict(line.split("=", 1) for line in env.read_text().splitlines())
     with running(made) as gateway:
-        bot = Bot("bound", account, gateway.url, known["KRAKEN_API_KEY"], known["KRAKEN_API_SECRET"])
+        bot = Bot("bound", known["KRAKEN_API_KEY"], known["KRAKEN_API_SECRET"], account, gateway.url)
 
         def from_(*said: str) -> requests.Response:
             with requests.Session() as session:
                 if said:
                     session.headers["X-Forwarded-For"] = ", ".join(said)
-                return raw_call(bot, "Balance", {}, next(NONCES), session)
+                return bot.post("Balance", {}, next(NONCES), session)
 
         assert from_("192.0.2.7").json()["error"] == []
         assert from_("192.0.2.7", "198.51.100.1").json()["error"] == ["EAPI:Invalid key"]

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import pytest
 import requests
 
-from tests.e2e.gateways import Bot, RunningGateway, errors_of, order
-from tests.e2e.refusals import REFUSALS, Refusal, arranged, raw_call
+from tests.e2e.refusals import REFUSALS, Refusal, arranged
+from tests.harness.bots import Bot, errors_of, order
+from tests.harness.gateways import RunningGateway
 
 
 def get_kraken_signature(urlpath: str, data: dict[str, Any], secret: str) -> str:
@@ -100,7 +101,7 @@ def test_each_refusal(refusal: Refusal, gateway: RunningGateway, new_account: Ca
 def test_the_same_bytes_again_are_a_replay(gateway: RunningGateway, account: str) -> None:
     """A client that sends a lost POST again (docs/kraken.md §8.15) does not place its order twice."""
     bot = gateway.client(account)
-    first, again = (raw_call(bot, "AddOrder", order(), nonce=5).json() for _ in range(2))
+    first, again = (bot.post("AddOrder", order(), nonce=5).json() for _ in range(2))
     assert first["error"] == []
     assert errors_of(again) == ["EAPI:Invalid nonce"]
     assert list(gateway.made.orders(account)) == first["result"]["txid"]
@@ -110,5 +111,5 @@ def test_a_strict_client_may_not_overtake_itself(gateway: RunningGateway, accoun
     """``nonces = "strict"`` is Kraken's own rule: what a window lets pass is refused."""
     strict, loose = gateway.client(account, nonces="strict"), gateway.client(account)
     for bot, errors in ((strict, ["EAPI:Invalid nonce"]), (loose, [])):
-        assert raw_call(bot, "Balance", {}, nonce=10).json()["error"] == []
-        assert raw_call(bot, "Balance", {}, nonce=9).json()["error"] == errors
+        assert bot.post("Balance", {}, nonce=10).json()["error"] == []
+        assert bot.post("Balance", {}, nonce=9).json()["error"] == errors

@@ -9,8 +9,11 @@ import pytest
 
 from signer.model import Role
 from signer.sandbox.faults import Errors, Latency
-from tests.e2e.gateways import MadeHome, RunningGateway, order, running, until
 from tests.e2e.test_lifecycle import account_of, asked, made, name_of, run
+from tests.harness.bots import order
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import until
 
 __all__ = ["made"]
 

@@ -20,8 +20,12 @@ import requests
 
 from signer.sandbox.faults import Latency
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import PASSPHRASE, POLICIES, Bot, MadeHome, RunningGateway, order, running, until
-from tests.e2e.refusals import DENIED, raw_call
+from tests.e2e.refusals import DENIED
+from tests.harness.bots import Bot, order
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import PASSPHRASE, MadeHome
+from tests.harness.policies import POLICIES
+from tests.harness.waiting import until
 
 ACCOUNTS = iter(f"serve-{number}" for number in range(1, 100))
 
@@ -49,7 +53,7 @@ def account_of(made: MadeHome) -> str:
 
 def asked(bot: Bot, endpoint: str = "OpenOrders", fields: dict[str, str] | None = None, nonce: int = 0) -> Any:
     """The error array of one call; each has a nonce of its own."""
-    return raw_call(bot, endpoint, fields or {}, nonce or next(NONCES)).json()["error"]
+    return bot.post(endpoint, fields or {}, nonce or next(NONCES)).json()["error"]
 
 
 NONCES = iter(range(1, 10_000))
@@ -64,7 +68,7 @@ class InFlight:
         self._thread.start()
 
     def _ask(self, bot: Bot) -> None:
-        self.answer = raw_call(bot, "AddOrder", order(), next(NONCES)).json()
+        self.answer = bot.post("AddOrder", order(), next(NONCES)).json()
 
     def answered(self) -> dict[str, Any]:
         """Its answer."""
@@ -111,7 +115,7 @@ def test_a_bot_that_hangs_up_has_its_order_settled(own: RunningGateway) -> None:
     bot = own.client(account)
     own.made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=1.0))
     with pytest.raises(requests.Timeout):
-        raw_call(bot, "AddOrder", order(), next(NONCES), timeout=0.5)
+        bot.post("AddOrder", order(), next(NONCES), timeout=0.5)
     outcome = own.made.wait_for_record(kind="outcome", client=bot.name)
     assert outcome["outcome"] == "accepted"
     assert outcome["venue_ids"] == list(own.made.orders(account))
@@ -124,7 +128,7 @@ def test_a_stop_waits_for_the_order_of_a_bot_that_hung_up(own: RunningGateway) -
     bot = own.client(account_of(own.made))
     own.made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=2.0))
     with pytest.raises(requests.Timeout):
-        raw_call(bot, "AddOrder", order(), next(NONCES), timeout=0.5)
+        bot.post("AddOrder", order(), next(NONCES), timeout=0.5)
     assert own.stop() == 0
     (outcome,) = own.made.records(kind="outcome", client=bot.name)
     assert outcome["outcome"] == "accepted"
@@ -140,7 +144,7 @@ def test_clients_change_at_once(own: RunningGateway, tmp_path: Path) -> None:
         done = own.made.signer("clients", *arguments, "--env-file", str(file), "--force")
         assert done.returncode == 0, done.stderr
         values = dict(line.split("=", 1) for line in file.read_text().splitlines())
-        return Bot("late", account, own.url, values["KRAKEN_API_KEY"], values["KRAKEN_API_SECRET"])
+        return Bot("late", values["KRAKEN_API_KEY"], values["KRAKEN_API_SECRET"], account, own.url)
 
     first = issued("add", "late", "--account", account, "--policy", "trader")
     assert asked(first) == []
@@ -323,7 +327,7 @@ def test_a_policy_that_does_not_load_is_said_and_the_gateway_serves(made: MadeHo
         log = gateway.log()
         assert f"policy trader: does not load, so client bot may only cancel: {trader}: pairs[2]" in log
         assert f"policy slow: does not load, and no client has it: {slow}: not valid TOML" in log
-        assert raw_call(bot.at(gateway.url), "Balance", {}, 1).json()["error"][0] == "EGeneral:Permission denied"
+        assert bot.at(gateway.url).post("Balance", {}, 1).json()["error"][0] == "EGeneral:Permission denied"
 
 
 def test_a_port_in_use(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:
@@ -363,7 +367,7 @@ def test_ready_tells_the_truth(own: RunningGateway) -> None:
 def test_halt_and_resume_act_within_the_next_call(gateway: RunningGateway, account: str) -> None:
     """A halted client places nothing and may still read and cancel; after `resume` it trades again."""
     bot, other = gateway.client(account), gateway.client(account)
-    (txid,) = raw_call(bot, "AddOrder", order(), next(NONCES)).json()["result"]["txid"]
+    (txid,) = bot.post("AddOrder", order(), next(NONCES)).json()["result"]["txid"]
     assert gateway.made.signer("halt", "--client", bot.name, "--reason", "drill").returncode == 0
     assert asked(bot, "AddOrder", order()) == [DENIED, "EGeneral:Policy halt: drill"]
     assert asked(bot) == []
@@ -414,7 +418,7 @@ def test_the_demo_stays(tmp_path: Path) -> None:
         assert json.loads(process.stdout.readline())["ready"] is True
         assert file.stat().st_mode & 0o777 == 0o600
         values = dict(line.split("=", 1) for line in file.read_text().splitlines())
-        bot = Bot("demo", "main", values["KRAKEN_BASE_URL"], values["KRAKEN_API_KEY"], values["KRAKEN_API_SECRET"])
+        bot = Bot("demo", values["KRAKEN_API_KEY"], values["KRAKEN_API_SECRET"], "main", values["KRAKEN_BASE_URL"])
         assert asked(bot, "AddOrder", order()) == []
         listed = requests.get(values["SANDBOX_CONTROL_URL"] + "/arrivals?endpoint=AddOrder", timeout=30).json()
         assert len(listed["arrivals"]) == 1

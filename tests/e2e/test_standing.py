@@ -15,8 +15,11 @@ from signer.sandbox.permissions import TRADING
 from signer.sandbox.server import RunningSandbox
 from signer.secret import Secret
 from signer.serving.clock import SystemClock
-from tests.e2e.gateways import Bot, MadeHome, RunningGateway, errors_of, order, running, until
-from tests.e2e.refusals import UNAVAILABLE, raw_call
+from tests.e2e.refusals import UNAVAILABLE
+from tests.harness.bots import Bot, errors_of, order
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import until
 
 NONCES = itertools.count(1)
 NUMBERS = itertools.count(1)
@@ -38,7 +41,7 @@ def account(made: MadeHome, *extra: str, without: str = "") -> str:
 
 def call(bot: Bot, endpoint: str, fields: dict[str, str] | None = None) -> dict[str, Any]:
     """One call's answer."""
-    answer: dict[str, Any] = raw_call(bot, endpoint, fields or {}, next(NONCES)).json()
+    answer: dict[str, Any] = bot.post(endpoint, fields or {}, next(NONCES)).json()
     return answer
 
 
@@ -151,8 +154,8 @@ def test_a_key_that_another_program_uses_too(made: MadeHome, before: int) -> Non
     key = made.sandbox.control.make_key(name, tier="unlimited")
     secret = Secret.from_base64(key.api_secret, where="test")
     made.store.add_credential(f"{name}-key", name, key.api_key, secret, created_us=1)
-    thief = Bot("thief", name, made.sandbox.url, key.api_key, key.api_secret)
-    assert raw_call(thief, "Balance", {}, SystemClock().now_us() * before // 1000).json()["error"] == []
+    thief = Bot("thief", key.api_key, key.api_secret, name, made.sandbox.url)
+    assert thief.post("Balance", {}, SystemClock().now_us() * before // 1000).json()["error"] == []
     finding = f'signer_credential_finding{{credential="{name}-key",kind="used-elsewhere"}}'
     with running(made) as gateway:
         assert metric(gateway, finding) == 0
@@ -160,7 +163,7 @@ def test_a_key_that_another_program_uses_too(made: MadeHome, before: int) -> Non
         tested = made.signer("keys", "test", f"{name}-key")
         assert (tested.returncode, "another program" in tested.stderr) == (0, False)
         ahead = (SystemClock().now_us() + 5_000_000) * max(before // 1000, 1)
-        assert raw_call(thief, "Balance", {}, ahead).json()["error"] == []
+        assert thief.post("Balance", {}, ahead).json()["error"] == []
         assert "is used by another program too" in made.signer("keys", "test", f"{name}-key").stderr
         assert metric(gateway, finding) == 1
         said(gateway, "is used by another program too")

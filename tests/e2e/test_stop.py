@@ -14,7 +14,8 @@ import pytest
 
 from signer.home.lock import holder, read_load
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import PATIENCE_S, MadeHome, until
+from tests.harness.homes import MadeHome
+from tests.harness.waiting import PATIENCE_S, until
 
 TAKE_TERMINAL = """
 import fcntl, os, sys, termios

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateways import PASSPHRASE, MadeHome, RunningGateway, running
 from tests.e2e.test_lifecycle import account_of, asked, made, own, run
+from tests.harness.gateways import RunningGateway, running
+from tests.harness.homes import PASSPHRASE, MadeHome
 
 __all__ = ["made", "own"]
 NEW = "five other words for this"

@@ -11,7 +11,7 @@ import pytest
 
 from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox
-from tests.e2e.gateways import free_port
+from tests.harness.waiting import free_port
 from tests.newcomer.machine import COMPILERS, Machine
 from tests.newcomer.readme import own_key, said_next
 from tests.newcomer.terminal import Terminal

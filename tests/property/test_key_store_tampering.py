@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from signer.errors import KeyStoreError
 from signer.keys.envelope import parse
-from tests.unit.keys.stores import filled_store, open_store
+from tests.harness.stores import filled_store, open_store
 from tests.unit.keys.test_envelope import rewritten
 
 

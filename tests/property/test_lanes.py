@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from signer.errors import NotServed
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Priority
-from tests.unit.lanes.virtual import Store, VirtualClock, run
+from tests.harness.virtual import Store, VirtualClock, run
 
 NEVER = 10_000.0
 MS = 0.001

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.security.rig import Rig, running
+from tests.harness.rig import Rig, serving_rig
 
 
 @pytest.fixture(scope="session")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A running gateway."""
-    with running(tmp_path_factory.mktemp("rig")) as made:
+    with serving_rig(tmp_path_factory.mktemp("rig")) as made:
         yield made

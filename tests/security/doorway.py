@@ -20,8 +20,8 @@ from signer.venues.kraken.answers import words
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from signer.venues.kraken.vocabulary import WORDS
-from tests.arriving import arriving
-from tests.security.rig import Bot
+from tests.harness.arriving import arriving
+from tests.harness.bots import Bot
 
 NOON_US = 1_795_435_200_000_000
 PAIRS = PairTable.built_in()

@@ -25,9 +25,11 @@ from signer.secret import Secret
 from signer.serving.edge import Edge
 from signer.venues import open_venue
 from signer.venues.kraken.answers import words
-from tests.arriving import altered, arriving
+from tests.harness.arriving import altered, arriving
+from tests.harness.bots import Bot
+from tests.harness.rig import Rig
+from tests.harness.wire import ask, http
 from tests.security.doorway import ACCEPTED, NOON_US, PATH, CountingKey, Doorway, SetClock, request
-from tests.security.rig import Bot, Rig, ask, http
 
 LOCKOUT = "EGeneral:Temporary lockout"
 KEY, SIGNATURE, NONCE = "EAPI:Invalid key", "EAPI:Invalid signature", "EAPI:Invalid nonce"
@@ -127,7 +129,7 @@ def test_each_failed_login_is_audited_with_its_cause(rig: Rig) -> None:
     for bot in (revoked, expired, foreign):
         with rig.nothing_arrives():
             assert rig.call(bot, "Balance") == [KEY]
-    rig.serving.restart()  # what is recorded in the background is on disk then
+    rig.restart()  # what is recorded in the background is on disk then
     listed = signer(rig.home.folder, "audit", "search", "--kind", "login-failed", "--json")
     details = [json.loads(line)["detail"] for line in listed.splitlines()]
     assert f"client {revoked.name} is revoked" in details
@@ -170,7 +172,7 @@ def test_a_refusal_while_decoding_is_logged_with_the_client_s_name(rig: Rig) -> 
         answer = ask(rig.url, http("POST", path, body, f"API-Key: {bot.api_key}", f"API-Sign: {signature}"))
         assert answer is not None
         assert answer.errors[0] == "EGeneral:Invalid arguments"
-    rig.serving.restart()  # what is recorded in the background is on disk then
+    rig.restart()  # what is recorded in the background is on disk then
     lines = signer(rig.home.folder, "audit", "search", "--kind", "denied", "--json").splitlines()
     denied = [json.loads(line) for line in lines if "given twice" in line and '"asset' in line.replace("\\", "")]
     assert [each["client"] for each in denied[-2:]] == [bot.name, ""]
@@ -228,7 +230,7 @@ def test_a_captured_call_is_useless_whenever_it_is_sent_again(rig: Rig) -> None:
     assert [answer.errors for data in captured if (answer := ask(rig.url, data))] == [[], [], []]
     with rig.nothing_arrives():
         assert {tuple(answer.errors) for data in captured if (answer := ask(rig.url, data))} == {(NONCE,)}
-        rig.serving.restart()
+        rig.restart()
         assert {tuple(answer.errors) for data in captured if (answer := ask(rig.url, data))} == {(NONCE,)}
     assert rig.call(bot, "Balance") == []
 

@@ -15,7 +15,9 @@ import pytest
 from signer.cli.main import main
 from signer.home.layout import Home
 from signer.sandbox.faults import CloseAfterActing, CloseBeforeReading, Errors
-from tests.security.rig import LIMIT, NARROW, Bot, Rig
+from tests.harness.bots import LIMIT, Bot
+from tests.harness.policies import NARROW
+from tests.harness.rig import Rig
 
 MANY = NARROW.replace("1500 USD", "15000 USD")
 SMALL = {"price": "20000", "volume": "0.001"}

@@ -16,8 +16,10 @@ from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.serving.loaded import prepare, reread, warnings
 from signer.serving.pairs_listing import PairsListing
-from tests.security.inside import inside
-from tests.security.rig import AHEAD_NS, LIMIT, NARROW, WIDE, Nonces, Rig, copied
+from tests.harness.bots import AHEAD_NS, LIMIT, Nonces
+from tests.harness.inside import inside
+from tests.harness.policies import NARROW, WIDE
+from tests.harness.rig import Rig
 
 DENIED = "EGeneral:Permission denied"
 HALF = WIDE.replace('pairs = ["XBT/USD", ', 'pairs = ["XBT/USD", "')
@@ -29,7 +31,7 @@ async def test_a_reload_leaves_a_client_the_policy_that_was_loaded(
 ) -> None:
     """Its own broken file changes nothing for it; what else changed is taken up; `reload` says so with status 3."""
     bot, other = rig.bot(rig.policy(WIDE)), rig.bot(rig.policy(WIDE))
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
     mine, others = (next(info.policy for info in store.clients() if info.name == one.name) for one in (bot, other))
     async with inside(home) as made:
@@ -64,7 +66,7 @@ async def test_a_reload_leaves_a_client_the_policy_that_was_loaded(
 async def test_at_a_start_its_clients_may_only_cancel_their_own(rig: Rig, tmp_path: Path, gone: bool) -> None:
     """No order, no change, no read; a cancel of an order that they placed goes out, one of somebody else's does not."""
     bot, other = rig.bot(rig.policy(WIDE)), rig.bot("wide")
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
     mine = home.policies / f"{next(info.policy for info in store.clients() if info.name == bot.name)}.toml"
     async with inside(home) as made:
@@ -87,7 +89,7 @@ async def test_at_a_start_its_clients_may_only_cancel_their_own(rig: Rig, tmp_pa
 
 async def test_a_reload_of_settings_that_do_not_read_is_known_to_the_gateway(rig: Rig, tmp_path: Path) -> None:
     """The command fails, and the gateway knows of it too: `status` must not say that all is taken up."""
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     async with inside(home) as made:
         home.config.write_text("[gateway\n")
         assert await made.signer("reload") == 3
@@ -99,7 +101,7 @@ async def test_a_reload_of_settings_that_do_not_read_is_known_to_the_gateway(rig
 async def test_a_file_that_nobody_uses_stops_nothing(rig: Rig, tmp_path: Path) -> None:
     """Neither a start nor a reload; it is said as a warning."""
     bot = rig.bot("tracker")
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     (home.policies / "half.toml").write_text(HALF)
     async with inside(home) as made:
         assert await made.call(bot, "Balance") == []
@@ -110,7 +112,7 @@ async def test_a_file_that_nobody_uses_stops_nothing(rig: Rig, tmp_path: Path) -
 def test_a_worker_that_starts_does_not_go_by_what_its_master_once_read(rig: Rig, tmp_path: Path) -> None:
     """What the master read at its own start may have been narrowed by a reload since: the narrow one is not known."""
     bot = rig.bot(rig.policy(WIDE))
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     master = prepare(home, from_file(home.passphrase))
     mine = next(info.policy for info in master.store.clients() if info.name == bot.name)
     (home.policies / f"{mine}.toml").write_text(HALF)
@@ -123,7 +125,7 @@ async def test_all_that_look_at_policies_say_the_same(
 ) -> None:
     """The start, `reload`, `policy check` and `doctor` name the file and the problem in the same words."""
     bot = rig.bot(rig.policy(WIDE))
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
     mine = next(info.policy for info in store.clients() if info.name == bot.name)
     path = home.policies / f"{mine}.toml"
@@ -148,7 +150,7 @@ async def test_a_defect_in_a_reload_leaves_all_as_it_was_and_is_said(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it is: nothing is half applied, and its text, which may hold anything, is not shown."""
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
 
     async def refreshed(_: PairsListing, __: object) -> bool:
         return True  # nothing but the reload shall change what is in force
@@ -170,7 +172,7 @@ async def test_a_defect_in_a_reload_leaves_all_as_it_was_and_is_said(
 
 async def test_a_load_that_cannot_be_published_is_in_force_all_the_same(rig: Rig, tmp_path: Path) -> None:
     """On a full disk nothing can be told to commands by a file: that ends neither a start nor a reload."""
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     async with inside(home) as made:
         home.state.unlink()
         home.state.mkdir()

@@ -37,9 +37,11 @@ from signer.serving.loaded import prepare
 from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.wiring import Wiring
 from signer.venues import open_venue
-from tests.arriving import arriving
-from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, ask, copied, http
-from tests.unit.keys.stores import spellings
+from tests.harness.arriving import arriving
+from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
+from tests.harness.rig import Rig
+from tests.harness.stores import spellings
+from tests.harness.wire import ask, http
 
 UPSTREAM = [
     faults.Status(status=502),
@@ -102,7 +104,7 @@ def everything(rig: Rig) -> Iterator[tuple[str, bytes]]:
     assert metrics is not None
     assert b"signer_calls_total" in metrics.body
     yield "metrics", metrics.body
-    yield "log", rig.serving.log.read_bytes()
+    yield "log", rig.gateway.log().encode()
     for file in sorted(rig.home.folder.rglob("*")):
         if file.is_file() and file not in {rig.home.passphrase, rig.home.keys}:
             yield file.name, file.read_bytes()
@@ -204,7 +206,7 @@ def test_nothing_that_a_gateway_writes_holds_a_secret(rig: Rig, bot: Bot, canary
     """After all of the above: metrics, log, ledger, audit segments, pairs, lock and state. And it has not crashed."""
     for fields in ({}, {"volume": "9"}):
         rig.call(bot, "AddOrder", {**LIMIT, **fields})
-    rig.serving.restart()
+    rig.restart()
     written = dict(everything(rig))
     assert {"metrics", "log", "ledger.db", "pairs.json", "gateway.json", "gateway.lock"} < written.keys()
     assert [name for name in written if name.endswith(".jsonl")]
@@ -290,7 +292,8 @@ async def test_a_defect_deep_inside_shows_no_secret(rig: Rig, bot: Bot, canary: 
 async def test_no_object_of_a_gateway_holds_or_shows_a_secret(rig: Rig, bot: Bot, tmp_path: Path) -> None:
     """Nothing that a wired gateway can reach in Python's memory holds the bytes of a secret, and no object of ours
     prints one, or a whole API key; after calls and failed logins too."""
-    home, made = copied(rig, tmp_path)
+    own, made = rig.copied(tmp_path)
+    home = own.home
     clock, canary = SystemClock(), Canary(rig, bot, made)
     passphrase = from_file(home.passphrase)
     loaded = prepare(home, passphrase)

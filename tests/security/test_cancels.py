@@ -17,7 +17,10 @@ import pytest
 
 from signer.sandbox.arrivals import Arrival
 from signer.sandbox.faults import CloseAfterActing, CloseBeforeReading, CloseMidAnswer, Errors, Latency
-from tests.security.rig import NARROW, WIDE, Bot, Rig, Wire
+from tests.harness.bots import Bot
+from tests.harness.policies import NARROW, WIDE
+from tests.harness.rig import Rig
+from tests.harness.wire import Wire
 
 MANY = NARROW.replace("1500 USD", "15000 USD")
 SMALL = {"price": "20000", "volume": "0.001"}

@@ -12,8 +12,8 @@ import click
 import pytest
 
 from signer.cli.main import EXIT_STATUS, cli
-from tests.cli.homes import Shell, pasted, shell
-from tests.unit.keys.stores import API_KEY, CANARY
+from tests.harness.shell import Shell, pasted, shell
+from tests.harness.stores import API_KEY, CANARY
 
 SECRET = b64encode(CANARY).decode()
 PAIR = ("--account", "spot")

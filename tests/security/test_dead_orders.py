@@ -19,8 +19,10 @@ from signer.model import Order, OrderRef, PlacedOrder
 from signer.model.ended import Ended
 from signer.sandbox.faults import Errors
 from signer.serving.clock import SystemClock
-from tests.security.inside import inside
-from tests.security.rig import LIMIT, NARROW, WIDE, Rig, copied
+from tests.harness.bots import LIMIT
+from tests.harness.inside import inside
+from tests.harness.policies import NARROW, WIDE
+from tests.harness.rig import Rig
 
 SMALL = {"price": "20000", "volume": "0.001"}
 UNKNOWN = ["EOrder:Unknown order"]
@@ -97,7 +99,7 @@ async def test_a_word_about_an_order_is_as_old_as_the_call(
 ) -> None:
     """A cancel of several may go on for minutes: what was heard of a young order at its beginning is no later news."""
     bot = rig.bot(rig.policy(NARROW))
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     now_us, run, later_us = SystemClock.now_us, Cancelling.run, [0]
 
     async def slow(cancelling: Cancelling, refs: Sequence[OrderRef]) -> Ended:

@@ -12,7 +12,9 @@ import json
 import pytest
 
 from signer.venues.kraken.endpoints import ENDPOINTS
-from tests.security.rig import FORM, Bot, Nonces, Rig, ask, http
+from tests.harness.bots import FORM, Bot, Nonces
+from tests.harness.rig import Rig
+from tests.harness.wire import ask, http
 
 PASSED = [
     # §1b, reads

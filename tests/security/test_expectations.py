@@ -11,7 +11,9 @@ import subprocess
 
 import pytest
 
-from tests.security.rig import Bot, Rig, Wire, ask, http
+from tests.harness.bots import Bot
+from tests.harness.rig import Rig
+from tests.harness.wire import Wire, ask, http
 
 PATH = "/0/private/Balance"
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"

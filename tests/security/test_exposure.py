@@ -16,7 +16,7 @@ from signer.errors import ConfigError
 from signer.home.settings import GatewayConfig, load_config
 from signer.keys.passphrase import from_file
 from signer.serving.loaded import prepare, warnings
-from tests.security.rig import Rig
+from tests.harness.rig import Rig
 
 LISTENING = "0A"
 """State of a socket in /proc/net/tcp."""

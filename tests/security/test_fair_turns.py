@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from signer.model import Call
-from tests.unit.gateway.ways import CANCEL, ORDER, READ, Ways
-from tests.unit.lanes.virtual import run
+from tests.harness.virtual import run
+from tests.harness.ways import CANCEL, ORDER, READ, Ways
 
 LONG_S = 20.0
 

@@ -11,7 +11,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from signer.sandbox.arrivals import Arrival
-from tests.security.rig import FORM, LIMIT, Bot, Rig, ask, http
+from tests.harness.bots import FORM, LIMIT, Bot
+from tests.harness.rig import Rig
+from tests.harness.wire import ask, http
 
 SMUGGLED = [
     "API-Nonce: 1",

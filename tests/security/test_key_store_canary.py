@@ -16,7 +16,7 @@ from signer.keys.argon import INSECURE_TESTS_ONLY
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import read_json
 from signer.secret import Secret
-from tests.unit.keys.stores import (
+from tests.harness.stores import (
     API_KEY,
     CANARY,
     PASSPHRASE_TEXT,

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from signer.secret import Secret
-from tests.unit.keys.stores import API_KEY, CANARY, filled_store, open_store
+from tests.harness.stores import API_KEY, CANARY, filled_store, open_store
 
 ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.unit.keys.stores import CANARY, open_store
+from tests.harness.stores import CANARY, open_store
 from signer.secret import Secret
 store = open_store(Path(sys.argv[1]))
 {step} = lambda *arguments, **named: os.kill(os.getpid(), signal.SIGKILL)

@@ -9,7 +9,7 @@ import pytest
 
 from signer.errors import KeyStoreError
 from signer.keys.passphrase import from_file
-from tests.unit.keys.stores import filled_store, open_store
+from tests.harness.stores import filled_store, open_store
 
 
 @pytest.fixture(name="path")

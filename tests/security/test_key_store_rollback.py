@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from signer.cli import key_store
-from tests.cli.homes import Shell, shell
-from tests.unit.keys.stores import filled_store, open_store
+from tests.harness.shell import Shell, shell
+from tests.harness.stores import filled_store, open_store
 
 REVOKE = ("clients", "revoke", "bot")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from signer.errors import KeyStoreError, WrongPassphrase
-from tests.unit.keys.stores import filled_store, open_store
+from tests.harness.stores import filled_store, open_store
 from tests.unit.keys.test_envelope import rewritten
 
 File = dict[str, Any]

@@ -28,8 +28,8 @@ from signer.keys.file import FileKeyStore
 from signer.keys.replaced import kept_replaced
 from signer.model import CredentialInfo, KeyInfo
 from signer.secret import Secret
-from tests.cli.homes import Shell, pasted, shell
-from tests.unit.keys.stores import API_KEY, CANARY, MESSAGE
+from tests.harness.shell import Shell, pasted, shell
+from tests.harness.stores import API_KEY, CANARY, MESSAGE
 
 OTHER_KEY, OTHER = "OTHERkey" * 7, CANARY[::-1]
 SECRETS = {API_KEY: CANARY, OTHER_KEY: OTHER}

@@ -25,8 +25,10 @@ from signer.keys.passphrase import from_file
 from signer.model import Halt, KeyInfo
 from signer.serving.clock import SystemClock
 from signer.serving.readiness import InForce, judged, read_answer
-from tests.security.inside import Inside, inside
-from tests.security.rig import AHEAD_NS, LIMIT, NARROW, WIDE, Bot, Nonces, Rig, copied
+from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
+from tests.harness.inside import Inside, inside
+from tests.harness.policies import NARROW, WIDE
+from tests.harness.rig import Rig
 
 ORDER = [f"{key}={value}" for key, value in LIMIT.items()]
 
@@ -89,7 +91,7 @@ class Bench:
 async def bench(rig: Rig, folder: Path, capfd: pytest.CaptureFixture[str]) -> AsyncIterator[Bench]:
     """One of its own, whose bot may trade."""
     bot = rig.bot(rig.policy(WIDE))
-    home, _ = copied(rig, folder)
+    home = rig.copied(folder)[0].home
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
     name = next(info.policy for info in store.clients() if info.name == bot.name)
     async with inside(home) as made:

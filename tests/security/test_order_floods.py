@@ -12,7 +12,9 @@ from signer.audit.throttle import IN_FULL
 from signer.cli.stage import signer
 from signer.sandbox.faults import Hang
 from signer.sandbox.server import RunningSandbox, Settings
-from tests.security.rig import CREDENTIAL, LIMIT, PERMISSIONS, Rig, Wire, ask, http
+from tests.harness.bots import LIMIT
+from tests.harness.rig import CREDENTIAL, PERMISSIONS, Rig
+from tests.harness.wire import Wire, ask, http
 
 FLOOD = 60
 
@@ -29,7 +31,7 @@ def test_orders_that_find_no_place_leave_counts_and_no_intents(tmp_path: Path) -
         rig = Rig(tmp_path, sandbox)
         config = rig.home.config
         config.write_text(config.read_text().replace("[accounts.main]\n", "[accounts.main]\nqueue = 1\n"))
-        rig.serving.start()
+        rig.start()
         try:
             bot = rig.bot("wide")
             sandbox.control.add_fault(Hang(endpoint="AddOrder", count=2))
@@ -49,7 +51,7 @@ def test_orders_that_find_no_place_leave_counts_and_no_intents(tmp_path: Path) -
                 assert wire.answer() is not None
                 wire.close()
         finally:
-            rig.serving.stop()
+            rig.gateway.stop()
         found = signer(rig.home.folder, "audit", "search", "--client", bot.name, "--json").splitlines()
         records = [json.loads(line) for line in found]
         kinds = [record["kind"] for record in records]

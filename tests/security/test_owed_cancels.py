@@ -12,8 +12,10 @@ import pytest
 
 from signer.audit.log import FileAuditLog
 from signer.errors import AuditError
-from tests.security.inside import inside
-from tests.security.rig import LIMIT, NARROW, WIDE, Rig, copied
+from tests.harness.bots import LIMIT
+from tests.harness.inside import inside
+from tests.harness.policies import NARROW, WIDE
+from tests.harness.rig import Rig
 
 SMALL = {**LIMIT, "price": "20000", "volume": "0.001"}
 
@@ -28,7 +30,7 @@ async def test_a_cancel_goes_out_though_the_log_takes_no_record(
 ) -> None:
     """An order does not. The cancel and its outcome are on record once the log takes them, in their order."""
     bot = rig.bot(rig.policy(policy))
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     async with inside(home) as made:
         txid = await made.placed(bot, SMALL)
         await made.wiring.gateway.drained()
@@ -48,7 +50,7 @@ async def test_a_cancel_goes_out_though_the_log_takes_no_record(
 
 async def test_an_account_that_is_not_in_force_is_said(rig: Rig, tmp_path: Path) -> None:
     """A brake must not say that it cancelled all of an account that it cannot reach."""
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     async with inside(home) as made:
         config = home.config.read_text()
         home.config.write_text(config + '\n[accounts.later]\norigin = "https://api.kraken.com"\n')

@@ -17,7 +17,7 @@ from signer.errors import Refused
 from signer.model import Action, Moment
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
-from tests.arriving import altered
+from tests.harness.arriving import altered
 from tests.unit.venues.kraken.asking import (
     FORM,
     JSON,

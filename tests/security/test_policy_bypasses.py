@@ -14,7 +14,10 @@ from urllib.parse import parse_qs
 import pytest
 
 from signer.sandbox.faults import CloseAfterActing, CloseBeforeReading, Errors
-from tests.security.rig import LIMIT, NARROW, Bot, Rig, Wire
+from tests.harness.bots import LIMIT, Bot
+from tests.harness.policies import NARROW
+from tests.harness.rig import Rig
+from tests.harness.wire import Wire
 
 PRICE = 20_000
 ALL_SIDES = NARROW.replace('sides = ["buy"]', 'sides = ["buy", "sell"]')
@@ -294,7 +297,7 @@ def test_calls_at_the_same_moment_share_one_cap(rig: Rig, bot: Bot, each: int, f
 def test_a_restart_forgets_no_charge(rig: Rig, bot: Bot) -> None:
     """What was spent before it is spent after it."""
     rig.place(bot, **worth(1000))
-    rig.serving.restart()
+    rig.restart()
     full(rig, bot, 600)
     rig.place(bot, **worth(500))
 
@@ -309,7 +312,7 @@ def test_an_order_whose_answer_was_lost_stays_charged(
     answer = rig.call(bot, "AddOrder", worth(1000))
     assert answer[0] == "EService:Unavailable"
     full(rig, bot, 600)
-    rig.serving.restart()
+    rig.restart()
     full(rig, bot, 600)
     assert len([a for a in rig.arrivals() if a.endpoint == "AddOrder"]) == before + 1
 

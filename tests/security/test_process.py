@@ -31,8 +31,11 @@ import pytest
 from signer.home.lock import RELOAD, read_load
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
-from tests.security.rig import AHEAD_NS, LIMIT, Bot, Nonces, Rig, Serving, ask, copied
-from tests.unit.keys.stores import MESSAGE
+from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
+from tests.harness.gateways import RunningGateway
+from tests.harness.rig import Rig
+from tests.harness.stores import MESSAGE
+from tests.harness.wire import ask
 
 NOBODY = 65534
 PIECE = 16
@@ -96,24 +99,24 @@ class Watched:
     """A gateway of its own with secrets of its own, one of its bots, and what must not be seen of them."""
 
     rig: Rig
-    serving: Serving
+    gateway: RunningGateway
     bot: Bot
     hidden: Hidden
 
     @property
     def processes(self) -> dict[str, int]:
         """Master and worker."""
-        (worker,) = self.serving.workers()
-        return {"master": self.serving.process.pid, "worker": worker}
+        (worker,) = self.gateway.workers()
+        return {"master": self.gateway.process.pid, "worker": worker}
 
     def place_orders(self) -> None:
         """Good ones, refused ones, and a failed login."""
         for fields in ({}, {"volume": "9"}, {"pair": "NONE"}):
-            answer = ask(self.serving.url, self.bot.request("AddOrder", {**LIMIT, **fields}))
+            answer = ask(self.gateway.url, self.bot.request("AddOrder", {**LIMIT, **fields}))
             assert answer is not None
             assert bool(answer.errors) == bool(fields)
         stranger = Bot("stranger", self.bot.api_key, base64.b64encode(bytes(64)).decode())
-        answer = ask(self.serving.url, stranger.request("Balance"))
+        answer = ask(self.gateway.url, stranger.request("Balance"))
         assert answer is not None
         assert answer.errors == ["EAPI:Invalid signature"]
 
@@ -122,17 +125,18 @@ class Watched:
 def watched(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """It was given its passphrase in the environment, the least careful way, beside a variable of somebody else's."""
     bot = rig.bot("narrow")
-    home, made = copied(rig, tmp_path_factory.mktemp("process"))
+    own, made = rig.copied(tmp_path_factory.mktemp("process"))
+    home = own.home
     text = home.passphrase.read_bytes().strip()
     real, virtual = (base64.b64decode(one.api_secret) for one in (made, bot))
     hidden = Hidden.of({"real secret": real, "virtual secret": virtual, "passphrase": text, "a token": CANARY.encode()})
     aside = home.passphrase.rename(home.folder.parent / "passphrase")
-    serving = Serving(home, {"SIGNER_PASSPHRASE": text.decode(), CANARY_VARIABLE: CANARY, "HTTPS_PROXY": "http://x:1"})
-    serving.start()
-    watched = Watched(rig, serving, bot, hidden)
+    given = {"SIGNER_PASSPHRASE": text.decode(), CANARY_VARIABLE: CANARY, "HTTPS_PROXY": "http://x:1"}
+    gateway = RunningGateway(own, environment=given)
+    watched = Watched(rig, gateway, bot, hidden)
     watched.place_orders()
     yield watched
-    serving.stop()
+    gateway.stop()
     aside.unlink()
 
 
@@ -143,7 +147,7 @@ def test_the_search_finds_what_it_looks_for(watched: Watched) -> None:
     for spelled in (raw, base64.b64encode(raw), raw.hex().encode()):
         assert hidden.seen(b"x" + spelled[17:48] + b"y") == ["it"]
     assert hidden.seen(os.urandom(4096)) == []
-    if not may_trace(watched.serving.process.pid):
+    if not may_trace(watched.gateway.process.pid):
         return
     code = "import sys; kept = sys.stdin.buffer.readline(); print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
@@ -259,9 +263,9 @@ def test_no_piece_of_a_secret_is_left_in_memory(watched: Watched, who: str) -> N
     and of no secret a piece of 16 bytes is there."""
     if not may_trace(watched.processes[who]):
         return
-    before = read_load(watched.serving.home.state)
-    watched.serving.process.send_signal(RELOAD)
-    _until(lambda: read_load(watched.serving.home.state) != before)
+    before = read_load(watched.gateway.made.home.state)
+    watched.gateway.process.send_signal(RELOAD)
+    _until(lambda: read_load(watched.gateway.made.home.state) != before)
     watched.place_orders()
     assert watched.hidden.seen(memory_of(watched.processes[who])) == []
 
@@ -270,7 +274,7 @@ def test_a_reborn_worker_is_as_closed(watched: Watched) -> None:
     """One that takes a dead one's place: its memory is locked, its environment forgotten, its secrets gone."""
     before = watched.processes["worker"]
     os.kill(before, signal.SIGKILL)
-    _until(lambda: watched.serving.workers() not in ([], [before]))
+    _until(lambda: watched.gateway.workers() not in ([], [before]))
     _until(lambda: ask_ready(watched))
     Nonces.ahead += AHEAD_NS
     watched.place_orders()
@@ -283,7 +287,7 @@ def test_a_reborn_worker_is_as_closed(watched: Watched) -> None:
 def ask_ready(watched: Watched) -> bool:
     """Whether the gateway would take an order."""
     try:
-        answer = ask(watched.serving.url, b"GET /-/ready HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        answer = ask(watched.gateway.url, b"GET /-/ready HTTP/1.1\r\nHost: gateway\r\n\r\n")
     except OSError:
         return False
     return answer is not None and answer.status == 200
@@ -337,9 +341,9 @@ def told_of_lock(limit: int, *, as_nobody: bool) -> tuple[bool, int, int]:
 def test_commands_that_need_no_secret_have_none(watched: Watched) -> None:
     """The memory of `status`, `audit verify` and `reload`, each stopped at its end beside a gateway: the key store is
     not opened, though the passphrase lies where it would be found."""
-    if not may_trace(watched.serving.process.pid):
+    if not may_trace(watched.gateway.process.pid):
         return
-    home = watched.serving.home
+    home = watched.gateway.made.home
     found = Path(shutil.copy2(home.folder.parent / "passphrase", home.passphrase))
     try:
         for command in (["status"], ["audit", "verify"], ["reload"]):
@@ -374,11 +378,10 @@ def test_the_sandbox_has_its_own_secrets_alone(watched: Watched) -> None:
 
 def test_a_debug_dump_shows_work_and_no_secret(watched: Watched) -> None:
     """SIGUSR1 shows the stacks of threads and tasks, lanes and versions, of master and worker; both go on."""
-    before, processes = len(watched.serving.log.read_bytes()), watched.processes
-    watched.serving.process.send_signal(signal.SIGUSR1)
-    log = watched.serving.log
-    _until(lambda: b"LifespanManager" in log.read_bytes()[before:])
-    shown = log.read_bytes()[before:]
+    before, processes = len(watched.gateway.log()), watched.processes
+    watched.gateway.process.send_signal(signal.SIGUSR1)
+    _until(lambda: "LifespanManager" in watched.gateway.log()[before:])
+    shown = watched.gateway.log()[before:]
     lines = [
         "dump: master ",
         "in handle_usr1",
@@ -387,9 +390,9 @@ def test_a_debug_dump_shows_work_and_no_secret(watched: Watched) -> None:
         "lane own-key: 0 under way",
         "Recovery.run:",
     ]
-    assert [line for line in lines if line.encode() not in shown] == []
+    assert [line for line in lines if line not in shown] == []
     assert len(shown) < 64 * 1024
-    assert watched.hidden.seen(shown) == []
+    assert watched.hidden.seen(shown.encode()) == []
     assert watched.processes == processes
     watched.place_orders()
 

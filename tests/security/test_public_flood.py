@@ -13,8 +13,10 @@ import pytest
 
 from signer.gateway.authenticate import SOURCE_FAILURES
 from signer.sandbox.faults import Hang
+from tests.harness.bots import LIMIT
+from tests.harness.rig import Rig
+from tests.harness.wire import http
 from tests.security.doorway import Doorway, request
-from tests.security.rig import LIMIT, Rig, http
 
 CALLERS = 160
 """More than there are connections for private calls."""

@@ -16,8 +16,8 @@ from signer.model import Call, WireAnswer
 from signer.model.allowances import Allowance
 from signer.model.wire import RETRY_AFTER
 from signer.upstream.connection import AnswerReader
-from tests.unit.gateway.ways import ALL, CANCEL, EXPORT, ORDER, READ, Ways
-from tests.unit.lanes.virtual import START_US, run
+from tests.harness.virtual import START_US, run
+from tests.harness.ways import ALL, CANCEL, EXPORT, ORDER, READ, Ways
 
 LOCKOUT = "EGeneral:Temporary lockout"
 READS = "EAPI:Rate limit exceeded"

@@ -25,9 +25,10 @@ from signer.model import Request, WireAnswer, WireRequest
 from signer.serving.protocol import KEEP_ALIVE_S, GatewayProtocol
 from signer.serving.shares import ConnectionShares
 from signer.venues.kraken.venue import Kraken
-from tests.arriving import arriving
+from tests.harness.arriving import arriving
+from tests.harness.rig import Rig
+from tests.harness.wire import Wire, ask, http
 from tests.security.doorway import PAIRS, Heard, SetClock
-from tests.security.rig import Rig, Wire, ask, http
 
 RATE = 5
 
@@ -74,7 +75,7 @@ def test_denials_are_recorded_in_part_and_counted_in_full(rig: Rig) -> None:
     bot, sent = rig.bot("tracker"), 150
     for _ in range(sent):
         assert rig.call(bot, "AddOrder", {"pair": "XBTUSD"})
-    rig.serving.restart()  # what is counted so far is recorded at the stop
+    rig.restart()  # what is counted so far is recorded at the stop
     lines = signer(rig.home.folder, "audit", "search", "--client", bot.name, "--json").splitlines()
     records = [json.loads(line) for line in lines]
     in_full = [record for record in records if record["kind"] == "denied"]
@@ -86,11 +87,11 @@ def test_denials_are_recorded_in_part_and_counted_in_full(rig: Rig) -> None:
 def test_answers_of_our_own_are_recorded_in_part_and_counted_in_full(rig: Rig) -> None:
     """`GetApiKeyInfo` never reaches the exchange: a bot that asks for ever fills neither the log nor the other one."""
     bot, sent = rig.bot("tracker"), 150
-    lines = rig.serving.log.read_bytes().count(b"\n")
+    lines = rig.gateway.log().encode().count(b"\n")
     for _ in range(sent):
         assert rig.call(bot, "GetApiKeyInfo") == []
-    rig.serving.restart()  # what is counted so far is recorded at the stop, and the log's lines are all written
-    assert rig.serving.log.read_bytes().count(b"\n") - lines < sent / 2
+    rig.restart()  # what is counted so far is recorded at the stop, and the log's lines are all written
+    assert rig.gateway.log().encode().count(b"\n") - lines < sent / 2
     found = signer(rig.home.folder, "audit", "search", "--client", bot.name, "--json").splitlines()
     records = [json.loads(line) for line in found]
     in_full = [record for record in records if record["kind"] == "read"]
@@ -103,7 +104,7 @@ def test_answers_of_our_own_are_recorded_in_part_and_counted_in_full(rig: Rig) -
 def test_a_flood_of_failures_is_counted_in_full_and_costs_each_log_a_bounded_piece(rig: Rig) -> None:
     """Sprayed keys: a few records and lines, one alarm, every one of them in the metrics; a client's call passes."""
     bot = rig.bot("tracker")
-    lines, sent = rig.serving.log.read_bytes().count(b"\n"), SOURCE_FAILURES + 30
+    lines, sent = rig.gateway.log().encode().count(b"\n"), SOURCE_FAILURES + 30
     answers = [
         ask(rig.url, http("POST", "/0/private/Balance", b"nonce=1", f"API-Key: made-up-{number}"))
         for number in range(sent)
@@ -116,8 +117,8 @@ def test_a_flood_of_failures_is_counted_in_full_and_costs_each_log_a_bounded_pie
     failed = [line for line in metrics.body.decode().splitlines() if line.startswith("signer_logins_failed_total{")]
     assert sum(float(line.rsplit(" ", 1)[1]) for line in failed) >= sent
     assert 'signer_alarms_total{kind="failing-source"} 1.0' in metrics.body.decode()
-    rig.serving.restart()  # what is counted so far is recorded at the stop, and the log's lines are all written
-    assert rig.serving.log.read_bytes().count(b"\n") - lines < sent / 2
+    rig.restart()  # what is counted so far is recorded at the stop, and the log's lines are all written
+    assert rig.gateway.log().encode().count(b"\n") - lines < sent / 2
     records = map(json.loads, signer(rig.home.folder, "audit", "search", "--json").splitlines())
     assert [each["count"] for each in records if each.get("throttled") == "login-failed"][-1] >= sent - 2 * IN_FULL
 
@@ -133,8 +134,8 @@ def test_made_up_names_do_not_grow_the_metrics_or_the_log(rig: Rig) -> None:
     assert b"MadeUp" not in metrics.body
     assert b"made-up-key" not in metrics.body
     assert b"ZZZZ" not in metrics.body
-    rig.serving.restart()  # the log's lines are all written then
-    log = rig.serving.log.read_bytes()
+    rig.restart()  # the log's lines are all written then
+    log = rig.gateway.log().encode()
     assert b"Z" * 48 in log
     assert b"Z" * 128 not in log
 

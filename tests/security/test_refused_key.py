@@ -11,8 +11,8 @@ import pytest
 
 from signer.errors import NotSent, Unanswered
 from signer.model import Call, Role
-from tests.unit.gateway.ways import ALL, CANCEL, ORDER, READ, Ways
-from tests.unit.lanes.virtual import run
+from tests.harness.virtual import run
+from tests.harness.ways import ALL, CANCEL, ORDER, READ, Ways
 
 INVALID = "EAPI:Invalid key"
 

@@ -25,8 +25,10 @@ from signer.serving.pools import PUBLIC
 from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.wiring import Wiring
 from signer.upstream import UpstreamPool
-from tests.security.inside import inside
-from tests.security.rig import AHEAD_NS, ANSWER_S, LIMIT, Nonces, Rig, Wire, copied
+from tests.harness.bots import AHEAD_NS, LIMIT, Nonces
+from tests.harness.inside import inside
+from tests.harness.rig import Rig
+from tests.harness.wire import ANSWER_S, Wire
 
 REFUSED = ["EAPI:Invalid key"]
 
@@ -69,7 +71,7 @@ def test_a_revocation_outlives_the_worker(rig: Rig) -> None:
     bot, other = rig.bot("tracker"), rig.bot("tracker")
     assert rig.call(bot, "Balance") == []
     rig.update(bot, revoked=True)
-    (worker,) = rig.serving.workers()
+    (worker,) = rig.gateway.workers()
     before = read_load(rig.home.state)
     os.kill(worker, signal.SIGKILL)
     until = time.monotonic() + ANSWER_S
@@ -100,7 +102,7 @@ class SlowUpstream:
 async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_path: Path) -> None:
     """The list of pairs is fetched in the background; what is swapped to when it comes is what is known then."""
     bot = rig.bot("tracker")
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     clock = SystemClock()
     loaded = prepare(home, from_file(home.passphrase))
     watch = GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock)
@@ -128,7 +130,7 @@ async def test_a_revocation_in_the_midst_of_a_reload_is_not_undone(
 ) -> None:
     """The reload has read who is a client, and has not put it in force yet."""
     bot = rig.bot("tracker")
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     async with inside(home) as made:
         wiring, marks = made.wiring, made.wiring.ledger.marks
         asked: list[int] = []

@@ -9,7 +9,9 @@ import time
 
 import pytest
 
-from tests.security.rig import LIMIT, NARROW, Rig
+from tests.harness.bots import LIMIT
+from tests.harness.policies import NARROW
+from tests.harness.rig import Rig
 
 WEEK = 'schedule = "7d"\ntime_in_force = ["GTC", "GTD"]\n[[cap]]'
 FAR_S, NEAR_S = 2_592_000, 3_600

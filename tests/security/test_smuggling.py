@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.security.rig import LIMIT, Bot, Rig, Wire, ask, http, running
+from tests.harness.bots import LIMIT, Bot
+from tests.harness.rig import Rig, serving_rig
+from tests.harness.wire import Wire, ask, http
 
 PATH = "/0/private/Balance"
 MAX_CONNECTIONS = 24
@@ -23,7 +25,7 @@ MAX_CONNECTIONS = 24
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A gateway of small patience."""
     settings = f"body_seconds = 1.5\nmax_connections = {MAX_CONNECTIONS}"
-    with running(tmp_path_factory.mktemp("smuggling"), settings) as made:
+    with serving_rig(tmp_path_factory.mktemp("smuggling"), settings) as made:
         yield made
 
 
@@ -237,7 +239,7 @@ def test_what_is_not_http_1_is_refused(rig: Rig, bot: Bot, data: bytes) -> None:
 def test_malformed_bytes_leave_no_traceback_in_the_log(rig: Rig, bot: Bot) -> None:
     """*Must hold* 2: whoever sends rubbish can neither fill the log with tracebacks nor see one."""
     assert refused(rig, bot, b"rubbish\r\n\r\n")
-    assert "Traceback" not in rig.serving.log.read_text()
+    assert "Traceback" not in rig.gateway.log()
 
 
 def test_a_websocket_upgrade_is_no_way_in(rig: Rig, bot: Bot) -> None:

@@ -22,8 +22,9 @@ from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase, from_file
 from signer.model import Json
 from signer.serving.admin import ask
-from tests.security.inside import Inside, inside
-from tests.security.rig import LIMIT, Bot, Rig, copied
+from tests.harness.bots import LIMIT, Bot
+from tests.harness.inside import Inside, inside
+from tests.harness.rig import Rig
 
 REFUSED = ["EAPI:Invalid key"]
 NEW_PASSPHRASE = b"another passphrase of this test"
@@ -73,7 +74,7 @@ STATES: tuple[Callable[[Home], None], ...] = (
 @contextlib.asynccontextmanager
 async def gateway(rig: Rig, folder: Path, bot: Bot) -> AsyncIterator[Inside]:
     """A gateway of its own that has answered the bot."""
-    home, _ = copied(rig, folder)
+    home = rig.copied(folder)[0].home
     async with inside(home) as made:
         assert await made.call(bot, "Balance") == []
         yield made

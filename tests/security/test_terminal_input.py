@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from signer.cli.main import main
-from tests.cli.homes import Shell, shell
-from tests.unit.keys.stores import API_KEY, CANARY, PASSPHRASE_TEXT, filled_store
+from tests.harness.shell import Shell, shell
+from tests.harness.stores import API_KEY, CANARY, PASSPHRASE_TEXT, filled_store
 
 SECRET = base64.b64encode(CANARY).decode()
 ADD = ("keys", "add", "main", "--account", "spot")

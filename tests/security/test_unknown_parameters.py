@@ -14,7 +14,7 @@ from signer.cli.stage import signer
 from signer.errors import Refused
 from signer.model import Action
 from signer.venues.kraken.endpoints import ENDPOINTS
-from tests.security.rig import Rig
+from tests.harness.rig import Rig
 from tests.unit.venues.kraken.asking import KRAKEN, as_json, form, refused, request
 
 READS = sorted(name for name, each in ENDPOINTS.items() if each.action is Action.READ and not each.local)

@@ -32,7 +32,9 @@ from signer.serving.shares import ConnectionShares
 from signer.tls.authority import server_name, utc_now
 from signer.tls.folder import TlsFolder
 from signer.upstream.held import COUNTED_FROM, HeldAnswers
-from tests.security.rig import LIMIT, Rig, ask, http
+from tests.harness.bots import LIMIT
+from tests.harness.rig import Rig
+from tests.harness.wire import ask, http
 
 LARGE = 8 * 1024 * 1024
 ROOM = 4 * LARGE

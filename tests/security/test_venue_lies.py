@@ -21,7 +21,7 @@ from signer.serving.loaded import prepare
 from signer.serving.pools import PUBLIC
 from signer.serving.telemetry import Metrics
 from signer.serving.wiring import Wiring
-from tests.security.rig import Rig, copied
+from tests.harness.rig import Rig
 
 XBTUSD = {"altname": "XBTUSD", "wsname": "XBT/USD", "aclass_base": "currency"}
 ETHUSD = {"altname": "ETHUSD", "wsname": "ETH/USD", "aclass_base": "currency"}
@@ -79,7 +79,7 @@ def listed_by(home: Home, answer: object) -> tuple[Wiring, Listening]:
 )
 async def test_what_is_no_list_of_pairs_is_not_taken(rig: Rig, tmp_path: Path, answer: object) -> None:
     """The list known before stays in force and on disk, and it alarms."""
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     home.pairs.unlink(missing_ok=True)
     wiring, watch = listed_by(home, answer)
     await wiring.start()
@@ -97,7 +97,7 @@ async def test_what_is_no_list_of_pairs_is_not_taken(rig: Rig, tmp_path: Path, a
 )
 async def test_a_pair_that_the_exchange_lists_no_more_stops_alone(rig: Rig, tmp_path: Path, rows: Json) -> None:
     """The start and every policy go on without it; it is said, counted, and back when it is listed again."""
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     home.pairs.unlink(missing_ok=True)
     wiring, watch = listed_by(home, {"error": [], "result": rows})
     await wiring.start()
@@ -116,7 +116,7 @@ async def test_a_pair_that_the_exchange_lists_no_more_stops_alone(rig: Rig, tmp_
 
 async def test_a_list_that_a_policy_cannot_live_with_is_not_taken(rig: Rig, tmp_path: Path) -> None:
     """A pair that its policy does not bound would stop the next start, so the list is not kept either."""
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     home.pairs.unlink(missing_ok=True)
     narrow = home.policies / "narrow.toml"
     narrow.write_text(narrow.read_text().replace('"XBT/USD"', '"XBT/USD", "NEWBIE"'))
@@ -137,7 +137,7 @@ async def test_a_background_task_that_fails_is_heard_of(
         raise RecursionError("a defect")
 
     monkeypatch.setattr(wiring_module, "count_refusals", broken)
-    home, _ = copied(rig, tmp_path)
+    home = rig.copied(tmp_path)[0].home
     watch = Listening()
     wiring = Wiring(prepare(home, from_file(home.passphrase)), watch, lambda: None)
     await wiring.start()

@@ -13,7 +13,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from signer.sandbox.faults import CloseBeforeReading
-from tests.security.rig import LIMIT, NARROW, Bot, Rig
+from tests.harness.bots import LIMIT, Bot
+from tests.harness.policies import NARROW
+from tests.harness.rig import Rig
 
 ALL_SIDES = NARROW.replace('sides = ["buy"]', 'sides = ["buy", "sell"]').replace("0.05 XBT", "5 XBT")
 SMALL = {**LIMIT, "price": "20000", "volume": "0.001"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ from typing import Literal
 from urllib.parse import urlencode
 
 from signer.model import Request, Response
-from tests.arriving import arriving
+from signer.sandbox.signing import api_sign
+from tests.harness.arriving import arriving
 
 Told = Literal["nothing", "yes", "no", "unknown"]
 
@@ -27,10 +27,9 @@ def secret_of(name: str) -> bytes:
     return hashlib.sha512(name.encode()).digest()
 
 
-def api_sign(secret: bytes, path: str, nonce: str, body: bytes) -> str:
-    """Kraken's API-Sign (docs/kraken.md §2a), written once more: the simulator's judge shares no code with us."""
-    message = path.encode() + hashlib.sha256(nonce.encode() + body).digest()
-    return base64.b64encode(hmac.digest(secret, message, "sha512")).decode()
+def signature_of(name: str, path: str, nonce: str, body: bytes) -> str:
+    """What a client or a credential signs with its secret."""
+    return api_sign(base64.b64encode(secret_of(name)).decode(), path, nonce, body)
 
 
 @dataclass(eq=False)
@@ -65,8 +64,7 @@ class Ask:
         else:
             content_type = "application/x-www-form-urlencoded"
             body = urlencode({"nonce": nonce, **self.fields}).encode()
-        secret = secret_of(self.client if self.good_signature else "nobody")
-        signature = api_sign(secret, path, str(nonce), body)
+        signature = signature_of(self.client if self.good_signature else "nobody", path, str(nonce), body)
         return arriving("POST", path, b"", content_type, f"API-{self.client}", signature, body, "127.0.0.1")
 
     def hear(self, response: Response) -> None:

@@ -14,7 +14,7 @@ from signer.model import WireAnswer, WireRequest
 from signer.sandbox.exchange import Exchange, Rejected
 from signer.sandbox.orders import SimulatedOrder
 from signer.sandbox.wire import Value, decode
-from tests.simulator.asks import CREDENTIALS, api_sign, secret_of
+from tests.simulator.asks import CREDENTIALS, signature_of
 from tests.simulator.world import START_US, World
 
 ORDER_CALLS = frozenset({"AddOrder", "AddOrderBatch", "EditOrder", "AmendOrder"})
@@ -167,7 +167,7 @@ class SimVenue:
 
     def _authenticated(self, request: WireRequest, headers: Mapping[str, str], params: dict[str, Value]) -> str:
         name, nonce = headers["API-Key"], str(params.pop("nonce"))
-        if headers["API-Sign"] != api_sign(secret_of(name), request.target, nonce, request.body):
+        if headers["API-Sign"] != signature_of(name, request.target, nonce, request.body):
             self._world.fail("a request arrived with a wrong signature")
         if int(nonce) <= self._highest_nonce.get(name, 0):
             self._world.fail(f"nonce {nonce} of {name} arrived after {self._highest_nonce[name]}")

@@ -13,7 +13,7 @@ from signer.keys.file import FileKeyStore
 from signer.keys.stores import SigningStores
 from signer.model import CredentialInfo
 from signer.secret import Secret
-from tests.unit.keys.stores import CANARY, new_store
+from tests.harness.stores import CANARY, new_store
 from tests.vault.running import RunningVault
 from tests.vault.softhsm import LABEL, Token, module
 

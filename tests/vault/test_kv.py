@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from signer.errors import KeyStoreError, StoreUnavailable
-from tests.unit.keys.stores import API_KEY, CANARY, MESSAGE, spellings
+from tests.harness.stores import API_KEY, CANARY, MESSAGE, spellings
 from tests.unit.upstream.certificates import Authority
 from tests.vault.custody import Custody, vault_settings
 from tests.vault.running import RunningVault

@@ -18,7 +18,7 @@ from pkcs11 import Attribute, KeyType, ObjectClass, TokenFlag
 from signer.errors import ConfigError, KeyStoreError, StoreUnavailable
 from signer.keys.pkcs11 import Pkcs11Store
 from signer.offload.worker import ThreadWorker
-from tests.unit.keys.stores import CANARY, MESSAGE
+from tests.harness.stores import CANARY, MESSAGE
 from tests.vault.custody import Custody, token_settings
 from tests.vault.softhsm import LABEL, PIN, Token, forget_openssl_errors, logged_in, module
 from tests.vault.test_transit import heals, signed

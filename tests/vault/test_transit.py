@@ -16,7 +16,7 @@ from signer.keys.vault_transit import VaultTransitStore, _wrapped
 from signer.model import WireAnswer, WireRequest
 from signer.offload.worker import ThreadWorker
 from signer.secret import Secret
-from tests.unit.keys.stores import CANARY, MESSAGE
+from tests.harness.stores import CANARY, MESSAGE
 from tests.unit.upstream.certificates import Authority
 from tests.vault.custody import Custody, vault_settings
 from tests.vault.proxy import Proxy

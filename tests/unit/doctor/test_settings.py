@@ -14,9 +14,9 @@ from signer.home.layout import Home
 from signer.keys.file import FileKeyStore
 from signer.secret import Secret
 from signer.serving.loaded import of_policies
-from tests.e2e.gateways import POLICIES
+from tests.harness.policies import POLICIES
+from tests.harness.stores import API_KEY, CANARY, CLIENT_KEY, new_store, open_store
 from tests.unit.doctor.looking import said
-from tests.unit.keys.stores import API_KEY, CANARY, CLIENT_KEY, new_store, open_store
 
 TODAY, NOW_US = date(2026, 11, 23), 1_795_435_200_000_000
 

@@ -12,7 +12,7 @@ from signer.gateway.public import PublicBounds, PublicCalls, relayed
 from signer.model import Request, Response, WireAnswer, WireRequest
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
-from tests.arriving import arriving
+from tests.harness.arriving import arriving
 from tests.security.doorway import Heard
 
 

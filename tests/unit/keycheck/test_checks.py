@@ -25,7 +25,7 @@ from signer.model import Action, ChainHead, Json, KeyInfo, Role, WireAnswer, Wir
 from signer.secret import Secret
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
-from tests.unit.lanes.virtual import START_US, Store, VirtualClock, run
+from tests.harness.virtual import START_US, Store, VirtualClock, run
 
 FIT = ("query-funds",)
 REQUIREMENTS = Requirements("key", serves=True, usable=frozenset(FIT))

@@ -12,7 +12,7 @@ import pytest
 
 from signer.errors import KeyStoreError, WrongPassphrase
 from signer.keys.envelope import parse
-from tests.unit.keys.stores import filled_store, open_store
+from tests.harness.stores import filled_store, open_store
 
 File = dict[str, Any]
 Edit = Callable[[File], object]

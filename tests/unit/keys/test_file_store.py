@@ -14,7 +14,7 @@ from signer.keys import entries
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.file import FileKeyStore
 from signer.secret import Secret
-from tests.unit.keys.stores import (
+from tests.harness.stores import (
     API_KEY,
     CANARY,
     CLIENT_KEY,

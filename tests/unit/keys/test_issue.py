@@ -9,7 +9,7 @@ import pytest
 
 from signer.errors import KeyStoreError
 from signer.keys.issue import ApiKeySecret, handed_over, issue, read_json
-from tests.unit.keys.stores import API_KEY, CANARY
+from tests.harness.stores import API_KEY, CANARY
 
 SECRET_TEXT = base64.b64encode(CANARY).decode()
 

@@ -10,7 +10,7 @@ from signer.errors import NotServed
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Priority
 from signer.venues.kraken.answers import words
-from tests.unit.lanes.virtual import Store, VirtualClock, run
+from tests.harness.virtual import Store, VirtualClock, run
 
 BRAKE, CANCEL, ORDER, READ = Priority
 LATE = 1000.0

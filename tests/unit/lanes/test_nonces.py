@@ -10,7 +10,7 @@ from signer.errors import NotServed
 from signer.lanes import NonceSource
 from signer.lanes.nonces import NONCE_LIMIT, unit_of
 from signer.venues.kraken.answers import words
-from tests.unit.lanes.virtual import START_US, Store, VirtualClock, run
+from tests.harness.virtual import START_US, Store, VirtualClock, run
 
 SECOND_US = 1_000_000
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +17,7 @@ from signer.sandbox.control import create_control
 from signer.sandbox.keys import ApiKey, KeySettings
 from signer.sandbox.permissions import NEEDS
 from signer.sandbox.rejected import Rejected
+from signer.sandbox.signing import api_sign
 from signer.sandbox.simulation import OWN_METHODS, Simulation
 
 START = 1_700_000_000.0
@@ -109,14 +107,8 @@ class Edge:
         """Any body, signed as it is."""
         settings = (key or self.key).settings
         path = f"/0/private/{endpoint}"
-        headers = {"API-Key": settings.api_key, "API-Sign": sign(settings.api_secret, path, nonce, body)}
+        headers = {"API-Key": settings.api_key, "API-Sign": api_sign(settings.api_secret, path, nonce, body)}
         return self.bots.post(path + query, data=body, headers=headers, content_type=content_type)
-
-
-def sign(secret: str, path: str, nonce: str, body: bytes) -> str:
-    """API-Sign, as a client computes it."""
-    message = path.encode() + hashlib.sha256(nonce.encode() + body).digest()
-    return base64.b64encode(hmac.new(base64.b64decode(secret), message, hashlib.sha512).digest()).decode()
 
 
 def errors(response: TestResponse) -> list[str]:

@@ -8,8 +8,9 @@ from signer.sandbox import limits
 from signer.sandbox.exchange import PRIVATE_METHODS
 from signer.sandbox.key_limits import FAILURES_BEFORE_LOCKOUT, LARGEST_NONCE, LOCKOUT_S, REST_TIERS, Nonces, RestCounter
 from signer.sandbox.permissions import NEEDS, PERMISSIONS, permits
+from signer.sandbox.signing import api_sign
 from signer.sandbox.simulation import OWN_METHODS
-from tests.unit.sandbox.edge import Edge, errors, sign
+from tests.unit.sandbox.edge import Edge, errors
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_stranger_is_told_so(edge: Edge) -> None:
 def test_the_signature_is_over_the_raw_bytes(edge: Edge) -> None:
     """A body that says the same in other bytes does not match the signature."""
     settings = edge.key.settings
-    signature = sign(settings.api_secret, "/0/private/Balance", "5", b"nonce=5&asset=X%2CY")
+    signature = api_sign(settings.api_secret, "/0/private/Balance", "5", b"nonce=5&asset=X%2CY")
     headers = {"API-Key": settings.api_key, "API-Sign": signature}
     assert errors(edge.bots.post("/0/private/Balance", data=b"nonce=5&asset=X,Y", headers=headers)) == [
         "EAPI:Invalid signature"

@@ -22,7 +22,7 @@ import requests
 from signer.errors import ConfigError, VenueError
 from signer.sandbox.faults import CloseAfterActing, CloseBeforeReading, CloseMidAnswer, Hang, Latency, Oversized
 from signer.sandbox.server import Ready, RunningSandbox, Sandbox, Settings
-from tests.unit.sandbox.edge import sign
+from signer.sandbox.signing import api_sign
 
 Connect = Callable[[], http.client.HTTPConnection]
 
@@ -65,7 +65,7 @@ def _send(sandbox: RunningSandbox, connection: http.client.HTTPConnection, endpo
     nonce = str(time.time_ns())
     body = f"nonce={nonce}{fields}".encode()
     path = f"/0/private/{endpoint}"
-    headers = {"API-Key": sandbox.api_key, "API-Sign": sign(sandbox.api_secret, path, nonce, body)}
+    headers = {"API-Key": sandbox.api_key, "API-Sign": api_sign(sandbox.api_secret, path, nonce, body)}
     connection.request("POST", path, body, headers)
 
 

@@ -14,7 +14,7 @@ from signer.model import Call, Request
 from signer.venues.kraken.answers import words
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
-from tests.arriving import arriving
+from tests.harness.arriving import arriving
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"

@@ -16,7 +16,7 @@ import pytest
 from signer.errors import NotAuthentic, NotUnderstood
 from signer.venues.kraken.answers import words
 from signer.venues.kraken.decode import MAX_BODY, MAX_FIELDS, decode
-from tests.arriving import altered
+from tests.harness.arriving import altered
 from tests.unit.venues.kraken.asking import FORM, JSON, refused, request
 
 VECTORS = json.loads(Path("tests/vectors/api_sign.json").read_text("utf-8"))

@@ -7,7 +7,7 @@ import pytest
 from signer.errors import NotUnderstood
 from signer.model import Request
 from signer.venues.kraken.answers import words
-from tests.arriving import arriving
+from tests.harness.arriving import arriving
 from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN
 
 

@@ -13,7 +13,7 @@ import requests
 from kraken.spot import Funding, Trade, User
 
 from signer.model import Call
-from tests.arriving import arriving
+from tests.harness.arriving import arriving
 from tests.unit.venues.kraken.asking import KRAKEN
 
 TXID = "OQCLML-BW3P3-BUCMWZ"

@@ -26,7 +26,7 @@ from signer.secret import Secret
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
-from tests.unit.lanes.virtual import VirtualClock
+from tests.harness.virtual import VirtualClock
 
 ALL = ("close-trades", "modify-trades", "query-closed-trades", "query-funds", "query-open-trades")
 GOOD: Mapping[str, object] = {"error": [], "result": {}}

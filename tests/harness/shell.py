@@ -15,7 +15,7 @@ from signer.cli.key_store import INSECURE_VALUE, INSECURE_VARIABLE
 from signer.cli.main import main
 from signer.errors import SignerError
 from signer.home.layout import Home
-from tests.unit.keys.stores import PASSPHRASE_TEXT, new_store
+from tests.harness.stores import PASSPHRASE_TEXT, new_store
 
 
 @dataclass

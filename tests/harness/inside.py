@@ -18,8 +18,8 @@ from signer.serving.clock import SystemClock
 from signer.serving.loaded import prepare
 from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.wiring import Wiring
-from tests.arriving import arriving
-from tests.security.rig import FORM, Bot
+from tests.harness.arriving import arriving
+from tests.harness.bots import FORM, Bot
 
 
 class Alarms(GatewayWatch):
