@@ -33,6 +33,8 @@ from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.renewal import read_envelope
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo
+from signer.secret import HMACS
+from signer.venues import open_venue
 
 INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
 INSECURE_VALUE = "anyone-can-open-it"
@@ -60,9 +62,11 @@ def signing_store(name: str, config: Config, vault_token_file: Path | None) -> S
 
     Raises `ConfigError` or `KeyStoreError`.
     """
-    from signer.keys.stores import SigningStores  # noqa: PLC0415 - most homes need it not
+    from signer.keys.stores import SigningStores, require_signs  # noqa: PLC0415 - most homes need it not
 
+    venue = open_venue(config.venue)
     if name == HOME_FILE:
+        require_signs(frozenset(HMACS), venue, HOME_FILE)
         return None
     if name not in config.stores:
         raise ConfigError(f"there is no store {name!r}", where="signer.toml", hint=f"add [stores.{name}]")
@@ -72,7 +76,9 @@ def signing_store(name: str, config: Config, vault_token_file: Path | None) -> S
         token = raw.decode("ascii", "replace").strip()
     stores, loop = SigningStores(warn, interactive=True, admin_token=token), _loop()
     click.get_current_context().call_on_close(lambda: loop.run(stores.close()))
-    return stores.store(name, config)
+    store = stores.store(name, config)
+    require_signs(store.algorithms, venue, name)
+    return store
 
 
 def in_loop(work: Coroutine[None, None, T]) -> T:

@@ -87,10 +87,10 @@ class KeyStore(Protocol):
     def clients(self) -> Sequence[ClientInfo]:
         """All clients, revoked ones included."""
 
-    def signing_key(self, credential: str) -> SigningKey:
+    def signing_key(self, credential: str, algorithm: Algorithm) -> SigningKey:
         """The handle for a real credential by name. Raises `KeyStoreError` if there is none, or it does not open."""
 
-    def client_key(self, client: str) -> ClientKey:
+    def client_key(self, client: str, algorithm: Algorithm) -> ClientKey:
         """The handle for a client's virtual credential by name. Raises `KeyStoreError` likewise."""
 
 
@@ -99,6 +99,10 @@ class SigningStore(Protocol):
 
     The home's key store says which credentials there are; a secret is known here by `CredentialInfo.reference`.
     """
+
+    @property
+    def algorithms(self) -> frozenset[Algorithm]:
+        """How its keys can sign."""
 
     async def signing_key(self, info: CredentialInfo) -> SigningKey:
         """The handle for a credential. Raises `KeyStoreError` for what waiting does not fix: no such secret, one of

@@ -30,6 +30,7 @@ from signer.model.allowances import Tier
 from signer.model.ended import CancelAnswer, Ended
 from signer.model.quiet import QuietAsked
 from signer.model.sightings import Listing, Sighting
+from signer.secret import Secret
 
 
 class Pairs(Protocol):
@@ -58,6 +59,8 @@ class Venue(Protocol):
     """How a client's credential signs, by which we verify it."""
     key_algorithm: Algorithm
     """How a real key signs."""
+    lane: Literal["serial", "parallel"]
+    """Whether the calls of one key leave one by one, each with a higher nonce, or several at a time without nonces."""
     has_passphrase: bool
     """Whether a credential shows a passphrase beside its signature."""
     headers: frozenset[str]
@@ -117,14 +120,15 @@ class Venue(Protocol):
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
         """Venue ids of all open orders in the answer to `open_call`; None if they are not there."""
 
-    def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
-        """The canonical request for ``call``, unsigned, and the message that must be signed.
+    def encode(self, call: Call, fresh: int, api_key: str) -> tuple[WireRequest, bytes]:
+        """Return the canonical request for ``call``, unsigned, and the message that must be signed.
 
-        Raises `NotAllowed` for a call that names other orders than its targets.
+        ``fresh`` is the nonce, or our time in microseconds where the venue's lanes are parallel. Raises `NotAllowed`
+        for a call that names other orders than its targets.
         """
 
-    def signed(self, request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
-        """``request`` with its authentication headers."""
+    def signed(self, request: WireRequest, signature: bytes, passphrase: Secret | None) -> WireRequest:
+        """Return ``request`` with the signature, wherever the venue wants it, and with the passphrase if it has one."""
 
     def read_cost(self, call: Call) -> float:
         """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""

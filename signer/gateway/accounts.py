@@ -13,12 +13,14 @@ from signer.gateway.credential import Credential, KeyStatus, Quiet
 from signer.gateway.forward import Account
 from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.home.settings import AccountConfig
-from signer.lanes import CredentialLane
+from signer.lanes import CredentialLane, NoNonces
 from signer.lanes.nonces import NonceSource
 from signer.lanes.shares import PairCounters, SharedCounter
 from signer.model import CredentialInfo, KeyInfo
 from signer.model.allowances import Tier
 
+PARALLEL = 16
+"""Calls under way at once on a key of a venue without nonces."""
 KeyId: TypeAlias = tuple[str, str]
 """A credential's name and fingerprint: a key that takes the place of another under its name begins anew."""
 Believed: TypeAlias = Callable[[CredentialInfo], KeyInfo | None]
@@ -42,17 +44,17 @@ class KeyStates:
         self._pairs: dict[str, PairCounters] = {}
 
     def credential(
-        self, info: CredentialInfo, key: SigningKey, config: AccountConfig, tier: Tier, marks: Mapping[str, int]
+        self, info: CredentialInfo, key: SigningKey, config: AccountConfig, venue: Venue, marks: Mapping[str, int]
     ) -> Credential:
         """Return the credential with what is kept of its key; nonces of a new lane go on above its mark."""
         key_id = (info.name, info.fingerprint)
         reads = self._reads.setdefault(key_id, SharedCounter())
-        reads.allowance = tier.reads
+        reads.allowance = venue.tier(config.tier).reads
         return Credential(
             info.name,
             info.api_key,
             key,
-            self._lane(info, config, marks),
+            self._lane(info, config, venue, marks),
             info.role,
             self._status(info),
             reads,
@@ -73,21 +75,23 @@ class KeyStates:
         """Drop what is kept of a credential that was removed; to be called when the last call has left its lane."""
         del self.lanes[key_id], self.statuses[key_id], self._reads[key_id], self._quiets[key_id]
 
-    def _lane(self, info: CredentialInfo, config: AccountConfig, marks: Mapping[str, int]) -> CredentialLane:
+    def _lane(
+        self, info: CredentialInfo, config: AccountConfig, venue: Venue, marks: Mapping[str, int]
+    ) -> CredentialLane:
         key_id = (info.name, info.fingerprint)
         if key_id not in self.lanes:
-            mark = f"credential/{info.name}/{info.fingerprint}"  # a new key under the name begins anew
-            nonces = NonceSource(
-                mark,
-                marks.get(mark, 0),
-                self._ledger.raise_mark,
-                self.clock,
-                on_alarm=lambda text: self._listeners.alarm("nonce", text),
-            )
+            serial = venue.lane == "serial"
+            nonces = self._nonces(info, marks) if serial else NoNonces()
+            depth = config.lane_depth if serial else PARALLEL
             self.lanes[key_id] = CredentialLane(
-                info.name, clock=self.clock, nonces=nonces, depth=config.lane_depth, queue=config.queue
+                info.name, clock=self.clock, nonces=nonces, depth=depth, queue=config.queue
             )
         return self.lanes[key_id]
+
+    def _nonces(self, info: CredentialInfo, marks: Mapping[str, int]) -> NonceSource:
+        mark = f"credential/{info.name}/{info.fingerprint}"  # a new key under the name begins anew
+        alarm = lambda text: self._listeners.alarm("nonce", text)  # noqa: E731
+        return NonceSource(mark, marks.get(mark, 0), self._ledger.raise_mark, self.clock, on_alarm=alarm)
 
     def _status(self, info: CredentialInfo) -> KeyStatus:
         key_id = (info.name, info.fingerprint)
@@ -114,7 +118,7 @@ def open_account(
     return Account(
         name,
         venue,
-        [states.credential(info, key, config, tier, marks) for info, key in keys],
+        [states.credential(info, key, config, venue, marks) for info, key in keys],
         upstream,
         config.call_seconds,
         states.clock,

@@ -10,6 +10,7 @@ from signer.findings import Finding, Weight
 from signer.lanes.shares import SharedCounter
 from signer.model import Action, Call, KeyInfo, Role
 from signer.model.quiet import QuietAsked, Reach
+from signer.secret import Secret
 
 OURS = "@"
 """How the names of those begin who ask for the gateway itself; no client's name has it."""
@@ -160,6 +161,8 @@ class Credential:
     """The venue's counter of this key, for all calls that do not concern orders."""
     quiet: Quiet = field(default_factory=Quiet)
     """What the venue does not want to hear of this key for a while."""
+    passphrase: Secret | None = None
+    """What the venue wants beside the signature; None where it wants nothing."""
 
     def admits(self, action: Action) -> bool:
         """Whether the lane and what is known of the key let a client's call go by it that does ``action``."""

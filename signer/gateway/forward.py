@@ -182,8 +182,8 @@ class Account:
         self, venue: Venue, call: Call, credential: Credential, turn: Turn, journey: Journey
     ) -> tuple[WireAnswer, VenueResult]:
         journey.turn_us, journey.nonce, journey.after = self.clock.now_us(), turn.nonce, turn.after
-        request, message = venue.encode(call, turn.nonce)
-        signed = venue.signed(request, credential.api_key, await self._signature(credential, message))
+        request, message = venue.encode(call, turn.nonce or journey.turn_us, credential.api_key)
+        signed = venue.signed(request, await self._signature(credential, message), credential.passphrase)
         answer = await self._send(signed, journey)
         verdict = venue.read_answer(call, answer)
         if verdict.bad_nonce:

@@ -39,8 +39,8 @@ from signer.keys.renewal import (
     there,
 )
 from signer.keys.sealing import RandomBytes, StoreKeys
-from signer.model import ClientInfo, CredentialInfo, Network, Role
-from signer.secret import HmacKey, Secret
+from signer.model import Algorithm, ClientInfo, CredentialInfo, Network, Role
+from signer.secret import HMACS, HmacKey, Secret
 
 Written: TypeAlias = Callable[[str, int], None]
 """Told of each change once it is on the disk, as `FileKeyStore.mark` has it."""
@@ -172,13 +172,13 @@ class FileKeyStore:
         """All clients, by name, revoked ones included."""
         return [client_info(about) for about in self._all(AboutClient)]
 
-    def signing_key(self, credential: str) -> HmacKey:
+    def signing_key(self, credential: str, algorithm: Algorithm = Algorithm.HMAC_SHA512) -> HmacKey:
         """The handle for a real credential. Raises `KeyStoreError` if this file holds no secret of that name."""
-        return self._handle("credential", credential)
+        return self._handle("credential", credential, algorithm)
 
-    def client_key(self, client: str) -> HmacKey:
+    def client_key(self, client: str, algorithm: Algorithm = Algorithm.HMAC_SHA512) -> HmacKey:
         """The handle for a client's virtual credential. Raises `KeyStoreError` likewise."""
-        return self._handle("client", client)
+        return self._handle("client", client, algorithm)
 
     def add_credential(
         self,
@@ -339,11 +339,12 @@ class FileKeyStore:
             self._publish(path, enveloped(ours.header, latest + 1, ours.entries, self._keys))
         return differences(found, ours)
 
-    def former_clients(self) -> Sequence[tuple[ClientInfo, HmacKey]]:
+    def former_clients(self, algorithm: Algorithm = Algorithm.HMAC_SHA512) -> Sequence[tuple[ClientInfo, HmacKey]]:
         """The clients as they were before a rotation that let the old credential pass for a while, with its handle."""
         now = {about.name: about for about in self._all(AboutClient)}
         return [
-            (former_info(about, now[about.name]), self._handles["former", about.name]) for about in self._all(Former)
+            (former_info(about, now[about.name]), self._handles["former", about.name][algorithm])
+            for about in self._all(Former)
         ]
 
     def __repr__(self) -> str:
@@ -356,17 +357,20 @@ class FileKeyStore:
         for entry in envelope.entries:
             secret = opened_entry(entry, envelope.header, self._keys, where=where)
             if not isinstance(entry.about, AboutCredential) or entry.about.store == HOME_FILE:
-                handles[entry.about.kind, entry.about.name] = secret.key()
+                handles[entry.about.kind, entry.about.name] = {each: secret.key(each) for each in HMACS}
             secret.wipe()
         require_whole(envelope, self._keys, where=where)
         self._envelope = envelope
         self._handles = handles
 
-    def _handle(self, kind: Literal["credential", "client"], name: str) -> HmacKey:
+    def _handle(self, kind: Literal["credential", "client"], name: str, algorithm: Algorithm) -> HmacKey:
         handle = self._handles.get((kind, name))
         if handle is None:
             raise no_such(kind, name, [known for of, known in self._handles if of == kind], str(self._path))
-        return handle
+        if algorithm not in handle:
+            what = f"a key in this file signs by {', '.join(sorted(handle))}, not by {algorithm}"
+            raise KeyStoreError(what, where=str(self._path), hint="use a later version of signer for it")
+        return handle[algorithm]
 
     def _all(self, kind: type[AboutT]) -> list[AboutT]:
         abouts = [entry.about for entry in self._envelope.entries]

@@ -67,6 +67,8 @@ class Pkcs11Store:
     ``interactive``: a person started this, and may give the PIN though the token says that the last one was wrong.
     """
 
+    algorithms = frozenset({Algorithm.HMAC_SHA512})
+
     def __init__(
         self,
         name: str,

@@ -68,6 +68,8 @@ class VaultKvStore:
     ``admin_token`` is for `add` and `remove`; the gateway has none, but ``unwrapped``.
     """
 
+    algorithms = frozenset({Algorithm.HMAC_SHA512})
+
     def __init__(
         self,
         name: str,

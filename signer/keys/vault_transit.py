@@ -64,6 +64,8 @@ class VaultTransitStore:
     `remove`; the gateway has none, but ``unwrapped``.
     """
 
+    algorithms = frozenset({Algorithm.HMAC_SHA512})
+
     def __init__(
         self,
         name: str,

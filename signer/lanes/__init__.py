@@ -13,11 +13,11 @@ from typing import final
 
 from signer.contracts import Clock
 from signer.errors import LaneStopped, NotServed
-from signer.lanes.nonces import NonceSource
+from signer.lanes.nonces import LaneNonces, NonceSource, NoNonces
 from signer.lanes.shares import Full, Queues, Waiter
 from signer.model import Priority
 
-__all__ = ["CredentialLane", "NonceSource"]
+__all__ = ["CredentialLane", "LaneNonces", "NoNonces", "NonceSource"]
 
 
 @final
@@ -28,7 +28,7 @@ class CredentialLane:
     loop's time, which ``clock`` shows too.
     """
 
-    def __init__(self, credential: str, *, clock: Clock, nonces: NonceSource, depth: int = 1, queue: int = 256) -> None:
+    def __init__(self, credential: str, *, clock: Clock, nonces: LaneNonces, depth: int = 1, queue: int = 256) -> None:
         self.credential = credential
         self._clock = clock
         self._nonces = nonces

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import final
+from typing import Protocol, final
+
+from typing_extensions import override
 
 from signer.contracts import Clock
 from signer.errors import NotServed, SignerError
@@ -41,8 +43,56 @@ def used_us(mark: int, now_us: int) -> int:
     return min(mark // unit_of(mark, now_us) - AHEAD_US, now_us)
 
 
+class LaneNonces(Protocol):
+    """Where the turns of one lane get their nonces from."""
+
+    before: int
+    """The nonce handed out before the last one."""
+    handed: int
+    """The highest nonce that can have been sent; 0 if there never was one."""
+    used: bool
+    """Whether the venue has taken a nonce of ours of this key, as far as we know."""
+
+    def take(self) -> int | None:
+        """Return the next nonce; None if it must be waited for (`take_stored`)."""
+
+    async def take_stored(self) -> int:
+        """Return the next nonce, after waiting for the store. Raises `NotServed` if there is none."""
+
+    def refused(self, nonce: int) -> None:
+        """Note that the venue refused ``nonce``."""
+
+    def learn(self, nonce: int) -> None:
+        """Go on above the highest nonce that the venue has seen."""
+
+
 @final
-class NonceSource:
+class NoNonces(LaneNonces):
+    """For a venue that takes the calls of one key in any order."""
+
+    def __init__(self) -> None:
+        self.before = self.handed = 0
+        self.used = False
+
+    @override
+    def take(self) -> int:
+        return 0
+
+    @override
+    async def take_stored(self) -> int:
+        return 0
+
+    @override
+    def refused(self, nonce: int) -> None:
+        """Do nothing: none was sent."""
+
+    @override
+    def learn(self, nonce: int) -> None:
+        """Do nothing: there is nothing to go on from."""
+
+
+@final
+class NonceSource(LaneNonces):
     """Hands out nonces of the credential behind the mark ``name`` (``credential/NAME``).
 
     ``mark`` is the stored mark at the start (0 if there is none), ``raise_mark`` the ledger's method of that name. The
@@ -79,6 +129,7 @@ class NonceSource:
         self._jumped_at: float | None = None
         self._jumped_past = -1
 
+    @override
     def take(self) -> int | None:
         """The next nonce, or None if the mark must be stored further ahead first (`take_stored`)."""
         self.used = self.used or self.handed > max(self._jumped_past, 0)
@@ -95,6 +146,7 @@ class NonceSource:
             self._store_ahead()
         return nonce
 
+    @override
     async def take_stored(self) -> int:
         """The next nonce, after waiting for the store. Raises `NotServed` if the store fails or no nonce is left."""
         while (nonce := self.take()) is None:
@@ -108,6 +160,7 @@ class NonceSource:
                 raise NotServed.unavailable(why, detail=str(error)) from error
         return nonce
 
+    @override
     def refused(self, nonce: int) -> None:
         """The venue refused ``nonce``: jump forward. What was sent before the last jump tells nothing new.
 
@@ -131,6 +184,7 @@ class NonceSource:
         if repeated:
             self._on_alarm(f"{self._name}: the venue refuses our nonces; is another program using this key?")
 
+    @override
     def learn(self, nonce: int) -> None:
         """Go on above the highest nonce that the venue has seen, in its unit; not above one that no clock shows."""
         now_us = self._clock.now_us()

@@ -16,8 +16,9 @@ from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Watch
 from signer.home.settings import HOME_FILE, AccountConfig
 from signer.home.stores import StoreConfig
-from signer.keys.stores import SigningStores
+from signer.keys.stores import SigningStores, require_signs
 from signer.model import CredentialInfo
+from signer.secret import HMACS
 from signer.serving.loaded import LoadedHome, relisted
 from signer.serving.pairs_listing import PairsListing
 from signer.serving.pools import Pools
@@ -95,9 +96,14 @@ class HomeInForce:
     async def _signing_key(self, info: CredentialInfo, loaded: LoadedHome) -> SigningKey:
         """Return the handle of a credential, from wherever its secret lives. Raises `KeyStoreError`."""
         if info.store == HOME_FILE:
-            return loaded.store.signing_key(info.name)
+            require_signs(frozenset(HMACS), loaded.venue, HOME_FILE)
+            return loaded.store.signing_key(info.name, loaded.venue.key_algorithm)
         held = self.keys.get((info, loaded.config.stores.get(info.store)))
-        return held or await self.stores.store(info.store, loaded.config).signing_key(info)
+        if held is not None:
+            return held
+        store = self.stores.store(info.store, loaded.config)
+        require_signs(store.algorithms, loaded.venue, info.store)
+        return await store.signing_key(info)
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
         stores = self.loaded.config.stores
@@ -110,5 +116,7 @@ class HomeInForce:
 def _clients(loaded: LoadedHome) -> dict[str, Client]:
     """Return the clients by virtual API key, those of a rotation among them; none without a policy."""
     store, policies = loaded.store, loaded.policies
-    handles = [*((info, store.client_key(info.name)) for info in store.clients()), *store.former_clients()]
+    algorithm = loaded.venue.client_algorithm
+    now = ((info, store.client_key(info.name, algorithm)) for info in store.clients())
+    handles = [*now, *store.former_clients(algorithm)]
     return {info.api_key: Client(info, key, policies[info.policy]) for info, key in handles if info.policy in policies}

@@ -14,8 +14,11 @@ import pytest
 
 from signer.contracts import KeyStore
 from signer.errors import KeyStoreError
+from signer.model import Algorithm
 from signer.secret import Secret, fingerprint
 from tests.harness.stores import API_KEY, CANARY, CLIENT_KEY, MESSAGE, filled_store, open_store
+
+SHA512 = Algorithm.HMAC_SHA512
 
 
 def _written(tmp_path: Path) -> KeyStore:
@@ -56,7 +59,7 @@ def test_it_lists_what_it_holds(store: KeyStore) -> None:
 
 async def test_a_signing_key_signs_with_its_secret(store: KeyStore) -> None:
     """The handle's signature is the one that the secret makes."""
-    signature = await store.signing_key("main").sign(MESSAGE)
+    signature = await store.signing_key("main", SHA512).sign(MESSAGE)
     assert signature == await Secret(CANARY).key().sign(MESSAGE)
     assert len(signature) == 64
 
@@ -64,9 +67,9 @@ async def test_a_signing_key_signs_with_its_secret(store: KeyStore) -> None:
 async def test_a_client_key_knows_its_own_signature_only(store: KeyStore) -> None:
     """The client's signature matches; another's, another message's and a cut one do not."""
     mine = await Secret(CANARY[::-1]).key().sign(MESSAGE)
-    key = store.client_key("bot")
+    key = store.client_key("bot", SHA512)
     assert key.matches(MESSAGE, mine)
-    assert not store.client_key("other").matches(MESSAGE, mine)
+    assert not store.client_key("other", SHA512).matches(MESSAGE, mine)
     assert not key.matches(MESSAGE + b"?", mine)
     assert not key.matches(MESSAGE, mine[:-1])
     assert not key.matches(MESSAGE, b"")
@@ -76,27 +79,27 @@ async def test_a_client_key_knows_its_own_signature_only(store: KeyStore) -> Non
 def test_there_is_no_signing_key_but_by_its_exact_name(store: KeyStore, name: str) -> None:
     """A client's name, or one that nearly fits, gives no real key."""
     with pytest.raises(KeyStoreError):
-        store.signing_key(name)
+        store.signing_key(name, SHA512)
 
 
 @pytest.mark.parametrize("name", ["absent", "", "Bot", "main"])
 def test_there_is_no_client_key_but_by_its_exact_name(store: KeyStore, name: str) -> None:
     """A credential's name gives no client key."""
     with pytest.raises(KeyStoreError):
-        store.client_key(name)
+        store.client_key(name, SHA512)
 
 
 @pytest.mark.parametrize("carry_out", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_handles_cannot_be_carried_out(store: KeyStore, carry_out: Callable[[object], object]) -> None:
     """A handle does not leave the process, by whatever machinery Python has for copying."""
-    for handle in (store.signing_key("main"), store.client_key("bot")):
+    for handle in (store.signing_key("main", SHA512), store.client_key("bot", SHA512)):
         with pytest.raises(TypeError):
             carry_out(handle)
 
 
 def test_nothing_public_gives_bytes_of_a_secret(store: KeyStore) -> None:
     """No attribute of store or handle, public or not, is or shows the secret's bytes."""
-    for thing in (store, store.signing_key("main"), store.client_key("bot")):
+    for thing in (store, store.signing_key("main", SHA512), store.client_key("bot", SHA512)):
         for name in dir(thing):
             value = getattr(thing, name, None)
             assert value not in (CANARY, CANARY[::-1], bytearray(CANARY), bytearray(CANARY[::-1]))

@@ -79,7 +79,7 @@ def test_a_read_sends_its_plain_unknown_parameters_and_nothing_else(endpoint: st
         assert call is None
         return
     assert call is not None
-    wire, _ = KRAKEN.encode(call, 7)
+    wire, _ = KRAKEN.encode(call, 7, "KEY")
     sent = parse_qsl(wire.body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
     meant = {name: expected(name, value) for name, value in extras.items()}
     assert dict(sent) == {"nonce": "7"} | {name: text for name, text in meant.items() if text is not None}
@@ -127,6 +127,6 @@ def test_validate_is_a_clear_yes_a_clear_no_or_refused(value: Any) -> None:
     if text in YES | NO:
         assert call is not None
         assert call.dry_run == (text in YES)
-        assert (b"validate=true" in KRAKEN.encode(call, 7)[0].body) == call.dry_run
+        assert (b"validate=true" in KRAKEN.encode(call, 7, "KEY")[0].body) == call.dry_run
     else:
         assert call is None

@@ -96,7 +96,7 @@ def check_all_spellings(endpoint: str, fields: dict[str, Any]) -> Call:
         read(endpoint, json.dumps(spelled, indent=1), f"{JSON}; charset=utf-8"),
     ]
     assert all(call == calls[0] for call in calls)
-    wire, message = KRAKEN.encode(calls[0], 99)
+    wire, message = KRAKEN.encode(calls[0], 99, "KEY")
     decoded = KRAKEN.decode(request(endpoint, wire.body, wire.headers[0][1]))
     assert KRAKEN.parse(decoded) == calls[0]
     assert (decoded.freshness, decoded.proof.messages) == (99, (message,))
@@ -125,7 +125,7 @@ def test_references_of_ours_survive_the_wire(batch: list[dict[str, Any]], pair: 
     call = read("AddOrderBatch", json.dumps({"nonce": "1", "pair": pair, "orders": batch}), JSON)
     named = KRAKEN.with_own_refs(call, lambda _: ref - 1)
     assert all(order.client_tag or order.client_id for order in named.orders)
-    wire, _ = KRAKEN.encode(named, 1)
+    wire, _ = KRAKEN.encode(named, 1, "KEY")
     assert read("AddOrderBatch", wire.body.decode(), JSON) == named
 
 

@@ -27,7 +27,7 @@ from signer.errors import KeyStoreError
 from signer.keys.file import FileKeyStore
 from signer.keys.replaced import kept_replaced
 from signer.model import CredentialInfo, KeyInfo
-from signer.secret import Secret
+from signer.secret import HMACS, Secret
 from tests.harness.shell import Shell, pasted, shell
 from tests.harness.stores import API_KEY, CANARY, MESSAGE
 
@@ -39,6 +39,8 @@ WRITES = ("fsync", "fdatasync", "replace", "link", "unlink", "rename")
 
 class FolderStore:
     """A store outside the home, as a folder: what a Vault or an HSM is to the commands."""
+
+    algorithms = frozenset(HMACS)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

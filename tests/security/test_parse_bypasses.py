@@ -100,7 +100,7 @@ def test_encodings_between_what_is_parsed_and_what_is_signed_do_not_matter() -> 
     plain = f"nonce={NONCE}&pair=XBTUSD&type=buy&ordertype=limit&price=1&volume=1"
     odd = f"&volume=%31&nonce={NONCE}&pa%69r=%58BTUSD&type=b%75y&ordertype=limit&price=1"
     assert parse("AddOrder", plain) == parse("AddOrder", odd)
-    wire, _ = KRAKEN.encode(parse("AddOrder", odd), 5)
+    wire, _ = KRAKEN.encode(parse("AddOrder", odd), 5, "KEY")
     assert wire.body == b"nonce=5&pair=XXBTZUSD&ordertype=limit&type=buy&volume=1&price=1"
 
 
@@ -215,7 +215,7 @@ def test_only_a_literal_true_is_a_dry_run(text: str) -> None:
 def test_a_dry_run_is_forwarded_as_one() -> None:
     """What spent nothing here must place nothing there."""
     for text in ("true", "True", "TRUE", "1"):
-        assert b"&validate=true&" in KRAKEN.encode(form("AddOrder", {**LIMIT, "validate": text}), 5)[0].body
+        assert b"&validate=true&" in KRAKEN.encode(form("AddOrder", {**LIMIT, "validate": text}), 5, "KEY")[0].body
 
 
 def test_raising_an_order_is_told() -> None:
@@ -253,7 +253,7 @@ def test_what_moves_money_or_bypasses_us_is_on_the_never_list(name: str) -> None
     call = form(name, {"amount": "1"})
     assert call.never
     with pytest.raises(Refused, match="never sent"):
-        KRAKEN.encode(call, 5)
+        KRAKEN.encode(call, 5, "KEY")
 
 
 @pytest.mark.parametrize("name", ["WithdrawAddresses", "WithdrawMethods", "WithdrawInfo"])
@@ -321,7 +321,7 @@ def test_json_numbers_that_two_parsers_read_differently_are_refused(number: str)
 def test_a_client_s_nonce_and_password_go_no_further() -> None:
     """Ours are in what is sent, and nothing of the client's head."""
     call = parse("Balance", "nonce=123456&otp=654321")
-    wire, _ = KRAKEN.encode(call, 5)
+    wire, _ = KRAKEN.encode(call, 5, "KEY")
     assert wire.body == b"nonce=5"
     assert {name for name, _ in wire.headers} == {"Content-Type", "User-Agent"}
 

@@ -37,7 +37,7 @@ def test_what_could_change_something_is_not_sent_with_a_read(endpoint: str, extr
     call = form(endpoint, {extra: "true"})
     assert extra not in call.fields
     assert call.dropped == (extra,)
-    assert extra.encode() + b"=" not in KRAKEN.encode(call, 5)[0].body
+    assert extra.encode() + b"=" not in KRAKEN.encode(call, 5, "KEY")[0].body
 
 
 @pytest.mark.parametrize("endpoint", READS)
@@ -85,7 +85,7 @@ def test_a_nonce_is_one_scalar(body: str) -> None:
         call = KRAKEN.parse(KRAKEN.decode(request("Balance", body)))
     except Refused:
         return
-    assert KRAKEN.encode(call, 5)[0].body == b"nonce=5"
+    assert KRAKEN.encode(call, 5, "KEY")[0].body == b"nonce=5"
 
 
 @pytest.mark.parametrize("extra", ["secret", "password", "token", "passphrase", "signature"])
@@ -113,7 +113,7 @@ def test_what_is_sent_on_is_written_anew(value: str) -> None:
         call = form("Balance", fields)
     except Refused:
         return
-    body = KRAKEN.encode(call, 5)[0].body
+    body = KRAKEN.encode(call, 5, "KEY")[0].body
     assert body.count(b"nonce=") == 1
     assert b"\n" not in body
     assert body.count(b"&") == len(call.fields)
@@ -122,7 +122,7 @@ def test_what_is_sent_on_is_written_anew(value: str) -> None:
 def test_a_json_read_sends_text_only() -> None:
     """An unknown parameter cannot turn a form into JSON, or carry an object."""
     call = as_json("TradeVolume", {"surprise": [1], "other": {"pair": []}, "flag": True})
-    wire, _ = KRAKEN.encode(call, 5)
+    wire, _ = KRAKEN.encode(call, 5, "KEY")
     assert wire.body == b"nonce=5&flag=true"
     assert call.dropped == ("surprise", "other")
 

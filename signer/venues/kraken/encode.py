@@ -29,7 +29,7 @@ _FORM_HEADERS = (("Content-Type", "application/x-www-form-urlencoded"), USER_AGE
 _JSON_HEADERS = (("Content-Type", "application/json"), USER_AGENT)
 
 
-def encode(call: Call, nonce: int) -> tuple[WireRequest, bytes]:
+def encode(call: Call, nonce: int, api_key: str) -> tuple[WireRequest, bytes]:
     """The request for ``call`` with ``nonce``, unsigned, and the message to sign (docs/kraken.md §2a).
 
     Raises `NotAllowed` for a call that must never leave, and for one that names other orders than it was decided about.
@@ -49,13 +49,12 @@ def encode(call: Call, nonce: int) -> tuple[WireRequest, bytes]:
         headers = _FORM_HEADERS
         body = "&".join((f"nonce={digits}", *_form(call.fields))).encode()
     message = path.encode() + sha256(digits.encode() + body).digest()
-    return WireRequest("POST", path, headers, body, most_answer(call.endpoint)), message
+    return WireRequest("POST", path, (*headers, ("API-Key", api_key)), body, most_answer(call.endpoint)), message
 
 
-def signed(request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
-    """``request`` with the headers that authenticate it."""
-    credentials = (("API-Key", api_key), ("API-Sign", base64.b64encode(signature).decode()))
-    return WireRequest(request.method, request.target, request.headers + credentials, request.body, request.most_answer)
+def signed(request: WireRequest, signature: bytes) -> WireRequest:
+    """Return ``request`` with its signature in a header."""
+    return replace(request, headers=(*request.headers, ("API-Sign", base64.b64encode(signature).decode())))
 
 
 def _form(fields: Mapping[str, Json], inside: str = "") -> Iterator[str]:

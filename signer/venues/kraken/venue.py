@@ -33,6 +33,7 @@ from signer.model.allowances import Tier
 from signer.model.ended import CancelAnswer, Ended
 from signer.model.quiet import QuietAsked
 from signer.model.sightings import Listing, Sighting
+from signer.secret import Secret
 from signer.venues.kraken import (
     answers,
     cancels,
@@ -84,6 +85,7 @@ class Kraken(Venue):
     name = "kraken"
     client_algorithm = key_algorithm = Algorithm.HMAC_SHA512
     has_passphrase = False
+    lane: Literal["serial", "parallel"] = "serial"
     headers = frozenset({KEY_HEADER, SIGN_HEADER, "content-type"})
     bases = (PRIVATE, public.PUBLIC)
     vocabulary = WORDS
@@ -164,12 +166,12 @@ class Kraken(Venue):
         return cancels.read_open(answer)
 
     @override
-    def encode(self, call: Call, nonce: int) -> tuple[WireRequest, bytes]:
-        return encode.encode(call, nonce)
+    def encode(self, call: Call, fresh: int, api_key: str) -> tuple[WireRequest, bytes]:
+        return encode.encode(call, fresh, api_key)
 
     @override
-    def signed(self, request: WireRequest, api_key: str, signature: bytes) -> WireRequest:
-        return encode.signed(request, api_key, signature)
+    def signed(self, request: WireRequest, signature: bytes, passphrase: Secret | None) -> WireRequest:
+        return encode.signed(request, signature)
 
     @override
     def read_cost(self, call: Call) -> float:

@@ -46,7 +46,7 @@ class Exchange:
 
     async def send(self, call: Call, journey: Journey) -> tuple[WireAnswer, VenueResult]:
         """One request."""
-        KRAKEN.encode(call, 1)
+        KRAKEN.encode(call, 1, "KEY")
         self.calls.append(call)
         self.now += 0.1
         journey.sent = True

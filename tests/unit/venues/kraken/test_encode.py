@@ -22,7 +22,7 @@ from tests.unit.venues.kraken.test_decode import VECTORS
 def test_the_published_vector_is_signed_as_published() -> None:
     """With the vector's own body, our message gives the vector's signature; with ours, the recipe's."""
     vector = VECTORS["valid"][0]
-    request, message = KRAKEN.encode(parse("AddOrder", vector["body"]), int(vector["nonce"]))
+    request, message = KRAKEN.encode(parse("AddOrder", vector["body"]), int(vector["nonce"]), "KEY")
     secret = base64.b64decode(vector["secret"])
     recipe = b"/0/private/AddOrder" + hashlib.sha256(vector["nonce"].encode() + request.body).digest()
     assert hmac.digest(secret, message, "sha512") == hmac.digest(secret, recipe, "sha512")
@@ -31,7 +31,7 @@ def test_the_published_vector_is_signed_as_published() -> None:
 def test_the_published_balance_vector_comes_out_byte_for_byte() -> None:
     """Our body for Balance is the vector's, so our signature must be too."""
     vector = VECTORS["valid"][1]
-    request, message = KRAKEN.encode(parse("Balance", vector["body"]), int(vector["nonce"]))
+    request, message = KRAKEN.encode(parse("Balance", vector["body"]), int(vector["nonce"]), "KEY")
     assert request.body.decode() == vector["body"]
     key = Secret(base64.b64decode(vector["secret"])).key()
     assert key.matches(message, base64.b64decode(vector["signature"]))
@@ -40,7 +40,7 @@ def test_the_published_balance_vector_comes_out_byte_for_byte() -> None:
 def test_a_flat_call_is_a_form_with_the_nonce_first() -> None:
     """Signs are escaped, names of nested fields too, booleans are in small letters."""
     fields = {**LIMIT, "price": "+5%", "validate": "True", "close[ordertype]": "limit", "close[price]": "#2%"}
-    request, _ = KRAKEN.encode(form("AddOrder", fields), 7)
+    request, _ = KRAKEN.encode(form("AddOrder", fields), 7, "KEY")
     assert request.body == (
         b"nonce=7&pair=XXBTZUSD&validate=true&ordertype=limit&type=buy&volume=1.25&price=%2B5%25"
         b"&close%5Bordertype%5D=limit&close%5Bprice%5D=%232%25"
@@ -49,12 +49,13 @@ def test_a_flat_call_is_a_form_with_the_nonce_first() -> None:
     assert request.headers == (
         ("Content-Type", "application/x-www-form-urlencoded"),
         ("User-Agent", f"signer/{__version__}"),
+        ("API-Key", "KEY"),
     )
 
 
 def test_a_batch_is_json() -> None:
     """Kraken takes lists in JSON only (docs/kraken.md §2c)."""
-    request, _ = KRAKEN.encode(as_json("CancelOrderBatch", {"orders": ["A", "B"]}), 7)
+    request, _ = KRAKEN.encode(as_json("CancelOrderBatch", {"orders": ["A", "B"]}), 7, "KEY")
     assert json.loads(request.body) == {"nonce": "7", "orders": ["A", "B"]}
     assert request.headers[0] == ("Content-Type", "application/json")
 
@@ -62,15 +63,17 @@ def test_a_batch_is_json() -> None:
 def test_trade_volume_with_objects_is_json() -> None:
     """And with names it is a form."""
     objects = as_json("TradeVolume", {"pair": [{"asset": "BTC/USD", "aclass": "derivatives"}]})
-    assert json.loads(KRAKEN.encode(objects, 7)[0].body)["pair"] == [{"asset": "BTC/USD", "aclass": "derivatives"}]
-    assert KRAKEN.encode(form("TradeVolume", {"pair": "XBTUSD"}), 7)[0].body == b"nonce=7&pair=XXBTZUSD"
+    assert json.loads(KRAKEN.encode(objects, 7, "KEY")[0].body)["pair"] == [
+        {"asset": "BTC/USD", "aclass": "derivatives"}
+    ]
+    assert KRAKEN.encode(form("TradeVolume", {"pair": "XBTUSD"}), 7, "KEY")[0].body == b"nonce=7&pair=XXBTZUSD"
 
 
-def test_signing_adds_the_two_headers_only() -> None:
+def test_signing_adds_one_header_only() -> None:
     """The body stays as it was signed."""
-    request, _ = KRAKEN.encode(form("Balance", {}), 7)
-    signed = KRAKEN.signed(request, "THE-KEY", b"\x00\x01")
-    assert signed.headers == (*request.headers, ("API-Key", "THE-KEY"), ("API-Sign", "AAE="))
+    request, _ = KRAKEN.encode(form("Balance", {}), 7, "KEY")
+    signed = KRAKEN.signed(request, b"\x00\x01", None)
+    assert signed.headers == (*request.headers, ("API-Sign", "AAE="))
     assert signed.body == request.body
 
 
@@ -78,7 +81,7 @@ def test_signing_adds_the_two_headers_only() -> None:
 def test_what_must_never_leave_has_no_bytes(name: str) -> None:
     """Even if a policy error let it come so far."""
     with pytest.raises(NotAllowed):
-        KRAKEN.encode(form(name, {}), 7)
+        KRAKEN.encode(form(name, {}), 7, "KEY")
 
 
 OWN, OTHER = OrderRef("venue-id", "OAAAAA-AAAAA-AAAAAA"), OrderRef("venue-id", "OBBBBB-BBBBB-BBBBBB")
@@ -114,7 +117,7 @@ def test_what_names_other_orders_than_were_decided_has_no_bytes(
     """An edit or amend names one order by its txid; a cancel names all of its targets, in a form that Kraken takes."""
     call = Call(endpoint, Action.CANCEL, fields, targets=tuple(decided))
     with pytest.raises(NotAllowed):
-        KRAKEN.encode(call, 7)
+        KRAKEN.encode(call, 7, "KEY")
 
 
 @pytest.mark.parametrize("client", [OWN, USERREF, CL_ORD_ID])
@@ -124,19 +127,19 @@ def test_a_change_is_named_by_the_txid_of_the_decision(client: OrderRef) -> None
         "EditOrder",
         {"pair": "XBTUSD", "txid": OWN.value if client is CL_ORD_ID else client.value, "price": "5", "userref": "9"},
     )
-    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_id(edit, OTHER.value), 7)[0].body.decode())
+    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_id(edit, OTHER.value), 7, "KEY")[0].body.decode())
     assert (body["txid"], body["userref"]) == ([OTHER.value], ["9"])
     by = {"cl_ord_id": client.value} if client is CL_ORD_ID else {"txid": OWN.value}
     amend = form("AmendOrder", {**by, "limit_price": "5"})
-    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_id(amend, OTHER.value), 7)[0].body.decode())
+    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_id(amend, OTHER.value), 7, "KEY")[0].body.decode())
     assert body == {"nonce": ["7"], "txid": [OTHER.value], "limit_price": ["5"]}
 
 
 def test_cancels_have_the_forms_that_kraken_takes() -> None:
     """One alone in a form, by any name; several in JSON, by their txids."""
-    one = {ref: KRAKEN.encode(KRAKEN.cancel([ref]), 7)[0].body for ref in (OWN, USERREF, CL_ORD_ID)}
+    one = {ref: KRAKEN.encode(KRAKEN.cancel([ref]), 7, "KEY")[0].body for ref in (OWN, USERREF, CL_ORD_ID)}
     names = {OWN: b"txid=OAAAAA-AAAAA-AAAAAA", USERREF: b"txid=7", CL_ORD_ID: b"cl_ord_id=x-1"}
     assert one == {ref: b"nonce=7&" + name for ref, name in names.items()}
-    request, _ = KRAKEN.encode(KRAKEN.cancel([OWN, OTHER]), 7)
+    request, _ = KRAKEN.encode(KRAKEN.cancel([OWN, OTHER]), 7, "KEY")
     assert (request.target, request.headers[0][1]) == ("/0/private/CancelOrderBatch", "application/json")
     assert json.loads(request.body) == {"nonce": "7", "orders": [OWN.value, OTHER.value]}

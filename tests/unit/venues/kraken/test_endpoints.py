@@ -122,7 +122,7 @@ def test_a_list_that_kraken_documents_stays_a_list() -> None:
     """The lock types of Earn/Strategies go out as JSON; a word that is none is refused."""
     call = as_json("Earn/Strategies", {"lock_type": ["instant", "bonded"], "limit": 5})
     assert call.fields == {"limit": "5", "lock_type": ["instant", "bonded"]}
-    assert KRAKEN.encode(call, 5)[0].body == b'{"nonce":"5","limit":"5","lock_type":["instant","bonded"]}'
+    assert KRAKEN.encode(call, 5, "KEY")[0].body == b'{"nonce":"5","limit":"5","lock_type":["instant","bonded"]}'
     for bad in ([], ["a b"], [["instant"]], {"0": "instant"}):
         with pytest.raises(Refused, match="lock_type"):
             as_json("Earn/Strategies", {"lock_type": bad})

@@ -75,9 +75,9 @@ def test_each_order_of_a_batch_gets_its_own() -> None:
     call = as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": [ROW, {**ROW, "userref": 70}, ROW]})
     named = KRAKEN.with_own_refs(call, numbered())
     assert [order.client_tag for order in named.orders] == ["1", "70", "2"]
-    rows = json.loads(KRAKEN.encode(named, 5)[0].body)["orders"]
+    rows = json.loads(KRAKEN.encode(named, 5, "KEY")[0].body)["orders"]
     assert [row["userref"] for row in rows] == [1, 70, 2]
-    assert "userref" not in json.loads(KRAKEN.encode(call, 5)[0].body)["orders"][0]
+    assert "userref" not in json.loads(KRAKEN.encode(call, 5, "KEY")[0].body)["orders"][0]
 
 
 def test_an_edit_gets_one_for_its_replacement() -> None:
