@@ -1,0 +1,267 @@
+"""The line on fakes: each writes down what it is asked, in order, and fails at the step that a test names."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
+from signer.contracts import AuditLog, Ledger, LookUps, Throttle, Venue
+from signer.errors import Refused
+from signer.gateway.authenticate import Authenticator
+from signer.gateway.forward import Account, Journey
+from signer.gateway.line import Gateway
+from signer.gateway.pending import Pending
+from signer.gateway.snapshot import Client, Snapshot
+from signer.gateway.trace import Trace
+from signer.gateway.venue_time import VenueTime
+from signer.lanes.shares import PairCounters
+from signer.model import (
+    Call,
+    ChainHead,
+    ClientInfo,
+    Decoded,
+    Halt,
+    Intent,
+    Json,
+    OrderRef,
+    Outcome,
+    PlacedOrder,
+    Proof,
+    Request,
+    Response,
+    VenueResult,
+    WireAnswer,
+)
+from signer.model.ended import CancelAnswer, Ended
+from signer.policy import Policy
+from tests.harness.virtual import VirtualClock
+from tests.unit.policy.examples import PAIRS, placed
+
+REQUEST = Request("toy", "POST", b"/orders", {}, b"{}", "127.0.0.1")
+ACCEPTED = VenueResult(Outcome.ACCEPTED, venue_ids=("V1",))
+REJECTED = VenueResult(Outcome.REJECTED, ("no money",))
+UNCLEAR = VenueResult(Outcome.UNKNOWN)
+INFO = ClientInfo("bot", "main", "trader", "KEY", "print", (), None, "window", revoked=False, created_us=1)
+
+
+class Fakes:
+    """All that a gateway stands on. ``done`` lists the steps; ``fails`` has what a step raises, by its name."""
+
+    def __init__(self, call: Call, policy: Policy, verdict: VenueResult = ACCEPTED) -> None:
+        self.call, self.verdict = call, verdict
+        self.done: list[str] = []
+        self.fails: dict[str, Exception] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What happens while the call waits for its turn."""
+        self.halt: Halt | None = None
+        self.known: tuple[PlacedOrder, ...] = (placed(),)
+        """The orders that the ledger knows, whatever is asked."""
+        self.admits = True
+        self.alarms: list[str] = []
+        self.intent: Intent | None = None
+        self.trace: Trace | None = None
+        self.pending = Pending()
+        self.client = Client(INFO, cast("object", None), policy)  # type: ignore[arg-type]
+        self.accounts = {"main": cast("Account", FakeAccount(self))}
+        self.gateway = Gateway(
+            self.snapshot(),
+            cast("Authenticator", FakeAuthenticator(self)),
+            cast("Ledger", FakeLedger(self)),
+            cast("AuditLog", FakeAudit(self)),
+            self.pending,
+            cast("Throttle", SimpleNamespace(admit=lambda *_: self.admits)),
+            cast("VenueTime", SimpleNamespace(earliest_us=lambda _: 0)),
+            clock=VirtualClock(),
+            randomness=random.Random(1),  # noqa: S311 - repeatable
+            watch=self,
+            look_ups=cast("LookUps", SimpleNamespace()),
+        )
+
+    def snapshot(self, *, revoked: bool = False) -> Snapshot:
+        """What the gateway knows of its clients."""
+        client = replace(self.client, info=replace(INFO, revoked=revoked))
+        return Snapshot({"toy": cast("Venue", FakeVenue(self))}, {"KEY": client}, self.accounts)
+
+    def step(self, name: str) -> None:
+        """Write down a step, or fail at it."""
+        self.done.append(name)
+        if name in self.fails:
+            raise self.fails[name]
+
+    async def answer(self) -> str:
+        """Make the call; the answer's text, once all is concluded."""
+        response = await self.gateway.answer(REQUEST)
+        self.done.append("answer")
+        await self.gateway.drained()
+        return response.body.decode()
+
+    def finished(self, trace: Trace) -> None:
+        """`signer.gateway.trace.Watch`."""
+        self.trace = trace
+
+    def dropped(self, client: str, endpoint: str, parameters: int) -> None:
+        """`signer.gateway.trace.Watch`."""
+
+    def warn(self, kind: str, text: str) -> None:
+        """`signer.gateway.trace.Watch`."""
+
+    def alarm(self, kind: str, text: str) -> None:
+        """`signer.gateway.trace.Watch`."""
+        self.alarms.append(kind)
+
+
+class FakeAuthenticator:
+    """Lets the one client in."""
+
+    def __init__(self, fakes: Fakes) -> None:
+        self._fakes = fakes
+
+    async def authenticate(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded]:
+        """Step 1."""
+        self._fakes.step("authenticate")
+        return snapshot.clients["KEY"], Decoded("orders", 1, Proof((), b""), {})
+
+    def author(self, request: Request, snapshot: Snapshot) -> Client | None:
+        """Return who sent a request that was not understood."""
+        return None
+
+
+class FakeVenue:
+    """A venue of plain words, which reads every request as the call that the test gives."""
+
+    pairs = SimpleNamespace(by_id=PAIRS)
+    relayed_headers: frozenset[str] = frozenset()
+
+    def __init__(self, fakes: Fakes) -> None:
+        self._fakes = fakes
+
+    def parse(self, decoded: Decoded) -> Call:
+        """Step 2."""
+        self._fakes.step("parse")
+        return self._fakes.call
+
+    def require_timely(self, call: Call, at_us: int) -> None:
+        """Take every call."""
+
+    def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
+        """Leave the call as it is."""
+        return call
+
+    def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
+        """Count nothing."""
+        return {}
+
+    def changed_by_id(self, call: Call, venue_id: str) -> Call:
+        """Name the order by its id."""
+        return replace(call, targets=(OrderRef("venue-id", venue_id),))
+
+    def cancel(self, refs: Sequence[OrderRef]) -> Call:
+        """Cancel these."""
+        return replace(self._fakes.call, targets=tuple(refs))
+
+    def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
+        """One was cancelled, or none."""
+        return CancelAnswer(count=1) if verdict.outcome is Outcome.ACCEPTED else CancelAnswer(error="no", final=True)
+
+    def cancel_answer(self, ended: Ended) -> Response:
+        """Tell how many."""
+        return Response(200, "text/plain", f"cancelled {ended.count}".encode(), ours=True)
+
+    def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> Response:
+        """Answer by ourselves."""
+        return Response(200, "text/plain", b"by us", ours=True)
+
+    def words(self, refused: Refused, call: Call | None = None) -> tuple[str, ...]:
+        """The refusal's own."""
+        return (refused.kind.value,)
+
+    def refusal(self, refused: Refused, call: Call | None = None) -> Response:
+        """Tell kind and reason."""
+        return Response(400, "text/plain", f"{refused.kind.value}: {refused.reason}".encode(), ours=True)
+
+    def endpoint_named(self, request: Request) -> str:
+        """Name the only one."""
+        return "orders"
+
+
+class FakeLedger:
+    """Keeps nothing."""
+
+    def __init__(self, fakes: Fakes) -> None:
+        self._fakes = fakes
+
+    async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+        """The known ones."""
+        self._fakes.step("find")
+        return self._fakes.known
+
+    async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
+        """Hold the charges."""
+        self._fakes.intent = intent
+        self._fakes.step("reserve")
+        return 7
+
+    async def release(self, reservation: int) -> None:
+        """Give them back."""
+        self._fakes.step(f"release {reservation}")
+
+    async def hold(self, reservation: int) -> None:
+        """Keep them."""
+        self._fakes.step(f"hold {reservation}")
+
+    async def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
+        """Spend them."""
+        self._fakes.step(f"settle {reservation} {' '.join(map(str, venue_ids))}")
+
+    def halted(self, client: str, account: str) -> Halt | None:
+        """The halt of the test."""
+        return self._fakes.halt
+
+
+class FakeAudit:
+    """Writes down the kinds of records."""
+
+    def __init__(self, fakes: Fakes) -> None:
+        self._fakes = fakes
+
+    async def record(self, entry: Mapping[str, Json], *, within: float = 0.0, urgent: bool = False) -> None:
+        """A durable record."""
+        self._fakes.step(f"record {'urgent ' * urgent}{entry['kind']}")
+
+    def note(self, entry: Mapping[str, Json]) -> None:
+        """One in the background."""
+        self._fakes.step(f"note {entry['kind']}")
+
+    def head(self) -> ChainHead | None:
+        """None yet."""
+        return None
+
+
+class FakeAccount:
+    """An account with one lane, before a venue that says what the test wants."""
+
+    name = "main"
+    call_seconds = 10.0
+
+    def __init__(self, fakes: Fakes) -> None:
+        self._fakes = fakes
+        self.pairs = PairCounters()
+
+    def require_place(self, call: Call, client: str) -> None:
+        """Have a place, or not."""
+        self._fakes.step("place")
+
+    async def forward(
+        self, venue: Venue, call: Call, client: str, journey: Journey, check: Callable[[], None]
+    ) -> tuple[WireAnswer, VenueResult]:
+        """Wait for a turn, ask once more whether the call may go, send it, and hear the answer."""
+        self._fakes.step("turn")
+        self._fakes.meanwhile()
+        check()
+        journey.sent = True
+        self._fakes.step(f"send {' '.join([call.endpoint, *(ref.value for ref in call.targets)])}")
+        self._fakes.step("hear")
+        return WireAnswer(200, "text/plain", b"the venue's words"), self._fakes.verdict

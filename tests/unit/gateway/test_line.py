@@ -1,0 +1,275 @@
+"""The eight steps of a call: what each does, what its no leaves undone, and in which order they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from signer.errors import (
+    AuditError,
+    Halted,
+    LedgerError,
+    NotAuthentic,
+    NotReserved,
+    NotServed,
+    NotUnderstood,
+    RefusalKind,
+    Unanswered,
+)
+from signer.model import Action, Call, Halt, OrderRef, VenueResult
+from tests.harness.virtual import run
+from tests.unit.gateway.fakes import REJECTED, UNCLEAR, Fakes
+from tests.unit.policy.examples import CLOSE, TXID, add, amend, cancel, order, placed, policy, read
+
+ORDER = add(order(volume="0.01", price="50000"))
+READ = read("balance", frozenset({"query-funds"}))
+CANCEL = cancel(TXID)
+AMEND = amend(TXID, volume=order().volume)
+WRITE = Call("export", Action.WRITE, {}, (CLOSE,))
+HALT = Halt("bot", "", "lunch", "operator", 1)
+BEGUN = ["authenticate", "parse", "place", "reserve", "record intent"]
+"""Steps 1 to 4 of an order."""
+
+
+def made(call: Call, fakes: Callable[[Fakes], object] = lambda _: None, verdict: VenueResult | None = None) -> Fakes:
+    """The gateway of a trader, after ``fakes`` has changed what it stands on."""
+    given = Fakes(call, policy()) if verdict is None else Fakes(call, policy(), verdict)
+    fakes(given)
+    return given
+
+
+def answered(fakes: Fakes) -> str:
+    """The answer to its call."""
+    return run(fakes.answer())
+
+
+def failing(call: Call, step: str, error: Exception) -> Fakes:
+    """A gateway that fails at a step."""
+    return made(call, lambda fakes: fakes.fails.update({step: error}))
+
+
+def test_an_order_is_reserved_and_recorded_before_it_is_sent() -> None:
+    """The answer does not wait for the outcome, which is recorded first and then settled."""
+    fakes = made(ORDER)
+    assert answered(fakes) == "the venue's words"
+    assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "answer", "record outcome", "settle 7 V1"]
+    assert fakes.alarms == []
+    assert len(fakes.pending) == 0
+
+
+def test_what_is_reserved_is_what_was_decided() -> None:
+    """The intent has the orders and charges of the decision, and the id of the record."""
+    fakes = made(ORDER)
+    answered(fakes)
+    assert fakes.intent is not None
+    assert fakes.trace is not None
+    assert fakes.trace.decision is not None
+    assert fakes.intent.charges == fakes.trace.decision.charges != ()
+    assert (fakes.intent.orders, fakes.intent.record) == (ORDER.orders, fakes.trace.id)
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "kind", "reached"),
+    [
+        ("authenticate", NotAuthentic(RefusalKind.INVALID_SIGNATURE), "login-failed", 1),
+        ("authenticate", NotUnderstood(RefusalKind.INVALID_ARGUMENTS), "denied", 1),
+        ("parse", NotUnderstood(RefusalKind.UNKNOWN_ENDPOINT), "denied", 2),
+        ("place", NotServed.unavailable("too many calls"), "denied", 3),
+        ("reserve", NotReserved(RefusalKind.CAP, "100 USD left"), "denied", 4),
+        ("reserve", Halted.because("lunch"), "denied", 4),
+        ("reserve", LedgerError("the disk is full"), "denied", 4),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_a_no_before_the_record_ends_the_call(step: str, error: Exception, kind: str, reached: int) -> None:
+    """No later step is asked; nothing is held, sent or pending; the refusal is noted."""
+    fakes = failing(ORDER, step, error)
+    expected = (
+        error.kind.value
+        if isinstance(error, (NotAuthentic, NotUnderstood, NotServed, NotReserved, Halted))
+        else "unavailable"
+    )
+    assert answered(fakes).startswith(expected)
+    assert fakes.done == [*BEGUN[:reached], f"note {kind}", "answer"]
+    assert len(fakes.pending) == 0
+
+
+def test_a_policy_that_denies_ends_the_call_before_anything_is_held() -> None:
+    """The refusal names the rule."""
+    fakes = made(add(order(pair="XDGEUR")))
+    assert answered(fakes).startswith("not-permitted: pairs")
+    assert fakes.done == ["authenticate", "parse", "note denied", "answer"]
+
+
+def test_an_order_that_cannot_be_recorded_is_not_sent() -> None:
+    """What was held is given back before its client is told."""
+    fakes = failing(ORDER, "record intent", AuditError("the disk is full"))
+    assert answered(fakes) == "unavailable: the audit log cannot be written; nothing was sent"
+    assert fakes.done == [*BEGUN, "release 7", "note denied", "answer"]
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "answer"),
+    [
+        (lambda fakes: setattr(fakes, "halt", HALT), "halted: halt: lunch"),
+        (lambda fakes: setattr(fakes.gateway, "snapshot", fakes.snapshot(revoked=True)), "invalid-key: "),
+    ],
+    ids=["halted", "revoked"],
+)
+@pytest.mark.parametrize("call", [ORDER, WRITE], ids=lambda call: call.endpoint)
+def test_a_brake_stops_a_call_that_waits_for_its_turn(
+    call: Call, meanwhile: Callable[[Fakes], None], answer: str
+) -> None:
+    """It is asked at the last moment: nothing is sent, and what was held is given back."""
+    fakes = made(call)
+    fakes.meanwhile = lambda: meanwhile(fakes)
+    assert answered(fakes) == answer
+    assert not [step for step in fakes.done if step.startswith("send")]
+    assert fakes.done[-2:] == ["release 7" if call is ORDER else "record outcome", "answer"]
+
+
+def test_an_order_that_found_no_way_is_given_back() -> None:
+    """Not sent: the outcome is recorded and the charges released before the client hears of it."""
+    fakes = failing(ORDER, "turn", NotServed.unavailable("no connection; nothing was sent"))
+    assert answered(fakes) == "unavailable: no connection; nothing was sent"
+    assert fakes.done == [*BEGUN, "turn", "record outcome", "release 7", "answer"]
+
+
+def test_a_rejected_order_is_given_back_before_its_client_hears_of_it() -> None:
+    """The venue's own words are the answer."""
+    fakes = made(ORDER, verdict=REJECTED)
+    assert answered(fakes) == "the venue's words"
+    assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "record outcome", "release 7", "answer"]
+
+
+@pytest.mark.parametrize("unclear", ["no answer", "no verdict"])
+def test_an_unknown_outcome_stays_held(unclear: str) -> None:
+    """Once bytes have left, no clear answer means unknown: the charges are kept, and the order is sent once."""
+    fakes = made(ORDER, verdict=UNCLEAR)
+    if unclear == "no answer":
+        fakes.fails["hear"] = Unanswered("cut off")
+    assert "the outcome is unknown" in answered(fakes)
+    assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "answer", "record outcome", "hold 7"]
+    assert len(fakes.pending) == 1
+
+
+@pytest.mark.parametrize("step", ["record outcome", "settle 7 V1"])
+def test_an_outcome_is_written_until_it_is_written(step: str) -> None:
+    """A disk that fails for a while raises an alarm and loses nothing."""
+    fakes = failing(ORDER, step, AuditError("the disk is full"))
+    alarm = fakes.alarm
+
+    def heal(kind: str, text: str) -> None:
+        alarm(kind, text)
+        if len(fakes.alarms) == 3:
+            del fakes.fails[step]
+
+    fakes.alarm = heal  # type: ignore[method-assign]
+    fakes.gateway._outcomes._watch = fakes
+    answered(fakes)
+    assert fakes.done.count(step) == 4
+    assert fakes.done[-1] == "settle 7 V1"
+
+
+def test_a_read_costs_no_write_before_it_leaves() -> None:
+    """One note behind the answer."""
+    fakes = made(READ)
+    answered(fakes)
+    assert fakes.done == ["authenticate", "parse", "turn", "send balance", "hear", "note read", "answer"]
+
+
+def test_a_read_passes_a_halt_and_not_a_revocation() -> None:
+    """A halt stops what spends, a revocation everything."""
+    halted = made(READ, lambda fakes: setattr(fakes, "halt", HALT))
+    assert answered(halted) == "the venue's words"
+    revoked = made(READ)
+    revoked.meanwhile = lambda: setattr(revoked.gateway, "snapshot", revoked.snapshot(revoked=True))
+    assert answered(revoked).startswith("invalid-key")
+
+
+def test_a_dry_run_holds_nothing() -> None:
+    """An order that is only validated goes the way of a read."""
+    fakes = made(replace(ORDER, dry_run=True))
+    answered(fakes)
+    assert fakes.done == ["authenticate", "parse", "turn", "send AddOrder", "hear", "note read", "answer"]
+
+
+def test_a_local_call_is_answered_by_us() -> None:
+    """It never takes a turn."""
+    fakes = made(replace(READ, local=True))
+    assert answered(fakes) == "by us"
+    assert fakes.done == ["authenticate", "parse", "note read", "answer"]
+
+
+def test_a_cancel_goes_for_the_clients_own_order_by_its_id() -> None:
+    """Whatever name the client gave it; it is recorded first, urgently, and reserves nothing."""
+    fakes = made(cancel(OrderRef("client-id", "mine")))
+    fakes.known = (placed("bot", order(client_id="mine"), txid="V9"),)
+    assert answered(fakes) == "the venue's words"
+    assert fakes.done == [
+        "authenticate", "parse", "find", "find", "record urgent intent", "turn", "send CancelOrder V9", "hear",
+        "answer", "record outcome",
+    ]  # fmt: skip
+
+
+def test_somebody_elses_order_is_not_cancelled() -> None:
+    """The call is denied as if there were no such order."""
+    fakes = made(CANCEL)
+    fakes.known = (placed("other"),)
+    answered(fakes)
+    assert fakes.done == ["authenticate", "parse", "find", "note denied", "answer"]
+
+
+def test_a_cancel_passes_a_halt() -> None:
+    """A brake never keeps risk on the books."""
+    fakes = made(CANCEL, lambda fakes: setattr(fakes, "halt", HALT))
+    assert answered(fakes) == "the venue's words"
+
+
+def test_a_cancel_that_the_log_cannot_take_goes_out_and_is_alarmed() -> None:
+    """It is owed to the log: intent and outcome are noted for when the log can take them."""
+    fakes = failing(CANCEL, "record urgent intent", AuditError("the disk is full"))
+    assert answered(fakes) == "the venue's words"
+    assert f"send CancelOrder {TXID.value}" in fakes.done
+    assert [step for step in fakes.done if step.startswith("note")] == ["note intent", "note outcome"]
+    assert fakes.alarms == ["audit"]
+
+
+def test_a_change_waits_for_an_order_that_is_not_settled() -> None:
+    """An order that the ledger does not know yet is not changed: nothing is held or sent."""
+    fakes = made(ORDER, verdict=UNCLEAR)
+    answered(fakes)
+    fakes.call, fakes.known, fakes.done = amend(OrderRef("client-id", "mine")), (), []
+    fakes.pending._orders[7] = (placed("bot", order(client_id="mine"), txid=""),)
+    assert "an earlier call for this order has no outcome yet" in answered(fakes)
+    assert fakes.done == ["authenticate", "parse", "find", "note denied", "answer"]
+
+
+def test_two_changes_of_one_order_go_one_after_the_other() -> None:
+    """Both would be reckoned from what the order was; the second is refused while the first has no outcome."""
+    fakes = made(AMEND, verdict=UNCLEAR)
+    answered(fakes)
+    assert "hold 7" in fakes.done
+    fakes.done = []
+    assert "an earlier call for this order has no outcome yet" in answered(fakes)
+    assert "reserve" not in fakes.done
+
+
+def test_an_account_that_was_removed_meanwhile_is_not_used() -> None:
+    """A reload may take it away between two steps."""
+    fakes = made(ORDER)
+    fakes.accounts.clear()
+    assert answered(fakes) == "unavailable: the account was removed; nothing was sent"
+    assert fakes.done == ["authenticate", "parse", "note denied", "answer"]
+
+
+@pytest.mark.parametrize("call", [replace(READ, local=True), add(order(pair="XDGEUR"))], ids=["own answer", "denial"])
+def test_a_flood_is_counted_instead_of_recorded(call: Call) -> None:
+    """What the throttle does not admit leaves no record, and no line in the log."""
+    fakes = made(call, lambda fakes: setattr(fakes, "admits", False))
+    answered(fakes)
+    assert not [step for step in fakes.done if step.startswith(("note", "record"))]
+    assert fakes.trace is not None
+    assert fakes.trace.counted_only
