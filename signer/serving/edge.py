@@ -104,9 +104,26 @@ class Edge:
         self._clock = clock
         self._body_seconds = body_seconds
         self._on_defect = on_defect
+        self.under_way = 0
+        """How many requests are being answered, including those whose client has hung up."""
+        self._ended = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP request."""
+        """Answer one HTTP request."""
+        self.under_way += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self.under_way -= 1
+            self._ended.set()
+
+    async def drained(self) -> None:
+        """Wait until no request is being answered."""
+        while self.under_way:
+            self._ended.clear()
+            await self._ended.wait()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = self._clock.monotonic()
         try:
             response = await self._respond(scope, receive)

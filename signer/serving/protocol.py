@@ -194,7 +194,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         assert request is not None  # noqa: S101 - made by the parser's callback
         assert body is not None  # noqa: S101 - made with it
         request[BODY] = body.whole()
-        await self.app(request, body.receive, partial(self._send, request))
+        await self.app.answer(request, body.receive, partial(self._send, request))
         # Of two Connection headers the parser believes the last one: either ends the connection.
         first = parser.get_header(b"connection") or b""
         keep = parser.should_keep_alive and first.strip().lower() != b"close" and not self._ends

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +75,18 @@ class GatewayApp:
         self._watch = GatewayWatch(self._metrics, self._lines, self._clock)
         self._wiring: Wiring | None = None
         self._edge: Edge | None = None
-        self._answering = 0
-        self._quiet = asyncio.Event()
+        self.answer: Callable[[Scope, Receive, Send], Awaitable[None]] = self._refuse
+        """Answers an HTTP request: the edge, once the gateway serves and until it stops."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One lifespan or one HTTP request."""
-        if scope["type"] == "http" and self._edge is not None:
-            self._answering += 1
-            try:
-                await self._edge(scope, receive, send)
-            finally:
-                self._answering -= 1
-                self._quiet.set()
-        elif scope["type"] == "lifespan":
+        """Run the lifespan, or answer an HTTP request."""
+        if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            await send_whole(send, self._refusal(NotServed.unavailable(STOPPING)), close=True)
+            await self.answer(scope, receive, send)
+
+    async def _refuse(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_whole(send, self._refusal(NotServed.unavailable(STOPPING)), close=True)
 
     def reload(self, refresh_tls: Callable[[], None]) -> None:
         """Read the certificates and the home again, in the background."""
@@ -111,7 +107,8 @@ class GatewayApp:
 
     def describe(self) -> list[str]:
         """Say what it is doing, for a dump."""
-        return [f"{self._answering} requests under way", *(self._wiring.describe() if self._wiring else ["starting"])]
+        under_way = self._edge.under_way if self._edge else 0
+        return [f"{under_way} requests under way", *(self._wiring.describe() if self._wiring else ["starting"])]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -129,10 +126,9 @@ class GatewayApp:
             raise
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        while self._answering:  # gunicorn has waited for connections; a call whose bot hung up has none
-            self._quiet.clear()
-            await self._quiet.wait()
-        self._edge = None  # from here on no request is served: ledger and audit log are being closed
+        if self._edge is not None:
+            await self._edge.drained()  # gunicorn has waited for connections, which a client that hung up does not have
+        self.answer = self._refuse  # from here on no request is served: ledger and audit log are being closed
         if self._wiring is not None:
             await self._wiring.stop()
         self._lines.flush()
@@ -143,7 +139,7 @@ class GatewayApp:
             self._loaded, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped, held=self.held
         )
         await wiring.start()
-        self._edge = Edge(
+        self.answer = self._edge = Edge(
             wiring.loaded.venue,
             wiring.gateway.answer,
             wiring.public.answer,

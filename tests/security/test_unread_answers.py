@@ -55,7 +55,8 @@ class App:
         self.dropped: Counter[str] = Counter()
         self.asked = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the call and answer it."""
         self.asked += 1
 
         async def watched(message: Any) -> None:
