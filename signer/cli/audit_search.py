@@ -7,7 +7,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +15,9 @@ import click
 from signer.audit.chain import KINDS
 from signer.cli.audit_lines import audit_folder, moment, records, show_record
 from signer.cli.audit_orders import Fields, OrderWords, orders, venue_ids
+from signer.cli.moments import read_moment
 from signer.home.layout import Home
 from signer.model import Json, Outcome
-from signer.serving.clock import SystemClock
-
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 _COLUMNS: Final = (
     *("time", "seq", "kind", "id", "client", "account", "source", "endpoint"),
@@ -31,20 +27,6 @@ _FORMULA: Final = re.compile(r"^[=+\-@\t\r]")
 """How a cell begins that a spreadsheet may run: a caller's own text can stand in these columns."""
 
 _AMOUNT: Final = re.compile(r"^-?[0-9.]+$", re.ASCII)
-
-
-def read_moment(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
-    """ISO 8601 (UTC unless it says otherwise), or how long ago, as microseconds since the epoch; else a usage error."""
-    if text is None:
-        return None
-    if ago := re.fullmatch(r"(\d{1,9})([smhd])", text, re.ASCII):
-        return SystemClock().now_us() - int(ago[1]) * _UNITS[ago[2]] * 1_000_000
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        what = f"{text[:40]!r}: write 2026-11-23, 2026-11-23T12:30, or how long ago: 90s, 15m, 2h, 7d"
-        raise click.BadParameter(what) from None
-    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def _read_endpoint(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:

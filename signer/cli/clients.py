@@ -3,82 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from signer.cli.connect import base_url
-from signer.cli.forgiving import forgive
-from signer.cli.judging import say_lacking
-from signer.cli.key_store import Row, open_store, passphrase_option, read_credential, read_name, show_rows, take_up
-from signer.cli.keys import require_account, utc
-from signer.cli.open_orders import cancel_orders_option, clear, show_open
-from signer.cli.operation import on_record, reason_option
-from signer.cli.taking_back import TakingBack, revoke_client
-from signer.errors import ConfigError
-from signer.gateway.revocations import AT_ONCE
+from signer.cli.main import CANNOT
+from signer.cli.moments import read_duration, read_expiry
+from signer.cli.open_orders import clear, show_open
+from signer.cli.options import (
+    cancel_orders_option,
+    env_file_options,
+    json_option,
+    opens_store,
+    read_name,
+    read_networks,
+    reason_option,
+)
+from signer.cli.pasting import read_credential
+from signer.cli.showing import Row, show_json, show_rows
 from signer.home.layout import Home
 from signer.home.private_file import staged
 from signer.keys.entries import ClientChange
 from signer.keys.issue import ApiKeySecret, handed_over, issue
 from signer.model import ClientInfo, Network
-from signer.secret import fingerprint
-from signer.serving.clock import SystemClock
-
-DAY_US = 86_400_000_000
-UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": DAY_US}
-MOST_OVERLAP_US = 31 * DAY_US
-"""A credential that was to be replaced must not live on for want of somebody who looks."""
-Nonces = Literal["window", "strict"]
-
-
-def read_networks(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[Network, ...]:
-    """``10.0.0.0/8`` or single addresses, as networks. A usage error with the hint if one has host bits set."""
-    try:
-        return tuple(ip_network(text) for text in texts)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}; write an address, or a network such as 10.0.0.0/8") from None
-
-
-def read_expiry(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
-    """``2027-01-31`` (refused from 00:00 UTC of that day) or ``30d``, as microseconds since the epoch.
-
-    A usage error if it does not read, or has passed.
-    """
-    if text is None:
-        return None
-    now_us = SystemClock().now_us()
-    try:
-        expires_us = _moment(text, now_us)
-    except ValueError:
-        raise click.BadParameter(f"{text[:40]!r}: write a date such as 2027-01-31, or days such as 30d") from None
-    if expires_us <= now_us:
-        raise click.BadParameter(f"{text} has passed; write a later one")
-    return expires_us
-
-
-def read_overlap(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
-    """``90s``, ``10m``, ``2h`` or ``7d``, in microseconds. A usage error if it is none of these, or over a month."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
-    overlap_us = int(found[1]) * UNITS_US[found[2]] if found else 0
-    if not 0 < overlap_us <= MOST_OVERLAP_US:
-        raise click.BadParameter(f"{text[:40]!r}: write a time such as 90s, 10m or 2h, at most 31d")
-    return overlap_us
-
-
-def env_file_options(function: click.decorators.FC) -> click.decorators.FC:
-    """``--env-file`` and ``--force``, for the commands that issue a credential."""
-    force = click.option("--force", is_flag=True, help="Overwrite the env file.")
-    text = "Write the bot's environment file (0600) instead of showing its secret."
-    return click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(force(function))
+from signer.operator import clients as operator
+from signer.operator.moments import utc
+from signer.operator.opening import open_store, require_account
+from signer.operator.session import Session
+from signer.operator.taking_back import revoke_client
 
 
 @click.group()
@@ -100,10 +55,9 @@ def clients() -> None:
 @click.option("--nonces", type=click.Choice(["window", "strict"]), default="window", show_default=True)
 @env_file_options
 @reason_option
-@passphrase_option
-@click.pass_obj
+@opens_store
 def add(
-    home: Home,
+    session: Session,
     *,
     name: str,
     account: str,
@@ -111,52 +65,31 @@ def add(
     import_stdin: bool,
     allow_from: tuple[Network, ...],
     expires: int | None,
-    nonces: Nonces,
+    nonces: Literal["window", "strict"],
     env_file: Path | None,
     force: bool,
     reason: str,
-    passphrase_file: Path | None,
 ) -> None:
     """Issue a virtual key and secret to client NAME; shown once, or written to --env-file."""
-    config = require_account(home, account)
-    _require_policy(home, policy)
-    store = open_store(home, passphrase_file)
+    require_account(session.home, account)
+    operator.require_policy(session.home, policy)
+    store = open_store(session)
     credential = read_credential(True, None) if import_stdin else issue()
-    with (
-        on_record(home, "clients add", reason, client=name) as operation,
-        _handing_over(home, credential, env_file, force, show=not import_stdin),
-    ):
-        operation.detail = f"account {account}, policy {policy}, fingerprint {fingerprint(credential.api_key)}"
-        store.add_client(
-            name,
-            account,
-            policy,
-            *credential,
-            created_us=SystemClock().now_us(),
-            sources=allow_from,
-            expires_us=expires,
-            nonces=nonces,
-        )
-    _confirm(f"Added client {name} of account {account} under policy {policy}", credential)
-    take_up(home, f"client {name}")
-    say_lacking(home, config, store, account, policy)
-
-
-clients.add_command(forgive)
+    client = operator.NewClient(name, account, policy, allow_from, expires, nonces)
+    hand_over = _handing_over(session.home, credential, env_file, force, show=not import_stdin)
+    operator.add_client(session, store, client, credential, hand_over, reason)
 
 
 @clients.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@passphrase_option
-@click.pass_obj
-def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
+@json_option
+@opens_store
+def list_(session: Session, *, as_json: bool) -> None:
     """List the clients, revoked ones included, and former credentials that still pass; never a key or secret."""
-    store, now_us = open_store(home, passphrase_file), SystemClock().now_us()
-    former = [info for info, _ in store.former_clients() if not info.revoked and (info.expires_us or 0) > now_us]
-    rows = [_row(info) for info in store.clients()] + [{**_row(info), "former": True} for info in former]
+    known, former = operator.list_clients(session)
+    rows = [_row(info, former=False) for info in known] + [_row(info, former=True) for info in former]
     rows.sort(key=lambda row: (str(row["name"]), bool(row["former"])))
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        show_json(rows)
     else:
         shown = [{**row, "created": row["created"] or "-"} for row in rows]
         show_rows(shown, none="There are no clients; add one with `signer clients add`.")
@@ -166,62 +99,39 @@ def list_(home: Home, as_json: bool, passphrase_file: Path | None) -> None:
 @click.argument("name")
 @reason_option
 @cancel_orders_option
-@passphrase_option
-@click.pass_obj
-def revoke(home: Home, name: str, reason: str, cancel_orders: bool, passphrase_file: Path | None) -> int:
-    """Refuse every call of client NAME from now on, for good: at once, whatever state the home is in. Says what it has
-    open.
+@opens_store
+def revoke(session: Session, *, name: str, reason: str, cancel_orders: bool) -> int:
+    """Refuse every call of client NAME from now on, for good, whatever state the home is in.
 
-    Exit status 5 if the running gateway does not confirm (the client is halted then), or if --cancel-orders could not
-    cancel all of it.
+    Says what it has open. Exit status 5 if the running gateway does not confirm (the client is halted then), or if
+    --cancel-orders could not cancel all of it.
     """
-    tell_open = clear if cancel_orders else show_open
-    return revoke_client(home, name, reason, passphrase_file, then=lambda: tell_open(home, name, ""))
+    tell_open, left = clear if cancel_orders else show_open, [0]
+
+    def then() -> None:
+        left[0] = tell_open(session, name, "")
+
+    certain = revoke_client(session, name, reason, then=then)
+    return left[0] or (0 if certain else CANNOT)
 
 
 @clients.command()
 @click.argument("name")
 @click.option(
-    "--overlap", metavar="TIME", callback=read_overlap, help="How long the old ones still work: 90s, 10m, 2h."
+    "--overlap", metavar="TIME", callback=read_duration, help="How long the old ones still work: 90s, 10m, 2h."
 )
 @env_file_options
 @reason_option
-@passphrase_option
-@click.pass_obj
-def rotate(
-    home: Home,
-    *,
-    name: str,
-    overlap: int | None,
-    env_file: Path | None,
-    force: bool,
-    reason: str,
-    passphrase_file: Path | None,
-) -> int:
+@opens_store
+def rotate(session: Session, *, name: str, overlap: int | None, env_file: Path | None, force: bool, reason: str) -> int:
     """Issue a new virtual key and secret to client NAME; the old ones stop working at once, or after --overlap.
 
     Exit status 5 if the running gateway does not confirm that it refuses the old ones; the client is halted then.
     """
     credential = issue()
-    store = open_store(home, passphrase_file)
-    old = [info.api_key for info in store.clients() if info.name == name]
-    older = [info.api_key for info, _ in store.former_clients() if info.name == name]
-    with (
-        on_record(home, "clients rotate", reason, client=name) as operation,
-        _handing_over(home, credential, env_file, force, show=True),
-    ):
-        now_us = SystemClock().now_us()
-        until_us = None if overlap is None else now_us + overlap
-        passes = "" if until_us is None else f", the old one passes until {utc(until_us)}"
-        operation.detail = f"fingerprint {fingerprint(credential.api_key)}{passes}"
-        store.rotate_client(name, credential.api_key, credential.secret, created_us=now_us, old_until_us=until_us)
-    taking = TakingBack(home, name)
-    taking.tell_gateway(dict.fromkeys(older, AT_ONCE) | dict.fromkeys(old, until_us or AT_ONCE))
-    _confirm(f"Rotated client {name}{passes}", credential)
-    if not taking.confirmed:
-        return taking.settle()
-    take_up(home, f"the new credential of {name}")
-    return 0
+    hand_over = _handing_over(session.home, credential, env_file, force, show=True)
+    certain = operator.rotate_client(session, name, credential, hand_over, overlap_us=overlap, reason=reason)
+    return 0 if certain else CANNOT
 
 
 @clients.command()
@@ -232,10 +142,9 @@ def rotate(
 @click.option("--expires", metavar="DATE|DAYS", callback=read_expiry, help="2027-01-31 (00:00 UTC) or 30d.")
 @click.option("--expires-never", is_flag=True, help="It does not expire.")
 @reason_option
-@passphrase_option
-@click.pass_obj
+@opens_store
 def update(
-    home: Home,
+    session: Session,
     *,
     name: str,
     policy: str | None,
@@ -244,14 +153,13 @@ def update(
     expires: int | None,
     expires_never: bool,
     reason: str,
-    passphrase_file: Path | None,
 ) -> None:
     """Change what client NAME may do, from where, or until when. Its credential stays."""
     if (allow_from and allow_from_anywhere) or (expires is not None and expires_never):
         raise click.UsageError("An option and its opposite exclude each other.")
     changes = ClientChange()
     if policy is not None:
-        _require_policy(home, policy)
+        operator.require_policy(session.home, policy)
         changes["policy"] = policy
     if allow_from or allow_from_anywhere:
         changes["sources"] = allow_from
@@ -259,28 +167,33 @@ def update(
         changes["expires_us"] = expires
     if not changes:
         raise click.UsageError("Say what is to change: --policy, --allow-from or --expires.")
-    store = open_store(home, passphrase_file)
-    with on_record(home, "clients update", reason, client=name) as operation:
-        operation.detail = ", ".join(f"{key} {_shown(value)}" for key, value in changes.items())
-        store.update_client(name, **changes)
-    click.echo(f"Updated client {name}.", err=True)
-    take_up(home, f"the update of {name}")
+    operator.update_client(session, name, changes, reason=reason)
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return " ".join(map(str, value)) or "any"
-    return "never" if value is None else utc(value) if isinstance(value, int) else str(value)
+@clients.command()
+@click.argument("name")
+@reason_option
+@opens_store
+def forgive(session: Session, *, name: str, reason: str) -> None:
+    """Let client NAME, whose nonces are strict, count lower than before, in a unit of another length.
+
+    No call that was accepted can be sent again: in each unit its nonces still only rise. Within one unit only time
+    helps, or `signer clients rotate`. Clients whose nonces are not strict need it never: their units are apart.
+    """
+    operator.forgive_client(session, name, reason=reason)
 
 
+@contextlib.contextmanager
 def _handing_over(
     home: Home, credential: ApiKeySecret, env_file: Path | None, force: bool, *, show: bool
-) -> contextlib.AbstractContextManager[None]:
+) -> Iterator[None]:
     """Give the bot its credential when the block has stored it, and only then."""
     content = handed_over(base_url(home), credential)
+    given: operator.HandOver = _shown_after(content) if show else contextlib.nullcontext()
     if env_file:
-        return staged(env_file, content, replace=force, exists="give --force to overwrite it, or name another")
-    return _shown_after(content) if show else contextlib.nullcontext()
+        given = staged(env_file, content, replace=force, exists="give --force to overwrite it, or name another")
+    with given:
+        yield
 
 
 @contextlib.contextmanager
@@ -290,31 +203,7 @@ def _shown_after(content: bytes) -> Iterator[None]:
     click.echo("This secret is shown once and cannot be shown again.", err=True)
 
 
-def _confirm(done: str, credential: ApiKeySecret) -> None:
-    # On stderr: standard output is the env file, and nothing else.
-    credential.secret.wipe()
-    click.echo(f"{done} (fingerprint {fingerprint(credential.api_key)}).", err=True)
-
-
-def _require_policy(home: Home, policy: str) -> None:
-    """Raises `ConfigError` unless the home has a policy file of that name."""
-    files = sorted(home.policies.glob("*.toml"))
-    known = [file.stem for file in files if not file.stem.endswith(".cases")]
-    if policy not in known:
-        hint = f"write {policy}.toml there; known are: {', '.join(known) or 'none'}"
-        raise ConfigError(f"there is no policy {policy!r}", where=str(home.policies), hint=hint)
-
-
-def _moment(text: str, now_us: int) -> int:
-    days = re.fullmatch(r"([1-9][0-9]{0,4})d", text)
-    if days:
-        return now_us + int(days[1]) * DAY_US
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):  # strptime also takes 2027-1-31
-        raise ValueError
-    return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * 1_000_000
-
-
-def _row(info: ClientInfo) -> Row:
+def _row(info: ClientInfo, *, former: bool) -> Row:
     return {
         "name": info.name,
         "account": info.account,
@@ -325,5 +214,5 @@ def _row(info: ClientInfo) -> Row:
         "nonces": info.nonces,
         "revoked": info.revoked,
         "created": utc(info.created_us) if info.created_us else None,
-        "former": False,
+        "former": former,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import shlex
 import socket
 from dataclasses import asdict, dataclass, replace
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from signer.cli.key_store import read_name
 from signer.cli.libraries import LIBRARIES, Library
+from signer.cli.options import json_option, read_name
+from signer.cli.showing import show_json
 from signer.errors import ConfigError
 from signer.home.layout import Home
 from signer.home.listener import Listener
@@ -46,7 +46,7 @@ class Lines:
 @click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help="Its env file. Default: CLIENT.env.")
 @click.option("--tls", is_flag=True, help="By the TLS listener, even if there is a plain one.")
 @click.option("--ca-file", type=click.Path(path_type=Path), metavar="FILE", help="The bot's copy of the CA.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@json_option
 @click.pass_obj
 def connect(
     home: Home, *, library: str, client: str, env_file: Path | None, tls: bool, ca_file: Path | None, as_json: bool
@@ -64,7 +64,7 @@ def connect(
     if gateway.tls.client_ca and listener.kind == "tls":
         lines.notes.append(f"The listener asks for a client certificate with the name {client} (docs/tls.md).")
     if as_json:
-        click.echo(json.dumps(asdict(lines), indent=2))
+        show_json(asdict(lines))
     else:
         _show(lines, client, env_file or Path(f"{client}.env"))
 

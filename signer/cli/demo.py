@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from signer.cli.showing import show_line
 from signer.cli.stage import Stage, free_port, signer, staged, write_env_file
 from signer.errors import ConfigError, SignerError
 from signer.home.layout import Home
@@ -45,7 +45,7 @@ def _run(folder: Path, stay: bool, env_file: Path | None) -> int:
             return Story(stage).told()
         if env_file is not None:
             write_env_file(env_file, stage.env())
-        click.echo(json.dumps({"ready": True, "url": stage.gateway_url, "sandbox": stage.sandbox.url}))
+        show_line({"ready": True, "url": stage.gateway_url, "sandbox": stage.sandbox.url})
         sys.stdout.flush()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         stage.gateway.wait()

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from signer.cli.key_store import open_store, passphrase_option
-from signer.cli.operation import asking
-from signer.cli.passing import readiness_of
+from signer.cli.options import json_option, opens_store
+from signer.cli.showing import show_json
 from signer.doctor.examination import Part, examine
 from signer.findings import Finding, Weight
-from signer.home.layout import Home
+from signer.operator.opening import open_store
+from signer.operator.operation import asking
+from signer.operator.readiness import readiness_of
+from signer.operator.session import Session
 from signer.serving.clock import SystemClock
 
 MARKS = {
@@ -31,17 +31,17 @@ WIDE = 1000
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@passphrase_option
-@click.pass_obj
-def doctor(home: Home, as_json: bool, passphrase_file: Path | None) -> int:
+@json_option
+@opens_store
+def doctor(session: Session, *, as_json: bool) -> int:
     """Examine files, keys, exchange, listeners, disk and versions.
 
     Prints what is fine, what is not, and the hint. Exit status 1 if anything is an error or refused.
     """
 
-    opened, ready = partial(open_store, home, passphrase_file), partial(readiness_of, home)
-    parts = examine(home, opened, lambda: asking(home), ready, SystemClock())
+    home = session.home
+    opened, ready = partial(open_store, session), partial(readiness_of, home)
+    parts = examine(home, opened, lambda: asking(session), ready, SystemClock())
     shown = _as_json(parts) if as_json else _as_page(parts)
     return 1 if any(finding.weight in BAD for finding in shown) else 0
 
@@ -60,7 +60,7 @@ def _as_json(parts: Iterable[Part]) -> Sequence[Finding]:
         }
         for subject, finding in rows
     ]
-    click.echo(json.dumps({"ok": not any(one.weight in BAD for one in findings), "findings": told}, indent=2))
+    show_json({"ok": not any(one.weight in BAD for one in findings), "findings": told})
     return findings
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import click
 
 from signer.cli.asking import ask_new, has_terminal
-from signer.cli.key_store import (
-    known_marks,
-    known_passphrase,
-    open_file,
-    open_store,
-    passphrase_option,
-    take_up,
-)
-from signer.cli.operation import on_record, reason_option
-from signer.home.layout import Home
-from signer.keys.file import FileKeyStore
-from signer.keys.passphrase import Passphrase, from_file, in_step
+from signer.cli.options import opens_store, reason_option
+from signer.keys.passphrase import Passphrase, from_file
+from signer.operator.keyfile import back_up, change_passphrase
+from signer.operator.keyfile import restore as restore_backup
+from signer.operator.opening import open_store
+from signer.operator.session import Session
 
 
 @click.group()
@@ -30,57 +23,31 @@ def keyfile() -> None:
 @keyfile.command()
 @click.option("--new-passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help="The new one's (0600).")
 @reason_option
-@passphrase_option
-@click.pass_obj
-def passphrase(home: Home, *, new_passphrase_file: Path | None, reason: str, passphrase_file: Path | None) -> None:
+@opens_store
+def passphrase(session: Session, *, new_passphrase_file: Path | None, reason: str) -> None:
     """Change the passphrase. The home's own passphrase file, if there is one, follows."""
-    opened = open_store(home, passphrase_file)
-    new = _new(new_passphrase_file)
-    with on_record(home, "keyfile passphrase", reason), _in_step(home, new):
-        opened.change_passphrase(new)
-    new.wipe()
-    click.echo("Changed the passphrase. Copies of the file that were made before still open with the old one.")
-    take_up(home, "the passphrase")
+    store = open_store(session)
+    change_passphrase(session, store, _new(new_passphrase_file), reason=reason)
 
 
 @keyfile.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @reason_option
-@passphrase_option
-@click.pass_obj
-def backup(home: Home, *, file: Path, force: bool, reason: str, passphrase_file: Path | None) -> None:
+@opens_store
+def backup(session: Session, *, file: Path, force: bool, reason: str) -> None:
     """Copy the key store, sealed as it is, to FILE, and see that the copy opens."""
-    opened = open_store(home, passphrase_file)
-    with on_record(home, "keyfile backup", reason) as operation:
-        operation.detail = str(file)
-        opened.backup(file, replace=force)
-    click.echo(f"Copied the key store to {file}; it opens with the passphrase of now.")
+    back_up(session, open_store(session), file, replace=force, reason=reason)
 
 
 @keyfile.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--older-than-now", is_flag=True, help="Go back to it though the key store was changed since.")
 @reason_option
-@passphrase_option
-@click.pass_obj
-def restore(home: Home, *, file: Path, older_than_now: bool, reason: str, passphrase_file: Path | None) -> None:
+@opens_store
+def restore(session: Session, *, file: Path, older_than_now: bool, reason: str) -> None:
     """Put the backup FILE in the key store's place. It opens with the passphrase that it was made under."""
-    then = known_passphrase(home, passphrase_file)
-    saved = open_file(home, file, then)
-    with on_record(home, "keyfile restore", reason) as operation:
-        operation.detail = f"{file}{', older than now' if older_than_now else ''}"
-        with _in_step(home, then):
-            changed = saved.restore(home.keys, known_marks(home), older=older_than_now)
-    then.wipe()
-    click.echo(f"Restored the key store from {file}. Otherwise than before: {', '.join(changed) or 'nothing'}.")
-    take_up(home, "the restored key store")
-    if older_than_now:
-        click.echo("A gateway that was told to revoke a client goes on refusing it until it is restarted.")
-
-
-def _in_step(home: Home, new: Passphrase) -> contextlib.AbstractContextManager[None]:
-    return in_step(home.passphrase, new, lambda text: FileKeyStore.is_opened_by(home.keys, text))
+    restore_backup(session, file, older=older_than_now, reason=reason)
 
 
 def _new(file: Path | None) -> Passphrase:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
-from signer.cli.key_store import known_marks, known_passphrase, passphrase_option, passphrase_source, warn
 from signer.cli.main import CANNOT, EXIT_STATUS
-from signer.errors import HomeError
-from signer.home.layout import Home
+from signer.cli.options import opens_store
+from signer.cli.showing import show_line
+from signer.cli.terminal import warn
 from signer.home.lock import NOTHING_YET, Holder, HomeLock
 from signer.keys.passphrase import VARIABLE
+from signer.operator.opening import known_marks, known_passphrase, passphrase_source, require_folder
+from signer.operator.session import Session
 from signer.serving.hardening import forget_environment, forget_variable, has_swap, lock_memory
 
 UNLOCKED = (
@@ -26,10 +26,9 @@ UNLOCKED = (
 
 
 @click.command()
-@passphrase_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
-@click.pass_obj
-def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
+@opens_store
+def serve(session: Session, *, as_json: bool) -> int:
     """Run the gateway in the foreground.
 
     It runs until `signer stop`, SIGTERM, Ctrl-C or the end of its terminal.
@@ -43,13 +42,15 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
     if not lock_memory() and has_swap():
         warn(UNLOCKED)
     show_threads_on_signal()
-    lock = HomeLock(_made(home).lock)
+    home = session.home
+    require_folder(home)
+    lock = HomeLock(home.lock)
     # At once: what the last gateway left in the file names a process that may be anybody's by now.
     lock.announce(Holder(os.getpid(), time.time_ns() // 1000, NOTHING_YET))
-    marks = known_marks(home)  # before the file: a command may change both meanwhile
-    passphrase = known_passphrase(home, passphrase_file)
+    marks = known_marks(session)  # before the file: a command may change both meanwhile
+    passphrase = known_passphrase(session)
     forget_variable(VARIABLE)
-    loaded = prepare(home, passphrase, lambda: passphrase_source(home, passphrase_file))
+    loaded = prepare(home, passphrase, lambda: passphrase_source(session))
     passphrase.wipe()
     loaded.store.require_latest(marks)
     forget_environment(loaded.config.variables)
@@ -64,7 +65,7 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
         listening = ", ".join(urls)
         lock.announce(Holder(os.getppid(), time.time_ns() // 1000, listening))
         line = {"ready": True, "url": urls[0], "urls": urls, "home": str(home.folder)}
-        click.echo(json.dumps(line) if as_json else f"signer: ready on {listening}")
+        show_line(line) if as_json else click.echo(f"signer: ready on {listening}")
         sys.stdout.flush()
 
     server = GatewayServer(loaded, ready)
@@ -77,9 +78,3 @@ def serve(home: Home, passphrase_file: Path | None, as_json: bool) -> int:
         # gunicorn's own statuses mean other things; whoever failed has said why
         return EXIT_STATUS.get(server.failure, CANNOT) if end.code else 0
     return 0
-
-
-def _made(home: Home) -> Home:
-    if not home.folder.is_dir():
-        raise HomeError("there is no such home", where=str(home.folder), hint="make it with `signer init`")
-    return home

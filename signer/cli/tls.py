@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from datetime import UTC, datetime
 
@@ -10,9 +9,12 @@ import click
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from signer.cli.key_store import take_up
-from signer.errors import HomeError
+from signer.cli.options import in_session, json_option
+from signer.cli.showing import show_fields, show_json
 from signer.home.layout import Home
+from signer.operator.opening import require_folder
+from signer.operator.reload import take_up
+from signer.operator.session import Session
 from signer.tls.authority import ServerName, permitted_names, server_name
 from signer.tls.folder import TlsFolder
 
@@ -36,24 +38,24 @@ def tls() -> None:
 @tls.command()
 @click.option("--host", "hosts", multiple=True, metavar="NAME", callback=read_hosts, help="More names or addresses.")
 @click.option("--force", is_flag=True, help="Replace the CA that there is: every bot must trust the new one.")
-@click.pass_obj
-def init(home: Home, hosts: list[ServerName], force: bool) -> None:
+@in_session
+def init(session: Session, *, hosts: list[ServerName], force: bool) -> None:
     """Make a CA that can vouch for api.kraken.com, this machine and each --host, and for nothing else."""
-    if not home.folder.is_dir():
-        raise HomeError("there is no such home", where=str(home.folder), hint="make it with `signer init`")
+    home = session.home
+    require_folder(home)
     owner = socket.gethostname()
     names = list(dict.fromkeys([*map(server_name, ALWAYS), *_own_name(owner), *hosts]))
     folder = TlsFolder(home.tls)
     folder.create(names, owner, datetime.now(UTC), replace=force)
     click.echo(f"signer: {folder.ca} is what bots must trust; `signer tls show --pem` prints it", err=True)
-    take_up(home, "the certificate")
+    take_up(session, "the certificate")
 
 
 @tls.command()
 @click.option("--pem", is_flag=True, help="Print the CA's certificate, for the bots.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@json_option
 @click.pass_obj
-def show(home: Home, pem: bool, as_json: bool) -> None:
+def show(home: Home, *, pem: bool, as_json: bool) -> None:
     """Show the CA, what it may vouch for, and until when its leaf is good; never a key."""
     folder = TlsFolder(home.tls)
     ca, leaf = folder.ca_certificate(), folder.leaf_certificate()
@@ -69,20 +71,19 @@ def show(home: Home, pem: bool, as_json: bool) -> None:
         "leaf_expires": _utc(leaf.not_valid_after_utc),
     }
     if as_json:
-        click.echo(json.dumps(row, indent=2))
-        return
-    for key, value in row.items():
-        click.echo(f"{key.replace('_', ' '):14}{', '.join(value) if isinstance(value, list) else value}")
+        show_json(row)
+    else:
+        show_fields(row)
 
 
 @tls.command()
-@click.pass_obj
-def renew(home: Home) -> None:
+@in_session
+def renew(session: Session) -> None:
     """Make a new leaf now; a running gateway shows it from the next connection on."""
-    folder = TlsFolder(home.tls)
+    folder = TlsFolder(session.home.tls)
     folder.renew(datetime.now(UTC))
     click.echo(f"signer: the new leaf is good until {_utc(folder.leaf_certificate().not_valid_after_utc)}", err=True)
-    take_up(home, "the certificate")
+    take_up(session, "the certificate")
 
 
 def _own_name(name: str) -> list[ServerName]:

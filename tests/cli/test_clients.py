@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from signer.cli import key_store
-from signer.cli.ledger import with_ledger
-from signer.home.layout import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase, from_file
 from signer.keys.probes import Probe, keep_probe
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import KeyInfo
+from signer.operator import opening
+from signer.operator.ledger import with_ledger
+from signer.operator.session import Session
 from signer.secret import Secret, fingerprint
 from tests.harness.shell import Shell, pasted, shell
 from tests.harness.stores import API_KEY, CANARY, CLIENT_KEY, open_store, same_key
@@ -212,17 +212,17 @@ def test_what_is_wrong_is_said_and_changes_nothing(
 
 def test_two_that_add_at_once_both_succeed(sh: Shell) -> None:
     """One that has finished between the other's first and last look at the store has put nothing back."""
-    opened, others = key_store.open_file, iter(["other", "third"])
+    opened, others = opening.open_file, iter(["other", "third"])
 
-    def while_another_adds(home: Home, path: Path, passphrase: Passphrase) -> FileKeyStore:
-        store = opened(home, path, passphrase)
+    def while_another_adds(session: Session, path: Path, passphrase: Passphrase) -> FileKeyStore:
+        store = opened(session, path, passphrase)
         for name in others:
-            other = opened(home, path, from_file(home.passphrase))
+            other = opened(session, path, from_file(session.home.passphrase))
             made = issue()
             other.add_client(name, "spot", "trader", *made, created_us=1)
         return store
 
-    sh.monkeypatch.setattr(key_store, "open_file", while_another_adds)
+    sh.monkeypatch.setattr(opening, "open_file", while_another_adds)
     status, _, err = sh.run(*ADD)
     assert (status, "earlier state" in err) == (0, False)
     assert [row["name"] for row in _listed(sh)] == ["bot", "other", "third"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from signer.cli.key_store import INSECURE_VALUE, INSECURE_VARIABLE
 from signer.cli.main import main
+from signer.operator.opening import INSECURE_VALUE, INSECURE_VARIABLE
 from signer.policy.load import policy_files
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from signer.cli.judging import judged
-from signer.cli.key_store import INSECURE_VARIABLE, create_store
 from signer.home.settings import load_config
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import Probe, keep_probe
 from signer.model import CredentialInfo, KeyInfo
+from signer.operator.judging import judged
+from signer.operator.opening import INSECURE_VARIABLE, create_store
 from signer.secret import Secret, fingerprint
+from tests.harness.persons import Told, told_at
 from tests.harness.shell import Shell, pasted, shell
 from tests.harness.stores import API_KEY, CANARY, PASSPHRASE_TEXT, open_store, passphrase, spellings
 
@@ -97,7 +98,7 @@ def test_a_key_of_another_account_is_told_of(sh: Shell, accounts: str, warned: b
     first, second = (KeyInfo("", ("query-funds",), None, 0, 0, ("192.0.2.1",), account.strip()) for account in accounts)
     keep_probe(sh.home.probes, fingerprint(API_KEY), Probe(1, first))
     store = open_store(sh.home.keys)
-    told = [finding.kind for finding in judged(sh.home, load_config(sh.home.config), store, "more", second)]
+    told = [finding.kind for finding in judged(told_at(sh.home), load_config(sh.home.config), store, "more", second)]
     assert ("another-account" in told) == warned
 
 
@@ -192,11 +193,12 @@ def test_the_insecure_profile_needs_the_exact_words(sh: Shell) -> None:
 def test_a_store_is_made_for_real_use_unless_told_otherwise(sh: Shell) -> None:
     """`create_store` takes RFC 9106's profile; only the frightening variable makes it cheap, with a warning."""
     sh.home.keys.unlink()
-    create_store(sh.home, passphrase())
-    assert "protect NOTHING" in sh.capfd.readouterr().err
+    told = Told()
+    create_store(sh.home, told, passphrase())
+    assert "protect NOTHING" in told.warned[0]
     sh.home.keys.unlink()
     sh.monkeypatch.delenv(INSECURE_VARIABLE)
-    create_store(sh.home, passphrase())
+    create_store(sh.home, Told(), passphrase())
     assert not FileKeyStore.open(sh.home.keys, passphrase()).credentials()
 
 

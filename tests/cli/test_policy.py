@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from signer.cli import pairs_list
 from signer.cli.main import main
 from signer.home.layout import Home
 from signer.keys.argon import INSECURE_TESTS_ONLY
@@ -20,6 +19,7 @@ from signer.ledger.sqlite import SqliteLedger
 from signer.market.pairs import load_pairs, save_pairs
 from signer.model import Call, Facts, Intent, Json
 from signer.offload.worker import ThreadWorker
+from signer.operator import pairs_list
 from signer.policy import decide, load_policy
 from signer.serving.clock import SystemClock
 from signer.venues.kraken import pairs as kraken_pairs

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import requests
 
-from signer.cli.key_store import INSECURE_VALUE, INSECURE_VARIABLE
 from signer.cli.main import main
 from signer.home.layout import Home
 from signer.market.pairs import load_pairs
+from signer.operator.opening import INSECURE_VALUE, INSECURE_VARIABLE
 from signer.sandbox.server import RunningSandbox, Settings
 from signer.venues.kraken.pairs import PairTable
 from tests.harness.bots import order

@@ -18,10 +18,10 @@ from urllib.parse import parse_qs
 
 import requests
 
-from signer.cli.ledger import with_ledger
 from signer.contracts import Ledger
 from signer.home.lock import holder
 from signer.model import OrderRef
+from signer.operator.ledger import with_ledger
 from signer.sandbox.server import RunningSandbox
 from tests.harness.bots import Bot, order
 from tests.harness.gateways import RunningGateway

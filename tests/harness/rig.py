@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from signer.cli.reload import reload_running
+from signer.operator.reload import reload_running
 from signer.sandbox.arrivals import Arrival
 from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox, Settings
@@ -21,6 +21,7 @@ from signer.secret import Secret
 from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
 from tests.harness.gateways import RunningGateway
 from tests.harness.homes import MadeHome
+from tests.harness.persons import Told
 from tests.harness.policies import RIG_POLICIES
 from tests.harness.wire import ask
 
@@ -75,13 +76,13 @@ class Rig:
     def bot(self, policy: str, name: str = "", **options: Any) -> Bot:
         """A new client under ``policy``, known to the gateway if it runs."""
         bot = self.made.add_client(name or f"bot-{secrets.token_hex(4)}", ACCOUNT, policy, **options)
-        reload_running(self.home)
+        reload_running(self.home, Told())
         return bot
 
     def update(self, bot: Bot, **change: Any) -> None:
         """Change what is said of a client."""
         self.made.store.update_client(bot.name, **change)
-        reload_running(self.home)
+        reload_running(self.home, Told())
 
     def call(self, bot: Bot, endpoint: str, fields: Mapping[str, str] | None = None) -> list[str]:
         """One call on a connection of its own; the ``error`` array that answers it."""

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from signer.cli import reload
-from signer.cli.key_store import INSECURE_VALUE, INSECURE_VARIABLE
 from signer.cli.main import main
 from signer.errors import SignerError
 from signer.home.layout import Home
+from signer.operator import reload
+from signer.operator.opening import INSECURE_VALUE, INSECURE_VARIABLE
+from signer.operator.person import Person
 from tests.harness.stores import PASSPHRASE_TEXT, new_store
 
 
@@ -35,7 +36,7 @@ class Shell:
         status = main(["--home", str(self.home.folder), *arguments])
         return status, *self.capfd.readouterr()
 
-    def reload_running(self, home: Home) -> str | None:
+    def reload_running(self, home: Home, _person: Person) -> str | None:
         """What stands in for the gateway's reload."""
         self.reloads.append(home)
         if self.reload_fails:

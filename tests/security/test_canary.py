@@ -24,10 +24,10 @@ from urllib.parse import quote
 
 import pytest
 
-from signer.cli.reload import reload_running
 from signer.errors import HomeError
 from signer.keys.passphrase import from_file
 from signer.model import Request, Response
+from signer.operator.reload import reload_running
 from signer.sandbox import faults
 from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox
@@ -39,6 +39,7 @@ from signer.serving.wiring import Wiring
 from signer.venues import open_venue
 from tests.harness.arriving import arriving
 from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
+from tests.harness.persons import Told
 from tests.harness.rig import Rig
 from tests.harness.stores import spellings
 from tests.harness.wire import ask, http
@@ -164,16 +165,16 @@ def test_a_reload_that_fails_shows_no_secret(
     with pasted_into(rig.home.config, rig.sandbox.api_secret) as texts:
         for _ in texts:
             with pytest.raises(HomeError) as caught:
-                reload_running(rig.home)
+                reload_running(rig.home, Told())
             assert canary.seen(_report(caught.value)) == []
     with pasted_into(rig.home.policies / "narrow.toml", rig.sandbox.api_secret) as texts:
         for _ in texts:
             capfd.readouterr()
-            assert reload_running(rig.home)
+            assert reload_running(rig.home, Told())
             said = capfd.readouterr()
             assert "narrow" in said.err
             assert canary.seen(f"{said.out}{said.err}".encode()) == []
-    assert reload_running(rig.home)
+    assert reload_running(rig.home, Told())
 
 
 @contextmanager

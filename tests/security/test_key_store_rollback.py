@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.cli import key_store
+from signer.operator import opening
 from tests.harness.shell import Shell, shell
 from tests.harness.stores import filled_store, open_store
 
@@ -90,7 +90,7 @@ def test_an_interrupt_between_file_and_mark_shuts_nobody_out(sh: Shell, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(key_store, "_keep_mark", interrupted)
+        patch.setattr(opening, "_keep_mark", interrupted)
         assert sh.run(*REVOKE)[0] == 130
     assert open_store(sh.home.keys).clients()[0].revoked
     between = sh.home.keys.read_bytes()

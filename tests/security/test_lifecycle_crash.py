@@ -18,16 +18,17 @@ from typing import Any
 
 import pytest
 
-from signer.cli import key_store, keys
-from signer.cli.key_store import open_store
 from signer.cli.main import main
-from signer.cli.operation import Heard, Operation
 from signer.contracts import SigningKey
 from signer.errors import KeyStoreError
 from signer.keys.file import FileKeyStore
 from signer.keys.replaced import kept_replaced
 from signer.model import CredentialInfo, KeyInfo
+from signer.operator import keys
+from signer.operator.opening import handle_of, open_store
+from signer.operator.operation import Heard, Operation
 from signer.secret import HMACS, Secret
+from tests.harness.persons import told_at
 from tests.harness.shell import Shell, pasted, shell
 from tests.harness.stores import API_KEY, CANARY, MESSAGE
 
@@ -81,10 +82,10 @@ class Bench:
 
     def require_sound(self) -> CredentialInfo:
         """The store opens by what lies in the home, and the credential signs with a secret of its own key."""
-        store = open_store(self.sh.home, None)
+        store = open_store(told_at(self.sh.home))
         (info,) = store.credentials()
         elsewhere = None if info.store == "file" else self.vault
-        key = asyncio.run(key_store.handle_of(info, store, elsewhere))
+        key = asyncio.run(handle_of(info, store, elsewhere))
         expected = asyncio.run(Secret(SECRETS[info.api_key]).key().sign(MESSAGE))
         assert asyncio.run(key.sign(MESSAGE)) == expected
         return info
@@ -94,14 +95,14 @@ class Bench:
 def _bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Bench:
     sh, vault = shell(tmp_path, monkeypatch, capfd), FolderStore(tmp_path / "vault")
     bench = Bench(sh, vault, lambda _: ("modify-trades",))
-    monkeypatch.setattr(keys, "signing_store", lambda name, *_: None if name == "file" else vault)
+    monkeypatch.setattr(keys, "signing_store", lambda _, name, *__: None if name == "file" else vault)
 
     def asked(_: Operation, info: CredentialInfo, *__: object) -> Heard:
         return Heard(KeyInfo("at the venue", bench.may(info.api_key), None, 0, 0, ()), moved=False)
 
     monkeypatch.setattr(Operation, "probe", asked)
     monkeypatch.setattr(Operation, "try_out", asked)
-    open_store(sh.home, None).add_credential("main", "spot", API_KEY, Secret(CANARY), created_us=1)
+    open_store(told_at(sh.home)).add_credential("main", "spot", API_KEY, Secret(CANARY), created_us=1)
     return bench
 
 

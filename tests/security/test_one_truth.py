@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from signer.audit.log import FileAuditLog
-from signer.cli import passing
+from signer.cli.readiness import lines
 from signer.doctor import orders
 from signer.errors import StoreUnavailable
 from signer.gateway.credential import Credential
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.model import Halt, KeyInfo
+from signer.operator.readiness import readiness_of
 from signer.serving.clock import SystemClock
 from signer.serving.readiness import InForce, judged, read_answer
 from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
@@ -78,7 +79,7 @@ class Bench:
         ready = self.made.wiring.not_ready_reason()
         assert ready == says["trouble"]
         assert self.bot.name not in ready
-        found = await asyncio.to_thread(passing.readiness_of, self.made.home)
+        found = await asyncio.to_thread(readiness_of, self.made.home)
         first, *rest = orders.examine(found)
         assert ready in first.what
         assert ("do not pass" in first.what) == bool(ready)
@@ -195,18 +196,18 @@ async def test_without_an_answering_gateway_they_judge_from_the_home_and_say_so(
     async with bench(rig, tmp_path, capfd) as on:
         home, name = on.made.home, on.bot.name
         await on.made.wiring.admin.close()
-        found = await asyncio.to_thread(passing.readiness_of, home)
+        found = await asyncio.to_thread(readiness_of, home)
         assert [each.kind for each in found.everybody] == ["gateway"]
         assert "does not answer" in found.not_ready_reason
         await on.made.wiring.admin.open()
     Nonces.ahead += AHEAD_NS
-    found = await asyncio.to_thread(passing.readiness_of, home, name)
+    found = await asyncio.to_thread(readiness_of, home, name)
     assert (found.of_client(name), [note.kind for note in found.notes]) == ([], ["alone"])
     assert [finding.kind for finding in orders.examine(found)][-1] == "alone"
     assert on.made.home == home
     on.policy.write_text("version = ")
     FileKeyStore.open(home.keys, from_file(home.passphrase)).update_client(name, revoked=True)
-    found = await asyncio.to_thread(passing.readiness_of, home)
+    found = await asyncio.to_thread(readiness_of, home)
     assert {each.kind for each in found.of_client(name)} == {"revoked", "policy"}
 
 
@@ -219,4 +220,4 @@ def test_what_is_told_of_some_clients_is_the_truth_of_all() -> None:
     for said, passes in ((one, True), (both, False)):
         told = read_answer(json.loads(json.dumps(said.as_json())))
         assert (told.not_ready_reason == said.not_ready_reason, not told.not_ready_reason) == (True, passes)
-        assert next(passing.lines(told)) == f"Orders pass now: {'yes' if passes else 'no'}"
+        assert next(lines(told)) == f"Orders pass now: {'yes' if passes else 'no'}"

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from signer.cli import reload, taking_back
 from signer.errors import ConfigError
 from signer.gateway.revocations import AT_ONCE, Revocations
 from signer.home.layout import Home
@@ -21,6 +20,7 @@ from signer.home.lock import RELOAD
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase, from_file
 from signer.model import Json
+from signer.operator import reload, taking_back
 from signer.serving.admin import ask
 from tests.harness.bots import LIMIT, Bot
 from tests.harness.inside import Inside, inside

@@ -22,9 +22,9 @@ ADD = ("keys", "add", "main", "--account", "spot")
 PASTED = f"{API_KEY}\n{SECRET}\n"
 SHELL = """
 import select, subprocess, sys, termios
-from signer.cli import reload
+from signer.operator import reload
 from signer.cli.main import main
-reload.reload_running = lambda home: None
+reload.reload_running = lambda home, person: None
 status = main(["--home", *sys.argv[1:]])
 rest = b""
 while select.select([0], [], [], 0.2)[0]:

@@ -21,7 +21,7 @@ FLOORS: dict[str, int] = {
     "gateway": 5,
     **dict.fromkeys(("ledger", "audit", "keys", "keycheck", "market"), 6),
     "serving": 7,
-    **dict.fromkeys(("doctor", "sandbox"), 8),
+    **dict.fromkeys(("operator", "doctor", "sandbox"), 8),
     "cli": 9,
 }
 """Each room's floor. No room imports another of its own floor."""

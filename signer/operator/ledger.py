@@ -1,4 +1,4 @@
-"""How commands come to the home's ledger, beside a running gateway or not."""
+"""Opens the home's ledger for an act, beside a running gateway or not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def opened_ledger(home: Home) -> AsyncIterator[SqliteLedger]:
-    """The home's ledger, beside a running gateway or not. Raises `HomeError` if there is no such home."""
+    """Open the home's ledger, beside a running gateway or not. Raises `HomeError` if there is no such home."""
     require_home(home)
     ledger = await open_ledger(home, SystemClock())
     try:
@@ -28,7 +28,7 @@ async def opened_ledger(home: Home) -> AsyncIterator[SqliteLedger]:
 
 
 def with_ledger(home: Home, use: Callable[[SqliteLedger], Coroutine[None, None, T]]) -> T:
-    """What ``use`` makes of the home's ledger."""
+    """Answer what ``use`` makes of the home's ledger."""
 
     async def run() -> T:
         async with opened_ledger(home) as ledger:

@@ -1,10 +1,9 @@
-"""What a command says of a real key that the exchange was just asked about: fit for its clients, too weak, too much."""
+"""Judges a real key that the exchange was just asked about: fit for its clients, too weak, or too powerful."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from signer.cli.key_store import warn
 from signer.errors import KeyStoreError, SignerError
 from signer.findings import Finding, Weight
 from signer.home.layout import Home
@@ -13,29 +12,32 @@ from signer.keycheck.judgement import judge, used_elsewhere
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import kept_probe
 from signer.model import KeyInfo
+from signer.operator.person import Person
+from signer.operator.session import Session
 from signer.serving.clock import SystemClock
 from signer.serving.loaded import checked, requirements_now, venue_of
 
 
 def judged(
-    home: Home, config: Config, store: FileKeyStore, name: str, key: KeyInfo, *, moved: bool = False
+    session: Session, config: Config, store: FileKeyStore, name: str, key: KeyInfo, *, moved: bool = False
 ) -> Sequence[Finding]:
-    """What is to be said of ``key`` as that of credential ``name``, worst first; ``moved``: its nonce moved without us.
+    """Judge ``key`` as that of credential ``name``, worst finding first; ``moved``: its nonce moved without us.
 
-    Nothing, with a warning, where the policies do not load: then nobody can say what is asked of it.
+    Warns where the policies do not load: then nobody can say what is asked of it.
     """
+    home = session.home
     elsewhere = [*_of_another_account(home, store, name, key), *([used_elsewhere(name)] if moved else [])]
     try:
         loaded = checked(home, config, store, venue_of(home, config), lambda: None)
     except SignerError as error:
-        warn(f"whether the key is fit for its clients cannot be said: {error}")
+        session.person.warn(f"whether the key is fit for its clients cannot be said: {error}")
         return elsewhere
     now_us = SystemClock().now_us()
     return [*judge(key, requirements_now(loaded, now_us)[name], loaded.venue, now_us), *elsewhere]
 
 
 def _of_another_account(home: Home, store: FileKeyStore, name: str, key: KeyInfo) -> list[Finding]:
-    """That ``key`` and another of the same account here are of two accounts at the exchange, as far as it has told."""
+    """Find another key of the same account here that is of another account at the exchange, as far as that has told."""
     account = store.credential(name).account
     for other in store.credentials():
         probe = kept_probe(home.probes, other.fingerprint) if other.account == account and other.name != name else None
@@ -46,20 +48,23 @@ def _of_another_account(home: Home, store: FileKeyStore, name: str, key: KeyInfo
     return []
 
 
-def say_lacking(home: Home, config: Config, store: FileKeyStore, account: str, policy: str) -> None:
+def warn_of_lacking(session: Session, config: Config, store: FileKeyStore, account: str, policy: str) -> None:
     """Warn of what ``policy`` promises and no key of the account may do, as far as the exchange has told."""
     for info in store.credentials():
-        probe = kept_probe(home.probes, info.fingerprint) if info.account == account else None
+        probe = kept_probe(session.home.probes, info.fingerprint) if info.account == account else None
         if probe is not None:
-            found = judged(home, config, store, info.name, probe.key)
-            say([each for each in found if each.kind == "missing-permission" and f" policy {policy} " in each.what])
+            found = judged(session, config, store, info.name, probe.key)
+            lacking = [
+                each for each in found if each.kind == "missing-permission" and f" policy {policy} " in each.what
+            ]
+            warn_of(lacking, session.person)
 
 
-def say(findings: Sequence[Finding]) -> None:
-    """One line on stderr for each that is not fine."""
+def warn_of(findings: Sequence[Finding], person: Person) -> None:
+    """Warn of each finding that is not fine."""
     for finding in findings:
         if finding.weight is not Weight.FINE:
-            warn(str(finding), finding.weight)
+            person.warn(str(finding), finding.weight)
 
 
 def require_fit(findings: Sequence[Finding]) -> None:

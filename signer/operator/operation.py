@@ -16,11 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-import click
-
 from signer.audit import close_audit, open_audit
-from signer.cli.key_store import in_loop, warn
-from signer.cli.reasons import reading_reason
+from signer.audit.log import FileAuditLog
 from signer.contracts import SigningKey
 from signer.errors import HomeError, SignerError
 from signer.gateway import open_account
@@ -34,7 +31,11 @@ from signer.home.settings import AccountConfig, Config
 from signer.keycheck.probe import ProbeResult, known, probe
 from signer.keys.probes import Probe, keep_probe, kept_probe
 from signer.ledger import open_ledger
+from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, Json, KeyInfo
+from signer.operator import reload
+from signer.operator.person import Person
+from signer.operator.session import Session
 from signer.secret import fingerprint
 from signer.serving.admin import ANSWER_S, BRAKE_S, Operator, ask, ask_within
 from signer.serving.clock import SystemClock
@@ -57,13 +58,6 @@ Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[ProbeResul
 """Asks the venue what a credential may do; its key is used if no gateway runs. Raises `SignerError`."""
 
 
-def reason_option(function: click.decorators.FC) -> click.decorators.FC:
-    """``--reason``, for every command that is put on record."""
-    return click.option("--reason", default="", callback=reading_reason(MOST_REASON), help="Why, for the audit log.")(
-        function
-    )
-
-
 class Heard(NamedTuple):
     """What the venue said of a key."""
 
@@ -81,7 +75,7 @@ class Heard(NamedTuple):
 class Operation:
     """One act of an operator while it goes on."""
 
-    home: Home
+    session: Session
     beside: bool
     """Whether a gateway runs."""
     detail: str = ""
@@ -93,28 +87,33 @@ class Operation:
         """What the venue says of a credential that is in force. ``key`` is used if no gateway runs."""
         if not self.beside:
             return self.try_out(info, config.accounts[info.account], key)
-        told = ask(self.home.admin, "probe", credential=info.name)
-        return Heard.of(_kept(self.home, info, told), info.name)
+        told = ask(self.session.home.admin, "probe", credential=info.name)
+        return Heard.of(_kept(self.session.home, info, told), info.name)
 
     def try_out(self, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> Heard:
         """What the venue says of a key that no gateway uses now. Raises `VenueError`."""
-        return Heard.of(in_loop(_heard(self.home, info, config, key)), info.name)
+        return Heard.of(self.session.run(_heard(self.session, info, config, key)), info.name)
 
     def close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
         """Settle or release a call whose outcome is unknown; whether there is one of that number."""
         if self.alone is not None:
             return self.alone.close_unknown(number, venue_ids, reason)
-        return bool(ask(self.home.admin, "close", number=number, venue_ids=list(venue_ids), reason=reason))
+        return bool(ask(self.session.home.admin, "close", number=number, venue_ids=list(venue_ids), reason=reason))
+
+    def take_up(self) -> None:
+        """Have the gateway read the home again, if one runs. Raises `HomeError` if it does not."""
+        if self.beside:
+            reload.reload_running(self.session.home, self.session.person)
 
     def drain(self) -> None:
         """Wait until the gateway, if one runs, uses no key that it has let go of."""
         if self.beside:
-            ask(self.home.admin, "drained")
+            ask(self.session.home.admin, "drained")
 
 
 @contextlib.contextmanager
 def on_record(
-    home: Home, act: str, reason: str = "", *, proceed_unrecorded: bool = False, **whom: str
+    session: Session, act: str, reason: str = "", *, proceed_unrecorded: bool = False, **whom: str
 ) -> Iterator[Operation]:
     """Do ``act`` (the command's words) inside the block: recorded durably before it begins, and how it ended.
 
@@ -125,25 +124,28 @@ def on_record(
     told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": act}
     told |= {key: name for key, name in whom.items() if name}
     with contextlib.ExitStack() as stack:
-        record, beside, alone = _log(home, stack, proceed_unrecorded=proceed_unrecorded)
-        operation = Operation(home, beside, alone=alone)
+        record, beside, alone = _log(session, stack, proceed_unrecorded=proceed_unrecorded)
+        operation = Operation(session, beside, alone=alone)
         record({**told, "stage": "begun", **({"reason": reason} if reason else {})})
         try:
             yield operation
         except BaseException as error:
-            _tried(record)({**told, "stage": "failed", "detail": str(error)[:MOST_DETAIL] or type(error).__name__})
+            _tried(record, session.person)(
+                {**told, "stage": "failed", "detail": str(error)[:MOST_DETAIL] or type(error).__name__}
+            )
             raise
-        _tried(record)(
+        _tried(record, session.person)(
             {**told, "stage": "done", **({"detail": operation.detail[:MOST_DETAIL]} if operation.detail else {})}
         )
 
 
 @contextlib.asynccontextmanager
-async def asking(home: Home) -> AsyncIterator[Ask]:
+async def asking(session: Session) -> AsyncIterator[Ask]:
     """What asks the venue about credentials without putting it on record: through the gateway that runs, or alone.
 
     Raises `HomeError` if the home is not to be had.
     """
+    home = session.home
     lock = await asyncio.to_thread(_lock, home)
 
     async def beside(info: CredentialInfo, _config: Config, _key: SigningKey | None) -> ProbeResult:
@@ -154,7 +156,7 @@ async def asking(home: Home) -> AsyncIterator[Ask]:
     async def alone(info: CredentialInfo, config: Config, key: SigningKey | None) -> ProbeResult:
         if key is None:
             raise HomeError("the gateway that ran is gone", where=str(home.folder), hint="try again")
-        return await _heard(home, info, config.accounts[info.account], lambda: _given(key))
+        return await _heard(session, info, config.accounts[info.account], lambda: _given(key))
 
     try:
         yield beside if lock is None else alone
@@ -163,20 +165,23 @@ async def asking(home: Home) -> AsyncIterator[Ask]:
             lock.release()
 
 
-def _log(home: Home, stack: contextlib.ExitStack, *, proceed_unrecorded: bool) -> tuple[Record, bool, _Alone | None]:
+def _log(
+    session: Session, stack: contextlib.ExitStack, *, proceed_unrecorded: bool
+) -> tuple[Record, bool, _Alone | None]:
     """What puts a record into the home's audit log, whether a gateway does it, and who does it otherwise."""
+    home, person = session.home, session.person
     try:
         lock = _lock(home)
         if lock is None:
             beside = partial(_tell_gateway, home, BRAKE_S if proceed_unrecorded else ANSWER_S)
-            return _tried(beside) if proceed_unrecorded else beside, True, None
+            return _tried(beside, person) if proceed_unrecorded else beside, True, None
         stack.callback(lock.release)
-        alone = stack.enter_context(contextlib.closing(_Alone(home)))
-        return _tried(alone.record) if proceed_unrecorded else alone.record, False, alone
+        alone = stack.enter_context(_opened_alone(session))
+        return _tried(alone.record, person) if proceed_unrecorded else alone.record, False, alone
     except SignerError as error:
         if not proceed_unrecorded:
             raise
-        _warn_unrecorded(error)
+        _warn_unrecorded(error, person)
         return _warned, False, None
 
 
@@ -184,12 +189,12 @@ def _tell_gateway(home: Home, within_s: float, told: Mapping[str, Json]) -> None
     ask_within(within_s, home.admin, "record", **told)
 
 
-def _tried(record: Record) -> Record:
+def _tried(record: Record, person: Person) -> Record:
     def tried(told: Mapping[str, Json]) -> None:
         try:
             record(told)
         except SignerError as error:
-            _warn_unrecorded(error)
+            _warn_unrecorded(error, person)
 
     return tried
 
@@ -198,40 +203,45 @@ def _warned(_: Mapping[str, Json]) -> None:
     """It has been said already that nothing is recorded."""
 
 
-def _warn_unrecorded(error: SignerError) -> None:
-    warn(f"this is not in the audit log: {error}")
+def _warn_unrecorded(error: SignerError, person: Person) -> None:
+    person.warn(f"this is not in the audit log: {error}")
 
 
+@dataclass(frozen=True, slots=True)
 class _Alone:
-    """The home's audit log, opened by the command itself."""
+    """The home's ledger and audit log, opened by the act itself."""
 
-    def __init__(self, home: Home) -> None:
-        self._runner = asyncio.Runner()
-        self._ledger = self._runner.run(open_ledger(home, SystemClock()))
-        self._log = self._runner.run(open_audit(home, self._ledger, SystemClock(), warn))
+    session: Session
+    ledger: SqliteLedger
+    log: FileAuditLog
 
     def record(self, told: Mapping[str, Json]) -> None:
         me = Operator.of(os.getuid())
-        self._runner.run(self._log.record(operator_record(me.uid, me.name, told, SystemClock().now_us())))
+        self.session.run(self.log.record(operator_record(me.uid, me.name, told, SystemClock().now_us())))
 
     def close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
-        return self._runner.run(self._close_unknown(number, venue_ids, reason))
-
-    def close(self) -> None:
-        self._runner.run(self._close())
-        self._runner.close()
+        return self.session.run(self._close_unknown(number, venue_ids, reason))
 
     async def _close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
         me, now_us = Operator.of(os.getuid()), SystemClock().now_us()
-        for one in await self._ledger.open_intents():
+        for one in await self.ledger.open_intents():
             if one.reservation == number:
-                await record_by_hand(self._ledger, self._log, one, venue_ids, me.name, me.uid, reason, now_us)
+                await record_by_hand(self.ledger, self.log, one, venue_ids, me.name, me.uid, reason, now_us)
                 return True
         return False
 
-    async def _close(self) -> None:
-        await close_audit(self._log, self._ledger)
-        await self._ledger.close()
+
+@contextlib.contextmanager
+def _opened_alone(session: Session) -> Iterator[_Alone]:
+    ledger = session.run(open_ledger(session.home, SystemClock()))
+    try:
+        log = session.run(open_audit(session.home, ledger, SystemClock(), session.person.warn))
+        try:
+            yield _Alone(session, ledger, log)
+        finally:
+            session.run(close_audit(log, ledger))
+    finally:
+        session.run(ledger.close())
 
 
 async def _given(key: SigningKey) -> SigningKey:
@@ -248,21 +258,21 @@ def _kept(home: Home, info: CredentialInfo, told: Any) -> ProbeResult:
     return ProbeResult(kept.key, bool(told["moved"]))
 
 
-async def _heard(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> ProbeResult:
+async def _heard(session: Session, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> ProbeResult:
     """What the venue says of a key, kept for lists. Raises `VenueError`."""
-    asked = await _asked(home, info, config, key)
+    asked = await _asked(session, info, config, key)
     if asked.key is not None:
-        keep_probe(home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), asked.key))
+        keep_probe(session.home.probes, fingerprint(info.api_key), Probe(SystemClock().now_us(), asked.key))
     return asked
 
 
-async def _asked(home: Home, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> ProbeResult:
+async def _asked(session: Session, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> ProbeResult:
     """Nonces go on from the ledger's mark and raise it, so that the gateway's go on above them."""
     clock, upstream = SystemClock(), UpstreamPool.open(config.origin, addresses=config.resolve)
-    ledger = await open_ledger(home, clock)
+    ledger = await open_ledger(session.home, clock)
     try:
         venue = open_venue(config.venue)
-        states = KeyStates(ledger, clock, Listeners(lambda _kind, text: warn(text)))
+        states = KeyStates(ledger, clock, Listeners(lambda _kind, text: session.person.warn(text)))
         marks = await ledger.marks()
         account = open_account(info.account, config, venue, [(info, await key())], upstream, states, marks)
         return await probe(account, venue, account.credentials[0])

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from signer.cli.ledger import with_ledger
 from signer.errors import KeyStoreError, LedgerError, SignerError
 from signer.home.layout import Home
 from signer.home.lock import holder
@@ -14,6 +13,7 @@ from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
 from signer.ledger.database import Halts, halt_for, unreadable
 from signer.ledger.sqlite import SqliteLedger
+from signer.operator.ledger import with_ledger
 from signer.serving.admin import BRAKE_S, ask_within
 from signer.serving.loaded import policies_of, venue_of
 from signer.serving.readiness import InForce, Obstacle, Readiness, judged, read_answer

@@ -1,4 +1,4 @@
-"""The exchange's list of pairs for a command that judges policies: fetched now if it can be, and kept in the home."""
+"""Fetches the exchange's list of pairs for whoever judges policies, and keeps it in the home."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-import click
-
 from signer.contracts import Pairs, Venue
 from signer.errors import SignerError
 from signer.home.layout import Home
 from signer.home.settings import Config
 from signer.market.pairs import fetch_pairs, load_pairs, save_pairs
 from signer.model import Json
+from signer.operator.person import Person
 from signer.policy.policy import Policy
 from signer.serving.loaded import policies_of, venue_of
 from signer.serving.pairs_listing import FETCH_S, unlisted
@@ -24,8 +23,8 @@ FRESH_S = 60.0
 """A list younger than this is not fetched anew."""
 
 
-def current_pairs(home: Home, config: Config) -> Pairs:
-    """The exchange's list; with a warning the last one known, if it cannot be had within `FETCH_S`."""
+def current_pairs(home: Home, config: Config, person: Person) -> Pairs:
+    """Fetch the exchange's list; if that takes over `FETCH_S` or fails, warn and answer the last one known."""
     venue = venue_of(home, config)
     if not _is_fresh(home):
         try:
@@ -37,16 +36,16 @@ def current_pairs(home: Home, config: Config) -> Pairs:
         except SignerError as error:
             known = venue.pairs
             then = "the last one is used" if known.complete else "names that signer does not know are not checked"
-            click.echo(f"signer: warning: the exchange's list of pairs cannot be had, {then}: {error}", err=True)
+            person.warn(f"the exchange's list of pairs cannot be had, {then}: {error}")
             return known
     return venue.pairs
 
 
-def warn_of_unlisted(home: Home) -> None:
-    """One line on stderr for each pair that a policy of the home names and the exchange does not list."""
+def warn_of_unlisted(home: Home, person: Person) -> None:
+    """Warn of each pair that a policy of the home names and the exchange does not list."""
     pairs = venue_of(home).pairs
     for finding in unlisted(_loadable(home, pairs), complete=pairs.complete):
-        click.echo(f"signer: warning: {finding}", err=True)
+        person.warn(str(finding))
 
 
 def _is_fresh(home: Home) -> bool:

@@ -1,0 +1,67 @@
+"""Reads a real API key that a person has: from standard input, from a file, or as it is pasted into the terminal."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import click
+
+from signer.cli.asking import ask_hidden, has_terminal, quiet_terminal, tried
+from signer.cli.terminal import warn
+from signer.errors import KeyStoreError
+from signer.keys.file import FileKeyStore
+from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
+from signer.keys.key_file import MOST_BYTES as KEY_FILE_BYTES
+from signer.keys.key_file import read_key_file
+from signer.operator.opening import open_store
+from signer.operator.session import Session
+
+
+def credential_and_store(session: Session, *, stdin: bool, file: Path | None) -> tuple[ApiKeySecret, FileKeyStore]:
+    """Read a key, then open the key store.
+
+    The key comes first: who pastes it expects to be asked for it, and what is pasted at a question for a passphrase
+    would end in the shell.
+    """
+    with quiet_terminal():
+        return read_credential(stdin, file), open_store(session)
+
+
+def read_credential(stdin: bool, file: Path | None) -> ApiKeySecret:
+    """Read an API key and secret from standard input, a file of any known format, or a prompt.
+
+    Raises `KeyStoreError`, or a usage error where there is nothing to read from.
+    """
+    if stdin and file:
+        raise click.UsageError("--stdin and --file exclude each other.")
+    if stdin:
+        return read_json(sys.stdin.buffer.read(MOST_BYTES), where="standard input")
+    if file:
+        return _from_file(file)
+    if not has_terminal():
+        raise click.UsageError("There is no terminal to ask on: give --stdin or --file.")
+    return tried(_asked_credential)
+
+
+def _from_file(path: Path) -> ApiKeySecret:
+    """Read the key in a file that somebody has: it may lie open, and should not lie there for long."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise KeyStoreError("it is not a regular file", where=str(path), hint="name the right file")
+    with path.open("rb") as file:
+        raw = bytearray(file.read(KEY_FILE_BYTES + 1))
+    if len(raw) > KEY_FILE_BYTES:
+        raise KeyStoreError(f"it is larger than {KEY_FILE_BYTES} bytes", where=str(path), hint="name the right file")
+    found = read_key_file(raw, where=str(path))
+    raw[:] = bytes(len(raw))
+    click.echo(f"signer: read {path} as {found.kind}; delete it when this is done, it holds the secret", err=True)
+    if mode & 0o077:
+        warn(f"others on this machine could read {path}; if any did, make a new key at Kraken")
+    return found.credential
+
+
+def _asked_credential() -> ApiKeySecret:
+    api_key = ask_hidden("API key (public part)")
+    return read_pasted(api_key, ask_hidden("API secret (private part)"), where="API secret")

@@ -1,0 +1,188 @@
+"""`signer policy explain`: what a policy answers to a call and why, and whether an order would pass now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from signer.cli.options import json_option
+from signer.cli.policy_venue import known_venue, names_of
+from signer.cli.readiness import lines
+from signer.cli.showing import show_json, show_rows
+from signer.errors import ConfigError, NotUnderstood
+from signer.home.layout import Home
+from signer.keys.envelope import AboutClient
+from signer.keys.renewal import read_envelope
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Usage
+from signer.operator.ledger import with_ledger
+from signer.operator.readiness import readiness_of
+from signer.policy import decide, load_policy
+from signer.policy.cases import NOT_UNDERSTOOD
+from signer.policy.orders import refs_of
+from signer.policy.policy import format_amount
+from signer.serving.clock import SystemClock
+from signer.serving.readiness import Readiness
+
+ANYBODY = "anybody"
+"""The client of a call that is explained for a policy alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownToLedger:
+    """What the ledger knows of a client and of the orders that its call names."""
+
+    placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
+    usage: Sequence[Usage]
+
+
+@click.command()
+@click.option("--client", metavar="BOT", help="As this client: by its policy, with its orders and what it has used.")
+@click.option("--policy", "name", metavar="POLICY", help="By this policy of the home, or file, whoever asks.")
+@json_option
+@click.argument("call")
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.pass_obj
+def explain(
+    home: Home, *, client: str | None, name: str | None, as_json: bool, call: str, fields: tuple[str, ...]
+) -> int:
+    """Say what a policy answers to a CALL, which rule said what, what it would charge and what is left.
+
+    CALL is an endpoint with its fields: AddOrder pair=XBTUSD type=buy ordertype=limit volume=0.01 price=50000.
+    Of a client it says also whether an order would pass now: halts, revocation, keys, and a gateway that has another
+    policy in force. Exit status 1 if it would be refused.
+    """
+    if (client is None) == (name is None):
+        raise click.UsageError("Give either --client or --policy.")
+    entry = None if client is None else _client(home, client)
+    venue = known_venue(home)
+    pairs = venue.pairs
+    try:
+        path = _policy_path(home, entry.policy if entry else str(name))
+        chosen = load_policy(path, venue.vocabulary, pairs.find, names_of(pairs))
+    except ConfigError:
+        if not as_json:
+            _show_now(_now(home, client), client)  # a gateway may go on with what it loaded of the file before
+        raise
+    try:
+        understood = venue.call_of(call, _fields(fields))
+    except NotUnderstood as error:
+        return _show_not_understood(call, " ".join(venue.words(error)), as_json)
+    standing = _standing(home, entry, understood) if entry else KnownToLedger({}, ())
+    decision = decide(
+        chosen, client or ANYBODY, understood, Facts(pairs.by_id, standing.placed, SystemClock().now_us())
+    )
+    charges = _charge_rows(decision, standing.usage)
+    answer: dict[str, object] = {
+        "call": call,
+        "client": client,
+        "policy": decision.policy,
+        "policy_hash": decision.policy_hash,
+        "allowed": decision.allowed,
+        "fits": all(row["fits"] for row in charges),
+        "rules": [{"rule": hit.rule, "allows": hit.allows, "reason": hit.reason} for hit in decision.hits],
+        "charges": charges,
+    }
+    now = _now(home, client)
+    answer["obstacles"] = [str(each) for each in now.of_client(client or "")] if now else []
+    answer["notes"] = [str(each) for each in now.notes] if now else []
+    if as_json:
+        show_json(answer)
+    else:
+        _show_answer(answer, decision, charges)
+        _show_now(now, client)
+    passes = understood.action is not Action.ORDER or not answer["obstacles"]
+    return 0 if answer["allowed"] and answer["fits"] and passes else 1
+
+
+def _policy_path(home: Home, name: str) -> Path:
+    return Path(name) if name.endswith(".toml") else home.policies / f"{name}.toml"
+
+
+def _client(home: Home, name: str) -> AboutClient:
+    """What the key store says of a client; its list needs no passphrase. Raises `ConfigError` if it is not there."""
+    abouts = [entry.about for entry in read_envelope(home.keys).entries]
+    clients = {about.name: about for about in abouts if isinstance(about, AboutClient)}
+    if name not in clients:
+        hint = f"known are: {', '.join(sorted(clients)) or 'none'}"
+        raise ConfigError(f"there is no client {name!r}", where=str(home.keys), hint=hint)
+    return clients[name]
+
+
+def _fields(texts: Sequence[str]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals or key in fields:
+            raise click.BadParameter(f"{text!r}: write each field once, as FIELD=VALUE")
+        fields[key] = value
+    return fields
+
+
+def _standing(home: Home, client: AboutClient, call: Call) -> KnownToLedger:
+    async def ask(ledger: SqliteLedger) -> KnownToLedger:
+        placed = {ref: tuple(await ledger.find_orders(client.account, ref)) for ref in refs_of(call)}
+        return KnownToLedger(placed, await ledger.usage(f"client/{client.name}"))
+
+    return with_ledger(home, ask)
+
+
+def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, object]]:
+    """For each cap: what the call needs of it, and what is left of it before the call."""
+    # By what the ledger counts by: a cap's name holds its limit, and what was used outlives a changed limit.
+    used = {(row.scope, row.unit, row.window_s): row.used for row in usage}
+    needs: dict[tuple[str, str, int], Decimal] = {}
+    caps: dict[tuple[str, str, int], Charge] = {}
+    for charge in decision.charges:
+        key = charge.scope, charge.unit, charge.window_s
+        needs[key] = needs.get(key, Decimal(0)) + charge.amount
+        caps[key] = charge
+    rows: list[dict[str, object]] = []
+    for key, need in needs.items():
+        cap = caps[key]
+        left = max(cap.limit - used.get(key, Decimal(0)), Decimal(0))
+        row = {
+            "cap": cap.cap,
+            "unit": cap.unit,
+            "needs": format_amount(need),
+            "left": format_amount(left),
+            "fits": need <= left,
+        }
+        rows.append(row)
+    return rows
+
+
+def _show_answer(answer: Mapping[str, object], decision: Decision, charges: list[dict[str, object]]) -> None:
+    verdict = "denied" if not decision.allowed else "allowed" if answer["fits"] else "allowed, but over a cap"
+    who = f" by client {answer['client']}" if answer["client"] else ""
+    click.echo(f"{answer['call']}{who} under policy {decision.policy} ({decision.policy_hash[:16]}): {verdict}\n")
+    says = [{"says": "yes" if hit.allows else "NO", "rule": hit.rule, "reason": hit.reason} for hit in decision.hits]
+    show_rows([dict(row) for row in says], none="")
+    if charges:
+        click.echo("")
+        show_rows(charges, none="")
+
+
+def _now(home: Home, client: str | None) -> Readiness | None:
+    """Whether an order of that client would pass now; None if nobody in particular asks."""
+    if client is None:
+        return None
+    return readiness_of(home, client)
+
+
+def _show_now(now: Readiness | None, client: str | None) -> None:
+    if now is not None:
+        click.echo("\n" + "\n".join(lines(now, client or "")))
+
+
+def _show_not_understood(call: str, error: str, as_json: bool) -> int:
+    if as_json:
+        rule = {"rule": NOT_UNDERSTOOD, "allows": False, "reason": error}
+        show_json({"call": call, "allowed": False, "rules": [rule], "charges": []})
+    else:
+        click.echo(f"{call} is refused before any policy is asked: {error}")
+    return 1

@@ -1,0 +1,170 @@
+"""What a person does to clients: issue, rotate, update and forgive their virtual credentials, each on record."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from signer.errors import ConfigError
+from signer.gateway.replay import FORGIVEN, highest_of, name_of
+from signer.gateway.revocations import AT_ONCE
+from signer.home.layout import Home
+from signer.keys.entries import ClientChange
+from signer.keys.file import FileKeyStore
+from signer.keys.issue import ApiKeySecret
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import ClientInfo, Network
+from signer.operator.judging import warn_of_lacking
+from signer.operator.ledger import with_ledger
+from signer.operator.moments import utc
+from signer.operator.opening import open_store, require_account
+from signer.operator.operation import on_record
+from signer.operator.reload import take_up
+from signer.operator.session import Session
+from signer.operator.taking_back import TakingBack
+from signer.secret import fingerprint
+from signer.serving.clock import SystemClock
+
+HandOver = contextlib.AbstractContextManager[None]
+"""Gives the bot its credential when its block has stored it, and only then."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """A client that is to be."""
+
+    name: str
+    account: str
+    policy: str
+    sources: tuple[Network, ...] = ()
+    """Where it may call from; anywhere if empty."""
+    expires_us: int | None = None
+    """From when on it is refused, in microseconds since the epoch; None is never."""
+    nonces: Literal["window", "strict"] = "window"
+
+
+def list_clients(session: Session) -> tuple[Sequence[ClientInfo], Sequence[ClientInfo]]:
+    """List the clients, revoked ones included, and the former credentials that still pass."""
+    store, now_us = open_store(session), SystemClock().now_us()
+    former = [info for info, _ in store.former_clients() if not info.revoked and (info.expires_us or 0) > now_us]
+    return store.clients(), former
+
+
+def require_policy(home: Home, policy: str) -> None:
+    """Raises `ConfigError` unless the home has a policy file of that name."""
+    files = sorted(home.policies.glob("*.toml"))
+    known = [file.stem for file in files if not file.stem.endswith(".cases")]
+    if policy not in known:
+        hint = f"write {policy}.toml there; known are: {', '.join(known) or 'none'}"
+        raise ConfigError(f"there is no policy {policy!r}", where=str(home.policies), hint=hint)
+
+
+def add_client(
+    session: Session, store: FileKeyStore, client: NewClient, credential: ApiKeySecret, hand_over: HandOver, reason: str
+) -> None:
+    """Keep a client and its virtual credential. Raises `SignerError`."""
+    config = require_account(session.home, client.account)
+    known_by = fingerprint(credential.api_key)
+    with on_record(session, "clients add", reason, client=client.name) as operation, hand_over:
+        operation.detail = f"account {client.account}, policy {client.policy}, fingerprint {known_by}"
+        store.add_client(
+            client.name,
+            client.account,
+            client.policy,
+            *credential,
+            created_us=SystemClock().now_us(),
+            sources=client.sources,
+            expires_us=client.expires_us,
+            nonces=client.nonces,
+        )
+    _confirm(
+        session, f"Added client {client.name} of account {client.account} under policy {client.policy}", credential
+    )
+    take_up(session, f"client {client.name}")
+    warn_of_lacking(session, config, store, client.account, client.policy)
+
+
+def rotate_client(
+    session: Session,
+    name: str,
+    credential: ApiKeySecret,
+    hand_over: HandOver,
+    *,
+    overlap_us: int | None,
+    reason: str,
+) -> bool:
+    """Give a client another virtual credential; the old one passes for ``overlap_us`` more, or not at all.
+
+    Whether it is certain that the old one is refused then. Raises `SignerError`.
+    """
+    store = open_store(session)
+    old = [info.api_key for info in store.clients() if info.name == name]
+    older = [info.api_key for info, _ in store.former_clients() if info.name == name]
+    with on_record(session, "clients rotate", reason, client=name) as operation, hand_over:
+        now_us = SystemClock().now_us()
+        until_us = None if overlap_us is None else now_us + overlap_us
+        passes = "" if until_us is None else f", the old one passes until {utc(until_us)}"
+        operation.detail = f"fingerprint {fingerprint(credential.api_key)}{passes}"
+        store.rotate_client(name, credential.api_key, credential.secret, created_us=now_us, old_until_us=until_us)
+    taking = TakingBack(session, name)
+    taking.tell_gateway(dict.fromkeys(older, AT_ONCE) | dict.fromkeys(old, until_us or AT_ONCE))
+    _confirm(session, f"Rotated client {name}{passes}", credential)
+    if not taking.confirmed:
+        return taking.settle()
+    take_up(session, f"the new credential of {name}")
+    return True
+
+
+def update_client(session: Session, name: str, changes: ClientChange, *, reason: str) -> None:
+    """Change what a client may do, from where or until when. Its credential stays. Raises `SignerError`."""
+    store = open_store(session)
+    with on_record(session, "clients update", reason, client=name) as operation:
+        operation.detail = ", ".join(f"{key} {_shown(value)}" for key, value in changes.items())
+        store.update_client(name, **changes)
+    session.person.note(f"Updated client {name}.")
+    take_up(session, f"the update of {name}")
+
+
+def forgive_client(session: Session, name: str, *, reason: str) -> None:
+    """Let a client whose nonces are strict count lower than before, in a unit of another length.
+
+    Raises `ConfigError` if there is no such client.
+    """
+    known = {info.name: info for info in open_store(session).clients()}
+    if name not in known:
+        hint = f"known are: {', '.join(known) or 'none'}"
+        raise ConfigError(f"there is no client {name!r}", where=str(session.home.keys), hint=hint)
+    client = known[name]
+    if client.nonces != "strict":
+        text = f"{name} counts each unit of its nonces apart, so none locks out another; nothing is to be forgiven."
+        session.person.say(f"{text} To begin anew in the same unit: `signer clients rotate {name}`.")
+        return
+    prefix = name_of(client.name, client.fingerprint)
+    with on_record(session, "clients forgive", reason, client=name) as operation:
+        highest = with_ledger(session.home, lambda ledger: _forgiven(ledger, prefix))
+        operation.detail = f"nonces up to {highest} count in their own unit only"
+    session.person.say(
+        f"Forgave client {name}: its next nonce may be lower than {highest}, in a unit of another length."
+    )
+    take_up(session, f"what {name} is forgiven")
+
+
+async def _forgiven(ledger: SqliteLedger, prefix: str) -> int:
+    marks: Mapping[str, int] = await ledger.marks()
+    highest = highest_of(prefix, marks)
+    await ledger.raise_mark(f"{prefix}/{FORGIVEN}", highest)
+    return highest
+
+
+def _confirm(session: Session, done: str, credential: ApiKeySecret) -> None:
+    """A note, not the result: the result is the bot's environment file, and nothing else."""
+    credential.secret.wipe()
+    session.person.note(f"{done} (fingerprint {fingerprint(credential.api_key)}).")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "any"
+    return "never" if value is None else utc(value) if isinstance(value, int) else str(value)

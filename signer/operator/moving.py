@@ -1,0 +1,65 @@
+"""Moves a secret from one store to another: the old copy goes when both have signed alike and no call needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from signer.contracts import SigningStore
+from signer.errors import KeyStoreError
+from signer.home.settings import HOME_FILE
+from signer.keys.file import FileKeyStore
+from signer.keys.issue import ApiKeySecret
+from signer.model import CredentialInfo
+from signer.operator.copies import Copies
+from signer.operator.opening import handle_of
+from signer.operator.operation import Operation
+from signer.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The secret of a credential moves from one store to another; None is the home's own file."""
+
+    store: FileKeyStore
+    operation: Operation
+    source: SigningStore | None
+    target: SigningStore | None
+
+    def move(self, info: CredentialInfo, to: str, given: ApiKeySecret | None) -> None:
+        """Move. ``given`` is the key as its owner has it, for a source that gives no secret back."""
+        if given is not None and given.api_key != info.api_key:
+            raise KeyStoreError("this is another API key", where=info.name, hint="to change the key, use `keys rotate`")
+        moved = replace(info, store=to)
+        with self._copied(moved, given):
+            self.operation.session.run(self._require_same(info, moved, given))
+            self.operation.take_up()
+            self.store.move_credential(info.name, to, given.secret if given and to == HOME_FILE else None)
+        self.operation.take_up()
+        self.operation.drain()
+        self._copies().destroy(self.source, info)
+
+    def _copies(self) -> Copies:
+        return Copies(self.store, self.operation.session.person)
+
+    @contextlib.contextmanager
+    def _copied(self, moved: CredentialInfo, given: ApiKeySecret | None) -> Iterator[None]:
+        if self.target is None or given is not None:
+            with self._copies().kept(self.target, moved, given.secret if given else Secret(b"")):
+                yield
+            return
+        with self._copies().undone(self.target, moved):
+            self.store.hand_over(moved.name, self.target, moved)
+            yield
+
+    async def _require_same(self, info: CredentialInfo, moved: CredentialInfo, given: ApiKeySecret | None) -> None:
+        """Raises `KeyStoreError` unless both copies sign the same message alike."""
+        message = secrets.token_bytes(32)
+        old = await handle_of(info, self.store, self.source)
+        new = given.secret.key() if given and self.target is None else await handle_of(moved, self.store, self.target)
+        if not hmac.compare_digest(await old.sign(message), await new.sign(message)):
+            what = "the two copies of the secret do not sign alike; the old one stays"
+            raise KeyStoreError(what, where=info.name, hint="give the secret that belongs to this API key")

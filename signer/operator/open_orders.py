@@ -1,0 +1,96 @@
+"""What a halted or revoked client has open at the exchange: told after a brake, and cancelled where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from signer.errors import SignerError
+from signer.gateway.records import order_row
+from signer.home.layout import Home
+from signer.home.lock import holder
+from signer.ledger.database import whom
+from signer.operator.ledger import with_ledger
+from signer.operator.session import Session
+from signer.serving.admin import ask, ask_within
+
+LIST_S = 10.0
+"""How long a brake that has worked waits to be told what is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrders:
+    """What may be open of ``who``."""
+
+    who: str
+    rows: Sequence[Mapping[str, Any]]
+    """An order each, as far as they are told."""
+    count: int
+    """How many there are in all."""
+    unsettled: Sequence[str] = ()
+    """Names of orders that may exist: the outcome of their call is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What came of cancelling the open orders of ``who``."""
+
+    who: str
+    count: int = 0
+    """How many were cancelled."""
+    left: Mapping[str, str] = field(default_factory=dict)
+    """Why an order may still be open, by its id at the venue."""
+    unsettled: Sequence[str] = ()
+    gateway: bool = True
+    """Whether a gateway serves, which alone can cancel."""
+    why_not: str = ""
+    """Why nothing is known to be cancelled; empty if the gateway has done it."""
+
+    @property
+    def all_closed(self) -> bool:
+        """Whether nothing is left open, as far as the gateway knows."""
+        return not (self.why_not or self.left or self.unsettled)
+
+
+def open_orders(session: Session, client: str, account: str) -> OpenOrders | None:
+    """Find what may be open, from the running gateway or else the ledger; None, with a warning, if neither tells."""
+    home, who, told = session.home, whom(client, account), None
+    try:
+        if serves(home):
+            told = ask_within(LIST_S, home.admin, "open_orders", client=client, account=account)
+    except SignerError as error:
+        session.person.warn(f"what is open is told from the ledger: {error}")
+    if told:
+        return OpenOrders(who, told["orders"], told["count"], told["unsettled"])
+    try:
+        rows = _from_ledger(home, client, account)
+    except SignerError as error:
+        session.person.warn(f"what {who} has open cannot be told: {error}")
+        return None
+    return OpenOrders(who, rows, len(rows))
+
+
+def cancel_open(session: Session, client: str, account: str) -> Cleared:
+    """Have the running gateway cancel what may be open. Raises nothing: `Cleared.why_not` says why it did not."""
+    home, who = session.home, whom(client, account)
+    try:
+        if not serves(home):
+            hint = "start it and repeat this, or cancel at the exchange"
+            return Cleared(who, gateway=False, why_not=f"NOTHING WAS CANCELLED: no gateway serves on this home; {hint}")
+        told = ask(home.admin, "cancel_orders", client=client, account=account)
+    except SignerError as error:
+        what = "the running gateway does not say that they are cancelled"
+        return Cleared(who, why_not=f"ORDERS OF {who} MAY STILL BE OPEN: {what} ({error})")
+    return Cleared(who, told["count"], told["left"], told["unsettled"])
+
+
+def serves(home: Home) -> bool:
+    """Whether a gateway serves on ``home``."""
+    running = holder(home.lock)
+    return running is not None and running.serves
+
+
+def _from_ledger(home: Home, client: str, account: str) -> Sequence[Mapping[str, Any]]:
+    """As the gateway last knew it."""
+    return [dict(order_row(one)) for one in with_ledger(home, lambda ledger: ledger.open_orders(account, client))]

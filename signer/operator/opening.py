@@ -1,0 +1,170 @@
+"""Opens what a home keeps: the key store with its passphrase, and the stores that keep secrets elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from signer.contracts import SigningKey, SigningStore
+from signer.errors import ConfigError, HomeError, LedgerError
+from signer.home.layout import Home
+from signer.home.private_file import read_private
+from signer.home.settings import HOME_FILE, Config, load_config
+from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
+from signer.keys.envelope import AboutCredential
+from signer.keys.file import FileKeyStore
+from signer.keys.issue import MOST_BYTES
+from signer.keys.passphrase import Passphrase, find_passphrase, settle
+from signer.keys.renewal import read_envelope
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import CredentialInfo
+from signer.operator.ledger import with_ledger
+from signer.operator.person import Person
+from signer.operator.session import Session
+from signer.secret import HMACS
+from signer.venues import open_venue
+
+INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
+INSECURE_VALUE = "anyone-can-open-it"
+"""Set like this, commands make and open key stores that protect nothing. `serve` does not."""
+
+
+def require_folder(home: Home) -> None:
+    """Raises `HomeError` if the home's folder is not there."""
+    if not home.folder.is_dir():
+        raise HomeError("there is no such home", where=str(home.folder), hint="make it with `signer init`")
+
+
+def require_account(home: Home, account: str) -> Config:
+    """Load the settings, which must have ``account``. Raises `ConfigError`."""
+    config = load_config(home.config)
+    if account not in config.accounts:
+        hint = f"add [accounts.{account}] to it; known are: {', '.join(sorted(config.accounts))}"
+        raise ConfigError(f"there is no account {account!r}", where=str(home.config), hint=hint)
+    return config
+
+
+def open_store(session: Session) -> FileKeyStore:
+    """Open the home's key store for an act. Raises `KeyStoreError`.
+
+    A person who is asked for the passphrase may try again. `serve` opens it otherwise: it never takes a store that was
+    made for tests.
+    """
+    home, person = session.home, session.person
+    require_folder(home)
+    marks = known_marks(session)  # before the file: another act may change both meanwhile
+    source = passphrase_source(session)
+    if source is not None:
+        store = _opened(session, source)
+    else:
+        store = person.retry(lambda: _opened(session, person.passphrase()))
+    store.require_latest(marks)
+    return store
+
+
+def known_passphrase(session: Session) -> Passphrase:
+    """Find the existing store's passphrase, or ask for it once. Raises `KeyStoreError` if nobody can tell it."""
+    require_folder(session.home)
+    return passphrase_source(session) or session.person.passphrase()
+
+
+def passphrase_source(session: Session) -> Passphrase | None:
+    """Read the passphrase from its file or the environment; None if only a person knows it. Raises `KeyStoreError`."""
+    home = session.home
+    settle(home.passphrase, lambda text: FileKeyStore.is_opened_by(home.keys, text))
+    return find_passphrase(session.passphrase_file, home.passphrase, os.environ, session.person.warn)
+
+
+def open_file(session: Session, path: Path, passphrase: Passphrase) -> FileKeyStore:
+    """Open the key store at ``path``; the home's ledger counts its changes. Raises `KeyStoreError`."""
+    allowed = allow_test_profile(session.person)
+    return FileKeyStore.open(path, passphrase, allow_test_profile=allowed, written=partial(_keep_mark, session))
+
+
+def create_store(home: Home, person: Person, passphrase: Passphrase) -> FileKeyStore:
+    """Make a new, empty key store. Raises `KeyStoreError` if there is one, or the passphrase is weak."""
+    profile = INSECURE_TESTS_ONLY if allow_test_profile(person) else SECOND_CHOICE
+    return FileKeyStore.create(home.keys, passphrase, profile)
+
+
+def store_of(home: Home, credential: str) -> str:
+    """Say which store keeps the secret of a credential; empty if there is no such credential.
+
+    The key store's list tells it, which is not sealed: open the store, which proves the list, before you act on it.
+    Raises `KeyStoreError` if the file does not read.
+    """
+    abouts = [entry.about for entry in read_envelope(home.keys).entries]
+    return next((one.store for one in abouts if isinstance(one, AboutCredential) and one.name == credential), "")
+
+
+def signing_store(session: Session, name: str, config: Config) -> SigningStore | None:
+    """Open the store ``name`` for an administrator; None if that is the home's own file.
+
+    Raises `ConfigError` or `KeyStoreError`.
+    """
+    from signer.keys.stores import SigningStores, require_signs  # noqa: PLC0415 - most homes need it not
+
+    venue = open_venue(config.venue)
+    if name == HOME_FILE:
+        require_signs(frozenset(HMACS), venue, HOME_FILE)
+        return None
+    if name not in config.stores:
+        raise ConfigError(f"there is no store {name!r}", where="signer.toml", hint=f"add [stores.{name}]")
+    stores = SigningStores(session.person.warn, interactive=True, admin_token=_admin_token(session.vault_token_file))
+    session.call_on_close(lambda: session.run(stores.close()))
+    store = stores.store(name, config)
+    require_signs(store.algorithms, venue, name)
+    return store
+
+
+async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None) -> SigningKey:
+    """Fetch the handle of a credential from the store that keeps its secret. Raises `KeyStoreError`."""
+    return store.signing_key(info.name) if elsewhere is None else await elsewhere.signing_key(info)
+
+
+def known_marks(session: Session) -> Mapping[str, int]:
+    """Read the ledger's marks. If it fails, warn and answer none: a client must be revoked all the same."""
+
+    async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
+        return await ledger.marks()
+
+    try:
+        return with_ledger(session.home, marks)
+    except LedgerError as error:
+        session.person.warn(f"whether the key store was put back to an earlier state cannot be known: {error}")
+        return {}
+
+
+def allow_test_profile(person: Person) -> bool:
+    """Whether the environment asks for key stores that protect nothing, for tests; warns if so."""
+    value = os.environ.get(INSECURE_VARIABLE)
+    if value is None:
+        return False
+    if value != INSECURE_VALUE:
+        raise ConfigError("this value means nothing", where=INSECURE_VARIABLE, hint="unset it; it is for tests only")
+    person.warn(f"{INSECURE_VARIABLE} is set: key stores made now protect NOTHING")
+    return True
+
+
+def _opened(session: Session, passphrase: Passphrase) -> FileKeyStore:
+    try:
+        return open_file(session, session.home.keys, passphrase)
+    finally:
+        passphrase.wipe()
+
+
+def _keep_mark(session: Session, name: str, generation: int) -> None:
+    try:
+        with_ledger(session.home, lambda ledger: ledger.raise_mark(name, generation))
+    except LedgerError as error:
+        warn = session.person.warn
+        warn(f"the change is made, but until the next start nobody would notice if it were undone: {error}")
+
+
+def _admin_token(file: Path | None) -> str:
+    if file is None:
+        return os.environ.get("VAULT_TOKEN", "")
+    raw = read_private(file, limit=MOST_BYTES, missing="name the right file")
+    return raw.decode("ascii", "replace").strip()
