@@ -35,14 +35,14 @@ test: $(VENV)/.dev hsm units vault bots wheels
 unit: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/unit
 
-# A software HSM, for the tests of the pkcs11 store: without it they are skipped, which CI does not allow.
+# A software HSM, for the tests of the pkcs11 store. Without it they are skipped, and CI allows no skip.
 hsm:
 	@command -v softhsm2-util >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    apt-get update -qq && apt-get install -y -qq softhsm2 >/dev/null; } || \
 	  echo "softhsm2 is not here: the tests of the HSM are skipped (Debian: apt-get install softhsm2)"
 
-# What judges the systemd unit; likewise.
+# The program that judges the systemd unit, for the tests of deploy/; the same holds for it.
 units:
 	@command -v systemd-analyze >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
@@ -53,15 +53,15 @@ units:
 vault: $(VENV)/.dev
 	@$(BIN)/python -m tests.vault.found
 
-# Whole bots and client libraries, for the tests that run them: they want other versions of things than signer does.
+# Whole bots and client libraries, for the tests that run them. They want other versions of libraries than signer does.
 bots: $(VENV)/.dev
 	@[ $(BOTS)/.done -nt requirements-bots.lock ] || { \
 	  echo "installing the bots that tests run (about a minute, once) …" && rm -rf $(BOTS) && $(PYTHON) -m venv $(BOTS) && \
 	  $(BOTS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-bots.lock && \
 	  touch $(BOTS)/.done; } || echo "the bots cannot be installed: the tests that run them are skipped"
 
-# What a new user's installation fetches, for the test that follows README without the network: the files of the lock as
-# they are published, what builds them, and wheels of those that are published as source only.
+# All files that a new user's installation fetches, for the test that follows README without the network: the files of the
+# lock as they are published, the tools that build them, and wheels of those that are published as source only.
 wheels: $(VENV)/.dev
 	@[ $(WHEELS)/.done -nt requirements-demo.lock ] && [ $(WHEELS)/.done -nt requirements-build.lock ] || { \
 	  echo "fetching what a new user installs (half a minute, once) …" && rm -rf $(WHEELS) && \
@@ -104,8 +104,8 @@ lowest: $(VENV)/.dev
 bench: $(VENV)/.dev hsm vault
 	@benchmarks/run
 
-# The virtual environment. On a Debian machine that lacks venv or the headers that gunicorn's parser is compiled with,
-# root gets them from apt; anybody else is told what to install.
+# The virtual environment. A Debian machine may lack venv, or the headers that gunicorn's parser is compiled with. Then root
+# gets them from apt, and any other user is told what to install.
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "signer needs Python 3.11 or newer; say which with make PYTHON=/path/to/python3"; exit 1; }
@@ -117,7 +117,7 @@ $(VENV)/.venv:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# What builds the packages is of the lock as well, so pip must not fetch it by itself.
+# The tools that build packages come from a lock as well, so pip must not fetch its own.
 $(VENV)/.demo: $(VENV)/.venv requirements-build.lock requirements-demo.lock pyproject.toml
 	@$(PIP) install --require-hashes -r requirements-build.lock
 	@[ -e $(VENV)/.dev ] || $(BUILD) --use-pep517 --require-hashes -r requirements-demo.lock
