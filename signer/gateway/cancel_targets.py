@@ -18,8 +18,7 @@ from signer.errors import Refused, Unanswered
 from signer.gateway.credential import OURS
 from signer.gateway.forward import Account, Journey
 from signer.gateway.known_closed import YOUNG_US, KnownClosed
-from signer.gateway.outcomes import Outcomes
-from signer.gateway.pending import Pending
+from signer.gateway.outcomes import Outcomes, Pending
 from signer.model import OrderRef, PlacedOrder
 
 READ_S = 3.0

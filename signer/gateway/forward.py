@@ -10,7 +10,7 @@ from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, N
 from signer.gateway.credential import Credential, roles_of
 from signer.gateway.venue_pauses import Hearing
 from signer.lanes.shares import PairCounters
-from signer.model import Action, Call, Priority, VenueResult, WireAnswer, WireRequest
+from signer.model import Action, Call, Priority, Response, VenueResult, WireAnswer, WireRequest
 from signer.model.quiet import QuietAsked
 
 PRIORITIES = {
@@ -238,3 +238,9 @@ class Account:
 
 def _over_share() -> NotServed:
     return NotServed(RefusalKind.RATE_LIMITED, OVER_SHARE, rules=("fair-share",))
+
+
+def relayed(venue: Venue, answer: WireAnswer) -> Response:
+    """Return the venue's answer for the client: status, body, and the headers that ``venue`` lets through."""
+    headers = tuple(each for each in answer.headers if each[0] in venue.relayed_headers)
+    return Response(answer.status, answer.content_type, answer.body, ours=False, headers=headers)

@@ -26,13 +26,10 @@ from signer.gateway.authenticate import Authenticator
 from signer.gateway.call_rates import Paces
 from signer.gateway.cancel_targets import Aiming
 from signer.gateway.cancelling import Cancelling
-from signer.gateway.forward import Account, Journey
-from signer.gateway.outcomes import Outcomes
-from signer.gateway.pending import Pending
-from signer.gateway.public import relayed
-from signer.gateway.records import intent_record, most_bytes, read_record, refusal_kind, refusal_record
+from signer.gateway.forward import Account, Journey, relayed
+from signer.gateway.outcomes import Outcomes, Pending
 from signer.gateway.snapshot import Client, Snapshot
-from signer.gateway.trace import Trace, Watch
+from signer.gateway.trace import Trace, Watch, intent_record, most_bytes, read_record, refusal_kind, refusal_record
 from signer.gateway.venue_time import VenueTime
 from signer.model import (
     Action,

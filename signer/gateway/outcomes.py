@@ -1,21 +1,184 @@
-"""Step 8: what became of a call, first in the audit log and then in the ledger.
+"""Step 7: concludes calls, first in the audit log and then in the ledger, and knows the orders not concluded yet.
 
-A crash between the two leaves an open intent, which is looked up at the next start (`recovery`); the other order would
-leave a settled order that the log never mentions.
+A crash between log and ledger leaves an open intent, which the next start looks up. The other sequence would leave a
+settled order that the log never mentions. A bot that has just heard its order's id may cancel the order before the
+ledger's next commit, and may cancel by its own reference an order whose answer was lost. `Pending` finds both.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from signer.contracts import AuditLog, Ledger
 from signer.errors import SignerError
-from signer.gateway.pending import Pending
-from signer.gateway.records import outcome_record
-from signer.gateway.trace import Trace, Watch
-from signer.model import Outcome
+from signer.gateway.trace import Trace, Watch, outcome_record
+from signer.model import Intent, OpenIntent, Order, OrderRef, Outcome, PlacedOrder
+
+
+class Pending:
+    """The orders of all reservations without a settled outcome."""
+
+    def __init__(self, left_open: Iterable[OpenIntent] = ()) -> None:
+        self._orders: dict[int, tuple[PlacedOrder, ...]] = {}
+        self._replacing: dict[int, tuple[PlacedOrder, ...]] = {}
+        """What edits would put in the place of their targets."""
+        self._lost: set[int] = set()
+        self._changing: set[tuple[str, OrderRef]] = set()
+        self._named: dict[tuple[str, str], list[str]] = {}
+        """By account and client's id: the client of each call that gives that name to an order."""
+        self._waiting: list[asyncio.Future[None]] = []
+        for open_intent in left_open:
+            self.add(open_intent.reservation, open_intent.intent)
+            self.lost(open_intent.reservation)
+            self._take(open_intent.intent)
+
+    def __len__(self) -> int:
+        """How many are not settled: new orders, and changes of orders."""
+        return len(self._orders) + len(self._changing)
+
+    def begin(self, intent: Intent) -> bool:
+        """A call is about to be reserved; False if one that is not settled yet is in its way.
+
+        What a change may add is reckoned from what the order is. Two at once would both be reckoned from the same
+        order and add up to more than was charged; so they go one after the other. And no two clients give the same
+        client's id to an order at the same time.
+        """
+        names = [self._named.get(name, ()) for name in _client_ids(intent)]
+        taken = any(client != intent.client for clients in names for client in clients)
+        if taken or not self._changing.isdisjoint(_changed(intent)):
+            return False
+        self._take(intent)
+        return True
+
+    def end(self, intent: Intent) -> None:
+        """The call is settled, or was not made."""
+        self._changing -= _changed(intent)
+        for name in _client_ids(intent):
+            clients = self._named.get(name, [])
+            if intent.client in clients:
+                clients.remove(intent.client)
+            if not clients:
+                self._named.pop(name, None)
+
+    def add(self, reservation: int, intent: Intent) -> None:
+        """A reservation is made. What an edit or amend would change is not yet changed, so only new orders count."""
+        made = tuple(PlacedOrder(intent.account, intent.client, "", order, intent.at_us) for order in intent.orders)
+        if not intent.targets:
+            self._orders[reservation] = made
+        elif intent.replaces:
+            self._replacing[reservation] = made
+
+    def accepted(self, reservation: int, intent: Intent, venue_ids: Sequence[str | None]) -> None:
+        """The venue accepted: these are the orders now, by their ids."""
+        self._replacing.pop(reservation, None)
+        self._orders[reservation] = tuple(
+            PlacedOrder(intent.account, intent.client, venue_id, order, intent.at_us)
+            for order, venue_id in zip(intent.orders, venue_ids, strict=True)
+            if venue_id is not None
+        )
+        self._tell()
+
+    def lost(self, reservation: int) -> None:
+        """No clear answer came: only a look-up tells whether its orders were placed."""
+        self._lost.add(reservation)
+        self._tell()
+
+    def narrow(self, reservation: int, settled: Intent, left: Intent) -> None:
+        """Some orders of the reservation have reached the ledger; the others are left."""
+        self.end(settled)
+        self.add(reservation, left)
+        self._tell()
+
+    def forget(self, reservation: int) -> None:
+        """The ledger has it now, or it never came to be."""
+        self._orders.pop(reservation, None)
+        self._replacing.pop(reservation, None)
+        self._lost.discard(reservation)
+        self._tell()
+
+    async def moved(self) -> None:
+        """Wait until one of the orders is accepted, lost or forgotten."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+
+    def without_id(self, account: str, ref: OrderRef | None, client: str, *, lost: bool) -> bool:
+        """Whether ``ref`` (any name, if None) is borne by an order of ``client`` (any, if empty) that has no venue id
+        yet: ``lost``, or on its way still."""
+        return any(
+            placed.account == account and client in {"", placed.client} and (ref is None or _names(ref, placed))
+            for made in (self._orders, self._replacing)
+            for reservation, orders in made.items()
+            if (reservation in self._lost) == lost
+            for placed in orders
+            if not placed.venue_id
+        )
+
+    def unsettled(self, account: str, client: str) -> tuple[OrderRef, ...]:
+        """Names of the orders of ``client`` (of any, if empty) that have no venue id yet."""
+        made = (placed for each in (self._orders, self._replacing) for orders in each.values() for placed in orders)
+        mine = (one.order for one in made if one.account == account and client in {"", one.client} and not one.venue_id)
+        return tuple(ref for order in mine if (ref := name_of(order)) is not None)
+
+    def names(self, account: str, ref: OrderRef, client: str = "") -> bool:
+        """Whether ``ref`` names an order that the ledger does not know yet: of that client, or of any if empty."""
+        return any(client in {"", placed.client} for placed in self.merged(account, ref, ()))
+
+    def _take(self, intent: Intent) -> None:
+        self._changing |= _changed(intent)
+        for name in _client_ids(intent):
+            self._named.setdefault(name, []).append(intent.client)
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def of(self, account: str, client: str) -> tuple[PlacedOrder, ...]:
+        """The orders of ``client`` (any, if empty) that have a venue id and that the ledger does not know yet."""
+        orders = (placed for made in self._orders.values() for placed in made if placed.venue_id)
+        return tuple(placed for placed in orders if placed.account == account and client in {"", placed.client})
+
+    def merged(self, account: str, ref: OrderRef, known: Sequence[PlacedOrder]) -> tuple[PlacedOrder, ...]:
+        """Pending orders that ``ref`` names, newest first, then those ``known`` to the ledger and not among them."""
+        pending = [
+            placed
+            for orders in reversed(self._orders.values())
+            for placed in orders
+            if placed.account == account and _names(ref, placed)
+        ]
+        venue_ids = {placed.venue_id for placed in pending}
+        return (*pending, *(placed for placed in known if placed.venue_id not in venue_ids))
+
+
+def name_of(order: Order) -> OrderRef | None:
+    """Return the name that the client, or we in its stead, gave to an order."""
+    if order.client_id:
+        return OrderRef("client-id", order.client_id)
+    return OrderRef("client-tag", order.client_tag) if order.client_tag is not None else None
+
+
+def _names(ref: OrderRef, placed: PlacedOrder) -> bool:
+    order = placed.order
+    value = {"venue-id": placed.venue_id, "client-tag": order.client_tag, "client-id": order.client_id}[ref.kind]
+    return value == ref.value
+
+
+def _changed(intent: Intent) -> set[tuple[str, OrderRef]]:
+    return {(intent.account, target) for target in intent.targets}
+
+
+def _client_ids(intent: Intent) -> list[tuple[str, str]]:
+    """The names that a call gives to new orders; a change keeps the one that its order has."""
+    return [(intent.account, order.client_id) for order in intent.orders if order.client_id and not intent.targets]
+
 
 PATIENCE_S = 0.25
 """How long an outcome may wait for the next flush; until it is durable the intent counts as open."""

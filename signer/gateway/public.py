@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from signer.contracts import Clock, Upstream, Venue
 from signer.errors import NotServed, RefusalKind, Refused, TooLarge, VenueError
+from signer.gateway.forward import relayed
 from signer.gateway.public_places import Places
 from signer.gateway.source_rate import SourceRate
 from signer.gateway.trace import Watch
-from signer.model import Request, Response, WireAnswer
+from signer.model import Request, Response
 from signer.model.one_source import one_source
 
 BURST_S = 10
@@ -71,9 +72,3 @@ class PublicCalls:
         if not self.venue.is_public_answer(answer):
             raise NotServed.unavailable(f"the exchange answered HTTP {answer.status}")
         return relayed(self.venue, answer)
-
-
-def relayed(venue: Venue, answer: WireAnswer) -> Response:
-    """The venue's answer as its client gets it: status, body, and the headers that ``venue`` lets through."""
-    headers = tuple(each for each in answer.headers if each[0] in venue.relayed_headers)
-    return Response(answer.status, answer.content_type, answer.body, ours=False, headers=headers)

@@ -15,9 +15,8 @@ from signer.errors import SignerError
 from signer.findings import Weight
 from signer.gateway.credential import Credential
 from signer.gateway.forward import Account
-from signer.gateway.records import credential_record
 from signer.gateway.snapshot import Snapshot
-from signer.gateway.trace import Watch
+from signer.gateway.trace import Watch, credential_record
 from signer.keycheck.judgement import Requirements, judge, used_elsewhere
 from signer.keycheck.probe import TRIES, ProbeResult, probe
 from signer.model import KeyInfo

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signer.errors import SignerError
-from signer.gateway.records import order_row
+from signer.gateway.trace import order_row
 from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.ledger.database import whom

@@ -16,10 +16,9 @@ from signer.gateway.cancel_targets import Aiming
 from signer.gateway.cancelling import Cancelling
 from signer.gateway.credential import OURS
 from signer.gateway.forward import Account, Journey
-from signer.gateway.pending import Pending
-from signer.gateway.records import clearing_record, order_row
+from signer.gateway.outcomes import Pending
 from signer.gateway.snapshot import Snapshot
-from signer.gateway.trace import Watch
+from signer.gateway.trace import Watch, clearing_record, order_row
 from signer.model import Call, Json, OrderRef, VenueResult, Vocabulary, WireAnswer
 from signer.model.ended import Ended
 from signer.serving.admin import Operator, Verb

@@ -10,7 +10,7 @@ from typing import Protocol, final
 from signer.contracts import Clock, Ledger
 from signer.gateway.credential import Credential
 from signer.gateway.forward import Account
-from signer.gateway.pending import Pending
+from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import Client, Snapshot
 from signer.keycheck.judgement import KINDS

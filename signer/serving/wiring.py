@@ -11,13 +11,12 @@ from signer.audit.throttle import RecordThrottle
 from signer.gateway.accounts import KeyStates
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.line import Gateway
-from signer.gateway.pending import Pending
+from signer.gateway.outcomes import Pending
 from signer.gateway.public import PublicCalls
 from signer.gateway.reconcile import Recovery
-from signer.gateway.records import lane_record
 from signer.gateway.resuming import Resuming
 from signer.gateway.snapshot import Snapshot
-from signer.gateway.trace import Watch
+from signer.gateway.trace import Watch, lane_record
 from signer.gateway.venue_pauses import Listeners
 from signer.gateway.venue_time import VenueTime
 from signer.keycheck.checks import KeyChecks

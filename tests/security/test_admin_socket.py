@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from signer.errors import ConfigError, HomeError, VenueError
-from signer.gateway.records import operator_record
+from signer.gateway.trace import operator_record
 from signer.model import Json
 from signer.serving import admin
 from signer.serving.admin import AdminSocket, Operator, ask

@@ -19,7 +19,7 @@ from signer.gateway.accounts import KeyStates
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.forward import Account
 from signer.gateway.line import Gateway
-from signer.gateway.pending import Pending
+from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace

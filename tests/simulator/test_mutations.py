@@ -11,10 +11,8 @@ import pytest
 from signer.errors import Unanswered
 from signer.gateway.forward import Account, Journey
 from signer.gateway.line import Gateway
-from signer.gateway.outcomes import Outcomes
-from signer.gateway.pending import Pending
-from signer.gateway.records import intent_record
-from signer.gateway.trace import Trace
+from signer.gateway.outcomes import Outcomes, Pending
+from signer.gateway.trace import Trace, intent_record
 from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
 from signer.ledger.writer import LedgerWriter

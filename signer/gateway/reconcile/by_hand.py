@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from signer.contracts import AuditLog, Ledger
 from signer.errors import ConfigError
-from signer.gateway.records import reconciled_record
+from signer.gateway.trace import reconciled_record
 from signer.model import Json, OpenIntent, OrderRef, Outcome
 
 _VENUE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from signer.audit.throttle import RecordThrottle
-from signer.gateway.records import reconciled_record
+from signer.gateway.trace import reconciled_record
 from signer.model import Intent, Json, Outcome
 from tests.unit.audit.given import NOON_US, all_records, entry, new_log
 from tests.unit.audit.worse_disk import WorseDisk

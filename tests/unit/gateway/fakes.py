@@ -13,7 +13,7 @@ from signer.errors import Refused
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.forward import Account, Journey
 from signer.gateway.line import Gateway
-from signer.gateway.pending import Pending
+from signer.gateway.outcomes import Pending
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
 from signer.gateway.venue_time import VenueTime

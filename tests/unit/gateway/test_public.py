@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from signer.errors import NotSent, VenueError
-from signer.gateway.public import PublicBounds, PublicCalls, relayed
+from signer.gateway.forward import relayed
+from signer.gateway.public import PublicBounds, PublicCalls
 from signer.model import Request, Response, WireAnswer, WireRequest
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
