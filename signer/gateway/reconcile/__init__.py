@@ -16,7 +16,7 @@ from signer.gateway.forward import Account
 from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile.by_hand import record_by_hand
 from signer.gateway.reconcile.looks import Looks
-from signer.gateway.reconcile.matching import Told
+from signer.gateway.reconcile.matching import LookupResult
 from signer.gateway.reconcile.schedule import Schedule
 from signer.gateway.snapshot import Snapshot
 from signer.gateway.trace import Watch, reconciled_record
@@ -186,7 +186,7 @@ class Recovery:
         if measured is not None and not all(one.intent.venue_us for one in wanted):
             await asyncio.wait({measured})
         asked_at, trouble = self._clock.monotonic(), ""
-        told: Mapping[int, Told] = {}
+        told: Mapping[int, LookupResult] = {}
         try:
             if account is None:
                 raise ConfigError(f"account {name} is not in signer.toml any more")
@@ -197,7 +197,7 @@ class Recovery:
             self._watch.alarm("look-up", f"orders of account {name} cannot be looked up: {error}")
         self._listed[name] = asked_at, LIST_AGAIN_S if trouble else LISTED_EVERY_S
         for one in wanted:
-            nothing = Told((None,) * len(one.intent.orders), trouble, unread=True)
+            nothing = LookupResult((None,) * len(one.intent.orders), trouble, unread=True)
             await self._conclude(one, told.get(one.reservation, nothing), asked_at, due=one.reservation in due)
 
     def _measured(self, account: Account, venue: Venue) -> asyncio.Task[str] | None:
@@ -216,7 +216,7 @@ class Recovery:
         wait_s = min(wait_s, LIST_AGAIN_S) if open_now > MANY_OPEN else wait_s
         return open_now > 0 and self._clock.monotonic() >= asked_at + wait_s
 
-    async def _conclude(self, one: OpenIntent, told: Told, asked_at: float, *, due: bool) -> None:
+    async def _conclude(self, one: OpenIntent, told: LookupResult, asked_at: float, *, due: bool) -> None:
         """Settle what was found, release what is gone, and wait for the rest."""
         found = {leg for leg, venue_id in enumerate(told.venue_ids) if venue_id is not None}
         if found:

@@ -8,7 +8,7 @@ from typing import final
 from signer.contracts import Clock, Ledger, Venue
 from signer.gateway.forward import Account
 from signer.gateway.reconcile.listings import Listings
-from signer.gateway.reconcile.matching import Matching, Told, bearing_names_of
+from signer.gateway.reconcile.matching import LookupResult, Matching, bearing_names_of
 from signer.gateway.venue_time import VenueTime
 from signer.model import OpenIntent, OrderRef
 
@@ -26,7 +26,7 @@ class Looks:
         self._clock = clock
         self._first_seen: Mapping[str, Collection[int]] = {}
 
-    async def look(self, account: Account, venue: Venue, wanted: Sequence[OpenIntent]) -> Mapping[int, Told]:
+    async def look(self, account: Account, venue: Venue, wanted: Sequence[OpenIntent]) -> Mapping[int, LookupResult]:
         """What became of each intent of ``wanted``, by reservation; orders that are open no more are marked as closed.
 
         Raises `SignerError` if the open orders cannot be listed. What fails after that leaves doubt where it matters.
@@ -66,18 +66,18 @@ class Looks:
             if await self._ledger.find_orders(account, OrderRef("venue-id", venue_id))
         }
 
-    def _told(self, one: OpenIntent, venue: Venue, lists: Listings, matching: Matching) -> Told:
+    def _told(self, one: OpenIntent, venue: Venue, lists: Listings, matching: Matching) -> LookupResult:
         nothing = (None,) * len(one.intent.orders)
         venue_id = venue.amended_id(one.intent)
         if venue_id is None:
             if lists.whole_since_us is None or lists.whole_since_us > self._since_us(one):
-                return Told(nothing, lists.trouble, unread=True)
+                return LookupResult(nothing, lists.trouble, unread=True)
             return matching.told(one)
         seen = lists.sightings.get(venue_id)
         if seen is None:
             doubt = lists.trouble or "the exchange does not show the order that was to be amended"
-            return Told(nothing, doubt, unread=bool(lists.trouble))
-        return Told((venue_id,)) if venue.is_amended(one.intent.orders[0], seen) else Told(nothing)
+            return LookupResult(nothing, doubt, unread=bool(lists.trouble))
+        return LookupResult((venue_id,)) if venue.is_amended(one.intent.orders[0], seen) else LookupResult(nothing)
 
     def _since_us(self, one: OpenIntent) -> int:
         """The venue's time before which the intent had not been sent. Raises `VenueError` if nothing tells it."""

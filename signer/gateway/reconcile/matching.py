@@ -24,7 +24,7 @@ OLDER_OR_UNLISTED = "an order at the exchange is like it, but was opened before 
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LookupResult:
     """What the lists tell of one intent."""
 
     venue_ids: tuple[str | None, ...]
@@ -72,7 +72,7 @@ class Matching:
             seen.venue_id for one in intents for order in _distinct(one) for seen in self._candidates(one, order)[0]
         )
 
-    def told(self, one: OpenIntent) -> Told:
+    def told(self, one: OpenIntent) -> LookupResult:
         """What became of an intent that placed orders."""
         found: dict[Order, list[str]] = {}
         doubts = []
@@ -80,7 +80,7 @@ class Matching:
             found[order], doubt = self._settled(one, order, number)
             doubts += [doubt] if doubt and len(found[order]) < number else []
         venue_ids = tuple(found[order].pop(0) if found[order] else None for order in one.intent.orders)
-        return Told(venue_ids, "; ".join(dict.fromkeys(doubts)))
+        return LookupResult(venue_ids, "; ".join(dict.fromkeys(doubts)))
 
     def _settled(self, one: OpenIntent, order: Order, number: int) -> tuple[list[str], str]:
         """The ids of the ``number`` like orders of an intent as far as they are certain, and why not further."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from signer.gateway.reconcile.matching import Matching, Told, bearing_names_of
+from signer.gateway.reconcile.matching import LookupResult, Matching, bearing_names_of
 from signer.model import Intent, OpenIntent, Order, Price
 from signer.model.sightings import Sighting
 
@@ -50,7 +50,7 @@ def told(
     *,
     taken: Collection[str] = (),
     first_seen: Mapping[str, Collection[int]] | None = None,
-) -> list[Told]:
+) -> list[LookupResult]:
     """What becomes of each."""
     since_us = {one.reservation: one.intent.at_us for one in intents}
     matching = Matching(intents, listed, since_us=since_us, taken=taken, first_seen=first_seen or {}, alike=same_price)
@@ -59,17 +59,17 @@ def told(
 
 def test_the_one_order_that_is_alike_is_it() -> None:
     """Opened at the very moment or after it."""
-    assert told([unknown(1, order())], [seen("OA")]) == [Told(("OA",))]
+    assert told([unknown(1, order())], [seen("OA")]) == [LookupResult(("OA",))]
     assert told([unknown(1, order(client_tag=None, client_id="x"))], [seen("OA", client_tag="", client_id="x")]) == [
-        Told(("OA",))
+        LookupResult(("OA",))
     ]
 
 
 def test_none_is_none_without_doubt() -> None:
     """It is on no list."""
-    assert told([unknown(1, order())], []) == [Told((None,))]
-    assert told([unknown(1, order())], [seen("OA", price=Price(Decimal(99)))]) == [Told((None,))]
-    assert told([unknown(1, order())], [seen("OA", client_tag="8")]) == [Told((None,))]
+    assert told([unknown(1, order())], []) == [LookupResult((None,))]
+    assert told([unknown(1, order())], [seen("OA", price=Price(Decimal(99)))]) == [LookupResult((None,))]
+    assert told([unknown(1, order())], [seen("OA", client_tag="8")]) == [LookupResult((None,))]
 
 
 def test_an_order_without_reference_is_never_recognised() -> None:
@@ -96,13 +96,13 @@ def test_what_cannot_be_told_leaves_doubt() -> None:
 def test_a_twin_that_was_seen_before_the_intent_is_not_it() -> None:
     """Whatever any clock says: no intent places an order that was listed before it."""
     first_seen = {"OA": frozenset({1}), "OB": frozenset({1, 2})}
-    assert told([unknown(2, order())], [seen("OA"), seen("OB")], first_seen=first_seen) == [Told(("OB",))]
-    assert told([unknown(2, order())], [seen("OA", 0)], first_seen=first_seen) == [Told((None,))]
+    assert told([unknown(2, order())], [seen("OA"), seen("OB")], first_seen=first_seen) == [LookupResult(("OB",))]
+    assert told([unknown(2, order())], [seen("OA", 0)], first_seen=first_seen) == [LookupResult((None,))]
 
 
 def test_an_order_that_the_ledger_knows_is_not_it() -> None:
     """Also if it is the client's own."""
-    assert told([unknown(1, order())], [seen("OA"), seen("OB")], taken={"OA"}) == [Told(("OB",))]
+    assert told([unknown(1, order())], [seen("OA"), seen("OB")], taken={"OA"}) == [LookupResult(("OB",))]
 
 
 def test_two_candidates_leave_doubt() -> None:
@@ -125,7 +125,7 @@ def test_a_later_twin_claims_nothing_that_is_older() -> None:
     """An order opened before the second was sent can only be the first's."""
     later = unknown(2, order(), at_us=SENT_US + 500)
     first, second = told([unknown(1, order()), later], [seen("OA", SENT_US + 100)])
-    assert first == Told(("OA",))
+    assert first == LookupResult(("OA",))
     assert second.venue_ids == (None,)
 
 
@@ -136,14 +136,14 @@ def test_legs_of_a_batch_are_found_one_by_one() -> None:
     (one,) = told([unknown(1, *legs)], listed)
     assert one.venue_ids == ("OA", None, None)
     assert "2 orders" in one.doubt
-    assert told([unknown(1, *legs)], [seen("OA")]) == [Told(("OA", None, None))]
+    assert told([unknown(1, *legs)], [seen("OA")]) == [LookupResult(("OA", None, None))]
 
 
 def test_twins_in_a_batch_are_told_apart_by_number() -> None:
     """They are interchangeable: as many as there are, the oldest first, and never more."""
     batch = unknown(1, order(), order())
-    assert told([batch], [seen("OB", SENT_US + 2), seen("OA", SENT_US + 1)]) == [Told(("OA", "OB"))]
-    assert told([batch], [seen("OA")]) == [Told(("OA", None))]
+    assert told([batch], [seen("OB", SENT_US + 2), seen("OA", SENT_US + 1)]) == [LookupResult(("OA", "OB"))]
+    assert told([batch], [seen("OA")]) == [LookupResult(("OA", None))]
     (one,) = told([batch], [seen("OA"), seen("OB"), seen("OC")])
     assert one.venue_ids == (None, None)
     assert one.doubt
