@@ -23,7 +23,6 @@ from signer.errors import (
     Unanswered,
 )
 from signer.gateway.authenticate import Authenticator
-from signer.gateway.call_rates import Paces
 from signer.gateway.cancel_targets import Aiming
 from signer.gateway.cancelling import Cancelling
 from signer.gateway.forward import Account, Journey, relayed
@@ -31,6 +30,7 @@ from signer.gateway.outcomes import Outcomes, Pending
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace, Watch, intent_record, most_bytes, read_record, refusal_kind, refusal_record
 from signer.gateway.venue_time import VenueTime
+from signer.lanes.shares import Paces
 from signer.model import (
     Action,
     Call,
@@ -128,7 +128,7 @@ class Gateway:
 
     def _require_pace(self, trace: Trace, client: Client, call: Call, facts: Facts) -> None:
         """Neither faster than its policy says, nor beyond its share of the venue's counters of orders."""
-        self._paces.require(client, call)
+        self._paces.require(client.info.name, client.policy.max_calls, call)
         own = meant(client.policy, client.info.name, facts)
         targets = {one.venue_id: one for ref in call.targets for one in known_targets(ref, own) if not one.closed}
         trace.costs = trace.venue.order_costs(call, list(targets.values()), trace.started_us)

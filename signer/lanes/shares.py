@@ -1,4 +1,4 @@
-"""Shares one key among its clients: the places and turns of its lane, and the venue's counters as we keep them.
+"""Shares keys among clients: the places and turns of a lane, the venue's counters as we keep them, and each one's pace.
 
 Each priority has a queue of its own, so that a flood of one kind of call leaves the others alone. Within a queue each
 client has a share of the places, and clients take turns. Each of the venue's counters
@@ -10,13 +10,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
-from signer.model import Priority
+from signer.contracts import Clock
+from signer.errors import NotServed, RefusalKind
+from signer.model import Action, Call, Priority
 from signer.model.allowances import Allowance
+from signer.policy.policy import CallKind, CallLimit
 
 Waiter: TypeAlias = asyncio.Future[None]
+Warn: TypeAlias = Callable[[str, str], None]
+"""Hears a kind and a text for the operator."""
+
+OVER_SHARE = "this client has used its share of the orders that the exchange allows; nothing was sent"
 
 SHARE = 4
 """One client has at most one place in so many of a queue."""
@@ -266,3 +274,71 @@ class PairCounters:
         self._allowance = allowance
         for counter in self._pairs.values():
             counter.allowance = allowance
+
+
+@final
+class Paces:
+    """Bounds how fast each client calls: by its policy (``max_calls``), and by its share of the counters of orders.
+
+    Only rates, kept in memory. Cancels are counted and never refused, because they lower risk.
+    """
+
+    def __init__(self, clock: Clock, warn: Warn) -> None:
+        self._clock = clock
+        self._warn = warn
+        self._calls: dict[tuple[str, CallKind, int], deque[float]] = {}
+        """Times of the last calls, by client, kind and window: at most as many as the limit."""
+        self._warned: dict[str, float] = {}
+
+    def require(self, client: str, max_calls: Mapping[CallKind, tuple[CallLimit, ...]], call: Call) -> None:
+        """Count a call against the policy's ``max_calls``. Raises `NotServed` if there are too many of its kind."""
+        kind, calls = kind_of(call)
+        now = self._clock.monotonic()
+        lately = [(limit, self._lately(client, limit, now)) for limit in max_calls.get(kind, ())]
+        for limit, times in lately:
+            if len(times) + calls > limit.calls:
+                if kind != "cancel":
+                    rules = ("max-calls",)
+                    raise NotServed(RefusalKind.RATE_LIMITED, f"{limit.name}; nothing was sent", rules=rules)
+                self._say(client, limit, now)
+        for _, times in lately:
+            times.extend([now] * calls)
+
+    def require_share(self, client: str, call: Call, costs: Mapping[str, float], counters: PairCounters) -> None:
+        """Raise `NotServed` if the client has used its share of a pair's counter."""
+        now = self._clock.monotonic()
+        if call.action is not Action.CANCEL and not all(
+            counters.of(pair).fits(client, cost, now) for pair, cost in costs.items()
+        ):
+            raise NotServed(RefusalKind.RATE_LIMITED, OVER_SHARE, rules=("fair-share",))
+
+    def count(self, client: str, costs: Mapping[str, float], counters: PairCounters) -> None:
+        """Count a call that is about to be sent."""
+        now = self._clock.monotonic()
+        for pair, cost in costs.items():
+            counters.of(pair).add(client, cost, now)
+
+    def _lately(self, client: str, limit: CallLimit, now: float) -> deque[float]:
+        """Return the times of the calls within the window of ``limit``."""
+        key = (client, limit.kind, limit.window_s)
+        times = self._calls.get(key)
+        if times is None or times.maxlen != limit.calls:
+            times = self._calls[key] = deque(times or (), limit.calls)
+        while times and times[0] <= now - limit.window_s:
+            times.popleft()
+        return times
+
+    def _say(self, client: str, limit: CallLimit, now: float) -> None:
+        """Warn once in each window."""
+        if now - self._warned.get(client, float("-inf")) >= limit.window_s:
+            self._warned[client] = now
+            self._warn("max-calls", f"{client} cancels faster than its policy says ({limit.name}); cancels go on")
+
+
+def kind_of(call: Call) -> tuple[CallKind, int]:
+    """Return which of ``max_calls`` counts the call, and as how many. A batch counts as many as it has orders."""
+    if call.action is Action.CANCEL:
+        return "cancel", max(1, len(call.targets))
+    if call.action is not Action.ORDER:
+        return "read", 1
+    return ("amend", 1) if call.change is not None else ("new", max(1, len(call.orders)))

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from signer.errors import Refused
-from signer.gateway.call_rates import Paces
 from signer.gateway.snapshot import Client
-from signer.lanes.shares import PairCounters
+from signer.lanes.shares import Paces, PairCounters
 from signer.model import Action, Call, Change, ClientInfo, Order, OrderRef, PlacedOrder
 from signer.policy.load import load_policy
 from signer.sandbox.key_limits import RestCounter
@@ -88,6 +87,10 @@ class Desk:
         self.counters = PairCounters(TIERS[tier].orders)
         self.kraken = CallCounters(SANDBOX_TIERS[tier])
         self.refused_by_kraken = 0
+
+    def require(self, client: Client, call: Call) -> None:
+        """Count a call against its client's policy."""
+        self.paces.require(client.info.name, client.policy.max_calls, call)
 
     def ask(self, client: str, call: Call, *targets: PlacedOrder) -> str:
         """What the client hears: ``passed``, or the first word of our refusal."""
@@ -182,24 +185,24 @@ def test_max_calls_of_a_policy(call: Call, most: int, words: str) -> None:
     desk, bot = Desk("unlimited"), client()
     for _ in range(most):
         desk.wait(0.01)
-        desk.paces.require(bot, call)
+        desk.require(bot, call)
     with pytest.raises(Refused) as refused:
-        desk.paces.require(bot, call)
+        desk.require(bot, call)
     assert (VENUE.words(refused.value, call)[0], refused.value.rules) == (words, ("max-calls",))
     assert "in 10s" in VENUE.words(refused.value, call)[1]
-    desk.paces.require(client("other"), call)
+    desk.require(client("other"), call)
     desk.wait(9.7)
     with pytest.raises(Refused):
-        desk.paces.require(bot, call)
+        desk.require(bot, call)
     desk.wait(0.5)
-    desk.paces.require(bot, call)
+    desk.require(bot, call)
 
 
 def test_a_policys_limit_of_cancels_warns_and_refuses_none() -> None:
     """Once in each window."""
     desk, bot = Desk("unlimited"), client()
     for _ in range(200):
-        desk.paces.require(bot, CANCEL)
+        desk.require(bot, CANCEL)
         desk.wait(0.1)
     assert len(desk.warnings) == 2
     assert "bot cancels faster than its policy says (at most 50 cancel in 10s)" in desk.warnings[0]
