@@ -63,6 +63,8 @@ class Venue(Protocol):
     """Whether the calls of one key leave one by one, each with a higher nonce, or several at a time without nonces."""
     has_passphrase: bool
     """Whether a credential shows a passphrase beside its signature."""
+    time_unit_us: int
+    """The unit that the venue cuts its time to, in microseconds."""
     headers: frozenset[str]
     """The headers that it reads of a client's request, in lower case. No other reaches it."""
     bases: tuple[str, ...]
@@ -197,7 +199,7 @@ class Venue(Protocol):
         """The public call that asks for the venue's time."""
 
     def read_time(self, answer: WireAnswer) -> int:
-        """The time that the answer says, cut to a unit of its own. Raises `VenueError` if it does not."""
+        """The time that the answer says, in microseconds, cut to `time_unit_us`. Raises `VenueError` if it does not."""
 
     def public_request(self, request: Request) -> tuple[WireRequest, tuple[str, ...]]:
         """A public call from the allowlist, as a request of our own, and the names of the parameters that it lacks.

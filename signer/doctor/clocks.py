@@ -50,13 +50,13 @@ async def _origin(
 
 async def _ahead(venue: Venue, origin: str, addresses: Sequence[str], clock: Clock) -> tuple[float, float]:
     """By how many seconds our clock is ahead, at least and at most: the answer was made between sending and receiving,
-    and says whole seconds."""
+    and says a time that is cut to the venue's unit."""
     upstream = UpstreamPool.open(origin, addresses=addresses, own=NOWHERE)
     try:
         await upstream.send(venue.time_request(), clock.monotonic() + ASK_S)  # connects, so that the next is quick
         sent = clock.now_us()
         theirs = venue.read_time(await upstream.send(venue.time_request(), clock.monotonic() + ASK_S)) / 1e6
-        return sent / 1e6 - (theirs + 1), clock.now_us() / 1e6 - theirs
+        return sent / 1e6 - (theirs + venue.time_unit_us / 1e6), clock.now_us() / 1e6 - theirs
     finally:
         upstream.close()
 

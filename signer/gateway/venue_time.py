@@ -1,12 +1,12 @@
-"""What the clock of each account's venue shows, reckoned from our monotonic clock, which nobody sets.
+"""Keeps what the clock of each account's venue shows, reckoned from our monotonic clock, which nobody sets.
 
 Only the venue's own clock can tell whether an order was opened before an intent was sent. So each intent notes the
 earliest time that this clock can have shown when it was sent. Our wall clock may be wrong, and may be set between that
 moment and the look-up.
 
-The venue's public Time says whole seconds, cut. An order that somebody else placed within the same second, just before
-a bot's call, must not be taken for the bot's. So Time is asked again at the moment that halves what is not known, until
-the difference is known about as well as one answer's way allows.
+The venue says its time cut to a unit, such as whole seconds. An order that somebody else placed within the same second,
+just before a bot's call, must not be taken for the bot's. So the venue is asked again at the moment that halves what is
+not known, until the difference is known about as well as one answer's way allows.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Ahead:
     """Our monotonic time, in seconds, when this was so."""
 
     @classmethod
-    def shown(cls, shown_us: int, asked: float, heard: float) -> Ahead:
-        """What one answer tells: it was made between question and arrival, and its second is cut."""
-        return cls(shown_us - _us(heard), shown_us + SECOND_US - _us(asked), heard)
+    def shown(cls, shown_us: int, unit_us: int, asked: float, heard: float) -> Ahead:
+        """What one answer tells: it was made between question and arrival, and its time is cut to ``unit_us``."""
+        return cls(shown_us - _us(heard), shown_us + unit_us - _us(asked), heard)
 
     def at_time(self, now: float) -> Ahead:
         """The same later, when the clocks may have drifted apart."""
@@ -54,10 +54,10 @@ class Ahead:
         least, most = max(old.least, other.least), min(old.most, other.most)
         return Ahead(least, most, other.at) if least <= most else other
 
-    def wait_s(self, now: float, way_s: float) -> float:
+    def wait_s(self, now: float, way_s: float, unit_us: int) -> float:
         """How long until a question that takes ``way_s`` to arrive halves what is not known."""
         middle_us = (self.least + self.most) // 2
-        return -(_us(now + way_s) + middle_us) % SECOND_US / SECOND_US
+        return -(_us(now + way_s) + middle_us) % unit_us / SECOND_US
 
 
 @final
@@ -82,7 +82,7 @@ class VenueTime:
         for _ in range(MOST_ASKED):
             if known.most - known.least <= FINE_US + _us(way_s):
                 break
-            await asyncio.sleep(known.wait_s(self._clock.monotonic(), way_s / 2))
+            await asyncio.sleep(known.wait_s(self._clock.monotonic(), way_s / 2, venue.time_unit_us))
             told, took_s = await self._ask(account, venue)
             known, way_s = known.both(told), min(way_s, took_s)
         self._ahead[account.name] = known
@@ -93,7 +93,7 @@ class VenueTime:
         asked = self._clock.monotonic()
         answer = await account.upstream.send(venue.time_request(), asked + ASK_S)
         shown_us, heard = venue.read_time(answer), self._clock.monotonic()
-        return Ahead.shown(shown_us, asked, heard), heard - asked
+        return Ahead.shown(shown_us, venue.time_unit_us, asked, heard), heard - asked
 
     async def try_to_measure(self, account: Account, venue: Venue) -> str:
         """As `measure`, but the reason why it failed is answered; empty if it did not."""

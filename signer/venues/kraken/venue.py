@@ -85,6 +85,7 @@ class Kraken(Venue):
     name = "kraken"
     client_algorithm = key_algorithm = Algorithm.HMAC_SHA512
     has_passphrase = False
+    time_unit_us = 1_000_000
     lane: Literal["serial", "parallel"] = "serial"
     headers = frozenset({KEY_HEADER, SIGN_HEADER, "content-type"})
     bases = (PRIVATE, public.PUBLIC)

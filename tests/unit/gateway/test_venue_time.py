@@ -49,6 +49,8 @@ class FakeVenue:
         self.asked = 0
         self._clock = clock
 
+    time_unit_us = SECOND_US
+
     @property
     def now_us(self) -> int:
         """What its clock shows."""
