@@ -21,7 +21,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "signer"))
 
 TESTS = Path(__file__).parent
 LONGEST_FIRST = (
-    "simulator", "newcomer", "e2e", "cli", "security", "vault", "deploy", "property", "contract", "unit",
+    "simulator", "newcomer", "e2e", "cli", "security", "vault", "deploy", "property", "contract", "venue_seam",
+    "unit",
 )  # fmt: skip
 """The kinds of tests, those with the longest files first, so that no worker is left with one at the end."""
 

@@ -1,0 +1,176 @@
+"""The real line over a venue that the program does not know: its ledger, log, lanes, policy and connections."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import random
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from signer.audit import close_audit, open_audit
+from signer.audit.log import FileAuditLog
+from signer.audit.throttle import RecordThrottle
+from signer.contracts import Venue
+from signer.gateway import open_account
+from signer.gateway.accounts import KeyStates
+from signer.gateway.authenticate import Authenticator
+from signer.gateway.line import Gateway
+from signer.gateway.outcomes import Pending
+from signer.gateway.reconcile import Recovery
+from signer.gateway.snapshot import Client, Snapshot
+from signer.gateway.trace import Trace
+from signer.gateway.venue_pauses import Listeners
+from signer.gateway.venue_time import VenueTime
+from signer.home.layout import Home
+from signer.home.settings import AccountConfig
+from signer.ledger import open_ledger
+from signer.ledger.sqlite import SqliteLedger
+from signer.model import ClientInfo, CredentialInfo, KeyInfo, Request, Response
+from signer.policy.load import load_policy
+from signer.secret import ApiPassphrase, Secret
+from signer.serving.clock import SystemClock
+from signer.upstream import UpstreamPool
+from tests.venue_seam.exchange import API_KEY, PASSPHRASE, SECRET, Exchange
+
+CLIENT_KEY, CLIENT_SECRET, CLIENT_PASSPHRASE = "virtual-key", b"virtual secret", "virtual passphrase"
+POLICY = """
+version = 1
+permissions = ["read_only", "trade"]
+pairs = ["BTC-USDT"]
+sides = ["buy", "sell"]
+order_types = ["limit"]
+oflags = ["post_only"]
+max_order_size = ["1000 BTC"]
+max_order_notional = ["5000 USDT"]
+[[cap]]
+max_notional = "20000 USDT"
+window = "24h"
+[[cap]]
+max_orders = 100
+window = "24h"
+[[max_calls]]
+window = "1m"
+new = 12
+"""
+
+
+@dataclass
+class Bot:
+    """A client of the venue. Each call has a time of its own."""
+
+    secret: bytes = CLIENT_SECRET
+    passphrase: str = CLIENT_PASSPHRASE
+    api_key: str = CLIENT_KEY
+    last_ms: int = 0
+
+    def request(self, method: str, path: str, told: Any = None, *, late_ms: int = 0) -> Request:
+        """A signed request with ``told`` as its body."""
+        self.last_ms = max(self.last_ms + 1, time.time_ns() // 1_000_000)
+        at_ms = self.last_ms - late_ms
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_ms // 1000)) + f".{at_ms % 1000:03}Z"
+        target, body = f"/api/v5/{path}", b"" if told is None else json.dumps(told).encode()
+        mac = hmac.digest(self.secret, f"{at}{method}{target}".encode() + body, hashlib.sha256)
+        shown = {"key": self.api_key, "sign": b64encode(mac).decode(), "timestamp": at, "passphrase": self.passphrase}
+        headers = {f"ok-access-{name}": value for name, value in shown.items()}
+        return Request("okx_like", method, target.encode(), headers, body, "127.0.0.1")
+
+
+@dataclass
+class Line:
+    """A gateway that runs, and what it has said."""
+
+    gateway: Gateway
+    recovery: Recovery
+    ledger: SqliteLedger
+    audit: FileAuditLog
+    folder: Path
+    alarms: list[str] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
+
+    async def ask(self, request: Request) -> tuple[int, Any]:
+        """The status and the JSON of an answer."""
+        answer = await self.answer(request)
+        return answer.status, json.loads(answer.body)
+
+    async def answer(self, request: Request) -> Response:
+        """An answer."""
+        return await self.gateway.answer(request)
+
+    async def records(self) -> list[dict[str, Any]]:
+        """All records of calls so far, when everything is concluded."""
+        await self.gateway.drained()
+        await self.audit.record({"kind": "stop", "time": 0})  # durable, and so is all that was noted before
+        segments = sorted(Home(self.folder).audit.iterdir())
+        records = [json.loads(line) for path in segments for line in path.read_text().splitlines()]
+        return [record for record in records if record["kind"] not in {"segment", "stop"}]
+
+    def finished(self, trace: Trace) -> None:
+        """`signer.gateway.trace.Watch`."""
+        self.traces.append(trace)
+
+    def dropped(self, client: str, endpoint: str, parameters: int) -> None:
+        """`signer.gateway.trace.Watch`."""
+        raise AssertionError(endpoint)
+
+    def warn(self, kind: str, text: str) -> None:
+        """`signer.gateway.trace.Watch`."""
+        raise AssertionError(text)
+
+    def alarm(self, kind: str, text: str) -> None:
+        """`signer.gateway.trace.Watch`."""
+        self.alarms.append(f"{kind} {text}")
+
+
+@asynccontextmanager
+async def line(venue: Venue, exchange: Exchange, folder: Path) -> AsyncIterator[Line]:
+    """The line from ``venue`` to ``exchange``, as `signer.serving` connects it."""
+    clock, home = SystemClock(), Home(folder)
+    (folder / "p.toml").write_text(POLICY)
+    policy = load_policy(folder / "p.toml", venue.vocabulary, venue.pairs.find)
+    ledger = await open_ledger(home, clock)
+    audit = await open_audit(home, ledger, clock, lambda _: None)
+    marks, pending, times = await ledger.marks(), Pending(await ledger.open_intents()), VenueTime(clock)
+    upstream = UpstreamPool.open(exchange.origin)
+    info = ClientInfo("bot", "main", "p", CLIENT_KEY, "f", (), None, "window", False, 0)
+    key = Secret(CLIENT_SECRET).key(venue.client_algorithm)
+    client = Client(info, key, policy, ApiPassphrase(CLIENT_PASSPHRASE.encode()))
+    found = KeyInfo("", ("read_only", "trade"), None, 0, 0, ())
+    states = KeyStates(ledger, clock, Listeners(), lambda _: found)
+    config = AccountConfig(venue=venue.name, origin=exchange.origin, call_seconds=3.0, tier="unlimited")
+    real = (CredentialInfo("real", "main", API_KEY, "f", 0), Secret(SECRET).key(venue.key_algorithm))
+    account = open_account("main", config, venue, [real], upstream, states, marks)
+    shown = [replace(one, passphrase=Secret(PASSPHRASE.encode())) for one in account.credentials]
+    snapshot = Snapshot({venue.name: venue}, {CLIENT_KEY: client}, {"main": replace(account, credentials=shown)})
+    watch = Line(None, None, ledger, audit, folder)  # type: ignore[arg-type]  # set below
+    watch.recovery = Recovery(
+        lambda: snapshot, ledger, audit, pending, times, clock=clock, watch=watch, gone_after_s=90.0
+    )
+    watch.gateway = Gateway(
+        snapshot,
+        Authenticator(ledger, clock, marks, on_alarm=watch.alarms.append),
+        ledger,
+        audit,
+        pending,
+        RecordThrottle(),
+        times,
+        clock=clock,
+        randomness=random.Random(1),  # noqa: S311 - names of orders in a test
+        watch=watch,
+        look_ups=watch.recovery,
+    )
+    await times.measure(snapshot.accounts["main"], venue)
+    try:
+        yield watch
+    finally:
+        await watch.gateway.drained()
+        watch.recovery.stop()
+        await close_audit(audit, ledger)
+        await ledger.close()
+        upstream.close()
