@@ -14,13 +14,13 @@ from signer.errors import HomeError, SignerError
 from signer.findings import Finding
 from signer.home.settings import HOME_FILE, Config
 from signer.home.stores import AppRoleLogin, StoreConfig, VaultConfig
-from signer.keycheck.judgement import Requirements, judge, used_elsewhere
+from signer.keycheck.judgement import Requirements, judge_key, requirements_in
 from signer.keycheck.probe import ProbeResult
 from signer.keycheck.probe import known as known_key
 from signer.keys.file import FileKeyStore
+from signer.keys.probes import accounts_told
 from signer.keys.stores import SigningStores
 from signer.model import CredentialInfo
-from signer.serving.loaded import requirements_in
 
 Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[ProbeResult]]
 """Asks the venue what a credential may do: through the running gateway, else with the key. Raises `SignerError`."""
@@ -65,6 +65,7 @@ class _Examination:
         self._heard = heard
         self._venue = known.venue
         self._usable = {HOME_FILE}
+        self._credentials: Sequence[CredentialInfo] = known.store.credentials() if known.store else ()
 
     async def run(self) -> tuple[list[Finding], list[Finding]]:
         """One store after the other, one signature after the other, then the venue about all keys at once."""
@@ -72,12 +73,14 @@ class _Examination:
         store = self._known.store
         if store is None:
             return of_stores, []
-        credentials = store.credentials()
-        asked_of = requirements_in(self._config, store, self._known.policies, self._venue, self._clock.now_us())
+        credentials = self._credentials
+        required = requirements_in(
+            self._config, credentials, store.clients(), self._known.policies, self._venue, self._clock.now_us()
+        )
         signed = [await self._signing(info, store) for info in credentials]
         try:
             async with self._asking() as ask:
-                looks = [self._judged(ask, one, asked_of[one.info.name]) for one in signed]
+                looks = [self._judged(ask, one, required[one.info.name]) for one in signed]
                 judged: Sequence[Sequence[Finding]] = await asyncio.gather(*looks)
         except HomeError as why:  # somebody else has the home, and goes on having it
             judged = [failed(f"credential {one.info.name}", why) for one in signed]
@@ -127,12 +130,13 @@ class _Examination:
             return [] if signed.said else [warning("unproven", about, what, hint)]
         try:
             asked = await ask(info, self._config, signed.key)
-            judged = judge(known_key(asked, info.name), requirements, self._venue, self._clock.now_us())
+            key, now_us = known_key(asked, info.name), self._clock.now_us()
         except SignerError as why:
             what, _, hint = why.what.removesuffix("; nothing was sent").partition("; ")
             otherwise = f"see to it at the exchange, then `signer keys test {info.name}`"
             return [error("unproven", about, what, why.hint or hint or otherwise)]
-        return [*judged, used_elsewhere(info.name)] if asked.moved else judged
+        others = accounts_told(self._known.home.probes, info, self._credentials)
+        return judge_key(key, requirements, self._venue, now_us, moved=asked.moved, others=others)
 
     def _overheard(self, about: str) -> list[Finding]:
         texts, self._heard[:] = list(dict.fromkeys(self._heard)), []

@@ -1,7 +1,7 @@
-"""Every real key is asked about at start, daily, and when somebody wants to know: no order goes by one that was not.
+"""Asks the venue about every real key: at a start, daily, and when somebody wants to know.
 
-What the venue says is judged by what the settings ask (`signer.keycheck.judgement`). A key that is too powerful is
-refused from that moment; one that the venue could not be asked about signs reads alone.
+The answer is judged by what the settings ask (`signer.keycheck.judgement`). A key that is too powerful is refused from
+that moment. A key that the venue has not told of yet signs reads only.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from signer.gateway.credential import Credential
 from signer.gateway.forward import Account
 from signer.gateway.snapshot import Snapshot
 from signer.gateway.trace import Watch, credential_record
-from signer.keycheck.judgement import Requirements, judge, used_elsewhere
+from signer.keycheck.judgement import Requirements, judge_key
 from signer.keycheck.probe import TRIES, ProbeResult, probe
 from signer.model import KeyInfo
 
 DAILY_S = 24 * 3600.0
 FIRST_AGAIN_S = 1.0
 MOST_AGAIN_S = 60.0
-"""How long a key that could not be asked about waits for its next chance: at first, and at most."""
+"""How long a key that could not be asked about waits for the next question: at first, and at most."""
 
 REFUSES_NONCES = "the exchange refuses our nonces; another program uses this key, make one that this gateway alone has"
 
@@ -56,7 +56,7 @@ class KeyChecks:
         self._trouble: dict[str, str] = {}
 
     async def at_start(self, within_s: float) -> None:
-        """Ask about all, and wait for the answers so long; what is late is asked about again by `run`."""
+        """Ask about all keys, and wait so long for the answers; `run` asks again about the rest."""
         try:
             async with asyncio.timeout(within_s):
                 await self._ask(self._due())
@@ -65,7 +65,7 @@ class KeyChecks:
                 self._could_not(credential, f"no answer within {within_s:g} s")
 
     async def run(self) -> None:
-        """Ask about all of them daily, and again and again about those without an answer."""
+        """Ask about all keys daily, and again and again about those without an answer."""
         again_s, asked_all = FIRST_AGAIN_S, self._clock.monotonic()
         while True:
             if await self._woken(again_s if self._due() else MOST_AGAIN_S):
@@ -78,7 +78,7 @@ class KeyChecks:
             again_s = min(2 * again_s, MOST_AGAIN_S)
 
     async def prove(self, account: Account, credential: Credential, tries: int = TRIES) -> ProbeResult:
-        """Ask about one now, and judge it. Raises `VenueError`; what was known of it then stays.
+        """Ask about one key now, and judge it. Raises `VenueError`; what was known of the key stays then.
 
         An answer shows that the venue takes the key: its lane, if it was stopped, goes on.
         """
@@ -87,9 +87,8 @@ class KeyChecks:
         asked = await probe(account, account.venue, credential, tries)
         status.moved = asked.moved
         status.key = asked.key or status.key
-        self._judge(
-            account, credential, self._requirements()
-        )  # at once: no call goes by a key that is known and not judged
+        # Judged at once: no call goes by a key that is known and not judged. The others are compared with it.
+        self._judge_all(account, self._requirements())
         if asked.key is None:
             self._could_not(credential, REFUSES_NONCES)
             return asked
@@ -106,20 +105,26 @@ class KeyChecks:
             self._watch.alarm("credential", f"what was heard of {credential.name} cannot be kept for lists: {error}")
 
     def judge(self, snapshot: Snapshot) -> None:
-        """Judge all of ``snapshot``, which is about to be in force, by the settings as they are now."""
-        requirements_of = self._requirements()
+        """Judge all keys of ``snapshot``, which is about to be in force, by the settings as they are now."""
+        required = self._requirements()
         for account in snapshot.accounts.values():
-            for credential in account.credentials:
-                self._judge(account, credential, requirements_of)
+            self._judge_all(account, required)
         self._new.set()
 
-    def _judge(self, account: Account, credential: Credential, requirements_of: Mapping[str, Requirements]) -> None:
-        """Say what has changed, so that a warning is heard once and not daily."""
-        status, requirements = credential.status, requirements_of.get(credential.name, Requirements(credential.name))
+    def _judge_all(self, account: Account, required: Mapping[str, Requirements]) -> None:
+        told = {each.name: each.status.key.account for each in account.credentials if each.status.key}
+        for credential in account.credentials:
+            requirements = required.get(credential.name, Requirements(credential.name))
+            others = {name: at_venue for name, at_venue in told.items() if name != credential.name}
+            self._judge(account, credential, requirements, others)
+
+    def _judge(
+        self, account: Account, credential: Credential, requirements: Requirements, others: Mapping[str, str]
+    ) -> None:
+        """Judge one key and say what has changed, so that a warning is heard once and not daily."""
+        status, now_us = credential.status, self._clock.now_us()
         before = status.word, status.findings
-        now_us = self._clock.now_us()
-        found = judge(status.key, requirements, account.venue, now_us) if status.key else ()
-        status.found((*found, used_elsewhere(credential.name)) if status.moved else found)
+        status.found(judge_key(status.key, requirements, account.venue, now_us, moved=status.moved, others=others))
         if (status.word, status.findings) == before:
             return
         for finding in status.findings:
@@ -152,7 +157,7 @@ class KeyChecks:
         self._watch.alarm("credential", f"credential {credential.name} could not be asked about, {left}: {why}")
 
     async def _woken(self, within_s: float) -> bool:
-        """Whether there is something new to judge, before that time is over."""
+        """Wait for something new to judge; whether it came before that time was over."""
         try:
             async with asyncio.timeout(within_s):
                 await self._new.wait()
@@ -166,5 +171,5 @@ class KeyChecks:
         return [(account, credential) for account in accounts for credential in account.credentials]
 
     def _due(self) -> list[tuple[Account, Credential]]:
-        """Not those whose key the venue refuses: each further try counts towards a lockout of the account."""
+        """Leave out keys that the venue refuses: each further try counts towards a lockout of the account."""
         return [(account, each) for account, each in self._all() if each.status.due and not each.lane.stopped]

@@ -1,9 +1,8 @@
 """Judges whether a real key fits the settings: as powerful as the calls that it signs need, and no more.
 
-A key is refused for what is dangerous in itself: with it a thief of the key, or a defect of ours, could take money out
-of the account or lock it up. What is merely more than needed is a warning, because who needs what changes with each
-client: to revoke one bot must not stop the others. Pure: what the venue says of a key comes from
-`signer.keycheck.probe`.
+A key is refused for what is dangerous in itself: a thief of the key, or a defect of ours, could take money out of the
+account or lock it up. What is merely more than needed is a warning, because it changes with each client: to revoke one
+bot must not stop the others. This module is pure; `signer.keycheck.probe` asks the venue.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from signer.contracts import Venue
 from signer.findings import Finding, Weight
 from signer.gateway.credential import roles_of
+from signer.home.settings import Config
 from signer.model import Action, Call, ClientInfo, CredentialInfo, KeyInfo, Role
 from signer.policy.policy import Policy
 
@@ -31,8 +31,9 @@ KINDS = (
     "nonce-window",
     "expires",
     "used-elsewhere",
+    "another-account",
 )
-"""Every kind of finding about a key, but that all is well."""
+"""Every kind of finding about a key, except that all is well."""
 MOST_WORD = 40
 """Characters shown of a permission that the venue names: it is the venue's text, not ours."""
 
@@ -64,37 +65,75 @@ def requirements_of(
     now_us: int,
     excess: Weight = Weight.WARNING,
 ) -> Mapping[str, Requirements]:
-    """What is asked of each credential, by its name, for the clients that may call now."""
+    """Return what is asked of each credential, by its name, for the clients that may call now."""
     live = [(info, policy) for info, policy in clients if not info.revoked and not _over(info, now_us)]
-    asked = [_duty(info, credentials, live, venue, waivers.get(info.name, {})) for info in credentials]
+    asked = [_required(info, credentials, live, venue, waivers.get(info.name, {})) for info in credentials]
     return {requirements.credential: replace(requirements, excess=excess) for requirements in asked}
 
 
-def judge(key: KeyInfo, requirements: Requirements, venue: Venue, now_us: int) -> tuple[Finding, ...]:
-    """Judge what the venue says of a key, worst finding first; one that all is well, if there is nothing else."""
+def requirements_in(
+    config: Config,
+    credentials: Sequence[CredentialInfo],
+    clients: Iterable[ClientInfo],
+    policies: Mapping[str, Policy],
+    venue: Venue,
+    now_us: int,
+) -> Mapping[str, Requirements]:
+    """Return what the settings ask of each credential, by its name; a client without its policy asks nothing."""
+    held = [(info, policies[info.policy]) for info in clients if info.policy in policies]
+    excess = Weight.REFUSED if config.gateway.excess_permissions == "refuse" else Weight.WARNING
+    return requirements_of(credentials, held, venue, config.waivers, now_us, excess)
+
+
+def judge_key(
+    key: KeyInfo | None,
+    requirements: Requirements,
+    venue: Venue,
+    now_us: int,
+    *,
+    moved: bool,
+    others: Mapping[str, str],
+) -> tuple[Finding, ...]:
+    """Judge what the venue last said of a key; one finding that all is well, if there is nothing else.
+
+    ``moved`` says that its nonce moved without us. ``others`` are the other credentials of its account here, each with
+    the account at the venue that its key is of.
+    """
     about = f"credential {requirements.credential}"
-    found = [
-        Finding(weight, kind, about, what, hint)
-        for weight, kind, what, hint in _judged(key, requirements, venue, now_us)
-    ]
-    return tuple(found) or (Finding(Weight.FINE, "fit", about, f"may do what it must ({_listed(key.permissions)})"),)
+    judged = _judged(key, requirements, venue, now_us) if key is not None else ()
+    found = [Finding(weight, kind, about, what, hint) for weight, kind, what, hint in judged]
+    if key is not None and not found:
+        found = [Finding(Weight.FINE, "fit", about, f"may do what it must ({_listed(key.permissions)})")]
+    return (*found, *judge_use(requirements.credential, key, moved=moved, others=others))
 
 
-def used_elsewhere(credential: str) -> Finding:
-    """The finding that somebody else counts the nonces of this key up."""
-    what = "is used by another program too: its nonce at the exchange moved without us"
-    hint = "make a key for each program; one that this gateway alone has is never refused for its nonce"
-    return Finding(Weight.WARNING, "used-elsewhere", f"credential {credential}", what, hint)
+def judge_use(name: str, key: KeyInfo | None, *, moved: bool, others: Mapping[str, str]) -> Iterator[Finding]:
+    """Judge what can be judged of a key without knowing what the settings ask of it; as `judge_key`."""
+    about = f"credential {name}"
+    stranger = next((other for other, account in others.items() if key and _differ(account, key.account)), "")
+    if stranger:
+        what = f"is of another account at the exchange than {stranger}, so orders would go to either"
+        hint = f"take it back with `signer keys remove {name}`, and give it an account of its own in signer.toml"
+        yield Finding(Weight.ERROR, "another-account", about, what, hint)
+    if moved:
+        what = "is used by another program too: its nonce at the exchange moved without us"
+        hint = "make a key for each program; one that this gateway alone has is never refused for its nonce"
+        yield Finding(Weight.WARNING, "used-elsewhere", about, what, hint)
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether these are two accounts at the venue; one that it did not tell may be any."""
+    return bool(one and other) and one != other
 
 
 def _over(client: ClientInfo, now_us: int) -> bool:
     return client.expires_us is not None and client.expires_us <= now_us
 
 
-_Said = tuple[Weight, str, str, str]
+_Judged = tuple[Weight, str, str, str]
 
 
-def _judged(key: KeyInfo, requirements: Requirements, venue: Venue, now_us: int) -> Iterator[_Said]:
+def _judged(key: KeyInfo, requirements: Requirements, venue: Venue, now_us: int) -> Iterator[_Judged]:
     yield from _too_powerful(key, requirements, venue)
     yield from _too_weak(frozenset(key.permissions), requirements)
     yield from _expiring(key, now_us)
@@ -110,8 +149,8 @@ def _judged(key: KeyInfo, requirements: Requirements, venue: Venue, now_us: int)
         yield Weight.WARNING, "waiver-unneeded", what, f"remove that from [waivers.{requirements.credential}]"
 
 
-def _too_powerful(key: KeyInfo, requirements: Requirements, venue: Venue) -> Iterator[_Said]:
-    """What is dangerous in itself is refused, whoever uses the key: no change of ours makes it so, or fixes it."""
+def _too_powerful(key: KeyInfo, requirements: Requirements, venue: Venue) -> Iterator[_Judged]:
+    """Refuse what is dangerous in itself, whoever uses the key: no change of ours makes it so, or fixes it."""
     excess = frozenset(key.permissions) - requirements.waived.keys()
     unknown, withdrawing, earning = excess - venue.permissions, excess & venue.withdrawing, excess & venue.earning
     if withdrawing:
@@ -129,7 +168,7 @@ def _too_powerful(key: KeyInfo, requirements: Requirements, venue: Venue) -> Ite
         yield requirements.excess, "unused-permission", what, _waiver(requirements, unused)
 
 
-def _too_weak(held: frozenset[str], requirements: Requirements) -> Iterator[_Said]:
+def _too_weak(held: frozenset[str], requirements: Requirements) -> Iterator[_Judged]:
     for policy, needs in requirements.promised.items():
         missing = _missing(needs, held)
         if missing:
@@ -142,13 +181,13 @@ def _too_weak(held: frozenset[str], requirements: Requirements) -> Iterator[_Sai
 
 
 def _missing(needs: Iterable[frozenset[str]], held: frozenset[str]) -> str:
-    """The sets of which nothing is held, in words; a set of which each member is asked for anyway is not said twice."""
+    """Name the sets of which nothing is held, but not a set of which a part is named already."""
     unmet = {need for need in needs if not need & held}
     least = [need for need in unmet if not any(other < need for other in unmet)]
     return ", ".join(sorted(" or ".join(sorted(need)) for need in least))
 
 
-def _expiring(key: KeyInfo, now_us: int) -> Iterator[_Said]:
+def _expiring(key: KeyInfo, now_us: int) -> Iterator[_Judged]:
     if key.expires_us is None or key.expires_us - now_us > SOON_US:
         return
     when = datetime.fromtimestamp(key.expires_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -166,11 +205,11 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _shown(word: str) -> str:
-    """A permission as the venue spells it, fit for a terminal and a log."""
+    """Return a permission as the venue spells it, fit for a terminal and a log."""
     return "".join(each if each.isascii() and each.isprintable() else "?" for each in word[:MOST_WORD])
 
 
-def _duty(
+def _required(
     info: CredentialInfo,
     credentials: Sequence[CredentialInfo],
     clients: Sequence[tuple[ClientInfo, Policy]],
@@ -196,5 +235,5 @@ def _duty(
 
 
 def _signer_of(call: Call, present: Set[Role]) -> Role | None:
-    """The role whose credentials sign such a call, where those of ``present`` are there."""
+    """Return the role whose credentials sign such a call, if the account has those of ``present``."""
     return next((role for role in roles_of(call) if role in present), None)

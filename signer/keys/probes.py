@@ -5,6 +5,7 @@ Nothing in it is secret. A reload believes it only until the gateway has asked i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from signer.errors import KeyStoreError
 from signer.home.private_file import make_private_folder, read_private, write_private
-from signer.model import KeyInfo
+from signer.model import CredentialInfo, KeyInfo
 
 MOST_BYTES = 64 * 1024
 
@@ -46,3 +47,10 @@ def kept_probe(folder: Path, fingerprint: str) -> Probe | None:
 def forget_probe(folder: Path, fingerprint: str) -> None:
     """Of a key that is no more."""
     (folder / f"{fingerprint}.json").unlink(missing_ok=True)
+
+
+def accounts_told(folder: Path, info: CredentialInfo, credentials: Iterable[CredentialInfo]) -> dict[str, str]:
+    """Return the account at the venue of each other key of the same account here, by credential, as last told."""
+    others = [one for one in credentials if one.account == info.account and one.name != info.name]
+    kept = {one.name: kept_probe(folder, one.fingerprint) for one in others}
+    return {name: probe.key.account for name, probe in kept.items() if probe is not None}

@@ -8,9 +8,9 @@ from signer.errors import KeyStoreError, SignerError
 from signer.findings import Finding, Weight
 from signer.home.layout import Home
 from signer.home.settings import Config
-from signer.keycheck.judgement import judge, used_elsewhere
+from signer.keycheck.judgement import judge_key, judge_use
 from signer.keys.file import FileKeyStore
-from signer.keys.probes import kept_probe
+from signer.keys.probes import accounts_told, kept_probe
 from signer.model import KeyInfo
 from signer.operator.person import Person
 from signer.operator.session import Session
@@ -21,31 +21,19 @@ from signer.serving.loaded import checked, requirements_now, venue_of
 def judged(
     session: Session, config: Config, store: FileKeyStore, name: str, key: KeyInfo, *, moved: bool = False
 ) -> Sequence[Finding]:
-    """Judge ``key`` as that of credential ``name``, worst finding first; ``moved``: its nonce moved without us.
+    """Judge ``key`` as that of credential ``name``; ``moved`` says that its nonce moved without us.
 
-    Warns where the policies do not load: then nobody can say what is asked of it.
+    Warns where the policies do not load: then nobody can say what is asked of the key.
     """
-    home = session.home
-    elsewhere = [*_of_another_account(home, store, name, key), *([used_elsewhere(name)] if moved else [])]
+    home, now_us = session.home, SystemClock().now_us()
+    others = accounts_told(home.probes, store.credential(name), store.credentials())
     try:
         loaded = checked(home, config, store, venue_of(home, config), lambda: None)
     except SignerError as error:
         session.person.warn(f"whether the key is fit for its clients cannot be said: {error}")
-        return elsewhere
-    now_us = SystemClock().now_us()
-    return [*judge(key, requirements_now(loaded, now_us)[name], loaded.venue, now_us), *elsewhere]
-
-
-def _of_another_account(home: Home, store: FileKeyStore, name: str, key: KeyInfo) -> list[Finding]:
-    """Find another key of the same account here that is of another account at the exchange, as far as that has told."""
-    account = store.credential(name).account
-    for other in store.credentials():
-        probe = kept_probe(home.probes, other.fingerprint) if other.account == account and other.name != name else None
-        if probe is not None and key.account and probe.key.account not in {"", key.account}:
-            what = f"is of another account at the exchange than {other.name}, so orders would go to either"
-            hint = f"take it back with `signer keys remove {name}`, and give it an account of its own in signer.toml"
-            return [Finding(Weight.ERROR, "another-account", f"credential {name}", what, hint)]
-    return []
+        return list(judge_use(name, key, moved=moved, others=others))
+    requirements = requirements_now(loaded, now_us)[name]
+    return judge_key(key, requirements, loaded.venue, now_us, moved=moved, others=others)
 
 
 def warn_of_lacking(session: Session, config: Config, store: FileKeyStore, account: str, policy: str) -> None:

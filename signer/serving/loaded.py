@@ -11,7 +11,7 @@ from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, WrongPa
 from signer.findings import Finding, Weight
 from signer.home.layout import Home
 from signer.home.settings import DEFAULT_VENUE, HOME_FILE, Config, load_config
-from signer.keycheck.judgement import Requirements, requirements_of
+from signer.keycheck.judgement import Requirements, requirements_in
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase
 from signer.market.pairs import load_pairs
@@ -141,17 +141,9 @@ def misfits(home: Home, config: Config, store: FileKeyStore) -> Iterator[ConfigE
 
 
 def requirements_now(loaded: LoadedHome, now_us: int) -> Mapping[str, Requirements]:
-    """What the settings ask of each credential, by its name."""
-    return requirements_in(loaded.config, loaded.store, loaded.policies, loaded.venue, now_us)
-
-
-def requirements_in(
-    config: Config, store: FileKeyStore, policies: Mapping[str, Policy], venue: Venue, now_us: int
-) -> Mapping[str, Requirements]:
-    """As `requirements_now`, of these parts of a home; clients whose policy is not there ask nothing."""
-    clients = [(info, policies[info.policy]) for info in store.clients() if info.policy in policies]
-    excess = Weight.REFUSED if config.gateway.excess_permissions == "refuse" else Weight.WARNING
-    return requirements_of(store.credentials(), clients, venue, config.waivers, now_us, excess)
+    """Return what the settings ask of each credential, by its name."""
+    store = loaded.store
+    return requirements_in(loaded.config, store.credentials(), store.clients(), loaded.policies, loaded.venue, now_us)
 
 
 def checked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from signer.findings import Finding, Weight
 from signer.gateway.credential import KeyStatus
-from signer.keycheck.judgement import KINDS, SOON_US, Requirements, judge, requirements_of
+from signer.keycheck.judgement import KINDS, SOON_US, Requirements, judge_key, requirements_of
 from signer.model import Action, ClientInfo, CredentialInfo, KeyInfo, Role
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS
 from signer.venues.kraken.pairs import PairTable
@@ -53,6 +54,10 @@ def requirements(
     """What is asked of a credential where one client's policy grants these permissions."""
     clients = [(client(**more), policy(permissions=sorted(permissions)))]
     return requirements_of(credentials or [credential()], clients, VENUE, {of: waived or {}}, NOW_US)[of]
+
+
+judge = partial(judge_key, moved=False, others={})
+"""Judges a key that nobody else uses."""
 
 
 def kinds(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
@@ -221,3 +226,18 @@ def test_what_is_refused_and_what_is_warned_of(granted: set[str], held: set[str]
     assert {each.kind for each in found} <= {*KINDS, "fit"}
     assert all(any(word in each.what for each in found if each.weight is Weight.REFUSED) for word in dangerous)
     assert all(any(word in each.what for each in found if each.weight is Weight.WARNING) for word in unused)
+
+
+def test_keys_of_two_accounts_at_the_venue() -> None:
+    """Two keys of one account here must be of one there; a venue that does not tell the account proves nothing."""
+    mine = key(*TRADES, account="A")
+    for others, told in (({}, 0), ({"b": "A"}, 0), ({"b": ""}, 0), ({"b": "B"}, 1), ({"b": "B", "c": "C"}, 1)):
+        found = judge_key(mine, requirements(), VENUE, NOW_US, moved=False, others=others)
+        assert [each.kind for each in found].count("another-account") == told
+    assert kinds(judge(key(*TRADES), requirements(), VENUE, NOW_US)) == [("fine", "fit")]
+
+
+def test_a_key_of_which_nothing_is_known() -> None:
+    """Only that its nonce moved can be said of it."""
+    found = judge_key(None, requirements(), VENUE, NOW_US, moved=True, others={"b": "B"})
+    assert kinds(found) == [("warning", "used-elsewhere")]
