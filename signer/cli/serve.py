@@ -36,8 +36,10 @@ def serve(session: Session, *, as_json: bool) -> int:
     `signer reload` takes up changes of clients, keys, policies and accounts without a restart; so does SIGHUP where
     there is no terminal. SIGUSR1 shows on standard error what it is doing.
     """
+    from signer.keys.file import FileKeyStore  # noqa: PLC0415
     from signer.serving.dump import show_threads_on_signal  # noqa: PLC0415 - heavy, and only this command needs it
-    from signer.serving.loaded import prepare, warnings  # noqa: PLC0415
+    from signer.serving.loaded import load_home  # noqa: PLC0415
+    from signer.serving.warnings import warnings  # noqa: PLC0415
 
     if not lock_memory() and has_swap():
         warn(UNLOCKED)
@@ -50,7 +52,8 @@ def serve(session: Session, *, as_json: bool) -> int:
     marks = known_marks(session)  # before the file: a command may change both meanwhile
     passphrase = known_passphrase(session)
     forget_variable(VARIABLE)
-    loaded = prepare(home, passphrase, lambda: passphrase_source(session))
+    parts = load_home(home, lambda: FileKeyStore.open(home.keys, passphrase))
+    loaded = parts.whole(lambda: passphrase_source(session))
     passphrase.wipe()
     loaded.store.require_latest(marks)
     forget_environment(loaded.config.variables)

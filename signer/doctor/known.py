@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from signer.contracts import Venue
+from signer.errors import ConfigError
 from signer.home.layout import Home
 from signer.home.lock import Holder
 from signer.home.settings import DEFAULT_VENUE, Config
 from signer.keys.file import FileKeyStore
+from signer.policy.load import Loaded
 from signer.policy.policy import Policy
+from signer.serving.loaded import HomeParts
 from signer.venues import open_venue
 
 
@@ -26,3 +29,7 @@ class KnownHome:
     venue: Venue = field(default_factory=lambda: open_venue(DEFAULT_VENUE))
     gateway: Holder | None = None
     """That runs on the home, or is about to."""
+
+    def misfits(self) -> Iterator[ConfigError]:
+        """Yield everything in the key store that the settings have no place for."""
+        yield from HomeParts(self.home, self.config, self.store, self.venue, Loaded({}, {})).misfits()

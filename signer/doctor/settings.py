@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TypeVar
 
-from signer.contracts import Venue
 from signer.doctor.known import KnownHome
 from signer.doctor.said import counted, error, failed, fine, warning, when
-from signer.errors import SignerError
 from signer.findings import Finding, Weight
 from signer.home.layout import Home
 from signer.home.lock import holder
-from signer.home.settings import DEFAULT_VENUE, load_config
 from signer.keys.file import FileKeyStore
 from signer.model import ClientInfo
-from signer.policy.policy import Policy
 from signer.policy.unloaded import unloaded
-from signer.serving.loaded import misfits, of_accounts, of_policies, of_settings, of_waivers, policies_of, venue_of
+from signer.serving.loaded import HomeParts, load_home
 from signer.serving.pairs_listing import unlisted
-from signer.venues import open_venue
+from signer.serving.warnings import of_accounts, of_policies, of_settings, of_waivers
 
 REVIEW_AHEAD = timedelta(days=14)
-T = TypeVar("T")
 
 
 def read(home: Home, opened: Callable[[], FileKeyStore]) -> tuple[KnownHome, list[Finding]]:
-    """All of the home that reads, and a finding for what does not. ``opened`` gives the key store, or raises."""
-    findings: list[Finding] = []
-    config = _tried("signer.toml", lambda: load_config(home.config), findings)
-    store = _tried("key store", opened, findings)
-    venue = _tried("list of pairs", lambda: venue_of(home, config), findings) or open_venue(DEFAULT_VENUE)
-    return KnownHome(home, config, store, _policies(home, venue, store, findings), venue, holder(home.lock)), findings
+    """Read all of the home that reads, with a finding for what does not. ``opened`` gives the key store, or raises."""
+    parts = load_home(home, opened)
+    findings = [finding for about, why in parts.unread for finding in failed(about, why)]
+    findings += _policies(home, parts)
+    return KnownHome(home, parts.config, parts.store, parts.policies.policies, parts.venue, holder(home.lock)), findings
 
 
 def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
@@ -53,34 +46,24 @@ def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
     if known.config is not None and known.store is not None:
         credentials = known.store.credentials()
         findings += [*of_accounts(known.config, credentials), *of_waivers(known.config, credentials)]
-        for misfit in misfits(known.home, known.config, known.store):
-            findings += failed("key store", misfit)
+        findings += [finding for misfit in known.misfits() for finding in failed("key store", misfit)]
     return findings
 
 
-def _tried(about: str, read_it: Callable[[], T], findings: list[Finding]) -> T | None:
-    try:
-        return read_it()
-    except SignerError as why:
-        findings += failed(about, why)
-        return None
-
-
-def _policies(home: Home, venue: Venue, store: FileKeyStore | None, findings: list[Finding]) -> Mapping[str, Policy]:
-    """Those that load. Of the others each problem is said, and whom it concerns: nobody's is a warning."""
-    loaded = policies_of(home, venue.vocabulary, venue.pairs)
+def _policies(home: Home, parts: HomeParts) -> Iterator[Finding]:
+    """Yield each problem of a policy, and whom it concerns; one that concerns nobody is a warning."""
     if not home.policies.is_dir():
         hint = "run `signer init`, or make it"
-        findings.append(error("config", "policies", f"{home.policies}: there is no such folder", hint))
+        yield error("config", "policies", f"{home.policies}: there is no such folder", hint)
+    loaded, store = parts.policies, parts.store
     for one in unloaded(loaded.broken, loaded.policies, store.clients() if store else (), {}, str(home.policies)):
         weight = Weight.ERROR if one.clients or store is None else Weight.WARNING
-        lines = one.why.splitlines()
-        findings += [_problem(home.policies / f"{one.policy}.toml", line, weight) for line in lines]
+        for line in one.why.splitlines():
+            yield _problem(home.policies / f"{one.policy}.toml", line, weight)
         if one.clients:
             what = f"does not load, so at a start {', '.join(one.clients)} may only cancel; a running gateway goes on"
             hint = "fix it, then run `signer reload`"
-            findings.append(error("policy", f"policy {one.policy}", f"{what} with what it loaded before", hint))
-    return loaded.policies
+            yield error("policy", f"policy {one.policy}", f"{what} with what it loaded before", hint)
 
 
 def _problem(path: Path, line: str, weight: Weight) -> Finding:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from signer.errors import KeyStoreError, SignerError
 from signer.findings import Finding, Weight
-from signer.home.layout import Home
 from signer.home.settings import Config
 from signer.keycheck.judgement import judge_key, judge_use
 from signer.keys.file import FileKeyStore
@@ -15,7 +15,7 @@ from signer.model import KeyInfo
 from signer.operator.person import Person
 from signer.operator.session import Session
 from signer.serving.clock import SystemClock
-from signer.serving.loaded import checked, requirements_now, venue_of
+from signer.serving.loaded import load_home, requirements_now
 
 
 def judged(
@@ -28,7 +28,7 @@ def judged(
     home, now_us = session.home, SystemClock().now_us()
     others = accounts_told(home.probes, store.credential(name), store.credentials())
     try:
-        loaded = checked(home, config, store, venue_of(home, config), lambda: None)
+        loaded = replace(load_home(home, lambda: store), config=config).whole()
     except SignerError as error:
         session.person.warn(f"whether the key is fit for its clients cannot be said: {error}")
         return list(judge_use(name, key, moved=moved, others=others))

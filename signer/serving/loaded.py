@@ -1,14 +1,13 @@
-"""A home that has been read and checked whole: all that can be wrong before a process is forked or a port answers."""
+"""Reads a home and checks it whole, before a process is forked or a port answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from typing import TypeVar
 
 from signer.contracts import Pairs, Venue
-from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, WrongPassphrase
-from signer.findings import Finding, Weight
+from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, SignerError, WrongPassphrase
 from signer.home.layout import Home
 from signer.home.settings import DEFAULT_VENUE, HOME_FILE, Config, load_config
 from signer.keycheck.judgement import Requirements, requirements_in
@@ -20,6 +19,8 @@ from signer.policy.load import Loaded, load_policies
 from signer.policy.policy import Policy
 from signer.policy.unloaded import Unloaded, cancels_only, unloaded
 from signer.venues import open_venue
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,79 @@ class LoadedHome:
     """The passphrase as it can be read without asking anybody: of use when it was changed while the gateway runs."""
 
 
-def prepare(
-    home: Home, passphrase: Passphrase, passphrase_now: Callable[[], Passphrase | None] = lambda: None
-) -> LoadedHome:
-    """Read ``home``. Raises `ConfigError` or `KeyStoreError` for the first thing that is wrong; changes nothing."""
-    config, store = load_config(home.config), FileKeyStore.open(home.keys, passphrase)
-    return checked(home, config, store, venue_of(home, config), passphrase_now)
+@dataclass(frozen=True, slots=True)
+class HomeParts:
+    """The parts of a home that could be read, and every problem with them."""
+
+    home: Home
+    config: Config | None
+    store: FileKeyStore | None
+    venue: Venue
+    """With the pairs that are known; the default venue where neither settings nor pairs read."""
+    policies: Loaded
+    """Those that load, and what is wrong with the others."""
+    unread: Sequence[tuple[str, SignerError]] = ()
+    """What does not read, and why."""
+
+    def misfits(self) -> Iterator[ConfigError]:
+        """Yield everything in the key store that the settings have no place for."""
+        if self.config is None or self.store is None:
+            return
+        where = str(self.home.config)
+        owners: list[CredentialInfo | ClientInfo] = [*self.store.credentials(), *self.store.clients()]
+        for info in owners:
+            if info.account not in self.config.accounts:
+                hint = f"add [accounts.{info.account}] or remove what uses it"
+                what = f"{info.name} belongs to account {info.account}, which is not there"
+                yield ConfigError(what, where=where, hint=hint)
+        for credential in self.store.credentials():
+            if credential.store != HOME_FILE and credential.store not in self.config.stores:
+                what = f"the secret of {credential.name} is in the store {credential.store}, which is not there"
+                yield ConfigError(what, where=where, hint=f"add [stores.{credential.store}]")
+
+    def whole(
+        self,
+        passphrase_now: Callable[[], Passphrase | None] = lambda: None,
+        in_force: Mapping[str, Policy] | None = None,
+    ) -> LoadedHome:
+        """Return the home, if all of it reads and fits. Raises the first problem as `ConfigError` or `KeyStoreError`.
+
+        A policy that does not load concerns its own clients alone: they stay under what is ``in_force`` of it, or may
+        only cancel.
+        """
+        for _, error in self.unread:
+            raise error
+        for misfit in self.misfits():
+            raise misfit
+        assert self.config is not None and self.store is not None  # noqa: S101, PT018 - else it is in ``unread``
+        before, loaded, words = in_force or {}, self.policies, self.venue.vocabulary
+        folder, clients = str(self.home.policies), self.store.clients()
+        without = unloaded(loaded.broken, loaded.policies, clients, before, folder)
+        instead = {
+            one.policy: before.get(one.policy) or cancels_only(one.policy, words) for one in without if one.clients
+        }
+        policies = {**loaded.policies, **instead}
+        return LoadedHome(self.home, self.config, self.store, self.venue, policies, without, passphrase_now)
+
+
+def load_home(home: Home, opened: Callable[[], FileKeyStore]) -> HomeParts:
+    """Read all of ``home`` that reads, and collect every problem; changes nothing. ``opened`` gives the key store.
+
+    The start raises the first problem (`HomeParts.whole`); the doctor shows all.
+    """
+    unread: list[tuple[str, SignerError]] = []
+    config = _tried("signer.toml", lambda: load_config(home.config), unread)
+    store = _tried("key store", opened, unread)
+    venue = _tried("list of pairs", lambda: venue_of(home, config), unread) or open_venue(DEFAULT_VENUE)
+    return HomeParts(home, config, store, venue, policies_of(home, venue.vocabulary, venue.pairs), unread)
+
+
+def _tried(about: str, read: Callable[[], T], unread: list[tuple[str, SignerError]]) -> T | None:
+    try:
+        return read()
+    except SignerError as error:
+        unread.append((about, error))
+        return None
 
 
 def venue_of(home: Home, config: Config | None = None) -> Venue:
@@ -67,109 +135,14 @@ def _venue_named(home: Home) -> str:
         return DEFAULT_VENUE
 
 
-def warnings(loaded: LoadedHome, today: date) -> list[Finding]:
-    """What is not wrong but should be known at every start."""
-    config, credentials = loaded.config, loaded.store.credentials()
-    policies = loaded.policies.values()
-    of_keys = [*of_accounts(config, credentials), *of_waivers(config, credentials)]
-    of_files = [each.finding() for each in loaded.unloaded]
-    return [*of_settings(config), *of_keys, *of_files, *of_policies(policies, today)]
-
-
-def of_settings(config: Config) -> Iterator[Finding]:
-    """Of `warnings`, those that signer.toml alone tells."""
-    for listener in config.gateway.listeners:
-        if listener.wide:
-            why = "over TLS" if listener.kind == "tls" else f"without TLS: {config.gateway.allow_wide_listen}"
-            yield _warning("wide", f"listener {listener}", f"listening beyond this machine, {why}")
-    if config.gateway.trusted_proxies:
-        what = f"believing X-Forwarded-For from {', '.join(config.gateway.trusted_proxies)}"
-        yield _warning("proxies", "trusted_proxies", what)
-    for name, account in config.accounts.items():
-        if account.origin.startswith("http://"):
-            what = f"talks plain HTTP to {account.origin}: a sandbox, not a real exchange"
-            yield _warning("sandbox", f"account {name}", what)
-
-
-def of_accounts(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
-    """Of `warnings`, the accounts that nothing can be signed for."""
-    for name in config.accounts:
-        if not any(credential.account == name for credential in credentials):
-            hint = f"add one with `signer keys add NAME --account {name} --stdin`"
-            yield _warning("no-key", f"account {name}", "has no key yet", hint)
-
-
-def of_waivers(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
-    """Of `warnings`, what keys may do although they should not, each with its reason."""
-    known = {info.name for info in credentials}
-    for name, waived in config.waivers.items():
-        if name not in known:
-            yield _warning("waiver", f"[waivers.{name}]", "waives nothing: there is no such credential", "remove it")
-            continue
-        for word, reason in waived.items():
-            yield _warning("waiver", f"credential {name}", f"may have {word}, by waiver: {reason}")
-
-
-def of_policies(policies: Iterable[Policy], today: date, ahead: timedelta = timedelta()) -> Iterator[Finding]:
-    """Of `warnings`, the policies that are not bounded, and those that are due to be looked at within ``ahead``."""
-    for policy in policies:
-        about = f"policy {policy.name}"
-        if policy.uncapped:
-            yield _warning("uncapped", about, f"has no caps: {policy.uncapped}")
-        if policy.review_by is not None and policy.review_by <= today + ahead:
-            was = "was to be" if policy.review_by < today else "is to be"
-            hint = "see if it still fits, then set review_by anew"
-            yield _warning("review", about, f"{was} reviewed by {policy.review_by}", hint)
-
-
-def _warning(kind: str, about: str, what: str, hint: str = "") -> Finding:
-    return Finding(Weight.WARNING, kind, about, what, hint)
-
-
-def misfits(home: Home, config: Config, store: FileKeyStore) -> Iterator[ConfigError]:
-    """Everything in the key store that the settings have no place for."""
-    owners: list[CredentialInfo | ClientInfo] = [*store.credentials(), *store.clients()]
-    for info in owners:
-        if info.account not in config.accounts:
-            hint = f"add [accounts.{info.account}] or remove what uses it"
-            what = f"{info.name} belongs to account {info.account}, which is not there"
-            yield ConfigError(what, where=str(home.config), hint=hint)
-    for credential in store.credentials():
-        if credential.store != HOME_FILE and credential.store not in config.stores:
-            what = f"the secret of {credential.name} is in the store {credential.store}, which is not there"
-            yield ConfigError(what, where=str(home.config), hint=f"add [stores.{credential.store}]")
-
-
 def requirements_now(loaded: LoadedHome, now_us: int) -> Mapping[str, Requirements]:
     """Return what the settings ask of each credential, by its name."""
     store = loaded.store
     return requirements_in(loaded.config, store.credentials(), store.clients(), loaded.policies, loaded.venue, now_us)
 
 
-def checked(
-    home: Home,
-    config: Config,
-    store: FileKeyStore,
-    venue: Venue,
-    passphrase_now: Callable[[], Passphrase | None],
-    in_force: Mapping[str, Policy] | None = None,
-) -> LoadedHome:
-    """These parts of ``home``, if they fit each other. Raises `ConfigError` for the first that does not.
-
-    A policy that does not load concerns its own clients alone: they stay under what is ``in_force`` of it, or may only
-    cancel.
-    """
-    for error in misfits(home, config, store):
-        raise error
-    before, loaded = in_force or {}, policies_of(home, venue.vocabulary, venue.pairs)
-    without = unloaded(loaded.broken, loaded.policies, store.clients(), before, str(home.policies))
-    words = venue.vocabulary
-    instead = {one.policy: before.get(one.policy) or cancels_only(one.policy, words) for one in without if one.clients}
-    return LoadedHome(home, config, store, venue, {**loaded.policies, **instead}, without, passphrase_now)
-
-
 def policies_of(home: Home, words: Vocabulary, pairs: Pairs) -> Loaded:
-    """The policies in the home. Without their folder there are none."""
+    """Read the policies of the home. Without their folder there are none."""
     if not home.policies.is_dir():
         return Loaded({}, {})
     names = [pair.wsname for pair in pairs.by_id.values()]
@@ -177,19 +150,13 @@ def policies_of(home: Home, words: Vocabulary, pairs: Pairs) -> Loaded:
 
 
 def reread(before: LoadedHome, *, running: bool) -> LoadedHome:
-    """The home as it is now, read with the keys already derived. Raises as `prepare`, and if [gateway] has changed.
+    """Read the home as it is now, with the keys already derived. Raises as `HomeParts.whole`, and if [gateway] changed.
 
     ``running``: whether ``before`` is in force. A worker that starts does not know what was loaded last: the process
     that it comes from has only what it read at its own start, which somebody may have narrowed since.
     """
-    home = before.home
-    try:
-        store = before.store.reopened()
-    except PassphraseChanged as error:
-        store = _under_new_passphrase(before, error)
     in_force = before.policies if running else None
-    config = load_config(home.config)
-    fresh = checked(home, config, store, venue_of(home, config), before.passphrase_now, in_force)
+    fresh = load_home(before.home, lambda: _reopened(before)).whole(before.passphrase_now, in_force)
     _check_unmoved(before, fresh)
     return fresh
 
@@ -199,12 +166,21 @@ def relisted(before: LoadedHome, venue: Venue) -> LoadedHome:
 
     Raises `ConfigError` if a policy does not load with it.
     """
-    fresh = checked(before.home, before.config, before.store, venue, before.passphrase_now, before.policies)
+    policies = policies_of(before.home, venue.vocabulary, venue.pairs)
+    parts = HomeParts(before.home, before.config, before.store, venue, policies)
+    fresh = parts.whole(before.passphrase_now, before.policies)
     known = {one.policy for one in before.unloaded}
     for one in fresh.unloaded:
         if one.policy not in known:
             raise ConfigError(one.why)
     return fresh
+
+
+def _reopened(before: LoadedHome) -> FileKeyStore:
+    try:
+        return before.store.reopened()
+    except PassphraseChanged as error:
+        return _under_new_passphrase(before, error)
 
 
 def _under_new_passphrase(before: LoadedHome, changed: PassphraseChanged) -> FileKeyStore:

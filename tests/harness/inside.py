@@ -15,11 +15,11 @@ from signer.home.layout import Home
 from signer.home.lock import RELOAD, Holder, HomeLock
 from signer.keys.passphrase import from_file
 from signer.serving.clock import SystemClock
-from signer.serving.loaded import prepare
 from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.wiring import Wiring
 from tests.harness.arriving import arriving
 from tests.harness.bots import FORM, Bot
+from tests.harness.loading import loaded_whole
 
 
 class Alarms(GatewayWatch):
@@ -75,7 +75,7 @@ async def inside(home: Home, **more: Any) -> AsyncIterator[Inside]:
     metrics, loop = Metrics(), asyncio.get_running_loop()
     watch = Alarms(metrics)
     lock = HomeLock(home.lock)
-    wiring = Wiring(prepare(home, from_file(home.passphrase)), watch, lambda: None, **more)
+    wiring = Wiring(loaded_whole(home, from_file(home.passphrase)), watch, lambda: None, **more)
     reloads: list[asyncio.Task[None]] = []
     loop.add_signal_handler(RELOAD, lambda: reloads.append(loop.create_task(wiring.reloads.reload())))
     await wiring.start()

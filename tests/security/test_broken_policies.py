@@ -14,10 +14,12 @@ import pytest
 from signer.home.lock import read_load
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
-from signer.serving.loaded import prepare, reread, warnings
+from signer.serving.loaded import reread
 from signer.serving.pairs_listing import PairsListing
+from signer.serving.warnings import warnings
 from tests.harness.bots import AHEAD_NS, LIMIT, Nonces
 from tests.harness.inside import inside
+from tests.harness.loading import loaded_whole
 from tests.harness.policies import NARROW, WIDE
 from tests.harness.rig import Rig
 
@@ -113,7 +115,7 @@ def test_a_worker_that_starts_does_not_go_by_what_its_master_once_read(rig: Rig,
     """What the master read at its own start may have been narrowed by a reload since: the narrow one is not known."""
     bot = rig.bot(rig.policy(WIDE))
     home = rig.copied(tmp_path)[0].home
-    master = prepare(home, from_file(home.passphrase))
+    master = loaded_whole(home, from_file(home.passphrase))
     mine = next(info.policy for info in master.store.clients() if info.name == bot.name)
     (home.policies / f"{mine}.toml").write_text(HALF)
     assert reread(master, running=False).policies[mine].only_cancels
@@ -135,7 +137,7 @@ async def test_all_that_look_at_policies_say_the_same(
         assert await made.signer("policy", "check", str(path)) == 3
         _, _, problem = capfd.readouterr().err.strip().partition(f"{path}: ")
         assert problem.startswith("levrage: there is no such key")
-        assert [finding for finding in warnings(prepare(home, from_file(home.passphrase)), date.max)
+        assert [finding for finding in warnings(loaded_whole(home, from_file(home.passphrase)), date.max)
                 if problem in finding.what]  # fmt: skip
         assert await made.signer("reload") == 3
         assert problem in capfd.readouterr().err

@@ -33,12 +33,12 @@ from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox
 from signer.serving.clock import SystemClock
 from signer.serving.edge import Edge
-from signer.serving.loaded import prepare
 from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.wiring import Wiring
 from signer.venues import open_venue
 from tests.harness.arriving import arriving
 from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
+from tests.harness.loading import loaded_whole
 from tests.harness.persons import Told
 from tests.harness.rig import Rig
 from tests.harness.stores import spellings
@@ -297,7 +297,7 @@ async def test_no_object_of_a_gateway_holds_or_shows_a_secret(rig: Rig, bot: Bot
     home = own.home
     clock, canary = SystemClock(), Canary(rig, bot, made)
     passphrase = from_file(home.passphrase)
-    loaded = prepare(home, passphrase)
+    loaded = loaded_whole(home, passphrase)
     passphrase.wipe()
     wiring = Wiring(loaded, GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock), lambda: None)
     await wiring.start()

@@ -15,7 +15,8 @@ import pytest
 from signer.errors import ConfigError
 from signer.home.settings import GatewayConfig, load_config
 from signer.keys.passphrase import from_file
-from signer.serving.loaded import prepare, warnings
+from signer.serving.warnings import warnings
+from tests.harness.loading import loaded_whole
 from tests.harness.rig import Rig
 
 LISTENING = "0A"
@@ -43,7 +44,7 @@ def test_wider_needs_a_reason(rig: Rig, tmp_path: Path, listen: str) -> None:
 
 def test_a_wide_listener_says_its_reason_at_every_start(rig: Rig, tmp_path: Path) -> None:
     """With one it is among the warnings."""
-    loaded = prepare(rig.home, from_file(rig.home.passphrase))
+    loaded = loaded_whole(rig.home, from_file(rig.home.passphrase))
     wide = load_config(settings(rig, tmp_path, "0.0.0.0:8787", 'allow_wide_listen = "a network of its own"'))
     told = [str(finding) for finding in warnings(replace(loaded, config=wide), date(2026, 11, 23))]
     assert [line for line in told if "beyond this machine" in line and "a network of its own" in line]

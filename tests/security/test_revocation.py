@@ -20,13 +20,13 @@ from signer.keys.passphrase import from_file
 from signer.model import WireAnswer, WireRequest
 from signer.sandbox.faults import Latency
 from signer.serving.clock import SystemClock
-from signer.serving.loaded import prepare
 from signer.serving.pools import PUBLIC
 from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
 from signer.serving.wiring import Wiring
 from signer.upstream import UpstreamPool
 from tests.harness.bots import AHEAD_NS, LIMIT, Nonces
 from tests.harness.inside import inside
+from tests.harness.loading import loaded_whole
 from tests.harness.rig import Rig
 from tests.harness.wire import ANSWER_S, Wire
 
@@ -104,7 +104,7 @@ async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_
     bot = rig.bot("tracker")
     home = rig.copied(tmp_path)[0].home
     clock = SystemClock()
-    loaded = prepare(home, from_file(home.passphrase))
+    loaded = loaded_whole(home, from_file(home.passphrase))
     watch = GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock)
     wiring = Wiring(loaded, watch, lambda: None)
     origin = loaded.config.public_origin

@@ -17,10 +17,10 @@ from signer.home.layout import Home
 from signer.keys.passphrase import from_file
 from signer.model import Json, WireAnswer, WireRequest
 from signer.serving import wiring as wiring_module
-from signer.serving.loaded import prepare
 from signer.serving.pools import PUBLIC
 from signer.serving.telemetry import Metrics
 from signer.serving.wiring import Wiring
+from tests.harness.loading import loaded_whole
 from tests.harness.rig import Rig
 
 XBTUSD = {"altname": "XBTUSD", "wsname": "XBT/USD", "aclass_base": "currency"}
@@ -62,7 +62,7 @@ class Listening:
 
 def listed_by(home: Home, answer: object) -> tuple[Wiring, Listening]:
     """A gateway whose exchange answers that to every question, and what is heard of it."""
-    loaded, watch = prepare(home, from_file(home.passphrase)), Listening()
+    loaded, watch = loaded_whole(home, from_file(home.passphrase)), Listening()
     wiring = Wiring(loaded, watch, lambda: None)
     wiring.pools._pools[PUBLIC, loaded.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
     return wiring, watch
@@ -105,7 +105,7 @@ async def test_a_pair_that_the_exchange_lists_no_more_stops_alone(rig: Rig, tmp_
     await wiring.reloads.reload()
     wiring.measure(metrics := Metrics())
     await wiring.stop()
-    for policies in (at_start, wiring.loaded.policies, prepare(home, from_file(home.passphrase)).policies):
+    for policies in (at_start, wiring.loaded.policies, loaded_whole(home, from_file(home.passphrase)).policies):
         assert set(policies["wide"].limits) == {"XETHZUSD"}
         assert set(policies["wide"].unlisted) == {"XBT/USD", "XBT/EUR"}
         assert set(policies["narrow"].limits) == set()
@@ -139,7 +139,7 @@ async def test_a_background_task_that_fails_is_heard_of(
     monkeypatch.setattr(wiring_module, "count_refusals", broken)
     home = rig.copied(tmp_path)[0].home
     watch = Listening()
-    wiring = Wiring(prepare(home, from_file(home.passphrase)), watch, lambda: None)
+    wiring = Wiring(loaded_whole(home, from_file(home.passphrase)), watch, lambda: None)
     await wiring.start()
     await asyncio.wait([wiring.loops.tasks[0]])
     await wiring.stop()

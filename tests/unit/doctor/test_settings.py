@@ -13,7 +13,7 @@ from signer.findings import Finding
 from signer.home.layout import Home
 from signer.keys.file import FileKeyStore
 from signer.secret import Secret
-from signer.serving.loaded import of_policies
+from signer.serving.warnings import of_policies
 from tests.harness.policies import POLICIES
 from tests.harness.stores import API_KEY, CANARY, CLIENT_KEY, new_store, open_store
 from tests.unit.doctor.looking import said
