@@ -46,8 +46,8 @@ from signer.model import (
     WireAnswer,
 )
 from signer.model.ended import Ended
-from signer.policy.decide import decide, denial
 from signer.policy.orders import known_targets, meant, refs_of, target_of
+from signer.policy.rules import decide, denial
 
 ORDER_UNSETTLED = "an earlier call for this order has no outcome yet; nothing was sent"
 UNSETTLED_NAME = "an earlier call of that name has no outcome yet"

@@ -15,10 +15,10 @@ from pydantic import Field
 
 from signer.errors import NotUnderstood
 from signer.model import Call, Decision, Facts, OrderRef, Pair, PlacedOrder
-from signer.policy.decide import decide
 from signer.policy.load import CASES_SUFFIX, read_tables
 from signer.policy.orders import refs_of
 from signer.policy.policy import Policy, format_amount
+from signer.policy.rules import decide
 from signer.policy.schema import Table
 
 ParseCall: TypeAlias = Callable[[str, Mapping[str, str]], Call]

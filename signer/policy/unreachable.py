@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import cast
 
 from signer.model import Action, Call, Facts, Moment, Order, Pair, Price, Side
-from signer.policy.decide import decide
 from signer.policy.policy import Policy
+from signer.policy.rules import decide
 from signer.policy.schema import FLAGS
 
 _LEAST = Decimal("0.00000001")

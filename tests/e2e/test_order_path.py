@@ -12,5 +12,5 @@ MOST_FILES = 70
 def test_an_order_runs_through_few_files(tmp_path: Path) -> None:
     """The traced gateway, threads included, runs no more files for an order than are allowed here."""
     path = trace_order(tmp_path)
-    assert {"serving/protocol.py", "gateway/line.py", "policy/decide.py", "upstream/__init__.py"} <= path.calls.keys()
+    assert {"serving/protocol.py", "gateway/line.py", "policy/rules.py", "upstream/__init__.py"} <= path.calls.keys()
     assert len(path.calls) <= MOST_FILES, str(path)

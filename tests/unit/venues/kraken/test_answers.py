@@ -8,7 +8,7 @@ import pytest
 
 from signer.errors import NotAllowed, NotServed
 from signer.model import Decision, RuleHit
-from signer.policy.decide import denial
+from signer.policy.rules import denial
 from signer.venues.kraken.answers import REASON_LENGTH, quoted, reason, words
 from tests.unit.venues.kraken.asking import KRAKEN
 

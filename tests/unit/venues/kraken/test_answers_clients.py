@@ -14,7 +14,7 @@ from kraken.exceptions import EXCEPTION_ASSIGNMENT
 
 from signer.errors import NotServed, Refused
 from signer.model import Decision, RuleHit
-from signer.policy.decide import denial as decided
+from signer.policy.rules import denial as decided
 from signer.venues.kraken import answers
 from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, NONCE, request
 
