@@ -20,7 +20,8 @@ from signer.ledger.sqlite import SqliteLedger
 from signer.model import ChainHead, Json
 from signer.offload.worker import ThreadWorker
 from signer.serving.clock import SystemClock
-from tests.unit.audit.given import NOON_US, SetClock, entry
+from tests.harness.clocks import NOON_US, SetClock
+from tests.unit.audit.given import entry
 
 CALLS: list[Mapping[str, Json]] = [
     {**entry("a1", "intent"), "endpoint": "AddOrder", "time": NOON_US},

@@ -16,16 +16,16 @@ from signer.ledger.sqlite import SqliteLedger
 from signer.model import ChainHead, Charge, Halt, Order, OrderRef, PlacedOrder, Usage
 from signer.offload.worker import ThreadWorker
 from signer.venues.kraken.answers import words
-from tests.unit.ledger.calls import DAY_S, START_US, SetClock, charge, intent, order, used
+from tests.unit.ledger.calls import DAY_S, START_US, StillClock, charge, intent, order, used
 
 
 @pytest.fixture(name="clock")
-def _clock() -> SetClock:
-    return SetClock()
+def _clock() -> StillClock:
+    return StillClock()
 
 
 @pytest_asyncio.fixture(name="ledger", params=["sqlite"])
-async def _ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> AsyncIterator[SqliteLedger]:
+async def _ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: StillClock) -> AsyncIterator[SqliteLedger]:
     worker = ThreadWorker("ledger")
     ledger = SqliteLedger(tmp_path / "ledger.db", clock, worker, patience_s=0)
     await ledger.open()
@@ -157,7 +157,7 @@ async def test_hold_keeps_an_unknown_outcome_until_reconciled(ledger: SqliteLedg
     assert await used(ledger) == 0
 
 
-async def test_spent_amounts_leave_with_their_window(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_spent_amounts_leave_with_their_window(ledger: SqliteLedger, clock: StillClock) -> None:
     """A charge counts for its whole window, and is gone a 120th of it later at most."""
     reservation = await ledger.reserve(intent(charge("100"), orders=(order(),)))
     await ledger.settle(reservation, ["OAAA"])
@@ -168,7 +168,7 @@ async def test_spent_amounts_leave_with_their_window(ledger: SqliteLedger, clock
     await ledger.reserve(intent(charge("100")))
 
 
-async def test_a_clock_set_back_frees_nothing(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_a_clock_set_back_frees_nothing(ledger: SqliteLedger, clock: StillClock) -> None:
     """What is charged while the clock is wrong counts from the latest time ever seen."""
     await ledger.reserve(intent(charge("1")))
     clock.us = START_US - 12 * 3600 * 1_000_000
@@ -178,7 +178,7 @@ async def test_a_clock_set_back_frees_nothing(ledger: SqliteLedger, clock: SetCl
         await ledger.reserve(intent(charge("1")))
 
 
-async def test_giving_back_after_the_window_changes_nothing(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_giving_back_after_the_window_changes_nothing(ledger: SqliteLedger, clock: StillClock) -> None:
     """A charge that has left its window cannot be taken off a second time."""
     old = await ledger.reserve(intent(charge("60")))
     clock.us += 2 * DAY_S * 1_000_000
@@ -221,7 +221,7 @@ async def test_reserve_refuses_while_halted(ledger: SqliteLedger) -> None:
     assert [halt.reason for halt in await ledger.halts()] == ["drill"]
 
 
-async def test_orders_are_found_by_each_name_newest_first(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_orders_are_found_by_each_name_newest_first(ledger: SqliteLedger, clock: StillClock) -> None:
     """An accepted order is known by txid, userref and cl_ord_id, on its own account only."""
     first, second = order(client_tag="7"), order(client_tag="7", client_id="mine")
     await ledger.settle(await ledger.reserve(intent(orders=(first, order()))), ["OAAA", None])
@@ -258,7 +258,7 @@ async def test_a_constant_userref_keeps_other_clients_in_sight(ledger: SqliteLed
     assert (found[0].venue_id, found[16].venue_id) == ("O39", "O3")
 
 
-async def test_found_orders_settle_though_others_are_missing(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_found_orders_settle_though_others_are_missing(ledger: SqliteLedger, clock: StillClock) -> None:
     """What was found is the client's and spent; the rest stays held under the same number."""
     first, second, third = order(client_tag="1"), order(client_tag="2"), order(client_tag="3")
     batch = intent(charge("50", leg=0), charge("20", leg=1), charge("10", leg=2), orders=(first, second, third))
@@ -276,7 +276,7 @@ async def test_found_orders_settle_though_others_are_missing(ledger: SqliteLedge
     assert await known(ledger, "OLATE") is None
 
 
-async def test_what_was_found_counts_from_when_it_was_found(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_what_was_found_counts_from_when_it_was_found(ledger: SqliteLedger, clock: StillClock) -> None:
     """A charge that may have been spent only just now leaves its window a day from now."""
     reservation = await ledger.reserve(intent(charge("40", leg=0), charge("60", leg=1), orders=(order(), order())))
     clock.us += DAY_S * 1_000_000 // 2
@@ -286,7 +286,7 @@ async def test_what_was_found_counts_from_when_it_was_found(ledger: SqliteLedger
     assert await used(ledger) == 40
 
 
-async def test_an_order_is_closed_once_the_venue_lists_it_no_more(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_an_order_is_closed_once_the_venue_lists_it_no_more(ledger: SqliteLedger, clock: StillClock) -> None:
     """Only one of that account, only one that was placed before the list was asked for, and only until it is listed."""
     for txid in ("OLISTED", "OGONE"):
         await place(ledger, txid)
@@ -301,7 +301,7 @@ async def test_an_order_is_closed_once_the_venue_lists_it_no_more(ledger: Sqlite
     assert (await ledger.may_be_open("main"), await ledger.may_be_open("second")) == (0, 1)
 
 
-async def test_orders_that_may_be_open_are_never_forgotten(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_orders_that_may_be_open_are_never_forgotten(ledger: SqliteLedger, clock: StillClock) -> None:
     """However old they are and however many come after them; closed ones go after 90 days."""
     for txid in ("OLISTED", "OGONE"):
         await place(ledger, txid)
@@ -313,7 +313,7 @@ async def test_orders_that_may_be_open_are_never_forgotten(ledger: SqliteLedger,
     assert await known(ledger, "OLISTED") == order()
 
 
-async def test_all_of_many_orders_are_closed(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_all_of_many_orders_are_closed(ledger: SqliteLedger, clock: StillClock) -> None:
     """More than one transaction marks at once."""
     many = tuple(order(client_tag="1") for _ in range(2_100))
     await ledger.settle(await ledger.reserve(intent(orders=many)), [f"O{number}" for number in range(len(many))])
@@ -324,7 +324,7 @@ async def test_all_of_many_orders_are_closed(ledger: SqliteLedger, clock: SetClo
     assert len(found) == 17
 
 
-async def test_all_that_may_be_open_is_told_however_much_it_is(ledger: SqliteLedger, clock: SetClock) -> None:
+async def test_all_that_may_be_open_is_told_however_much_it_is(ledger: SqliteLedger, clock: StillClock) -> None:
     """A bot that has placed thousands of orders within the hour does not hide the one that rests from its operator."""
     many = tuple(order(client_tag="1") for _ in range(1_200))
     await ledger.settle(await ledger.reserve(intent(orders=many)), [f"O{number}" for number in range(len(many))])
@@ -351,7 +351,7 @@ async def closed(ledger: SqliteLedger) -> dict[str, bool]:
     return {one.venue_id: one.closed for one in found}
 
 
-async def test_an_outcome_shares_the_next_flush(tmp_path: Path, clock: SetClock) -> None:
+async def test_an_outcome_shares_the_next_flush(tmp_path: Path, clock: StillClock) -> None:
     """A settlement waits for the next write and is stored with it; closing writes what still waits."""
     worker = ThreadWorker("ledger")
     ledger = SqliteLedger(tmp_path / "ledger.db", clock, worker, patience_s=3600)

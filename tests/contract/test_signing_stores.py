@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,9 +14,8 @@ import pytest
 
 from signer.errors import KeyStoreError
 from tests.harness.stores import CANARY, MESSAGE, passphrase, spellings
+from tests.harness.vectors import VECTORS, message_of
 from tests.vault.custody import KINDS, Custody, token_settings, vault_settings
-
-VECTORS = Path(__file__).parents[1] / "vectors" / "api_sign.json"
 
 
 @pytest.fixture(params=KINDS, name="custody")
@@ -51,10 +49,9 @@ async def test_it_signs_as_the_secret_does(custody: Custody) -> None:
 
 async def test_krakens_published_vector(custody: Custody) -> None:
     """The signature of Kraken's own example (docs.kraken.com, REST authentication)."""
-    vector = json.loads(VECTORS.read_text())["valid"][0]
+    vector = VECTORS["valid"][0]
     custody.add("main", base64.b64decode(vector["secret"]))
-    digest = hashlib.sha256(f"{vector['nonce']}{vector['body']}".encode()).digest()
-    signature = await (await custody.key("main")).sign(vector["path"].encode() + digest)
+    signature = await (await custody.key("main")).sign(message_of(vector))
     assert base64.b64encode(signature).decode() == vector["signature"]
 
 

@@ -19,7 +19,7 @@ from signer.errors import LedgerError, NotReserved
 from signer.ledger import writer
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Charge
-from tests.unit.ledger.calls import Breakable, InlineWorker, SetClock, intent, order
+from tests.unit.ledger.calls import Breakable, InlineWorker, StillClock, intent, order
 
 CAPS = {"second": (1, Decimal(3)), "minute": (60, Decimal(10)), "hour": (3600, Decimal("25.5"))}
 """Window and limit by cap."""
@@ -91,7 +91,7 @@ class Play:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.clock = SetClock()
+        self.clock = StillClock()
         self.oracle = Oracle()
         self.disks: list[Breakable] = []
         self.ledgers: list[SqliteLedger] = []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.gateway.source_rate import SOURCES, SourceRate
-from tests.security.doorway import SetClock
+from tests.harness.clocks import SetClock
 
 TICK_US = 125_000
 """An eighth of a second, so that no sum is rounded."""

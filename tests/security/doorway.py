@@ -22,25 +22,12 @@ from signer.venues.kraken.venue import Kraken
 from signer.venues.kraken.vocabulary import WORDS
 from tests.harness.arriving import arriving
 from tests.harness.bots import Bot
+from tests.harness.clocks import SetClock
 
-NOON_US = 1_795_435_200_000_000
 PAIRS = PairTable.built_in()
 TRACKER = load_policy(Path(__file__).parents[2] / "policies" / "tracker.toml", WORDS, PAIRS.find)
 PATH = "/0/private/Balance"
 ACCEPTED = "accepted"
-
-
-class SetClock:
-    """Says what it is told."""
-
-    def __init__(self) -> None:
-        self.us = NOON_US
-
-    def now_us(self) -> int:
-        return self.us
-
-    def monotonic(self) -> float:
-        return self.us / 1_000_000
 
 
 class Heard:

@@ -27,9 +27,10 @@ from signer.venues import open_venue
 from signer.venues.kraken.answers import words
 from tests.harness.arriving import altered, arriving
 from tests.harness.bots import Bot
+from tests.harness.clocks import NOON_US, SetClock
 from tests.harness.rig import Rig
 from tests.harness.wire import ask, http
-from tests.security.doorway import ACCEPTED, NOON_US, PATH, CountingKey, Doorway, SetClock, request
+from tests.security.doorway import ACCEPTED, PATH, CountingKey, Doorway, request
 
 LOCKOUT = "EGeneral:Temporary lockout"
 KEY, SIGNATURE, NONCE = "EAPI:Invalid key", "EAPI:Invalid signature", "EAPI:Invalid nonce"

@@ -23,9 +23,9 @@ from signer.venues.kraken.encode import TIERS
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from signer.venues.kraken.vocabulary import WORDS
+from tests.harness.clocks import SetClock
 from tests.harness.virtual import run
 from tests.harness.ways import CANCEL, ORDER, READ, Ways
-from tests.security.doorway import SetClock
 
 FULL = "EAPI:Rate limit exceeded"
 TOO_MANY = "EOrder:Rate limit exceeded"

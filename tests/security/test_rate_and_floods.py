@@ -26,9 +26,10 @@ from signer.serving.protocol import KEEP_ALIVE_S, GatewayProtocol
 from signer.serving.shares import ConnectionShares
 from signer.venues.kraken.venue import Kraken
 from tests.harness.arriving import arriving
+from tests.harness.clocks import SetClock
 from tests.harness.rig import Rig
 from tests.harness.wire import Wire, ask, http
-from tests.security.doorway import PAIRS, Heard, SetClock
+from tests.security.doorway import PAIRS, Heard
 
 RATE = 5
 

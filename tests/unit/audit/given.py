@@ -12,26 +12,12 @@ from signer.audit.chain import Appender
 from signer.audit.disk import lines, segments
 from signer.audit.log import FileAuditLog, Flusher, Waiting
 from signer.model import ChainHead, Json
+from tests.harness.clocks import NOON_US, SetClock
 from tests.unit.audit.worse_disk import WorseDisk
 
 T = TypeVar("T")
 FOLDER = Path("/home/audit")
-NOON_US = 1_795_435_200_000_000
-"""2026-11-23 12:00 UTC."""
 ROOM = 4096
-
-
-class SetClock:
-    """Says what it is told."""
-
-    def __init__(self) -> None:
-        self.us = NOON_US
-
-    def now_us(self) -> int:
-        return self.us
-
-    def monotonic(self) -> float:
-        return self.us / 1_000_000
 
 
 class AtOnce:

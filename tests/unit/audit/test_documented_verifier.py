@@ -12,7 +12,8 @@ import pytest
 from signer.audit.chain import Appender
 from signer.audit.disk import LocalDisk
 from signer.audit.log import Flusher
-from tests.unit.audit.given import SetClock, durable, head_of
+from tests.harness.clocks import SetClock
+from tests.unit.audit.given import durable, head_of
 
 
 def stranger(folder: Path) -> tuple[int, str]:

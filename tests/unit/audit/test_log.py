@@ -17,7 +17,8 @@ from signer.audit.verify import from_ledger, verify
 from signer.errors import AuditError
 from signer.model import ChainHead
 from signer.offload.worker import ThreadWorker
-from tests.unit.audit.given import FOLDER, SetClock, all_records, durable, entry, head_of, ids, new_flusher, new_log
+from tests.harness.clocks import SetClock
+from tests.unit.audit.given import FOLDER, all_records, durable, entry, head_of, ids, new_flusher, new_log
 from tests.unit.audit.worse_disk import WorseDisk
 
 

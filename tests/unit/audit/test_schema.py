@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from signer.audit.throttle import RecordThrottle
 from signer.gateway.trace import reconciled_record
 from signer.model import Intent, Json, Outcome
-from tests.unit.audit.given import NOON_US, all_records, entry, new_log
+from tests.harness.clocks import NOON_US
+from tests.unit.audit.given import all_records, entry, new_log
 from tests.unit.audit.worse_disk import WorseDisk
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "audit-record.schema.json").read_text(encoding="utf-8"))

@@ -12,7 +12,8 @@ from signer.doctor.books import examine
 from signer.home.layout import Home
 from signer.ledger.writer import LedgerWriter
 from signer.model import ChainHead, Halt
-from tests.unit.audit.given import SetClock, entry
+from tests.harness.clocks import SetClock
+from tests.unit.audit.given import entry
 from tests.unit.doctor.looking import said
 from tests.unit.ledger.calls import charge, intent
 

@@ -11,7 +11,7 @@ import pytest
 from signer.doctor.disks import DAY_S, MIB, examine, room, sync_cost
 from signer.home.layout import Home
 from signer.serving.clock import SystemClock
-from tests.unit.audit.given import NOON_US
+from tests.harness.clocks import NOON_US
 from tests.unit.doctor.looking import only, said
 
 

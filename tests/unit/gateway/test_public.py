@@ -14,20 +14,8 @@ from signer.model import Request, Response, WireAnswer, WireRequest
 from signer.venues.kraken.pairs import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.harness.arriving import arriving
+from tests.harness.clocks import SetClock
 from tests.security.doorway import Heard
-
-
-@dataclass
-class HandClock:
-    """A clock moved by hand."""
-
-    at: float = 1000.0
-
-    def now_us(self) -> int:
-        return int(self.at * 1_000_000)
-
-    def monotonic(self) -> float:
-        return self.at
 
 
 @dataclass
@@ -51,7 +39,7 @@ def asked(path: str, query: bytes = b"", *, method: str = "GET", source: str = "
     return arriving(method, path, query, "", "a-key", "a-sign", b"", source)
 
 
-def calls(sink: Sink, clock: HandClock, total: int = 100, watch: Heard | None = None) -> PublicCalls:
+def calls(sink: Sink, clock: SetClock, total: int = 100, watch: Heard | None = None) -> PublicCalls:
     """Public calls with a small rate for each source."""
     bounds = PublicBounds.of(1, total, 16, clock)
     return PublicCalls(Kraken(PairTable.built_in()), sink, bounds, clock, watch or Heard())
@@ -60,7 +48,7 @@ def calls(sink: Sink, clock: HandClock, total: int = 100, watch: Heard | None = 
 async def test_an_answer_is_relayed_byte_for_byte() -> None:
     """What the venue says goes back unchanged, and nothing of the caller's headers goes out."""
     sink = Sink()
-    response = await calls(sink, HandClock()).answer(asked("/0/public/Time"))
+    response = await calls(sink, SetClock()).answer(asked("/0/public/Time"))
     assert response.body == b'{"error":[],"result":{"unixtime":1}}'
     assert not response.ours
     assert sink.sent[0].target == "/0/public/Time"
@@ -70,25 +58,25 @@ async def test_an_answer_is_relayed_byte_for_byte() -> None:
 async def test_what_is_not_on_the_list_is_refused_here() -> None:
     """An unknown public endpoint never reaches the venue."""
     sink = Sink()
-    response = await calls(sink, HandClock()).answer(asked("/0/public/Secrets"))
+    response = await calls(sink, SetClock()).answer(asked("/0/public/Secrets"))
     assert json.loads(response.body)["error"][0] == "EGeneral:Unknown method"
     assert not sink.sent
 
 
 async def test_each_source_has_a_rate_of_its_own() -> None:
     """After its burst a source is refused, others are not, and with time it may again."""
-    clock, sink = HandClock(), Sink()
+    clock, sink = SetClock(), Sink()
     public = calls(sink, clock)
     answers = [(await public.answer(asked("/0/public/Time"))).ours for _ in range(11)]
     assert answers == [False] * 10 + [True]
     assert not (await public.answer(asked("/0/public/Time", source="10.0.0.1"))).ours
-    clock.at += 1
+    clock.go_on(1)
     assert not (await public.answer(asked("/0/public/Time"))).ours
 
 
 async def test_all_sources_together_have_a_rate_too() -> None:
     """Many addresses cannot ask the exchange more often than the total, and the answer names that bound."""
-    clock, sink = HandClock(), Sink()
+    clock, sink = SetClock(), Sink()
     public = calls(sink, clock, total=1)
     answers = [await public.answer(asked("/0/public/Time", source=f"10.0.0.{number}")) for number in range(11)]
     assert [answer.ours for answer in answers] == [False] * 10 + [True]
@@ -98,7 +86,7 @@ async def test_all_sources_together_have_a_rate_too() -> None:
 
 async def test_a_source_that_is_refused_costs_the_total_nothing() -> None:
     """Nor does a call that is on no list: a flood of either leaves the others their calls."""
-    clock, sink = HandClock(), Sink()
+    clock, sink = SetClock(), Sink()
     public = calls(sink, clock, total=2)
     for _ in range(50):
         await public.answer(asked("/0/public/Time"))
@@ -109,14 +97,14 @@ async def test_a_source_that_is_refused_costs_the_total_nothing() -> None:
 @pytest.mark.parametrize("answer", [NotSent("down"), WireAnswer(502, "text/html", b"<html>")])
 async def test_a_venue_that_does_not_answer_is_said_to_be_unavailable(answer: WireAnswer | VenueError) -> None:
     """The client library raises its own exception for an exchange that is away."""
-    response = await calls(Sink(answer), HandClock()).answer(asked("/0/public/Time"))
+    response = await calls(Sink(answer), SetClock()).answer(asked("/0/public/Time"))
     assert json.loads(response.body)["error"][0] == "EService:Unavailable"
 
 
 async def test_dropped_parameters_are_counted() -> None:
     """By endpoint; what is sent on is not counted."""
     sink, heard = Sink(), Heard()
-    public = calls(sink, HandClock(), watch=heard)
+    public = calls(sink, SetClock(), watch=heard)
     await public.answer(asked("/0/public/Ticker", b"pair=XBTUSD&a-b=1&c%5Bd%5D=2&plain=3"))
     assert [wire.target for wire in sink.sent] == ["/0/public/Ticker?pair=XBTUSD&plain=3"]
     assert heard.lost == [("", "Ticker", 2)]

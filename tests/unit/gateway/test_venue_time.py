@@ -17,7 +17,7 @@ TIME = WireRequest("GET", "/0/public/Time", (), b"")
 NOON_US = 1_800_000_000_000_000
 
 
-class SetClock:
+class TwoClocks:
     """Two clocks that stand where the test puts them."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class FakeVenue:
 
     name = "main"
 
-    def __init__(self, clock: SetClock, ahead_us: int = NOON_US + 123_456) -> None:
+    def __init__(self, clock: TwoClocks, ahead_us: int = NOON_US + 123_456) -> None:
         self.upstream = self
         self.ahead_us = ahead_us
         self.takes_s = 0.002
@@ -74,14 +74,14 @@ class FakeVenue:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> TwoClocks:
     """One that the measurement waits by."""
-    made = SetClock()
+    made = TwoClocks()
     monkeypatch.setattr(asyncio, "sleep", made.sleep)
     return made
 
 
-async def measured(clock: SetClock, venue: FakeVenue) -> VenueTime:
+async def measured(clock: TwoClocks, venue: FakeVenue) -> VenueTime:
     """The venue's time after one measurement."""
     time = VenueTime(clock)
     await time.measure(cast(Account, venue), cast(Venue, venue))
@@ -91,7 +91,7 @@ async def measured(clock: SetClock, venue: FakeVenue) -> VenueTime:
 @pytest.mark.parametrize("takes_s", [0.002, 0.05, 0.4])
 @pytest.mark.parametrize("ahead_us", [0, 1, 250_000, 499_999, 500_000, 731_234, 999_999])
 async def test_it_is_never_later_than_the_venue_s_own_nor_much_earlier(
-    clock: SetClock, ahead_us: int, takes_s: float
+    clock: TwoClocks, ahead_us: int, takes_s: float
 ) -> None:
     """Not by the second that the answer is cut to, but by about the way of one answer."""
     venue = FakeVenue(clock, NOON_US + ahead_us)
@@ -103,7 +103,7 @@ async def test_it_is_never_later_than_the_venue_s_own_nor_much_earlier(
     assert 0 <= venue.now_us - time.earliest_us("main") <= 2 * FINE_US + (takes_s + 100 * DRIFT) * SECOND_US
 
 
-async def test_a_venue_that_sets_its_clock_is_believed(clock: SetClock) -> None:
+async def test_a_venue_that_sets_its_clock_is_believed(clock: TwoClocks) -> None:
     """What contradicts an earlier measurement replaces it."""
     venue = FakeVenue(clock)
     time = await measured(clock, venue)
@@ -113,7 +113,7 @@ async def test_a_venue_that_sets_its_clock_is_believed(clock: SetClock) -> None:
         assert 0 <= venue.now_us - time.earliest_us("main") <= 3 * FINE_US + venue.takes_s * SECOND_US
 
 
-async def test_setting_our_clock_changes_nothing(clock: SetClock) -> None:
+async def test_setting_our_clock_changes_nothing(clock: TwoClocks) -> None:
     """Only the intent's own wall time, where it alone is known, is converted by what our clock shows now."""
     time = await measured(clock, FakeVenue(clock))
     before_us = time.earliest_us("main")
@@ -122,7 +122,7 @@ async def test_setting_our_clock_changes_nothing(clock: SetClock) -> None:
     assert time.earliest_at("main", clock.wall_us - 5_000_000) == before_us - 5_000_000
 
 
-async def test_it_is_measured_again_and_again(clock: SetClock) -> None:
+async def test_it_is_measured_again_and_again(clock: TwoClocks) -> None:
     """A venue that does not answer leaves what was measured before in force."""
     venue = FakeVenue(clock)
     time = await measured(clock, venue)
@@ -137,7 +137,7 @@ async def test_it_is_measured_again_and_again(clock: SetClock) -> None:
         await time.measure(cast(Account, venue), cast(Venue, venue))
 
 
-async def test_half_a_measurement_is_none(clock: SetClock) -> None:
+async def test_half_a_measurement_is_none(clock: TwoClocks) -> None:
     """One answer leaves a whole second open: an order of that second would be anybody's."""
     venue = FakeVenue(clock)
     time = VenueTime(clock)
@@ -154,7 +154,7 @@ async def test_half_a_measurement_is_none(clock: SetClock) -> None:
 
 def test_what_was_never_heard_is_not_known() -> None:
     """Zero for an intent; nothing to compare a listed order with."""
-    time = VenueTime(SetClock())
+    time = VenueTime(TwoClocks())
     assert time.earliest_us("main") == 0
     with pytest.raises(VenueError, match="not known"):
         time.earliest_at("main", NOON_US)

@@ -20,8 +20,8 @@ DAY_S = 86_400
 START_US = 1_700_000_000_000_000
 
 
-class SetClock:
-    """A clock that stands where the test puts it."""
+class StillClock:
+    """A wall clock that stands where the test puts it, while the event loop's time goes on."""
 
     def __init__(self) -> None:
         self.us = START_US

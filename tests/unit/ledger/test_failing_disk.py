@@ -17,7 +17,7 @@ from signer.ledger import writer
 from signer.ledger.sqlite import SqliteLedger
 from signer.ledger.writer import LedgerWriter, Room
 from signer.model import Halt
-from tests.unit.ledger.calls import START_US, Breakable, InlineWorker, SetClock, charge, intent, used
+from tests.unit.ledger.calls import START_US, Breakable, InlineWorker, StillClock, charge, intent, used
 
 
 @pytest.fixture(name="disk")
@@ -29,7 +29,7 @@ def _disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Breakable:
 
 @pytest_asyncio.fixture(name="ledger")
 async def _ledger(tmp_path: Path, disk: Breakable) -> AsyncIterator[SqliteLedger]:
-    ledger = SqliteLedger(tmp_path / "ledger.db", SetClock(), InlineWorker(), patience_s=0)
+    ledger = SqliteLedger(tmp_path / "ledger.db", StillClock(), InlineWorker(), patience_s=0)
     await ledger.open()
     yield ledger
     await ledger.close()
@@ -78,7 +78,7 @@ async def test_a_halt_that_fails_is_not_in_force(ledger: SqliteLedger, disk: Bre
 
 async def test_what_cannot_be_read_counts_as_halted(tmp_path: Path, disk: Breakable) -> None:
     """An operator's halt might be in a store that does not answer; once it answers, it is believed again."""
-    written = LedgerWriter(tmp_path / "ledger.db", SetClock())
+    written = LedgerWriter(tmp_path / "ledger.db", StillClock())
     disk.broken = "PRAGMA data_version"
     written.refresh()
     assert [halt.reason for halt in written.halts.values()] == ["the ledger cannot be read"]
@@ -90,7 +90,7 @@ async def test_what_cannot_be_read_counts_as_halted(tmp_path: Path, disk: Breaka
 
 async def test_a_job_that_fails_halfway_is_undone_alone(tmp_path: Path, disk: Breakable) -> None:
     """What a refused caller wrote and counted is taken back; its neighbours' work stays."""
-    written = LedgerWriter(tmp_path / "ledger.db", SetClock())
+    written = LedgerWriter(tmp_path / "ledger.db", StillClock())
 
     def half(open_books: LedgerWriter) -> object:
         open_books.reserve(intent(charge("50")), None)
@@ -105,7 +105,7 @@ async def test_a_job_that_fails_halfway_is_undone_alone(tmp_path: Path, disk: Br
 
 async def test_a_full_disk(tmp_path: Path) -> None:
     """When nothing can be written, reserves fail with the hint; what was answered stays; with space it goes on."""
-    ledger = SqliteLedger(tmp_path / "ledger.db", SetClock(), InlineWorker(), patience_s=0)
+    ledger = SqliteLedger(tmp_path / "ledger.db", StillClock(), InlineWorker(), patience_s=0)
     await ledger.open()
     await ledger.reserve(intent(charge("10")))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -125,7 +125,7 @@ async def test_what_uses_up_room_is_refused_before_nonces_have_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With few free pages and no room for more, orders are refused; marks and outcomes are stored; with room all is."""
-    ledger = SqliteLedger(tmp_path / "ledger.db", SetClock(), InlineWorker(), patience_s=0)
+    ledger = SqliteLedger(tmp_path / "ledger.db", StillClock(), InlineWorker(), patience_s=0)
     await ledger.open()
     before = await ledger.reserve(intent(charge("10")))
     monkeypatch.setattr(Room, "_disk_has", lambda _room, _size: False)
@@ -146,7 +146,7 @@ async def test_what_uses_up_room_is_refused_before_nonces_have_none(
 async def test_the_database_keeps_free_pages_and_its_log_room(tmp_path: Path) -> None:
     """An open ledger has both, a closed one has spare room for the next start, and what it holds is not touched."""
     path = tmp_path / "ledger.db"
-    ledger = SqliteLedger(path, SetClock(), InlineWorker(), patience_s=0)
+    ledger = SqliteLedger(path, StillClock(), InlineWorker(), patience_s=0)
     await ledger.open()
     assert (tmp_path / "ledger.db-wal").stat().st_blocks * 512 >= writer.LOG_BYTES
     await ledger.reserve(intent(charge("10")))

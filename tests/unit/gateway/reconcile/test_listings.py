@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, cast
@@ -15,6 +14,7 @@ from signer.gateway.forward import Account
 from signer.gateway.reconcile.listings import LOOK_S, MOST_PAGES, Listings
 from signer.model import Action, Call, Outcome, VenueResult, WireAnswer
 from signer.model.sightings import Listing, Sighting
+from tests.harness.virtual import VirtualClock
 
 PAGE = 50
 Answer = Callable[[Call], "Listing | str | None"]
@@ -63,20 +63,10 @@ class FakeAccount:
         return answer, VenueResult(Outcome.ACCEPTED)
 
 
-class LoopClock:
-    """The event loop's time."""
-
-    def now_us(self) -> int:
-        return 0
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-
 def made(answer: Answer, waits: Sequence[float] = ()) -> tuple[Listings, FakeAccount]:
     """A look at an account that answers so."""
     account = FakeAccount(answer, waits)
-    return Listings(cast(Account, account), cast(Venue, FakeVenue()), LoopClock()), account
+    return Listings(cast(Account, account), cast(Venue, FakeVenue()), VirtualClock()), account
 
 
 def pages(total: int, *, counted: bool = True) -> Answer:

@@ -5,21 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from signer.gateway.reconcile.schedule import FIRST_S, LONGEST_S, UNREAD_S, Schedule
-
-
-class SetClock:
-    """A clock that stands where the test puts it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def now_us(self) -> int:
-        """Not asked."""
-        raise AssertionError
-
-    def monotonic(self) -> float:
-        """Where it stands."""
-        return self.now
+from tests.harness.clocks import SetClock
 
 
 def due_times(schedule: Schedule, clock: SetClock, number: int) -> list[float]:
@@ -27,15 +13,15 @@ def due_times(schedule: Schedule, clock: SetClock, number: int) -> list[float]:
     times: list[float] = []
     while len(times) < number:
         if schedule.is_due(1):
-            times.append(clock.now)
+            times.append(clock.monotonic())
             schedule.again(1, "why")
-        clock.now += 1
+        clock.go_on(1)
     return times
 
 
 def test_each_wait_is_twice_as_long_up_to_an_hour() -> None:
     """However often it failed."""
-    clock = SetClock()
+    clock = SetClock(0)
     schedule = Schedule(clock, gone_after_s=90)
     times = due_times(schedule, clock, 12)
     waits = [later - earlier for earlier, later in pairwise(times)]
@@ -43,23 +29,23 @@ def test_each_wait_is_twice_as_long_up_to_an_hour() -> None:
     assert (schedule.tries(1).number, schedule.tries(1).why) == (12, "why")
     schedule.tries(1).number = 1000
     schedule.again(1, "")
-    assert schedule.tries(1).next_at == clock.now + LONGEST_S
+    assert schedule.tries(1).next_at == clock.monotonic() + LONGEST_S
 
 
 def test_lists_that_could_not_be_read_say_nothing_of_it() -> None:
     """It waits half a minute, and no longer the next time."""
-    clock = SetClock()
+    clock = SetClock(0)
     schedule = Schedule(clock, gone_after_s=90)
     for _ in range(9):
         schedule.again(1, "the exchange is away", unread=True)
-        assert schedule.tries(1).next_at == clock.now + UNREAD_S
+        assert schedule.tries(1).next_at == clock.monotonic() + UNREAD_S
     schedule.again(1, "a twin")
-    assert schedule.tries(1).next_at == clock.now + FIRST_S
+    assert schedule.tries(1).next_at == clock.monotonic() + FIRST_S
 
 
 def test_what_was_missed_is_looked_for_when_it_can_be_given_up() -> None:
     """Not an hour after that."""
-    clock = SetClock()
+    clock = SetClock(0)
     schedule = Schedule(clock, gone_after_s=90)
     for _ in range(8):
         schedule.again(1, "")
@@ -70,12 +56,12 @@ def test_what_was_missed_is_looked_for_when_it_can_be_given_up() -> None:
 
 def test_it_is_gone_by_the_time_at_which_the_lists_were_asked_for() -> None:
     """From the first look without doubt that missed it; a doubtful look decides nothing."""
-    clock = SetClock()
+    clock = SetClock(0)
     schedule = Schedule(clock, gone_after_s=90)
     assert not schedule.is_gone(1, asked_at=0, doubt="a twin")
-    clock.now = 50
+    clock.us = 50_000_000
     assert not schedule.is_gone(1, asked_at=40, doubt="")
-    clock.now = 200
+    clock.us = 200_000_000
     assert not schedule.is_gone(1, asked_at=139, doubt="")
     assert not schedule.is_gone(1, asked_at=200, doubt="a twin")
     assert schedule.is_gone(1, asked_at=140, doubt="")
@@ -83,7 +69,7 @@ def test_it_is_gone_by_the_time_at_which_the_lists_were_asked_for() -> None:
 
 def test_only_open_ones_are_remembered() -> None:
     """A number that is not unknown any more begins anew."""
-    schedule = Schedule(SetClock(), gone_after_s=90)
+    schedule = Schedule(SetClock(0), gone_after_s=90)
     for number in (1, 2):
         schedule.again(number, "")
     schedule.keep_only({2})
