@@ -26,7 +26,7 @@ class Finding:
     kind: str
     """A short stable word for metrics and scripts, such as ``any-address``."""
     about: str
-    """The thing that was looked at, such as ``credential kraken``."""
+    """The thing that was looked at, such as ``credential main``."""
     what: str
     """The rest of the sentence that begins with ``about``. It never has a secret."""
     hint: str = ""

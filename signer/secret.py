@@ -20,7 +20,7 @@ from signer.model import Algorithm
 T = TypeVar("T")
 
 SECRET_BYTES = 64
-"""A Kraken secret is the base64 of 64 bytes (docs/kraken.md §2)."""
+"""An HMAC-SHA512 secret is the base64 of 64 bytes (docs/kraken.md §2)."""
 
 
 HMACS: Final = {Algorithm.HMAC_SHA256: hashlib.sha256, Algorithm.HMAC_SHA512: hashlib.sha512}
@@ -165,7 +165,7 @@ class Secret:
 
     @classmethod
     def from_base64(cls, text: str, *, where: str) -> Secret:
-        """Read a secret as Kraken shows it. Raises `KeyStoreError` naming ``where``, never quoting the text."""
+        """Read a secret as the exchange shows it. Raises `KeyStoreError` naming ``where``, never quoting the text."""
         hint = "paste the private key (88 characters, ends in ==), not the public one"
         try:
             raw = base64.b64decode(text.strip().encode("ascii"), validate=True)
@@ -173,7 +173,7 @@ class Secret:
             # `from None`: the chained exception would carry the text.
             raise KeyStoreError("the API secret is not base64", where=where, hint=hint) from None
         if len(raw) != SECRET_BYTES:
-            what = f"the API secret decodes to {len(raw)} bytes, Kraken's have {SECRET_BYTES}"
+            what = f"the API secret decodes to {len(raw)} bytes, the exchange's have {SECRET_BYTES}"
             raise KeyStoreError(what, where=where, hint=hint)
         return cls(raw)
 

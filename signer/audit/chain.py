@@ -50,7 +50,7 @@ _SECRET = frozenset(
     {"api_sign", "api_secret", "api_key", "secret", "token", "otp", "passphrase", "password", "API-Sign", "API-Key"}
 )
 _LONGEST_KEY_NAME = 40
-"""``key`` names a withdrawal address in Kraken's calls, and those names are short; API keys have 56 characters."""
+"""``key`` names a withdrawal address in calls, and those names are short; API keys have 56 characters."""
 
 _WATCHED = _SECRET | {"key"}
 _PLAIN = frozenset({str, int, bool, type(None)})

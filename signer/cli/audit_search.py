@@ -17,7 +17,9 @@ from signer.cli.audit_lines import audit_folder, moment, records, show_record
 from signer.cli.audit_orders import Fields, OrderWords, orders, venue_ids
 from signer.cli.moments import read_moment
 from signer.home.layout import Home
+from signer.home.settings import DEFAULT_VENUE
 from signer.model import Json, Outcome
+from signer.venues import open_venue
 
 _COLUMNS: Final = (
     *("time", "seq", "kind", "id", "client", "account", "source", "endpoint"),
@@ -31,20 +33,18 @@ _AMOUNT: Final = re.compile(r"^-?[0-9.]+$", re.ASCII)
 
 def _read_endpoint(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
     """An endpoint that there is, in any case; else a usage error."""
-    from signer.venues.kraken.endpoints import ENDPOINTS  # noqa: PLC0415 - only where one is given
-
     if text is None:
         return None
-    known = {name.lower(): name for name in ENDPOINTS}
+    known = {name.lower(): name for name in open_venue(DEFAULT_VENUE).endpoints}
     if text.lower() not in known:
-        raise click.BadParameter(f"{text[:40]!r} is no endpoint; write it as Kraken does, as AddOrder or OpenOrders")
+        raise click.BadParameter(f"{text[:40]!r} is no endpoint; write it as the exchange does")
     return known[text.lower()]
 
 
 @click.command()
 @click.option("--client", help="Only this client's.")
 @click.option("--account", help="Only this account's.")
-@click.option("--endpoint", callback=_read_endpoint, help="Only this endpoint's, as AddOrder.")
+@click.option("--endpoint", callback=_read_endpoint, help="Only this endpoint's, in the exchange's word.")
 @click.option("--outcome", type=click.Choice([each.value for each in Outcome]), help="Only with this outcome.")
 @click.option("--kind", type=click.Choice(KINDS), metavar="KIND", help=f"Only of this kind: {', '.join(KINDS)}.")
 @click.option("--pair", help="Only of calls about this pair, in any spelling.")

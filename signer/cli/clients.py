@@ -26,6 +26,7 @@ from signer.cli.pasting import read_credential
 from signer.cli.showing import Row, show_json, show_rows
 from signer.home.layout import Home
 from signer.home.private_file import staged
+from signer.home.settings import DEFAULT_VENUE
 from signer.keys.entries import ClientChange
 from signer.keys.issue import ApiKeySecret, handed_over, issue
 from signer.model import ClientInfo, Network
@@ -188,7 +189,7 @@ def _handing_over(
     home: Home, credential: ApiKeySecret, env_file: Path | None, force: bool, *, show: bool
 ) -> Iterator[None]:
     """Give the bot its credential when the block has stored it, and only then."""
-    content = handed_over(base_url(home), credential)
+    content = handed_over(DEFAULT_VENUE, base_url(home), credential)
     given: operator.HandOver = _shown_after(content) if show else contextlib.nullcontext()
     if env_file:
         given = staged(env_file, content, replace=force, exists="give --force to overwrite it, or name another")

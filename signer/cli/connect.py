@@ -7,20 +7,29 @@ import shlex
 import socket
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
-from signer.cli.libraries import LIBRARIES, Library
 from signer.cli.options import json_option, read_name
 from signer.cli.showing import show_json
 from signer.errors import ConfigError
 from signer.home.layout import Home
 from signer.home.listener import Listener
 from signer.home.lock import holder
-from signer.home.settings import GatewayConfig, load_config
+from signer.home.settings import DEFAULT_ORIGIN, DEFAULT_VENUE, GatewayConfig, load_config
 from signer.tls.folder import TlsFolder, certified_names
+from signer.venues.libraries import Library, libraries_of
 
-KRAKEN = "api.kraken.com"
+LIBRARIES = libraries_of(DEFAULT_VENUE)
+_NAMES = list(LIBRARIES)
+HELP = f"""Print the lines that lead a client library to this gateway.
+
+They are for the environment, /etc/hosts and the code; no secret is among them.
+
+LIBRARY is one of {", ".join(_NAMES[:-1])} and {_NAMES[-1]}.
+"""
+EXCHANGE = str(urlsplit(DEFAULT_ORIGIN).hostname)
 WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 
@@ -40,7 +49,7 @@ class Lines:
     notes: list[str]
 
 
-@click.command()
+@click.command(help=HELP)
 @click.argument("library", type=click.Choice(list(LIBRARIES)), metavar="LIBRARY")
 @click.option("--client", required=True, callback=read_name, help="The client that the bot is.")
 @click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help="Its env file. Default: CLIENT.env.")
@@ -51,13 +60,7 @@ class Lines:
 def connect(
     home: Home, *, library: str, client: str, env_file: Path | None, tls: bool, ca_file: Path | None, as_json: bool
 ) -> None:
-    """Print the lines that lead a client library to this gateway.
-
-    They are for the environment, /etc/hosts and the code; no secret is among them.
-
-    LIBRARY is one of krakenex, python-kraken-sdk, ccxt-python, ccxt-js, freqtrade, kraken-rebalance-bot, hummingbot,
-    node-kraken-api, kraken-cli, curl and requests.
-    """
+    """Print what `HELP` says."""
     chosen, gateway = LIBRARIES[library], load_config(home.config).gateway
     listener = _listener(chosen, library, gateway, tls, home)
     lines = _lines(chosen, listener, str(ca_file or TlsFolder(home.tls).ca), private_ca=not gateway.tls.certificate)
@@ -95,7 +98,7 @@ def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, ho
     if not found:
         hint = 'run `signer tls init` and add "tls://127.0.0.1:443" to gateway.listen (docs/tls.md)'
         needs = (
-            f"a TLS listener on port 443: it knows only https://{KRAKEN}" if library.hard_coded else "a TLS listener"
+            f"a TLS listener on port 443: it knows only https://{EXCHANGE}" if library.hard_coded else "a TLS listener"
         )
         needs = needs if "tls" in wanted and "tcp" not in wanted else "a listener on TCP"
         raise ConfigError(f"{name} needs {needs}", where=where, hint=hint)
@@ -123,7 +126,7 @@ def _lines(library: Library, listener: Listener, ca: str, *, private_ca: bool) -
     code = library.lines(private_ca=private).replace("@URL@", url).replace("@CA@", ca)
     if listener.kind == "unix":
         code = code.replace("curl -sS ", f"curl -sS --unix-socket {shlex.quote(listener.path)} ")
-    hosts = f"{listener.host if _is_address(listener.host) else '127.0.0.1'} {KRAKEN}" if library.hard_coded else ""
+    hosts = f"{listener.host if _is_address(listener.host) else '127.0.0.1'} {EXCHANGE}" if library.hard_coded else ""
     notes = [note for note in library.notes if private or "this CA" not in note]
     return Lines(environment, hosts, library.language, code, library.start, list(library.cannot_pass), notes)
 

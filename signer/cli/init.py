@@ -10,7 +10,7 @@ import click
 
 from signer.cli.asking import ask_new, has_terminal
 from signer.cli.options import in_session, read_name
-from signer.home.settings import KRAKEN_ORIGIN
+from signer.home.settings import DEFAULT_ORIGIN
 from signer.keys.passphrase import Passphrase, from_credential, from_file
 from signer.operator.init import CONFIG, BadSettings, make_home, require_free
 from signer.operator.session import Session
@@ -20,7 +20,7 @@ from signer.operator.session import Session
 @click.option("--no-input", is_flag=True, help="Ask nothing: a random passphrase goes to a 0600 file in the home.")
 @click.option("--passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help="File (0600) to take it from.")
 @click.option("--account", default="main", show_default=True, callback=read_name, help="Name of the first account.")
-@click.option("--origin", default=KRAKEN_ORIGIN, show_default=True, help="Where that account trades.")
+@click.option("--origin", default=DEFAULT_ORIGIN, show_default=True, help="Where that account trades.")
 @click.option("--listen", default="127.0.0.1:8787", show_default=True, help="Where bots connect.")
 @in_session
 def init(

@@ -214,4 +214,4 @@ def _remind(replaced: Sequence[Replaced]) -> None:
         called = repr(key.at_venue) if key.at_venue else "whose name there is not known"
         which = f"the key {called} (fingerprint {key.fingerprint}), replaced {utc(key.since_us)}"
         then = f"`signer keys confirm-deleted {key.name} {key.fingerprint}`"
-        click.echo(f"Delete this at Kraken now: {which}; then run {then}.")
+        click.echo(f"Delete this at the exchange now: {which}; then run {then}.")

@@ -10,11 +10,11 @@ import click
 from signer.cli.options import MOST_REASON, in_session, json_option, reading_reason
 from signer.cli.showing import Row, show_json, show_rows
 from signer.home.layout import Home
-from signer.model import Order
+from signer.model import Order, Vocabulary
 from signer.operator.moments import utc
 from signer.operator.orders import NOT_PLACED, UnknownCall, close_unknown, listed, unknown_calls
 from signer.operator.session import Session
-from signer.venues.kraken.vocabulary import WORDS
+from signer.serving.loaded import venue_of
 
 
 @click.group()
@@ -30,7 +30,8 @@ def orders() -> None:
 @click.pass_obj
 def unknown(home: Home, *, as_json: bool) -> None:
     """List the calls whose outcome is unknown, with their orders and what was tried."""
-    rows = [_row(one) for one in unknown_calls(home)]
+    words = venue_of(home).vocabulary
+    rows = [_row(one, words) for one in unknown_calls(home)]
     if as_json:
         show_json(rows)
     else:
@@ -83,14 +84,14 @@ def _close(
     return 0 if closed else 1
 
 
-def _row(one: UnknownCall) -> dict[str, Any]:
+def _row(one: UnknownCall, words: Vocabulary) -> dict[str, Any]:
     intent = one.call.intent
     row: Row = {
         "id": one.call.reservation,
         "client": intent.client,
         "account": intent.account,
         "endpoint": intent.endpoint,
-        "orders": [order_text(order) for order in intent.orders],
+        "orders": [order_text(order, words) for order in intent.orders],
         "since": utc(intent.at_us),
         "tries": one.tries,
         "why": one.why,
@@ -99,12 +100,12 @@ def _row(one: UnknownCall) -> dict[str, Any]:
     return dict(row)
 
 
-def order_text(order: Order) -> str:
+def order_text(order: Order, words: Vocabulary) -> str:
     """An order as a person looks for it at the exchange."""
     prices = [str(price) for price in (order.price, order.price2) if price is not None]
     parts = [order.side, f"{order.volume:f}", order.pair, order.order_type, *prices]
     if order.client_tag is not None:
-        parts.append(f"{WORDS.refs['client-tag']} {order.client_tag}")
+        parts.append(f"{words.refs['client-tag']} {order.client_tag}")
     if order.client_id:
-        parts.append(f"{WORDS.refs['client-id']} {order.client_id}")
+        parts.append(f"{words.refs['client-id']} {order.client_id}")
     return " ".join(parts)

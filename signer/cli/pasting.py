@@ -11,6 +11,7 @@ import click
 from signer.cli.asking import ask_hidden, has_terminal, quiet_terminal, tried
 from signer.cli.terminal import warn
 from signer.errors import KeyStoreError
+from signer.home.settings import DEFAULT_VENUE
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import MOST_BYTES, ApiKeySecret, read_json, read_pasted
 from signer.keys.key_file import MOST_BYTES as KEY_FILE_BYTES
@@ -54,11 +55,11 @@ def _from_file(path: Path) -> ApiKeySecret:
         raw = bytearray(file.read(KEY_FILE_BYTES + 1))
     if len(raw) > KEY_FILE_BYTES:
         raise KeyStoreError(f"it is larger than {KEY_FILE_BYTES} bytes", where=str(path), hint="name the right file")
-    found = read_key_file(raw, where=str(path))
+    found = read_key_file(raw, venue=DEFAULT_VENUE, where=str(path))
     raw[:] = bytes(len(raw))
     click.echo(f"signer: read {path} as {found.kind}; delete it when this is done, it holds the secret", err=True)
     if mode & 0o077:
-        warn(f"others on this machine could read {path}; if any did, make a new key at Kraken")
+        warn(f"others on this machine could read {path}; if any did, make a new key at the exchange")
     return found.credential
 
 

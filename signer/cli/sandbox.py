@@ -1,4 +1,4 @@
-"""`signer sandbox`: a simulated Kraken in the foreground."""
+"""`signer sandbox`: a simulated exchange in the foreground."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import click
 from cryptography.hazmat.primitives import hashes
@@ -12,13 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signer.cli.options import in_session, json_option
 from signer.cli.showing import show_fields, show_json
 from signer.home.layout import Home
+from signer.home.settings import DEFAULT_ORIGIN
 from signer.operator.opening import require_folder
 from signer.operator.reload import take_up
 from signer.operator.session import Session
 from signer.tls.authority import ServerName, permitted_names, server_name
 from signer.tls.folder import TlsFolder
 
-ALWAYS = ("api.kraken.com", "localhost", "127.0.0.1", "::1")
+ALWAYS = (str(urlsplit(DEFAULT_ORIGIN).hostname), "localhost", "127.0.0.1", "::1")
 """What bots call it, whatever else they do."""
 
 
@@ -40,7 +42,7 @@ def tls() -> None:
 @click.option("--force", is_flag=True, help="Replace the CA that there is: every bot must trust the new one.")
 @in_session
 def init(session: Session, *, hosts: list[ServerName], force: bool) -> None:
-    """Make a CA that can vouch for api.kraken.com, this machine and each --host, and for nothing else."""
+    """Make a CA that can vouch for the exchange's host name, this machine and each --host, and for nothing else."""
     home = session.home
     require_folder(home)
     owner = socket.gethostname()

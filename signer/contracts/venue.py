@@ -77,6 +77,12 @@ class Venue(Protocol):
     """Those of them that lead to money leaving the account."""
     earning: frozenset[str]
     """Those of them that lead to money being locked up."""
+    endpoints: frozenset[str]
+    """The names of its private endpoints."""
+    cancels_at_once: int
+    """How many orders one cancel may name."""
+    reads_at_once: int
+    """How many orders one read may name."""
     relayed_headers: frozenset[str]
     """Names, in small letters, of the headers of the venue's answers that clients get."""
 

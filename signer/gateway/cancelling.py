@@ -1,9 +1,9 @@
 """Cancels, one request after the other, until every order that was named is accounted for.
 
-The venue takes one order by CancelOrder and several by CancelOrderBatch, which tells how many it cancelled and not
-which (docs/kraken.md §1c). So whenever fewer were cancelled than named, each is asked again alone: one that is closed
-answers that it is unknown, which fails no other. An order is cancelled once however often that is asked for, so what
-the venue refuses for its rate alone is repeated until the time for the call is over.
+A venue may take several orders at once and tell how many it cancelled, but not which (docs/kraken.md §1c). So whenever
+fewer were cancelled than named, each is asked again alone: one that is closed answers that it is unknown, which fails
+no other. An order is cancelled once however often that is asked for, so what the venue refuses for its rate alone is
+repeated until the time for the call is over.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from signer.model.ended import CancelAnswer, Ended
 AGAIN_S = 1.0
 """Between two tries of what was refused for its rate: each second the venue forgives one point at least
 (docs/kraken.md §4)."""
-MOST = 50
-"""Orders that one request cancels at most (docs/kraken.md §1c)."""
 NO_ANSWER = "no answer came back"
 NOT_NAMED = "the exchange cancelled fewer than it was asked to"
 TOO_LATE = "the time for the call was over"
@@ -52,7 +50,8 @@ class Cancelling:
         """Cancel ``refs``, each of which names an order. Raises `Refused` if nothing could be sent."""
         venue_ids = [ref for ref in refs if ref.kind == "venue-id"]
         alone = [ref for ref in refs if ref.kind != "venue-id"]  # a tag may be several orders, so no count would tell
-        for part in (venue_ids[start : start + MOST] for start in range(0, len(venue_ids), MOST)):
+        limit = self.venue.cancels_at_once
+        for part in (venue_ids[start : start + limit] for start in range(0, len(venue_ids), limit)):
             alone += part if len(part) == 1 else await self._together(part)
         while alone:
             alone = [ref for ref in alone if await self._alone(ref)]

@@ -94,7 +94,7 @@ class Account:
             except LaneStopped:  # while it waited, or between the choice and the turn: nothing was sent
                 continue
             if verdict.bad_key and call.action is Action.CANCEL and self._able(call):
-                journey.sent = False  # Kraken refused the key, so it did nothing: another may cancel
+                journey.sent = False  # the venue refused the key, so it did nothing: another may cancel
                 continue
             return answer, verdict
 

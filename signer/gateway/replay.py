@@ -3,8 +3,8 @@
 Only calls whose signature was verified come here, each by the digest of the message that was signed: one signature has
 several spellings.
 
-A *nonce* rises. Kraken accepts one only above the last one, which makes bots with parallel calls see ``Invalid nonce``.
-We need not be so strict: within a window of recent nonces calls may overtake each other. Everything at or below the
+A *nonce* rises. A venue accepts one only above the last one, so bots with parallel calls see some of them refused. We
+need not be so strict: within a window of recent nonces calls may overtake each other. Everything at or below the
 floor, which rises as the window moves on, counts as used. A bot that counts in milliseconds and a script of the same
 client that counts in nanoseconds share a credential. So a nonce is compared with those of its own length only: each
 unit of a clock has its own number of digits for centuries. Within a unit that follows the clock, a nonce from far in
@@ -135,7 +135,7 @@ class NonceWindow:
     """The nonces that one client has used.
 
     ``floor`` is the client's stored mark: after a restart nothing up to it is accepted. ``size`` recent nonces are
-    remembered one by one. ``strict`` is Kraken's own rule: strictly above the last one, whatever the call.
+    remembered one by one. ``strict`` is the venue's own rule: above the last one, whatever the call.
     """
 
     def __init__(self, floor: int, size: int = 1024, strict: bool = False) -> None:
@@ -169,7 +169,7 @@ class NonceWindow:
 
 @final
 class ClientNonces(Replays):
-    """The nonces of one credential. ``strict`` is Kraken's own rule: each above the last one, whatever its unit."""
+    """The nonces of one credential. ``strict`` is the venue's own rule: each above the last one, whatever its unit."""
 
     def __init__(self, name: str, marks: Mapping[str, int], *, strict: bool) -> None:
         self._name = name

@@ -85,7 +85,7 @@ class Hearing:
         self._say(credential.name, "stopped", f"{why} again and again, and no call goes by it any more; {hint}")
 
     def _key_refused(self, credential: Credential) -> None:
-        """Kraken says so without cause at times, so this alone ends nothing."""
+        """Pause the lane. A venue may say so without cause, so this alone ends nothing."""
         if credential.lane.stopped:
             return
         why = f"the exchange has refused the key of {credential.name}"

@@ -23,7 +23,7 @@ from signer.home.listener import Listener
 from signer.home.stores import Pkcs11Config, StoreConfig
 
 DEFAULT_VENUE = "kraken"
-KRAKEN_ORIGIN = "https://api.kraken.com"
+DEFAULT_ORIGIN = "https://api.kraken.com"
 CONFIG_VERSION = 1
 HOME_FILE = "file"
 """The name of the store that every home has: the encrypted file in it."""
@@ -131,7 +131,7 @@ class AccountConfig(Strict):
     """The exchange, by the name of its folder in `signer.venues`."""
     store: str = HOME_FILE
     """The store in which `signer keys add` puts secrets: the home's own file, or one of ``[stores.NAME]``."""
-    origin: str = KRAKEN_ORIGIN
+    origin: str = DEFAULT_ORIGIN
     """Where the account trades: ``https://host[:port]``, or plain ``http://`` to loopback."""
     resolve: list[str] = Field(default_factory=list)
     """Addresses of the origin's host, if the resolver is not to be asked: /etc/hosts may lead to this gateway."""
@@ -142,9 +142,9 @@ class AccountConfig(Strict):
     client at most a quarter. Taken at start."""
     call_seconds: Seconds = 14.0
     """Seconds that a call may wait for its turn, and again for its answer. Bots should wait longer than twice as long:
-    kraken-cli sends an order again after 30 s."""
+    some clients send an order again after 30 s."""
     tier: Literal["starter", "intermediate", "pro", "unlimited"] = "starter"
-    """The account's level at Kraken: how many calls its counters take. A level that is too low only slows bots down.
+    """The account's level at the exchange: how many calls its counters take. One that is too low only slows bots down.
     Unlimited is the sandbox's."""
     gone_after_seconds: Seconds = 90.0
     """Seconds after which an order that got no answer, and that the venue does not know, counts as never placed. Taken

@@ -139,10 +139,10 @@ def _judged(key: KeyInfo, requirements: Requirements, venue: Venue, now_us: int)
     yield from _expiring(key, now_us)
     if key.nonce_window:
         what = f"has a nonce window of {key.nonce_window}: a captured call could be sent once more within it"
-        yield Weight.WARNING, "nonce-window", what, "set it to 0 at Kraken, unless lane_depth is above 1"
+        yield Weight.WARNING, "nonce-window", what, "set it to 0 at the exchange, unless lane_depth is above 1"
     if not key.sources:
         what = "may be used from any address"
-        yield Weight.WARNING, "any-address", what, "allow only the address of this machine, at Kraken"
+        yield Weight.WARNING, "any-address", what, "allow only the address of this machine, at the exchange"
     unneeded = sorted(set(requirements.waived) - set(key.permissions))
     if unneeded:
         what = f"does not have what is waived for it: {_listed(unneeded)}"
@@ -173,11 +173,16 @@ def _too_weak(held: frozenset[str], requirements: Requirements) -> Iterator[_Jud
         missing = _missing(needs, held)
         if missing:
             what = f"may not do what policy {policy} promises ({missing})"
-            yield Weight.ERROR, "missing-permission", what, "give it that at Kraken, or take it out of the policy"
+            yield Weight.ERROR, "missing-permission", what, "give it that at the exchange, or take it out of the policy"
     missing = _missing(requirements.looked_up, held)
     if missing:
         what = f"cannot look up orders whose answer was lost ({missing})"
-        yield Weight.ERROR, "missing-permission", what, "give it that at Kraken, or what it would charge stays held"
+        yield (
+            Weight.ERROR,
+            "missing-permission",
+            what,
+            "give it that at the exchange, or what it would charge stays held",
+        )
 
 
 def _missing(needs: Iterable[frozenset[str]], held: frozenset[str]) -> str:
@@ -192,12 +197,12 @@ def _expiring(key: KeyInfo, now_us: int) -> Iterator[_Judged]:
         return
     when = datetime.fromtimestamp(key.expires_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     weight, verb = (Weight.WARNING, "expires") if key.expires_us > now_us else (Weight.ERROR, "has expired")
-    yield weight, "expires", f"{verb} on {when}", "make a new one at Kraken, then `signer keys rotate`"
+    yield weight, "expires", f"{verb} on {when}", "make a new one at the exchange, then `signer keys rotate`"
 
 
 def _waiver(requirements: Requirements, words: Iterable[str]) -> str:
     example = " ".join(f'{_shown(word)} = "reason"' for word in sorted(words)[:1])
-    return f"take that away at Kraken, or waive it in signer.toml: [waivers.{requirements.credential}] {example}"
+    return f"take that away at the exchange, or waive it in signer.toml: [waivers.{requirements.credential}] {example}"
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -38,7 +38,7 @@ RESTORE = "restore the file from a backup"
 
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
 ApiKey = Annotated[str, Field(pattern="^[A-Za-z0-9+/_-]{8,80}$", repr=False)]
-"""Kraken's are 56 characters. No ``=``: a private key pasted in its place is refused."""
+"""They are 56 characters. No ``=``: a private key pasted in its place is refused."""
 Hex = Annotated[str, Field(pattern="^([0-9a-f]{2})+$")]
 Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -1,4 +1,4 @@
-"""API keys and secrets on their way in and out: read as a person pastes them, issued in Kraken's own shape."""
+"""API keys and secrets on their way in and out: read as a person pastes them, issued in the venue's own shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from signer.keys.sealing import RandomBytes
 from signer.secret import SECRET_BYTES, Secret
 
 API_KEY_BYTES = 42
-"""Their base64 is Kraken's 56 characters, without padding."""
+"""Their base64 has 56 characters, without padding (docs/kraken.md §2)."""
 MOST_BYTES = 4096
 """More than any key and secret need."""
 
@@ -28,13 +28,13 @@ class ApiKeySecret(NamedTuple):
 
 
 def issue(random_bytes: RandomBytes = secrets.token_bytes) -> ApiKeySecret:
-    """A new virtual key and secret in Kraken's own shape, so that every client library takes them."""
+    """A new virtual key and secret in the venue's own shape, so that every client library takes them."""
     api_key = base64.b64encode(random_bytes(API_KEY_BYTES)).decode()
     return ApiKeySecret(api_key, Secret(random_bytes(SECRET_BYTES)))
 
 
 def read_pasted(api_key: str, api_secret: str, *, where: str) -> ApiKeySecret:
-    """A key and secret as Kraken's page shows them. Raises `KeyStoreError` naming ``where``, never quoting them."""
+    """Read a key and secret as the exchange shows them. Raises `KeyStoreError` naming ``where``, never quoting them."""
     api_key = api_key.strip()
     if _holds_a_secret(api_key) and len(api_secret.strip()) < len(api_key):
         raise KeyStoreError("the key and the secret are swapped", where=where, hint="give the shorter one as the key")
@@ -61,13 +61,14 @@ def read_json(text: bytes | bytearray, *, where: str) -> ApiKeySecret:
     return read_pasted(api_key, api_secret, where=where)
 
 
-def handed_over(base_url: str, credential: ApiKeySecret) -> bytes:
+def handed_over(venue: str, base_url: str, credential: ApiKeySecret) -> bytes:
     """The environment file that a bot needs: the one place where a *virtual* secret is written out, once, to its owner.
 
     Real secrets never come here: they enter the key store and stay.
     """
     secret = credential.secret.expose_to(base64.b64encode)
-    lines = (f"KRAKEN_BASE_URL={base_url}", f"KRAKEN_API_KEY={credential.api_key}", "KRAKEN_API_SECRET=")
+    prefix = venue.upper()
+    lines = (f"{prefix}_BASE_URL={base_url}", f"{prefix}_API_KEY={credential.api_key}", f"{prefix}_API_SECRET=")
     return "\n".join(lines).encode() + secret + b"\n"
 
 

@@ -45,16 +45,19 @@ class _Pair(NamedTuple):
     secret: str
 
 
-def read_key_file(raw: bytes | bytearray, *, where: str) -> KeyFile:
-    """The key and secret in a file. Raises `KeyStoreError` naming ``where`` if there are none, or several pairs."""
+def read_key_file(raw: bytes | bytearray, *, venue: str, where: str) -> KeyFile:
+    """Read the key and secret of ``venue`` in a file.
+
+    Raises `KeyStoreError` naming ``where`` if there are none, or several pairs.
+    """
     text = _text(raw, where).translate(_UNBENT).replace("\r\n", "\n").replace("\r", "\n").strip()
     if text.startswith("{"):
-        return _of_json(text, where)
+        return _of_json(text, venue, where)
     lines = [line.strip() for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
     bare = [line.strip("\"'") for line in lines]
     if len(bare) == 2 and all(_BARE.fullmatch(line) for line in bare):
-        return KeyFile(read_pasted(*bare, where=where), "two lines, as krakenex's kraken.key")
-    return _of_variables(lines, where)
+        return KeyFile(read_pasted(*bare, where=where), "two lines")
+    return _of_variables(lines, venue, where)
 
 
 def _text(raw: bytes | bytearray, where: str) -> str:
@@ -66,7 +69,7 @@ def _text(raw: bytes | bytearray, where: str) -> str:
         raise KeyStoreError("this is no text", where=where, hint=HINT) from None
 
 
-def _of_json(text: str, where: str) -> KeyFile:
+def _of_json(text: str, venue: str, where: str) -> KeyFile:
     try:
         for allowed in (_COMMENT, _LAST_COMMA):
             text = allowed.sub(lambda each: each[1] or "", text)
@@ -74,11 +77,11 @@ def _of_json(text: str, where: str) -> KeyFile:
     except (ValueError, RecursionError):
         # `from None`: the chained exception carries the text that did not read.
         raise KeyStoreError("this begins like JSON and does not read as it", where=where, hint=HINT) from None
-    pair = _only(list(_pairs_in(found, "")), where)
+    pair = _only(list(_pairs_in(found, "")), venue, where)
     exchange = found.get("exchange")
     if pair.name == "exchange" and isinstance(exchange, dict):
-        if str(exchange.get("name", "kraken")).lower() not in {"kraken", ""}:
-            raise KeyStoreError("the key in it is for another exchange", where=where, hint="name Kraken's")
+        if str(exchange.get("name", venue)).lower() not in {venue, ""}:
+            raise KeyStoreError("the key in it is for another exchange", where=where, hint=f"name that of {venue}")
         return KeyFile(read_pasted(pair.key, pair.secret, where=where), "the settings of freqtrade")
     at = f", member {pair.name}" if pair.name else ""
     return KeyFile(read_pasted(pair.key, pair.secret, where=where), f"JSON{at}")
@@ -95,12 +98,12 @@ def _pairs_in(value: object, name: str) -> Iterator[_Pair]:
         yield from _pairs_in(inner, f"{name}.{member}" if name else member)
 
 
-def _of_variables(lines: list[str], where: str) -> KeyFile:
+def _of_variables(lines: list[str], venue: str, where: str) -> KeyFile:
     stated = {found[1]: _value(found[2]) for line in lines if (found := _ASSIGNED.fullmatch(line))}
     secrets = {name: text for name, text in stated.items() if re.search("secret|private", name, re.IGNORECASE) and text}
     keys = {name: text for name, text in stated.items() if "key" in name.lower() and name not in secrets and text}
     pairs = [_Pair(f"{key} and {secret}", keys[key], secrets[secret]) for key in keys for secret in secrets]
-    pair = _only(pairs, where)
+    pair = _only(pairs, venue, where)
     return KeyFile(read_pasted(pair.key, pair.secret, where=where), f"variables ({pair.name})")
 
 
@@ -110,14 +113,14 @@ def _value(text: str) -> str:
     return (quoted[2] if quoted else re.split(r"\s+#", text)[0]).strip().rstrip(";").strip()
 
 
-def _only(pairs: list[_Pair], where: str) -> _Pair:
-    """The one pair that there is, or the one that is named for Kraken. Raises `KeyStoreError` otherwise."""
-    named = [pair for pair in pairs if all("kraken" in word for word in pair.name.lower().split(" and "))]
+def _only(pairs: list[_Pair], venue: str, where: str) -> _Pair:
+    """The one pair that there is, or the one that is named for ``venue``. Raises `KeyStoreError` otherwise."""
+    named = [pair for pair in pairs if all(venue in word for word in pair.name.lower().split(" and "))]
     chosen = pairs if len(pairs) == 1 else named
     if len(chosen) == 1:
         return chosen[0]
     if not pairs:
         raise KeyStoreError("there is no API key with a secret in it", where=where, hint=HINT)
     names = "; ".join(pair.name or "the outermost members" for pair in (chosen or pairs)[:6])
-    hint = "leave only Kraken's in the file"
+    hint = f"leave only that of {venue} in the file"
     raise KeyStoreError(f"more than one key could be meant ({names})", where=where, hint=hint)

@@ -95,7 +95,7 @@ class VaultTransitStore:
         self._proven = ""
 
     async def signing_key(self, info: CredentialInfo) -> TransitKey:
-        """The handle. Raises `KeyStoreError` if the key is not there, or is not one that signs as Kraken wants."""
+        """The handle. Raises `KeyStoreError` if the key is not there, or is not one that signs as the venue wants."""
         try:
             await self._look_at(info)
         except StoreUnavailable as error:

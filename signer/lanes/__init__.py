@@ -1,6 +1,6 @@
 """The way to the venue of one real credential: who goes next, and with which nonce.
 
-Kraken wants nonces to *arrive* in order, so a turn lasts from the nonce to the answer, one at a time (``depth`` more
+The venue wants nonces to *arrive* in order, so a turn lasts from the nonce to the answer, one at a time (``depth`` more
 for a key with a nonce window). Cancels get more turns than orders, and orders more than reads; within one of these,
 clients take turns, and each client's calls keep their order (`signer.lanes.shares`).
 """

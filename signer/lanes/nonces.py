@@ -1,8 +1,8 @@
 """The nonces of one real credential: strictly increasing, through restarts and clocks set back.
 
-Kraken refuses a nonce that is not above the highest one it has seen of the key, and never lowers that (docs/kraken.md
-§2e). So a high-water mark is stored *ahead* of use: no nonce above the stored mark is ever handed out, and after a
-crash we go on from the mark, which is above everything that can have been sent.
+The venue refuses a nonce that is not above the highest one it has seen of the key, and never lowers that
+(docs/kraken.md §2e). So a high-water mark is stored *ahead* of use: no nonce above the stored mark is ever handed out,
+and after a crash we go on from the mark, which is above everything that can have been sent.
 
 Some programs count in tens of nanoseconds or in nanoseconds, so a key that one of them used before us wants larger
 nonces than microseconds: the source goes on in the unit that the venue's own word, or its refusal, shows.

@@ -185,8 +185,8 @@ NEWEST = 16
 """A client that gives all its orders the same tag is answered with so many of its closed ones."""
 
 MOST_OPEN = 5_000
-"""And with so many of those that may be open: Kraken allows 225 for each pair (docs/kraken.md §4), and its list tells
-every few minutes at least which of the others are closed (`signer.gateway.reconcile`)."""
+"""And with so many of those that may be open: a venue allows some hundred for each pair, and its list tells every few
+minutes at least which of the others are closed (`signer.gateway.reconcile`)."""
 
 
 _COLUMNS: Mapping[RefKind, str] = {"venue-id": "venue_id", "client-tag": "client_tag", "client-id": "client_id"}

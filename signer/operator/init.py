@@ -9,13 +9,13 @@ from pathlib import Path
 from signer.errors import ConfigError, HomeError
 from signer.home.layout import Home
 from signer.home.private_file import write_private
-from signer.home.settings import Config, load_config
+from signer.home.settings import DEFAULT_VENUE, Config, load_config
 from signer.keys.passphrase import Passphrase
 from signer.operator.opening import create_store
 from signer.operator.pairs_list import current_pairs
 from signer.operator.person import Person
 from signer.policy.schema import json_schema
-from signer.venues.kraken.vocabulary import WORDS
+from signer.venues import open_venue
 
 SCHEMA = "policy.schema.json"
 """What the first line of each example policy names, so that editors find it beside them."""
@@ -82,4 +82,4 @@ def _copy_policies(home: Home) -> None:
     for example in files("signer.example_policies").iterdir():
         if example.name.endswith(".toml"):
             write_private(home.policies / example.name, example.read_bytes(), replace=False)
-    write_private(home.policies / SCHEMA, json_schema(WORDS).encode(), replace=False)
+    write_private(home.policies / SCHEMA, json_schema(open_venue(DEFAULT_VENUE).vocabulary).encode(), replace=False)

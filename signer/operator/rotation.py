@@ -65,7 +65,8 @@ class Rotation:
 
     def _renewed(self, old: CredentialInfo, given: ApiKeySecret) -> CredentialInfo:
         if given.api_key == old.api_key:
-            raise KeyStoreError("this is the key that it has already", where=old.name, hint="make a new one at Kraken")
+            hint = "make a new one at the exchange"
+            raise KeyStoreError("this is the key that it has already", where=old.name, hint=hint)
         now_us = SystemClock().now_us()
         return replace(old, api_key=given.api_key, fingerprint=fingerprint(given.api_key), created_us=now_us)
 

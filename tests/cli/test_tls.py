@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from signer.cli.connect import base_url
-from signer.cli.libraries import LIBRARIES
 from signer.home.lock import Holder, HomeLock
+from signer.venues.kraken.libraries import LIBRARIES
 from tests.harness.shell import Shell, shell
 
 HARD_CODED = 'listen = ["127.0.0.1:9999", "tls://127.0.0.1:443"]'

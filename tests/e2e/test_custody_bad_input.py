@@ -77,7 +77,7 @@ def desk(tmp_path: Path, shared_sandbox: RunningSandbox, vault: RunningVault, to
     ("text", "words"),
     [
         (json.dumps({"api_key": PUBLIC, "api_secret": "not base64 !"}), "is not base64"),
-        (json.dumps({"api_key": PUBLIC, "api_secret": SECRET[:40]}), "decodes to 30 bytes, Kraken's have 64"),
+        (json.dumps({"api_key": PUBLIC, "api_secret": SECRET[:40]}), "decodes to 30 bytes, the exchange's have 64"),
         (json.dumps({"api_key": PUBLIC, "api_secret": PUBLIC}), "paste the private key"),
         (json.dumps({"api_key": SECRET, "api_secret": PUBLIC}), "the key and the secret are swapped"),
         (json.dumps({"api_key": SECRET, "api_secret": SECRET}), "the api_key"),

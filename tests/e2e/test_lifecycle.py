@@ -169,7 +169,7 @@ def test_no_bot_notices_a_rotation(own: RunningGateway) -> None:
     assert len(before) == used_before
     assert (before, after) == (sorted(set(before)), sorted(set(after)))
     assert len(after) > 20
-    assert "Delete this at Kraken now: the key '" in done.stdout
+    assert "Delete this at the exchange now: the key '" in done.stdout
     assert old.fingerprint in done.stdout
     assert listed(made)["fingerprint"] == fingerprint(key.api_key)
     assert len(made.orders(account_of(made))) == burst.placed
@@ -200,7 +200,7 @@ def test_a_replaced_key_is_listed_until_it_is_deleted(made: MadeHome) -> None:
     assert run(made, "keys", "confirm-deleted", old.name, old.fingerprint).returncode == 4
     assert rotated(made, fresh_key(made)).returncode == 0
     shown = run(made, "keys", "list").stdout
-    assert shown.count("Delete this at Kraken now") == 1
+    assert shown.count("Delete this at the exchange now") == 1
     now, then = json.loads(run(made, "keys", "list", "--json").stdout)
     assert (now["delete_since"], then["fingerprint"], then["store"]) == (None, old.fingerprint, None)
     assert then["at_venue"]

@@ -44,7 +44,7 @@ async def _require_fit(ledger: Ledger, one: OpenIntent, venue_ids: Sequence[str 
         raise ConfigError(f"ids are given for {len(venue_ids)} orders, the call has {number}", hint=hint)
     if len(set(given)) != len(given):
         raise ConfigError("an order id is given twice", hint="each order at the exchange has its own")
-    amended = {ref.value for ref in one.intent.targets} if one.intent.endpoint == "AmendOrder" else set()
+    amended = set() if one.intent.replaces else {ref.value for ref in one.intent.targets}
     for venue_id in given:
         if not _VENUE_ID.fullmatch(venue_id):
             raise ConfigError(

@@ -21,8 +21,6 @@ LOOK_S = 60.0
 """How long one look may take, waiting for the key's counter included."""
 MOST_PAGES = 40
 LEAST_WAIT_S = 0.05
-MOST_AT_ONCE = 50
-"""How many orders one read may name (docs/kraken.md §1b)."""
 
 
 @final
@@ -65,8 +63,9 @@ class Listings:
         """Read the orders of these venue ids that were not listed."""
         missing = [venue_id for venue_id in venue_ids if venue_id not in self.sightings]
         try:
-            for first in range(0, len(missing), MOST_AT_ONCE):
-                chunk = missing[first : first + MOST_AT_ONCE]
+            limit = self._venue.reads_at_once
+            for first in range(0, len(missing), limit):
+                chunk = missing[first : first + limit]
                 self.sightings |= (await self._ask(self._venue.orders_by_id(chunk))).sightings
         except SignerError as error:
             self.trouble = str(error)

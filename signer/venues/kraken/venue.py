@@ -50,7 +50,7 @@ from signer.venues.kraken.decode import KEY_HEADER, PRIVATE, SIGN_HEADER, claime
 from signer.venues.kraken.endpoints import EARNING, ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
 from signer.venues.kraken.models import passed_on, without_debris
 from signer.venues.kraken.pairs import PairTable, pairs_requests, read_pairs
-from signer.venues.kraken.values import read_fields
+from signer.venues.kraken.values import BATCH_MOST, read_fields
 from signer.venues.kraken.vocabulary import WORDS
 
 _Parser = Callable[[Endpoint, Mapping[str, Json], PairTable], Call]
@@ -93,6 +93,8 @@ class Kraken(Venue):
     permissions = frozenset(PERMISSIONS)
     withdrawing = WITHDRAWING
     earning = EARNING
+    endpoints = frozenset(ENDPOINTS)
+    cancels_at_once = reads_at_once = BATCH_MOST
     relayed_headers = frozenset[str]()
 
     def __init__(self, pairs: PairTable) -> None:

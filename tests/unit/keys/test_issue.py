@@ -30,7 +30,9 @@ def test_two_are_never_the_same() -> None:
 def test_what_is_handed_over_can_be_read_back() -> None:
     """The env file holds the three lines that bots need, and the secret is the one issued."""
     issued = issue()
-    lines = dict(line.split("=", 1) for line in handed_over("http://127.0.0.1:8787", issued).decode().splitlines())
+    lines = dict(
+        line.split("=", 1) for line in handed_over("kraken", "http://127.0.0.1:8787", issued).decode().splitlines()
+    )
     assert list(lines) == ["KRAKEN_BASE_URL", "KRAKEN_API_KEY", "KRAKEN_API_SECRET"]
     assert lines["KRAKEN_BASE_URL"] == "http://127.0.0.1:8787"
     assert lines["KRAKEN_API_KEY"] == issued.api_key

@@ -52,7 +52,7 @@ BENT: Mapping[str, Callable[[str], bytes]] = {
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_people_have_is_read(name: str, bent: str) -> None:
     """The key and secret come out as they are, and what it was read as names neither."""
-    found = read_key_file(BENT[bent](FILES[name]), where="key")
+    found = read_key_file(BENT[bent](FILES[name]), venue="kraken", where="key")
     assert found.credential.api_key == KEY
     assert found.credential.secret.expose_to(bytes) == RAW
     assert KEY not in found.kind
@@ -85,7 +85,7 @@ def test_a_secret_is_never_taken_for_a_name() -> None:
     """Names are shown: a line that ends in = looks like a variable, and its text may hold the word key by chance."""
     secret = "Ab1" * 25 + "key" + "Ab1" * 2 + "Abc" + "=="
     raw = f"my bot\n{KEY}\n{secret}\nONE_KEY={KEY}\nONE_SECRET={SECRET}\n".encode()
-    assert read_key_file(raw, where="key").kind == "variables (ONE_KEY and ONE_SECRET)"
+    assert read_key_file(raw, venue="kraken", where="key").kind == "variables (ONE_KEY and ONE_SECRET)"
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -93,7 +93,7 @@ def test_what_is_none_or_could_be_two_is_refused(name: str) -> None:
     """By the names that stand in the file, never by what stands behind them."""
     raw, words = REFUSED[name]
     with pytest.raises(KeyStoreError) as caught:
-        read_key_file(raw, where="key")
+        read_key_file(raw, venue="kraken", where="key")
     assert words in str(caught.value)
     assert KEY not in str(caught.value)
     assert SECRET not in str(caught.value)

@@ -28,6 +28,8 @@ def seen(number: int) -> Sighting:
 class FakeVenue:
     """A venue whose calls say what they ask for, and whose answers are lists already."""
 
+    reads_at_once = 50
+
     def open_orders(self) -> Call:
         return Call("OpenOrders", Action.READ, {})
 

@@ -1,40 +1,13 @@
-"""What to write in each client library so that it calls the gateway. tests/e2e/test_connect.py runs what it can have.
+"""What to write in each client library of Kraken so that it calls the gateway.
+
+tests/e2e/test_connect.py runs what it can have.
 
 In the texts, ``@URL@`` stands for where the bot calls, and ``@CA@`` for the file of the CA that it must trust.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True, slots=True)
-class Library:
-    """One client library, and the lines that lead it to the gateway."""
-
-    language: str
-    code: str = ""
-    code_tls: str = ""
-    """Over TLS with a private CA, if the code differs then."""
-    trust: str = ""
-    """The environment variable that names the CA."""
-    hard_coded: bool = False
-    """It knows no other address than https://api.kraken.com."""
-    needs_tls: bool = False
-    unix: bool = False
-    """It can call a unix socket."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    start: str = ""
-    """The shell command that starts a bot which is a program of its own."""
-    cannot_pass: tuple[str, ...] = ()
-    """The bot's settings that make it send orders which no notional cap lets through, each with what to set instead."""
-    notes: tuple[str, ...] = ()
-
-    def lines(self, *, private_ca: bool) -> str:
-        """The code, with its marks."""
-        return self.code_tls if private_ca and self.code_tls else self.code
-
+from signer.venues.libraries import Library
 
 REQUESTS_CA = "REQUESTS_CA_BUNDLE"
 ONLY_CA = "{} makes this CA the only one trusted; a bot that calls others as well needs a bundle (docs/tls.md)."
