@@ -134,6 +134,7 @@ class FakeVenue:
 
     pairs = SimpleNamespace(by_id=PAIRS)
     relayed_headers: frozenset[str] = frozenset()
+    cancels_at_once = 50
 
     def __init__(self, fakes: Fakes) -> None:
         self._fakes = fakes

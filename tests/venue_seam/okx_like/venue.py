@@ -117,6 +117,8 @@ class OkxLike(Venue):
     permissions = frozenset({"read_only", "trade", "withdraw"})
     withdrawing = frozenset({"withdraw"})
     earning = frozenset[str]()
+    endpoints = frozenset({CONFIG.endpoint, *READS, *NEVER, "POST trade/order", "POST trade/cancel-order"})
+    cancels_at_once = reads_at_once = 20
     relayed_headers = frozenset({"x-rate-left"})
     time_unit_us = 1000
 
