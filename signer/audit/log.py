@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+from typing_extensions import override
+
 from signer.audit.chain import ROOM_BYTES, SEGMENT_BYTES, Appender, fit
 from signer.audit.disk import Disk
-from signer.contracts import Clock, Worker
+from signer.contracts import AuditLog, Clock, Worker
 from signer.errors import AuditError
 from signer.home.disk_space import FULL
 from signer.model import ChainHead, Json
@@ -194,7 +196,7 @@ def leave_thread() -> None:
 
 
 @final
-class FileAuditLog:
+class FileAuditLog(AuditLog):
     """The chain of records in the segments of a folder; implements `contracts.AuditLog`.
 
     Entries are taken as they are and must not be changed afterwards. ``on_alarm`` is called on the worker's thread,
@@ -235,6 +237,7 @@ class FileAuditLog:
         await self._worker.run(lambda: self._flusher.open(kept))
         self._opened = True
 
+    @override
     async def record(self, entry: Mapping[str, Json], *, within: float = 0.0, urgent: bool = False) -> None:
         """Append ``entry``; durable when this returns. Raises `AuditError` if it cannot be.
 
@@ -249,8 +252,8 @@ class FileAuditLog:
             self._arm(RETRY_S)
             raise
 
+    @override
     def note(self, entry: Mapping[str, Json]) -> None:
-        """Append ``entry`` within 0.25 s; a crash loses at most those of that time. Never an error to the caller."""
         if not self._opened or self._accepted - self._flusher.counters.notes_done >= self._most_notes:
             self._dropped += 1
             return
@@ -261,8 +264,8 @@ class FileAuditLog:
         elif self._timer is None:
             self._arm(FLUSH_S)
 
+    @override
     def head(self) -> ChainHead | None:
-        """The last durable record; None before the first."""
         return self._flusher.head
 
     @property

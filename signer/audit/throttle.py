@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
+from typing_extensions import override
+
+from signer.contracts import Throttle
 from signer.model import Json
 from signer.model.one_source import one_source
 
@@ -79,7 +82,7 @@ class _Budget:
 
 
 @final
-class RecordThrottle:
+class RecordThrottle(Throttle):
     """Decides which of such records are written. Call `summaries` every minute and before closing the log.
 
     What proves nothing (a stranger's failure, an answer of our own) has ``per_second`` and ``bytes_a_day`` in all. The
@@ -101,8 +104,8 @@ class RecordThrottle:
         self._tallies: OrderedDict[_Key, _Tally] = OrderedDict()
         self._others: dict[str, int] = {}
 
+    @override
     def admit(self, source: str, kind: str, now_us: int, client: str = "", size: int = 1024) -> bool:
-        """Whether to record this one in full, in at most ``size`` bytes; if not, it has been counted."""
         # A client is one, wherever it calls from: with a network of addresses it would have a share for each of them.
         key = _Key("" if client else one_source(source), kind, client)
         tally = self._tallies.setdefault(key, _Tally(now_us, source))

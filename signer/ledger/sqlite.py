@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast, final
 
-from signer.contracts import Clock, Worker
+from typing_extensions import override
+
+from signer.contracts import Clock, Ledger, Worker
 from signer.errors import LedgerError
 from signer.ledger.database import LedgerReader, halt_for
 from signer.ledger.writer import Job, LedgerWriter
@@ -34,7 +36,7 @@ PATIENCE_S = 0.02
 
 
 @final
-class SqliteLedger:
+class SqliteLedger(Ledger):
     """All state that must be atomic, in one SQLite file that several processes may open.
 
     Writes go in batches through ``worker``: who waits together shares one flush, and an answer means that it is on the
@@ -75,78 +77,79 @@ class SqliteLedger:
             await self._worker.run(opened.books.close)
         self._on_closed()
 
+    @override
     async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
-        """Hold all charges of ``intent`` or none. Raises `NotReserved` or `Halted`."""
         return await self._write(lambda books: books.reserve(intent, head))
 
+    @override
     async def release(self, reservation: int) -> None:
-        """Give back all that is held."""
         await self._write(lambda books: books.release(reservation))
 
+    @override
     async def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
-        """Keep what was accepted, give back the rest, remember the orders."""
         await self._write(lambda books: books.settle(reservation, venue_ids), self._patience_s)
 
+    @override
     async def settle_found(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
-        """Settle the orders that have a venue id; the others stay open."""
         await self._write(lambda books: books.settle_found(reservation, venue_ids))
 
+    @override
     async def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> None:
-        """The venue lists these as open: what was placed before then and is not among them is closed."""
         while await self._write(lambda books: books.close_absent(account, listed, placed_before_us), self._patience_s):
             pass
 
+    @override
     async def may_be_open(self, account: str) -> int:
-        """How many orders the account has that are not known to be closed."""
         return self._opened.reader.may_be_open(account)
 
+    @override
     async def hold(self, reservation: int) -> None:
-        """The outcome is unknown: keep everything held."""
         await self._write(lambda books: books.hold(reservation), self._patience_s)
 
+    @override
     async def open_intents(self) -> Sequence[OpenIntent]:
-        """Reservations without outcome, oldest first."""
         return self._opened.reader.open_intents()
 
+    @override
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Orders placed through us that ``ref`` names, newest first; of each client all that may be open, and its 16
         newest that are closed."""
         return self._opened.reader.orders(account, ref)
 
+    @override
     async def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
-        """Orders that may be open, newest first; of any account or client where empty."""
         return self._opened.reader.open_orders(account, client)
 
+    @override
     async def usage(self, scope: str) -> Sequence[Usage]:
-        """What is used now of each cap of ``scope``."""
         return self._opened.reader.usage(scope, self._clock.now_us())
 
     async def scopes(self) -> Sequence[str]:
         """Every scope that was ever charged."""
         return self._opened.reader.scopes()
 
+    @override
     async def marks(self) -> Mapping[str, int]:
-        """High-water marks by name."""
         return self._opened.reader.marks()
 
+    @override
     async def raise_mark(self, name: str, at_least: int) -> None:
-        """Store a mark; never lowers one."""
         await self._write(lambda books: books.raise_mark(name, at_least))
 
+    @override
     async def keep_head(self, head: ChainHead) -> None:
-        """Remember the chain's head; an earlier one than is stored changes nothing."""
         await self._write(lambda books: books.keep_head(head), self._patience_s)
 
+    @override
     async def head(self) -> ChainHead | None:
-        """The chain head last kept."""
         return self._opened.reader.head()
 
+    @override
     def halted(self, client: str, account: str) -> Halt | None:
-        """The halt in force, from memory."""
         return halt_for(self._opened.books.halts, client, account)
 
+    @override
     async def halts(self) -> Sequence[Halt]:
-        """All halts in force, oldest first."""
         return self._opened.reader.halts()
 
     async def halt(self, halt: Halt) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from typing import final
 
+from typing_extensions import override
+
+from signer.contracts import Clock
+
 
 @final
-class SystemClock:
+class SystemClock(Clock):
     """Wall and monotonic time of this machine."""
 
+    @override
     def now_us(self) -> int:
-        """Microseconds since the Unix epoch; may jump when the clock is set."""
         return time.time_ns() // 1_000
 
+    @override
     def monotonic(self) -> float:
-        """Seconds that never go back, the same as asyncio's ``loop.time()``."""
         return time.monotonic()

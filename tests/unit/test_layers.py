@@ -133,3 +133,18 @@ def test_no_two_classes_share_a_name() -> None:
     ]
     counts = Counter(name for name, _ in places)
     assert [(name, place) for name, place in sorted(places) if counts[name] > 1] == []
+
+
+OPENED_IN = {"SqliteLedger": "ledger", "FileAuditLog": "audit", "Account": "gateway", "Gateway": "serving"}
+"""The only room that constructs each: others call ``open_ledger``, ``open_audit``, ``open_account``."""
+
+
+def test_there_is_one_composition_root() -> None:
+    """Each backend is constructed in one room."""
+    made = {
+        (node.func.id, place(path))
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in OPENED_IN
+    }
+    assert made == set(OPENED_IN.items())
