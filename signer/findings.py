@@ -11,11 +11,11 @@ class Weight(StrEnum):
 
     FINE = "fine"
     WARNING = "warning"
-    """It works, but the operator should know."""
+    """Something that works, but the operator should know."""
     ERROR = "error"
     """Something promised does not work."""
     REFUSED = "refused"
-    """It works but is not used, because it could do harm."""
+    """Something that works but is not used, because it could do harm."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from signer.home.disk_space import FULL, UNABLE
 from signer.model import ChainHead, Json
 
 VERSION: Final = 1
-"""Of the record's form; stands in each record as ``v``."""
+"""The version of a record's form, which stands in each record as ``v``."""
 
 START: Final = ChainHead(0, "0" * 64)
 """What the first record is linked to."""

@@ -150,7 +150,7 @@ class Segment:
 
     @property
     def name(self) -> str:
-        """Its file name."""
+        """The segment's file name."""
         return f"audit-{self.number:06d}-{self.day}.jsonl"
 
 

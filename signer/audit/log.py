@@ -29,10 +29,10 @@ RETRY_S: Final = 1.0
 """How soon a log that failed tries again when nobody asks it to."""
 
 FLUSH_NOTES: Final = 128
-"""So many waiting background records are written at once."""
+"""The number of waiting background records at which they are written."""
 
 MOST_NOTES: Final = 8192
-"""So many background records may be accepted and not yet written; more are dropped, and their number recorded."""
+"""The most background records that wait to be written; more are dropped, and their number recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class _Tally:
 
 
 class _Budget:
-    """So many records a second, and so many bytes a day (UTC)."""
+    """A bound of records a second, and of bytes a day (UTC)."""
 
     def __init__(self, per_second: float, bytes_a_day: int) -> None:
         self._per_second = per_second

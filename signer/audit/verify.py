@@ -93,7 +93,7 @@ class _Reading:
     known: tuple[KnownHead, ...]
     seq: int = 0
     digest: str | None = START.digest
-    """Of the last record; None if it was changed, so that nothing can be asked of the next one's link."""
+    """The digest of the last record; None if it was changed, since then the next one's link proves nothing."""
     at: _Line | None = None
     findings: list[ChainFinding] = field(default_factory=list)
     more: int = 0

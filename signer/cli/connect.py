@@ -110,7 +110,7 @@ def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, ho
 
 
 def _certified(listener: Listener, gateway: GatewayConfig, home: Home) -> Listener:
-    """With a certificate from elsewhere, the name that it is for. A bot that hard-codes the exchange's has no say."""
+    """The name that a certificate from elsewhere is for. A bot that hard-codes the exchange's name cannot choose."""
     if listener.kind != "tls" or not gateway.tls.certificate:
         return listener
     names = certified_names(home.folder / gateway.tls.certificate)

@@ -132,7 +132,7 @@ def _standing(home: Home, client: AboutClient, call: Call) -> KnownToLedger:
 
 
 def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, object]]:
-    """For each cap: what the call needs of it, and what is left of it before the call."""
+    """What the call needs of each cap, and what is left of it before the call."""
     # By what the ledger counts by: a cap's name holds its limit, and what was used outlives a changed limit.
     used = {(row.scope, row.unit, row.window_s): row.used for row in usage}
     needs: dict[tuple[str, str, int], Decimal] = {}

@@ -62,9 +62,9 @@ def table(rows: Sequence[Row], width: int | None) -> list[str]:
     return [line for row in cells for line in _lines(row, widths)]
 
 
-def _fitted(widths: list[int], most: int | None) -> list[int]:
+def _fitted(widths: list[int], limit: int | None) -> list[int]:
     """Narrow the widest column, again and again, until all fit or none can give."""
-    while most is not None and sum(widths) + len(GAP) * (len(widths) - 1) > most and max(widths) > LEAST_WIDTH:
+    while limit is not None and sum(widths) + len(GAP) * (len(widths) - 1) > limit and max(widths) > LEAST_WIDTH:
         widths[widths.index(max(widths))] -= 1
     return widths
 

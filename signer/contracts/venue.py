@@ -74,9 +74,9 @@ class Venue(Protocol):
     permissions: frozenset[str]
     """Every word that we know for what a key may do."""
     withdrawing: frozenset[str]
-    """Those of them that lead to money leaving the account."""
+    """The permissions with which money can leave the account."""
     earning: frozenset[str]
-    """Those of them that lead to money being locked up."""
+    """The permissions with which money can be locked up."""
     endpoints: frozenset[str]
     """The names of its private endpoints."""
     cancels_at_once: int

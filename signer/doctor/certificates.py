@@ -21,7 +21,7 @@ SOON = timedelta(days=14)
 
 
 def examine(home: Home, config: Config | None, now: datetime, *, running: bool) -> list[Finding]:
-    """Those of the home's ``tls`` folder, if there is one, and those that signer.toml names."""
+    """Examine the certificates of the home's ``tls`` folder, if there is one, and those that signer.toml names."""
     found: list[Finding] = []
     shown = config is not None and any(listener.kind == "tls" for listener in config.gateway.listeners)
     own = config is None or not config.gateway.tls.certificate

@@ -49,8 +49,10 @@ async def _origin(
 
 
 async def _ahead(venue: Venue, origin: str, addresses: Sequence[str], clock: Clock) -> tuple[float, float]:
-    """By how many seconds our clock is ahead, at least and at most: the answer was made between sending and receiving,
-    and says a time that is cut to the venue's unit."""
+    """Measure how many seconds our clock is ahead, at least and at most.
+
+    The answer was made between sending and receiving, and says whole seconds.
+    """
     upstream = UpstreamPool.open(origin, addresses=addresses, own=NOWHERE)
     try:
         await upstream.send(venue.time_request(), clock.monotonic() + ASK_S)  # connects, so that the next is quick

@@ -31,7 +31,7 @@ SIGNATURE_BYTES = 64
 
 
 async def examine(known: KnownHome, asking: Asking, clock: Clock) -> tuple[list[Finding], list[Finding]]:
-    """Of the stores, and of the credentials."""
+    """Examine the stores and the credentials; the findings of each."""
     if known.config is None:
         return [], []
     heard: list[str] = []

@@ -25,10 +25,10 @@ class KnownHome:
     config: Config | None = None
     store: FileKeyStore | None = None
     policies: Mapping[str, Policy] = field(default_factory=dict)
-    """Those that load."""
+    """The policies that load."""
     venue: Venue = field(default_factory=lambda: open_venue(DEFAULT_VENUE))
     gateway: Holder | None = None
-    """That runs on the home, or is about to."""
+    """The gateway that runs on the home, or is about to."""
 
     def misfits(self) -> Iterator[ConfigError]:
         """Yield everything in the key store that the settings have no place for."""

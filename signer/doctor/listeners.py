@@ -25,7 +25,7 @@ UNIX = "unix:"
 
 
 def examine(known: KnownHome) -> list[Finding]:
-    """Of the running gateway, or of where one would listen."""
+    """Examine the listeners of the running gateway, or where one would listen."""
     gateway, home = known.gateway, known.home
     if gateway is None:
         free = list(_free(known.config, home)) if known.config else []

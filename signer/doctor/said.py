@@ -14,12 +14,12 @@ def fine(kind: str, about: str, what: str) -> Finding:
 
 
 def warning(kind: str, about: str, what: str, hint: str) -> Finding:
-    """It works, and should be known."""
+    """Warn of something that works and should be known."""
     return Finding(Weight.WARNING, kind, about, what, hint)
 
 
 def error(kind: str, about: str, what: str, hint: str) -> Finding:
-    """It does not work, or it is not safe."""
+    """Report something that does not work, or is not safe."""
     return Finding(Weight.ERROR, kind, about, what, hint)
 
 

@@ -23,7 +23,7 @@ from signer.secret import ApiPassphrase, dummy_key
 
 LOCKOUT_S = 60
 KEY_FAILURES = 30
-"""So many failures of one key from one source at once, and as many again within `LOCKOUT_S`, are said to be failures;
+"""The most failures of one key from one source at once, and as many again within `LOCKOUT_S`, are said to be failures;
 the rest are answered as a lockout. A good signature always passes, so nobody locks a bot out by failing in its name."""
 SOURCE_FAILURES = 120
 """The same for one source, whatever keys it shows. More than a few broken bots behind one address need; and an unknown

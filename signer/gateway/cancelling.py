@@ -38,12 +38,12 @@ class Cancelling:
     send: Send
     clock: Clock
     deadline: float
-    """In monotonic seconds: no request is begun after it."""
+    """The monotonic time in seconds after which no request is begun."""
     end: float
-    """In monotonic seconds: no answer is waited for after it."""
+    """The monotonic time in seconds after which no answer is waited for."""
     ended: Ended = field(default_factory=Ended)
     journey: Journey = field(default_factory=Journey)
-    """Of the last request that was sent."""
+    """The result of the last request that was sent."""
     answers: list[tuple[WireAnswer, VenueResult]] = field(default_factory=list)
 
     async def run(self, refs: Sequence[OrderRef]) -> Ended:

@@ -229,7 +229,7 @@ class Gateway:
         return trace.venue.cancel_answer(ended)
 
     def _note_closed(self, trace: Trace, ended: Ended) -> None:
-        """So that another cancel of these is answered by us."""
+        """Remember these orders, so that we answer another cancel of them."""
         if trace.client is not None and not ended.pending:
             # A tag may be several orders: then the count does not tell of each id beside it.
             cancelled = ended.count >= len(ended.done) and all(ref.kind == "venue-id" for ref in ended.done)
@@ -269,14 +269,14 @@ class Gateway:
         return await account.forward(trace.venue, call, client.info.name, journey, check)
 
     def _account(self, trace: Trace, client: Client) -> Account:
-        """As it is at this moment: a lane that a rotation has retired is entered by nobody any more."""
+        """The account as it is at this moment, so that nobody enters a lane that a rotation has retired."""
         account = self.snapshot.accounts.get(client.info.account)
         if account is None:
             raise NotServed.unavailable("the account was removed; nothing was sent")
         return account
 
     def _check(self, trace: Trace, client: Client, call: Call) -> None:
-        """At the last moment: neither halted nor revoked while it waited for its turn."""
+        """Check at the last moment that the client was neither halted nor revoked while it waited for its turn."""
         if call.action not in {Action.READ, Action.CANCEL}:
             halt = self._ledger.halted(client.info.name, client.info.account)
             if halt is not None:

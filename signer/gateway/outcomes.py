@@ -27,7 +27,7 @@ class Pending:
         self._lost: set[int] = set()
         self._changing: set[tuple[str, OrderRef]] = set()
         self._named: dict[tuple[str, str], list[str]] = {}
-        """By account and client's id: the client of each call that gives that name to an order."""
+        """The client of each call that gives an order a name, keyed by account and that name."""
         self._waiting: list[asyncio.Future[None]] = []
         for open_intent in left_open:
             self.add(open_intent.reservation, open_intent.intent)

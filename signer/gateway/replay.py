@@ -35,7 +35,7 @@ AHEAD_S = 2
 NONCE_LIMIT = 2**64
 """Nonces are unsigned 64-bit numbers (docs/kraken.md §2e)."""
 CLOCK_DIGITS = 10
-"""Of seconds since 1970; every finer unit has more. Shorter nonces are a counter's, and are one unit."""
+"""The digits of seconds since 1970; every finer unit has more. Shorter nonces are a counter's, and are one unit."""
 TEN_DIGITS_US = 10**16
 """The microseconds of 10 billion seconds: as long as a clock in seconds has `CLOCK_DIGITS` digits."""
 MOST_WINDOWS = 3

@@ -24,7 +24,7 @@ UNHEARD_AGAIN_S = 60.0
 
 
 class Proves(Protocol):
-    """Of `signer.keycheck.checks.Proving` what is needed here."""
+    """The part of `signer.keycheck.checks.KeyChecks` that is needed here."""
 
     async def prove(self, account: Account, credential: Credential, tries: int = ...) -> object:
         """Ask about a key. Raises `SignerError`, as `KeyRefused` where the venue refuses it."""
@@ -48,7 +48,7 @@ class Resuming:
         self._asking: set[asyncio.Task[None]] = set()
 
     def paused(self, account: str, credential: Credential) -> None:
-        """Its lane has been paused just now."""
+        """Hear that the credential's lane has been paused just now."""
         self._begin(self._ask_about_key(account, credential.lane))
 
     def locked(self, account: str) -> None:
@@ -73,7 +73,7 @@ class Resuming:
             self._alarm("defect", f"nobody asks about a paused key any more ({what}); restart the gateway")
 
     async def _ask_about_key(self, account: str, lane: Lane) -> None:
-        """A good answer resumes the lane (`Proving.prove`); the last refusal stops it."""
+        """A good answer resumes the lane (`KeyChecks.prove`); the last refusal stops it."""
         for after_s in ASK_AFTER_S:
             await asyncio.sleep(after_s)
             if not await self._is_refused(account, lane):

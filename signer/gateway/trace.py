@@ -41,7 +41,7 @@ class Trace:
     errors: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     detail: str = ""
-    """For the operator only."""
+    """The reason that only the operator is told."""
     counted_only: bool = False
     """One of so many calls of which nothing was sent that it has no record and no line of its own."""
 
@@ -80,7 +80,7 @@ class Watch(Protocol):
         """A request has its answer."""
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
-        """So many parameters of a call were not sent on; ``client`` is empty for a public call."""
+        """Count parameters of a call that were not sent on; ``client`` is empty for a public call."""
 
     def warn(self, kind: str, text: str) -> None:
         """Something works, and should be known."""

@@ -40,9 +40,9 @@ class Listeners:
     alarm: Callable[[str, str], None] = _nobody
     """What an operator should see: a short word for its kind, and a sentence."""
     on_record: Callable[[str, str, str, str], None] = _nobody
-    """For the audit log: account, credential (empty: all of the account), state, and a sentence."""
+    """Record a pause in the audit log: account, credential (empty: all of the account), state, and a sentence."""
     paused: Callable[[str, Credential], None] = _nobody
-    """Of an account: the lane of a credential is paused, and its key is to be asked about."""
+    """Hear that the lane of a credential of this account is paused, so that its key is asked about."""
     locked: Callable[[str], None] = _nobody
     """An account is locked out, and is to be asked about when the time is over."""
 

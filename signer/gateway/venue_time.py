@@ -23,7 +23,7 @@ ASK_S = 3.0
 AGAIN_S = 600.0
 SECOND_US = 1_000_000
 DRIFT = 20e-6
-"""By how much two clocks part in ten minutes at most, as a share of the time; both are kept right by others."""
+"""The share of the time by which two clocks part at most; others keep both right."""
 FINE_US = 1_000
 MOST_ASKED = 14
 """Questions of one measurement; each halves what is not known."""
@@ -31,7 +31,7 @@ MOST_ASKED = 14
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """By how much the venue's clock is ahead of our monotonic one, in microseconds."""
+    """How far the venue's clock is ahead of our monotonic one, in microseconds."""
 
     least: int
     most: int
@@ -96,7 +96,7 @@ class VenueTime:
         return Ahead.shown(shown_us, venue.time_unit_us, asked, heard), heard - asked
 
     async def try_to_measure(self, account: Account, venue: Venue) -> str:
-        """As `measure`, but the reason why it failed is answered; empty if it did not."""
+        """Measure as `measure` does, and answer why it failed; empty if it did not."""
         try:
             await self.measure(account, venue)
         except SignerError as error:

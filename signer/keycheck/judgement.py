@@ -48,9 +48,9 @@ class Requirements:
     usable: frozenset[str] = frozenset()
     """Permissions that some call of some client can need of it."""
     promised: Mapping[str, Sequence[frozenset[str]]] = field(default_factory=dict)
-    """By policy: of each set, its calls need one."""
+    """The sets of permissions by policy: its calls need one of each set."""
     looked_up: Sequence[frozenset[str]] = ()
-    """Of each set, the gateway's own reads need one: they find out what became of an order whose answer was lost."""
+    """Sets of permissions; the gateway's own reads, which look up lost orders, need one of each set."""
     waived: Mapping[str, str] = field(default_factory=dict)
     """Permissions that it may have all the same, with the reason."""
     excess: Weight = Weight.WARNING

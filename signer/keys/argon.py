@@ -45,7 +45,7 @@ FIRST_CHOICE = Profile(
 )
 """RFC 9106 §4, first recommended option, for machines that have 2 GiB to spare at each start."""
 INSECURE_TESTS_ONLY = Profile(name="insecure-tests-only", algorithm="argon2id", iterations=1, lanes=1, memory_kib=8)
-"""As cheap as Argon2id gets: any passphrase behind it can be guessed. For tests, which open hundreds of stores."""
+"""The cheapest Argon2id: any passphrase behind it can be guessed. It is for tests, which open hundreds of stores."""
 
 
 def require_fit(profile: Profile, *, where: str, allow_test_profile: bool = False) -> None:

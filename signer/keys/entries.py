@@ -80,7 +80,7 @@ class Editor:
     def overlapping(
         self, client: str, change: ClientChange, new_secret: Secret, until_us: int
     ) -> Sequence[SealedEntry]:
-        """As `changed`, and what the client's credential was until now stays good for a while."""
+        """Change the client as `changed` does, and let its credential of before stay good for a while."""
         old = self._entry("client", client).about
         former = described(Former, self.where, name=client, api_key=old.api_key, until_us=until_us)
         return self._joined(self.changed(client, change, new_secret), former, self.secret("client", client))

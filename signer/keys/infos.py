@@ -1,4 +1,4 @@
-"""From an entry of the file to what the rest of the program knows of it."""
+"""Turns an entry of the file into what the rest of the program knows of it."""
 
 from __future__ import annotations
 

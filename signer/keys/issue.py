@@ -12,7 +12,7 @@ from signer.keys.sealing import RandomBytes
 from signer.secret import SECRET_BYTES, Secret
 
 API_KEY_BYTES = 42
-"""Their base64 has 56 characters, without padding (docs/kraken.md §2)."""
+"""The bytes of an API key; their base64 has 56 characters, without padding (docs/kraken.md §2)."""
 MOST_BYTES = 4096
 """More than any key and secret need."""
 

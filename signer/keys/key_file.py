@@ -61,7 +61,7 @@ def read_key_file(raw: bytes | bytearray, *, venue: str, where: str) -> KeyFile:
 
 
 def _text(raw: bytes | bytearray, where: str) -> str:
-    """As Windows writes it too. Raises `KeyStoreError` for what is no text."""
+    """Decode text, also as Windows writes it. Raises `KeyStoreError` if it is no text."""
     encoding = "utf-16" if bytes(raw[:2]) in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
     try:
         return raw.decode(encoding)

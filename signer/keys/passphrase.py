@@ -17,7 +17,7 @@ T = TypeVar("T")
 LEAST_CHARACTERS = 12
 MOST_BYTES = 4096
 CREDENTIAL = "signer-passphrase"
-"""Its name in systemd's ``LoadCredential=``."""
+"""The passphrase's name in systemd's ``LoadCredential=``."""
 VARIABLE = "SIGNER_PASSPHRASE"
 
 

@@ -45,7 +45,7 @@ def kept_probe(folder: Path, fingerprint: str) -> Probe | None:
 
 
 def forget_probe(folder: Path, fingerprint: str) -> None:
-    """Of a key that is no more."""
+    """Forget what was heard of a removed key."""
     (folder / f"{fingerprint}.json").unlink(missing_ok=True)
 
 

@@ -47,7 +47,7 @@ def outdated(where: str) -> KeyStoreError:
 
 
 def mark_of(envelope: Envelope) -> tuple[str, int]:
-    """Under which name the ledger keeps how far the store has come, and how far this is."""
+    """The ledger's name for the store's generation, and the generation of this file."""
     return f"key-store/{envelope.header.store}", envelope.generation
 
 

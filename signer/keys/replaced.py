@@ -58,7 +58,7 @@ def kept_replaced(folder: Path, in_force: Sequence[CredentialInfo]) -> Sequence[
 
 
 def forget_replaced(folder: Path, name: str, fingerprint: str) -> None:
-    """It is no more. Raises `KeyStoreError` if no such key is remembered."""
+    """Forget a key that was deleted. Raises `KeyStoreError` if no such key is remembered."""
     path = folder / f"{fingerprint}.json"
     if path.parent != folder or not path.exists() or _read(path).name != name:
         what = f"no key of {name!r} with this fingerprint waits to be deleted"

@@ -20,7 +20,7 @@ TAG_BYTES = 16
 """AES-GCM's own (NIST SP 800-38D §5.2.1.2)."""
 
 RandomBytes: TypeAlias = Callable[[int], bytes]
-"""That many random bytes: `secrets.token_bytes`, or a test's own."""
+"""Gives that many random bytes: `secrets.token_bytes`, or a test's own."""
 
 
 class Sealed(NamedTuple):

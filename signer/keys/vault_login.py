@@ -22,13 +22,13 @@ MOST_BYTES = 16 * 1024
 SYSTEMD = Path("/run/credentials")
 """Where ``LoadCredential=`` puts files; they belong to root."""
 FRACTION = 2 / 3
-"""Of a token's life that passes before it is renewed: the rest is for Vault to be away."""
+"""The part of a token's life that passes before it is renewed; Vault may be away for the rest."""
 LEAST_WAIT_S = 0.2
 MOST_WAIT_S = 3600.0
 
 T = TypeVar("T")
 Rights = Mapping[str, frozenset[str]]
-"""By path in Vault, the most that the token should be able to do there."""
+"""The most that the token should be able to do at each path in Vault, keyed by path."""
 
 
 @final
@@ -95,7 +95,7 @@ class VaultLogin:
             self._warn_of_excess()
 
     def describe(self) -> str:
-        """That the login works, and for how long its token is good. Raises `KeyStoreError`."""
+        """Say that the login works, and for how long its token is good. Raises `KeyStoreError`."""
         self.client()
         minutes = (self._ends - time.monotonic()) / 60
         return f"logs in, with a token for {f'{minutes:.0f} minutes' if minutes < float('inf') else 'ever'}"

@@ -28,7 +28,7 @@ from signer.model import Algorithm, CredentialInfo, WireAnswer, WireRequest
 from signer.secret import SECRET_BYTES, Secret
 
 VERSION = 1
-"""Of every key: each API key has a Transit key of its own, imported once. A later version would sign otherwise."""
+"""The version of every Transit key. Each API key has its own, imported once; a later version would sign otherwise."""
 _HMAC = re.compile(rb'"hmac":"vault:v%d:([0-9A-Za-z+/]{86}==)"' % VERSION)
 """The member that is asked for: 64 bytes in base64. Vault writes JSON without spaces; to read all of it costs more."""
 AGAIN_S = 1.0

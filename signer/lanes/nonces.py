@@ -68,7 +68,7 @@ class LaneNonces(Protocol):
 
 @final
 class NoNonces(LaneNonces):
-    """For a venue that takes the calls of one key in any order."""
+    """The source of freshness for a venue that takes the calls of one key in any order."""
 
     def __init__(self) -> None:
         self.before = self.handed = 0

@@ -133,7 +133,7 @@ def _make_tables(db: sqlite3.Connection, path: Path) -> None:
 
 
 Halts: TypeAlias = Mapping[tuple[str, str], Halt]
-"""By client and account, either of them empty for all."""
+"""Keyed by client and account, either of them empty for all."""
 
 
 def read_halts(db: sqlite3.Connection) -> Halts:
@@ -143,7 +143,7 @@ def read_halts(db: sqlite3.Connection) -> Halts:
 
 
 def whom(client: str, account: str) -> str:
-    """In words, whom a halt of this client and account stops (empty for all)."""
+    """Say whom a halt of this client and account stops (empty for all)."""
     return f"client {client}" if client else f"account {account}" if account else "everybody"
 
 
@@ -185,7 +185,7 @@ NEWEST = 16
 """A client that gives all its orders the same tag is answered with so many of its closed ones."""
 
 MOST_OPEN = 5_000
-"""And with so many of those that may be open: a venue allows some hundred for each pair, and its list tells every few
+"""The most open orders that are answered: a venue allows some hundred for each pair, and its list tells every few
 minutes at least which of the others are closed (`signer.gateway.reconcile`)."""
 
 

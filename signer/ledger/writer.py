@@ -42,7 +42,7 @@ class LedgerWriter:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.halts: Halts = {}
-        """As last committed; replaced, never changed, so any thread may read it."""
+        """The state as last committed. It is replaced, never changed, so any thread may read it."""
         self._path = path
         self._clock = clock
         self._room = Room(path)

@@ -23,6 +23,6 @@ class Tier:
     """What a venue allows an account of one level of verification. None: it counts nothing."""
 
     reads: Allowance | None
-    """For each key."""
+    """The counter of each key."""
     orders: Allowance | None
-    """For each pair, over all keys of the account."""
+    """The counter of each pair, over all keys of the account."""

@@ -70,7 +70,7 @@ class Proof:
     messages: tuple[bytes, ...] = field(repr=False)
     """What its signature may be over. Clients of one venue sign differently; each reading is a candidate."""
     signature: bytes = field(repr=False)
-    """Its bytes, whatever their spelling; empty if they do not read."""
+    """The signature's bytes, however they were spelled; empty if they do not read."""
     passphrase: str = field(default="", repr=False)
     """What is shown beside the signature, where the venue wants that."""
 
@@ -80,7 +80,7 @@ class Decoded:
     """A private request taken apart, not yet believed: enough to check its signature, and the fields to parse."""
 
     endpoint: str
-    """In the venue's own words."""
+    """The permissions, in the venue's own words."""
     freshness: Freshness
     proof: Proof
     fields: Mapping[str, Json] = field(repr=False)
@@ -98,7 +98,7 @@ class Call:
     needs: tuple[frozenset[str], ...] = ()
     """Permissions: of each set, one is needed (docs/kraken.md §1)."""
     never: bool = False
-    """On the never-list: moves money out or makes accounts."""
+    """Whether the endpoint is on the never-list: it moves money out or makes accounts."""
     local: bool = False
     """Answered by us, never forwarded."""
     orders: tuple[Order, ...] = ()

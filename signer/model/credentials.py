@@ -17,7 +17,7 @@ class Algorithm(StrEnum):
     HMAC_SHA512 = "hmac-sha512"
     ED25519 = "ed25519"
     ECDSA_P256 = "ecdsa-p256"
-    """With SHA-256; the signature is the two numbers of 32 bytes, as in a JWS (RFC 7518 §3.4)."""
+    """ECDSA with SHA-256; the signature is the two numbers of 32 bytes, as in a JWS (RFC 7518 §3.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class KeyInfo:
     """What the venue says of a real key."""
 
     name: str
-    """As its owner called it at the venue."""
+    """The name that its owner gave it at the venue."""
     permissions: tuple[str, ...]
-    """In the venue's own words, sorted; they may be words that we do not know."""
+    """The permissions in the venue's own words, sorted. Some may be words that we do not know."""
     expires_us: int | None
     nonce: int
     """The highest that it has seen of the key."""

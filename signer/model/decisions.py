@@ -15,7 +15,7 @@ class Facts:
     """What `decide` may know besides the call and the policy."""
 
     pairs: Mapping[str, Pair]
-    """By canonical id."""
+    """Keyed by canonical id."""
     placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
     """What the ledger knows of each of the call's targets, any client's, newest first."""
     now_us: int = 0
@@ -85,7 +85,7 @@ class Intent:
     """Id of its audit records."""
     at_us: int
     replaces: bool = False
-    """Its order takes the place of its target, under an id of its own."""
+    """Whether the order replaces its target, under an id of its own."""
     venue_us: int = 0
     """The earliest that the venue's clock can have shown then; 0 if it was not known."""
 
@@ -116,7 +116,7 @@ class Usage:
     """How much of a cap is used now."""
 
     cap: str
-    """Its name when it was last charged. A policy may have changed the limit since, and the name with it."""
+    """The cap's name when it was last charged. A policy may have changed the limit since, and the name with it."""
     scope: str
     unit: str
     window_s: int

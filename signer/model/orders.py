@@ -50,7 +50,7 @@ class Order:
     pair: str
     side: Side
     order_type: str
-    """In the venue's word, as policies list it; likewise ``time_in_force`` and ``flags``."""
+    """The type in the venue's word, as policies list it; ``time_in_force`` and ``flags`` are written so too."""
     volume: Decimal
     price: Price | None = None
     """The limit of an order that has no trigger, else the trigger."""

@@ -25,7 +25,7 @@ class Sighting:
     """Empty if it has none; likewise ``client_id``."""
     client_id: str
     opened_us: int
-    """By the venue's clock."""
+    """The time by the venue's clock."""
     closed_us: int | None = None
 
 
@@ -34,6 +34,6 @@ class Listing:
     """One answer of the venue: a list of orders, or a page of one."""
 
     sightings: Mapping[str, Sighting]
-    """By venue id."""
+    """The orders, keyed by venue id."""
     total: int | None = None
     """How many there are on all pages together, if the venue says so."""

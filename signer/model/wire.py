@@ -26,9 +26,9 @@ class Request:
     """The name of the venue that its listener serves."""
     method: str
     target: bytes
-    """As it stood in the request line: the path, in ASCII, with any query."""
+    """The target as it stood in the request line: the path, in ASCII, with any query."""
     headers: Mapping[str, str] = field(repr=False)
-    """Those that the venue asks for (`signer.contracts.Venue.headers`), by their names in lower case."""
+    """The headers that the venue asks for (`signer.contracts.Venue.headers`), by their names in lower case."""
     body: bytes = field(repr=False)
     source: str
     """The peer's address, without port."""
@@ -82,7 +82,7 @@ class WireAnswer:
     content_type: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
-    """Those that `WireRequest.answer_headers` asked for, their names in small letters, each once."""
+    """The headers that `WireRequest.answer_headers` asked for, their names in small letters, each once."""
 
     def header(self, name: str) -> str:
         """The value of a header; empty if the answer does not have it."""

@@ -41,7 +41,7 @@ class NewClient:
     sources: tuple[Network, ...] = ()
     """Where it may call from; anywhere if empty."""
     expires_us: int | None = None
-    """From when on it is refused, in microseconds since the epoch; None is never."""
+    """The time from which it is refused, in microseconds since the epoch; None is never."""
     nonces: Literal["window", "strict"] = "window"
 
 

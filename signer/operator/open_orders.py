@@ -92,5 +92,5 @@ def serves(home: Home) -> bool:
 
 
 def _from_ledger(home: Home, client: str, account: str) -> Sequence[Mapping[str, Any]]:
-    """As the gateway last knew it."""
+    """The order as the gateway last knew it."""
     return [dict(order_row(one)) for one in with_ledger(home, lambda ledger: ledger.open_orders(account, client))]

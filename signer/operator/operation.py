@@ -200,7 +200,7 @@ def _tried(record: Record, person: Person) -> Record:
 
 
 def _warned(_: Mapping[str, Json]) -> None:
-    """It has been said already that nothing is recorded."""
+    """Whether it has been said already that nothing is recorded."""
 
 
 def _warn_unrecorded(error: SignerError, person: Person) -> None:

@@ -41,7 +41,7 @@ def readiness_of(home: Home, client: str = "") -> Readiness:
 
 
 def lines(readiness: Readiness, name: str = "") -> Iterator[str]:
-    """For people: the answer, then why, then what else should be known."""
+    """Lines for people: the answer, then why, then what else should be known."""
     found = readiness.of_client(name) if name else readiness.everybody
     yield "Orders pass now: no" if found or readiness.not_ready_reason else "Orders pass now: yes"
     yield from (f"  everybody: {each}" for each in readiness.everybody)
@@ -68,7 +68,7 @@ def _halts(home: Home) -> Halts:
 
 
 def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
-    """By the key store's own list, which needs no passphrase."""
+    """Judge by the key store's own list, which needs no passphrase."""
     try:
         entries = read_envelope(home.keys).entries
         venue = venue_of(home)

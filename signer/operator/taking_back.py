@@ -28,7 +28,7 @@ from signer.serving.admin import BRAKE_S, Operator, ask_within
 from signer.serving.clock import SystemClock
 
 REASON = "its credential is taken back"
-"""Of the halt that stands in for a gateway that did not confirm."""
+"""The reason of the halt that stands in for a gateway that did not confirm."""
 
 
 @dataclass(slots=True)

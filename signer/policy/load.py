@@ -58,7 +58,7 @@ class Loaded:
 
     policies: Mapping[str, Policy]
     broken: Mapping[str, str]
-    """By name of each file that does not load: its problems, a line each."""
+    """The problems of each file that does not load, a line each, keyed by its name."""
 
 
 def load_policies(folder: Path, words: Vocabulary, find: FindPair, known: Collection[str] = ()) -> Loaded:

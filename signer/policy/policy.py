@@ -66,7 +66,7 @@ class Policy:
 
     name: str
     words: Vocabulary = field(repr=False)
-    """Those of the venue whose calls it decides."""
+    """The words of the venue whose calls it decides."""
     description: str
     hash: str
     """SHA-256 (hex) of everything that a decision depends on. Spelling and order in the file do not change it."""
@@ -76,7 +76,7 @@ class Policy:
     """The day by which somebody should review it. No decision depends on it."""
     permissions: frozenset[str]
     granted: Mapping[str, RuleHit]
-    """By permission."""
+    """Keyed by permission."""
     sides: Mapping[str, RuleHit]
     order_types: Mapping[str, RuleHit]
     time_in_force: Mapping[str, RuleHit]
@@ -89,15 +89,15 @@ class Policy:
     whole_account: bool
     """Whether it may change orders of others on its account (``order_scope = "account"``)."""
     sizes: Mapping[str, Most]
-    """By base asset."""
+    """Keyed by base asset."""
     notionals: Mapping[str, Most]
-    """By quote currency."""
+    """Keyed by quote currency."""
     notional_caps: Mapping[str, tuple[Cap, ...]]
-    """By quote currency."""
+    """Keyed by quote currency."""
     order_caps: tuple[Cap, ...]
     max_calls: Mapping[CallKind, tuple[CallLimit, ...]]
     limits: Mapping[str, Limits] = field(repr=False)
-    """By canonical id, for each pair that the policy lists."""
+    """Keyed by canonical id, for each pair that the policy lists."""
     unlisted: Mapping[str, str] = field(default_factory=dict)
     """Pairs that the policy names but the venue does not list, each with the hint."""
     only_cancels: bool = False

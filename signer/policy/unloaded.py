@@ -19,7 +19,7 @@ class Unloaded:
 
     policy: str
     why: str
-    """Its problems, a line each, with file, key and hint."""
+    """The policy's problems, a line each, with file, key and hint."""
     clients: tuple[str, ...]
     """The clients under it that are not revoked."""
     kept: bool

@@ -9,7 +9,7 @@ from decimal import Decimal
 from signer.sandbox.rejected import invalid
 
 _AMOUNT = re.compile(r"\d{1,9}(\.\d{1,20})?", re.ASCII)
-"""At most nine digits: with prices of eight, all sums are exact in Decimal's 28 digits."""
+"""Amounts have at most nine digits: with prices of eight, all sums are exact in Decimal's 28 digits."""
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 _TIME = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 _TRUE = frozenset({"true", "1"})

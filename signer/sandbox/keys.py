@@ -82,7 +82,7 @@ class ApiKey:
 
     @property
     def name(self) -> str:
-        """Its name in lists and arrivals."""
+        """The key's name in lists and arrivals."""
         return self.settings.name
 
     def info(self) -> dict[str, object]:

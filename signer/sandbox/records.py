@@ -25,7 +25,7 @@ class Trade:
     leverage: int
     maker: bool
     number: int
-    """Its number on the public tape."""
+    """The trade's number on the public tape."""
     misc: str = ""
     ledgers: list[str] = field(default_factory=list)
 

@@ -23,7 +23,7 @@ from signer.errors import HomeError, SignerError
 from signer.model import Json
 
 MOST_BYTES = 64 * 1024
-"""Of a question."""
+"""The most bytes of a question."""
 MOST_ANSWER = 4 * 1024 * 1024
 """Bytes of an answer, which may name hundreds of orders and say of each why it could not be cancelled."""
 ASK_S = 10.0
@@ -111,7 +111,7 @@ def ask(path: Path, do: str, /, **what: Json) -> Any:
 
 
 def ask_within(seconds: float, path: Path, do: str, /, **what: Json) -> Any:
-    """As `ask`, and `HomeError` if the gateway lets us wait longer than that."""
+    """Ask as `ask` does; raises `HomeError` if the gateway takes longer than that."""
     question = json.dumps({"do": do, **what}).encode() + b"\n"
     try:
         with _short(path) as short, socket.socket(socket.AF_UNIX) as asked:

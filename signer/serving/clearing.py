@@ -55,7 +55,7 @@ class Clearing:
         self._watch = watch
 
     def verbs(self) -> Mapping[str, Verb]:
-        """By the word that asks for it; each takes ``client`` and ``account``, empty for all."""
+        """The verbs, keyed by the word that asks for each; they take ``client`` and ``account``, empty for all."""
         return {"open_orders": self._listed, "cancel_orders": self._cancelled}
 
     async def _listed(self, _: Operator, question: Mapping[str, Json]) -> Json:
@@ -116,7 +116,7 @@ class Clearing:
     async def _record(
         self, operator: Operator, name: str, account: str, client: str, stage: str, refs: list[OrderRef]
     ) -> None:
-        """On record if it can be: a brake does not wait for a log that cannot be written."""
+        """Record it if that is possible: a brake does not wait for a log that cannot be written."""
         venue_ids, now_us = [ref.value for ref in refs], self._clock.now_us()
         whom = {"id": name, "account": account, "client": client, "stage": stage}
         try:

@@ -44,7 +44,7 @@ class Health:
     ledger: Ledger
     audit: Written
     lanes: Mapping[tuple[str, str], CredentialLane]
-    """By name and fingerprint of their credentials."""
+    """The lanes, keyed by name and fingerprint of their credentials."""
     upstreams: Mapping[tuple[str, ...], UpstreamPool]
     pending: Pending
     recovery: Recovery

@@ -33,7 +33,7 @@ class LoadedHome:
     venue: Venue
     """The venue of its accounts, with the pairs that are known."""
     policies: Mapping[str, Policy]
-    """By name, of each policy that a client has what it is held to now; and those that nobody has."""
+    """The policies in force, keyed by name: those that clients have, and those that nobody has."""
     unloaded: Sequence[Unloaded]
     passphrase_now: Callable[[], Passphrase | None]
     """The passphrase as it can be read without asking anybody: of use when it was changed while the gateway runs."""
@@ -47,7 +47,7 @@ class HomeParts:
     config: Config | None
     store: FileKeyStore | None
     venue: Venue
-    """With the pairs that are known; the default venue where neither settings nor pairs read."""
+    """The venue with the pairs that are known; the default venue if neither settings nor pairs read."""
     policies: Loaded
     """Those that load, and what is wrong with the others."""
     unread: Sequence[tuple[str, SignerError]] = ()

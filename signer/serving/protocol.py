@@ -175,7 +175,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             self._safe_write(CONTINUE)
 
     async def _handle_connection(self) -> None:
-        """In place of gunicorn's, which serves every protocol and kind of application: one request after the other."""
+        """Serve one request after the other. gunicorn's own loop serves every protocol and application."""
         try:
             while True:
                 self.req_count += 1

@@ -54,7 +54,7 @@ class Readiness:
     everybody: Sequence[Obstacle] = ()
     """Each stops every order."""
     clients: Mapping[str, Sequence[Obstacle]] = field(default_factory=dict)
-    """By name, what stops the orders of that client alone; empty if they pass."""
+    """What stops the orders of one client alone, keyed by its name; empty if they pass."""
     notes: Sequence[Obstacle] = ()
     """What stops no order, but is not as the home says, or is not known."""
     told: str | None = None
@@ -81,7 +81,7 @@ class Readiness:
         return f"no order of any client passes now: {', '.join(reasons)}"
 
     def as_json(self, client: str = "") -> dict[str, Json]:
-        """For the admin socket and for scripts: of one client, or of those that are stopped."""
+        """Readiness as JSON for the admin socket and for scripts: of one client, or of those that are stopped."""
         meant = {name: found for name, found in self.clients.items() if (found if not client else name == client)}
         listed = sorted(meant)[:MOST_CLIENTS]
         clients: list[Json] = [{"client": name, "obstacles": [asdict(each) for each in meant[name]]} for name in listed]

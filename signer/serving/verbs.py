@@ -46,7 +46,7 @@ class AdminVerbs:
         self._clock = clock
 
     def table(self) -> Mapping[str, Verb]:
-        """By the word that asks for it."""
+        """The verbs, keyed by the word that asks for each."""
         return {
             "probe": self._probe,
             "record": self._record,

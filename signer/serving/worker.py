@@ -42,7 +42,7 @@ class Lifeline:
         self._reading, self._writing = os.pipe()
 
     def watch(self, loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
-        """In the worker: have ``ended`` called when the master is no more."""
+        """Call ``ended``, in the worker, when the master is gone."""
         os.close(self._writing)
 
         def at_end() -> None:
@@ -113,7 +113,7 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
         dump.say([*told, *dump.waiting(asyncio.all_tasks(self.loop))])
 
     async def _serve(self) -> None:
-        """In place of gunicorn's own, which has one protocol class, and TLS on all sockets or on none."""
+        """Make the servers in place of gunicorn, which has one protocol class, and TLS on all sockets or on none."""
         ASGIProtocol._check_h1c_protocol_available()  # it reads on the base class what it found out on ours
         self.lifespan = LifespanManager(self.asgi, self.log, self.state)
         try:

@@ -18,10 +18,10 @@ class Library:
     trust: str = ""
     """The environment variable that names the CA."""
     hard_coded: bool = False
-    """It knows no other address than the exchange's."""
+    """Whether it knows no other address than the exchange's."""
     needs_tls: bool = False
     unix: bool = False
-    """It can call a unix socket."""
+    """Whether it can call a unix socket."""
     environment: Mapping[str, str] = field(default_factory=dict)
     start: str = ""
     """The shell command that starts a bot which is a program of its own."""

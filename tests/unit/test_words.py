@@ -54,3 +54,25 @@ def test_no_word_of_the_list_is_used(path: Path) -> None:
     assert [word for word in ANYWHERE if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)] == []
     if path.is_relative_to(ROOT / "signer"):
         assert set(defined(ast.parse(text))) & NAMES == set()
+
+
+INVERTED = re.compile(
+    r"(?:And|Also|As|But|Nor|Of|Or|So|That|Its|Their|It|By|At the|In the|With) "
+    r"(?!most |least |same |file )"
+)
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The docstrings of a file, those behind names of a module or class too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for one in (
+            node.body if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else []
+        ):
+            if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) and isinstance(one.value.value, str):
+                yield one.value.value
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "signer").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_docstring_begins_with_its_verb_or_its_noun(path: Path) -> None:
+    """It does not begin in the middle of a sentence, nor with what the sentence is not about."""
+    assert [text.partition("\n")[0] for text in texts_of(path) if INVERTED.match(text)] == []

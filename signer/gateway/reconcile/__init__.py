@@ -31,7 +31,7 @@ LISTED_EVERY_S = 3600.0
 LIST_AGAIN_S = 300.0
 """When again, if they could not be listed, or if many may be open."""
 MANY_OPEN = 500
-"""So many orders that may be open are many: those that a cancel by tag finds are bounded, and most are closed."""
+"""The number of open orders that counts as many: those that a cancel by tag finds are bounded, and most are closed."""
 
 
 class Recovery:
@@ -64,7 +64,7 @@ class Recovery:
         self._left: set[int] = set()
         self._looks: dict[str, Looks] = {}
         self._listed: dict[str, tuple[float, float]] = {}
-        """Of each account, when its open orders were last asked for, and how long later they are to be listed though
+        """When the open orders of each account were last asked for, and how long later they are to be listed though
         nothing is unknown."""
         self._locks: dict[str, asyncio.Lock] = {}
         self._next: dict[str, asyncio.Task[None]] = {}

@@ -59,7 +59,7 @@ class Looks:
         )
 
     async def _known(self, account: str, venue_ids: Iterable[str]) -> set[str]:
-        """Those that the ledger knows, whoever placed them."""
+        """The orders that the ledger knows, whoever placed them."""
         return {
             venue_id
             for venue_id in venue_ids

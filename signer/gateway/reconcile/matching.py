@@ -107,7 +107,7 @@ class Matching:
 
 
 def reference_of(order: Order) -> Reference | None:
-    """By what an order can be recognised at the venue; None if it bears nothing."""
+    """The reference by which an order can be recognised at the venue; None if it bears none."""
     if order.client_tag is not None:
         return "client-tag", order.client_tag
     return ("client-id", order.client_id) if order.client_id else None

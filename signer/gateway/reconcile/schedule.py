@@ -28,7 +28,7 @@ class Tries:
 
 @final
 class Schedule:
-    """By reservation. Kept in memory: after a restart each outcome is looked up at once."""
+    """The waits, keyed by reservation. They are kept in memory: after a restart each outcome is looked up at once."""
 
     def __init__(self, clock: Clock, gone_after_s: float) -> None:
         self._clock = clock
@@ -50,8 +50,10 @@ class Schedule:
         return asked_at - tries.missed_at >= self._gone_after_s
 
     def again(self, reservation: int, why: str, *, unread: bool = False) -> None:
-        """It was its turn, and it is still unknown: wait twice as long as before, but not past the moment at which it
-        can be given up. If the lists were ``unread``, that says nothing of it."""
+        """Wait twice as long as before for an outcome that is still unknown, but not past the moment of giving it up.
+
+        If the lists were ``unread``, nothing was learned, and the wait is short.
+        """
         tries, now = self._tries.setdefault(reservation, Tries()), self._clock.monotonic()
         wait_s = UNREAD_S if unread else min(FIRST_S * 2 ** min(tries.number, 20), LONGEST_S)
         if tries.missed_at is not None:

@@ -148,7 +148,7 @@ TIERS: Mapping[str, Tier] = {
     "pro": Tier(Allowance(20, 1.0), Allowance(180, 3.75)),
     "unlimited": Tier(None, None),
 }
-"""By its name at Kraken; ``unlimited`` is the sandbox's, for tests under load."""
+"""Keyed by the tier's name at Kraken; ``unlimited`` is the sandbox's, for tests under load."""
 
 _DEAR_READS = frozenset({"Ledgers", "QueryLedgers", "TradesHistory", "QueryTrades", "ClosedOrders"})
 """Ledger and trade history, two points each."""
@@ -157,7 +157,7 @@ _AGES_S = (5, 10, 15, 45, 90, 300)
 _AMEND = (3, 2, 1, 0, 0, 0, 0)
 _EDIT = (6, 5, 4, 2, 1, 0, 0)
 _CANCEL = (8, 6, 5, 4, 2, 1, 0)
-"""By the order's age: below the first of `_AGES_S`, the second, and so on."""
+"""The costs by the order's age: below the first of `_AGES_S`, the second, and so on."""
 
 
 def tier(name: str) -> Tier:

@@ -58,9 +58,9 @@ PERMISSIONS = (
 """Kraken's words for what a key may do (docs/kraken.md §1i)."""
 
 WITHDRAWING = frozenset({"withdraw-funds", "add-withdraw-address", "update-withdraw-address"})
-"""Those with which a thief of the key takes the money away (docs/kraken.md §1i)."""
+"""Permissions with which a thief of the key takes the money away (docs/kraken.md §1i)."""
 EARNING = frozenset({"earn-funds"})
-"""Those with which a thief of the key locks the money up for weeks (docs/kraken.md §1i)."""
+"""Permissions with which a thief of the key locks the money up for weeks (docs/kraken.md §1i)."""
 
 Needs = tuple[frozenset[str], ...]
 
@@ -72,7 +72,7 @@ class Endpoint:
     name: str
     action: Action
     needs: Needs
-    """Of each set, one permission is needed."""
+    """Sets of permissions; one of each set is needed."""
     model: Model = field(default_factory=dict)
     never: bool = False
     """Refused whatever a policy says: it moves money out, makes accounts, or hands out a way past us."""
@@ -270,4 +270,4 @@ def _table() -> Mapping[str, Endpoint]:
 
 
 ENDPOINTS: Mapping[str, Endpoint] = _table()
-"""By the name in the path."""
+"""The endpoints, keyed by the name in the path."""

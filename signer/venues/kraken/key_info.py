@@ -47,7 +47,7 @@ HINTS: Final = (
     ("EDatabase:", "Kraken has a trouble of its own; try again later"),
     ("EService", "Kraken is busy or down (status.kraken.com); try again later"),
 )
-"""By how an error of Kraken's begins, the first that fits (docs/kraken.md §3): what its owner can do about it."""
+"""What a key's owner can do about an error, keyed by how the error begins; the first that fits (docs/kraken.md §3)."""
 
 CALL: Final = Call("GetApiKeyInfo", Action.READ, {})
 

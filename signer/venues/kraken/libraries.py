@@ -189,4 +189,4 @@ LIBRARIES = {
     "curl": Library("bash", CURL.replace("@CURL@", ""), CURL.replace("@CURL@", "--cacert '@CA@' "), unix=True),
     "requests": Library("python", REQUESTS, trust=REQUESTS_CA, notes=(ONLY_CA.format(REQUESTS_CA),)),
 }
-"""By the name that `signer connect` takes."""
+"""Keyed by the name that `signer connect` takes."""

@@ -147,7 +147,7 @@ _WITHOUT_PRICE = frozenset({"market", "settle-position"})
 
 
 def passed_on(known: Collection[str], fields: Mapping[str, Json]) -> tuple[dict[str, Json], tuple[str, ...]]:
-    """Of a read's ``fields`` those that are not ``known``: the plain ones, to be sent on, and the names of the rest.
+    """The fields of a read that are not ``known``: the plain ones, to be sent on, and the names of the rest.
 
     Raises `NotUnderstood` for a parameter that is named like a credential, or that spells a known one in odd brackets.
     """

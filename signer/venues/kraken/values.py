@@ -180,7 +180,7 @@ def _is_time(text: str) -> bool:
 cl_ord_id = matching(_CL_ORD_ID, "a UUID or at most 18 printable characters, the first and last of them no blank")
 order_id = matching(_TXID, "an order id in capitals")
 moment = matching(re.compile(r"[0-9]{1,19}(?:\.[0-9]{1,9})?|" + _TXID.pattern), "a Unix time or an id")
-"""Of up to 19 digits: what milliseconds or nanoseconds mean where seconds are meant is for Kraken to say."""
+"""A number of up to 19 digits. Kraken decides what milliseconds or nanoseconds mean where seconds are meant."""
 unix_time = matching(re.compile(r"[0-9]{1,19}"), "a Unix time")
 asset = matching(re.compile(r"[A-Za-z0-9]{1,16}(?:\.[A-Za-z0-9]{1,6})?"), "an asset")
 pair_text = matching(re.compile(r"[A-Za-z0-9./:]{1,40}"), "a pair")
