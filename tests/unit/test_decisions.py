@@ -21,7 +21,7 @@ def test_no_line_is_longer_than_120_characters() -> None:
 
 
 def test_every_entry_begins_with_its_day() -> None:
-    """As `2026-11-27. **What was decided.** Why.`"""
+    """An entry reads `2026-11-27. **What was decided.** Why.`"""
     assert len(entries()) > 80
     for entry in entries():
         day = ENTRY.match(entry)

@@ -13,14 +13,14 @@ STRANGER = re.compile(r"pip(?:x)? install (?:-[^\s]+ )*['\"]?signer\b(?!\.)")
 
 
 def test_the_distribution_is_not_called_as_a_strangers() -> None:
-    """Its name is its own; command, package and folder are called signer."""
+    """The distribution has a name of its own; command, package and folder are called signer."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["name"] == "exchange-signer"
     assert list(project["scripts"]) == ["signer"]
 
 
 def test_no_text_tells_anybody_to_install_the_strangers_package() -> None:
-    """Neither docs nor messages nor comments name ``signer`` to pip."""
+    """No page, message or comment names ``signer`` to pip."""
     assert STRANGER.search("pip install signer[hsm]")
     assert STRANGER.search("pipx install --force signer")
     assert not STRANGER.search("pip install exchange-signer")

@@ -47,7 +47,7 @@ def test_the_list_is_understood() -> None:
 
 @pytest.mark.parametrize("path", [*CODE, *PAGES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_word_of_the_list_is_used(path: Path) -> None:
-    """Neither in code nor in comments, messages and pages."""
+    """No word of the list stands in code, comments, messages or pages."""
     if path == Path(__file__):
         return
     text = path.read_text(encoding="utf-8")

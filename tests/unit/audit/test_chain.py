@@ -79,7 +79,7 @@ def test_mappings_and_tuples_become_json() -> None:
     ],
 )
 def test_anything_else_is_no_record(line: bytes) -> None:
-    """Another byte anywhere, even a space that JSON allows, makes a line no record."""
+    """A line with another byte anywhere, even a space that JSON allows, is no record."""
     assert unlink(line) is None
 
 

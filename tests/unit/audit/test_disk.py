@@ -74,7 +74,7 @@ def test_a_file_taken_away_has_no_size(tmp_path: Path) -> None:
 
 
 def test_claimed_room_is_really_taken(tmp_path: Path) -> None:
-    """There are blocks behind the end of the file, and its length is what was written."""
+    """The file has blocks behind its end, and its length is what was written."""
     file = LocalDisk().open(tmp_path / "file")
     file.append(b"hello")
     file.claim(1 << 20)

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_agrees_with_us(folder: Path) -> None:
-    """On an untouched log it ends well and prints the very head that we know."""
+    """The documented verifier accepts an untouched log and prints its head."""
     assert len(list(folder.glob("*.jsonl"))) == 2
     assert stranger(folder) == (0, (folder.parent / "head").read_text(encoding="ascii"))
 

@@ -23,12 +23,12 @@ from tests.unit.audit.worse_disk import WorseDisk
 
 
 def fail_steps(disk: WorseDisk, name: str, number: int = errno.EIO) -> None:
-    """From now on every step of that name fails."""
+    """Let every step of that name fail from now on."""
     disk.trouble = lambda _number, step: number if step.startswith(name) else None
 
 
 def heal(disk: WorseDisk) -> None:
-    """From now on nothing fails."""
+    """Let nothing fail any more."""
     disk.trouble = lambda _number, _name: None
 
 

@@ -67,7 +67,8 @@ def test_all_strangers_together_have_one_budget() -> None:
 
 
 def test_a_day_has_so_many_bytes_and_no_more() -> None:
-    """For what proves nothing in all, and the same again for clients' refusals; the next day begins anew."""
+    """What proves nothing has a budget for each day, and clients' refusals have another; both begin anew the next
+    day."""
     most, size = 1 << 20, 10_000
     throttle = RecordThrottle(bytes_a_day=most, most_sources=100_000)
     for client in ("", "bot-{}"):
@@ -80,7 +81,7 @@ def test_a_day_has_so_many_bytes_and_no_more() -> None:
 
 
 def test_one_client_cannot_use_up_the_day_of_all() -> None:
-    """Its longest refusals are bounded by the minute: 64 KiB of 1 GiB."""
+    """The longest refusals of one client use 64 KiB a minute of the day's 1 GiB."""
     throttle = RecordThrottle()
     admitted = sum(throttle.admit("10.0.0.1", "denied", 0, "a-bot", 20_000) for _ in range(50))
     assert admitted == BYTES_IN_FULL // 20_000
@@ -88,7 +89,7 @@ def test_one_client_cannot_use_up_the_day_of_all() -> None:
 
 
 def test_the_counts_themselves_are_bounded() -> None:
-    """Of very many sources the busiest are named, and the rest are added up."""
+    """The busiest of very many sources are named, and the rest are added up."""
     throttle = RecordThrottle(in_full=0)
     for number in range(500):
         for _ in range(1 + (number < 10)):

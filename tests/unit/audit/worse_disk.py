@@ -13,7 +13,7 @@ class Crashed(BaseException):
 
 
 class Inode:
-    """One file's bytes: as the running system sees them, and as they are on the disk."""
+    """The bytes of one file: as the running system sees them, and as they are on the disk."""
 
     def __init__(self) -> None:
         self.seen = bytearray()
@@ -128,4 +128,4 @@ class WorseFile:
         return len(self._inode.seen) if self._disk.files.get(self._path) is self._inode else None
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""

@@ -33,13 +33,13 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_before_the_first_start_there_is_neither(tmp_path: Path) -> None:
-    """And looking makes none."""
+    """Before the first start there is neither ledger nor log, and the check makes none."""
     assert said(examine(Home(tmp_path), running=False)) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_books_that_agree(home: Home) -> None:
-    """Nothing is to be said."""
+    """A ledger and a log that agree give no finding."""
     assert said(examine(home, running=False)) == []
 
 
@@ -53,7 +53,7 @@ def test_a_log_that_was_cut(home: Home) -> None:
 
 
 def test_a_log_that_was_written_anew(home: Home) -> None:
-    """As long as it was, and another."""
+    """A log of the same length that was written anew is found."""
     books = LedgerWriter(home.ledger, SetClock())
     books.keep_head(ChainHead(4, "f" * 64))
     books.close()
@@ -73,7 +73,7 @@ def test_a_last_line_that_was_edited(home: Home) -> None:
 
 
 def test_a_ledger_that_is_none(home: Home) -> None:
-    """Its own error, and no crash."""
+    """A file that is no ledger gives a finding of its own, and no crash."""
     home.ledger.write_text("nonsense")
     assert said(examine(home, running=False)) == [("error", "ledger")]
 

@@ -60,7 +60,7 @@ def test_a_listener_without_a_certificate(tmp_path: Path) -> None:
     ("days", "expected"), [(30, []), (9, [("warning", "certificate")]), (-1, [("error", "config")])]
 )
 def test_ones_own_certificate(tmp_path: Path, days: int, expected: list[tuple[str, str]]) -> None:
-    """Its end, and that it loads as the start would load it."""
+    """The check says when the certificate ends, and that it loads as it does at the start."""
     Authority(tmp_path).server("bots.example.com", timedelta(days=days, seconds=5))
     (tmp_path / "server.pem").chmod(0o600)
     found = examine(Home(tmp_path), config(certificate="server.pem", key="server.pem"), NOW, running=True)

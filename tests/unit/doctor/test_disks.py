@@ -32,7 +32,7 @@ def disk(free_bytes: int, free_files: int = 1_000_000, files: int = 2_000_000) -
     ],
 )
 def test_how_long_the_room_lasts(free_mib: int, mib_a_day: int, expected: list[tuple[str, str]]) -> None:
-    """By what is free, and by how fast the log grows."""
+    """The check reckons how long the room lasts from the free space and the growth of the log."""
     assert said(room(Path("/home"), disk(free_mib * MIB), mib_a_day * MIB)) == expected
 
 
@@ -59,7 +59,7 @@ class Slow:
 
 @pytest.mark.parametrize(("step_s", "weight"), [(0.009, "fine"), (0.012, "warning")])
 def test_a_slow_write_is_said(tmp_path: Path, step_s: float, weight: str) -> None:
-    """By the median of real writes, and nothing is left behind."""
+    """The median of real writes decides whether the disk is slow; the check leaves no file behind."""
     found = only(sync_cost(tmp_path, Slow(step_s)))
     assert (found.weight, f"{step_s * 1000:.1f} ms" in found.what) == (weight, True)
     assert list(tmp_path.iterdir()) == []
@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
 
 
 def test_the_growth_is_that_of_the_log(tmp_path: Path) -> None:
-    """So many bytes in so many days: room for as long as that lasts is said."""
+    """The growth of the log over the last days says how long the room lasts."""
     home = Home(tmp_path)
     home.audit.mkdir()
     with (home.audit / "audit-000001-20261121.jsonl").open("wb") as file:  # two days and a half ago

@@ -16,7 +16,7 @@ from tests.unit.doctor.looking import only, said
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """One with a file of each sort."""
+    """Make a home with a file of each sort."""
     home = Home(tmp_path / "home")
     for folder in (home.folder, home.audit, home.tls, home.policies):
         folder.mkdir(mode=0o700)
@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_a_home_as_it_is_made_is_fine(home: Home) -> None:
-    """One line says so, and how much was looked at."""
+    """A home as `init` makes it gives one line, which says how much was looked at."""
     found = only(examine(home, None))
     assert (found.weight, "7 files" in found.what) == ("fine", True)
 
@@ -52,7 +52,7 @@ def test_a_home_as_it_is_made_is_fine(home: Home) -> None:
     ids=range(12),
 )
 def test_each_way_in(home: Home, spoil: Callable[[Home], object], expected: tuple[str, str]) -> None:
-    """Said once, with the hint."""
+    """Each way for others to read or write the home gives one finding, with the hint."""
     spoil(home)
     found = [finding for finding in examine(home, None) if finding.weight != "fine"]
     assert expected in said(found)
@@ -61,7 +61,7 @@ def test_each_way_in(home: Home, spoil: Callable[[Home], object], expected: tupl
 
 
 def test_a_policy_may_be_a_symlink_but_what_it_leads_to_is_looked_at(home: Home, tmp_path: Path) -> None:
-    """As a Kubernetes volume has it; others who may write to the file itself are found all the same."""
+    """A policy may be a symlink, as in a Kubernetes volume; a file that others may write to is found behind it."""
     target = tmp_path / "elsewhere.toml"
     target.touch(0o644)
     (home.policies / "linked.toml").symlink_to(target)

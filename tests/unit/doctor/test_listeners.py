@@ -46,7 +46,8 @@ def test_a_listener_that_does_not_answer(url: str) -> None:
 
 
 def test_own_addresses_are_those_announced(tmp_path: Path) -> None:
-    """By the gateway that runs, else by the settings; a unix socket is none."""
+    """The addresses are those that the running gateway announced, else those of the settings; a unix socket has
+    none."""
     running = Holder(1, 1, "http://127.0.0.1:4711, https://[::1]:4712, unix:/run/bots")
     assert own_addresses(known(tmp_path, "127.0.0.1:0", gateway=running)).listening == {
         ("127.0.0.1", 4711),
@@ -70,7 +71,7 @@ LOAD = Load(1, 1, 101_000_000, "", version=__version__)
 
 
 def test_what_is_loaded_is_what_is_on_disk(home: Home) -> None:
-    """Nothing was changed since."""
+    """A gateway that has loaded what is on disk gives no finding."""
     assert only(loaded(home, LOAD)).weight == "fine"
 
 
@@ -85,7 +86,7 @@ def test_what_was_changed_since_is_named(home: Home) -> None:
 
 
 def test_a_load_that_failed_and_one_of_another_version(home: Home) -> None:
-    """With its error; an older gateway says no version."""
+    """A load that failed is said with its error; an older gateway says no version."""
     failed = replace(LOAD, error="signer.toml: no")
     assert said(loaded(home, failed)) == [("error", "load")]
     assert said(loaded(home, replace(LOAD, version=""))) == [("warning", "version")]

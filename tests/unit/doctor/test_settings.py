@@ -23,7 +23,7 @@ TODAY, NOW_US = date(2026, 11, 23), 1_795_435_200_000_000
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """One account with a key, a client, two policies: nothing is wrong with it."""
+    """Make a home with one account, a key, a client and two policies, in which nothing is wrong."""
     home = Home(tmp_path)
     home.config.write_text("[accounts.spot]\n")
     home.policies.mkdir()
@@ -65,7 +65,7 @@ def test_a_passphrase_that_does_not_open(home: Home) -> None:
 
 
 def test_a_key_store_that_is_gone(home: Home) -> None:
-    """Likewise."""
+    """A missing key store is a finding with its hint."""
     home.keys.unlink()
     with pytest.raises(KeyStoreError):
         open_store(home.keys)
@@ -89,7 +89,7 @@ def test_no_policies_at_all(home: Home) -> None:
 
 
 def test_a_client_without_its_policy_and_a_credential_without_its_account(home: Home) -> None:
-    """As the start would say or refuse them, but all of them at once."""
+    """The check finds everything that the start would refuse, and lists all of it at once."""
     (home.policies / "trader.toml").unlink()
     home.config.write_text("[accounts.other]\n")
     told = found(home)
@@ -119,7 +119,7 @@ def test_a_client_that_is_over(home: Home) -> None:
     ],
 )
 def test_a_policy_that_is_to_be_reviewed(home: Home, review_by: str, expected: list[tuple[str, str]]) -> None:
-    """From a fortnight before the day on; a day that there is not is no day, and nobody has that policy."""
+    """A review is due from a fortnight before its day; a day that does not exist leaves the policy unloaded."""
     (home.policies / "tracker.toml").write_text(f'review_by = "{review_by}"\n{POLICIES["tracker"]}')
     assert said(found(home)) == expected
 

@@ -22,7 +22,7 @@ from tests.unit.doctor.looking import only, said
     ],
 )
 def test_python_is_supported_for_five_years(version: tuple[int, int], today: date, weight: str) -> None:
-    """By the rule of PEP 602, so that no date here goes stale."""
+    """The end of support follows from the rule of PEP 602, so that no date here goes stale."""
     assert only(python(version, today)).weight == weight
 
 

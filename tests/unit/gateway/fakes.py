@@ -164,7 +164,7 @@ class FakeVenue:
         return replace(self._fakes.call, targets=tuple(refs))
 
     def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
-        """One was cancelled, or none."""
+        """Return that one order was cancelled, or none."""
         return CancelAnswer(count=1) if verdict.outcome is Outcome.ACCEPTED else CancelAnswer(error="no", final=True)
 
     def cancel_answer(self, ended: Ended) -> Response:
@@ -233,11 +233,11 @@ class FakeAudit:
         self._fakes.step(f"record {'urgent ' * urgent}{entry['kind']}")
 
     def note(self, entry: Mapping[str, Json]) -> None:
-        """One in the background."""
+        """Note a record in the background."""
         self._fakes.step(f"note {entry['kind']}")
 
     def head(self) -> ChainHead | None:
-        """None yet."""
+        """Return that there is no head yet."""
         return None
 
 

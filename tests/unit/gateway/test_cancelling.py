@@ -41,11 +41,11 @@ class Exchange:
         return round(self.now * 1_000_000)
 
     def monotonic(self) -> float:
-        """Its own time."""
+        """Return the clock's own time."""
         return self.now
 
     async def send(self, call: Call, journey: Journey) -> tuple[WireAnswer, VenueResult]:
-        """One request."""
+        """Send one request."""
         KRAKEN.encode(call, 1, "KEY")
         self.calls.append(call)
         self.now += 0.1
@@ -72,7 +72,7 @@ def run(exchange: Exchange, orders: Sequence[OrderRef], monkeypatch: pytest.Monk
 
 
 def test_what_stays_too_fast_is_repeated_until_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then the answer says what may still be open, in Kraken's words first."""
+    """The answer then says what may still be open, in Kraken's words first."""
     orders = refs(9)
     exchange = Exchange(lambda _: TOO_FAST)
     sequence = run(exchange, orders, monkeypatch)
@@ -116,7 +116,7 @@ def test_every_order_is_in_one_request(count: int, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_silent_exchange_leaves_the_outcome_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of each order; none is said to be cancelled."""
+    """The outcome of each order is unknown, and none is said to be cancelled."""
     sequence = run(Exchange(lambda _: ""), refs(3), monkeypatch)
     assert sequence.verdict is not None
     assert (sequence.verdict.outcome, list(sequence.ended.left)) == (Outcome.UNKNOWN, refs(3))
@@ -132,7 +132,7 @@ def test_after_a_silence_each_is_asked_alone(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_name_that_may_be_several_orders_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its count tells nothing of the others."""
+    """A name that may be several orders is cancelled alone, since its count would tell nothing of the others."""
     exchange = Exchange(lambda _: 2)
     names = [OrderRef("client-tag", "7"), *refs(2), OrderRef("client-id", "x-1")]
     run(exchange, names, monkeypatch)

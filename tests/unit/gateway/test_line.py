@@ -122,7 +122,7 @@ def test_an_order_that_cannot_be_recorded_is_not_sent() -> None:
 def test_a_brake_stops_a_call_that_waits_for_its_turn(
     call: Call, meanwhile: Callable[[Fakes], None], answer: str
 ) -> None:
-    """It is asked at the last moment: nothing is sent, and what was held is given back."""
+    """The brake is asked at the last moment: nothing is sent, and what was held is given back."""
     fakes = made(call)
     fakes.meanwhile = lambda: meanwhile(fakes)
     assert answered(fakes) == answer
@@ -131,7 +131,7 @@ def test_a_brake_stops_a_call_that_waits_for_its_turn(
 
 
 def test_an_order_that_found_no_way_is_given_back() -> None:
-    """Not sent: the outcome is recorded and the charges released before the client hears of it."""
+    """The outcome is recorded and the charges are released before the client is answered."""
     fakes = failing(ORDER, "turn", NotServed.unavailable("no connection; nothing was sent"))
     assert answered(fakes) == "unavailable: no connection; nothing was sent"
     assert fakes.done == [*BEGUN, "turn", "record outcome", "release 7", "answer"]
@@ -174,7 +174,7 @@ def test_an_outcome_is_written_until_it_is_written(step: str) -> None:
 
 
 def test_a_read_costs_no_write_before_it_leaves() -> None:
-    """One note behind the answer."""
+    """A read is noted behind its answer."""
     fakes = made(READ)
     answered(fakes)
     assert fakes.done == ["authenticate", "parse", "turn", "send balance", "hear", "note read", "answer"]
@@ -197,7 +197,7 @@ def test_a_dry_run_holds_nothing() -> None:
 
 
 def test_a_local_call_is_answered_by_us() -> None:
-    """It never takes a turn."""
+    """A local call never takes a turn."""
     fakes = made(replace(READ, local=True))
     assert answered(fakes) == "by us"
     assert fakes.done == ["authenticate", "parse", "note read", "answer"]
@@ -229,7 +229,7 @@ def test_a_cancel_passes_a_halt() -> None:
 
 
 def test_a_cancel_that_the_log_cannot_take_goes_out_and_is_alarmed() -> None:
-    """It is owed to the log: intent and outcome are noted for when the log can take them."""
+    """Such a cancel is owed to the log: its intent and outcome are noted for when the log can take them."""
     fakes = failing(CANCEL, "record urgent intent", AuditError("the disk is full"))
     assert answered(fakes) == "the venue's words"
     assert f"send CancelOrder {TXID.value}" in fakes.done
@@ -248,7 +248,7 @@ def test_a_change_waits_for_an_order_that_is_not_settled() -> None:
 
 
 def test_two_changes_of_one_order_go_one_after_the_other() -> None:
-    """Both would be reckoned from what the order was; the second is refused while the first has no outcome."""
+    """The second change is refused while the first has no outcome, since both would start from what the order was."""
     fakes = made(AMEND, verdict=UNCLEAR)
     answered(fakes)
     assert "hold 7" in fakes.done

@@ -85,7 +85,8 @@ async def test_all_sources_together_have_a_rate_too() -> None:
 
 
 async def test_a_source_that_is_refused_costs_the_total_nothing() -> None:
-    """Nor does a call that is on no list: a flood of either leaves the others their calls."""
+    """A refused source and an unknown endpoint cost the total nothing, so a flood of either leaves others their
+    calls."""
     clock, sink = SetClock(), Sink()
     public = calls(sink, clock, total=2)
     for _ in range(50):
@@ -102,7 +103,7 @@ async def test_a_venue_that_does_not_answer_is_said_to_be_unavailable(answer: Wi
 
 
 async def test_dropped_parameters_are_counted() -> None:
-    """By endpoint; what is sent on is not counted."""
+    """The parameters that are not sent on are counted by endpoint."""
     sink, heard = Sink(), Heard()
     public = calls(sink, SetClock(), watch=heard)
     await public.answer(asked("/0/public/Ticker", b"pair=XBTUSD&a-b=1&c%5Bd%5D=2&plain=3"))

@@ -97,8 +97,7 @@ async def test_whoever_gives_up_leaves_no_hole() -> None:
 
 
 async def test_a_caller_that_gives_up_just_as_a_place_is_free_takes_it_from_nobody() -> None:
-    """Whoever is cancelled in the moment in which another leaves costs neither that one its answer nor the next its
-    turn."""
+    """A caller that is cancelled while another leaves costs that one no answer and the next no turn."""
     hall = Hall(Places("calls", 1))
     await hall.come("a", "a")
     await hall.come("b", "b")

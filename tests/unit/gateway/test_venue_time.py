@@ -75,7 +75,7 @@ class FakeVenue:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> TwoClocks:
-    """One that the measurement waits by."""
+    """Make a clock that the measurement waits by."""
     made = TwoClocks()
     monkeypatch.setattr(asyncio, "sleep", made.sleep)
     return made
@@ -93,7 +93,7 @@ async def measured(clock: TwoClocks, venue: FakeVenue) -> VenueTime:
 async def test_it_is_never_later_than_the_venue_s_own_nor_much_earlier(
     clock: TwoClocks, ahead_us: int, takes_s: float
 ) -> None:
-    """Not by the second that the answer is cut to, but by about the way of one answer."""
+    """The measured time is behind the venue's by about the way of one answer, not by the second that it is cut to."""
     venue = FakeVenue(clock, NOON_US + ahead_us)
     venue.takes_s = takes_s
     time = await measured(clock, venue)
@@ -138,7 +138,7 @@ async def test_it_is_measured_again_and_again(clock: TwoClocks) -> None:
 
 
 async def test_half_a_measurement_is_none(clock: TwoClocks) -> None:
-    """One answer leaves a whole second open: an order of that second would be anybody's."""
+    """One answer leaves a whole second open, in which an order could be anybody's."""
     venue = FakeVenue(clock)
     time = VenueTime(clock)
     proper = venue.send

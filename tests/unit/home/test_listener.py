@@ -47,6 +47,6 @@ def test_an_address_is_read_and_written_the_same(text: str, listener: Listener, 
     ],
 )
 def test_what_is_no_address_is_refused_with_the_hint(text: str, says: str) -> None:
-    """Nothing is guessed: another scheme, a path behind the port, half an address."""
+    """Another scheme, a path behind the port and half an address are refused, and nothing is guessed."""
     with pytest.raises(ValueError, match=says):
         Listener.parse(text)

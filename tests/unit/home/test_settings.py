@@ -106,7 +106,7 @@ def test_tls_and_unix_sockets_need_no_waiver(tmp_path: Path) -> None:
 
 
 def test_public_calls_go_where_the_first_account_trades(tmp_path: Path) -> None:
-    """By the same addresses, unless they have an origin of their own."""
+    """Public calls use the first account's origin and addresses, unless they have their own."""
     path = tmp_path / "signer.toml"
     path.write_text('[accounts.main]\nresolve = ["192.0.2.1"]\n', encoding="utf-8")
     assert load_config(path).public_resolve == ["192.0.2.1"]

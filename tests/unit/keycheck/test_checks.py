@@ -64,7 +64,7 @@ class Exchange:
 
 
 class Bench:
-    """One credential, and all that watches it."""
+    """One credential, and all that watches over it."""
 
     def __init__(self, *answers: Answer | Exception, mark: int = 0) -> None:
         self.exchange, self.clock = Exchange(*answers), VirtualClock()
@@ -97,7 +97,7 @@ class Bench:
         )
 
     async def keep(self, credential: Credential, key: KeyInfo) -> None:
-        """Where lists look; a disk that may be full."""
+        """Keep a probe where lists look for it; the disk may be full."""
         assert credential.status.findings, "known, and not judged yet"
         if self.full:
             raise KeyStoreError("the disk is full")
@@ -120,7 +120,7 @@ class Bench:
         self.warnings.append(f"{kind} {text}")
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
-        """Not of interest here."""
+        """Take no notice."""
 
     def alarm(self, kind: str, text: str) -> None:
         """`signer.gateway.trace.Watch`."""
@@ -233,7 +233,7 @@ def test_a_key_that_a_command_has_just_tried_is_believed_and_asked_about_at_once
     ids=["answers", "refuses", "busy", "unreachable"],
 )
 def test_an_operator_tries_a_stopped_key(answer: Answer | Exception, *, stays: bool) -> None:
-    """Nobody else's call goes by it meanwhile, nor afterwards unless the exchange has answered."""
+    """A stopped key serves nobody else while it is tried, and afterwards only if the exchange has answered."""
 
     async def seen() -> tuple[bool, bool, str]:
         bench = Bench(answer)
@@ -253,7 +253,7 @@ def test_an_operator_tries_a_stopped_key(answer: Answer | Exception, *, stays: b
 
 
 def test_a_start_waits_for_a_slow_exchange_only_so_long() -> None:
-    """Then it goes on, and the next try counts."""
+    """The start goes on after a while, and the next try counts."""
 
     async def seen() -> tuple[float, str, str]:
         bench = Bench(info())
@@ -327,7 +327,7 @@ def test_a_disk_that_is_full_hides_nothing() -> None:
 
 
 def test_settings_that_change_are_judged_before_they_are_in_force() -> None:
-    """By what the exchange has said already: nobody is asked."""
+    """New settings are judged by what the exchange has said before; nobody is asked."""
 
     async def seen() -> Bench:
         bench = Bench(info())
@@ -357,7 +357,7 @@ def test_a_new_key_is_asked_about_without_delay() -> None:
 
 
 def test_a_call_that_waits_while_its_key_is_refused_goes_no_further() -> None:
-    """It was let in before; what it would have signed is not signed."""
+    """A call that was let in before its key was refused signs nothing."""
 
     async def seen() -> tuple[str, int]:
         bench = Bench(info())

@@ -95,7 +95,7 @@ def test_a_key_that_may_do_what_is_dangerous_is_refused_unless_waived(extra: str
 
 @pytest.mark.parametrize("extra", ["create-ws-token", "query-ledger", "add-funds", "export-data"])
 def test_a_key_that_may_do_more_than_needed_is_a_warning_or_refused_by_choice(extra: str) -> None:
-    """By default it signs, and says with its hint what is too much; ``excess_permissions = "refuse"`` refuses it."""
+    """A key that may do too much signs with a warning, or is refused with ``excess_permissions = "refuse"``."""
     (finding,) = judge(key(*TRADES, extra), requirements(), VENUE, NOW_US)
     assert (finding.weight, finding.kind) == (Weight.WARNING, "unused-permission")
     assert f"({extra})" in finding.what
@@ -118,7 +118,7 @@ def test_a_change_of_ours_never_stops_a_proven_key(gone: dict[str, Any]) -> None
 
 
 def test_a_waiver_of_nothing_is_said() -> None:
-    """It would let a permission in that somebody adds later."""
+    """A waiver without its permission is said, since it would let in what somebody adds later."""
     found = judge(key(*TRADES), requirements(waived={"withdraw-funds": "x"}), VENUE, NOW_US)
     assert kinds(found) == [("warning", "waiver-unneeded")]
 
@@ -189,7 +189,7 @@ def test_what_else_is_to_be_known(change: dict[str, Any], weight: str, kind: str
 
 
 def test_what_a_standing_admits() -> None:
-    """Nothing known: reads. Known: all. Refused: nothing, known or not."""
+    """A key of which nothing is known signs reads, a known one all calls, a refused one none."""
     status = KeyStatus()
     assert [status.admits(action) for action in Action] == [action is Action.READ for action in Action]
     assert status.word == "unproven"
@@ -206,7 +206,8 @@ def test_what_a_standing_admits() -> None:
     waived=st.sets(st.sampled_from([*PERMISSIONS, "new-word"])),
 )
 def test_what_is_refused_and_what_is_warned_of(granted: set[str], held: set[str], waived: set[str]) -> None:
-    """At random: refused exactly for what is dangerous, warned exactly of what no call needs, waived is neither."""
+    """At random, exactly the dangerous permissions are refused and exactly the unneeded ones warned of; waived ones are
+    neither."""
     clients = [(client(), replace(policy(), permissions=frozenset(granted)))]
     asked = requirements_of([credential()], clients, VENUE, {"kraken": dict.fromkeys(waived, "x")}, NOW_US)["kraken"]
     use = {

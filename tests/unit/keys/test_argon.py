@@ -53,7 +53,7 @@ def test_the_test_profile_needs_leave() -> None:
 
 
 def test_the_test_profile_has_our_parameters_only() -> None:
-    """Its name does not open a way around the bounds."""
+    """The name of the test profile opens no way around the bounds."""
     hostile = _profile(1, 1, 2**40, name=INSECURE_TESTS_ONLY.name)
     with pytest.raises(KeyStoreError, match="other parameters"):
         argon.require_fit(hostile, where="keys.json", allow_test_profile=True)

@@ -21,7 +21,7 @@ MESSAGE = b"a message"
 
 @pytest.mark.parametrize(("algorithm", "digest"), [(each, digest().name) for each, digest in HMACS.items()])
 async def test_an_hmac_is_that_of_its_algorithm(algorithm: Algorithm, digest: str) -> None:
-    """It signs as the standard library does, and verifies what it signed and nothing else."""
+    """An HMAC key signs as the standard library does, and verifies what it signed and nothing else."""
     key = Secret(b"raw text of any length").key(algorithm)
     signature = hmac.digest(b"raw text of any length", MESSAGE, digest)
     assert (await key.sign(MESSAGE), key.algorithm) == (signature, algorithm)
@@ -30,7 +30,7 @@ async def test_an_hmac_is_that_of_its_algorithm(algorithm: Algorithm, digest: st
 
 
 def test_an_ed25519_signature_verifies() -> None:
-    """By the public half alone; another message or signature does not."""
+    """The public half alone verifies a signature, and no other message or signature."""
     private = ed25519.Ed25519PrivateKey.generate()
     key, signature = PublicKey(private.public_key().public_bytes_raw(), Algorithm.ED25519), private.sign(MESSAGE)
     assert key.matches(MESSAGE, signature)
@@ -38,7 +38,7 @@ def test_an_ed25519_signature_verifies() -> None:
 
 
 def test_an_ecdsa_signature_verifies() -> None:
-    """As the two numbers of a JWS; not as DER, nor of another length."""
+    """A signature is the two numbers of a JWS; DER and other lengths do not verify."""
     private = ec.generate_private_key(ec.SECP256R1())
     der = private.sign(MESSAGE, ec.ECDSA(hashes.SHA256()))
     signature = b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(der))
@@ -59,7 +59,7 @@ def test_what_is_no_public_key_is_refused(algorithm: Algorithm) -> None:
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_there_is_a_key_of_nobody_for_each_algorithm(algorithm: Algorithm) -> None:
-    """It works as hard as a real one, and no signature at hand matches."""
+    """The dummy key works as hard as a real one, and matches no signature."""
     key = dummy_key(algorithm)
     assert key.algorithm is algorithm
     assert not key.matches(MESSAGE, bytes(64))

@@ -90,7 +90,7 @@ def test_other_json_is_not_ours(raw: bytes) -> None:
 
 
 def test_a_wrong_passphrase_is_told_apart_from_damage(path: Path) -> None:
-    """It has an error class of its own; one flipped digit in the salt is damage, not a wrong passphrase."""
+    """A wrong passphrase raises an error of its own class; a flipped digit in the salt is damage."""
     with pytest.raises(WrongPassphrase):
         open_store(path, "another passphrase")
     rewritten(path, lambda file: file["header"].update(salt=file["header"]["salt"][::-1]))

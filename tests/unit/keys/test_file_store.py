@@ -139,7 +139,7 @@ def test_rotation_changes_key_and_secret_and_nothing_else(tmp_path: Path) -> Non
 
 
 def test_a_change_keeps_the_secret(tmp_path: Path) -> None:
-    """Another policy does not change the credential."""
+    """Another policy leaves the client its credential."""
     store = filled_store(tmp_path / KEYS)
     store.update_client("bot", policy="tracker")
     opened = open_store(tmp_path / KEYS)
@@ -148,7 +148,7 @@ def test_a_change_keeps_the_secret(tmp_path: Path) -> None:
 
 
 def test_a_revoked_client_comes_back_only_by_a_new_issue(tmp_path: Path) -> None:
-    """It stays listed, does not change any more, and adding one of its name replaces it."""
+    """A revoked client stays listed and unchanged until one of its name is added."""
     store = filled_store(tmp_path / KEYS)
     store.update_client("bot", revoked=True)
     assert store.clients()[0].revoked
@@ -220,7 +220,7 @@ def test_the_store_shows_only_where_it_is(tmp_path: Path) -> None:
 
 
 def test_an_entry_of_the_file_itself_is_written_as_before_there_were_other_stores(tmp_path: Path) -> None:
-    """Its words, to which its secret is bound, name no store: files of then and now open each other's entries."""
+    """An entry of the file itself names no store, so that older and newer files open each other's entries."""
     filled_store(tmp_path / "keys.json")
     entry = json.loads((tmp_path / "keys.json").read_text())["entries"][0]
     assert set(entry["about"]) == {"kind", "name", "account", "api_key", "created_us"}

@@ -90,7 +90,7 @@ def test_a_secret_is_never_taken_for_a_name() -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_none_or_could_be_two_is_refused(name: str) -> None:
-    """By the names that stand in the file, never by what stands behind them."""
+    """A file without exactly one key is refused; the message quotes its names and none of its values."""
     raw, words = REFUSED[name]
     with pytest.raises(KeyStoreError) as caught:
         read_key_file(raw, venue="kraken", where="key")

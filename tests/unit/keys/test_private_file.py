@@ -27,7 +27,7 @@ def test_what_is_written_is_private_and_reads_back(tmp_path: Path) -> None:
 
 
 def test_an_existing_file_is_kept_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
-    """Without leave nothing is overwritten, not even by what came to be while the block ran."""
+    """A file is not overwritten without leave, not even one that appeared while the block ran."""
     path = tmp_path / "file"
     write_private(path, b"old", replace=False)
     with pytest.raises(KeyStoreError, match="give --force"):
@@ -93,7 +93,7 @@ def test_what_a_crash_left_beside_is_cleared_away(tmp_path: Path) -> None:
 
 
 def test_a_second_writer_is_told_who_is_in_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It waits a bounded time, and the error names the process; afterwards the way is free."""
+    """The second writer waits for a bounded time, and the error names the process that holds the lock."""
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     path = tmp_path / "keys.json"
@@ -117,7 +117,7 @@ def test_a_writer_waits_for_one_that_finishes(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_lock_that_is_a_symlink_is_not_followed(tmp_path: Path) -> None:
-    """Nobody can have us truncate another file by planting a link."""
+    """A planted symlink does not have us truncate another file."""
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "keys.json.lock").symlink_to(tmp_path / "precious")
     with pytest.raises(KeyStoreError, match="lock cannot be opened"), exclusively(tmp_path / "keys.json"):

@@ -43,7 +43,7 @@ async def hmac(body: str) -> bytes:
 
 
 async def test_a_signature_is_read() -> None:
-    """As Vault writes it, among what else it says."""
+    """A signature is found among all else that Vault's answer says."""
     body = f'{{"request_id":"1","lease_id":"","data":{{"hmac":"vault:v1:{TEXT}"}},"warnings":null}}\n'
     assert await hmac(body) == SIGNATURE
 
@@ -61,6 +61,6 @@ async def test_a_signature_is_read() -> None:
     ],
 )
 async def test_what_is_no_signature_is_refused(data: str) -> None:
-    """Another version's, a shorter or longer one, or none."""
+    """A signature of another version or length is refused, and so is a missing one."""
     with pytest.raises(KeyStoreError, match="no HMAC-SHA512"):
         await hmac(f'{{"data":{{{data}}}}}')

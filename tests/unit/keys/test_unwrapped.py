@@ -23,7 +23,7 @@ def fails() -> str:
 
 
 def test_each_token_is_unwrapped_once() -> None:
-    """By its own token each is found again, also by a process forked before it was unwrapped."""
+    """Each wrapped token has its own result, which a process forked before the unwrapping finds too."""
     kept = Unwrapped()
     child = os.fork()
     if child == 0:

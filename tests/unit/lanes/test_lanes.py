@@ -44,7 +44,7 @@ class Bench:
         return task
 
     async def done(self) -> list[str]:
-        """Who got a turn, in order, when all is over; the lane is free again then."""
+        """Return who got a turn, in order, once the lane is free again."""
         await asyncio.gather(*self.calls, return_exceptions=True)
         before = asyncio.get_running_loop().time()
         async with self.lane.turn("z", READ, LATE):
@@ -54,7 +54,7 @@ class Bench:
 
 
 def test_cancels_before_orders_before_reads() -> None:
-    """Whoever came first, the waiting cancel goes before the order, and the order before the read."""
+    """The waiting cancel goes before the order and the order before the read, whoever came first."""
 
     async def story() -> None:
         bench = Bench()
@@ -80,7 +80,7 @@ def test_clients_take_turns() -> None:
 
 @pytest.mark.parametrize("depth", [1, 3])
 def test_so_many_hold_the_lane_at_once(depth: int) -> None:
-    """As many calls are under way as the key's nonce window allows, one by default."""
+    """As many calls are under way at once as the key's nonce window allows, one by default."""
 
     async def story() -> None:
         bench = Bench(depth)
@@ -137,7 +137,7 @@ def test_a_newcomer_takes_the_place_of_the_flooders_youngest() -> None:
 
 
 def test_where_all_have_one_place_a_queue_is_full() -> None:
-    """Nobody has more than the newcomer would have."""
+    """A newcomer is refused if no client has more places than the newcomer would have."""
 
     async def story() -> None:
         bench = Bench(queue=4)
@@ -152,7 +152,8 @@ def test_where_all_have_one_place_a_queue_is_full() -> None:
 
 
 def test_turns_are_weighted_over_kinds() -> None:
-    """While all wait: four cancels, two orders, a read, and again; when a kind has run out, the others go on."""
+    """While all kinds wait, turns go to four cancels, two orders and a read, and again; an idle kind gives its turns
+    away."""
 
     async def story() -> None:
         bench = Bench()
@@ -167,7 +168,7 @@ def test_turns_are_weighted_over_kinds() -> None:
 
 
 def test_a_brake_goes_first() -> None:
-    """However many cancels of clients wait, and however many turns of theirs are due."""
+    """A brake goes before all cancels of clients, however many of their turns are due."""
 
     async def story() -> None:
         bench = Bench()
@@ -199,7 +200,7 @@ def test_a_deadline_ends_the_wait() -> None:
 
 
 def test_a_deadline_that_is_over_gets_no_turn() -> None:
-    """Even in a free lane a call that is too late is refused."""
+    """A call that is too late is refused even in a free lane."""
 
     async def story() -> None:
         bench = Bench()

@@ -243,7 +243,7 @@ def test_the_last_nonce_is_the_last() -> None:
 
 @pytest.mark.parametrize(("unit", "refusals"), [(100, 1), (1000, 2)], ids=["10 ns", "ns"])
 def test_a_key_that_was_used_in_a_larger_unit(unit: int, refusals: int) -> None:
-    """Of a key that never took one of ours, each refusal leads to the next larger unit, without an alarm."""
+    """Each refusal of a key that never took a nonce of ours leads to the next larger unit, without an alarm."""
 
     async def seen() -> tuple[int, list[str], int]:
         bench = Bench()

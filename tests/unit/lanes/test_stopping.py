@@ -18,7 +18,7 @@ def lane() -> CredentialLane:
     clock = SystemClock()
 
     async def stored(_: str, __: int) -> None:
-        """At once."""
+        """Store it at once."""
 
     return CredentialLane("key", clock=clock, nonces=NonceSource("m", 0, stored, clock, on_alarm=lambda _: None))
 
@@ -52,7 +52,7 @@ async def test_whoever_waits_is_told_at_once_and_nobody_enters() -> None:
 
 
 async def test_drained_waits_for_those_who_are_there_and_for_nobody_else() -> None:
-    """Who waits now is waited for; who comes later is not."""
+    """`drained` waits for the calls that wait now, and for no later one."""
     draining = lane()
     first = draining.turn("first", Priority.ORDER, SystemClock().monotonic() + 60)
     await first.__aenter__()

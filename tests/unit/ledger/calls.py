@@ -27,7 +27,7 @@ class StillClock:
         self.us = START_US
 
     def now_us(self) -> int:
-        """Where it stands."""
+        """Return where the clock stands."""
         return self.us
 
     def monotonic(self) -> float:
@@ -76,7 +76,7 @@ class Breakable:
         self.broken = ""
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        """As `sqlite3.Connection.execute`, unless ``statement`` is the broken one."""
+        """Execute a statement, unless it is the broken one."""
         if statement == self.broken:
             raise sqlite3.OperationalError("disk I/O error")
         return self._db.execute(statement, *values)

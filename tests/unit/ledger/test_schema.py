@@ -47,7 +47,7 @@ def test_a_newer_version_is_refused_by_number(tmp_path: Path) -> None:
 
 
 def test_an_older_version_is_refused_by_number(tmp_path: Path) -> None:
-    """It is not converted; the hint says what can be done."""
+    """An older ledger is not converted, and the hint says what can be done."""
     path = tmp_path / "ledger.db"
     db = connect(path)
     db.execute(f"PRAGMA user_version = {VERSION - 1}")
@@ -77,6 +77,6 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    """Without a home there is no ledger."""
+    """A missing folder raises an error that names it."""
     with pytest.raises(LedgerError, match="No such file or directory"):
         connect(tmp_path / "nowhere" / "ledger.db")

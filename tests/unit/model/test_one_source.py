@@ -15,7 +15,7 @@ def test_loopback_is_one_source(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["2001:db8::1", "2001:db8::ffff:1:2:3", "2001:db8:0:0:a::"])
 def test_a_network_of_ipv6_is_one_source(address: str) -> None:
-    """Whoever has a /64 has 2^64 addresses."""
+    """All addresses of a /64 are one source, since one caller may have all of them."""
     assert one_source(address) == "2001:db8::/64"
 
 
@@ -30,7 +30,7 @@ def test_a_network_of_ipv6_is_one_source(address: str) -> None:
     ],
 )
 def test_others_are_apart(one: str, other: str) -> None:
-    """Another host, another network, another way in."""
+    """Another host, another network and another kind of listener are other sources."""
     assert one_source(one) != one_source(other)
 
 

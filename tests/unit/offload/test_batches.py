@@ -106,7 +106,7 @@ async def test_a_patient_item_rides_along_with_the_next_flush() -> None:
 
 
 async def test_drained_serves_the_patient_too() -> None:
-    """At a clean stop nothing is left waiting for its time."""
+    """A clean stop serves even the jobs that had time to wait."""
     worker = HeldWorker()
     batches = Batches(worker, double)
     patient = batches.ask(2, within=3600)

@@ -107,7 +107,7 @@ def test_a_key_is_kept_and_removed_on_record(session: Session, told: Told) -> No
 
 
 def test_a_removal_names_the_clients_that_it_cuts_off(session: Session) -> None:
-    """Those of the account, if it is the account's last key."""
+    """Removing an account's last key names the account's clients."""
     add_main(session)
     add_bot(session)
     store = open_store(session)

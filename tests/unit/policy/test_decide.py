@@ -255,7 +255,7 @@ def test_never_list_beats_every_policy() -> None:
 
 
 def test_permissions_of_each_set_one() -> None:
-    """Of each set of words one must be granted; the denial names what is missing."""
+    """One permission of each set must be granted, and the denial names the missing set."""
     both = read("Ledgers", frozenset({"query-funds"}), frozenset({"query-ledger"}))
     either = read("QueryOrders", frozenset({"query-open-trades", "query-closed-trades"}))
     decision = decide(policy(), "bot", both, facts())
@@ -292,7 +292,7 @@ def test_cancels_of_own_orders() -> None:
 
 
 def test_each_target_is_owned() -> None:
-    """One order of another client spoils the batch, and is named."""
+    """One order of another client denies the whole batch and is named."""
     other = OrderRef("venue-id", "OBBBBB-BBBBB-BBBBBB")
     known = {TXID: (placed(),), other: (placed(by="other", txid=other.value),)}
     decision = decide(policy(), "bot", cancel(TXID, other), facts(known))
@@ -341,7 +341,7 @@ def test_a_start_and_an_end_are_bounded(times: dict[str, str], stated: str | Non
 
 @pytest.mark.parametrize("kind", ["client-tag", "client-id"])
 def test_a_name_means_the_clients_own_orders(kind: Literal["client-tag", "client-id"]) -> None:
-    """Whoever else bears it, before or after, decides nothing; and who bears it alone is not reached."""
+    """Other bearers of a name decide nothing, and a name that only others bear reaches no order."""
     ref = OrderRef(kind, "7")
     mine, theirs = placed(), placed(by="other", txid="OBBBBB-BBBBB-BBBBBB")
     for known in ((mine,), (mine, mine), (mine, theirs), (theirs, mine)):
@@ -351,7 +351,7 @@ def test_a_name_means_the_clients_own_orders(kind: Literal["client-tag", "client
 
 
 def test_a_change_is_reckoned_from_the_clients_own_order() -> None:
-    """Another client's newer order of the same name is not what the change is of."""
+    """A newer order of another client under the same name is not the one that is changed."""
     ref = OrderRef("client-id", "x-1")
     mine, theirs = placed(was=order("0.01")), placed(by="other", was=order("0.04"), txid="OBBBBB-BBBBB-BBBBBB")
     decided = decide(policy(), "bot", amend(ref, volume=Decimal("0.02")), facts({ref: (theirs, mine)}))
@@ -360,7 +360,8 @@ def test_a_change_is_reckoned_from_the_clients_own_order() -> None:
 
 @pytest.mark.parametrize("rows", [1, 2])
 def test_a_cl_ord_id_of_another_clients_order_is_not_taken(rows: int) -> None:
-    """In a batch as alone. A client's own duplicate is the exchange's affair."""
+    """Another client's cl_ord_id is not taken, in a batch as alone; a client's own duplicate is left to the
+    exchange."""
     ref = OrderRef("client-id", "x-1")
     call = add(*[order() for _ in range(rows - 1)], order(client_id="x-1"))
     theirs = decide(policy(), "bot", call, facts({ref: (placed(by="other"),)}))
@@ -449,7 +450,7 @@ def test_an_edit_drops_the_flags_and_the_userref_that_it_does_not_state() -> Non
 
 
 def test_an_amend_keeps_flags_and_userref() -> None:
-    """It is the same order."""
+    """An amended order keeps its flags and its userref."""
     was = order("0.01", post_only=True, client_tag="7")
     assert changing(amend(TXID, volume=D("0.02")), placed(was=was), oflags=["post"]).orders[0].client_tag == "7"
 

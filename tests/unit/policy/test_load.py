@@ -109,13 +109,13 @@ def test_a_pair_that_is_not_listed_stops_that_pair_only(name: str) -> None:
 
 
 def test_an_unlisted_pair_proposes_the_nearest() -> None:
-    """It may be a misspelt one."""
+    """The message proposes the nearest listed pair, since the unlisted one may be misspelt."""
     assert policy(pairs=["XBT/USD", "ETH/USB"], uncapped="for tests").unlisted == {"ETH/USB": "did you mean ETH/USD?"}
 
 
 @pytest.mark.parametrize("name", ["SOL/EUR", "SOLEUR", "sol/eur"])
 def test_rails_for_an_unlisted_pair_fit(name: str) -> None:
-    """They are demanded once it is listed; written before, they are no mistake."""
+    """Limits for a pair that is not listed yet are no mistake."""
     caps = [*TRADER["cap"], {"max_notional": "1000 EUR", "window": "24h"}]
     sizes, notionals = [*TRADER["max_order_size"], "5 SOL"], [*TRADER["max_order_notional"], "500 EUR"]
     made = policy(pairs=["XBT/USD", "ETH/USD", name], max_order_size=sizes, max_order_notional=notionals, cap=caps)
@@ -146,7 +146,7 @@ def test_rails_for_whoever_can_change_an_order(permissions: list[str]) -> None:
 
 
 def test_a_cap_for_each_asset() -> None:
-    """One capped currency does not cover another."""
+    """A cap in one currency does not cover another."""
     _, problems = make(pairs=["XBT/USD", "ETH/USD", "DOGE/EUR"])
     assert [problem.partition(": ")[0] for problem in problems] == ["max_order_size", "max_order_notional", "cap"]
     assert all("XDG/EUR may be traded" in problem for problem in problems)
@@ -240,7 +240,7 @@ def test_file_that_is_not_text(tmp_path: Path) -> None:
 
 
 def test_limits_of_calls_are_read(tmp_path: Path) -> None:
-    """By kind, with the name that answers show; spelling and order make no difference to the policy's hash."""
+    """The spelling and order of limits make no difference to the policy's hash."""
     first = GOOD + '[[max_calls]]\nwindow = "60s"\nnew = 100\n[[max_calls]]\nwindow = "10s"\nnew = 20\ncancel = 50\n'
     second = GOOD + '[[max_calls]]\nwindow = "10s"\ncancel = 50\nnew = 20\n[[max_calls]]\nwindow = "1m"\nnew = 100\n'
     one, other = (load_policy(policy_file(tmp_path / "one.toml", text), WORDS, find, KNOWN) for text in (first, second))
@@ -251,7 +251,7 @@ def test_limits_of_calls_are_read(tmp_path: Path) -> None:
 
 
 def test_limits_of_calls_that_make_no_sense(tmp_path: Path) -> None:
-    """One that counts nothing, one stated twice, one that is no number of calls, a word that is none."""
+    """A limit that counts nothing, is stated twice, has no number of calls or an unknown word is refused."""
     text = (
         GOOD
         + """

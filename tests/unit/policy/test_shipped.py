@@ -32,7 +32,7 @@ def test_four_are_shipped() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_policy(path: Path) -> None:
-    """It loads, is capped, meets the schema that its first line names, and answers each of its cases as expected."""
+    """A shipped policy loads, is capped, meets the schema of its first line, and answers its cases as expected."""
     pairs = PairTable.built_in()
     policy = load_policy(path, WORDS, pairs.find)
     assert not policy.uncapped

@@ -38,7 +38,7 @@ def test_arrivals_hold_the_raw_bytes_in_order(edge: Edge) -> None:
 
 
 def test_arrivals_are_filtered_and_forgotten(edge: Edge) -> None:
-    """By number and endpoint; after a clearing numbers go on."""
+    """Arrivals are filtered by number and endpoint; their numbers go on after a clearing."""
     for _ in range(3):
         edge.call("Balance")
     edge.bots.get("/0/public/Time")
@@ -89,7 +89,7 @@ def test_wrong_keys_are_refused(edge: Edge, body: dict[str, object], complaint: 
 
 
 def test_prices_are_set(edge: Edge) -> None:
-    """By pair, exactly as written."""
+    """A price stands exactly as it was written."""
     assert edge.control.post("/prices", json={"XXBTZUSD": "50000.1"}).status_code == 200
     assert edge.engine.prices == {"XXBTZUSD": Decimal("50000.1")}
 

@@ -133,13 +133,13 @@ def test_a_refused_edit_leaves_the_old_order(desk: Desk, fields: dict[str, objec
     "more", [{"cl_ord_id": "x"}, {"close": {"ordertype": "limit", "price": "70000"}}, {"leverage": "2"}]
 )
 def test_some_orders_cannot_be_edited(desk: Desk, more: dict[str, object]) -> None:
-    """Those with a client id, a close order or margin."""
+    """An order with a client id, a close order or margin cannot be edited."""
     txid = desk.add("buy", "limit", "0.1", "50000", **more)
     assert desk.refused("EditOrder", pair="XBTUSD", txid=txid, price="51000") == "EOrder:Order not editable"
 
 
 def test_a_dry_edit_replaces_nothing(desk: Desk) -> None:
-    """It answers the description only."""
+    """A dry edit answers with the description only."""
     txid = desk.add("buy", "limit", "0.1", "50000")
     assert desk.ask("EditOrder", pair="XBTUSD", txid=txid, price="51000", validate=True) == {
         "descr": {"order": "buy 0.10000000 XBTUSD @ limit 51000.0"}

@@ -22,7 +22,7 @@ def test_an_accounts_first_money_is_a_deposit(desk: Desk) -> None:
 
 
 def test_deposit_addresses_are_made_when_asked_for(desk: Desk) -> None:
-    """None before, the same again after, and not more than five."""
+    """There is no address before the first is made; later calls list the same ones, five at most."""
     fields = {"asset": "XBT", "method": desk.ask("DepositMethods", asset="XBT")[0]["method"]}
     assert desk.ask("DepositAddresses", **fields) == []
     (made,) = desk.ask("DepositAddresses", **fields, new="true")
@@ -75,7 +75,7 @@ def test_deposit_addresses_are_made_when_asked_for(desk: Desk) -> None:
 def test_a_bad_request_is_refused_and_moves_nothing(
     desk: Desk, method: str, fields: dict[str, object], error: str
 ) -> None:
-    """In Kraken's words, with the balances as they were."""
+    """A bad request is refused in Kraken's words, and the balances stay as they were."""
     before = desk.money()
     assert desk.refused(method, **fields) == error
     assert desk.money() == before
@@ -102,7 +102,7 @@ def test_a_withdrawal_leaves_with_its_fee_and_can_be_taken_back_for_a_minute(des
 
 
 def test_a_withdrawal_that_is_done_cannot_be_taken_back(desk: Desk) -> None:
-    """After a minute it is a success."""
+    """A withdrawal is done after a minute and can no longer be cancelled."""
     refid = desk.ask("Withdraw", asset="XBT", key="cold-storage", amount="1")["refid"]
     desk.time += 60
     assert desk.ask("WithdrawStatus")[0]["status"] == "Success"
@@ -117,7 +117,7 @@ def test_held_money_cannot_be_withdrawn(desk: Desk) -> None:
 
 
 def test_approved_addresses_are_listed_for_each_asset(desk: Desk) -> None:
-    """One for each, always the same, under one key."""
+    """Each asset has one approved address, always the same."""
     (row,) = desk.ask("WithdrawAddresses", asset="XBT")
     assert (row["key"], row["verified"]) == ("cold-storage", True)
     assert row in desk.ask("WithdrawAddresses")
@@ -138,7 +138,7 @@ def test_transfers_reach_the_other_wallet_and_the_other_account(desk: Desk) -> N
 
 
 def test_money_put_to_work_stands_apart_until_it_is_taken_back(desk: Desk) -> None:
-    """It leaves the balance that can be traded, shows in the allocations, and returns."""
+    """Allocated money leaves the tradable balance, shows in the allocations, and returns."""
     desk.exchange.open_account("earner", {"DOT": Decimal(10)})
     assert desk.ask_as("earner", "Earn/Allocate", strategy_id=DOT, amount="4") is True
     assert desk.ask_as("earner", "Balance") == {"DOT": "6.0000000000", "DOT.F": "4.0000000000"}
@@ -174,7 +174,7 @@ def test_an_export_is_a_zip_of_the_rows(desk: Desk, report: str, fmt: str) -> No
 
 
 def test_an_export_has_the_columns_and_times_asked_for(desk: Desk) -> None:
-    """Nothing else is in it."""
+    """An export has no other columns and no other times."""
     desk.time += 10
     desk.add("buy", "market", "0.1")
     made = desk.ask("AddExport", report="ledgers", description="x", fields="asset,amount", starttm=str(int(START) + 5))

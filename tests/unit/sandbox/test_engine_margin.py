@@ -41,7 +41,7 @@ def test_a_short_loses_when_the_price_rises(desk: Desk) -> None:
 
 
 def test_reduce_only_is_cut_down_to_the_position(desk: Desk) -> None:
-    """It never turns the position, and needs one."""
+    """A reduce-only order needs a position and never turns it."""
     fields = {"pair": "XBTUSD", "leverage": "2", "reduce_only": True}
     refused = desk.refused("AddOrder", **fields, **order("sell", "market", "1"))
     assert refused == "EOrder:Reduce only:No position exists"

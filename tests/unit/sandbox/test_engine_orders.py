@@ -66,20 +66,20 @@ def test_time_in_force_decides_about_the_rest(desk: Desk, timeinforce: str, stat
 
 
 def test_a_market_order_in_quote_currency_spends_that_much(desk: Desk) -> None:
-    """With viqc the volume is USD to spend, the fee on top."""
+    """The volume of a viqc order is the USD to spend, and the fee comes on top."""
     desk.add("buy", "market", "600", oflags="viqc")
     balance, held = desk.money()["ZUSD"]
     assert (balance, held) == ("99397.6004", "0.0000")
 
 
 def test_fees_in_base_currency_are_taken_out_of_what_was_bought(desk: Desk) -> None:
-    """With fcib the buyer pays the bare cost and gets the volume less the fee."""
+    """The buyer with fcib pays the bare cost and gets the volume less the fee."""
     desk.add("buy", "market", "0.1", oflags="fcib")
     assert desk.money() == {"ZUSD": ("93999.9900", "0.0000"), "XXBT": ("2.0996000000", "0.0000000000")}
 
 
 def test_a_post_only_order_that_would_take_is_refused(desk: Desk) -> None:
-    """It leaves no trace."""
+    """The refused order leaves no trace."""
     assert desk.refused("AddOrder", pair="XBTUSD", oflags="post", **order("buy", "limit", "0.1", "60000.1")) == (
         "EOrder:Post only order"
     )
@@ -193,7 +193,7 @@ def test_a_deadline_that_has_passed_stops_the_order(desk: Desk) -> None:
 
 
 def test_a_client_id_is_unique_among_open_orders_only(desk: Desk) -> None:
-    """It can be used again when its order has ended."""
+    """A client id can be used again when its order has ended."""
     fields = {"pair": "XBTUSD", "cl_ord_id": "grid-1", **order("buy", "limit", "0.1", "50000")}
     desk.ask("AddOrder", **fields)
     assert desk.refused("AddOrder", **fields) == "EGeneral:Invalid arguments:cl_ord_id"
@@ -215,7 +215,7 @@ def test_a_batch_is_refused_whole_for_a_bad_row_and_row_by_row_for_money(desk: D
 
 
 def test_a_dry_batch_places_nothing(desk: Desk) -> None:
-    """Its rows are descriptions."""
+    """The rows of a dry batch are descriptions."""
     rows = [order("buy", "limit", "0.1", "50000")] * 2
     assert desk.ask("AddOrderBatch", pair="XBTUSD", orders=rows, validate=True) == {
         "orders": [{"descr": {"order": "buy 0.10000000 XBTUSD @ limit 50000.0"}}] * 2

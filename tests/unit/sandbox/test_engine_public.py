@@ -59,7 +59,7 @@ def test_the_ticker_follows_the_price(desk: Desk) -> None:
 
 
 def test_a_customers_trade_is_on_the_public_tape(desk: Desk) -> None:
-    """And the mark it leads to finds nothing newer."""
+    """The trade is on the tape, and no newer one behind it."""
     desk.time += 1
     desk.add("sell", "market", "0.1")
     trades = _public(desk, "Trades", pair="XBTUSD")
@@ -89,7 +89,7 @@ def test_depth_and_spread_agree_with_the_ticker(desk: Desk) -> None:
 
 
 def test_the_time_is_the_exchanges(desk: Desk) -> None:
-    """Both spellings of the injected clock."""
+    """Both spellings of the time are the injected clock's."""
     assert _public(desk, "Time") == {"unixtime": int(START), "rfc1123": "Tue, 14 Nov 23 22:13:20 +0000"}
     assert _public(desk, "SystemStatus") == {"status": "online", "timestamp": "2023-11-14T22:13:20Z"}
 
@@ -107,7 +107,7 @@ def test_the_time_is_the_exchanges(desk: Desk) -> None:
     ],
 )
 def test_a_bad_public_call_is_refused(desk: Desk, method: str, params: dict[str, object], error: str) -> None:
-    """In Kraken's words."""
+    """A bad public call is refused in Kraken's words."""
     with pytest.raises(Rejected) as refusal:
         _public(desk, method, **params)
     assert refusal.value.errors == (error,)

@@ -41,7 +41,7 @@ def test_an_open_order_has_krakens_fields(desk: Desk) -> None:
 
 
 def test_open_orders_are_found_by_either_reference(desk: Desk) -> None:
-    """By userref and by client id; the trades only if asked for."""
+    """A userref and a client id find open orders; trades are listed only if asked for."""
     one = desk.add("buy", "limit", "0.1", "50000", userref="7")
     two = desk.add("buy", "limit", "0.1", "50000", cl_ord_id="mine")
     assert set(desk.ask("OpenOrders", userref="7")["open"]) == {one}
@@ -52,7 +52,7 @@ def test_open_orders_are_found_by_either_reference(desk: Desk) -> None:
 
 
 def test_closed_orders_come_newest_first_in_pages_of_fifty(desk: Desk) -> None:
-    """With the count of all, and the rest at the offset."""
+    """A page of closed orders comes with the count of all, and the offset gives the rest."""
     ids = []
     for _ in range(60):
         desk.time += 1
@@ -87,7 +87,7 @@ def test_closetime_chooses_the_time_that_counts(desk: Desk) -> None:
 
 
 def test_a_closed_order_says_when_and_why(desk: Desk) -> None:
-    """And is found by its userref after its end."""
+    """A closed order has a time and a reason, and its userref still finds it."""
     txid = desk.add("buy", "limit", "0.1", "50000", userref="-5")
     desk.time += 1
     desk.ask("CancelOrder", txid=txid)
@@ -131,7 +131,7 @@ def test_an_unknown_id_is_refused(desk: Desk, method: str, field: str, error: st
 
 @pytest.mark.parametrize("method", ["QueryOrders", "QueryTrades", "QueryLedgers", "OrderAmends"])
 def test_a_query_needs_an_id(desk: Desk, method: str) -> None:
-    """Without one it is an invalid argument."""
+    """A query without an id is an invalid argument."""
     assert desk.refused(method).startswith("EGeneral:Invalid arguments:")
 
 
@@ -146,7 +146,7 @@ def test_balances_are_told_with_each_assets_decimals(desk: Desk) -> None:
 
 
 def test_the_volume_is_that_of_thirty_days(desk: Desk) -> None:
-    """With the fees of the pairs asked for."""
+    """The volume of thirty days comes with the fees of the pairs asked for."""
     desk.add("buy", "market", "0.1")
     answer = desk.ask("TradeVolume", pair="BTC/USD")
     assert (answer["currency"], answer["volume"]) == ("ZUSD", "6000.0100")

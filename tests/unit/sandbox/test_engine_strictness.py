@@ -42,7 +42,7 @@ def test_a_triggered_stop_cannot_be_edited(desk: Desk) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 51])
 def test_a_batch_cancel_has_two_to_fifty_names(desk: Desk, count: int) -> None:
-    """One name fails, though its order is there."""
+    """A batch cancel of one name fails, although its order is open."""
     txid = desk.add("buy", "limit", "0.1", "50000")
     assert desk.refused("CancelOrderBatch", orders=[txid] * count) == f"{INVALID}:orders"
     assert desk.refused("CancelOrderBatch", cl_ord_ids=["x"]) == f"{INVALID}:orders"
@@ -50,7 +50,7 @@ def test_a_batch_cancel_has_two_to_fifty_names(desk: Desk, count: int) -> None:
 
 
 def test_a_comma_list_of_ids_is_no_id(desk: Desk) -> None:
-    """Neither of txids nor of client ids."""
+    """A list of ids with commas is refused, of txids and of client ids."""
     first, second = desk.add("buy", "limit", "0.1", "50000"), desk.add("buy", "limit", "0.1", "50000", cl_ord_id="a")
     desk.add("buy", "limit", "0.1", "50000", cl_ord_id="b")
     assert desk.refused("CancelOrder", txid=f"{first},{second}") == "EOrder:Unknown order"
@@ -82,7 +82,7 @@ def test_a_client_id_may_hold_a_blank(desk: Desk) -> None:
 
 @pytest.mark.parametrize("fields", [{"txid": "OAAAAA-AAAAA-AAAAAA"}, {"txid": "kept"}])
 def test_an_edit_that_fails_counts_its_fixed_part(fields: dict[str, str]) -> None:
-    """Of an unknown order, and of one that cannot be edited; an edit that would only be checked counts nothing."""
+    """A failed edit counts the fixed part of its cost; an edit that is only validated counts nothing."""
     desk = Desk(tier="starter")
     kept = desk.add("buy", "limit", "0.01", "50000", cl_ord_id="a")
     edit = {"pair": "XBTUSD", "txid": kept if fields["txid"] == "kept" else fields["txid"], "volume": "0.02"}
@@ -116,7 +116,7 @@ def test_a_batch_counts_the_sum_of_its_cancels() -> None:
 
 
 def test_a_batch_cancel_as_a_form_fails() -> None:
-    """It is taken as JSON only (krakenex #138)."""
+    """A batch cancel is taken as JSON only (krakenex #138)."""
     edge = Edge()
     form = b"nonce=1790000000000&orders[0]=OA&orders[1]=OB"
     assert errors(edge.send("CancelOrderBatch", form, "1790000000000")) == [INVALID]

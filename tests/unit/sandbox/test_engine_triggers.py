@@ -21,7 +21,7 @@ from tests.unit.sandbox.desk import START, Desk
 def test_a_trigger_goes_off_at_its_price_and_not_before(
     desk: Desk, side: str, ordertype: str, price: str, quiet: str, trigger: str
 ) -> None:
-    """It waits one tick away, and becomes a market order when the last price is there."""
+    """The trigger waits one tick away, and becomes a market order at its price."""
     txid = desk.add(side, ordertype, "0.1", price)
     desk.price(quiet)
     assert desk.look(txid)["status"] == "open"
@@ -50,7 +50,7 @@ def test_a_trailing_stop_limit_draws_its_limit_along(desk: Desk) -> None:
 
 
 def test_a_stop_limit_rests_at_its_limit_once_triggered(desk: Desk) -> None:
-    """It fills when the market comes back to the limit, as a maker."""
+    """The triggered order fills as a maker when the market comes back to its limit."""
     txid = desk.add("sell", "stop-loss-limit", "0.1", "55000", price2="54900")
     desk.price("54000")
     assert desk.look(txid)["limitprice"] == "54900.00000"
@@ -68,7 +68,7 @@ def test_a_triggered_buy_that_money_no_longer_covers_is_canceled(desk: Desk) -> 
 
 
 def test_an_order_expires(desk: Desk) -> None:
-    """At its end it lets go of its money."""
+    """An expired order holds no money any more."""
     txid = desk.add("buy", "limit", "0.1", "50000", timeinforce="GTD", expiretm="+60")
     desk.time += 59
     assert desk.look(txid)["status"] == "open"
@@ -78,7 +78,7 @@ def test_an_order_expires(desk: Desk) -> None:
 
 
 def test_a_scheduled_order_starts_at_its_time(desk: Desk) -> None:
-    """It is pending and held until then, and then meets the market."""
+    """The order is pending and held until its time, and then meets the market."""
     txid = desk.add("buy", "limit", "0.1", "61000", starttm="+60")
     assert desk.look(txid)["status"] == "pending"
     assert desk.look(txid)["starttm"] == START + 60

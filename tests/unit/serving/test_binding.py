@@ -26,7 +26,7 @@ def refusal(listener: Listener) -> str:
 
 
 def test_a_taken_port_is_named() -> None:
-    """With what to do about it."""
+    """The error names the port and says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         says = refusal(Listener("tcp", "127.0.0.1", taken.getsockname()[1]))
     assert "Address already in use; stop what listens there, or choose another port" in says
@@ -95,13 +95,13 @@ def test_a_filter_that_forbids_chown_is_named(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    """It is not made: whose it should be is not ours to guess."""
+    """The folder is not made, since its owner cannot be guessed."""
     says = refusal(Listener("unix", path=str(tmp_path / "run" / "bots")))
     assert f"its folder cannot be used (No such file or directory); make {tmp_path}/run" in says
 
 
 def test_an_unknown_group_is_named() -> None:
-    """And one that there is has its number."""
+    """An unknown group is an error that names it; a known one has its number."""
     own = grp.getgrgid(os.getegid())
     assert group_id(own.gr_name, TOML) == own.gr_gid
     with pytest.raises(ConfigError, match="there is no group 'no-such-group'; make it with"):

@@ -25,7 +25,7 @@ HSM = {"kind": "pkcs11", "module": "/lib/hsm.so", "token": "it", "pin_file": "/p
     ("text", "swaps"), [("Filename Type Size\n", False), ("Filename Type Size\n/dev/sda2 partition 1\n", True)]
 )
 def test_swap_is_found(tmp_path: Path, text: str, swaps: bool) -> None:
-    """As the kernel's table says: its first line is a head. Who cannot tell says that there is some."""
+    """The kernel's table tells of swap below its head line; a table that cannot be read counts as swap."""
     (tmp_path / "swaps").write_text(text)
     assert has_swap(tmp_path / "swaps") == swaps
     assert has_swap(tmp_path / "none")
@@ -33,7 +33,8 @@ def test_swap_is_found(tmp_path: Path, text: str, swaps: bool) -> None:
 
 @pytest.mark.parametrize(("hard", "asked_under"), [(2**28, 0), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)])
 def test_memory_is_not_locked_under_a_limit(monkeypatch: pytest.MonkeyPatch, hard: int, asked_under: int) -> None:
-    """While the kernel is asked the soft limit is 0, or none: it says yes only to whom no allocation can harm later."""
+    """The soft limit is lowered while the kernel is asked, so that it agrees only where no later allocation can
+    fail."""
     limits, asked = [(2**20, hard)], []
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
@@ -44,7 +45,7 @@ def test_memory_is_not_locked_under_a_limit(monkeypatch: pytest.MonkeyPatch, har
 
 
 def test_a_variable_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For Python and for whatever asks the C library; one that is not there is no trouble."""
+    """The variable is gone for Python and for the C library; a missing one is no error."""
     monkeypatch.setenv("SOME_TOKEN", "some token")
     forget_variable("SOME_TOKEN")
     forget_variable("SOME_TOKEN")
@@ -53,7 +54,7 @@ def test_a_variable_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_variable_that_stands_twice_is_forgotten_twice() -> None:
-    """As /proc shows it: execve takes any list, and a second value would stay where the kernel keeps them all."""
+    """Both values of a variable that was given twice are gone from /proc."""
     code = (
         "from pathlib import Path; from signer.serving.hardening import forget_environment; forget_environment()\n"
         "print(Path('/proc/self/environ').read_bytes().count(b'a-token'))"
@@ -106,13 +107,13 @@ async def test_tasks_that_wait_alike_are_one_line() -> None:
 
 
 def test_a_dump_is_bounded(capfd: pytest.CaptureFixture[str]) -> None:
-    """However much there is to tell."""
+    """A dump has a bound, however much there is to tell."""
     dump.say([f"line {number}" for number in range(10 * dump.MOST_LINES)])
     assert len(capfd.readouterr().err.splitlines()) == dump.MOST_LINES
 
 
 def test_a_gateway_that_starts_survives_a_dump() -> None:
-    """Before there is a loop, at a prompt perhaps: the stacks, and it goes on."""
+    """A gateway without an event loop yet shows its stacks and goes on."""
     code = (
         "import os; from signer.serving.dump import show_threads_on_signal; show_threads_on_signal()\n"
         f"def asking(secret): os.kill(os.getpid(), {int(signal.SIGUSR1)})\n"

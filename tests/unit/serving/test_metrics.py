@@ -81,7 +81,7 @@ def test_metrics_are_their_own() -> None:
 
 
 def test_of_a_key_that_is_no_more_nothing_is_read() -> None:
-    """Neither what was found about it, nor when it would have ended: each would alarm for ever."""
+    """Findings and end of a key that was removed leave the metrics, since they would alarm for ever."""
     metrics = Metrics()
     metrics.credential("old", proven=False, found={"expires": True}, expires_us=5_000_000)
     assert read(metrics)["signer_credential_expires_timestamp_seconds", ("old",)] == 5

@@ -41,7 +41,7 @@ def ca(home: Home) -> str:
 
 @pytest.mark.parametrize("host", ["api.kraken.com", None])
 def test_the_next_handshake_gets_the_renewed_leaf(home: Home, ca: str, host: str | None) -> None:
-    """Without a restart, and whether the client names a host or not; until it is due, the same one."""
+    """The renewed leaf is shown without a restart, whether or not the client names a host."""
     TlsFolder(home.tls).renew(NOW - LEAF_LIFE + RENEW_BEFORE)
     tls = ServerTls(TlsConfig(), home, NOW - timedelta(hours=1))
     first = handshake(tls.context, ca, host)
@@ -87,7 +87,7 @@ def test_a_certificate_of_another_kind_replaces_the_old_one_whole(home: Home, ca
 
 
 def encrypted(pem: bytes) -> bytes:
-    """The same key, under a passphrase."""
+    """Return the key under a passphrase."""
     key = load_pem_private_key(pem, None)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
 
@@ -112,7 +112,7 @@ OTHER = Authority.make(NAMES, "test", NOW).leaf(NOW)
 def test_a_certificate_that_cannot_be_used_is_named_with_its_hint(
     certificate: bytes | None, key: bytes | None, at: datetime, says: str, tmp_path: Path
 ) -> None:
-    """One line with the file, what is wrong, and what to do."""
+    """One line names the file, what is wrong and what to do."""
     for name, content in (("cert.pem", certificate), ("key.pem", key)):
         if content is not None:
             (tmp_path / name).write_bytes(content)
@@ -126,7 +126,7 @@ def test_a_certificate_that_cannot_be_used_is_named_with_its_hint(
 
 
 def test_a_key_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
-    """With the command that fixes it."""
+    """The error names the command that fixes it."""
     (tmp_path / "both.pem").write_bytes(LEAF)
     (tmp_path / "both.pem").chmod(0o644)
     with pytest.raises(ConfigError, match="run `chmod o= "):
@@ -149,7 +149,7 @@ def test_a_client_ca_that_does_not_read_is_named(content: bytes | None, home: Ho
 
 
 def test_a_client_certificate_is_asked_for_and_believed_from_its_ca_alone(home: Home, ca: str, tmp_path: Path) -> None:
-    """None, or one of another CA: no handshake. That is so with the leaf of the start and with each later one."""
+    """A missing certificate and one of another CA end the handshake, with the first leaf and with each later one."""
     bots, others = Bots(), Bots()
     (home.folder / "bots.pem").write_bytes(bots.ca)
     mine, foreign = tmp_path / "mine.pem", tmp_path / "foreign.pem"

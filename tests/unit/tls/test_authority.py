@@ -24,7 +24,7 @@ def made(now: datetime = NOW) -> Authority:
 
 
 def ca_pem(authority: Authority) -> str:
-    """Its certificate."""
+    """Return the certificate of the CA."""
     return authority.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
@@ -42,7 +42,7 @@ def forged(authority: Authority, name: x509.GeneralName) -> bytes:
 
 @pytest.mark.parametrize("host", ["api.kraken.com", "localhost", "127.0.0.1", "::1"])
 def test_a_leaf_is_taken_for_each_name(host: str, tmp_path: Path) -> None:
-    """By who trusts the CA and checks the name."""
+    """A client that trusts the CA and checks the name accepts the leaf."""
     authority = made()
     handshake(serving(authority.leaf(NOW), tmp_path), ca_pem(authority), host)
 
@@ -70,7 +70,7 @@ def test_a_ca_for_names_only_permits_no_address_but_loopback(tmp_path: Path) -> 
 
 
 def test_a_leaf_is_due_ten_days_before_its_end() -> None:
-    """Not a second earlier."""
+    """The leaf is not due a second earlier."""
     leaf = x509.load_pem_x509_certificate(made().leaf(NOW))
     assert leaf.not_valid_after_utc == NOW + LEAF_LIFE
     assert not due(leaf, NOW + LEAF_LIFE - RENEW_BEFORE - timedelta(seconds=1))

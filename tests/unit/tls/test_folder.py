@@ -18,7 +18,7 @@ NAMES = [server_name("api.kraken.com"), server_name("127.0.0.1")]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> TlsFolder:
-    """One that was just made."""
+    """Make a folder."""
     made = TlsFolder(tmp_path / "tls")
     made.create(NAMES, "test", NOW, replace=False)
     return made
@@ -60,7 +60,7 @@ def test_a_failed_init_leaves_what_there_was(folder: TlsFolder, monkeypatch: pyt
 
 
 def test_the_leaf_is_renewed_when_due_and_not_before(folder: TlsFolder) -> None:
-    """And when it is missing."""
+    """A missing leaf is made, and one that is due is renewed."""
     first = folder.leaf_certificate()
     folder.renew_if_due(NOW + LEAF_LIFE - RENEW_BEFORE - timedelta(seconds=1))
     assert folder.leaf_certificate() == first
@@ -73,7 +73,7 @@ def test_the_leaf_is_renewed_when_due_and_not_before(folder: TlsFolder) -> None:
 
 
 def test_a_leaf_never_outlives_its_ca(folder: TlsFolder) -> None:
-    """And a CA that has ended makes none."""
+    """The leaf ends with its CA, and a CA that has ended makes none."""
     end = folder.ca_certificate().not_valid_after_utc
     folder.renew(end - timedelta(days=1))
     assert folder.leaf_certificate().not_valid_after_utc == end
@@ -92,7 +92,7 @@ def test_a_leaf_never_outlives_its_ca(folder: TlsFolder) -> None:
     ],
 )
 def test_a_spoilt_folder_is_named_with_its_hint(folder: TlsFolder, name: str, content: bytes | None, says: str) -> None:
-    """One line with the file and what to do; the leaf stays as it is."""
+    """One line names the file and what to do, and the leaf stays as it is."""
     before, path = folder.leaf.read_bytes(), folder.folder / name
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(SignerError) as error:
@@ -104,7 +104,7 @@ def test_a_spoilt_folder_is_named_with_its_hint(folder: TlsFolder, name: str, co
 
 
 def test_a_key_that_others_can_read_is_refused(folder: TlsFolder) -> None:
-    """Before it is used once more."""
+    """Such a key is refused before its next use."""
     folder.ca_key.chmod(0o644)
     with pytest.raises(KeyStoreError, match="lets others at it"):
         folder.renew(NOW)

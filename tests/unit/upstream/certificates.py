@@ -66,7 +66,7 @@ def _builder(
     issuer_key: ec.EllipticCurvePrivateKey,
     expires: timedelta = DAY,
 ) -> x509.CertificateBuilder:
-    """With the identifiers of both keys: from Python 3.13 on a certificate without them proves nothing."""
+    """Start a certificate with the identifiers of both keys, without which Python 3.13 and later believe none."""
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

@@ -12,7 +12,7 @@ from tests.unit.upstream.venue import Venue
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Both event loops."""
+    """Run each test on both event loops."""
     return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
 
 

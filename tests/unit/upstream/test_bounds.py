@@ -26,7 +26,7 @@ def answer(size: int, *, declared: bool = True) -> bytes:
 
 @pytest.mark.parametrize("declared", [True, False])
 async def test_each_call_has_a_bound_of_its_own(venue: Venue, declared: bool) -> None:
-    """On one connection too: the bound is the call's, and the error names it."""
+    """The bound is the call's own on a shared connection too, and the error names it."""
     upstream = UpstreamPool.open(venue.origin)
     venue.plays = [Play(answer(COUNTED_FROM)), Play(answer(COUNTED_FROM + 1)), Play(answer(COUNTED_FROM + 1))]
     venue.plays[2] = Play(answer(COUNTED_FROM + 1, declared=declared))
@@ -69,7 +69,7 @@ async def test_what_arrives_is_counted_and_an_order_is_never_refused_for_it(venu
 
 
 async def test_what_had_arrived_of_an_answer_that_breaks_off_is_given_back(venue: Venue) -> None:
-    """However the exchange ends it."""
+    """The memory of a broken answer is given back, however the exchange ends it."""
     held = HeldAnswers(LARGE)
     upstream = UpstreamPool.open(venue.origin, held=held)
     for then in ("close", "reset"):

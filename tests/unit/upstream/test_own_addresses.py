@@ -34,7 +34,7 @@ def own(*addresses: tuple[str, int]) -> OwnAddresses:
     ],
 )
 def test_which_addresses_are_our_own(listening: tuple[str, int], host: str, port: int, included: bool) -> None:
-    """Those listened on; with a wildcard all of this machine, and none of another."""
+    """The addresses listened on are ours; behind a wildcard all of this machine are, and none of another."""
     assert own(listening).include(host, port) is included
 
 
@@ -54,7 +54,7 @@ def test_own_addresses_are_those_of_bound_sockets(tmp_path: Path) -> None:
     ],
 )
 def test_a_loop_is_refused_with_its_hint(origin: str, addresses: Sequence[str], says: str) -> None:
-    """By name, by pinned address, or over plain HTTP."""
+    """The loop is found by name, by pinned address and over plain HTTP."""
     with pytest.raises(ConfigError) as error:
         refuse_loop({"accounts.main.origin": (origin, addresses)}, own(("127.0.0.1", 443), ("127.0.0.1", 8787)), "toml")
     assert says in str(error.value)
@@ -62,7 +62,7 @@ def test_a_loop_is_refused_with_its_hint(origin: str, addresses: Sequence[str], 
 
 
 def test_what_leads_elsewhere_or_nowhere_is_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another port, another address; and a name that does not resolve now is no reason not to start."""
+    """Another port or address is no loop, and a name that does not resolve now does not stop the start."""
 
     def fails(*_: object, **__: object) -> None:
         raise socket.gaierror("no network")
@@ -83,7 +83,7 @@ async def test_a_call_never_goes_to_ourselves(venue: Venue) -> None:
 
 
 async def test_pinned_addresses_are_asked_instead_of_the_resolver(tmp_path: Path) -> None:
-    """In their order, the first that answers; and whoever answers must prove the origin's name."""
+    """The pinned addresses are tried in their order, and whoever answers must prove the origin's name."""
     authority = Authority(tmp_path)
     venue = Venue(tls=authority.server("api.kraken.test"), plays=[Play()])
     await venue.start()

@@ -52,7 +52,7 @@ class Venue:
 
     @property
     def origin(self) -> str:
-        """Where it listens."""
+        """Return where it listens."""
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def say_now(self, data: bytes) -> None:
@@ -104,5 +104,5 @@ def _whole(request: bytes) -> bool:
 
 
 async def send(upstream: UpstreamPool, request: WireRequest = ORDER, within_s: float = 5.0) -> WireAnswer:
-    """One attempt that may take ``within_s``."""
+    """Make one attempt that may take ``within_s``."""
     return await upstream.send(request, asyncio.get_running_loop().time() + within_s)

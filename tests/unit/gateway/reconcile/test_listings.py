@@ -85,7 +85,7 @@ def pages(total: int, *, counted: bool = True) -> Answer:
 @pytest.mark.parametrize("counted", [True, False])
 @pytest.mark.parametrize("total", [0, 1, 49, 50, 51, 100, 123])
 async def test_all_pages_are_read(total: int, counted: bool) -> None:
-    """To the last, whether or not the venue says how many there are."""
+    """The last page is read, whether or not the venue says how many there are."""
     lists, _ = made(pages(total, counted=counted))
     await lists.read_closed(7)
     assert set(lists.sightings) == {f"O{number}" for number in range(total)}
@@ -120,7 +120,7 @@ async def test_a_venue_that_says_more_than_it_shows_is_not_believed() -> None:
 
 
 async def test_a_list_without_end_is_left() -> None:
-    """After so many pages; what they show counts."""
+    """Reading ends after so many pages, and the orders that they show count."""
     lists, account = made(pages(1_000_000))
     await lists.read_closed(0)
     assert len(account.asked) == MOST_PAGES
@@ -129,14 +129,14 @@ async def test_a_list_without_end_is_left() -> None:
 
 
 async def test_open_orders_that_are_not_listed_raise() -> None:
-    """Nothing can be told without them."""
+    """A missing list of open orders raises, since nothing can be told without it."""
     lists, _ = made(lambda _: "EService:Busy")
     with pytest.raises(VenueError, match="EService:Busy"):
         await lists.read_open()
 
 
 async def test_an_order_that_closed_between_the_reads_is_shown_as_open() -> None:
-    """It is there once, and what was read first stays."""
+    """The order is listed once, as it was read first."""
     lists, _ = made(lambda call: Listing({"O1": seen(1)}, 1 if call.fields else None))
     assert list(await lists.read_open()) == ["O1"]
     await lists.read_closed(0)
@@ -155,7 +155,7 @@ async def test_only_what_is_not_listed_is_asked_for_by_its_id() -> None:
 
 
 async def test_a_read_waits_for_our_share_of_the_counter() -> None:
-    """And is not made if that would take longer than a look may."""
+    """A read that would wait for longer than a look may take is not made."""
     lists, account = made(pages(1), waits=[0.01, 0.01])
     await lists.read_closed(0)
     assert len(account.asked) == 1

@@ -66,28 +66,28 @@ def test_the_one_order_that_is_alike_is_it() -> None:
 
 
 def test_none_is_none_without_doubt() -> None:
-    """It is on no list."""
+    """An order that is on no list is missing without doubt."""
     assert told([unknown(1, order())], []) == [LookupResult((None,))]
     assert told([unknown(1, order())], [seen("OA", price=Price(Decimal(99)))]) == [LookupResult((None,))]
     assert told([unknown(1, order())], [seen("OA", client_tag="8")]) == [LookupResult((None,))]
 
 
 def test_an_order_without_reference_is_never_recognised() -> None:
-    """Nothing tells it from another's."""
+    """An order without reference cannot be told from somebody else's."""
     (one,) = told([unknown(1, order(client_tag=None))], [seen("OA", client_tag="")])
     assert one.venue_ids == (None,)
     assert "no reference" in one.doubt
 
 
 def test_a_twin_that_is_older_leaves_doubt() -> None:
-    """It is somebody else's, or our measure of the venue's clock is wrong: nothing is settled and nothing released."""
+    """An older twin is somebody else's, or the venue's clock was measured wrong: nothing is settled or released."""
     (one,) = told([unknown(1, order())], [seen("OA", SENT_US - 1)])
     assert one.venue_ids == (None,)
     assert "before" in one.doubt
 
 
 def test_what_cannot_be_told_leaves_doubt() -> None:
-    """Nothing is settled by it, and nothing released."""
+    """An order that cannot be compared settles nothing and releases nothing."""
     (one,) = told([unknown(1, order())], [seen("OA", price=Price(Decimal(666)))])
     assert one.venue_ids == (None,)
     assert "not listed" in one.doubt
@@ -101,12 +101,12 @@ def test_a_twin_that_was_seen_before_the_intent_is_not_it() -> None:
 
 
 def test_an_order_that_the_ledger_knows_is_not_it() -> None:
-    """Also if it is the client's own."""
+    """An order that the ledger knows is not the lost one, even if it is the client's own."""
     assert told([unknown(1, order())], [seen("OA"), seen("OB")], taken={"OA"}) == [LookupResult(("OB",))]
 
 
 def test_two_candidates_leave_doubt() -> None:
-    """Neither is taken."""
+    """Of two candidates neither is taken."""
     (one,) = told([unknown(1, order())], [seen("OA"), seen("OB")])
     assert one.venue_ids == (None,)
     assert "2 orders" in one.doubt
@@ -130,7 +130,7 @@ def test_a_later_twin_claims_nothing_that_is_older() -> None:
 
 
 def test_legs_of_a_batch_are_found_one_by_one() -> None:
-    """Those that are there, though others are missing or in doubt."""
+    """The legs of a batch that are listed are found, even if others are missing or in doubt."""
     legs = [order(price=Price(Decimal(price))) for price in (100, 101, 102)]
     listed = [seen("OA"), seen("OC", price=Price(Decimal(102))), seen("OD", price=Price(Decimal(102)))]
     (one,) = told([unknown(1, *legs)], listed)
@@ -140,7 +140,7 @@ def test_legs_of_a_batch_are_found_one_by_one() -> None:
 
 
 def test_twins_in_a_batch_are_told_apart_by_number() -> None:
-    """They are interchangeable: as many as there are, the oldest first, and never more."""
+    """Twins are interchangeable: as many as are listed are taken, the oldest first, and never more."""
     batch = unknown(1, order(), order())
     assert told([batch], [seen("OB", SENT_US + 2), seen("OA", SENT_US + 1)]) == [LookupResult(("OA", "OB"))]
     assert told([batch], [seen("OA")]) == [LookupResult(("OA", None))]
@@ -157,7 +157,7 @@ def test_one_row_is_never_two_different_legs() -> None:
 
 
 def test_only_orders_with_our_references_are_worth_a_look_into_the_ledger() -> None:
-    """By the client's tag or id."""
+    """An order with our tag or the client's id is looked up in the ledger, no other."""
     listed = [
         seen("OA"),
         seen("OB", client_tag="8"),

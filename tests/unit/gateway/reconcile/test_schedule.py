@@ -9,7 +9,7 @@ from tests.harness.clocks import SetClock
 
 
 def due_times(schedule: Schedule, clock: SetClock, number: int) -> list[float]:
-    """When it is due so many times, if each look leaves it unknown."""
+    """Return the times at which it is due, if each look leaves it unknown."""
     times: list[float] = []
     while len(times) < number:
         if schedule.is_due(1):
@@ -20,7 +20,7 @@ def due_times(schedule: Schedule, clock: SetClock, number: int) -> list[float]:
 
 
 def test_each_wait_is_twice_as_long_up_to_an_hour() -> None:
-    """However often it failed."""
+    """Each wait is twice the last one and at most an hour, however often the look-up failed."""
     clock = SetClock(0)
     schedule = Schedule(clock, gone_after_s=90)
     times = due_times(schedule, clock, 12)
@@ -33,7 +33,7 @@ def test_each_wait_is_twice_as_long_up_to_an_hour() -> None:
 
 
 def test_lists_that_could_not_be_read_say_nothing_of_it() -> None:
-    """It waits half a minute, and no longer the next time."""
+    """A list that could not be read is read again after half a minute, and the waits do not grow."""
     clock = SetClock(0)
     schedule = Schedule(clock, gone_after_s=90)
     for _ in range(9):
@@ -44,7 +44,7 @@ def test_lists_that_could_not_be_read_say_nothing_of_it() -> None:
 
 
 def test_what_was_missed_is_looked_for_when_it_can_be_given_up() -> None:
-    """Not an hour after that."""
+    """A call that was missed is looked for when it can be given up, not an hour later."""
     clock = SetClock(0)
     schedule = Schedule(clock, gone_after_s=90)
     for _ in range(8):
@@ -55,7 +55,7 @@ def test_what_was_missed_is_looked_for_when_it_can_be_given_up() -> None:
 
 
 def test_it_is_gone_by_the_time_at_which_the_lists_were_asked_for() -> None:
-    """From the first look without doubt that missed it; a doubtful look decides nothing."""
+    """Only a look without doubt counts towards giving a call up, from the time at which the lists were asked for."""
     clock = SetClock(0)
     schedule = Schedule(clock, gone_after_s=90)
     assert not schedule.is_gone(1, asked_at=0, doubt="a twin")

@@ -60,7 +60,7 @@ def test_the_gravest_denial_speaks_and_all_are_named() -> None:
 
 
 def test_no_rule_at_all_is_a_denial_too() -> None:
-    """Nothing is allowed for want of an objection."""
+    """A call that no rule objects to is denied unless a rule allows it."""
     assert words(denied())[0] == "EGeneral:Permission denied"
 
 
@@ -109,6 +109,6 @@ def test_a_reason_is_bounded() -> None:
 
 
 def test_a_quotation_cannot_be_ended_from_inside() -> None:
-    """Nor be long."""
+    """A quoted value can neither end its quotation nor be long."""
     assert quoted('a"b') == '"a\'b"'
     assert len(quoted("x" * 1000)) < 50

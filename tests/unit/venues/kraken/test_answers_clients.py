@@ -96,7 +96,7 @@ def test_no_phrase_in_a_reason_changes_the_exception(phrase: str) -> None:
 
 
 def test_the_reason_is_in_the_exception_s_text() -> None:
-    """So that whoever reads the bot's log sees the rule."""
+    """The text of the exception shows the rule to whoever reads the bot's log."""
     body = KRAKEN.refusal(denial("feature", "XETHZUSD is not listed")).body.decode()
     for error in (sdk_raises(body), ccxt_raises(body)):
         assert "Policy rule-7: XETHZUSD is not listed" in str(error)

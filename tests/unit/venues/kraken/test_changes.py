@@ -48,7 +48,7 @@ def test_an_edit_may_name_its_target_by_userref() -> None:
     ],
 )
 def test_an_edit_that_is_not_understood_is_refused_by_name(fields: dict[str, str], named: str) -> None:
-    """As for a new order."""
+    """The refusal names the parameter, as for a new order."""
     assert named in refused_form("EditOrder", fields)[1]
 
 
@@ -85,7 +85,7 @@ def test_an_amend_of_the_trigger_is_the_first_price() -> None:
     ],
 )
 def test_an_amend_that_is_not_understood_is_refused_by_name(fields: dict[str, str], named: str) -> None:
-    """One target, one meaning of the price."""
+    """An amend has one target and one meaning of its price."""
     assert named in refused_form("AmendOrder", fields)[1]
 
 
@@ -122,7 +122,7 @@ def test_a_cancel_by_a_json_number_is_by_userref() -> None:
      {"txid": "007"}, {"txid": "0"}, {"txid": "*"}, {"txid": TXID, "pair": "XBTUSD"}],
 )  # fmt: skip
 def test_a_cancel_that_names_no_order_clearly_is_refused(fields: dict[str, str]) -> None:
-    """Nothing named, named twice, or named in a way that could be two things."""
+    """A cancel that names nothing, one thing twice, or one of two things is refused."""
     assert refused_form("CancelOrder", fields)[0] == "EGeneral:Invalid arguments"
 
 
@@ -149,7 +149,7 @@ def test_a_batch_cancel_names_each_target() -> None:
      {"orders": [True]}, {"orders": [["A"]]}, {"cl_ord_ids": [" ab"]}, {"orders": ["A,B"]}],
 )  # fmt: skip
 def test_a_batch_cancel_that_is_not_understood_is_refused(fields: dict[str, Any]) -> None:
-    """From one to fifty, each a single name."""
+    """A batch cancel has one to fifty single names."""
     with pytest.raises(Refused, check=says("EGeneral:Invalid arguments")):
         as_json("CancelOrderBatch", fields)
 

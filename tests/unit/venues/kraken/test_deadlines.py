@@ -38,20 +38,20 @@ def made(endpoint: str, deadline: str) -> Any:
 @pytest.mark.parametrize("endpoint", CALLS)
 @pytest.mark.parametrize("deadline", GOOD)
 def test_a_deadline_that_the_exchange_takes_passes(endpoint: str, deadline: str) -> None:
-    """After the moment of arrival, and at most a minute after it, whatever its time zone."""
+    """A deadline passes from the call's arrival to a minute after it, in any time zone."""
     KRAKEN.require_timely(made(endpoint, deadline), AT_US)
 
 
 @pytest.mark.parametrize("endpoint", CALLS)
 @pytest.mark.parametrize("deadline", BAD)
 def test_a_deadline_that_has_passed_or_is_too_far_is_refused(endpoint: str, deadline: str) -> None:
-    """In Kraken's words, by the parameter's name."""
+    """The refusal has Kraken's words and names the parameter."""
     with pytest.raises(NotUnderstood, match="deadline"):
         KRAKEN.require_timely(made(endpoint, deadline), AT_US)
 
 
 @pytest.mark.parametrize("endpoint", CALLS)
 def test_a_call_without_deadline_is_never_late(endpoint: str) -> None:
-    """Nothing is asked of it."""
+    """A call without a deadline passes at any time."""
     call = made(endpoint, GOOD[0])
     KRAKEN.require_timely(type(call)(call.endpoint, call.action, {}), AT_US)

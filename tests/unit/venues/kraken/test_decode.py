@@ -115,7 +115,7 @@ def test_json_numbers_keep_their_digits() -> None:
     ],
 )
 def test_a_form_may_be_announced_in_each_usual_way(content_type: str) -> None:
-    """With and without a charset, and not at all."""
+    """A form passes with a charset, without one, and without a content type."""
     assert decode(request("Balance", "nonce=1&asset=XBT", content_type)).fields == {"asset": "XBT"}
 
 
@@ -182,14 +182,14 @@ def test_what_two_parsers_could_read_differently_is_refused(body: str) -> None:
 
 @pytest.mark.parametrize("name", ["close[price", "close[]", "close[price]x", "close]", "[price]", "close[a b]"])
 def test_a_name_with_odd_brackets_is_a_name_that_no_order_has(name: str) -> None:
-    """It spells no tree, and the order is refused for it by name."""
+    """The name spells no tree, and the order is refused for it by name."""
     assert decode(request("Balance", urlencode({"nonce": "1", name: "1"}))).fields == {name: "1"}
     assert "is not known" in refused("AddOrder", urlencode({"nonce": "1", name: "1"}))[1]
 
 
 @pytest.mark.parametrize("body", [b"nonce=1&pair=\xff", b'{"nonce":1,"pair":"\xff"}', '{"nonce":1}'.encode("utf-16")])
 def test_a_body_that_is_not_utf_8_is_refused(body: bytes) -> None:
-    """Neither as a form nor as JSON; UTF-16 JSON, which Python would detect, is no JSON here."""
+    """Such a body is neither a form nor JSON; UTF-16 JSON, which Python would detect, is refused too."""
     with pytest.raises(NotUnderstood):
         decode(request("AddOrder", body))
 

@@ -57,7 +57,7 @@ def test_a_batch_is_json() -> None:
 
 
 def test_trade_volume_with_objects_is_json() -> None:
-    """And with names it is a form."""
+    """The same call with names is a form."""
     objects = as_json("TradeVolume", {"pair": [{"asset": "BTC/USD", "aclass": "derivatives"}]})
     assert json.loads(KRAKEN.encode(objects, 7, "KEY")[0].body)["pair"] == [
         {"asset": "BTC/USD", "aclass": "derivatives"}
@@ -75,7 +75,7 @@ def test_signing_adds_one_header_only() -> None:
 
 @pytest.mark.parametrize("name", ["Withdraw", "GetApiKeyInfo", "GetWebSocketsToken", "Earn/Allocate"])
 def test_what_must_never_leave_has_no_bytes(name: str) -> None:
-    """Even if a policy error let it come so far."""
+    """Such a call has no bytes, even if a policy error let it come so far."""
     with pytest.raises(NotAllowed):
         KRAKEN.encode(form(name, {}), 7, "KEY")
 
@@ -132,7 +132,7 @@ def test_a_change_is_named_by_the_txid_of_the_decision(client: OrderRef) -> None
 
 
 def test_cancels_have_the_forms_that_kraken_takes() -> None:
-    """One alone in a form, by any name; several in JSON, by their txids."""
+    """A single cancel is a form with any name; several are JSON with their txids."""
     one = {ref: KRAKEN.encode(KRAKEN.cancel([ref]), 7, "KEY")[0].body for ref in (OWN, USERREF, CL_ORD_ID)}
     names = {OWN: b"txid=OAAAAA-AAAAA-AAAAAA", USERREF: b"txid=7", CL_ORD_ID: b"cl_ord_id=x-1"}
     assert one == {ref: b"nonce=7&" + name for ref, name in names.items()}

@@ -42,7 +42,7 @@ def test_permissions_are_kraken_s_thirteen_words() -> None:
 
 @pytest.mark.parametrize("name", ["GetApiKeyInfo", "GetAPIKeyInfo"])
 def test_key_information_is_answered_by_us(name: str) -> None:
-    """Both spellings are one call."""
+    """Both spellings of the call are local."""
     call = form(name, {})
     assert call.local
     assert call.endpoint == "GetApiKeyInfo"
@@ -138,7 +138,7 @@ def test_a_list_of_types_is_one_text() -> None:
 
 @pytest.mark.parametrize("pair", [["XBTUSD"], [1], {"asset": "XBT"}, [{"asset": "BTC/USD", "more": "x"}], True])
 def test_trade_volume_takes_names_or_whole_objects(pair: Any) -> None:
-    """Nothing between."""
+    """A list that mixes names and objects is refused."""
     with pytest.raises(Refused, check=says("EGeneral:Invalid arguments")):
         as_json("TradeVolume", {"pair": pair})
 

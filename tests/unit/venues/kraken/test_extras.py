@@ -91,7 +91,7 @@ def test_null_means_absent(endpoint: str, fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("blank", ["", None])
 def test_a_blank_that_means_nothing_is_dropped_too(blank: Any) -> None:
-    """Of the parameters that would be dropped with a value."""
+    """A blank value of a meaningless parameter is dropped like any other value."""
     call = as_json("AddOrder", {**LIMIT, "position": blank, "broker": blank})
     assert (call.fields, call.dropped) == (as_json("AddOrder", LIMIT).fields, ("broker", "position"))
     amend = as_json("AmendOrder", {"txid": TXID, "order_qty": "2", "trading_agreement": blank})
@@ -108,7 +108,7 @@ def test_a_blank_that_means_nothing_is_dropped_too(blank: Any) -> None:
     ],
 )
 def test_null_is_no_value(endpoint: str, fields: dict[str, Any], named: str) -> None:
-    """It fills no gap, hides no unknown name, and stands for no order."""
+    """A null fills no gap, hides no unknown name, and stands for no order."""
     with pytest.raises(Refused, check=says("EGeneral:Invalid arguments")) as caught:
         as_json(endpoint, fields)
     assert named in str(caught.value)
@@ -171,7 +171,7 @@ def test_an_odd_unknown_parameter_of_a_read_is_dropped(odd: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("name", ["userref[]", "userref[", "userref[a]b"])
 def test_a_filter_that_cannot_be_read_is_refused(name: str) -> None:
-    """Without it the read would tell of everything."""
+    """A filter that cannot be read is refused, since the read would tell of everything without it."""
     with pytest.raises(Refused, match="no spelling of a parameter"):
         form("OpenOrders", {name: "5"})
 
@@ -184,7 +184,7 @@ def test_unknown_parameters_of_a_read_are_bounded() -> None:
 
 
 def test_blank_and_null_unknowns_of_a_read_say_nothing() -> None:
-    """They are neither sent on nor counted."""
+    """Unknown parameters without a value are neither sent on nor counted."""
     call = as_json("Balance", {"a": "", "b": None})
     assert (call.fields, call.dropped) == ({}, ())
 

@@ -62,7 +62,7 @@ def test_what_kraken_says() -> None:
     ids=str,
 )
 def test_what_does_not_read_is_no_answer(change: dict[str, Any]) -> None:
-    """One error of ours, whatever stands there: it could otherwise not be shown, kept, or reckoned with."""
+    """Whatever does not read gives one error of ours, and is neither shown nor kept."""
     with pytest.raises(VenueError, match="nothing that says it"):
         read(answer({**GOOD, **change}))
 
@@ -73,13 +73,13 @@ def test_what_does_not_read_is_no_answer(change: dict[str, Any]) -> None:
     ids=["nothing", "list", "null", "infinite", "infinite nonce", "deep", "odd error"],
 )
 def test_what_is_no_envelope_is_no_answer(body: str) -> None:
-    """Likewise."""
+    """An answer that is no envelope gives one error of ours."""
     with pytest.raises(VenueError):
         read(answer(body))
 
 
 def test_whatever_reads_can_be_kept() -> None:
-    """As text that lists read back."""
+    """Whatever reads can be kept as text that lists read back."""
     key = read(answer({**GOOD, "apiKeyName": "\u00fc" * 100, "permissions": ["\x1b[2J"]}))
     assert _PROBE.validate_json(_PROBE.dump_json(Probe(1, key))).key == key
 
@@ -101,7 +101,7 @@ def test_whatever_reads_can_be_kept() -> None:
     ],
 )
 def test_every_error_has_its_hint(text: str, refused: bool, hint: str) -> None:
-    """And only what says something of the key is called a refusal of it."""
+    """Each error has a hint, and only those about the key count as its refusal."""
     with pytest.raises(VenueError) as caught:
         read(WireAnswer(200, "application/json", json.dumps({"error": [text]}).encode()))
     assert caught.value.what.startswith("the exchange refused the key: ") == refused

@@ -19,7 +19,7 @@ def client(expires_us: int | None) -> ClientInfo:
 
 
 def test_it_tells_the_policy_s_permissions_and_the_virtual_key() -> None:
-    """In Kraken's shape and order of words (docs/kraken.md §1b, §1i)."""
+    """The answer has Kraken's shape and order of words (docs/kraken.md §1b, §1i)."""
     permissions = frozenset({"query-open-trades", "query-funds"})
     response = KRAKEN.own_answer(form("GetApiKeyInfo", {}), client(1_800_000_000_000_000), permissions)
     answer = json.loads(response.body)

@@ -44,7 +44,7 @@ def shown(**fields: Any) -> dict[str, Any]:
 
 
 def envelope(result: Any, *errors: str) -> WireAnswer:
-    """One answer."""
+    """Return one answer."""
     return WireAnswer(200, "application/json", json.dumps({"error": list(errors), "result": result}).encode())
 
 
@@ -52,26 +52,26 @@ PLACED = KRAKEN.with_own_refs(form("AddOrder", LIMIT), numbered())
 
 
 def test_an_order_without_reference_gets_one_of_ours() -> None:
-    """In the order that is reserved and in the fields that are sent, alike."""
+    """The reserved order and the sent fields have the same reference of ours."""
     assert (PLACED.orders[0].client_tag, PLACED.fields["userref"]) == ("1", 1)
     assert list(PLACED.fields)[-1] == "userref"
 
 
 @pytest.mark.parametrize("own", [{"userref": "7"}, {"cl_ord_id": "bot-1"}])
 def test_a_client_s_own_reference_stays(own: dict[str, str]) -> None:
-    """It is the client's to choose."""
+    """A client's own reference is sent as it is."""
     call = form("AddOrder", {**LIMIT, **own})
     assert KRAKEN.with_own_refs(call, numbered()) is call
 
 
 def test_a_dry_run_and_a_call_without_orders_stay() -> None:
-    """There will be nothing to look up."""
+    """A dry run and a call without orders get no reference, since nothing will be looked up."""
     for call in (form("AddOrder", {**LIMIT, "validate": "true"}), form("CancelAll", {}), form("Balance", {})):
         assert KRAKEN.with_own_refs(call, numbered()) is call
 
 
 def test_each_order_of_a_batch_gets_its_own() -> None:
-    """But for those that have one."""
+    """Each order of a batch without a name gets a reference of its own."""
     call = as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": [ROW, {**ROW, "userref": 70}, ROW]})
     named = KRAKEN.with_own_refs(call, numbered())
     assert [order.client_tag for order in named.orders] == ["1", "70", "2"]
@@ -81,7 +81,7 @@ def test_each_order_of_a_batch_gets_its_own() -> None:
 
 
 def test_an_edit_gets_one_for_its_replacement() -> None:
-    """In the change, from which the order to come is made."""
+    """The replacement gets a reference in the change that it is made from."""
     call = form("EditOrder", {"pair": "XBTUSD", "txid": "OLD", "volume": "1"})
     named = KRAKEN.with_own_refs(call, numbered())
     assert named.change is not None
@@ -98,7 +98,7 @@ def listed(rows: dict[str, Any]) -> Listing:
 
 
 def sighting(**fields: Any) -> Sighting:
-    """One listed order."""
+    """Return one listed order."""
     return listed({"OA": shown(**fields)}).sightings["OA"]
 
 
@@ -160,12 +160,12 @@ def test_a_page_of_closed_orders_says_how_many_there_are() -> None:
     ids=lambda answer: answer.body.decode()[:60] or str(answer.status),
 )
 def test_what_is_not_a_whole_list_is_none(answer: WireAnswer) -> None:
-    """One row that does not read may be the one that is looked for."""
+    """A list with a row that does not read is no list, since that row may be the one that is looked for."""
     assert KRAKEN.read_orders(answer) is None
 
 
 def test_the_order_as_it_was_placed_is_alike() -> None:
-    """Also with a cl_ord_id, and however the venue writes its numbers."""
+    """The order is recognised with a cl_ord_id too, and however the venue writes its numbers."""
     assert alike(PLACED)
     assert alike(form("AddOrder", {**LIMIT, "cl_ord_id": "bot-1"}), userref=None, cl_ord_id="bot-1", price="37500")
 
@@ -187,7 +187,8 @@ def test_another_order_under_the_same_reference_is_not_alike(other: dict[str, An
 
 
 def test_an_order_of_a_pair_that_was_delisted_cannot_be_told() -> None:
-    """Its row names the pair otherwise than we do; what differs in all else is not it all the same."""
+    """The row of such an order names the pair otherwise; an order that differs in anything else is not it all the
+    same."""
     gone = Kraken(PairTable((ETH_USD,)))
 
     def is_alike(**fields: Any) -> bool | None:
@@ -221,7 +222,7 @@ def test_a_volume_is_compared_within_the_venue_s_rounding() -> None:
 
 
 def test_the_volume_of_a_replacement_is_not_compared() -> None:
-    """It may be what was left of the original's."""
+    """The volume may be what was left of the original's."""
     call = KRAKEN.with_own_refs(form("EditOrder", {"pair": "XBTUSD", "txid": "OLD", "volume": "2"}), numbered())
     assert call.change is not None
     order = changed(TARGET, call.change)

@@ -55,7 +55,7 @@ def test_every_spelling_of_a_pair_is_forwarded_as_its_id(spelling: str) -> None:
 
 @pytest.mark.parametrize("pair", ["FOOUSD", "XBT-USD", "XBTUSD.d", "XBTUSD:BTNL", " XBTUSD", "XBTU\u017fD", "XBTUSD,"])
 def test_an_unknown_pair_is_refused_as_such(pair: str) -> None:
-    """With Kraken's own text; the reason names the pair."""
+    """The refusal has Kraken's own text, and the reason names the pair."""
     first, second = refused_form("AddOrder", {**LIMIT, "pair": pair})
     assert first == "EQuery:Unknown asset pair"
     assert second.startswith("EQuery:Policy the pair ")
@@ -95,7 +95,7 @@ def test_a_volume_that_is_not_plain_is_refused(number: str) -> None:
     "number", [*(n for n in BAD_NUMBERS if n not in {"-1", "+1"}), "+", "%", "+%", "1%", "+-1", "++1", "+1%%", "5:1"]
 )
 def test_a_price_that_is_not_plain_is_refused(number: str) -> None:
-    """The same for prices, signs apart; a percentage without a sign means nothing that is documented."""
+    """A price with a sign or an exponent in the wrong place is refused, and so is a percentage without a sign."""
     assert refused_form("AddOrder", {**LIMIT, "price": number})[0] == "EGeneral:Invalid arguments"
 
 
@@ -163,14 +163,14 @@ def test_what_an_order_may_not_say_is_refused_by_name(change: dict[str, str], na
 
 @pytest.mark.parametrize("name", ["pair", "type", "ordertype", "volume", "price"])
 def test_a_missing_parameter_is_named(name: str) -> None:
-    """There are no defaults for what decides an order's size and price."""
+    """What decides an order's size and price has no default."""
     fields = {key: value for key, value in LIMIT.items() if key != name}
     assert name in refused_form("AddOrder", fields)[1]
 
 
 @pytest.mark.parametrize("value", [True, "true", "True", "TRUE", "1", 1])
 def test_a_literal_true_is_a_dry_run(value: Any) -> None:
-    """It is forwarded as an unambiguous true."""
+    """A validate of true is forwarded as an unambiguous true."""
     call = as_json("AddOrder", {**LIMIT, "validate": value})
     assert call.dry_run
     assert call.fields["validate"] is True
@@ -178,7 +178,7 @@ def test_a_literal_true_is_a_dry_run(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [False, "false", "False", "FALSE", "0", 0])
 def test_a_literal_false_is_a_real_order(value: Any) -> None:
-    """It is not forwarded: Kraken once took any value for true."""
+    """A validate of false is not forwarded, since Kraken once took any value for true."""
     call = as_json("AddOrder", {**LIMIT, "validate": value})
     assert not call.dry_run
     assert "validate" not in call.fields
@@ -269,7 +269,7 @@ def test_a_batch_with_a_form_s_brackets_is_the_same_batch() -> None:
 
 
 def test_the_reason_quotes_the_caller_safely() -> None:
-    """Neither length nor line ends nor quotation marks of the caller's get into an answer."""
+    """The caller's text is cut, on one line and without quotation marks in an answer."""
     answer = refused("AddOrder", f"nonce={NONCE}&pair=XBTUSD&evil%22name%3A{'x' * 500}=1")
     assert len(answer[1]) < 250
     assert answer[1].count('"') == 2

@@ -59,7 +59,7 @@ def test_every_spelling_finds_its_pair(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "XBT", "USD/XBT", "XBTUSD ", "XBT//USD", "ZUSD", "FOOUSD", None, 5, ["XBTUSD"]])
 def test_anything_else_finds_none(text: Any) -> None:
-    """Nothing is guessed, and nothing but text is looked up."""
+    """A spelling that is no pair's finds none, and nothing but text is looked up."""
     assert TABLE.find(text) is None
 
 
@@ -77,7 +77,7 @@ def test_a_pair_tells_its_assets_and_class() -> None:
 
 
 def test_a_spelling_of_two_pairs_means_neither() -> None:
-    """Not even where it is one pair's own id: the venue's choice is not known."""
+    """Such a spelling finds no pair, not even where it is one pair's own id."""
     table = PairTable.from_asset_pairs({"AB": row("XY", "A/B"), "XY": row("CD", "C/D")})
     assert table.find("XY") is None
     assert table.find("AB") is not None

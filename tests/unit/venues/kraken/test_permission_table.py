@@ -102,7 +102,7 @@ def words(needs: str) -> set[frozenset[str]]:
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_the_gateway_asks_for_what_kraken_asks_for(name: str) -> None:
-    """Neither less, nor more but where it says why."""
+    """The gateway asks for neither less nor more, but where the table says why."""
     assert set(ENDPOINTS[name].needs) == words(STRICTER.get(name, DOCUMENTED[name]))
 
 

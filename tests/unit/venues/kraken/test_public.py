@@ -42,7 +42,7 @@ def test_a_long_list_of_pairs_does_not_grow() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_call_without_parameters_has_no_query(method: str) -> None:
-    """As for the time."""
+    """A call for the time has no query."""
     assert KRAKEN.public_request(ask(method, "/0/public/Time"))[0].target == "/0/public/Time"
 
 

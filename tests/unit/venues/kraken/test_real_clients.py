@@ -36,7 +36,7 @@ class Sink(requests.adapters.BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Close nothing: nothing is open."""
 
     def call(self) -> Call:
         """The taken request, read by us."""
@@ -117,14 +117,14 @@ def sdk_call(client: Callable[..., Any], ask: Callable[[Any], Any]) -> Call:
 def test_python_kraken_sdk_is_understood(
     client: Callable[..., Any], ask: Callable[[Any], Any], fields: dict[str, Any]
 ) -> None:
-    """Its defaults among them, which say nothing and are left out."""
+    """Its defaults are read too, which say nothing and are left out."""
     got = sdk_call(client, ask).fields
     assert {name: got[name] for name in fields} == fields
     assert got.keys() <= fields.keys() | {"consolidate_taker"}
 
 
 def test_krakenex_is_understood() -> None:
-    """With close keys and a userref."""
+    """A krakenex order with close keys and a userref is understood."""
     sink, api = Sink(), krakenex.API(key="key", secret=SECRET)
     api.session.mount("https://", sink)
     api.query_private(
@@ -162,7 +162,7 @@ def test_krakenex_is_understood() -> None:
     ],
 )  # fmt: skip
 def test_ccxt_is_understood(endpoint: str, params: dict[str, Any], fields: dict[str, Any]) -> None:
-    """As its `sign` builds the request, in forms with bare brackets and in JSON."""
+    """Requests as ccxt's `sign` builds them are understood, as forms with bare brackets and as JSON."""
     signed = ccxt.kraken({"apiKey": "key", "secret": SECRET}).sign(endpoint, ["private"], "POST", params)
     call = read(urlsplit(signed["url"]).path, signed["body"].encode(), signed["headers"]["Content-Type"])
     assert call.fields == fields

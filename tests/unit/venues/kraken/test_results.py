@@ -46,12 +46,12 @@ def read(call: Call, result: Any = None, *errors: str) -> VenueResult:
     ],
 )
 def test_an_acceptance_tells_each_order_s_txid(call: Call, result: Any, txids: tuple[str | None, ...]) -> None:
-    """One per order of the call; an amend keeps its own; a dry run places none."""
+    """An accepted call has a txid for each order; an amend keeps its own, and a dry run places none."""
     assert read(call, result) == VenueResult(Outcome.ACCEPTED, (), txids)
 
 
 def test_a_warning_with_a_result_is_an_acceptance() -> None:
-    """It is passed on with its text."""
+    """The warning's text is passed on."""
     verdict = read(ADD, {"txid": ["OA"]}, "WGeneral:Something")
     assert verdict == VenueResult(Outcome.ACCEPTED, ("WGeneral:Something",), ("OA",))
 
@@ -61,7 +61,7 @@ def test_a_warning_with_a_result_is_an_acceptance() -> None:
     [None, {}, [], "x", {"txid": []}, {"txid": ["OA", "OB"]}, {"txid": [1]}, {"txid": [""]}, {"txid": None}],
 )
 def test_an_order_accepted_in_a_strange_shape_is_unknown(result: Any) -> None:
-    """It may be placed; we do not know under which id."""
+    """The order may be placed, but its id is not known."""
     assert read(ADD, result).outcome is Outcome.UNKNOWN
 
 
@@ -177,7 +177,7 @@ def test_what_is_no_whole_answer_of_kraken_s_is_unknown(reply: WireAnswer) -> No
 
 
 def test_a_read_is_answered_or_refused() -> None:
-    """With the nonce's refusal told, so that the lane heals."""
+    """A refused nonce is told, so that the lane heals."""
     assert read(READ, {"ZUSD": "1"}) == VenueResult(Outcome.ACCEPTED)
     assert read(READ, {"ZUSD": "1"}, "WGeneral:x").outcome is Outcome.ACCEPTED
     assert read(READ, None, "EAPI:Invalid nonce") == VenueResult(
@@ -187,12 +187,12 @@ def test_a_read_is_answered_or_refused() -> None:
 
 @pytest.mark.parametrize("status", [403, 502])
 def test_a_read_that_the_edge_answered_has_no_verdict(status: int) -> None:
-    """Nothing in it is fit to be passed on; nothing is held for it either."""
+    """An answer of the edge is not passed on, and a read holds nothing."""
     assert KRAKEN.read_answer(READ, WireAnswer(status, "text/html", b"<html>")) == VenueResult(Outcome.UNKNOWN)
 
 
 def test_an_export_is_binary() -> None:
-    """Its success is a zip file, its failure the usual envelope; no other call may answer so."""
+    """An export succeeds as a zip file and fails as the usual envelope; no other call may be answered so."""
     archive = WireAnswer(200, "application/octet-stream", b"PK\x03\x04")
     assert KRAKEN.read_answer(EXPORT, archive).outcome is Outcome.ACCEPTED
     assert KRAKEN.read_answer(READ, archive).outcome is Outcome.UNKNOWN

@@ -9,7 +9,7 @@ from tests.unit.venues.kraken.asking import form
 
 
 def test_kraken_satisfies_the_contract() -> None:
-    """For the type checker, and by its name."""
+    """The type checker takes Kraken for a venue."""
     venue: Venue = Kraken(PairTable.built_in())
     assert venue.name == "kraken"
 
