@@ -59,6 +59,8 @@ class Worker(Protocol):
 class SigningKey(Protocol):
     """A handle that can sign, wherever the secret lives. There is nothing else to ask of it."""
 
+    __slots__ = ()
+
     @property
     def algorithm(self) -> Algorithm:
         """How it signs."""

@@ -18,8 +18,9 @@ from typing import Any, TypeVar, final
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, TokenFlag
 from pkcs11 import exceptions as failures
+from typing_extensions import override
 
-from signer.contracts import Worker
+from signer.contracts import SigningKey, SigningStore, Worker
 from signer.errors import KeyStoreError, StoreUnavailable
 from signer.home.private_file import read_private
 from signer.home.stores import Pkcs11Config
@@ -41,7 +42,7 @@ TRIED = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.
 
 
 @final
-class TokenKey:
+class TokenKey(SigningKey):
     """A handle whose secret is in the token (`signer.contracts.SigningKey`)."""
 
     __slots__ = ("_label", "_store")
@@ -52,8 +53,8 @@ class TokenKey:
         self._store = store
         self._label = label
 
+    @override
     async def sign(self, message: bytes) -> bytes:
-        """The signature, from the token. Raises `KeyStoreError`."""
         return await self._store.sign(self._label, message)
 
     def __repr__(self) -> str:
@@ -61,7 +62,7 @@ class TokenKey:
 
 
 @final
-class Pkcs11Store:
+class Pkcs11Store(SigningStore):
     """A `signer.contracts.SigningStore` of kind ``pkcs11``. ``worker`` is the only thread that calls the module.
 
     ``interactive``: a person started this, and may give the PIN though the token says that the last one was wrong.
@@ -91,6 +92,7 @@ class Pkcs11Store:
         # Two counts, each written by one thread only: calls given by the loop, and calls that the worker is done with.
         self._given = self._returned = 0
 
+    @override
     async def signing_key(self, info: CredentialInfo) -> TokenKey:
         """The handle. Raises `KeyStoreError` if the token has no such key, or the PIN is wrong."""
         try:
@@ -103,20 +105,22 @@ class Pkcs11Store:
         """The HMAC-SHA512 of ``message`` under the key ``label``. Raises `KeyStoreError`."""
         return await self._call(lambda: bytes(self._key(label).sign(message, mechanism=Mechanism.SHA512_HMAC)))
 
+    @override
     def add(self, info: CredentialInfo, secret: Secret) -> None:
-        """Create the key in the token; nothing can read it back. Raises `KeyStoreError`."""
         self.remove(info)
         self._aside(lambda: secret.expose_to(lambda raw: self._create(info, raw)))
 
+    @override
     def remove(self, info: CredentialInfo) -> None:
-        """Destroy the key. Raises `KeyStoreError`."""
         self._keys.pop(info.reference, None)
         self._aside(lambda: [key.destroy() for key in self._found(info.reference)])
 
+    @override
     async def describe(self) -> str:
         """Look at the token, without a login. Raises `KeyStoreError` if it is not there."""
         return await self._call(self._told)
 
+    @override
     async def close(self) -> None:
         """Log out."""
         await self._worker.run(self._let_go)

@@ -10,7 +10,9 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
-from signer.contracts import Worker
+from typing_extensions import override
+
+from signer.contracts import SigningKey, SigningStore, Worker
 from signer.errors import KeyStoreError, StoreUnavailable
 from signer.home.stores import VaultKvConfig
 from signer.keys.unwrapped import Unwrapped
@@ -24,7 +26,7 @@ AGAIN_S = 1.0
 
 
 @final
-class HeldKey:
+class HeldKey(SigningKey):
     """A handle from the moment at which its secret could be read (`signer.contracts.SigningKey`)."""
 
     algorithm = Algorithm.HMAC_SHA512
@@ -36,6 +38,7 @@ class HeldKey:
         self._failure: KeyStoreError | None = None
         self._not_before = 0.0
 
+    @override
     async def sign(self, message: bytes) -> bytes:
         """The signature; reads the secret first if nobody could yet. Raises `KeyStoreError` if that fails again."""
         if self._key is None:
@@ -62,7 +65,7 @@ class HeldKey:
 
 
 @final
-class VaultKvStore:
+class VaultKvStore(SigningStore):
     """A `signer.contracts.SigningStore` of kind ``vault-kv``.
 
     ``admin_token`` is for `add` and `remove`; the gateway has none, but ``unwrapped``.
@@ -89,6 +92,7 @@ class VaultKvStore:
         self._login = VaultLogin(config, self._where, rights, alarm, unwrapped=unwrapped, admin_token=admin_token)
         self._held: dict[str, HeldKey] = {}
 
+    @override
     async def signing_key(self, info: CredentialInfo) -> HeldKey:
         """The handle; its secret is read now, or as soon as Vault answers. Raises `KeyStoreError`."""
         key = self._held.get(info.reference) or HeldKey(self, info)
@@ -107,6 +111,7 @@ class VaultKvStore:
         except TimeoutError:
             raise StoreUnavailable("Vault did not answer in time", where=self._where, hint="see its load") from None
 
+    @override
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Write the entry. Vault keeps it encrypted; whoever may read that path can read it. Raises `KeyStoreError`."""
         entry = {"api_key": info.api_key, "api_secret": secret.expose_to(base64.b64encode).decode()}
@@ -114,18 +119,19 @@ class VaultKvStore:
             require_engine(vault, self._config.mount, "kv", where=self._where)
             write(vault, f"{self._config.mount}/data/{self._path(info)}", {"data": entry})
 
+    @override
     def remove(self, info: CredentialInfo) -> None:
-        """Destroy all versions of the entry. Raises `KeyStoreError`."""
         with self._login.administrator() as vault, explained(self._where):
             require_engine(vault, self._config.mount, "kv", where=self._where)
             vault.secrets.kv.v2.delete_metadata_and_all_versions(self._path(info), mount_point=self._config.mount)
 
+    @override
     async def describe(self) -> str:
         """Log in, if that is not done yet. Raises `KeyStoreError`."""
         return await self._worker.run(self._login.describe)
 
+    @override
     async def close(self) -> None:
-        """Close the connections."""
         await self._worker.run(self._login.close)
 
     def __repr__(self) -> str:

@@ -17,8 +17,9 @@ from typing import Any, final
 
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from typing_extensions import override
 
-from signer.contracts import Upstream, Worker
+from signer.contracts import SigningKey, SigningStore, Upstream, Worker
 from signer.errors import KeyStoreError, StoreUnavailable, VenueError
 from signer.home.stores import VaultTransitConfig
 from signer.keys.unwrapped import Unwrapped
@@ -37,7 +38,7 @@ _WORDS = 200
 
 
 @final
-class TransitKey:
+class TransitKey(SigningKey):
     """A handle whose secret is in Vault (`signer.contracts.SigningKey`)."""
 
     __slots__ = ("_name", "_store")
@@ -48,8 +49,8 @@ class TransitKey:
         self._store = store
         self._name = name
 
+    @override
     async def sign(self, message: bytes) -> bytes:
-        """The signature, from Vault. Raises `KeyStoreError`."""
         return await self._store.hmac(self._name, message)
 
     def __repr__(self) -> str:
@@ -57,7 +58,7 @@ class TransitKey:
 
 
 @final
-class VaultTransitStore:
+class VaultTransitStore(SigningStore):
     """A `signer.contracts.SigningStore` of kind ``vault-transit``.
 
     ``sender`` is the way to the same address; it bounds how many calls are under way. ``admin_token`` is for `add` and
@@ -94,6 +95,7 @@ class VaultTransitStore:
         self._no_login_before = 0.0
         self._proven = ""
 
+    @override
     async def signing_key(self, info: CredentialInfo) -> TransitKey:
         """The handle. Raises `KeyStoreError` if the key is not there, or is not one that signs as the venue wants."""
         try:
@@ -119,6 +121,7 @@ class VaultTransitStore:
         self._proven = token
         return signature
 
+    @override
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Import ``secret`` as a key that cannot be exported. Raises `KeyStoreError`."""
         mount, name = self._config.mount, info.reference
@@ -129,15 +132,17 @@ class VaultTransitStore:
             options = {"type": "hmac", "key_size": SECRET_BYTES, "hash_function": "SHA256", "exportable": False}
             vault.write_data(f"{mount}/keys/{name}/import", data={**options, "ciphertext": ciphertext.decode()})
 
+    @override
     def remove(self, info: CredentialInfo) -> None:
-        """Destroy the key. Raises `KeyStoreError`."""
         with self._login.administrator() as vault, explained(self._where):
             self._remove(vault, info.reference)
 
+    @override
     async def describe(self) -> str:
         """Log in, if that is not done yet. Raises `KeyStoreError`."""
         return await self._worker.run(self._login.describe)
 
+    @override
     async def close(self) -> None:
         """End the renewal."""
         if self._renewal is not None:
