@@ -1,4 +1,4 @@
-"""Charges against caps: whether they fit, holding them, giving them back; intents and orders as JSON text.
+"""What a call may spend: caps, whose charges are held and given back, and halts. Also intents and orders as JSON text.
 
 A rolling window is counted in 120 slots. A charge belongs to the slot of its time and leaves the total when its *whole
 slot* has left the window: never before ``window`` has passed, and at most a 120th of it later. So a cap is never
@@ -8,15 +8,17 @@ exceeded, however many charges the window holds, and the ledger keeps at most 12
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Clamped, Context, Decimal, Inexact, InvalidOperation, Overflow, Underflow
+from pathlib import Path
 from typing import TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from signer.errors import LedgerError, NotReserved, RefusalKind
-from signer.model import Charge, Intent, Order, Usage
+from signer.errors import Halted, LedgerError, NotReserved, RefusalKind
+from signer.model import Charge, Halt, Intent, Order, Usage
 
 DIGITS = 35
 """Amounts and limits have no more digits than this on either side of the point."""
@@ -265,3 +267,43 @@ def to_order(text: str) -> Order:
 
 def _damaged(what: str) -> LedgerError:
     return LedgerError(f"{what} in the ledger does not read", hint="restore ledger.db from a backup")
+
+
+Halts: TypeAlias = Mapping[tuple[str, str], Halt]
+"""Keyed by client and account, either of them empty for all."""
+
+
+def read_halts(db: sqlite3.Connection) -> Halts:
+    """All halts in force, oldest first."""
+    rows = db.execute("SELECT client, account, reason, halted_by, at_us FROM halts ORDER BY at_us, client, account")
+    return {(row[0], row[1]): Halt(*row) for row in rows}
+
+
+def halt_for(halts: Halts, client: str, account: str) -> Halt | None:
+    """The widest halt that stops this client on this account."""
+    if not halts:
+        return None
+    whom = (("", ""), ("", account), (client, ""), (client, account))
+    return next((halts[key] for key in whom if key in halts), None)
+
+
+def unreadable(now_us: int) -> Halts:
+    """What to believe while the store cannot be read: an operator's halt might be in it."""
+    return {("", ""): Halt("", "", "the ledger cannot be read", "signer", now_us)}
+
+
+def refuse_if_halted(halts: Halts, client: str, account: str) -> None:
+    """Raises `Halted` with the operator's reason."""
+    if (halt := halt_for(halts, client, account)) is not None:
+        raise Halted.because(halt.reason)
+
+
+@contextmanager
+def ledger_errors(path: Path) -> Iterator[None]:
+    """Turns what SQLite and the file system raise into `LedgerError`."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        hint = "check the disk's free space, and the file's owner and mode"
+        raise LedgerError(f"the ledger failed: {what}", where=str(path), hint=hint) from error

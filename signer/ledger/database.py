@@ -1,4 +1,4 @@
-"""The ledger's file: its tables, the halts and orders in it, and the connection that reads.
+"""The ledger's file: its tables, the orders in it, and the connection that reads.
 
 In write-ahead mode a reader neither waits for a writer nor holds one up, so these few indexed rows are read in place,
 in some 20 µs, rather than queued behind a flush.
@@ -11,13 +11,11 @@ import os
 import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
-from signer.errors import Halted, LedgerError
-from signer.ledger.caps import from_order, to_intent, to_order, usage
-from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, RefKind, Usage
+from signer.errors import LedgerError
+from signer.ledger.caps import ledger_errors, read_halts, to_intent, to_order, usage
+from signer.model import ChainHead, Halt, OpenIntent, OrderRef, PlacedOrder, RefKind, Usage
 
 VERSION = 2
 """Kept in ``PRAGMA user_version``; a database of another version is refused."""
@@ -82,17 +80,6 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-@contextmanager
-def ledger_errors(path: Path) -> Iterator[None]:
-    """Turns what SQLite and the file system raise into `LedgerError`."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        what = error.strerror if isinstance(error, OSError) else str(error)
-        hint = "check the disk's free space, and the file's owner and mode"
-        raise LedgerError(f"the ledger failed: {what}", where=str(path), hint=hint) from error
-
-
 def _create(path: Path) -> None:
     # Only where there is none: closing a second descriptor of a database drops this process's locks on it.
     try:
@@ -132,16 +119,6 @@ def _make_tables(db: sqlite3.Connection, path: Path) -> None:
             db.execute("ROLLBACK")
 
 
-Halts: TypeAlias = Mapping[tuple[str, str], Halt]
-"""Keyed by client and account, either of them empty for all."""
-
-
-def read_halts(db: sqlite3.Connection) -> Halts:
-    """All halts in force, oldest first."""
-    rows = db.execute("SELECT client, account, reason, halted_by, at_us FROM halts ORDER BY at_us, client, account")
-    return {(row[0], row[1]): Halt(*row) for row in rows}
-
-
 def whom(client: str, account: str) -> str:
     """Say whom a halt of this client and account stops (empty for all)."""
     return f"client {client}" if client else f"account {account}" if account else "everybody"
@@ -152,31 +129,6 @@ def resumed_by(client: str, account: str) -> str:
     named = f"--client {shlex.quote(client)}" if client else f"--account {shlex.quote(account)}"
     return f"signer resume {named if client or account else '--all'}"
 
-
-def halt_for(halts: Halts, client: str, account: str) -> Halt | None:
-    """The widest halt that stops this client on this account."""
-    if not halts:
-        return None
-    whom = (("", ""), ("", account), (client, ""), (client, account))
-    return next((halts[key] for key in whom if key in halts), None)
-
-
-def unreadable(now_us: int) -> Halts:
-    """What to believe while the store cannot be read: an operator's halt might be in it."""
-    return {("", ""): Halt("", "", "the ledger cannot be read", "signer", now_us)}
-
-
-def refuse_if_halted(halts: Halts, client: str, account: str) -> None:
-    """Raises `Halted` with the operator's reason."""
-    if (halt := halt_for(halts, client, account)) is not None:
-        raise Halted.because(halt.reason)
-
-
-KEPT_US = 90 * 24 * 3600 * 1_000_000
-"""A closed order is forgotten this long after it was placed. One that may be open never is."""
-
-PRUNED_AT_ONCE = 4
-"""How many old orders each new one sweeps out at most: faster than they come, and bounded."""
 
 CLOSED_AT_ONCE = 1000
 """How many orders one transaction marks as closed at most: some 10 ms."""
@@ -190,26 +142,6 @@ minutes at least which of the others are closed (`signer.gateway.reconcile`)."""
 
 
 _COLUMNS: Mapping[RefKind, str] = {"venue-id": "venue_id", "client-tag": "client_tag", "client-id": "client_id"}
-
-
-def placed_by(intent: Intent, venue_ids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
-    """The orders of ``intent`` that the venue accepted."""
-    return [
-        PlacedOrder(intent.account, intent.client, venue_id, order, now_us)
-        for order, venue_id in zip(intent.orders, venue_ids, strict=False)
-        if venue_id is not None
-    ]
-
-
-def remember(db: sqlite3.Connection, placed: PlacedOrder) -> None:
-    """Store an order; where its id is known already (an amend), what it is now. Who placed it stays."""
-    write = """INSERT INTO orders (account, client, venue_id, client_tag, client_id, placed_us, document)
-        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, venue_id) DO UPDATE
-        SET client_tag = excluded.client_tag, client_id = excluded.client_id, document = excluded.document"""
-    order = placed.order
-    row = (placed.account, placed.client, placed.venue_id, order.client_tag, order.client_id, placed.placed_us)
-    db.execute(write, (*row, from_order(order)))
-    _prune(db, placed.placed_us - KEPT_US)
 
 
 def find(db: sqlite3.Connection, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
@@ -278,12 +210,6 @@ def _newest(
             WHERE account = ? AND {_COLUMNS[ref.kind]} = ? AND client = ? AND closed = ? ORDER BY id DESC LIMIT ?"""  # noqa: S608
         found += db.execute(query, (account, ref.value, client, closed, limit)).fetchall()
     return found
-
-
-def _prune(db: sqlite3.Connection, before_us: int) -> None:
-    prune = """DELETE FROM orders WHERE id IN (
-        SELECT id FROM orders WHERE closed = 1 AND placed_us < ? ORDER BY placed_us LIMIT ?)"""
-    db.execute(prune, (before_us, PRUNED_AT_ONCE))
 
 
 class LedgerReader:

@@ -12,7 +12,8 @@ from typing_extensions import override
 
 from signer.contracts import Clock, Ledger, Worker
 from signer.errors import LedgerError
-from signer.ledger.database import LedgerReader, halt_for
+from signer.ledger.caps import halt_for
+from signer.ledger.database import LedgerReader
 from signer.ledger.writer import Job, LedgerWriter
 from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, Usage
 from signer.offload.worker import Batches

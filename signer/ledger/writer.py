@@ -18,20 +18,26 @@ from typing import Final, TypeAlias, final
 from signer.contracts import Clock
 from signer.errors import LedgerError, SignerError
 from signer.home.disk_space import claim
-from signer.ledger.caps import Caps, from_intent, to_intent
-from signer.ledger.database import (
+from signer.ledger.caps import (
+    Caps,
     Halts,
-    close_absent,
-    connect,
+    from_intent,
+    from_order,
     ledger_errors,
-    placed_by,
     read_halts,
     refuse_if_halted,
-    remember,
+    to_intent,
     unreadable,
 )
-from signer.model import ChainHead, Halt, Intent
+from signer.ledger.database import close_absent, connect
+from signer.model import ChainHead, Halt, Intent, PlacedOrder
 from signer.model.intents import without_legs
+
+KEPT_US = 90 * 24 * 3600 * 1_000_000
+"""A closed order is forgotten this long after it was placed. One that may be open never is."""
+
+PRUNED_AT_ONCE = 4
+"""How many old orders each new one sweeps out at most: faster than they come, and bounded."""
 
 Job: TypeAlias = "Callable[[LedgerWriter], object]"
 """One caller's part of a transaction."""
@@ -221,6 +227,32 @@ GROWTH_BYTES: Final = 4 << 20
 
 LOOK_EVERY: Final = 64
 """Commits between two looks at the free pages."""
+
+
+def placed_by(intent: Intent, venue_ids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
+    """The orders of ``intent`` that the venue accepted."""
+    return [
+        PlacedOrder(intent.account, intent.client, venue_id, order, now_us)
+        for order, venue_id in zip(intent.orders, venue_ids, strict=False)
+        if venue_id is not None
+    ]
+
+
+def remember(db: sqlite3.Connection, placed: PlacedOrder) -> None:
+    """Store an order; where its id is known already (an amend), what it is now. Who placed it stays."""
+    write = """INSERT INTO orders (account, client, venue_id, client_tag, client_id, placed_us, document)
+        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, venue_id) DO UPDATE
+        SET client_tag = excluded.client_tag, client_id = excluded.client_id, document = excluded.document"""
+    order = placed.order
+    row = (placed.account, placed.client, placed.venue_id, order.client_tag, order.client_id, placed.placed_us)
+    db.execute(write, (*row, from_order(order)))
+    _prune(db, placed.placed_us - KEPT_US)
+
+
+def _prune(db: sqlite3.Connection, before_us: int) -> None:
+    prune = """DELETE FROM orders WHERE id IN (
+        SELECT id FROM orders WHERE closed = 1 AND placed_us < ? ORDER BY placed_us LIMIT ?)"""
+    db.execute(prune, (before_us, PRUNED_AT_ONCE))
 
 
 @final

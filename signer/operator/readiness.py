@@ -11,7 +11,7 @@ from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
-from signer.ledger.database import Halts, halt_for, unreadable
+from signer.ledger.caps import Halts, halt_for, unreadable
 from signer.ledger.sqlite import SqliteLedger
 from signer.operator.ledger import with_ledger
 from signer.serving.admin import BRAKE_S, ask_within

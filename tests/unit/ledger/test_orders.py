@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from signer.ledger.caps import from_intent, from_order, to_intent, to_order
-from signer.ledger.database import KEPT_US, PRUNED_AT_ONCE, close_absent, connect, find, remember
+from signer.ledger.database import close_absent, connect, find
+from signer.ledger.writer import KEPT_US, PRUNED_AT_ONCE, remember
 from signer.model import OrderRef, PlacedOrder
 from tests.unit.ledger.calls import START_US, charge, intent, order
 
