@@ -51,7 +51,7 @@ async def _origin(
 async def _ahead(venue: Venue, origin: str, addresses: Sequence[str], clock: Clock) -> tuple[float, float]:
     """Measure how many seconds our clock is ahead, at least and at most.
 
-    The answer was made between sending and receiving, and says whole seconds.
+    The answer was made between sending and receiving, and its time is cut to the venue's unit.
     """
     upstream = UpstreamPool.open(origin, addresses=addresses, own=NOWHERE)
     try:
