@@ -43,7 +43,7 @@ class Bot:
     url: str = ""
 
     def at(self, url: str) -> Bot:
-        """The same bot, calling there."""
+        """Return the same bot, calling there."""
         return replace(self, url=url)
 
     def sign(self, path: str, nonce: str, body: bytes) -> str:

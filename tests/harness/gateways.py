@@ -49,7 +49,7 @@ class RunningGateway:
         return self._log.read_text()
 
     def workers(self) -> list[int]:
-        """Its worker processes."""
+        """Return the process ids of its workers."""
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -92,7 +92,7 @@ class RunningGateway:
         os.kill(pid, signal.SIGKILL)
 
     def kill_worker_and_wait(self) -> None:
-        """The same, and wait until another answers."""
+        """Kill the worker, and wait until another answers."""
         before = self.workers()
         self.kill_worker()
         until(lambda: self.workers() not in ([], before) and self.is_ready(), "a worker reborn")
@@ -103,7 +103,7 @@ class RunningGateway:
         return self.ended()
 
     def ended(self, *, within_s: float = PATIENCE_S) -> int:
-        """Its exit status, waiting for the end."""
+        """Wait for its end, and return its exit status."""
         try:
             return self.process.wait(within_s)
         finally:

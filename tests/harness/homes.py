@@ -120,7 +120,7 @@ class MadeHome:
     def add_key(
         self, name: str, account: str, role: Role, permissions: Collection[str] = PERMISSIONS, *, waived: bool = True
     ) -> str:
-        """Another key of an account, for what ``role`` says; its public half."""
+        """Make another key of an account for a role; return its public half."""
         if waived:
             self.waive(name, permissions)
         key = self.sandbox.control.make_key(account, tier="unlimited", permissions=permissions)
@@ -197,7 +197,7 @@ class MadeHome:
         return self.arrivals_of([key], endpoint)
 
     def arrivals_of(self, keys: Sequence[str], endpoint: str = "AddOrder") -> list[Arrival]:
-        """The same of the account's ``keys``, whenever it had them."""
+        """List the calls that reached the exchange with one of these keys."""
         every = self.sandbox.control.arrivals(endpoint=endpoint)
         listed = [one for one in every if endpoint or one.endpoint != "GetApiKeyInfo"]
         return [one for one in listed if any(name.lower() == "api-key" and key in keys for name, key in one.headers)]

@@ -55,7 +55,7 @@ class Inside:
         return dict(json.loads(answer.body))
 
     async def call(self, bot: Bot, endpoint: str, fields: Mapping[str, str] | None = None) -> list[str]:
-        """One call; the ``error`` array that answers it."""
+        """Make one call; return the ``error`` array of its answer."""
         return list((await self.answer(bot, endpoint, fields))["error"])
 
     async def placed(self, bot: Bot, fields: Mapping[str, str]) -> str:

@@ -54,7 +54,7 @@ class Rig:
 
     @property
     def url(self) -> str:
-        """Where bots connect."""
+        """Return where bots connect."""
         return self.gateway.url
 
     def start(self) -> None:
@@ -85,7 +85,7 @@ class Rig:
         reload_running(self.home, Told())
 
     def call(self, bot: Bot, endpoint: str, fields: Mapping[str, str] | None = None) -> list[str]:
-        """One call on a connection of its own; the ``error`` array that answers it."""
+        """Make one call on a connection of its own; return the ``error`` array of its answer."""
         answer = ask(self.url, bot.request(endpoint, fields))
         assert answer is not None
         assert answer.status == 200

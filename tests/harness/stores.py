@@ -34,7 +34,7 @@ def open_store(path: Path, text: str = PASSPHRASE_TEXT) -> FileKeyStore:
 
 
 def filled_store(path: Path) -> FileKeyStore:
-    """One credential `main`, and the clients `bot` and `other`."""
+    """Make a store with the credential `main` and the clients `bot` and `other`."""
     store = new_store(path)
     store.add_credential("main", "spot", API_KEY, Secret(CANARY), created_us=1)
     store.add_client("bot", "spot", "trader", CLIENT_KEY, Secret(CANARY[::-1]), created_us=2)

@@ -108,7 +108,7 @@ class Ways(AuditLog):
         name = f"key-{number}"
 
         async def stored(_: str, __: int) -> None:
-            """At once."""
+            """Store it at once."""
 
         nonces = NonceSource(name, 0, stored, self.clock, on_alarm=lambda _: None)
         lane = CredentialLane(name, clock=self.clock, nonces=nonces, queue=queue)
@@ -126,7 +126,7 @@ class Ways(AuditLog):
         self.snapshot = Snapshot({"kraken": self.venue}, {}, {"main": self.account})
 
     async def call(self, call: Call, client: str = "bot", *, brake: bool = False) -> list[str]:
-        """One call; the error array that its client is answered with."""
+        """Make one call; return the ``error`` array that its client is answered with."""
         journey = Journey()
         try:
             answer, _ = await self.account.forward(self.venue, call, client, journey, lambda: None, brake=brake)
@@ -143,7 +143,7 @@ class Ways(AuditLog):
         }
 
     async def _keep(self, credential: Credential, key: KeyInfo) -> None:
-        """Where lists look."""
+        """Keep a probe where lists look for it."""
 
     def _on_record(self, account: str, credential: str, state: str, text: str) -> None:
         self.states.append(f"{credential or account} {state}")

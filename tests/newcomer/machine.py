@@ -22,7 +22,7 @@ COMPILERS = re.compile(r"(.*-)?(cc|gcc|g\+\+|c\+\+|c89|c99|cpp|clang(\+\+)?|tcc)
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Its folders. Commands run in ``source``."""
+    """The folders of a machine. Commands run in ``source``."""
 
     home: Path
     source: Path
@@ -32,12 +32,13 @@ class Machine:
 
     @classmethod
     def with_compiler(cls, folder: Path) -> Machine:
-        """One that compiles what is published as source only."""
+        """Make a machine that compiles what is published as source only."""
         return cls._fresh(folder, f"{PUBLISHED}", lambda _: True)
 
     @classmethod
     def without_compiler(cls, folder: Path) -> Machine:
-        """One that cannot: where a package has no wheel, it finds one that make built, and its lock knows its hash."""
+        """Make a machine that has no compiler: where a package has no wheel, it finds one that make built, and its lock
+        knows its hash."""
         made = cls._fresh(folder, f"{PUBLISHED} {COMPILED}", lambda name: not COMPILERS.fullmatch(name))
         lock = made.source / "requirements.lock"
         for wheel in COMPILED.iterdir():

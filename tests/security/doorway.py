@@ -51,7 +51,7 @@ class Heard:
 
 
 class Marks:
-    """Of a ledger only the nonce marks."""
+    """The nonce marks of a ledger, and nothing else of it."""
 
     def __init__(self) -> None:
         self.kept: dict[str, int] = {}

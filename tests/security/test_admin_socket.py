@@ -67,12 +67,12 @@ async def test_it_answers_its_owner_and_knows_who_that_is(path: Path) -> None:
 
 
 async def test_a_long_answer_arrives_whole(path: Path) -> None:
-    """One that names hundreds of orders, each with why it could not be cancelled: a brake must be able to say so."""
+    """A brake's answer that names hundreds of orders arrives in full."""
     assert len((await asked(path, "tell", times=400 * 300))["told"]) == 400 * 300
 
 
 async def test_another_user_gets_no_word(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody who could connect all the same (a wrong mode, an inherited socket) is hung up on, unheard."""
+    """A connection of another user is closed unheard, even if the socket's mode lets it in."""
     SEEN.clear()
     monkeypatch.setattr(admin, "_peer", lambda _: os.geteuid() + 1)
     with pytest.raises(HomeError, match="does not answer"):
@@ -101,7 +101,7 @@ async def test_what_goes_wrong_is_the_command_s_error(path: Path) -> None:
 
 @pytest.mark.parametrize("line", [b"\n", b"{\n", b"[]\n", b'{"do": []}\n', b"[" * 60_000 + b"\n", b"x" * 70_000, b""])
 async def test_nonsense_does_not_end_it(path: Path, line: bytes) -> None:
-    """Not JSON, too deep, too long, nothing: the next question is answered."""
+    """The socket answers the next question after one that is no JSON, too deep, too long or empty."""
     with admin._short(path) as short:
         reader, writer = await asyncio.open_unix_connection(short)
     writer.write(line)

@@ -51,7 +51,7 @@ def door() -> Doorway:
 async def test_an_unknown_key_costs_the_same_work_as_a_bad_signature(
     door: Doorway, monkeypatch: pytest.MonkeyPatch, signature: str
 ) -> None:
-    """One HMAC over the same message, whoever asks: time does not tell which keys exist."""
+    """An unknown key costs one HMAC over the same message, so that time does not tell which keys exist."""
     nobody = CountingKey(Secret(bytes(64)).key())
     monkeypatch.setattr(authenticate, "dummy_key", lambda _: nobody)
     bot = door.bot()
@@ -62,7 +62,7 @@ async def test_an_unknown_key_costs_the_same_work_as_a_bad_signature(
 
 
 async def test_nobody_signs_for_an_unknown_key(door: Doorway) -> None:
-    """Not even whoever knows the key that stands in for it (it is no secret)."""
+    """A signature with the dummy key, which is no secret, does not pass."""
     stranger = Bot("nobody", "K" * 56, "A" * 86 + "==")
     assert b64decode(stranger.api_secret) == bytes(64)
     assert await door.knock(request(stranger, 1)) == KEY
@@ -184,7 +184,7 @@ def test_a_refusal_while_decoding_is_logged_with_the_client_s_name(rig: Rig) -> 
 
 @pytest.mark.parametrize("ahead_ms", [0, 3 * 24 * 3600 * 1000], ids=["used before", "far in the future"])
 async def test_the_log_names_the_client_whose_nonce_is_refused(door: Doorway, ahead_ms: int) -> None:
-    """Its signature holds, so the operator learns which bot it is and why; the bot hears Kraken's words."""
+    """The operator learns which bot it is and why; the bot hears Kraken's words."""
     bot = door.bot("clockwork")
     assert await door.knock(request(bot, NOW_MS)) == ACCEPTED
     with pytest.raises(NotAuthentic) as refused:
@@ -194,7 +194,7 @@ async def test_the_log_names_the_client_whose_nonce_is_refused(door: Doorway, ah
 
 
 async def test_a_call_is_accepted_once(door: Doorway) -> None:
-    """The same bytes again, at once, together, or under another spelling of the same signature."""
+    """The same bytes are refused again, at once, together, and under another spelling of the same signature."""
     bot = door.bot()
     calls = [request(bot, NOW_MS + n) for n in range(3)]
     assert sorted(await asyncio.gather(*(door.knock(calls[0]) for _ in range(5)))) == [NONCE] * 4 + [ACCEPTED]
@@ -206,7 +206,7 @@ async def test_a_call_is_accepted_once(door: Doorway) -> None:
 
 
 def _respelled(signature: str) -> str:
-    """Another base64 of the same 64 bytes: the last letter but the padding has four bits that mean nothing."""
+    """Return another base64 text of the same 64 bytes: four bits of the last letter mean nothing."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     last = alphabet.index(signature[-3])
     return signature[:-3] + alphabet[last ^ 1] + "=="
@@ -214,7 +214,8 @@ def _respelled(signature: str) -> str:
 
 @pytest.mark.parametrize("unit", [1, 1000, 1_000_000, 10**9], ids=["s", "ms", "us", "ns"])
 async def test_a_call_is_a_replay_after_a_restart_too(door: Doorway, unit: int) -> None:
-    """In every unit that clients count in; and a call of two seconds later is accepted again."""
+    """A replayed call is refused after a restart in every unit that clients count in; a call of two seconds later
+    passes."""
     bot = door.bot()
     nonce = NOON_US // 1_000_000 * unit
     used = [request(bot, nonce + n) for n in (0, 2, 1)]
@@ -261,7 +262,7 @@ async def test_a_nonce_that_cannot_be_stored_is_not_accepted(door: Doorway) -> N
 
 
 async def test_a_new_credential_begins_anew(door: Doorway) -> None:
-    """After a rotation to a bot that counts in a smaller unit; the old credential's calls stay what they were."""
+    """A new credential may count in a smaller unit, and the old one's calls stay refused."""
     old = door.bot("bot")
     call = request(old, NOON_US * 1000)
     assert await door.knock(call) == ACCEPTED
@@ -273,7 +274,7 @@ async def test_a_new_credential_begins_anew(door: Doorway) -> None:
 
 
 async def test_a_refused_call_uses_up_no_nonce(door: Doorway) -> None:
-    """Whoever cannot sign cannot move a client's nonces, nor its stored mark."""
+    """A caller who cannot sign moves neither a client's nonces nor its stored mark."""
     bot, other = door.bot("one"), door.bot("two")
     assert await door.knock(request(bot, 2**64 - 1, api_sign=WRONG)) == SIGNATURE
     assert await door.knock(altered(request(other, 2**64 - 1), api_key=bot.api_key)) == SIGNATURE
@@ -361,7 +362,7 @@ async def test_what_is_remembered_of_failures_is_bounded(door: Doorway) -> None:
 async def test_our_own_answers_leave_no_sooner_than_1_1_ms(
     monkeypatch: pytest.MonkeyPatch, ours: bool, took: float, waited: float
 ) -> None:
-    """So that a client that counts milliseconds does not repeat a nonce (quirk 14). The exchange's wait for nothing."""
+    """Our own answers wait for 1.1 ms, so that a client that counts milliseconds repeats no nonce (quirk 14)."""
     clock, slept = SetClock(), list[float]()
 
     async def answer(_: Request) -> Response:

@@ -32,7 +32,7 @@ def bot(rig: Rig) -> Bot:
 
 @pytest.fixture
 def other(rig: Rig) -> Bot:
-    """Another client of the same account."""
+    """Make another client of the same account."""
     return rig.bot(rig.policy(MANY))
 
 
@@ -76,7 +76,7 @@ def test_a_halt_says_what_its_client_has_open(
 def test_a_brake_cancels_what_its_client_has_open(
     rig: Rig, bot: Bot, other: Bot, brake: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By txid, scheduled and unanswered orders among them; others' orders stay, of the same names too."""
+    """The brake cancels scheduled and unanswered orders too, by txid; orders of others under the same names stay."""
     ref = str(secrets.randbelow(2**30) + 1)
     txids = [rig.place(bot, **SMALL, userref=ref) for _ in range(2)]
     theirs = [rig.place(other, **SMALL, userref=ref), rig.place_by_hand(**SMALL, userref=ref)]
@@ -131,7 +131,7 @@ def test_what_could_not_be_cancelled_is_said(rig: Rig, bot: Bot, capsys: pytest.
 
 
 def test_an_order_that_may_yet_appear_is_said(rig: Rig, bot: Bot, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its answer was lost and the exchange does not know it: nobody can say that it is cancelled."""
+    """An order whose answer was lost and that the exchange does not know is never said to be cancelled."""
     name, txid = lost(rig, bot, CloseBeforeReading(endpoint="AddOrder")), rig.place(bot, **SMALL)
     assert signer(rig.home, "halt", "--client", bot.name, "--cancel-orders") == NOT_ALL
     assert name in capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_an_order_that_may_yet_appear_is_said(rig: Rig, bot: Bot, capsys: pytest
 
 
 def test_cancels_of_a_brake_are_on_record(rig: Rig, bot: Bot) -> None:
-    """Who, for whom, and which orders: before and after."""
+    """The record says who acted, for whom, and which orders were open before and after."""
     txid = rig.place(bot, **SMALL)
     assert signer(rig.home, "halt", "--client", bot.name, "--cancel-orders") == 0
     lines = [json.loads(line) for path in rig.home.audit.glob("*.jsonl") for line in path.read_text().splitlines()]

@@ -31,7 +31,7 @@ NEEDLE = "half.toml: not valid TOML"
 async def test_a_reload_leaves_a_client_the_policy_that_was_loaded(
     rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Its own broken file changes nothing for it; what else changed is taken up; `reload` says so with status 3."""
+    """The client keeps its loaded policy; other changes are taken up; `reload` says so with status 3."""
     bot, other = rig.bot(rig.policy(WIDE)), rig.bot(rig.policy(WIDE))
     home = rig.copied(tmp_path)[0].home
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
@@ -101,7 +101,7 @@ async def test_a_reload_of_settings_that_do_not_read_is_known_to_the_gateway(rig
 
 
 async def test_a_file_that_nobody_uses_stops_nothing(rig: Rig, tmp_path: Path) -> None:
-    """Neither a start nor a reload; it is said as a warning."""
+    """A start and a reload go on, with a warning."""
     bot = rig.bot("tracker")
     home = rig.copied(tmp_path)[0].home
     (home.policies / "half.toml").write_text(HALF)
@@ -173,7 +173,7 @@ async def test_a_defect_in_a_reload_leaves_all_as_it_was_and_is_said(
 
 
 async def test_a_load_that_cannot_be_published_is_in_force_all_the_same(rig: Rig, tmp_path: Path) -> None:
-    """On a full disk nothing can be told to commands by a file: that ends neither a start nor a reload."""
+    """A full disk, on which commands cannot be told, ends neither a start nor a reload."""
     home = rig.copied(tmp_path)[0].home
     async with inside(home) as made:
         home.state.unlink()

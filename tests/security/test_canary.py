@@ -204,7 +204,7 @@ def test_a_log_that_cannot_be_written_shows_no_secret(rig: Rig, bot: Bot, canary
 
 
 def test_nothing_that_a_gateway_writes_holds_a_secret(rig: Rig, bot: Bot, canary: Canary) -> None:
-    """After all of the above: metrics, log, ledger, audit segments, pairs, lock and state. And it has not crashed."""
+    """Metrics, log, ledger, audit segments, pairs, lock and state hold no secret after all of the above."""
     for fields in ({}, {"volume": "9"}):
         rig.call(bot, "AddOrder", {**LIMIT, **fields})
     rig.restart()
@@ -291,8 +291,7 @@ async def test_a_defect_deep_inside_shows_no_secret(rig: Rig, bot: Bot, canary: 
 
 
 async def test_no_object_of_a_gateway_holds_or_shows_a_secret(rig: Rig, bot: Bot, tmp_path: Path) -> None:
-    """Nothing that a wired gateway can reach in Python's memory holds the bytes of a secret, and no object of ours
-    prints one, or a whole API key; after calls and failed logins too."""
+    """Python's memory of a gateway holds no secret's bytes, and no object of ours prints one, or a whole API key."""
     own, made = rig.copied(tmp_path)
     home = own.home
     clock, canary = SystemClock(), Canary(rig, bot, made)

@@ -37,7 +37,7 @@ def bot(rig: Rig) -> Bot:
 
 @pytest.fixture
 def other(rig: Rig) -> Bot:
-    """Another client of the same account."""
+    """Make another client of the same account."""
     return rig.bot(rig.policy(MANY))
 
 
@@ -106,7 +106,7 @@ def test_another_clients_cl_ord_id_is_not_taken(rig: Rig, bot: Bot, other: Bot) 
 
 @pytest.mark.parametrize("whose", ["owner", "client"])
 def test_a_userref_means_the_clients_own_orders(rig: Rig, bot: Bot, other: Bot, whose: str) -> None:
-    """Whoever else bears it, before and after: theirs stay, and they are in nobody's way."""
+    """Orders of others under the same userref stay, and do not keep the client's own from being cancelled."""
     ref = number()
     own = [rig.place(bot, **SMALL, userref=ref)]
     theirs = rig.place_by_hand(**SMALL, userref=ref) if whose == "owner" else rig.place(other, **SMALL, userref=ref)
@@ -133,7 +133,7 @@ def test_a_cl_ord_id_of_the_owners_hand_stays(rig: Rig, bot: Bot) -> None:
 
 
 def test_an_unknown_order_is_looked_up_and_then_cancelled(rig: Rig, bot: Bot) -> None:
-    """It was placed, and its answer was lost: the cancel finds it, by each name, and never says *unknown order*."""
+    """A cancel finds an order whose answer was lost, by each of its names, and never says *unknown order*."""
     for own in ({"cl_ord_id": name()}, {"userref": number()}):
         rig.sandbox.control.add_fault(CloseAfterActing(endpoint="AddOrder"))
         assert rig.call(bot, "AddOrder", {**ORDER, **SMALL, **own})[0] == "EService:Unavailable"
@@ -250,7 +250,7 @@ def test_a_batch_that_fails_is_made_up_for_one_by_one(rig: Rig, bot: Bot, fault:
 
 
 def test_a_refusal_that_is_of_no_order_is_not_repeated_for_each(rig: Rig, bot: Bot) -> None:
-    """It would only do harm; the answer names what may still be open."""
+    """The answer names what may still be open, and no further request is sent."""
     txids = [rig.place(bot, **SMALL) for _ in range(3)]
     before = len(rig.arrivals())
     rig.sandbox.control.add_fault(Errors(endpoint="CancelOrderBatch", errors=("EGeneral:Permission denied",)))
@@ -275,7 +275,7 @@ def test_an_account_wide_policy_names_what_the_ledger_lacks_as_it_is(rig: Rig, b
 
 
 def test_the_log_says_which_orders_a_cancel_went_for(rig: Rig, bot: Bot) -> None:
-    """Before it leaves by txid, with the name that the client gave; and which of them are closed after it."""
+    """The record has the txids and the client's names before the cancel leaves, and the closed orders after it."""
     ref = number()
     txids = [rig.place(bot, **SMALL, userref=ref) for _ in range(2)]
     assert rig.result(bot, "CancelOrder", {"txid": ref}) == {"count": 2}

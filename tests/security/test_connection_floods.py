@@ -118,7 +118,7 @@ def tls(request: pytest.FixtureRequest, tmp_path: Path) -> ssl.SSLContext | None
 
 
 def test_what_is_over_a_share_is_closed_at_once_and_leaks_nothing(tls: ssl.SSLContext | None) -> None:
-    """From whatever addresses of loopback, though not one byte of a handshake was sent; each refusal is counted."""
+    """Connections over a share are closed before a handshake, from any address of loopback, and each is counted."""
 
     async def flood() -> None:
         with Door(ConnectionShares(100, SHARE, 1), 0, tls) as door:
@@ -140,7 +140,7 @@ def test_what_is_over_a_share_is_closed_at_once_and_leaks_nothing(tls: ssl.SSLCo
 
 
 def test_a_handshake_that_does_not_come_gives_its_place_back(tmp_path: Path) -> None:
-    """It has a deadline, and so has one that sends rubbish: the next caller finds room, and no descriptor is left."""
+    """A handshake that is late or rubbish ends at its deadline, and its place and descriptor are free again."""
     folder = TlsFolder(tmp_path / "tls")
     folder.create([server_name("gateway.test")], "test", utc(1_795_435_200_000_000), replace=False)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -198,7 +198,7 @@ def test_a_listener_that_is_flooded_leaves_the_others_their_part(listeners: int)
 
 
 def test_a_place_is_given_back_once() -> None:
-    """However often its connection is said to have ended, and nothing is remembered of who has gone."""
+    """A second end of the same connection frees nothing, and callers who have gone are forgotten."""
     shares = ConnectionShares(2, 1, 1)
     place = shares.enter(0, "10.0.0.1")
     assert shares.refusal(0, "10.0.0.1") == "connections_per_source"
@@ -220,7 +220,7 @@ def limited(soft: int) -> Iterator[None]:
 
 
 def test_the_start_raises_the_soft_limit_to_what_it_needs() -> None:
-    """And no further; a limit that is high enough stays."""
+    """The start raises a soft limit that is too low to what it needs, and leaves a higher one."""
     needed = descriptors_needed(CONFIG)
     assert needed > CONFIG.gateway.max_connections
     for soft in (256, needed + 1):

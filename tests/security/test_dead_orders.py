@@ -82,8 +82,7 @@ def test_a_userref_of_several_orders_does_not_speak_for_a_young_one(rig: Rig) ->
 
 
 def test_the_exchange_is_asked_once_what_is_open_of_many_names(rig: Rig) -> None:
-    """However many userrefs one cancel names, and however often the same: else it would be late, and eat the counter
-    of reads."""
+    """One cancel asks at most once what is open, however many userrefs it names."""
     bot, refs = rig.bot(rig.policy(NARROW)), [str(secrets.randbelow(2**30) + 1) for _ in range(3)]
     txids = [rig.place(bot, **SMALL, userref=ref) for ref in refs for _ in range(2)]
     before = len(rig.sandbox.control.arrivals())
@@ -123,7 +122,8 @@ async def test_a_word_about_an_order_is_as_old_as_the_call(
     [(True, 0, True), (False, YOUNG_US, True), (False, YOUNG_US - 1, False), (False, 0, False)],
 )
 def test_what_an_answer_tells(*, cancelled: bool, after_us: int, known: bool) -> None:
-    """That it was cancelled, at any age; that it is not known, of one that is not young."""
+    """A cancelled order is known to be closed at any age, an order that the exchange does not know only if it is not
+    young."""
     closed = KnownClosed()
     assert not closed.has(PLACED)
     closed.note("main", [REF], cancelled=cancelled, now_us=PLACED.placed_us + after_us)
@@ -133,7 +133,7 @@ def test_what_an_answer_tells(*, cancelled: bool, after_us: int, known: bool) ->
 
 
 def test_what_the_ledger_has_marked_is_known() -> None:
-    """By the list of open orders."""
+    """An order that a list of open orders has left out is known to be closed."""
     assert KnownClosed().has(replace(PLACED, closed=True))
 
 

@@ -88,7 +88,7 @@ def bot(rig: Rig) -> Bot:
 
 
 def test_every_endpoint_that_the_code_knows_is_in_this_table() -> None:
-    """And none is in it twice."""
+    """The table has every endpoint of the code, and none twice."""
     listed = [*PASSED, *UNGRANTED, *NEVER]
     assert sorted(listed) == sorted(ENDPOINTS)
     assert not set(UNKNOWN) & set(ENDPOINTS)
@@ -96,7 +96,7 @@ def test_every_endpoint_that_the_code_knows_is_in_this_table() -> None:
 
 @pytest.mark.parametrize("endpoint", NEVER)
 def test_the_never_list_never_reaches_the_exchange(rig: Rig, bot: Bot, endpoint: str) -> None:
-    """With plausible parameters, with none and with strange ones: denied by name, and nothing is sent."""
+    """Such a call is denied by name, with plausible parameters, none, or strange ones, and nothing is sent."""
     plausible = {"asset": "XBT", "key": "out", "amount": "1", "from": "Spot Wallet", "to": "Futures Wallet"}
     with rig.nothing_arrives():
         for fields in (plausible, {}, {"validate": "true", "surprise": "1"}):
@@ -107,7 +107,7 @@ def test_the_never_list_never_reaches_the_exchange(rig: Rig, bot: Bot, endpoint:
 
 @pytest.mark.parametrize("endpoint", UNGRANTED)
 def test_what_no_policy_can_grant_never_reaches_the_exchange(rig: Rig, bot: Bot, endpoint: str) -> None:
-    """Where money may go is not shown either."""
+    """A call that shows where money may go is denied under every policy."""
     with rig.nothing_arrives():
         first, *reasons = rig.call(bot, endpoint)
     assert first == "EGeneral:Permission denied"
@@ -124,7 +124,7 @@ def test_an_unknown_endpoint_never_reaches_the_exchange(rig: Rig, bot: Bot, endp
 @pytest.mark.parametrize("path", ELSEWHERE)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_other_path_exists(rig: Rig, bot: Bot, method: str, path: str) -> None:
-    """The same key opens other paths at the exchange: none of them is here."""
+    """A path that the exchange has beside its API is not found here."""
     body, own = bot.signed(path)
     with rig.nothing_arrives():
         answer = ask(rig.url, http(method, path, body, *own))

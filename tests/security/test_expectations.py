@@ -57,7 +57,7 @@ def test_a_client_that_waits_is_told_to_go_on(rig: Rig, bot: Bot, expects: str) 
 
 
 def test_a_chunked_body_may_wait_too(rig: Rig, bot: Bot) -> None:
-    """There is no length to see, only that a body follows."""
+    """A body in chunks, which shows no length, may wait too."""
     body, own = bot.signed(PATH)
     head = [f"POST {PATH} HTTP/1.1", "Host: gateway", *own, "Transfer-Encoding: chunked", EXPECTS, "", ""]
     wire = Wire(rig.url)
@@ -110,7 +110,7 @@ def test_what_is_refused_by_its_head_gets_no_hundred(rig: Rig, bot: Bot) -> None
 
 @pytest.mark.parametrize("expected", ["200-ok", "100-continue, 100-continue", "100-continue;q=1", ""])
 def test_an_expectation_that_we_do_not_know_is_refused(rig: Rig, bot: Bot, expected: str) -> None:
-    """With 417 and without its body; nothing reaches the exchange."""
+    """Another expectation is answered with 417, its body unread, and nothing reaches the exchange."""
     with rig.nothing_arrives():
         wire = Wire(rig.url)
         wire.send(parts(bot, f"Expect: {expected}")[0])
@@ -123,7 +123,7 @@ def test_an_expectation_that_we_do_not_know_is_refused(rig: Rig, bot: Bot, expec
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
 def test_curl_is_answered_without_waiting(rig: Rig, bot: Bot) -> None:
-    """It says what it heard: the interim answer, then the final one."""
+    """curl shows the interim answer, then the final one."""
     body, lines = bot.signed(PATH)
     headers = [part for line in [*lines, EXPECTS] for part in ("-H", line)]
     command = ["curl", "-sv", "--expect100-timeout", "30", *headers, "--data-binary", body.decode(), rig.url + PATH]
@@ -134,7 +134,7 @@ def test_curl_is_answered_without_waiting(rig: Rig, bot: Bot) -> None:
 
 
 def test_a_line_may_have_eight_kib(rig: Rig) -> None:
-    """As ccxt sends, which asks for some hundred pairs at once; one byte more is refused by name."""
+    """A request line may have 8 KiB, as ccxt needs for some hundred pairs; one byte more is refused by name."""
     line = len("GET /0/public/Ticker?pair= HTTP/1.1")
     for length, status in ((LONGEST_LINE, 200), (LONGEST_LINE + 1, 414)):
         answer = ask(rig.url, http("GET", "/0/public/Ticker?pair=" + "X" * (length - line)))

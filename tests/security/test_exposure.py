@@ -37,13 +37,13 @@ def test_the_port_is_open_on_loopback_only(rig: Rig) -> None:
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8787", "[::]:8787", "192.168.1.5:8787", "gateway.example:8787"])
 def test_wider_needs_a_reason(rig: Rig, tmp_path: Path, listen: str) -> None:
-    """Without one the settings are refused: every address but loopback, and every name that could be another."""
+    """Every address but loopback, and every name that could be one, is refused without a reason."""
     with pytest.raises(ConfigError, match="allow_wide_listen"):
         load_config(settings(rig, tmp_path, listen))
 
 
 def test_a_wide_listener_says_its_reason_at_every_start(rig: Rig, tmp_path: Path) -> None:
-    """With one it is among the warnings."""
+    """The reason is among the warnings of every start."""
     loaded = loaded_whole(rig.home, from_file(rig.home.passphrase))
     wide = load_config(settings(rig, tmp_path, "0.0.0.0:8787", 'allow_wide_listen = "a network of its own"'))
     told = [str(finding) for finding in warnings(replace(loaded, config=wide), date(2026, 11, 23))]

@@ -78,7 +78,7 @@ def test_two_flooders_and_a_newcomer_share_the_reads_of_a_key(tier: str) -> None
 
 
 class Desk:
-    """One account's orders at Kraken, by the sandbox's counter, and what our side lets through to it."""
+    """One account's orders by the sandbox's counter, and what our side lets through to it."""
 
     def __init__(self, tier: str) -> None:
         self.clock = SetClock()
@@ -181,7 +181,7 @@ def client(name: str = "bot") -> Client:
     ids=lambda value: getattr(value, "endpoint", ""),
 )
 def test_max_calls_of_a_policy(call: Call, most: int, words: str) -> None:
-    """So many within any ten seconds; a refused one is not counted; another client has its own."""
+    """A client may make so many calls within any ten seconds; refused ones do not count, and others have their own."""
     desk, bot = Desk("unlimited"), client()
     for _ in range(most):
         desk.wait(0.01)

@@ -14,7 +14,7 @@ LONG_S = 20.0
 
 
 async def flood(ways: Ways, call: Call, client: str, connections: int) -> list[asyncio.Task[None]]:
-    """So many connections of one bot that call again as soon as they are answered."""
+    """Keep so many connections of one bot calling."""
 
     async def connection() -> None:
         while True:
@@ -85,7 +85,7 @@ def test_ten_flooders_leave_a_place_for_a_newcomer() -> None:
 
 
 def test_a_brakes_cancels_go_before_a_flood_of_cancels() -> None:
-    """They wait for the call under way, and for nothing else."""
+    """A brake's cancels wait for the call under way and for nothing else."""
 
     async def story() -> None:
         ways = Ways(queue=256)

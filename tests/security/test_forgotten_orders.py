@@ -26,7 +26,7 @@ async def place(simulation: Simulation, life: Life, price: str) -> str:
 
 
 def test_an_open_order_is_known_however_old_it_is() -> None:
-    """After 95 days and many younger orders its bot still cancels it; one that closed long ago is forgotten."""
+    """After 95 days and many younger orders its bot still cancels it; a closed order of then is forgotten."""
     with Simulation(seed=0) as simulation:
 
         async def call(life: Life) -> None:
@@ -83,7 +83,7 @@ def test_where_many_may_be_open_the_list_is_asked_for_sooner(monkeypatch: pytest
 
 
 def test_an_order_that_closed_while_no_gateway_ran_is_closed_at_the_start() -> None:
-    """If it was placed more than two minutes before."""
+    """An order that was placed more than two minutes before the start and is not listed as open is closed."""
     with Simulation(seed=0) as simulation:
         txids: list[str] = []
 

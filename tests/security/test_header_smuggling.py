@@ -64,7 +64,7 @@ def arrived(rig: Rig, data: bytes) -> Arrival:
 
 
 def headers(arrival: Arrival) -> dict[str, str]:
-    """Its headers by their names in small letters; none may stand twice."""
+    """Return its headers by their names in small letters; none may stand twice."""
     names = [name.lower() for name, _ in arrival.headers]
     assert len(names) == len(set(names))
     return {name.lower(): value for name, value in arrival.headers}
@@ -127,7 +127,7 @@ def test_no_line_break_gets_through(rig: Rig, bot: Bot, value: str) -> None:
 
 
 def test_the_answer_has_our_headers_only(rig: Rig, bot: Bot) -> None:
-    """Of the exchange's head only the content type is relayed: no cookie, no server name, no caching."""
+    """The exchange's cookies, server name and caching headers are not relayed."""
     answer = ask(rig.url, bot.request("Balance"))
     assert answer is not None
     names = {line.split(b":")[0].lower() for line in answer.head.split(b"\r\n")[1:]}

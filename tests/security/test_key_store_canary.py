@@ -43,7 +43,7 @@ def test_the_search_finds_what_it_looks_for() -> None:
 
 
 def test_nothing_on_disk_holds_a_secret(tmp_path: Path) -> None:
-    """Neither the store nor its lock nor a staged copy holds a secret or the passphrase in any spelling."""
+    """The store, its lock and a staged copy hold neither a secret nor the passphrase, in any spelling."""
     store = filled_store(tmp_path / "keys.json")
     store.update_client("bot", policy="tracker")
     for file in tmp_path.iterdir():

@@ -19,7 +19,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 def test_the_file_is_made_private(path: Path) -> None:
-    """Neither the store nor its lock can be read by anybody else, after making and after changing."""
+    """Nobody else can read the store or its lock, after making and after changing."""
     for file in path.parent.iterdir():
         assert file.stat().st_mode & 0o777 == 0o600
 

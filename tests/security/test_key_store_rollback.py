@@ -32,7 +32,7 @@ def add(sh: Shell, name: str) -> int:
 
 @pytest.mark.parametrize("change", ["clients", "passphrase", "restore"])
 def test_every_change_is_remembered(sh: Shell, tmp_path: Path, change: str) -> None:
-    """After a command that changed the file, the file of before is refused by each command, in one line."""
+    """After a change of the file, each command refuses the file of before in one line."""
     saved, new = tmp_path / "saved.json", tmp_path / "new"
     assert sh.run("keyfile", "backup", str(saved))[0] == 0
     new.write_bytes(sh.home.passphrase.read_bytes())
@@ -73,7 +73,7 @@ def test_who_means_it_says_so(sh: Shell) -> None:
 
 
 def test_a_lost_store_comes_back_from_its_latest_backup_only(sh: Shell, tmp_path: Path) -> None:
-    """With the file gone too the ledger knows that a backup is outdated."""
+    """The ledger knows that a backup is outdated, even if the file itself is gone."""
     saved = tmp_path / "saved.json"
     assert sh.run("keyfile", "backup", str(saved))[0] == 0
     assert sh.run(*REVOKE)[0] == 0

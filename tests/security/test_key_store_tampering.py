@@ -76,7 +76,7 @@ def test_an_edited_entry_or_list_does_not_open(tmp_path: Path, edit: Callable[[F
 
 
 def test_an_entry_of_another_file_does_not_open(tmp_path: Path) -> None:
-    """The same passphrase, the same names: an entry taken from a backup of another store is refused."""
+    """An entry from a backup of another store is refused, though passphrase and names are the same."""
     here, there = tmp_path / "here.json", tmp_path / "there.json"
     filled_store(here)
     filled_store(there)

@@ -65,7 +65,7 @@ class FolderStore:
         return "is there"
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Close nothing: nothing is open."""
 
     def held(self) -> list[str]:
         """What lies there."""
@@ -150,7 +150,7 @@ def _counted(step: int, home: Path, arguments: tuple[str, ...], stdin: str) -> i
 
 
 def every_kill(bench: Bench, *arguments: str, stdin: str = "") -> Iterator[int]:
-    """After each kill of the command, the number of writes that it had done; its home goes back afterwards."""
+    """Yield how many writes the command had done at each kill; its home is restored afterwards."""
     folder = bench.sh.home.folder
     for step in range(200):
         saved = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -195,7 +195,8 @@ def test_kill_at_each_step_of_a_rotation(bench: Bench) -> None:
 
 
 def test_kill_at_each_step_of_a_rotation_in_another_store(bench: Bench) -> None:
-    """Likewise where the secrets are kept outside; nothing but the new one is left in the end."""
+    """A rotation in another store that is killed leaves the old key or the new one; in the end only the new one is
+    kept."""
     move = bench.sh.run("keys", "move", "main", "--to", "vault")
     assert move[0] == 0, move
     for _ in every_kill(bench, "keys", "rotate", "main", "--stdin", stdin=json_of(OTHER_KEY, OTHER)):
@@ -204,7 +205,7 @@ def test_kill_at_each_step_of_a_rotation_in_another_store(bench: Bench) -> None:
 
 
 def test_kill_at_each_step_of_a_move_there_and_back(bench: Bench) -> None:
-    """One place or the other; the copy in the old one is gone when the command has ended."""
+    """The secret is in one place or the other, and the old copy is gone when the command has ended."""
     for _ in every_kill(bench, "keys", "move", "main", "--to", "vault"):
         bench.require_sound()
     assert bench.vault.held() == [bench.require_sound().reference]
@@ -231,7 +232,7 @@ def test_kill_at_each_step_of_a_restore(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_move_to_a_copy_that_signs_otherwise_leaves_the_old_one(bench: Bench) -> None:
-    """The same message is signed in both; a wrong secret is found out, and taken away again."""
+    """Both places sign the same message; a copy with a wrong secret is found and taken away."""
     assert bench.sh.run("keys", "move", "main", "--to", "vault")[0] == 0
     wrong = bench.sh.run("keys", "move", "main", "--to", "file", "--stdin", stdin=json_of(API_KEY, OTHER))
     assert (wrong[0], "do not sign alike" in wrong[2]) == (4, True)

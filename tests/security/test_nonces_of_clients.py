@@ -41,7 +41,7 @@ class Life:
         self.nonces = ClientNonces(NAME, dict(self.marks), strict=self._strict)
 
     def forgive(self) -> None:
-        """As `signer clients forgive` does beside a gateway."""
+        """Forgive as `signer clients forgive` does beside a gateway."""
         self.marks[f"{NAME}/{FORGIVEN}"] = max(self.marks.values())
         self.nonces.forgive(self.marks)
 
@@ -61,7 +61,7 @@ class Life:
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if unit != "the highest"])
 @pytest.mark.parametrize("larger", ["nanoseconds", "the highest", "tens of nanoseconds"])
 def test_a_nonce_in_a_larger_unit_locks_nobody_out(unit: str, larger: str) -> None:
-    """Before and after a restart the client goes on in its usual unit."""
+    """The client goes on in its usual unit, before and after a restart."""
     life = Life()
     assert life.accepted(UNITS[unit])
     if UNITS[larger] > UNITS[unit]:
@@ -73,7 +73,7 @@ def test_a_nonce_in_a_larger_unit_locks_nobody_out(unit: str, larger: str) -> No
 
 
 def _as_it_is(_: Life) -> None:
-    """Nothing happens."""
+    """Change nothing."""
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -131,7 +131,7 @@ DAY_S = MOST_AHEAD_US // 1_000_000
 @pytest.mark.parametrize("unit", PER_SECOND)
 @pytest.mark.parametrize("ahead_s", [DAY_S + 60, 400 * DAY_S, 5_000_000_000])
 def test_a_nonce_from_far_in_the_future_shuts_nobody_out(unit: str, ahead_s: int, strict: bool) -> None:
-    """Of a client that counts by the clock it is refused, and at once and after a restart the client goes on."""
+    """A client that counts by the clock is refused such a nonce, and goes on at once and after a restart."""
     life, per_second = Life(strict=strict), PER_SECOND[unit]
     assert life.accepted(UNITS[unit])
     assert not life.accepted(UNITS[unit] + ahead_s * per_second)

@@ -90,7 +90,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(rig: Rig, folder: Path, capfd: pytest.CaptureFixture[str]) -> AsyncIterator[Bench]:
-    """One of its own, whose bot may trade."""
+    """Make a bench whose bot may trade."""
     bot = rig.bot(rig.policy(WIDE))
     home = rig.copied(folder)[0].home
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
@@ -100,7 +100,7 @@ async def bench(rig: Rig, folder: Path, capfd: pytest.CaptureFixture[str]) -> As
 
 
 async def test_halts_are_said_alike(rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Of everybody, of an account, of a client; and when they have ended."""
+    """A halt of everybody, of an account and of a client is said alike by all, and so is its end."""
     async with bench(rig, tmp_path, capfd) as on:
         assert await on.agreed() == (True, set(), "")
         for whom in ((), ("--account", "main"), ("--client", on.bot.name)):
@@ -192,7 +192,7 @@ async def test_clients_that_are_over_are_said_alike(
 async def test_without_an_answering_gateway_they_judge_from_the_home_and_say_so(
     rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """None runs: halts, revocations and policies are known, and that it is no more. One that is deaf: it is said."""
+    """Without a gateway, halts, revocations and policies of the home are said; a deaf gateway is said to be deaf."""
     async with bench(rig, tmp_path, capfd) as on:
         home, name = on.made.home, on.bot.name
         await on.made.wiring.admin.close()

@@ -26,7 +26,7 @@ def _one_waits(rig: Rig) -> bool:
 
 
 def test_orders_that_find_no_place_leave_counts_and_no_intents(tmp_path: Path) -> None:
-    """One order is under way, one waits for its turn; of sixty more none is recorded as an intent, and all add up."""
+    """Of sixty orders that find no place none is recorded as an intent, and all are counted."""
     with RunningSandbox(Settings(tier="unlimited", permissions=PERMISSIONS)) as sandbox:
         rig = Rig(tmp_path, sandbox)
         config = rig.home.config

@@ -74,7 +74,7 @@ def test_a_tokenised_asset_is_only_meant_where_it_is_said() -> None:
 
 
 def test_duplicate_keys_are_refused() -> None:
-    """In forms, escaped, in JSON, at any depth."""
+    """A key that stands twice is refused in forms, escaped, in JSON, and at any depth."""
     assert is_refused("AddOrder", "nonce=1&volume=1&volume=100")
     assert is_refused("AddOrder", "nonce=1&volume=1&volum%65=100")
     assert is_refused("AddOrder", '{"nonce":1,"volume":1,"volume":100}', JSON)
@@ -132,7 +132,7 @@ def test_nested_batch_keys_are_found_wherever_they_are() -> None:
 
 
 def test_a_close_order_is_never_overlooked() -> None:
-    """In each spelling it is an order of its own that the policy sees; a misspelt one is refused."""
+    """A close order is an order of its own to the policy in each spelling; a misspelt one is refused."""
     spelled = {**LIMIT, "close[ordertype]": "limit", "close[price]": "1"}
     for call in (form("AddOrder", spelled), as_json("AddOrder", spelled)):
         assert [(each.side, each.volume) for each in call.orders[0].attached] == [("sell", Decimal("1.25"))]
@@ -142,7 +142,7 @@ def test_a_close_order_is_never_overlooked() -> None:
 
 
 def test_a_volume_in_quote_currency_is_told() -> None:
-    """Also among other flags and in any order."""
+    """The flag is seen among others, in any order."""
     fields = {"pair": "XBTUSD", "type": "buy", "ordertype": "market", "volume": "100"}
     for oflags in ("viqc", "viqc,fciq", "fciq,viqc"):
         assert form("AddOrder", {**fields, "oflags": oflags}).orders[0].quote_sized
@@ -152,7 +152,7 @@ def test_a_volume_in_quote_currency_is_told() -> None:
 
 
 def test_relative_prices_are_never_taken_for_absolute_ones() -> None:
-    """In ``price``, ``price2`` and inside ``close``."""
+    """A relative price is read as one in ``price``, ``price2`` and ``close``."""
     for text in ("+5", "-5", "#5", "+5%", "#0.5%"):
         stop = form("AddOrder", {**LIMIT, "ordertype": "stop-loss-limit", "price": text, "price2": text}).orders[0]
         assert stop.price is not None
@@ -238,7 +238,7 @@ def test_a_batch_has_at_most_fifteen_orders() -> None:
 
 
 def test_cancelling_everything_is_told() -> None:
-    """It reaches other clients' orders."""
+    """A call that reaches other clients' orders says so."""
     assert form("CancelAll", {}).whole_account
     assert form("CancelAllOrdersAfter", {"timeout": "1"}).whole_account
 
@@ -258,7 +258,7 @@ def test_what_moves_money_or_bypasses_us_is_on_the_never_list(name: str) -> None
 
 @pytest.mark.parametrize("name", ["WithdrawAddresses", "WithdrawMethods", "WithdrawInfo"])
 def test_reading_withdrawal_addresses_needs_the_permission_to_withdraw(name: str) -> None:
-    """They are read-only, but they disclose."""
+    """The addresses are read-only, but they tell where money may go."""
     assert frozenset({"withdraw-funds"}) in form(name, {}).needs
 
 
@@ -303,7 +303,7 @@ def test_the_method_is_exactly_post(method: str) -> None:
      " 1"],
 )  # fmt: skip
 def test_numbers_that_two_parsers_read_differently_are_refused(number: str) -> None:
-    """In forms and as JSON strings, as a volume and inside a batch."""
+    """Such a number is refused in forms and JSON, as a volume, and inside a batch."""
     with pytest.raises(Refused, check=says(INVALID)):
         form("AddOrder", {**LIMIT, "volume": number})
     row = {"type": "buy", "ordertype": "limit", "price": "1", "volume": "2"}
@@ -328,7 +328,7 @@ def test_a_client_s_nonce_and_password_go_no_further() -> None:
 
 @pytest.mark.parametrize("name", ["API-Key", "API-Sign", "api_key", "API-Nonce", "API-OTP"])
 def test_credentials_among_the_parameters_are_refused(name: str) -> None:
-    """They are no parameters of any endpoint, and the answer does not repeat their value."""
+    """A credential is no parameter of any endpoint, and the answer does not repeat its value."""
     answer = refused("Balance", f"nonce=1&{name}=SMUGGLED")
     assert answer[0] == INVALID
     assert "SMUGGLED" not in answer[1]

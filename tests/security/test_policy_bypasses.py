@@ -118,7 +118,7 @@ def test_nothing_on_margin(rig: Rig, bot: Bot, more: dict[str, str]) -> None:
 
 
 def test_a_conditional_close_is_an_order_of_its_own(rig: Rig) -> None:
-    """Its side, its price and its value count, in each spelling."""
+    """The closing order's side, price and value count, in each spelling."""
     close = {"close[ordertype]": "limit", "close[price]": "20001"}
     buyer, trader = rig.bot("narrow"), rig.bot(rig.policy(ALL_SIDES))
     denied(rig, buyer, "AddOrder", {**worth(100), **close}, "sides")
@@ -130,13 +130,13 @@ def test_a_conditional_close_is_an_order_of_its_own(rig: Rig) -> None:
 
 @pytest.mark.parametrize("validate", ["False", "false"])
 def test_only_true_is_a_dry_run(rig: Rig, bot: Bot, validate: str) -> None:
-    """That ``validate`` is there does not make it one (quirk 10): such an order counts."""
+    """An order with any other ``validate`` than true counts (quirk 10)."""
     rig.place(bot, **worth(1000, validate=validate))
     full(rig, bot, 600)
 
 
 def test_a_dry_run_spends_nothing_and_stays_one(rig: Rig, bot: Bot) -> None:
-    """It is forwarded as an unambiguous true, so that it cannot be an order there and free here."""
+    """A dry run is forwarded as an unambiguous true, so that it cannot be an order there and free here."""
     for _ in range(3):
         assert rig.call(bot, "AddOrder", worth(1000, validate="true")) == []
         assert b"validate=true" in rig.arrivals()[-1].body
@@ -192,7 +192,7 @@ def test_amounts_arrive_digit_by_digit(rig: Rig, bot: Bot, volume: str, price: s
 
 
 def test_an_amend_cannot_raise_an_order_past_its_bounds(rig: Rig, bot: Bot) -> None:
-    """In size, in price, and in both together."""
+    """An amend is held to the bounds of an order in size, in price, and in both together."""
     txid = rig.place(bot, **worth(500))
     denied(rig, bot, "AmendOrder", {"txid": txid, "order_qty": "0.06"}, "order-size")
     denied(rig, bot, "AmendOrder", {"txid": txid, "limit_price": "40001"}, "order-notional")
@@ -208,7 +208,7 @@ def test_a_cancel_that_names_nothing_reaches_nothing(rig: Rig, bot: Bot) -> None
 
 
 def test_both_prices_of_an_own_stop_are_amended_at_once(rig: Rig, bot: Bot) -> None:
-    """Its type is known, so the limit is judged as the limit: within its bounds it passes, above them it does not."""
+    """The type of an own stop is known, so that its new limit is judged as a limit."""
     fields = {"ordertype": "stop-loss-limit", "type": "buy", "price": "90000", "price2": "20000", "volume": "0.01"}
     txid = rig.place(bot, **fields)
     amend = {"txid": txid, "trigger_price": "95000", "limit_price": "21000"}
@@ -257,7 +257,7 @@ def test_a_client_reaches_its_own_orders_only(rig: Rig, bot: Bot, reference: str
 
 
 def test_an_order_that_we_did_not_place_is_nobodys(rig: Rig, bot: Bot) -> None:
-    """One placed at the exchange itself, and one that does not exist."""
+    """An order placed at the exchange itself, and one that does not exist, belong to no client."""
     for txid in ("OAAAAA-AAAAA-AAAAAA", "1234567"):
         denied(rig, bot, "CancelOrder", {"txid": txid}, "ownership")
 

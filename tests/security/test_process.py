@@ -123,7 +123,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """It was given its passphrase in the environment, the least careful way, beside a variable of somebody else's."""
+    """Start a gateway with its passphrase in the environment, beside a variable of somebody else's."""
     bot = rig.bot("narrow")
     own, made = rig.copied(tmp_path_factory.mktemp("process"))
     home = own.home
@@ -161,7 +161,7 @@ def test_the_search_finds_what_it_looks_for(watched: Watched) -> None:
 
 @pytest.mark.parametrize("who", ["master", "worker"])
 def test_no_file_of_proc_shows_a_secret(watched: Watched, who: str) -> None:
-    """Also to a reader whom the kernel lets in: neither the passphrase, nor what the gateway had no use for."""
+    """A reader whom the kernel lets in finds neither the passphrase nor variables of no use to the gateway."""
     folder = Path(f"/proc/{watched.processes[who]}")
     names = ["cmdline", "comm", "status", "limits"]
     if may_trace(watched.processes[who]):
@@ -271,7 +271,7 @@ def test_no_piece_of_a_secret_is_left_in_memory(watched: Watched, who: str) -> N
 
 
 def test_a_reborn_worker_is_as_closed(watched: Watched) -> None:
-    """One that takes a dead one's place: its memory is locked, its environment forgotten, its secrets gone."""
+    """The new worker's memory is locked, and its environment and secrets are forgotten."""
     before = watched.processes["worker"]
     os.kill(before, signal.SIGKILL)
     _until(lambda: watched.gateway.workers() not in ([], [before]))
@@ -306,8 +306,8 @@ def _until(seen: Callable[[], object]) -> None:
 
 
 def test_memory_is_locked_where_nothing_bounds_it() -> None:
-    """Without a limit: all of it, and what is allocated later. Under a limit that later memory could reach: none of it,
-    because the gateway would die there one night; and the limit stays as it was."""
+    """All memory is locked where nothing bounds it; under a limit none is, since the gateway would die at it one
+    night."""
     hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
     bounded = hard if hard != resource.RLIM_INFINITY else 256 * MIB
     assert told_of_lock(bounded, as_nobody=True) == (False, 0, 0)

@@ -52,7 +52,7 @@ def test_cancels_pass_while_public_calls_hang(rig: Rig) -> None:
 
 
 def test_the_flood_is_told_that_it_is_one(rig: Rig) -> None:
-    """Of calls that find no place some wait, and the rest are refused at once with the bound's name."""
+    """Some calls wait, and the rest are refused at once with the bound's name."""
     with flood(rig) as callers:
         for caller in callers[-REFUSED:]:
             answer = caller.recv(65536)

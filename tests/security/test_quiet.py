@@ -44,8 +44,7 @@ async def quiet_for(ways: Ways, call: Call, at_most: float = 2000.0) -> float:
 
 @pytest.mark.parametrize("met_by", [READ, ORDER, CANCEL, EXPORT], ids=lambda call: call.endpoint)
 def test_a_lockout_silences_the_account_but_for_one_question_of_ours(met_by: Call) -> None:
-    """Nothing is sent for 15 minutes by any key, cancels and a brake's included; bots hear Kraken's words; then one
-    question, and all goes on; on record."""
+    """For 15 minutes nothing is sent by any key, cancels and brakes included; one question follows, and all goes on."""
 
     async def story() -> None:
         ways = Ways(ALL, ALL)
@@ -100,7 +99,7 @@ def test_what_was_on_its_way_before_a_lockout_does_not_end_it() -> None:
 
 
 def test_nobody_asks_about_a_key_during_a_lockout() -> None:
-    """Neither an operator's `keys test` nor the daily question: each try would begin it anew."""
+    """Neither `keys test` nor the daily question is sent, since each try would begin the lockout anew."""
 
     async def story() -> None:
         ways = Ways()
@@ -146,7 +145,7 @@ def test_a_read_limit_holds_back_reads_alone() -> None:
     ],
 )
 def test_throttled_until_a_moment(words: str) -> None:
-    """In each spelling: nothing but a cancel a second of each client until then, in the words that were used."""
+    """Until the time that the exchange names, a client sends nothing but one cancel a second."""
 
     async def story() -> None:
         ways = Ways()
@@ -233,7 +232,7 @@ def test_whoever_is_asked_again_and_again_waits_longer_and_longer() -> None:
 
 @pytest.mark.parametrize("status", [403, 502, 503, 520])
 def test_other_pages_ask_for_nothing(status: int) -> None:
-    """They say that something is broken, not that we call too often."""
+    """A page that says that something is broken does not ask for quiet."""
 
     async def story() -> None:
         ways = Ways()
@@ -259,7 +258,7 @@ def test_who_waits_for_a_turn_hears_of_it_at_once() -> None:
 
 
 def test_after_a_read_limit_the_counter_is_taken_for_full() -> None:
-    """Somebody else used the key up, or the tier is lower: what falls off the counter may be used, no more."""
+    """After a limit of reads only what falls off the counter may be used, since somebody else may use the key too."""
 
     async def story() -> None:
         ways = Ways(reads=Allowance(20, 0.5))

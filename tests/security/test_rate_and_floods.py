@@ -142,7 +142,7 @@ def test_made_up_names_do_not_grow_the_metrics_or_the_log(rig: Rig) -> None:
 
 
 def test_what_is_remembered_of_nonces_is_bounded() -> None:
-    """By the window, and for each nonce by the number of signatures."""
+    """The memory of nonces is bounded by the window, and by a number of signatures for each nonce."""
     window = NonceWindow(0, size=64)
     for nonce in range(1, 1000):
         window.accept(nonce, b"a")
@@ -190,7 +190,7 @@ class Loop:
 
 
 class Transport(asyncio.Transport):
-    """Where a connection's bytes would go."""
+    """A transport that keeps what a connection writes."""
 
     aborts = 0
 
@@ -214,7 +214,7 @@ def connection(loop: Loop) -> tuple[GatewayProtocol, Transport]:
 
 
 async def test_a_connection_may_not_idle_for_ever() -> None:
-    """Before its first request as long as a request may take; between two as long as keep-alive."""
+    """A connection may wait for its first request as long as a request may take, and then as long as keep-alive."""
     loop = Loop()
     protocol, transport = connection(loop)
     loop.turn(9.9)

@@ -18,7 +18,7 @@ INVALID = "EAPI:Invalid key"
 
 
 def asked_at(ways: Ways) -> list[float]:
-    """When the gateway asked about a key, in whole seconds."""
+    """Return when the gateway asked about a key, in whole seconds."""
     return [round(at) for at, _, endpoint in ways.exchange.arrived if endpoint == "GetApiKeyInfo"]
 
 
@@ -70,7 +70,7 @@ def test_the_third_refusal_of_our_question_stops_it_for_good(refusals: int) -> N
 
 @pytest.mark.parametrize("trouble", [NotSent("away"), Unanswered("cut"), "EService:Busy"], ids=["away", "cut", "busy"])
 def test_a_question_without_an_answer_is_no_refusal(trouble: Exception | str) -> None:
-    """It is asked again a minute later, and does not use up one of the three."""
+    """A question without an answer is asked again a minute later, and is not one of the three."""
 
     async def story() -> None:
         ways = Ways()
@@ -84,7 +84,7 @@ def test_a_question_without_an_answer_is_no_refusal(trouble: Exception | str) ->
 
 
 def test_a_refused_nonce_is_no_answer_about_the_key() -> None:
-    """Somebody goes on asking until there is one: else the lane would stay paused for ever, and nobody know."""
+    """The question is asked again until there is an answer, so that the lane does not stay paused for ever."""
 
     async def story() -> None:
         ways = Ways()
@@ -99,7 +99,7 @@ def test_a_refused_nonce_is_no_answer_about_the_key() -> None:
 
 
 def test_a_reload_does_not_forget_a_pause() -> None:
-    """Neither that the key is refused, nor that it is to be asked about."""
+    """A reload forgets neither the refusal nor the question that is due."""
 
     async def story() -> None:
         ways = Ways()
@@ -166,7 +166,7 @@ def test_who_waits_when_the_key_is_refused_is_told_at_once() -> None:
 
 
 def test_a_defect_does_not_leave_a_key_paused_in_silence() -> None:
-    """Whoever was to ask about it has ended: there is an alarm that says so."""
+    """If the task that asks about a key has ended, an alarm says so."""
 
     async def story() -> None:
         ways = Ways()

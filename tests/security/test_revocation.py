@@ -50,7 +50,7 @@ def test_a_revoked_client_is_refused_on_its_open_connection(rig: Rig) -> None:
 
 
 def test_a_call_that_waits_for_its_turn_is_refused_if_its_client_is_revoked(rig: Rig) -> None:
-    """Not only the next one: what has not left yet does not leave."""
+    """A call of a revoked client that waits for its turn does not leave."""
     first, waiting = rig.bot("wide"), rig.bot("wide")
     rig.sandbox.control.add_fault(Latency(endpoint="Balance", seconds=2))
     before, seen = len(rig.arrivals()), rig.sandbox.control.arrivals()[-1].seq

@@ -177,7 +177,7 @@ def test_a_target_that_is_not_a_path_is_refused(rig: Rig, bot: Bot, target: str)
     ],
 )
 def test_only_the_exact_path_is_a_call(rig: Rig, bot: Bot, path: str) -> None:
-    """Nothing is decoded, resolved or repaired, whether the bot signed the plain path or the odd one."""
+    """No path is decoded, resolved or repaired, whether the bot signed the plain one or the odd one."""
     body, own = bot.signed(PATH)
     odd_body, odd = bot.signed(path)
     with rig.nothing_arrives():
@@ -189,7 +189,7 @@ def test_only_the_exact_path_is_a_call(rig: Rig, bot: Bot, path: str) -> None:
 
 
 def test_a_query_on_a_private_call_is_refused(rig: Rig, bot: Bot) -> None:
-    """It is in nothing that was signed."""
+    """A query is refused, since no signature is over it."""
     body, own = bot.signed(PATH)
     with rig.nothing_arrives():
         answer = ask(rig.url, http("POST", PATH + "?asset=XBT", body, *own))
@@ -243,7 +243,7 @@ def test_malformed_bytes_leave_no_traceback_in_the_log(rig: Rig, bot: Bot) -> No
 
 
 def test_a_websocket_upgrade_is_no_way_in(rig: Rig, bot: Bot) -> None:
-    """There is no WebSocket here yet: it is an ordinary GET of a path that we do not have."""
+    """An upgrade is an ordinary GET of a path that does not exist."""
     lines = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: aGVsbG8="]
     assert refused(rig, bot, http("GET", "/v2", b"", *lines))
 
@@ -287,7 +287,7 @@ def test_an_endless_head_is_refused(rig: Rig, bot: Bot) -> None:
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_an_oversized_body_is_refused(rig: Rig, bot: Bot, declared: bool) -> None:
-    """By its declared length before it is read, or, in chunks, as soon as it is too much."""
+    """A body is refused by its declared length before it is read, and in chunks as soon as it is too long."""
     body = b"nonce=1&a=" + b"a" * 70_000
     data = signed(bot, body=body) if declared else chunked(bot, lambda _: one_chunk(body))
     assert refused(rig, bot, data)
@@ -301,7 +301,7 @@ def test_a_coded_body_is_refused(rig: Rig, bot: Bot, coding: str) -> None:
 
 @pytest.mark.parametrize("header", ["API-Key", "api-sign", "Content-Type", "CONTENT-ENCODING"])
 def test_a_header_that_stands_twice_is_refused(rig: Rig, bot: Bot, header: str) -> None:
-    """One server believes the first, another the last, a third joins them; neither the same value nor none helps."""
+    """Both copies of a header are refused, since servers differ in which they believe."""
     assert refused(rig, bot, signed(bot, f"{header}: x", f"{header}: x"))
 
 
@@ -322,7 +322,7 @@ def test_a_slow_body_is_not_waited_for(rig: Rig, bot: Bot) -> None:
 
 
 def test_a_body_may_come_behind_its_head(rig: Rig, bot: Bot) -> None:
-    """In pieces that arrive one after the other it is the same body."""
+    """A body that arrives in pieces is the same body."""
     data = signed(bot)
     wire = Wire(rig.url)
     for start, end in ((0, -20), (-20, -10), (-10, None)):
@@ -353,7 +353,7 @@ def test_whoever_asks_for_the_end_gets_it(rig: Rig, bot: Bot, lines: list[str]) 
 
 
 def test_an_answer_to_head_has_no_body(rig: Rig) -> None:
-    """Its bytes would be read as the beginning of the next answer (RFC 9110 §9.3.2)."""
+    """An answer to HEAD has no body, which would be read as the next answer (RFC 9110 §9.3.2)."""
     wire = Wire(rig.url)
     wire.send(http("HEAD", "/0/public/Time"))
     wire.send(http("HEAD", "/-/health"))  # which ends the connection
@@ -373,7 +373,7 @@ def test_a_client_that_hangs_up_in_its_body_has_asked_nothing(rig: Rig, bot: Bot
 
 
 def test_connections_are_bounded(rig: Rig, bot: Bot) -> None:
-    """One too many is closed, those that are there are served, and room comes back when they leave."""
+    """One connection too many is closed; the others are served; a place is free again when one leaves."""
     wires = [Wire(rig.url) for _ in range(MAX_CONNECTIONS)]
     one_more = Wire(rig.url)
     refused_at_once = one_more.closed()

@@ -31,7 +31,7 @@ LONG_S = 400.0
 
 @dataclass
 class Scene:
-    """One life with an owner's hand, and what is left at its end."""
+    """One life of the gateway in which the account's owner acts too, and what is left at its end."""
 
     simulation: Simulation
     life: Life
@@ -110,7 +110,7 @@ async def twin_closed_before(scene: Scene, name: Mapping[str, str]) -> None:
 
 
 async def twin_closed_meanwhile(scene: Scene, name: Mapping[str, str]) -> None:
-    """It is cancelled while the bot's is unknown."""
+    """Cancel the twin while the bot's order is unknown."""
     theirs = scene.owner(**TWIN, **name)
     await asyncio.sleep(10)
     await scene.bot(NEVER, **TWIN, **name)
@@ -139,7 +139,7 @@ async def order_of_another_bot(scene: Scene, name: Mapping[str, str]) -> None:
 
 
 async def lost_order_of_another_bot(scene: Scene, name: Mapping[str, str]) -> None:
-    """Of two lost calls like each other one may have placed the order: it is neither's."""
+    """Lose two calls that are alike, of which one placed its order: it belongs to neither."""
     await scene.bot(LOST, "ada", **TWIN, **name)
     await scene.bot(NEVER, "bob", **TWIN, **name)
     await scene.still_unknown()
@@ -148,7 +148,7 @@ async def lost_order_of_another_bot(scene: Scene, name: Mapping[str, str]) -> No
 
 
 async def own_order(scene: Scene, name: Mapping[str, str]) -> None:
-    """There is nobody else."""
+    """Leave everybody else out."""
     await scene.bot(LOST, **TWIN, **name)
     assert not await scene.still_unknown()
     (own,) = scene.placed

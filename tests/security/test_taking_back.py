@@ -56,7 +56,7 @@ def settings_gone(home: Home) -> None:
 
 
 def passphrase_changed(home: Home) -> None:
-    """Another passphrase, which the gateway has no file to read from."""
+    """Seal the key store under another passphrase, which the gateway has no file to read from."""
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
     store.change_passphrase(Passphrase(NEW_PASSPHRASE, where="test"))
     home.passphrase.write_bytes(NEW_PASSPHRASE)
@@ -93,7 +93,7 @@ def fixed(home: Home) -> Iterator[None]:
 
 
 def revoked(home: Home) -> set[str]:
-    """Whom the key store calls revoked."""
+    """Return the clients that the key store calls revoked."""
     store = FileKeyStore.open(home.keys, from_file(home.passphrase))
     return {info.name for info in store.clients() if info.revoked}
 

@@ -74,7 +74,7 @@ def hidden(shown: str) -> bool:
 
 
 def test_key_and_secret_are_asked_for_before_the_passphrase(sh: Shell) -> None:
-    """None is shown while typed, the key is kept, and nothing is left for the shell."""
+    """Nothing is shown while it is typed, and nothing is left for the shell."""
     answers = ("API key", f"{API_KEY}\n"), ("API secret", f"{SECRET}\n"), ("Passphrase", f"{PASSPHRASE_TEXT}\n")
     shown = typed(sh, ADD, *answers)
     assert "shell: status=0 rest=b'' echo=True" in shown

@@ -66,7 +66,7 @@ def test_a_post_only_order_that_would_take_makes_no_unknown() -> None:
 
 
 def looks(simulation: Simulation) -> list[float]:
-    """When open orders were listed for the gateway: once for each look."""
+    """Return when open orders were listed for the gateway: once for each look."""
     return [at for at, endpoint in simulation.venue.asked if endpoint == "OpenOrders"]
 
 
@@ -83,7 +83,7 @@ async def lose(simulation: Simulation, life: Life, endpoint: str, fields: Mappin
 
 
 def test_a_lost_batch_of_15_is_reconciled_by_one_look() -> None:
-    """However many orders and calls are unknown, one list of open and one of closed orders tells of all of them."""
+    """One list of open and one of closed orders tell of all orders of all unknown calls."""
     with Simulation(seed=0) as simulation:
 
         async def call(life: Life) -> None:
@@ -105,7 +105,7 @@ def test_a_lost_batch_of_15_is_reconciled_by_one_look() -> None:
 
 
 def test_who_asks_at_the_same_time_shares_a_look() -> None:
-    """One that is under way may miss what was lost since it began, so whoever comes then shares the next."""
+    """A caller that comes during a look shares the next one, since this one may have missed its call."""
     with Simulation(seed=0) as simulation:
 
         async def call(life: Life) -> None:
@@ -122,7 +122,7 @@ def test_who_asks_at_the_same_time_shares_a_look() -> None:
 
 
 def test_what_stays_unknown_is_asked_for_ever_more_seldom() -> None:
-    """In doubt for four hours: a dozen looks, and as many alarms, rather than one every 15 s."""
+    """An outcome in doubt for four hours causes a dozen looks and as many alarms, not one every 15 s."""
     with Simulation(seed=0) as simulation:
 
         async def call(life: Life) -> None:

@@ -23,7 +23,7 @@ WRITES = ["AddExport", "RemoveExport", "DepositAddresses"]
 
 @pytest.mark.parametrize("name", WRITES)
 def test_a_read_that_can_write_is_a_write(name: str) -> None:
-    """It is decided and recorded as a change, and has no unknown parameters."""
+    """Such a read is decided and recorded as a change, and may have no unknown parameters."""
     needed = {"AddExport": {"report": "trades"}, "RemoveExport": {"id": "A", "type": "delete"}}.get(name, {})
     assert form(name, needed).action is Action.WRITE
     with pytest.raises(Refused, match='"surprise" is not known'):
@@ -67,7 +67,8 @@ SMUGGLED = [
 
 @pytest.mark.parametrize("extra", SMUGGLED)
 def test_a_second_credential_is_refused_in_any_spelling(extra: str) -> None:
-    """Whichever of two nonces or keys the exchange believed, it was not ours to check. The value is not repeated."""
+    """A second nonce or key is refused in any spelling, since the exchange might believe it. Its value is not
+    repeated."""
     for endpoint in ("Balance", "OpenOrders", "Level3", "AddOrder", "CancelAll"):
         answer = refused(endpoint, f"nonce=1&{extra}=SMUGGLED")
         assert answer[0] == "EGeneral:Invalid arguments"
@@ -80,7 +81,7 @@ def test_a_second_credential_is_refused_in_any_spelling(extra: str) -> None:
     "body", ["nonce=1&nonce[0]=2", "nonce=1&nonce[]=2", "nonce=1&otp=1&otp[0]=2", "nonce=1&nonce=2"]
 )
 def test_a_nonce_is_one_scalar(body: str) -> None:
-    """In brackets it is refused or dropped, never sent."""
+    """A nonce in brackets is refused or dropped, and never sent."""
     try:
         call = KRAKEN.parse(KRAKEN.decode(request("Balance", body)))
     except Refused:
@@ -90,7 +91,7 @@ def test_a_nonce_is_one_scalar(body: str) -> None:
 
 @pytest.mark.parametrize("extra", ["secret", "password", "token", "passphrase", "signature"])
 def test_a_pasted_secret_goes_nowhere(extra: str) -> None:
-    """Neither to the exchange nor, as a field, into the record."""
+    """A pasted secret reaches neither the exchange nor the record."""
     call = form("Balance", {extra: "hunter2"})
     assert (call.fields, call.dropped) == ({}, (extra,))
 
@@ -99,7 +100,7 @@ def test_a_pasted_secret_goes_nowhere(extra: str) -> None:
     ("known", "alias"), [("txid", "TXID"), ("txid", "tx_id"), ("userref", "UserRef"), ("trades", "tra-des")]
 )
 def test_another_spelling_of_a_typed_parameter_is_dropped(known: str, alias: str) -> None:
-    """It could not be read by its type, and the exchange might read it all the same."""
+    """Another spelling is dropped, since the exchange might read it and we cannot."""
     assert known in ENDPOINTS["QueryOrders"].model
     call = form("QueryOrders", {alias: "x"})
     assert (call.fields, call.dropped) == ({}, (alias,))

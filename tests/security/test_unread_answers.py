@@ -140,7 +140,7 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
 def test_callers_that_do_not_read_take_no_more_than_the_total(
     tls: tuple[ssl.SSLContext | None, ssl.SSLContext | None],
 ) -> None:
-    """Of twenty the oldest make room, which is counted; one that reads is served all the while, in full."""
+    """The oldest of twenty unread answers make room and are counted, while one that reads is served in full."""
 
     async def flood() -> None:
         app = App(answer_seconds=60.0)
@@ -163,7 +163,7 @@ def test_callers_that_do_not_read_take_no_more_than_the_total(
 def test_an_answer_that_is_not_read_in_time_ends_its_connection(
     tls: tuple[ssl.SSLContext | None, ssl.SSLContext | None],
 ) -> None:
-    """It is counted by the bound's name, and what it held is given back."""
+    """The connection is counted under the bound's name, and the memory that it held is free again."""
 
     async def wait() -> None:
         app = App(answer_seconds=0.1)
@@ -199,7 +199,7 @@ def test_who_holds_most_makes_room() -> None:
 
 
 def test_an_orders_answer_that_is_too_large_leaves_it_unknown(rig: Rig) -> None:
-    """It was sent: the answer names the bound and says so; no answer ever says that nothing was sent."""
+    """The answer names the bound and says that the order was sent."""
     bot = rig.bot("wide")
     rig.sandbox.control.add_fault(Oversized(endpoint="AddOrder", size=COUNTED_FROM + 100, acts=True))
     errors = rig.call(bot, "AddOrder", LIMIT)

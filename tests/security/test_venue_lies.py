@@ -54,7 +54,7 @@ class Listening:
         self.warnings.append(text)
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
-        """Not of interest here."""
+        """Take no notice."""
 
     def alarm(self, kind: str, text: str) -> None:
         self.alarms.append(kind)

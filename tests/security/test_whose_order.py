@@ -66,7 +66,7 @@ def test_an_edit_by_a_userref_moves_no_order_of_the_owners(rig: Rig, bot: Bot) -
 
 
 def test_an_edit_by_a_userref_is_sent_with_the_txid(rig: Rig, bot: Bot) -> None:
-    """While both are open, the bot's own order moves and the owner's stays."""
+    """The bot's own order moves, and the owner's of the same userref stays."""
     userref = fresh()
     own, owners = rig.place(bot, **SMALL, userref=userref), by_hand(rig, userref=userref)
     assert rig.call(bot, "EditOrder", {"txid": userref, "pair": "XBTUSD", "price": "19000"}) == []
@@ -75,7 +75,7 @@ def test_an_edit_by_a_userref_is_sent_with_the_txid(rig: Rig, bot: Bot) -> None:
 
 
 def test_an_edit_by_another_clients_userref_is_of_ones_own_order(rig: Rig, bot: Bot) -> None:
-    """Another bot that bears the same userref decides nothing, and its order stays."""
+    """The bot's own order moves, and the other bot's of the same userref stays."""
     userref = fresh()
     other = rig.place(rig.bot("narrow"), **SMALL, userref=userref)
     own = rig.place(bot, **SMALL, userref=userref)
@@ -85,7 +85,7 @@ def test_an_edit_by_another_clients_userref_is_of_ones_own_order(rig: Rig, bot: 
 
 
 def test_an_edit_by_a_userref_of_two_own_orders_is_refused(rig: Rig, bot: Bot) -> None:
-    """Nobody can tell which of them is meant."""
+    """Such an edit is refused, since nobody can tell which order is meant."""
     userref = fresh()
     rig.place(bot, **SMALL, userref=userref)
     rig.place(bot, **SMALL, userref=userref)
@@ -94,7 +94,7 @@ def test_an_edit_by_a_userref_of_two_own_orders_is_refused(rig: Rig, bot: Bot) -
 
 @pytest.mark.parametrize("zeros", ["007", "+7", " 7", "7.0", "0x7"])
 def test_a_userref_has_one_spelling(rig: Rig, bot: Bot, zeros: str) -> None:
-    """One that the exchange could read as the number of somebody's order is refused."""
+    """A userref that the exchange could read as another number is refused."""
     by_hand(rig, userref="7")
     rig.place(bot, **SMALL, userref="7")
     denied(rig, bot, "EditOrder", {"txid": zeros, "pair": "XBTUSD", "price": "19000"})
@@ -114,7 +114,7 @@ def test_an_amend_by_a_cl_ord_id_moves_no_order_of_the_owners(rig: Rig, bot: Bot
 
 
 def test_an_amend_by_ones_own_cl_ord_id_is_sent_with_the_txid(rig: Rig, bot: Bot) -> None:
-    """And no other name."""
+    """The request names the txid and no other name."""
     name = f"x-{secrets.token_hex(4)}"
     own = rig.place(bot, **SMALL, cl_ord_id=name)
     assert rig.call(bot, "AmendOrder", {"cl_ord_id": name, "limit_price": "19000"}) == []
@@ -125,7 +125,7 @@ def test_an_amend_by_ones_own_cl_ord_id_is_sent_with_the_txid(rig: Rig, bot: Bot
 
 @pytest.mark.parametrize("kind", ["userref", "cl_ord_id"])
 def test_an_order_without_a_txid_is_not_changed(rig: Rig, bot: Bot, kind: str) -> None:
-    """Its answer was lost, and the owner's order bears the same name: nothing goes out under that name."""
+    """An order whose answer was lost is not changed, since the owner's order may bear the same name."""
     name = fresh() if kind == "userref" else f"x-{secrets.token_hex(4)}"
     owners = by_hand(rig, **{kind: name})
     rig.sandbox.control.add_fault(CloseBeforeReading(endpoint="AddOrder"))
