@@ -116,8 +116,8 @@ class Venue(Protocol):
     def cancel(self, refs: Sequence[OrderRef]) -> Call:
         """The call that cancels the order of one name of any kind, or 2 to 50 orders by their ids."""
 
-    def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
-        """What an answer that was read as ``verdict`` says of the orders of its cancel."""
+    def read_cancel(self, answer: WireAnswer, result: VenueResult) -> CancelAnswer:
+        """What an answer that was read as ``result`` says of the orders of its cancel."""
 
     def cancel_answer(self, ended: Ended) -> Response:
         """The answer to a cancel after which nothing is left. Raises `NotServed` that names what is."""
@@ -141,7 +141,7 @@ class Venue(Protocol):
     def read_cost(self, call: Call) -> float:
         """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
 
-    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
+    def asked_for_quiet(self, call: Call, answer: WireAnswer, result: VenueResult, now_us: int) -> QuietAsked | None:
         """The request for quiet in the answer to ``call``; None if there is none."""
 
     def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:

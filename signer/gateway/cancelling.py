@@ -113,7 +113,7 @@ class Cancelling:
         return True
 
     @property
-    def verdict(self) -> VenueResult | None:
+    def result(self) -> VenueResult | None:
         """What all answers together mean: one that is not clear leaves it unknown. None if nothing was sent."""
         if not self.journey.sent:
             return None

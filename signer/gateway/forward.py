@@ -90,13 +90,13 @@ class Account:
                     if not chosen.fits(client, cost, now):  # others have called while it waited
                         raise _over_share()
                     chosen.count(client, cost, now)
-                    answer, verdict = await self._exchange(venue, call, chosen, turn, journey)
+                    answer, result = await self._exchange(venue, call, chosen, turn, journey)
             except LaneStopped:  # while it waited, or between the choice and the turn: nothing was sent
                 continue
-            if verdict.bad_key and call.action is Action.CANCEL and self._able(call):
+            if result.bad_key and call.action is Action.CANCEL and self._able(call):
                 journey.sent = False  # the venue refused the key, so it did nothing: another may cancel
                 continue
-            return answer, verdict
+            return answer, result
 
     def require_place(self, call: Call, client: str) -> None:
         """Raises `NotServed` if no lane has a place for the call now. To be asked before it is held and recorded: a
@@ -185,12 +185,12 @@ class Account:
         request, message = venue.encode(call, turn.nonce or journey.turn_us, credential.api_key)
         signed = venue.signed(request, await self._signature(credential, message), credential.passphrase)
         answer = await self._send(signed, journey)
-        verdict = venue.read_answer(call, answer)
-        if verdict.bad_nonce:
+        result = venue.read_answer(call, answer)
+        if result.bad_nonce:
             turn.nonce_refused()
-        asked = venue.asked_for_quiet(call, answer, verdict, self.clock.now_us())
-        self.hearing.heard(credential, self.credentials, verdict, asked)
-        return answer, verdict
+        asked = venue.asked_for_quiet(call, answer, result, self.clock.now_us())
+        self.hearing.heard(credential, self.credentials, result, asked)
+        return answer, result
 
     def _held_back(self, credential: Credential, call: Call, now: float) -> QuietAsked | None:
         """The request for quiet that a client's call must wait for."""

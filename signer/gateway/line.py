@@ -194,7 +194,7 @@ class Gateway:
             await self._outcomes.conclude(trace)  # 8
 
     async def _sent(self, trace: Trace, client: Client, call: Call) -> Response:
-        answer, trace.verdict = await self._forward(trace, client, call, trace.journey)
+        answer, trace.result = await self._forward(trace, client, call, trace.journey)
         return self._relayed(trace, answer)
 
     async def _cancel(self, trace: Trace, client: Client, call: Call) -> Response:
@@ -220,11 +220,11 @@ class Gateway:
         try:
             ended = await cancelling.run(refs)
         finally:
-            trace.journey, trace.verdict = cancelling.journey, cancelling.verdict
+            trace.journey, trace.result = cancelling.journey, cancelling.result
         self._note_closed(trace, ended)
         if len(cancelling.answers) == 1 and not unsettled and (len(refs) == 1 or not ended.left):
-            answer, verdict = cancelling.answers[0]
-            trace.verdict = replace(verdict, venue_ids=tuple(ref.value for ref in ended.done))
+            answer, result = cancelling.answers[0]
+            trace.result = replace(result, venue_ids=tuple(ref.value for ref in ended.done))
             return self._relayed(trace, answer)
         return trace.venue.cancel_answer(ended)
 
@@ -292,12 +292,12 @@ class Gateway:
 
     def _relayed(self, trace: Trace, answer: WireAnswer) -> Response:
         """The venue's own bytes, if they are an answer at all; else ours, in words that every client understands."""
-        verdict = trace.verdict
-        assert verdict is not None  # noqa: S101 - set with the answer
-        if verdict.outcome is Outcome.UNKNOWN and not verdict.errors:
+        result = trace.result
+        assert result is not None  # noqa: S101 - set with the answer
+        if result.outcome is Outcome.UNKNOWN and not result.errors:
             reason = f"the exchange answered HTTP {answer.status} and no result"
             raise NotServed.unavailable(f"{reason}; {UNKNOWN_OUTCOME}" if trace.recorded else reason)
-        trace.errors = verdict.errors
+        trace.errors = result.errors
         return relayed(trace.venue, answer)
 
     def _refuse(self, trace: Trace, refused: Refused) -> Response:

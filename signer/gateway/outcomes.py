@@ -204,8 +204,8 @@ class Outcomes:
         """
         if trace.outcome is Outcome.ACCEPTED and trace.reservation is not None:
             assert trace.intent is not None  # noqa: S101 - reserved with it
-            assert trace.verdict is not None  # noqa: S101 - accepted by it
-            self._pending.accepted(trace.reservation, trace.intent, trace.verdict.venue_ids)
+            assert trace.result is not None  # noqa: S101 - accepted by it
+            self._pending.accepted(trace.reservation, trace.intent, trace.result.venue_ids)
         elif trace.outcome is Outcome.UNKNOWN and trace.reservation is not None:
             self._pending.lost(trace.reservation)
         told = asyncio.Event()
@@ -245,8 +245,8 @@ class Outcomes:
         told.set()
 
     async def _settle(self, reservation: int, trace: Trace) -> None:
-        if trace.outcome is Outcome.ACCEPTED and trace.verdict is not None:
-            await self._ledger.settle(reservation, trace.verdict.venue_ids)
+        if trace.outcome is Outcome.ACCEPTED and trace.result is not None:
+            await self._ledger.settle(reservation, trace.result.venue_ids)
         elif trace.outcome is Outcome.UNKNOWN:
             await self._ledger.hold(reservation)
         else:

@@ -37,7 +37,7 @@ class Trace:
     """What the call adds to the venue's counters of orders, by pair."""
     journey: Journey = field(default_factory=Journey)
     outcome: Outcome | None = None
-    verdict: VenueResult | None = None
+    result: VenueResult | None = None
     errors: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     detail: str = ""
@@ -47,8 +47,8 @@ class Trace:
 
     def note_outcome(self) -> None:
         """How the call ended, as far as is known now: bytes that left without an answer mean *unknown*."""
-        if self.verdict is not None:
-            self.outcome = self.verdict.outcome
+        if self.result is not None:
+            self.outcome = self.result.outcome
         else:
             self.outcome = Outcome.UNKNOWN if self.journey.sent else Outcome.NOT_SENT
 
@@ -235,12 +235,12 @@ def _what(trace: Trace) -> dict[str, Json]:
 
 
 def _result(trace: Trace) -> dict[str, Json]:
-    journey, verdict = trace.journey, trace.verdict
+    journey, result = trace.journey, trace.result
     return {
         "credential": journey.credential,
         "nonce": journey.nonce,
         "outcome": trace.outcome.value if trace.outcome else Outcome.NOT_SENT.value,
-        "venue_ids": list(verdict.venue_ids) if verdict else [],
+        "venue_ids": list(result.venue_ids) if result else [],
         "errors": list(trace.errors),
         "timings_us": {
             "turn": _since(trace, journey.turn_us),

@@ -59,14 +59,14 @@ class Hearing:
         self._listeners = listeners
 
     def heard(
-        self, credential: Credential, credentials: Sequence[Credential], verdict: VenueResult, asked: QuietAsked | None
+        self, credential: Credential, credentials: Sequence[Credential], result: VenueResult, asked: QuietAsked | None
     ) -> None:
         """Take in the answer to a call that went by ``credential``, one of the account's ``credentials``."""
-        if verdict.bad_key:
+        if result.bad_key:
             self._key_refused(credential)
         if asked is not None:
             self._quiet_asked(credential, credentials, asked)
-        elif self.quiet.locked and not self.quiet.left_s(self._clock.monotonic()) and verdict.outcome in HEARD:
+        elif self.quiet.locked and not self.quiet.left_s(self._clock.monotonic()) and result.outcome in HEARD:
             # Only a question that was sent when the time was over tells: others were on their way before.
             self.quiet.unlock()
             self._say("", "resumed", f"the exchange answers account {self._account} again")

@@ -34,9 +34,9 @@ async def probe(account: Account, venue: Venue, credential: Credential, tries: i
     used = credential.lane.used
     for tried in range(tries):
         journey = Journey()
-        answer, verdict = await _answer(account, venue, credential, journey)
-        if not verdict.bad_nonce:
-            key = _read(venue, answer, verdict)
+        answer, result = await _answer(account, venue, credential, journey)
+        if not result.bad_nonce:
+            key = _read(venue, answer, result)
             # Whatever the venue has seen of a key before we first used it, is no news of somebody who uses it too.
             moved = used and (tried > 0 or _moved(key, journey, credential))
             credential.lane.learn(key.nonce)
@@ -52,12 +52,12 @@ def known(asked: ProbeResult, name: str) -> KeyInfo:
     return asked.key
 
 
-def _read(venue: Venue, answer: WireAnswer, verdict: VenueResult) -> KeyInfo:
+def _read(venue: Venue, answer: WireAnswer, result: VenueResult) -> KeyInfo:
     """What the answer says of the key. Raises `VenueError`, as `KeyRefused` where the venue refuses the key."""
     try:
         return venue.read_key_info(answer)
     except VenueError as error:
-        if verdict.bad_key:
+        if result.bad_key:
             raise KeyRefused(error.what, where=error.where, hint=error.hint) from None
         raise
 

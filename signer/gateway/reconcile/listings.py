@@ -94,9 +94,9 @@ class Listings:
             if self._clock.monotonic() + wait_s > self._until:
                 raise VenueError("the share of the key's counter for our own questions is used up for now")
             await asyncio.sleep(max(wait_s, LEAST_WAIT_S))
-        answer, verdict = await self._account.forward(self._venue, call, f"{OURS}recovery", Journey(), lambda: None)
+        answer, result = await self._account.forward(self._venue, call, f"{OURS}recovery", Journey(), lambda: None)
         listing = self._venue.read_orders(answer)
         if listing is None:
-            said = ", ".join(verdict.errors) or f"HTTP {answer.status} and no list"
+            said = ", ".join(result.errors) or f"HTTP {answer.status} and no list"
             raise VenueError(f"{call.endpoint} was answered with {said}")
         return listing

@@ -29,17 +29,17 @@ def cancel(refs: Sequence[OrderRef]) -> Call:
     return _call("CancelOrder", {"cl_ord_id" if ref.kind == "client-id" else "txid": ref.value}, refs)
 
 
-def read(answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
-    """What an answer that was read as ``verdict`` says of the orders of its cancel."""
-    severe = [error for error in verdict.errors if not error.startswith("W")]
-    if verdict.outcome is Outcome.ACCEPTED:
-        result = json.loads(answer.body)["result"]
-        count, pending = result.get("count"), result.get("pending")
+def read(answer: WireAnswer, result: VenueResult) -> CancelAnswer:
+    """What an answer that was read as ``result`` says of the orders of its cancel."""
+    severe = [error for error in result.errors if not error.startswith("W")]
+    if result.outcome is Outcome.ACCEPTED:
+        told = json.loads(answer.body)["result"]
+        count, pending = told.get("count"), told.get("pending")
         return CancelAnswer(count if isinstance(count, int) else 0, pending is True)
     return CancelAnswer(
         gone=bool(severe) and all(error.startswith(GONE) for error in severe),
         too_fast=bool(severe) and all(error.startswith(_TOO_FAST) for error in severe),
-        final=verdict.outcome is Outcome.REJECTED and not all(error.startswith(_OF_ONE) for error in severe),
+        final=result.outcome is Outcome.REJECTED and not all(error.startswith(_OF_ONE) for error in severe),
         error=severe[0] if severe else "EService:Unavailable",
     )
 

@@ -221,11 +221,11 @@ _LARGEST_IN_SECONDS = 10**11
 """A time above this is in milliseconds, or in a smaller unit still."""
 
 
-def asked_for_quiet(call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
+def asked_for_quiet(call: Call, answer: WireAnswer, result: VenueResult, now_us: int) -> QuietAsked | None:
     """The request for quiet in the answer to ``call``; None if there is none."""
     if answer.status == 429:
         return QuietAsked((RATE_LIMITED,), Reach.CALLS, True, CALLS_S, _retry_after(answer.header(RETRY_AFTER), now_us))
-    for error in verdict.errors:
+    for error in result.errors:
         asked = _read(error, call, now_us)
         if asked is not None:
             return asked

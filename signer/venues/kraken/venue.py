@@ -153,8 +153,8 @@ class Kraken(Venue):
         return cancels.cancel(refs)
 
     @override
-    def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
-        return cancels.read(answer, verdict)
+    def read_cancel(self, answer: WireAnswer, result: VenueResult) -> CancelAnswer:
+        return cancels.read(answer, result)
 
     @override
     def cancel_answer(self, ended: Ended) -> Response:
@@ -181,10 +181,10 @@ class Kraken(Venue):
         return encode.read_cost(call)
 
     @override
-    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
-        if not verdict.errors and answer.status != 429:
+    def asked_for_quiet(self, call: Call, answer: WireAnswer, result: VenueResult, now_us: int) -> QuietAsked | None:
+        if not result.errors and answer.status != 429:
             return None
-        return results.asked_for_quiet(call, answer, verdict, now_us)
+        return results.asked_for_quiet(call, answer, result, now_us)
 
     @override
     def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:

@@ -50,8 +50,8 @@ INFO = ClientInfo("bot", "main", "trader", "KEY", "print", (), None, "window", r
 class Fakes:
     """All that a gateway stands on. ``done`` lists the steps; ``fails`` has what a step raises, by its name."""
 
-    def __init__(self, call: Call, policy: Policy, verdict: VenueResult = ACCEPTED) -> None:
-        self.call, self.verdict = call, verdict
+    def __init__(self, call: Call, policy: Policy, result: VenueResult = ACCEPTED) -> None:
+        self.call, self.result = call, result
         self.done: list[str] = []
         self.fails: dict[str, Exception] = {}
         self.meanwhile: Callable[[], None] = lambda: None
@@ -163,9 +163,9 @@ class FakeVenue:
         """Cancel these."""
         return replace(self._fakes.call, targets=tuple(refs))
 
-    def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
+    def read_cancel(self, answer: WireAnswer, result: VenueResult) -> CancelAnswer:
         """Return that one order was cancelled, or none."""
-        return CancelAnswer(count=1) if verdict.outcome is Outcome.ACCEPTED else CancelAnswer(error="no", final=True)
+        return CancelAnswer(count=1) if result.outcome is Outcome.ACCEPTED else CancelAnswer(error="no", final=True)
 
     def cancel_answer(self, ended: Ended) -> Response:
         """Tell how many."""
@@ -265,4 +265,4 @@ class FakeAccount:
         journey.sent = True
         self._fakes.step(f"send {' '.join([call.endpoint, *(ref.value for ref in call.targets)])}")
         self._fakes.step("hear")
-        return WireAnswer(200, "text/plain", b"the venue's words"), self._fakes.verdict
+        return WireAnswer(200, "text/plain", b"the venue's words"), self._fakes.result

@@ -83,8 +83,8 @@ def test_what_stays_too_fast_is_repeated_until_the_time_is_over(monkeypatch: pyt
     assert words(refused.value)[0] == TOO_FAST
     assert all(order.value in " ".join(words(refused.value)) for order in orders)
     assert all(len(text) < 240 for text in words(refused.value))
-    assert sequence.verdict is not None
-    assert (sequence.verdict.outcome, sequence.verdict.venue_ids) == (Outcome.REJECTED, ())
+    assert sequence.result is not None
+    assert (sequence.result.outcome, sequence.result.venue_ids) == (Outcome.REJECTED, ())
 
 
 def test_some_come_through_while_others_are_too_fast(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,8 +118,8 @@ def test_every_order_is_in_one_request(count: int, monkeypatch: pytest.MonkeyPat
 def test_a_silent_exchange_leaves_the_outcome_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """The outcome of each order is unknown, and none is said to be cancelled."""
     sequence = run(Exchange(lambda _: ""), refs(3), monkeypatch)
-    assert sequence.verdict is not None
-    assert (sequence.verdict.outcome, list(sequence.ended.left)) == (Outcome.UNKNOWN, refs(3))
+    assert sequence.result is not None
+    assert (sequence.result.outcome, list(sequence.ended.left)) == (Outcome.UNKNOWN, refs(3))
     with pytest.raises(NotServed) as refused:
         KRAKEN.cancel_answer(sequence.ended)
     assert words(refused.value)[0] == "EService:Unavailable"
@@ -153,4 +153,4 @@ def test_no_answer_is_waited_for_beyond_the_end(sent: bool) -> None:
     sequence = Cancelling(KRAKEN, hang, Exchange(lambda _: 0), 0.0, 0.0)
     asyncio.run(sequence.run(refs(3)))
     assert list(sequence.ended.left) == refs(3)
-    assert (sequence.verdict is not None) == sent
+    assert (sequence.result is not None) == sent

@@ -33,9 +33,9 @@ BEGUN = ["authenticate", "parse", "place", "reserve", "record intent"]
 """Steps 1 to 4 of an order."""
 
 
-def made(call: Call, fakes: Callable[[Fakes], object] = lambda _: None, verdict: VenueResult | None = None) -> Fakes:
+def made(call: Call, fakes: Callable[[Fakes], object] = lambda _: None, result: VenueResult | None = None) -> Fakes:
     """The gateway of a trader, after ``fakes`` has changed what it stands on."""
-    given = Fakes(call, policy()) if verdict is None else Fakes(call, policy(), verdict)
+    given = Fakes(call, policy()) if result is None else Fakes(call, policy(), result)
     fakes(given)
     return given
 
@@ -139,15 +139,15 @@ def test_an_order_that_found_no_way_is_given_back() -> None:
 
 def test_a_rejected_order_is_given_back_before_its_client_hears_of_it() -> None:
     """The venue's own words are the answer."""
-    fakes = made(ORDER, verdict=REJECTED)
+    fakes = made(ORDER, result=REJECTED)
     assert answered(fakes) == "the venue's words"
     assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "record outcome", "release 7", "answer"]
 
 
-@pytest.mark.parametrize("unclear", ["no answer", "no verdict"])
+@pytest.mark.parametrize("unclear", ["no answer", "no result"])
 def test_an_unknown_outcome_stays_held(unclear: str) -> None:
     """Once bytes have left, no clear answer means unknown: the charges are kept, and the order is sent once."""
-    fakes = made(ORDER, verdict=UNCLEAR)
+    fakes = made(ORDER, result=UNCLEAR)
     if unclear == "no answer":
         fakes.fails["hear"] = Unanswered("cut off")
     assert "the outcome is unknown" in answered(fakes)
@@ -239,7 +239,7 @@ def test_a_cancel_that_the_log_cannot_take_goes_out_and_is_alarmed() -> None:
 
 def test_a_change_waits_for_an_order_that_is_not_settled() -> None:
     """An order that the ledger does not know yet is not changed: nothing is held or sent."""
-    fakes = made(ORDER, verdict=UNCLEAR)
+    fakes = made(ORDER, result=UNCLEAR)
     answered(fakes)
     fakes.call, fakes.known, fakes.done = amend(OrderRef("client-id", "mine")), (), []
     fakes.pending._orders[7] = (placed("bot", order(client_id="mine"), txid=""),)
@@ -249,7 +249,7 @@ def test_a_change_waits_for_an_order_that_is_not_settled() -> None:
 
 def test_two_changes_of_one_order_go_one_after_the_other() -> None:
     """The second change is refused while the first has no outcome, since both would start from what the order was."""
-    fakes = made(AMEND, verdict=UNCLEAR)
+    fakes = made(AMEND, result=UNCLEAR)
     answered(fakes)
     assert "hold 7" in fakes.done
     fakes.done = []

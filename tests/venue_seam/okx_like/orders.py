@@ -84,12 +84,12 @@ def read_answer(call: Call, answer: WireAnswer) -> VenueResult:
     return VenueResult(Outcome.ACCEPTED, failed, ids)
 
 
-def read_cancel(answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
+def read_cancel(answer: WireAnswer, result: VenueResult) -> CancelAnswer:
     """Return what an answer says of the orders of its cancel."""
     rows = told(answer).get("data", [])
     codes = [str(row.get("sCode", "")) for row in rows]
-    failed = [code for code in codes if code != "0"] or list(verdict.errors)
-    if verdict.outcome is Outcome.UNKNOWN:
+    failed = [code for code in codes if code != "0"] or list(result.errors)
+    if result.outcome is Outcome.UNKNOWN:
         return CancelAnswer(error="50004")
     return CancelAnswer(
         count=codes.count("0"),

@@ -187,8 +187,8 @@ class OkxLike(Venue):
         return orders.cancel_of(refs)
 
     @override
-    def read_cancel(self, answer: WireAnswer, verdict: VenueResult) -> CancelAnswer:
-        return orders.read_cancel(answer, verdict)
+    def read_cancel(self, answer: WireAnswer, result: VenueResult) -> CancelAnswer:
+        return orders.read_cancel(answer, result)
 
     @override
     def cancel_answer(self, ended: Ended) -> Response:
@@ -222,7 +222,7 @@ class OkxLike(Venue):
         return 0.0 if call.action in {Action.ORDER, Action.CANCEL} else 1.0
 
     @override
-    def asked_for_quiet(self, call: Call, answer: WireAnswer, verdict: VenueResult, now_us: int) -> QuietAsked | None:
+    def asked_for_quiet(self, call: Call, answer: WireAnswer, result: VenueResult, now_us: int) -> QuietAsked | None:
         return QuietAsked(("50011",), Reach.CALLS, True, 2.0) if answer.status == 429 else None
 
     @override

@@ -27,7 +27,7 @@ def answer(result: Any = None, *errors: str, status: int = 200) -> WireAnswer:
 
 
 def read(call: Call, result: Any = None, *errors: str) -> VenueResult:
-    """The verdict over an envelope."""
+    """What an envelope means for a call."""
     return KRAKEN.read_answer(call, answer(result, *errors))
 
 
@@ -52,8 +52,8 @@ def test_an_acceptance_tells_each_order_s_txid(call: Call, result: Any, txids: t
 
 def test_a_warning_with_a_result_is_an_acceptance() -> None:
     """The warning's text is passed on."""
-    verdict = read(ADD, {"txid": ["OA"]}, "WGeneral:Something")
-    assert verdict == VenueResult(Outcome.ACCEPTED, ("WGeneral:Something",), ("OA",))
+    result = read(ADD, {"txid": ["OA"]}, "WGeneral:Something")
+    assert result == VenueResult(Outcome.ACCEPTED, ("WGeneral:Something",), ("OA",))
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ DOUBTFUL = [
 @pytest.mark.parametrize("error", CERTAIN)
 def test_an_error_that_is_a_clear_no_rejects(error: str) -> None:
     """The "no" rows of docs/kraken.md §3."""
-    verdict = read(ADD, None, error)
-    assert (verdict.outcome, verdict.errors, verdict.venue_ids) == (Outcome.REJECTED, (error,), ())
-    assert verdict.bad_nonce == (error == "EAPI:Invalid nonce")
+    result = read(ADD, None, error)
+    assert (result.outcome, result.errors, result.venue_ids) == (Outcome.REJECTED, (error,), ())
+    assert result.bad_nonce == (error == "EAPI:Invalid nonce")
 
 
 @pytest.mark.parametrize("error", DOUBTFUL)
@@ -126,8 +126,8 @@ def test_a_batch_is_read_row_by_row() -> None:
     """Some rows may be placed and others not; all refused is a rejection."""
     rows = [{"txid": "OA"}, {"error": "EOrder:Insufficient funds"}]
     assert read(BATCH, {"orders": rows}) == VenueResult(Outcome.ACCEPTED, ("EOrder:Insufficient funds",), ("OA", None))
-    verdict = read(BATCH, {"orders": [rows[1], rows[1]]})
-    assert (verdict.outcome, verdict.venue_ids) == (Outcome.REJECTED, (None, None))
+    result = read(BATCH, {"orders": [rows[1], rows[1]]})
+    assert (result.outcome, result.venue_ids) == (Outcome.REJECTED, (None, None))
 
 
 @pytest.mark.parametrize(
