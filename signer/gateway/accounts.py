@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, final
 
 from signer.contracts import Clock, Ledger, SigningKey, Upstream, Venue
-from signer.gateway.credential import Credential, KeyStatus, Quiet
+from signer.gateway.credential import Credential, Hearing, KeyStatus, Listeners, Quiet
 from signer.gateway.forward import Account
-from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.home.settings import AccountConfig
 from signer.lanes import CredentialLane, NoNonces
 from signer.lanes.nonces import NonceSource

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from signer.contracts import Clock, Turn, Upstream, Venue
 from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, NotServed, RefusalKind
-from signer.gateway.credential import Credential, roles_of
-from signer.gateway.venue_pauses import Hearing
+from signer.gateway.credential import Credential, Hearing, roles_of
 from signer.lanes.shares import PairCounters
 from signer.model import Action, Call, Priority, Response, VenueResult, WireAnswer, WireRequest
 from signer.model.quiet import QuietAsked

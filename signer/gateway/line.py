@@ -23,8 +23,7 @@ from signer.errors import (
     Unanswered,
 )
 from signer.gateway.authenticate import Authenticator
-from signer.gateway.cancel_targets import Aiming
-from signer.gateway.cancelling import Cancelling
+from signer.gateway.cancelling import Aiming, Cancelling
 from signer.gateway.forward import Account, Journey, relayed
 from signer.gateway.outcomes import Outcomes, Pending
 from signer.gateway.snapshot import Client, Snapshot

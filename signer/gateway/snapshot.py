@@ -1,12 +1,15 @@
-"""What the gateway knows of the world at one moment: clients, their policies, accounts. Immutable.
+"""What the gateway knows of the world at one moment: venues, clients, their policies, accounts. Immutable.
 
-A reload builds a whole new snapshot, and only if all of it is valid swaps one reference (*Must hold* 8).
+A reload builds a whole new snapshot, and swaps one reference only if all of it is valid (*Must hold* 8). It needs a
+home that reads. An operator can take back a virtual credential without that: the snapshot in force loses it at once,
+and no later snapshot brings it back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import final
 
 from signer.contracts import ClientKey, Venue
 from signer.gateway.forward import Account
@@ -33,3 +36,45 @@ class Snapshot:
     venues: Mapping[str, Venue]
     clients: Mapping[str, Client] = field(repr=False)
     accounts: Mapping[str, Account]
+
+
+AT_ONCE = 0
+"""The time from which a credential is refused that is refused now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TakenBack:
+    at_us: int
+    from_us: int
+
+
+@final
+class Revocations:
+    """The API keys that are refused, and from when on. Kept in memory until the gateway ends."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, _TakenBack] = {}
+
+    def take_back(self, from_when: Mapping[str, int], now_us: int) -> None:
+        """Refuse these API keys, each from its time on. A later time than is known for a key changes nothing."""
+        for api_key, from_us in from_when.items():
+            known = self._taken.get(api_key)
+            if known is None or from_us <= known.from_us:
+                self._taken[api_key] = _TakenBack(now_us, from_us)
+
+    def applied(self, clients: Mapping[str, Client]) -> Mapping[str, Client]:
+        """``clients``, by API key, without the power of those that were taken back."""
+        if not self._taken:
+            return clients
+        return {api_key: self._without(client, self._taken.get(api_key)) for api_key, client in clients.items()}
+
+    @staticmethod
+    def _without(client: Client, taken: _TakenBack | None) -> Client:
+        # `clients add --import-stdin` may issue the same API key anew: that one was made after it was taken back.
+        if taken is None or client.info.created_us > taken.at_us:
+            return client
+        if taken.from_us == AT_ONCE:
+            return replace(client, info=replace(client.info, revoked=True))
+        known = client.info.expires_us
+        expires_us = taken.from_us if known is None else min(known, taken.from_us)
+        return replace(client, info=replace(client.info, expires_us=expires_us))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from signer.errors import ConfigError
 from signer.gateway.replay import FORGIVEN, highest_of, name_of
-from signer.gateway.revocations import AT_ONCE
+from signer.gateway.snapshot import AT_ONCE
 from signer.home.layout import Home
 from signer.keys.entries import ClientChange
 from signer.keys.file import FileKeyStore

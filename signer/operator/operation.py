@@ -22,9 +22,9 @@ from signer.contracts import SigningKey
 from signer.errors import HomeError, SignerError
 from signer.gateway import open_account
 from signer.gateway.accounts import KeyStates
+from signer.gateway.credential import Listeners
 from signer.gateway.reconcile.by_hand import record_by_hand
 from signer.gateway.trace import operator_record
-from signer.gateway.venue_pauses import Listeners
 from signer.home.layout import Home
 from signer.home.lock import NOTHING_YET, Holder, HomeLock, holder
 from signer.home.settings import AccountConfig, Config

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from signer.errors import KeyStoreError, SignerError
-from signer.gateway.revocations import AT_ONCE
+from signer.gateway.snapshot import AT_ONCE
 from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.keys.entries import no_such

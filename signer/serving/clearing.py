@@ -12,8 +12,7 @@ from typing import final
 
 from signer.contracts import AuditLog, Clock
 from signer.errors import AuditError, ConfigError, Refused
-from signer.gateway.cancel_targets import Aiming
-from signer.gateway.cancelling import Cancelling
+from signer.gateway.cancelling import Aiming, Cancelling
 from signer.gateway.credential import OURS
 from signer.gateway.forward import Account, Journey
 from signer.gateway.outcomes import Pending

@@ -11,8 +11,7 @@ from signer.findings import Finding
 from signer.gateway import open_account
 from signer.gateway.accounts import KeyId, KeyStates
 from signer.gateway.forward import Account
-from signer.gateway.revocations import Revocations
-from signer.gateway.snapshot import Client, Snapshot
+from signer.gateway.snapshot import Client, Revocations, Snapshot
 from signer.gateway.trace import Watch
 from signer.home.settings import HOME_FILE, AccountConfig
 from signer.home.stores import StoreConfig

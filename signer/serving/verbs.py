@@ -8,8 +8,7 @@ from typing import TypeAlias, final
 from signer.contracts import AuditLog, Clock
 from signer.errors import ConfigError, KeyStoreError, VenueError
 from signer.gateway.reconcile import Recovery
-from signer.gateway.revocations import AT_ONCE
-from signer.gateway.snapshot import Snapshot
+from signer.gateway.snapshot import AT_ONCE, Snapshot
 from signer.gateway.trace import operator_record
 from signer.keycheck.checks import KeyChecks
 from signer.model import Json

@@ -10,12 +10,11 @@ from urllib.parse import parse_qs
 
 from signer.contracts import AuditLog
 from signer.errors import Refused
-from signer.gateway.credential import Credential, KeyStatus
+from signer.gateway.credential import Credential, Hearing, KeyStatus, Listeners
 from signer.gateway.forward import Account, Journey
 from signer.gateway.resuming import Resuming
 from signer.gateway.snapshot import Snapshot
 from signer.gateway.trace import Trace
-from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.keycheck.checks import KeyChecks
 from signer.keycheck.judgement import Requirements
 from signer.lanes import CredentialLane, NonceSource

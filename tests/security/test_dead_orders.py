@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.gateway.cancelling import Cancelling
-from signer.gateway.known_closed import MOST, YOUNG_US, KnownClosed
+from signer.gateway.cancelling import MOST_KEPT, YOUNG_US, Cancelling, KnownClosed
 from signer.model import Order, OrderRef, PlacedOrder
 from signer.model.ended import Ended
 from signer.sandbox.faults import Errors
@@ -141,5 +140,5 @@ def test_only_so_many_are_kept_in_mind() -> None:
     """The oldest are forgotten: their cancels are sent again, and do no harm."""
     closed = KnownClosed()
     closed.note("main", [REF], cancelled=True, now_us=1)
-    closed.note("main", [OrderRef("venue-id", f"N{n}") for n in range(MOST)], cancelled=True, now_us=1)
+    closed.note("main", [OrderRef("venue-id", f"N{n}") for n in range(MOST_KEPT)], cancelled=True, now_us=1)
     assert not closed.has(PLACED)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from signer.errors import ConfigError
-from signer.gateway.revocations import AT_ONCE, Revocations
+from signer.gateway.snapshot import AT_ONCE, Revocations
 from signer.home.layout import Home
 from signer.home.lock import RELOAD
 from signer.keys.file import FileKeyStore

@@ -1,4 +1,4 @@
-"""`signer.gateway.public_places`: never more than so many at once, in turns by source."""
+"""`signer.gateway.public`: never more than so many at once, in turns by source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from signer.errors import NotServed
-from signer.gateway.public_places import Places
+from signer.gateway.public import Places
 
 SOON_S = 60.0
 

@@ -13,11 +13,10 @@ import pytest
 
 from signer.errors import KeyStoreError, NotSent, Unanswered
 from signer.findings import Weight
-from signer.gateway.credential import Credential
+from signer.gateway.credential import Credential, Hearing, Listeners
 from signer.gateway.forward import Account, Journey
 from signer.gateway.snapshot import Snapshot
 from signer.gateway.trace import Trace
-from signer.gateway.venue_pauses import Hearing, Listeners
 from signer.keycheck.checks import DAILY_S, MOST_AGAIN_S, KeyChecks
 from signer.keycheck.judgement import Requirements
 from signer.lanes import CredentialLane, NonceSource
