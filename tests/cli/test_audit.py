@@ -89,7 +89,7 @@ def test_tail_shows_the_last_records(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_tail_prints_the_very_lines_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With --json each line is the log's own."""
+    """Each line of --json is the log's own."""
     write_log(tmp_path, CALLS)
     (path,) = (tmp_path / "audit").glob("*.jsonl")
     assert run(tmp_path, capsys, "tail", "--json")[1] == path.read_text(encoding="ascii")
@@ -242,7 +242,7 @@ def test_verify_finds_an_edit_and_a_cut_end(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_verify_without_a_ledger_says_what_it_cannot_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a kept head the end cannot be judged, and the answer says so; no ledger is made."""
+    """Without a kept head the answer says that the end cannot be judged; no ledger is made."""
     write_log(tmp_path, CALLS)
     status, out, _ = run(tmp_path, capsys, "verify")
     assert status == 0

@@ -74,7 +74,7 @@ def test_add_writes_an_env_file_instead(sh: Shell, tmp_path: Path) -> None:
 
 
 def test_an_env_file_is_overwritten_by_force_only(sh: Shell, tmp_path: Path) -> None:
-    """Without --force the file stays, and so does the store: no client whose secret is lost."""
+    """Without --force the env file stays, and no client is added whose secret would be lost."""
     file = tmp_path / "bot.env"
     file.write_text("precious")
     status, _, err = sh.run(*ADD, "--env-file", str(file))
@@ -87,7 +87,7 @@ def test_an_env_file_is_overwritten_by_force_only(sh: Shell, tmp_path: Path) -> 
 
 
 def test_a_change_that_fails_leaves_the_env_file(sh: Shell, tmp_path: Path) -> None:
-    """If the store cannot be written, the bot's file keeps the credential that still works."""
+    """A store that cannot be written leaves the bot the credential that still works."""
     file = tmp_path / "bot.env"
     sh.run(*ADD, "--env-file", str(file))
     before = file.read_text()
@@ -211,7 +211,7 @@ def test_what_is_wrong_is_said_and_changes_nothing(
 
 
 def test_two_that_add_at_once_both_succeed(sh: Shell) -> None:
-    """One that has finished between the other's first and last look at the store has put nothing back."""
+    """The command that finishes first is not undone by the one that began before it."""
     opened, others = opening.open_file, iter(["other", "third"])
 
     def while_another_adds(session: Session, path: Path, passphrase: Passphrase) -> FileKeyStore:
@@ -229,7 +229,7 @@ def test_two_that_add_at_once_both_succeed(sh: Shell) -> None:
 
 
 def test_a_former_credential_that_still_passes_is_listed(sh: Shell) -> None:
-    """With its own fingerprint and until when; not once that is over, nor if the client is revoked."""
+    """A former credential is listed with its fingerprint and its end, until that is over or the client is revoked."""
     first = _env(sh.run(*ADD)[1])["KRAKEN_API_KEY"]
     second = _env(sh.run("clients", "rotate", "bot", "--overlap", "2h")[1])["KRAKEN_API_KEY"]
     now, former = _listed(sh)
@@ -243,7 +243,7 @@ def test_a_former_credential_that_still_passes_is_listed(sh: Shell) -> None:
 
 @pytest.mark.parametrize(("may", "lacks"), [(["query-funds"], True), (["query-funds", "query-open-trades"], False)])
 def test_add_says_what_the_account_s_key_lacks(sh: Shell, may: list[str], lacks: bool) -> None:
-    """As far as the exchange has told what the key may do."""
+    """The command says what the key lacks, as far as the exchange has told."""
     (sh.home.policies / "trader.toml").write_text(
         'version = 1\npermissions = ["query-funds", "query-open-trades"]\n', encoding="utf-8"
     )
@@ -257,7 +257,7 @@ def test_add_says_what_the_account_s_key_lacks(sh: Shell, may: list[str], lacks:
 
 
 def test_forgive_is_for_strict_clients_and_on_record(sh: Shell) -> None:
-    """It raises a mark of its own and lowers none; others are told that they need it not."""
+    """Forgiving raises a mark of its own and lowers none; a client with a window is told that it needs none."""
     sh.run(*ADD, "--nonces", "strict")
     api_key = str(_listed(sh)[0]["fingerprint"])
     name = f"client/bot/{api_key}"

@@ -45,7 +45,7 @@ def doctor(made: MadeHome, *options: str) -> tuple[int, str]:
 
 
 def findings(made: MadeHome) -> list[dict[str, Any]]:
-    """As `--json` tells them."""
+    """Return the findings as `--json` tells them."""
     status, told = doctor(made, "--json")
     answer = json.loads(told)
     assert answer["ok"] == (status == 0)
@@ -81,7 +81,7 @@ def test_beside_a_running_gateway(made: MadeHome) -> None:
 
 
 def test_nothing_is_changed(made: MadeHome) -> None:
-    """But what is kept of the answer: settings, keys, policies and log are the bytes that they were."""
+    """Settings, keys, policies and log keep their bytes; only the exchange's answer is kept."""
     with running(made) as gateway:
         assert gateway.is_ready()
 
@@ -107,7 +107,7 @@ def test_a_key_that_may_do_too_much_is_judged_as_the_start_judges_it(made: MadeH
 
 
 def test_a_key_that_the_exchange_refuses_is_not_tried_anew(made: MadeHome, sandbox: RunningSandbox) -> None:
-    """Whoever has the doctor run daily would lock the account; `keys test` is for the person who has fixed it."""
+    """A doctor that runs daily would lock the account; a person who has fixed the key runs `keys test`."""
     with running(made) as gateway:
         assert gateway.is_ready()
         sandbox.control.add_fault(Errors(endpoint="GetApiKeyInfo", count=100, errors=("EAPI:Invalid key",)))
@@ -127,7 +127,7 @@ def told_of_key(made: MadeHome) -> str:
 
 
 def test_a_home_that_is_not_there(made: MadeHome, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """One error, and what can be told without a home."""
+    """The doctor gives one error, and what can be told without a home."""
     assert main(["--home", str(tmp_path / "nowhere"), "doctor"]) == 1
     page = capfd.readouterr().out
     assert "there is no such home\n    → make it with `signer init`" in page
@@ -192,7 +192,7 @@ def test_a_home_broken_in_ten_ways(made: MadeHome) -> None:
 
 
 def test_settings_and_passphrase_that_are_both_wrong(made: MadeHome) -> None:
-    """Neither ends the look at the rest."""
+    """Neither error ends the look at the rest."""
     made.home.config.write_text("[gatway]\n")
     made.home.passphrase.write_text("another passphrase than it was")
     status, page = doctor(made)

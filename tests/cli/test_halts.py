@@ -105,7 +105,7 @@ def hint(text: str) -> list[str]:
 def test_the_command_that_a_halt_prints_ends_it(
     home: Home, capsys: pytest.CaptureFixture[str], whom: tuple[str, ...]
 ) -> None:
-    """As it stands there: no word has to be added or changed."""
+    """The printed command works as it stands."""
     assert signer(home, "halt", *whom) == 0
     said = hint(capsys.readouterr().err)
     assert signer(home, *said) == 0
@@ -158,7 +158,7 @@ def test_a_halt_takes_any_reason(
 
 
 def test_the_brake_works_with_broken_settings(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where signer.toml does not read, or is gone, the halt is made all the same, with a warning."""
+    """A halt is made with a warning if signer.toml does not read or is gone."""
     assert signer(home, "halt", "--client", "bot") == 0
     home.config.write_text("[gatway]")
     assert signer(home, "halt", "--account", "second") == 0
@@ -175,7 +175,7 @@ def records(home: Home) -> list[dict[str, object]]:
 
 
 def test_halt_and_resume_are_on_record(home: Home) -> None:
-    """Who did it, to whom, why, and that there was nothing to resume."""
+    """The record says who did it, to whom and why, and that there was nothing to resume."""
     assert signer(home, "halt", "--client", "bot", "--reason", "runaway") == 0
     assert signer(home, "resume", "--client", "bot", "--reason", "fixed") == 0
     assert signer(home, "resume", "--account", "second") == 1
@@ -231,7 +231,7 @@ def test_what_is_wrong_is_said(
 
 
 def test_the_brake_works_with_a_broken_key_store(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the names of clients cannot be read the halt is made all the same, with a warning."""
+    """A halt is made with a warning if the names of clients cannot be read."""
     home.keys.write_text("garbage")
     assert signer(home, "halt", "--client", "bot", "--reason", "x") == 0
     assert "the client's name is not checked" in capsys.readouterr().err

@@ -25,7 +25,7 @@ def modules_of(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
 def test_help_imports_no_command_and_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    """Neither a file of a command nor a library that only commands need."""
+    """`signer --help` imports no file of a command, and no library that only commands need."""
     modules = modules_of(*arguments)
     assert not modules & HEAVY
     assert {name for name in modules if name.startswith("signer.cli.")} == {"signer.cli.main"}

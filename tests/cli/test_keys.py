@@ -103,7 +103,7 @@ def test_a_key_of_another_account_is_told_of(sh: Shell, accounts: str, warned: b
 
 
 def test_remove_forgets(sh: Shell) -> None:
-    """After the removal it is not listed, and the gateway was told."""
+    """A removed key is not listed, and the gateway was told."""
     sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET))
     assert sh.run("keys", "remove", "main")[0] == 0
     assert _names(sh) == []
@@ -171,7 +171,7 @@ def test_the_environment_serves_with_a_warning(sh: Shell) -> None:
 
 
 def test_without_any_source_or_terminal_it_says_what_to_give(sh: Shell) -> None:
-    """Nothing hangs waiting for an answer that nobody can type."""
+    """A command without a terminal does not wait for an answer that nobody can type."""
     sh.home.passphrase.unlink()
     status, _, err = sh.run("keys", "list")
     assert status == 4
@@ -224,7 +224,7 @@ class Elsewhere:
 
 
 def test_a_key_whose_store_is_gone_can_be_forgotten(sh: Shell) -> None:
-    """Without its store a removal fails and changes nothing, unless the secret is left where it is."""
+    """A removal fails without the store and changes nothing, unless the secret is left where it is."""
     store = open_store(sh.home.keys)
     elsewhere = ("gone", Elsewhere())
     store.add_credential("main", "spot", API_KEY, Secret(CANARY), created_us=1, elsewhere=elsewhere)  # type: ignore[arg-type]
@@ -236,7 +236,7 @@ def test_a_key_whose_store_is_gone_can_be_forgotten(sh: Shell) -> None:
 
 
 def test_the_last_key_that_clients_use_is_not_removed_unasked(sh: Shell) -> None:
-    """Without a terminal --yes says so; a key that nobody needs is removed as before."""
+    """The last key of a client needs --yes where there is no terminal; a key that nobody needs goes without."""
     sh.run(*ADD, "--stdin", stdin=pasted(API_KEY, SECRET))
     sh.run("clients", "add", "bot", "--account", "spot", "--policy", "trader")
     status, _, err = sh.run("keys", "remove", "main")

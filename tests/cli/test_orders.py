@@ -79,7 +79,7 @@ def records(home: Home, **equal: str) -> list[Mapping[str, Any]]:
 
 
 def test_unknown_calls_are_listed(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """With all that a person needs to look for them at the exchange."""
+    """The list has what a person needs to find the calls at the exchange."""
     assert signer(home, "unknown") == 0
     assert "No outcome is unknown" in capsys.readouterr().err
     number = lost(home, legs=2)
@@ -155,7 +155,7 @@ def test_what_does_not_fit_changes_nothing(
 
 
 def test_a_reason_is_asked_for(home: Home) -> None:
-    """Nobody ends an outcome without one."""
+    """A call without an outcome is not ended without a reason."""
     number = lost(home)
     assert signer(home, "release", number) == 2
     assert signer(home, "release", number, "--reason", " ") == 2

@@ -116,7 +116,7 @@ TYPO = (
 def test_check_names_a_pair_that_the_exchange_does_not_list(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the exchange's list at hand a misspelt or delisted pair is a problem, with what may have been meant."""
+    """A misspelt or delisted pair is a problem, and the message proposes another."""
     typo = tmp_path / "typo.toml"
     typo.write_text(TYPO)
     assert signer(home, "check", str(typo)) == 3
@@ -125,7 +125,7 @@ def test_check_names_a_pair_that_the_exchange_does_not_list(
 
 
 def test_check_without_a_list_checks_the_rest(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody can tell then whether the pair is listed: said, and no problem."""
+    """Without a list the command says that pairs are not checked, which is no problem."""
     typo = tmp_path / "typo.toml"
     typo.write_text(TYPO)
     home.pairs.unlink()
@@ -306,7 +306,7 @@ def test_explain_asked_wrongly(
 
 
 def test_cases_of_the_home(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a folder the home's cases are run, all of them."""
+    """The command without a folder runs all cases of the home."""
     assert signer(home, "test") == 0
     assert capsys.readouterr().out.endswith("cases, 0 failed.\n")
 

@@ -24,7 +24,7 @@ def sh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 
 
 def set_listen(sh: Shell, line: str, more: str = "") -> None:
-    """Another listen setting, and tables behind it."""
+    """Write another listen setting, and tables behind it."""
     text = sh.home.config.read_text().replace('listen = "127.0.0.1:9999"', line)
     sh.home.config.write_text(text + more)
 
@@ -59,7 +59,7 @@ def test_show_prints_the_certificate_for_bots_and_never_a_key(sh: Shell) -> None
 
 
 def test_renew_makes_another_leaf(sh: Shell) -> None:
-    """Under the same CA, and a running gateway is told."""
+    """The new leaf is of the same CA, and a running gateway is told."""
     sh.run("tls", "init")
     before = json.loads(sh.run("tls", "show", "--json")[1])
     assert sh.run("tls", "renew")[0] == 0
@@ -87,7 +87,7 @@ TLS_ONLY = {"hummingbot", "node-kraken-api", "kraken-rebalance-bot"}
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_the_lines_hold_no_secret_and_no_mark(library: str, sh: Shell) -> None:
-    """For each library, over whatever it can use: every mark is filled in, and keys come from the environment."""
+    """The lines for each library have every mark filled in, and take keys from the environment."""
     set_listen(sh, HARD_CODED)
     for options in ((), ("--tls",)):
         status, out, _ = sh.run("connect", library, "--client", "grid", "--ca-file", "/etc/ca.pem", *options)
@@ -121,7 +121,7 @@ def test_the_lines_hold_no_secret_and_no_mark(library: str, sh: Shell) -> None:
 def test_a_library_that_cannot_connect_is_told_what_it_needs(
     listen: str, arguments: tuple[str, ...], says: str, sh: Shell
 ) -> None:
-    """With the file and the hint."""
+    """The message has the file and the hint."""
     set_listen(sh, listen)
     said = line(sh, 3, "connect", *arguments, "--client", "grid")
     assert says in said
@@ -129,7 +129,7 @@ def test_a_library_that_cannot_connect_is_told_what_it_needs(
 
 
 def test_a_certificate_from_elsewhere_is_called_by_its_name(sh: Shell, tmp_path: Path) -> None:
-    """Not by the address that is listened on; and no CA needs to be told."""
+    """The lines call the name in the certificate, not the address that is listened on, and mention no CA."""
     sh.run("tls", "init", "--host", "gateway.example.com")
     own = f'[gateway.tls]\ncertificate = "{sh.home.tls}/leaf.pem"\nkey = "{sh.home.tls}/leaf.pem"\n'
     set_listen(sh, 'listen = "tls://0.0.0.0:8443"', own)

@@ -101,7 +101,7 @@ async def test_what_is_refused_reaches_no_store(custody: Custody) -> None:
 
 
 async def test_remove_destroys_the_secret(custody: Custody) -> None:
-    """Neither entry nor secret is left; what never was there is no error to the store."""
+    """Neither the entry nor the secret is left; removing a secret that never was there is no error."""
     info = custody.add("main")
     custody.remove("main")
     assert custody.file.credentials() == []

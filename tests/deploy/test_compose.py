@@ -51,7 +51,7 @@ def test_the_gateway_has_as_many_descriptors_as_under_systemd(services: Json) ->
 
 
 def test_the_vault_is_the_one_that_the_tests_run_against() -> None:
-    """Its version is pinned to that of tests/vault/server; it is reached from this machine only, and by TLS."""
+    """The version is that of tests/vault/server, and only this machine reaches it, by TLS."""
     vault = VAULT["services"]["vault"]
     tested = re.search(r"^\tgithub.com/hashicorp/vault v(\S+)$", (ROOT / "tests/vault/server/go.mod").read_text(), re.M)
     assert tested is not None

@@ -58,7 +58,7 @@ def test_a_field_that_is_none_would_be_noticed() -> None:
 
 
 def test_there_is_never_a_second_gateway() -> None:
-    """One replica, replaced only after it has ended, on a volume that one pod alone can have."""
+    """There is one replica, replaced only after it has ended, on a volume of one pod."""
     spec = the("StatefulSet")["spec"]
     assert (spec["replicas"], spec["updateStrategy"]) == (1, {"type": "OnDelete"})
     assert the("PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteOncePod"]
@@ -89,7 +89,7 @@ def test_the_gateway_is_reached_by_bots_and_calls_the_exchange() -> None:
 
 
 def test_the_pod_has_no_token_but_the_one_for_vault() -> None:
-    """None by default; by vault.yaml one that is good for minutes, and for Vault alone."""
+    """The pod has no token; vault.yaml adds one that lives for minutes and serves Vault alone."""
     assert the("ServiceAccount")["automountServiceAccountToken"] is POD["automountServiceAccountToken"] is False
     assert not any("projected" in volume for volume in POD["volumes"])
     volumes = WITH_VAULT["spec"]["template"]["spec"]["volumes"]

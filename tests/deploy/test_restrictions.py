@@ -66,7 +66,7 @@ def test_kubernetes(name: str, pod: Json, container: Json) -> None:
 
 
 def test_the_image() -> None:
-    """It runs as the user that compose and Kubernetes name, whose home is nobody else's."""
+    """The image runs as the user that compose and Kubernetes name, with a home of its own."""
     last = DOCKERFILE.rpartition("\nFROM ")[2]
     assert re.findall(r"^USER (.*)$", last, re.M) == [f"{USER}:{USER}"]
     assert f"install -d -m 0700 -o {USER} -g {USER} /var/lib/signer" in last
@@ -74,7 +74,7 @@ def test_the_image() -> None:
 
 
 def test_the_unit() -> None:
-    """The same, and what only systemd can say."""
+    """The unit has the same restrictions, and those that only systemd knows."""
     yes = """NoNewPrivileges PrivateTmp PrivateDevices PrivateIPC PrivateMounts PrivateUsers ProtectHome ProtectClock
         ProtectControlGroups ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables
         MemoryDenyWriteExecute LockPersonality RestrictNamespaces RestrictRealtime RestrictSUIDSGID RemoveIPC"""

@@ -34,7 +34,7 @@ def installed(folder: Path, drop_in: str) -> Path:
 
 
 def test_the_unit_starts_the_gateway() -> None:
-    """It runs the program's own commands, as a user of its own, and is started again only where that can help."""
+    """The unit runs the program's own commands as a user of its own, and restarts it only where that can help."""
     sections = settings(UNIT)
     service = sections["Service"]
     assert list(sections) == ["Unit", "Service", "Install"]
@@ -66,7 +66,7 @@ def test_the_unit_is_as_tight_as_systemd_can_tell(drop_in: str, tmp_path: Path) 
 
 
 def test_every_drop_in_is_checked() -> None:
-    """And none else is named above."""
+    """The list above has every drop-in and no other."""
     assert {"", *(path.stem for path in DROP_INS)} == set(MOST_EXPOSED)
 
 
@@ -84,7 +84,8 @@ def test_there_are_descriptors_for_the_default_settings() -> None:
 
 
 def test_a_low_port_comes_with_the_namespace_that_it_counts_in() -> None:
-    """In a user namespace of its own the capability would open no port of the machine; in all else the unit has one."""
+    """The drop-in for a low port leaves the user namespace, in which the capability would open no port of the
+    machine."""
     by_name = {path.stem: settings(path)["Service"] for path in DROP_INS}
     assert by_name["port-443"]["AmbientCapabilities"] == ["CAP_NET_BIND_SERVICE"]
     assert by_name["port-443"]["PrivateUsers"] == ["no"]

@@ -57,7 +57,7 @@ def test_no_step_puts_what_somebody_else_wrote_into_a_shell() -> None:
 
 
 def test_every_python_that_the_package_takes_is_tested() -> None:
-    """From the oldest that pyproject.toml allows to the newest there is."""
+    """The workflow tests every Python from the oldest that pyproject.toml allows to the newest."""
     (matrix,) = [job["strategy"]["matrix"] for path in WORKFLOWS for name, job in jobs(path) if name == "test"]
     assert matrix == {"python": ["3.11", "3.12", "3.13", "3.14"]}
 

@@ -30,7 +30,7 @@ NONCES = itertools.count(1)
 
 
 class Glutton:
-    """Another program on the same disk: it takes every byte that is free, again and again."""
+    """Another program on the same disk, which takes every free byte again and again."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "greed"

@@ -132,7 +132,7 @@ class World:
 
     @contextmanager
     def serving(self, made: MadeHome, policy: str = "trader") -> Iterator[Mapping[str, str]]:
-        """While its gateway runs: what a bot's environment must say."""
+        """Serve, and yield what a bot's environment must have."""
         with running(made) as gateway:
             bot: Bot = gateway.made.add_client("bot", made.store.credentials()[0].account, policy)
             gateway.reload()

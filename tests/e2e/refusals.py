@@ -19,7 +19,7 @@ HIGHEST_NONCE = 2**64 - 1
 
 
 class Caller(Protocol):
-    """The same few calls by any client library. Each returns what the library returns, or raises what it raises."""
+    """The same few calls by any client library, which return or raise what the library does."""
 
     def balance(self) -> Any:
         """Balance."""

@@ -80,10 +80,8 @@ def test_init_keeps_the_exchanges_whole_list(
 def test_a_policy_for_most_pairs_starts_a_new_gateway(
     exchange: RunningSandbox, full_list: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Of hundreds of pairs `policy check` names the delisted one alone, and `serve` starts.
-
-    Orders pass on pairs that only the exchange knows, and on none that it does not list.
-    """
+    """`policy check` names the delisted one of hundreds of pairs, `serve` starts, and orders pass on listed pairs
+    only."""
     names = _most_pairs(full_list)
     assert len([name for name in names if PairTable.built_in().find(name) is None]) > 400
     made = MadeHome(tmp_path / "home", exchange)

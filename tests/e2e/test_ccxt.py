@@ -139,7 +139,7 @@ def test_each_refusal(refusal: Refusal, gateway: RunningGateway, new_account: Ca
 async def test_each_refusal_async(
     refusal: Refusal, gateway: RunningGateway, new_account: Callable[..., str], loaded: Any
 ) -> None:
-    """The same from the async exchange."""
+    """The async client raises the same exception for each refusal."""
     with arranged(refusal, gateway, new_account) as bot:
         async with ccxt.async_support.kraken(options(bot)) as exchange:
             with pytest.raises(refusal.ccxt) as raised:

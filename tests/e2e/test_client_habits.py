@@ -30,7 +30,7 @@ def arrived(gateway: RunningGateway, account: str, endpoint: str) -> dict[str, l
 
 
 def test_an_order_of_a_german_resident_carries_the_agreement(gateway: RunningGateway, account: str) -> None:
-    """By ccxt, as freqtrade sends it; without it Kraken would refuse."""
+    """ccxt sends the agreement, as under freqtrade, and Kraken would refuse the order without it."""
     bot = gateway.client(account)
     urls = {"api": {"public": bot.url, "private": bot.url}}
     exchange = ccxt.kraken({"apiKey": bot.api_key, "secret": bot.api_secret, "urls": urls, "enableRateLimit": False})

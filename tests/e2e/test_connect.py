@@ -92,7 +92,7 @@ def test_python(library: str, tls: tuple[str, ...], everywhere: RunningGateway, 
 
 @pytest.mark.parametrize("tls", [(), ("--tls",)], ids=["plain", "tls"])
 def test_async_ccxt_and_freqtrade(tls: tuple[str, ...], everywhere: RunningGateway, bot: Bot, tmp_path: Path) -> None:
-    """The same settings serve ccxt's asyncio half; freqtrade hands those of its config to both halves as they stand."""
+    """ccxt's asyncio half takes the same settings, and freqtrade hands those of its config to both halves."""
     told = lines(everywhere, "ccxt-python", *tls)
     code = told["code"].replace("import ccxt ", "import ccxt.async_support as ccxt ")
     (tmp_path / "bot.py").write_text(f"{code}{ASYNC_CCXT}\nimport json\nprint(json.dumps(answer))\n")
@@ -109,7 +109,7 @@ def test_async_ccxt_and_freqtrade(tls: tuple[str, ...], everywhere: RunningGatew
 
 
 def test_what_cannot_pass_is_printed(everywhere: RunningGateway) -> None:
-    """For a whole bot a person reads how it is started, and which of its settings cannot pass under a notional cap."""
+    """The command says how a whole bot is started, and which of its settings cannot pass under a notional cap."""
     told = lines(everywhere, "freqtrade")
     shown = everywhere.made.here("connect", "freqtrade", "--client", "bot")
     assert f"# Start it:\n{told['start']}\n" in shown
@@ -129,7 +129,7 @@ def test_curl(tls: tuple[str, ...], everywhere: RunningGateway, bot: Bot, tmp_pa
 
 
 def test_curl_over_a_unix_socket(everywhere: RunningGateway, bot: Bot, tmp_path: Path) -> None:
-    """Where signer.toml names only a socket, the lines call that."""
+    """The lines call the socket if signer.toml names nothing else."""
     beside = MadeHome(tmp_path / "home", everywhere.made.sandbox)
     beside.listen(everywhere.ready["urls"][2])
     beside.add_account("socket")

@@ -51,7 +51,7 @@ def add_stores(made: MadeHome, vault: RunningVault, token: Token, **settings: ob
 def home_with_every_store(
     folder: Path, sandbox: RunningSandbox, vault: RunningVault, token: Token, **settings: object
 ) -> MadeHome:
-    """One account for each kind, named after it, its key put there by `signer keys add`; ``settings`` of Vault's."""
+    """Make a home with one account for each kind of store, whose key `signer keys add` put there."""
     made = MadeHome(folder / "home", sandbox)
     with made.home.config.open("a") as file:
         for kind in KINDS:
@@ -91,7 +91,7 @@ def custody(
 
 
 def ask(bot: Bot) -> dict[str, Any]:
-    """One order's answer."""
+    """Send one order; return its answer."""
     answer: dict[str, Any] = bot.post("AddOrder", order(), next(NONCES)).json()
     return answer
 
@@ -104,7 +104,7 @@ def taken(bot: Bot, answers: list[dict[str, Any]]) -> bool:
 
 @contextmanager
 def settled(made: MadeHome, bot: Bot) -> Iterator[list[dict[str, Any]]]:
-    """At the end of the block sandbox, ledger and audit agree with the answers put into the list."""
+    """Check at the end that sandbox, ledger and audit agree with the answers in the list."""
     name = f"custody-{made.home.folder.parent.name}-{bot.account}"
     arrived, placed = len(made.arrivals(bot.account)), len(made.orders(name))
     answers: list[dict[str, Any]] = []
@@ -136,8 +136,7 @@ def test_the_list_says_where_each_key_is(custody: RunningGateway) -> None:
 
 @pytest.mark.parametrize("trouble", ["sealed", "killed"])
 def test_vault_away_in_the_middle_of_a_burst(custody: RunningGateway, vault: RunningVault, trouble: str) -> None:
-    """It refuses, or its connections break: Transit's orders are refused while that lasts, nothing of them is sent or
-    held; all others go on; it heals."""
+    """Transit's orders are refused while it lasts, and nothing of them is sent or held; all others go on; it heals."""
     made = custody.made
     bots = {kind: custody.client(kind) for kind in KINDS}
     inside = bots["vault-transit"]
@@ -175,7 +174,7 @@ def test_vault_slow_in_the_middle_of_a_burst(custody: RunningGateway, valve: Val
 
 
 def test_tokens_revoked_in_the_middle_of_a_burst(custody: RunningGateway, vault: RunningVault) -> None:
-    """Not one order is refused: whoever meets the dead token waits for the next one."""
+    """No order is refused: a call that meets the dead token waits for the next one."""
     inside = custody.client("vault-transit")
     with settled(custody.made, inside) as answers, ThreadPoolExecutor(4) as pool:
         burst = [pool.submit(ask, inside) for _ in range(10)]
@@ -199,7 +198,7 @@ def test_the_token_is_pulled_out_and_put_back(custody: RunningGateway, token: To
 
 
 def test_a_token_expires_in_the_middle_of_a_burst(custody: RunningGateway, vault: RunningVault) -> None:
-    """Not one order is refused though each token lasts two seconds and none is renewed: the next login follows."""
+    """No order is refused though each token lasts two seconds: the next login follows."""
     role, inside = "auth/approle/role/signer-gateway", custody.client("vault-transit")
     vault.root.write_data(role, data={"token_ttl": "2s", "token_max_ttl": "2s"})
     seen: set[str] = set()
@@ -254,7 +253,7 @@ def test_a_setting_that_is_wrong_leaves_the_old_one_in_force(custody: RunningGat
 
 
 def test_the_gateways_login_cannot_add_keys(custody: RunningGateway) -> None:
-    """Without an administrator's token: exit status 4, the rights named, nothing half there."""
+    """`keys add` ends with status 4 and names the missing rights, and nothing is half stored."""
     pasted = json.dumps({"api_key": "a" * 56, "api_secret": "A" * 86 + "=="})
     for kind in ("vault-kv", "vault-transit"):
         done = custody.made.signer("keys", "add", "more", "--account", kind, "--stdin", stdin=pasted)

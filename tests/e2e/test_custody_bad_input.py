@@ -55,11 +55,11 @@ class Desk:
         return run(self.made, *command, stdin=pasted)
 
     def refused_by_vault_away(self, done: Done, words: str) -> None:
-        """Likewise, while Vault cannot be asked what it holds."""
+        """Check that a key is refused while Vault cannot be asked."""
         assert (done.returncode, done.stderr.count("\n"), words in done.stderr) == (5, 1, True), done.stderr
 
     def refused(self, done: Done, status: int, *words: str) -> None:
-        """It said so in one line, without a secret, and nothing was kept."""
+        """Check that the refusal is one line without a secret, and that nothing was kept."""
         assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
         assert all(word in done.stderr for word in words), done.stderr
         assert not any(secret in done.stderr for secret in (SECRET, PIN, "Traceback"))
@@ -190,7 +190,7 @@ def test_a_wrong_pin_is_given_once(desk: Desk) -> None:
 
 
 def test_a_transit_key_of_another_type(desk: Desk) -> None:
-    """Somebody put another key under the name: the start and a command refuse it in one line; nothing was signed."""
+    """The start and a command refuse the key that somebody put there in one line, and nothing is signed by it."""
     desk.account("vault-transit")
     assert desk.add().returncode == 0
     path = f"signer-transit/keys/{desk.made.store.reopened().credential('odd').reference}"

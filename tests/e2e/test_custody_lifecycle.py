@@ -51,7 +51,7 @@ class Custodian:
         self.rotate()
 
     def another(self) -> MadeKey:
-        """One key more of the account."""
+        """Make another key of the account."""
         return self.made.sandbox.control.make_key(self.account, tier="unlimited")
 
     def run(self, *arguments: str, key: MadeKey | None = None) -> Done:
@@ -61,7 +61,7 @@ class Custodian:
         return done
 
     def command(self, *arguments: str) -> tuple[str, ...]:
-        """The same with the administrator's token."""
+        """Run a command with the administrator's token."""
         return (*arguments, "--vault-token-file", str(self._admin))
 
     def rotate(self) -> None:
@@ -84,7 +84,7 @@ class Custodian:
         return self.made.store.reopened().credential(self.name)
 
     def lying(self) -> dict[str, list[str]]:
-        """Its secrets in the stores outside, as these tell it themselves."""
+        """Return the names of its secrets, as the stores outside tell them."""
         return self._vault.lying(self.name) | {"pkcs11": lying(self.name)}
 
     def require_one_copy(self) -> None:
@@ -129,7 +129,7 @@ def test_no_bot_notices_where_the_key_is(custodian: Custodian) -> None:
 
 
 def test_without_a_gateway(custodian: Custodian) -> None:
-    """The same commands alone; what they leave signs."""
+    """The same commands work without a gateway, and what they leave signs."""
     for there in ("pkcs11", "vault-kv", "vault-transit"):
         custodian.move(there)
         custodian.rotate()

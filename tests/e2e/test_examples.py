@@ -53,7 +53,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 def test_the_krakenex_bot(demo: Demo) -> None:
-    """It bids and cancels its bid."""
+    """The bot bids and cancels its bid."""
     balance, placed, cancelled = demo.bot("krakenex_bot.py")
     assert balance == "balance: 100000.0000 USD"
     txid = placed.split()[1]
@@ -66,7 +66,7 @@ def test_a_refusal_does_not_end_the_krakenex_bot(demo: Demo) -> None:
 
 
 def test_the_ccxt_bot(demo: Demo) -> None:
-    """It bids and cancels, and meets ccxt's own exceptions for what the policy refuses."""
+    """The bot bids and cancels, and gets ccxt's own exceptions for what the policy refuses."""
     lines = demo.bot("ccxt_bot.py", "--unpaced")
     assert [line.partition(":")[0] for line in lines] == ["placed", "cancelled", "too large", "not allowed"]
     assert "Policy order-size" in lines[2]

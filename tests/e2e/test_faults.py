@@ -120,7 +120,7 @@ def accounts() -> Iterator[str]:
 
 
 def ask(bot: Bot, endpoint: str, fields: dict[str, str]) -> dict[str, Any]:
-    """One call's answer."""
+    """Make one call; return its answer."""
     answer: dict[str, Any] = bot.post(endpoint, fields, next(NONCES)).json()
     return answer
 
@@ -157,7 +157,8 @@ def test_an_order_meets_a_fault(case: Case, faulty: RunningGateway, new_bot: Cal
 
 
 def test_an_order_that_arrives_late(faulty: RunningGateway, new_bot: Callable[[], Bot]) -> None:
-    """On the books or not (a look-up may overtake its nonce, and the exchange then refuses it): the ledger agrees."""
+    """The ledger agrees whether or not the order was placed; a look-up may overtake its nonce, so that the exchange
+    refuses it."""
     made, bot = faulty.made, new_bot()
     made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=2 * CALL_S))
     assert "the outcome is unknown" in errors_of(ask(bot, "AddOrder", order()))[1]
@@ -168,7 +169,7 @@ def test_an_order_that_arrives_late(faulty: RunningGateway, new_bot: Callable[[]
 
 
 def test_a_refused_nonce_heals(faulty: RunningGateway, new_bot: Callable[[], Bot]) -> None:
-    """Another program has used the key with nonces from the future: the lane jumps past them, nothing is resent."""
+    """The lane jumps past the nonces of another program, and nothing is sent again."""
     bot = new_bot()
     control = faulty.made.sandbox.control
     control.add_fault(Errors(endpoint="AddOrder", errors=("EAPI:Invalid nonce",)))
@@ -203,7 +204,7 @@ def test_another_clock_at_the_exchange(skew_s: float, faulty: RunningGateway, ne
 
 
 def test_a_read_that_fails_holds_nothing(faulty: RunningGateway, new_bot: Callable[[], Bot]) -> None:
-    """There is no outcome of a read to be unsure of."""
+    """A read has no outcome to be unsure of."""
     bot = new_bot()
     for fault in (CloseBeforeReading(endpoint="Balance"), Truncated(endpoint="Balance"), Hang(endpoint="Balance")):
         faulty.made.sandbox.control.add_fault(fault)
@@ -213,7 +214,7 @@ def test_a_read_that_fails_holds_nothing(faulty: RunningGateway, new_bot: Callab
 
 
 def test_no_redirect_is_followed(faulty: RunningGateway, new_bot: Callable[[], Bot]) -> None:
-    """Neither an order nor a read goes where an answer points."""
+    """Neither an order nor a read follows a redirect."""
     bot, sandbox = new_bot(), faulty.made.sandbox
     before = max(arrival.seq for arrival in sandbox.control.arrivals())
     for endpoint in ("AddOrder", "Balance"):

@@ -67,7 +67,7 @@ class Freqtrade:
         return {one["descr"]["pair"]: one for one in found}
 
     def wait_for(self, pairs: set[str], side: str, kind: str, status: str) -> dict[str, Order]:
-        """Such orders, once there is one of each of the pairs."""
+        """Wait for such an order of each pair."""
         self.wait(lambda: pairs <= set(self.orders(side, kind, status)), f"{status} {side} {kind} of {pairs}")
         return self.orders(side, kind, status)
 
@@ -120,7 +120,7 @@ def price(order: Order) -> int:
 
 
 def entered(bot: Freqtrade) -> dict[str, Order]:
-    """Its entries, which rest until the market comes to them."""
+    """Wait for its entries, and let the market come to them."""
     for pair, entry in bot.wait_for(PAIRS, "buy", "limit", "open").items():
         bot.made.sandbox.control.set_price(pair, price(entry) - 2)
     return bot.wait_for(PAIRS, "buy", "limit", "closed")
@@ -162,7 +162,7 @@ def assert_recorded(bot: Freqtrade) -> None:
 
 
 def test_what_cannot_pass_does_not(started: Callable[..., Freqtrade]) -> None:
-    """With a stop that is a market order, as `connect` warns, the stop is refused, and the bot's log says so."""
+    """A stop that is a market order is refused, as `connect` warns, and the bot's log says so."""
     bot = started("market", stoploss="market")
     entered(bot)
     bot.made.wait_for_record(client=bot.client.name, kind="denied")

@@ -26,7 +26,7 @@ def _said() -> dict[str, Any]:
 
 
 def test_cancels_pass_while_orders_are_refused(said: dict[str, Any]) -> None:
-    """Also when no nonce is left that was secured while there was room."""
+    """Cancels pass even when no nonce is left that was stored while there was room."""
     assert said["order"][0] == "EService:Unavailable"
     assert said["cancel"] == []
 

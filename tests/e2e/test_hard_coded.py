@@ -42,7 +42,7 @@ def seen(node_packages: Path) -> dict[str, Any]:
 
 
 def test_python_kraken_sdk_trades(seen: dict[str, Any]) -> None:
-    """Nothing of it is changed: one variable names the CA. Balance, ticker and order pass, a withdrawal does not."""
+    """The unchanged client trades with one variable that names the CA, and its withdrawal is refused."""
     assert seen["sdk"] == {
         "balance": "100000.0000",
         "ticker": ["XXBTZUSD"],
@@ -74,7 +74,7 @@ if PREFIX:
         assert seen["aiohttp"]["time"] > 0
 
     def test_a_loop_is_refused_at_start(seen: dict[str, Any]) -> None:
-        """Without pinned addresses the gateway would call itself: it does not start, and says what to do."""
+        """A gateway that would call itself does not start, and says what to do."""
         assert seen["loop"]["status"] == 3
         assert "accounts.unpinned.origin: its name leads back to this gateway" in seen["loop"]["says"]
         assert "resolve" in seen["loop"]["says"]
@@ -84,5 +84,5 @@ if PREFIX:
     if shutil.which("node") and shutil.which("npm"):
 
         def test_node_kraken_api(seen: dict[str, Any]) -> None:
-            """Its host name is a constant: NODE_EXTRA_CA_CERTS and the hosts entry are all it needs."""
+            """The client needs NODE_EXTRA_CA_CERTS and the hosts entry, since its host name is a constant."""
             assert seen["node"] == {"balance": "100000.0000"}

@@ -101,7 +101,7 @@ def check(gateway: RunningGateway, account: str, seen: dict[str, Any]) -> None:
 def test_python(
     library: str, gateway: RunningGateway, new_account: Callable[..., str], bots: Path, tmp_path: Path
 ) -> None:
-    """It trades, and a refusal raises the error that it has for an order which Kraken does not take."""
+    """Each library trades, and raises its own error for an order that is refused."""
     account = new_account()
     program = f"{BEGIN}{PYTHON[library]}{END}"
     seen = seen_by([str(bots / "python"), "-W", "ignore", "-c", program], gateway.client(account), tmp_path)
@@ -113,7 +113,7 @@ if HAS_NODE:
     def test_kraken_api_in_node(
         gateway: RunningGateway, new_account: Callable[..., str], node_packages: Path, tmp_path: Path
     ) -> None:
-        """The same for npm's kraken-api, which names no content type."""
+        """npm's kraken-api, which names no content type, trades too."""
         account = new_account()
         seen = seen_by(["node", "-e", KRAKEN_API], gateway.client(account), tmp_path, NODE_PATH=str(node_packages))
         check(gateway, account, seen)

@@ -89,7 +89,7 @@ def test_a_bot_trades(gateway: RunningGateway, account: str) -> None:
 
 
 def test_public_calls_pass(gateway: RunningGateway) -> None:
-    """Without a credential: ticker and order book."""
+    """Ticker and order book pass without a credential."""
     market = Market(url=gateway.url)
     assert "XXBTZUSD" in market.get_ticker(pair="XBTUSD")
     assert market.get_order_book(pair="XBTUSD", count=3)["XXBTZUSD"]["asks"]
@@ -139,7 +139,7 @@ def test_each_refusal(refusal: Refusal, gateway: RunningGateway, new_account: Ca
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.name)
 async def test_each_refusal_async(refusal: Refusal, gateway: RunningGateway, new_account: Callable[..., str]) -> None:
-    """The same from the async client."""
+    """The async client raises the same exception for each refusal."""
     with arranged(refusal, gateway, new_account) as bot:
         async with SpotAsyncClient(**login(bot)) as client:
             with pytest.raises(refusal.sdk) as raised:

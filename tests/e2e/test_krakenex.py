@@ -16,7 +16,7 @@ from tests.harness.gateways import RunningGateway
 
 
 def client_of(bot: Bot) -> Any:
-    """As its user sets it up."""
+    """Make the client as its user does."""
     api = krakenex.API(bot.api_key, bot.api_secret)
     api.uri = bot.url
     return api
@@ -86,7 +86,7 @@ def test_a_bot_trades(gateway: RunningGateway, account: str) -> None:
 
 
 def test_public_calls_pass(gateway: RunningGateway) -> None:
-    """Without a credential: ticker, order book, time."""
+    """Ticker, order book and time pass without a credential."""
     api = krakenex.API()
     api.uri = gateway.url
     assert "XXBTZUSD" in result(api.query_public("Ticker", {"pair": "XBTUSD"}))

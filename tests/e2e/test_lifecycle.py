@@ -71,12 +71,12 @@ def account_of(made: MadeHome) -> str:
 
 
 def name_of(made: MadeHome) -> str:
-    """Its one credential."""
+    """Return its one credential."""
     return f"{account_of(made)}-key"
 
 
 def fresh_key(made: MadeHome, **settings: Any) -> MadeKey:
-    """Another key of the account, as its owner would make at the exchange."""
+    """Make another key of the account, as its owner would at the exchange."""
     return made.sandbox.control.make_key(account_of(made), tier="unlimited", **settings)
 
 
@@ -176,7 +176,7 @@ def test_no_bot_notices_a_rotation(own: RunningGateway) -> None:
 
 
 def test_a_rotation_is_on_record(own: RunningGateway) -> None:
-    """Who, what, why, and how it ended, durably and under one id; never a key or a secret."""
+    """The record says who, what, why and how it ended, durably and under one id, and no key or secret."""
     made, key = own.made, fresh_key(own.made)
     assert rotated(made, key, "--reason", "it leaked").returncode == 0
     begun, done = made.records(kind="operator", act="keys rotate")
@@ -195,7 +195,7 @@ def test_a_rotation_is_on_record(own: RunningGateway) -> None:
 
 
 def test_a_replaced_key_is_listed_until_it_is_deleted(made: MadeHome) -> None:
-    """Its name at the exchange, fingerprint and since when; whoever has deleted it says so, and it is on record."""
+    """A replaced key is listed by name and fingerprint until `keys confirm-deleted`, which is on record."""
     old = made.store.credentials()[0]
     assert run(made, "keys", "confirm-deleted", old.name, old.fingerprint).returncode == 4
     assert rotated(made, fresh_key(made)).returncode == 0
@@ -347,7 +347,7 @@ def test_both_virtual_credentials_pass_for_a_while(own: RunningGateway, tmp_path
 
 
 def test_an_overlap_ends(own: RunningGateway) -> None:
-    """When its time is over the old credential is refused, without anybody doing anything."""
+    """The old credential is refused when its time is over, without anybody acting."""
     made, bot = own.made, own.client(account_of(own.made))
     assert run(made, "clients", "rotate", bot.name, "--overlap", "5s").returncode == 0
     assert asked(bot) == []

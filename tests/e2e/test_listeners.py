@@ -100,7 +100,7 @@ def test_each_listener_answers_and_says_where(made: MadeHome, tmp_path: Path) ->
 
 
 def test_a_socket_is_its_owners_alone_and_has_no_address(made: MadeHome, tmp_path: Path) -> None:
-    """Without socket_group nobody else may connect; a client that is bound to an address is refused there."""
+    """Nobody else may connect without socket_group, and a client that is bound to an address is refused there."""
     made.listen(f"unix:{tmp_path}/bots")
     env = bound(made, "127.0.0.1")
     code = json.loads(made.signer("connect", "curl", "--client", "bound", "--json").stdout)["code"]
@@ -152,7 +152,8 @@ def mutual(made: MadeHome, certificates: Path) -> Iterator[RunningGateway]:
 
 
 def test_a_client_needs_its_own_certificate(mutual: RunningGateway, certificates: Path) -> None:
-    """None: no connection at all. Another bot's: `EAPI:Invalid key`, and nothing arrives. Its own: an answer."""
+    """A caller without a certificate gets no connection, one with another bot's `EAPI:Invalid key`, one with its own an
+    answer."""
     made = mutual.made
     account = made.store.credentials()[0].account
     bot = made.add_client("my-bot", account, "tracker", url=mutual.url)
@@ -237,7 +238,7 @@ def test_a_listener_that_cannot_be_is_one_line(
 
 
 def test_a_gateway_before_itself_does_not_start(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:
-    """Its origin is where it listens: said at start, and the port is free again."""
+    """The start says that the origin is where it listens, and frees the port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     made = MadeHome(tmp_path / "home", shared_sandbox)

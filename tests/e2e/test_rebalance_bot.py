@@ -25,7 +25,7 @@ def seen(bots: Path) -> dict[str, Any]:
 
 
 def test_it_rebalances(seen: dict[str, Any]) -> None:
-    """It buys what is missing, once, at the market."""
+    """The bot buys what is missing, once, at the market."""
     bot = seen["rebalancer"]
     assert (bot["status"], bot["denied"]) == (0, []), bot["log"]
     assert [(one["type"], one["ordertype"], one["pair"], one["status"]) for one in bot["orders"]] == [
@@ -36,7 +36,7 @@ def test_it_rebalances(seen: dict[str, Any]) -> None:
 
 
 def test_it_cannot_pass_under_a_notional_cap(seen: dict[str, Any]) -> None:
-    """As `connect` says: the order is refused and the bot ends with its library's own error; nothing is placed."""
+    """The order is refused, as `connect` says, and the bot ends with its library's own error."""
     bot = seen["spot-trader"]
     assert bot["denied"] == [["order-types", "unpriced"]]
     assert bot["orders"] == []

@@ -49,7 +49,7 @@ def test_each_call_goes_by_the_key_that_is_for_it(own: RunningGateway) -> None:
 
 
 def test_two_keys_of_a_role_make_two_lanes(own: RunningGateway) -> None:
-    """While one waits for its answer the other signs; an order's cancel may go by either."""
+    """One key signs while the other waits for its answer; an order's cancel may go by either."""
     made, account = own.made, account_of(own.made)
     made.add_key("second", account, Role.TRADE)
     bot = own.client(account)
@@ -87,7 +87,7 @@ def test_a_key_that_the_exchange_refuses_is_paused_alone(own: RunningGateway) ->
 
 
 def test_the_only_key_refused_is_resumed_by_itself(own: RunningGateway) -> None:
-    """Nothing more is sent meanwhile, nothing is held; a second later all goes on."""
+    """Nothing is sent or held while the key is paused, and a second later calls go on."""
     made, account = own.made, account_of(own.made)
     bot = own.client(account)
     made.sandbox.control.add_fault(Errors(endpoint="Balance", count=1, errors=("EAPI:Invalid key",)))

@@ -31,7 +31,7 @@ NOBODY = "OAAAAA-AAAAA-AAAAAA"
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[RunningSandbox]:
-    """One sandbox for all tests of this file."""
+    """Run one sandbox for all tests of this file."""
     with RunningSandbox(Settings(tier="unlimited")) as sandbox:
         yield sandbox
 
@@ -158,7 +158,7 @@ def test_sdk_refused(sandbox: RunningSandbox, make_key: MakeKey) -> None:
 
 
 def test_libraries_with_other_units_cannot_share_a_key(sandbox: RunningSandbox, make_key: MakeKey) -> None:
-    """After the SDK's finer nonces on a key, ccxt's milliseconds are below the mark, as at the exchange."""
+    """ccxt's milliseconds are refused after the SDK's finer nonces, as at the exchange."""
     key = make_key()
     User(**_sdk(sandbox, key)).get_account_balance()
     with pytest.raises(ccxt.InvalidNonce):

@@ -29,7 +29,7 @@ Connect = Callable[[], http.client.HTTPConnection]
 
 @pytest.fixture(scope="module")
 def module_sandbox() -> Iterator[RunningSandbox]:
-    """One process for all tests of this file."""
+    """Run one process for all tests of this file."""
     with RunningSandbox(Settings(tier="unlimited")) as running:
         yield running
 
@@ -108,7 +108,7 @@ def test_an_answer_that_breaks_off(sandbox: RunningSandbox, connect: Connect) ->
 
 
 def test_an_oversized_answer(sandbox: RunningSandbox) -> None:
-    """It comes in chunks, whole."""
+    """The oversized answer comes whole, in chunks."""
     sandbox.control.add_fault(Oversized(size=5_000_000))
     assert len(requests.get(f"{sandbox.url}/0/public/Time", timeout=20).content) == 5_000_000
 
@@ -175,7 +175,7 @@ def test_prices_clock_and_keys_by_the_client(sandbox: RunningSandbox) -> None:
 
 
 def test_it_ends_with_whoever_started_it() -> None:
-    """When its standard input closes, as by a kill -9 of its parent, the sandbox ends."""
+    """The sandbox ends when its standard input closes, as after a kill -9 of its parent."""
     child = subprocess.Popen(
         [sys.executable, "-m", "signer.sandbox.server", "{}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -188,7 +188,7 @@ def test_it_ends_with_whoever_started_it() -> None:
 
 
 def test_lost_books_end_it() -> None:
-    """If the process that holds the books is killed, the sandbox ends with an error rather than begin with new ones."""
+    """The sandbox ends with an error if the process that holds its books is killed."""
     child = subprocess.Popen(
         [sys.executable, "-m", "signer.sandbox.server", "{}"],
         stdin=subprocess.PIPE,

@@ -71,7 +71,7 @@ class InFlight:
         self.answer = bot.post("AddOrder", order(), next(NONCES)).json()
 
     def answered(self) -> dict[str, Any]:
-        """Its answer."""
+        """Return its answer."""
         self._thread.join(60)
         return self.answer
 
@@ -124,7 +124,7 @@ def test_a_bot_that_hangs_up_has_its_order_settled(own: RunningGateway) -> None:
 
 
 def test_a_stop_waits_for_the_order_of_a_bot_that_hung_up(own: RunningGateway) -> None:
-    """Nobody waits for the answer any more, but its outcome is known before the end."""
+    """The outcome of such an order is known before the end."""
     bot = own.client(account_of(own.made))
     own.made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=2.0))
     with pytest.raises(requests.Timeout):
@@ -212,7 +212,7 @@ def test_a_broken_config_leaves_the_old_one_running(gateway: RunningGateway, acc
 
 
 def test_a_reborn_worker_knows_what_was_changed(made: MadeHome) -> None:
-    """Who was revoked since the start stays revoked, and who was added is known, when the worker dies."""
+    """A new worker refuses a client that was revoked since the start, and knows one that was added."""
     account = account_of(made)
     gone = made.add_client("gone", account, "trader")
     with running(made) as own:
@@ -228,14 +228,14 @@ def test_a_reborn_worker_knows_what_was_changed(made: MadeHome) -> None:
 
 
 def test_a_worker_comes_back_although_nobody_reads_its_output(own: RunningGateway) -> None:
-    """Whoever started the gateway read the ready line and closed the pipe."""
+    """A worker comes back after whoever started the gateway has closed the pipe behind the ready line."""
     assert own.process.stdout is not None
     own.process.stdout.close()
     own.kill_worker_and_wait()
 
 
 def test_a_second_gateway_refuses(gateway: RunningGateway) -> None:
-    """It names the process that holds the home, and where that listens."""
+    """The message names the process that holds the home, and where it listens."""
     done = gateway.made.signer("serve")
     assert done.returncode == 5
     assert_one_line(done, str(gateway.process.pid), gateway.url)
@@ -243,7 +243,7 @@ def test_a_second_gateway_refuses(gateway: RunningGateway) -> None:
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """One error line with all of ``parts`` and a hint, and no traceback."""
+    """Check that there is one error line with all of ``parts`` and a hint, and no traceback."""
     lines = [line for line in done.stderr.splitlines() if not line.startswith("signer: warning: ")]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("signer: ")
@@ -310,7 +310,7 @@ def _audit_gone_wrong(made: MadeHome) -> list[str]:
     ],
 )
 def test_what_cannot_start_says_why(made: MadeHome, breaks: Any, status: int) -> None:
-    """One line that says what, where and the hint; the documented exit status; no traceback."""
+    """One line says what, where and the hint, and the exit status is the documented one."""
     parts = breaks(made)
     done = made.signer("serve")
     assert_one_line(done, *parts)
@@ -331,7 +331,7 @@ def test_a_policy_that_does_not_load_is_said_and_the_gateway_serves(made: MadeHo
 
 
 def test_a_port_in_use(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:
-    """Said in one line, with the address."""
+    """One line names the address."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         made = MadeHome(tmp_path / "home", shared_sandbox, listen=address)
@@ -342,7 +342,7 @@ def test_a_port_in_use(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:
 
 
 def test_ready_tells_the_truth(own: RunningGateway) -> None:
-    """While the audit log cannot be written no order is taken, and an orchestrator is told; it recovers by itself."""
+    """The gateway is not ready while the audit log cannot be written, and recovers by itself."""
     bot = own.client(account_of(own.made))
     assert asked(bot, "AddOrder", order()) == []
     audit, away = own.made.home.audit, own.made.home.folder / "away"

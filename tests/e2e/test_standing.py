@@ -40,7 +40,7 @@ def account(made: MadeHome, *extra: str, without: str = "") -> str:
 
 
 def call(bot: Bot, endpoint: str, fields: dict[str, str] | None = None) -> dict[str, Any]:
-    """One call's answer."""
+    """Make one call; return its answer."""
     answer: dict[str, Any] = bot.post(endpoint, fields or {}, next(NONCES)).json()
     return answer
 
@@ -90,7 +90,7 @@ def test_a_key_that_may_withdraw_signs_nothing_until_it_is_waived(made: MadeHome
 
 
 def test_a_gateway_whose_only_key_is_refused_is_not_ready(made: MadeHome) -> None:
-    """It runs, so that the key can be rotated, and says that it would take no order."""
+    """The gateway runs, so that the key can be rotated, and says that it would take no order."""
     bot = made.add_client("bot", account(made, "earn-funds"), "trader")
     with running(made) as gateway:
         answer = gateway.get("/-/ready")
@@ -116,7 +116,7 @@ def test_revoking_the_last_trader_leaves_all_others_alone(made: MadeHome) -> Non
 
 
 def test_a_key_that_may_do_too_little_is_an_error_that_names_the_policy(made: MadeHome) -> None:
-    """It goes on with what it can do."""
+    """The gateway goes on with the calls that the key may make."""
     bot = made.add_client("bot", account(made, without="close-trades"), "trader")
     with running(made) as gateway:
         said(gateway, "may not do what policy trader promises (close-trades)")

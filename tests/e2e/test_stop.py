@@ -67,7 +67,7 @@ def test_a_reload_does_not_end_a_gateway_in_a_terminal(
 
 
 def test_sighup_reloads_where_there_is_no_terminal(made: MadeHome) -> None:
-    """As a service manager sends it; afterwards the gateway still runs."""
+    """The gateway reloads at a SIGHUP from a service manager, and goes on."""
     with subprocess.Popen(
         made.command("serve", "--json"),
         stdin=subprocess.DEVNULL,

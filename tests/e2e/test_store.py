@@ -22,7 +22,7 @@ def private(path: Path, text: str) -> Path:
 
 
 def test_a_running_gateway_takes_up_a_new_passphrase(made: MadeHome, tmp_path: Path) -> None:
-    """It reads the new one where it read the old; bots go on, later changes arrive, and so does a reborn worker."""
+    """The gateway reads the new passphrase where it read the old; bots go on, and so does a reborn worker."""
     new = private(tmp_path / "new", NEW)
     with running(made) as gateway:
         bot = gateway.client(account_of(made))
@@ -40,7 +40,7 @@ def test_a_running_gateway_takes_up_a_new_passphrase(made: MadeHome, tmp_path: P
 
 
 def test_a_gateway_that_cannot_read_the_new_one_goes_on_and_says_so(made: MadeHome, tmp_path: Path) -> None:
-    """Its own file still has the old passphrase: one line says what to do; bots notice nothing; afterwards it works."""
+    """One line says what to do while its own file has the old passphrase, and bots notice nothing."""
     made.home.passphrase.rename(tmp_path / "elsewhere")
     old, new = tmp_path / "elsewhere", private(tmp_path / "new", NEW)
     with running(made, "--passphrase-file", str(old)) as gateway:
@@ -82,7 +82,8 @@ def test_back_and_forth(made: MadeHome, tmp_path: Path) -> None:
 
 
 def test_a_damaged_store_is_restored(made: MadeHome, tmp_path: Path) -> None:
-    """One that is gone is restored as it is, if it was not changed since; of a damaged one nobody can tell."""
+    """A missing store is restored if it was not changed since the backup; whether a damaged one was, nobody can
+    tell."""
     saved = tmp_path / "saved.json"
     assert run(made, "keyfile", "backup", str(saved)).returncode == 0
     made.home.keys.unlink()

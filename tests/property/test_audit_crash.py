@@ -44,7 +44,7 @@ class Run:
         flusher.close()
 
     def check(self) -> None:
-        """After a restart without faults: complete, without duplicates, unbroken, and it goes on."""
+        """Check that the log is complete after a restart without faults, has nothing twice, is unbroken and goes on."""
         before = len(self.acknowledged)
         self.go([1])
         recorded = [name for name in ids(self.disk) if str(name).startswith("r")]

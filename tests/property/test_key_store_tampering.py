@@ -44,7 +44,7 @@ def _other(value: Any, data: st.DataObject) -> Any:
 
 @given(offset=st.integers(0), bit=st.integers(0, 7))
 def test_no_flipped_bit_goes_unnoticed(untouched: Path, tmp_path: Path, offset: int, bit: int) -> None:
-    """One flipped bit anywhere, and the file is refused; or it was white space and means the same."""
+    """A file with one flipped bit is refused, unless the bit was white space and the meaning is the same."""
     raw = bytearray(untouched.read_bytes())
     raw[offset % len(raw)] ^= 1 << bit
     path = tmp_path / "keys.json"

@@ -113,7 +113,7 @@ def test_an_order_round_trips_in_every_spelling(row: dict[str, Any], pair: str, 
 
 @given(st.lists(rows(), min_size=2, max_size=4), pairs, common)
 def test_a_batch_round_trips_in_every_spelling(batch: list[dict[str, Any]], pair: str, more: dict[str, Any]) -> None:
-    """The same for lists of orders."""
+    """A list of orders reads alike in every spelling."""
     call = check_all_spellings("AddOrderBatch", {"pair": pair, "orders": batch, **more})
     assert [order.volume for order in call.orders] == [Decimal(row["volume"]) for row in batch]
     _check_no_float(call)
@@ -168,7 +168,7 @@ def test_nothing_but_refused_comes_out_of_the_parser(endpoint: str, body: bytes,
 
 
 def call_or_refusal(endpoint: str, body: bytes, content_type: str) -> Call | Refused:
-    """Either, as a value; any other exception fails the test."""
+    """Return the call or the refusal; any other exception fails the test."""
     try:
         return KRAKEN.parse(KRAKEN.decode(request(endpoint, body, content_type)))
     except Refused as refused:

@@ -21,7 +21,7 @@ MS = 0.001
 
 @dataclass
 class Call:
-    """One call's plan, in milliseconds, and what became of it."""
+    """One planned call, in milliseconds, and what became of it."""
 
     client: int
     priority: Priority
@@ -38,7 +38,7 @@ class Call:
 
     @property
     def left_queue(self) -> float:
-        """When it stopped waiting, one way or the other."""
+        """Return when it stopped waiting, one way or the other."""
         return min(self.entered, self.ended)
 
 
@@ -120,8 +120,8 @@ class Play:
 def test_whatever_happens_nonces_go_up_and_no_turn_is_lost(
     calls: list[Call], depth: int, store_takes: int, queue: int
 ) -> None:
-    """In any interleaving: nonces leave strictly increasing and below the stored mark, never more holders than the
-    depth, every call ends, none waits past its deadline, and the lane is whole afterwards."""
+    """In any interleaving, nonces leave rising and below the stored mark, no more calls than the depth hold the lane,
+    none waits past its deadline, and the lane is whole afterwards."""
     play = Play(calls, depth, queue, store_takes)
     run(play.run())
     nonces = [call.nonce for call in play.entries]
@@ -155,7 +155,7 @@ def test_the_next_is_always_the_right_one(calls: list[Call]) -> None:
 
 
 def assert_fair(patient: Call, calls: list[Call], entries: list[Call]) -> None:
-    """While a call was the first of its client in the queue no other client of its priority got two turns."""
+    """Check that no client got two turns while another's first call of that priority waited."""
     own = [c for c in calls if (c.client, c.priority) == (patient.client, patient.priority) and c is not patient]
     ahead = [c.left_queue for c in own if c.arrives <= patient.arrives and c.left_queue < patient.entered]
     first_since = max([patient.arrives * MS, *ahead])

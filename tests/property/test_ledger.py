@@ -166,7 +166,7 @@ class Play:
         self.disks[which].broken = ""
 
     async def check(self) -> None:
-        """Both see what the oracle sees."""
+        """Check that both see what the oracle sees."""
         now_us = max(self.clock.us, self.oracle.latest_us)
         for ledger in self.ledgers:
             assert [found.reservation for found in await ledger.open_intents()] == self.oracle.open
@@ -176,7 +176,7 @@ class Play:
                 assert usage.used <= usage.limit
 
     def chosen(self, number: int) -> int | None:
-        """One of the open reservations, if there is any."""
+        """Choose one of the open reservations, if there is any."""
         return self.oracle.open[number % len(self.oracle.open)] if self.oracle.open else None
 
 

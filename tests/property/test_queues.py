@@ -29,7 +29,7 @@ class Model:
     """Kinds of the turns of this round."""
 
     def of(self, kind: str, client: str = "") -> list[tuple[str, str, int]]:
-        """Who waits of that kind."""
+        """Return who waits of that kind."""
         return [one for one in self.waiting if one[0] == kind and client in {"", one[1]}]
 
     def join(self, kind: str, client: str, number: int) -> int | str | None:
@@ -68,7 +68,8 @@ NEXT = st.tuples(st.just("next"), st.just(Priority.READ), st.just(""))
 
 @given(st.integers(1, 12), st.lists(JOIN | JOIN | JOIN | LEAVE | NEXT, max_size=120))
 def test_places_and_turns_are_as_the_rules_have_it(room: int, events: list[tuple[str, Priority, str]]) -> None:
-    """Who is let in, who is pushed out, which kind goes next; of a kind, nobody twice while another client waits on."""
+    """The rules say who is let in, who is pushed out and which kind goes next; no client is served twice while another
+    waits."""
     loop = asyncio.new_event_loop()
     try:
         play(loop, Queues(room), Model(room), events)
@@ -79,7 +80,7 @@ def test_places_and_turns_are_as_the_rules_have_it(room: int, events: list[tuple
 def play(
     loop: asyncio.AbstractEventLoop, queues: Queues, model: Model, events: list[tuple[str, Priority, str]]
 ) -> None:
-    """Both at once; they must agree after each event."""
+    """Play each event on both, and compare them."""
     waiters: dict[int, tuple[Priority, str, Waiter]] = {}
     passed_over: dict[tuple[str, str], set[str]] = {}
     """By kind and waiting client: which other clients have had a turn of the kind while it was first in its own row."""

@@ -26,7 +26,7 @@ CODE = re.compile(r"[EW][A-Z][A-Za-z]*:[A-Za-z]")
 @example(":Cancel pending" * 20)
 @example(":IInsufficient funds:Insufficient funds")
 def test_no_phrase_of_any_table_is_left(text: str) -> None:
-    """However phrases, parts of them and other text are put together."""
+    """No phrase is left, however phrases, parts of them and other text are put together."""
     safe = reason(text)
     assert not [phrase for phrase in PHRASES if phrase in safe]
     assert reason(safe) == safe
@@ -41,7 +41,7 @@ def test_only_spaces_are_added_and_only_capitals_are_lost(text: str) -> None:
 
 @given(PRINTABLE.filter(lambda text: not CODE.search(text) and not any(each in text for each in PHRASES)))
 def test_a_text_without_phrases_is_unaltered(text: str) -> None:
-    """But for blanks at its end."""
+    """A text without phrases loses the blanks at its end at most."""
     assert reason(text) == text.rstrip()
 
 

@@ -48,7 +48,7 @@ EVENTS = st.lists(
 
 @given(EVENTS)
 def test_the_venue_never_refuses_what_we_let_through(events: list[tuple[str, int, Fraction]]) -> None:
-    """Whoever calls whenever: the venue's own count, kept exactly, stays within its bound, and ours agrees with it."""
+    """The venue's own count stays within its bound whoever calls whenever, and ours agrees with it."""
     counter, venue, now = SharedCounter(STARTER), Oracle(Fraction(15), Fraction(1, 4)), Fraction(0)
     for client, cost, later in events:
         now += later
@@ -125,7 +125,7 @@ def test_a_client_may_borrow_what_the_others_do_not_want() -> None:
 
 
 def test_our_own_questions_take_at_most_half() -> None:
-    """They wait as long as it says, and not longer; beside a flood too."""
+    """Our own questions wait as long as the counter says and not longer, beside a flood too."""
     counter, now, asked = SharedCounter(STARTER), 0.0, 0
     for _ in range(40):
         flood(counter, "ab", now, now + 0.1)
@@ -142,7 +142,7 @@ def test_our_own_questions_take_at_most_half() -> None:
 
 
 def test_ours_alone_stop_at_half() -> None:
-    """With nobody else there, too."""
+    """Our own questions stop at half of the counter even if nobody else calls."""
     counter, asked = SharedCounter(STARTER), 0
     while not counter.wait_for_own(1, 0.0):
         counter.add_own(1, 0.0)
@@ -152,7 +152,7 @@ def test_ours_alone_stop_at_half() -> None:
 
 
 def test_a_counter_that_the_venue_calls_full_is_full() -> None:
-    """Somebody else uses the same key, or the tier is lower than the settings say."""
+    """A counter may be full for the venue and not for us, if somebody else uses the key or the tier is lower."""
     counter = SharedCounter(STARTER)
     counter.fill(0.0)
     assert not counter.fits("a", 1, 0.0)

@@ -53,11 +53,11 @@ class Ask:
 
     @property
     def account(self) -> str:
-        """Where it would be done."""
+        """Return the account that it concerns."""
         return CLIENTS[self.client]
 
     def request(self, nonce: int) -> Request:
-        """As it arrives."""
+        """Return it as it arrives."""
         path = f"/0/private/{self.endpoint}"
         if any(isinstance(value, list) for value in self.fields.values()):
             content_type, body = "application/json", json.dumps({"nonce": str(nonce), **self.fields}).encode()

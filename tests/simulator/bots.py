@@ -34,7 +34,7 @@ class Bots:
             self._world.note(f"{ask.client} hears {response.body[:150].decode()}")
 
     async def trade(self, life: Life, client: str, calls: int) -> None:
-        """So many calls, some of them at the same time."""
+        """Make so many calls, some of them at the same time."""
         random = self._world.random
         while calls > 0:
             together = min(calls, random.choice((1, 1, 2, 3, 5)))

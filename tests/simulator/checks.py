@@ -56,8 +56,8 @@ class Checks:
         self._acted.update(fresh[:1])
 
     def _before_cancel(self, account: str, params: Params) -> None:
-        """It was announced for each of these orders, by a client that placed all of them: on record, or by an alarm
-        where the log could not take it."""
+        """Check that a client that placed all of these orders announced the cancel, on record or, where the log failed,
+        by an alarm."""
         names = cast("list[str]", params["orders"] if "orders" in params else [params["txid"]])
         records = [record for record in durable_records(self._world) if _is_cancel_of(record, account, names)]
         clients = {record["client"] for record in records} | set(_owed(self._world, names))
@@ -80,7 +80,7 @@ class Checks:
             self._world.fail(f"the venue acted twice: {self.venue.deeds[-1]}")
 
     async def at_the_end(self, ledger: SqliteLedger) -> None:
-        """After recovery, with nothing on its way: books, clients, ledger and audit log agree."""
+        """Check after recovery that books, clients, ledger and audit log agree."""
         self._check_told()
         for client in CLIENTS:
             used = {usage.cap: usage.used for usage in await ledger.usage(f"client/{client}")}

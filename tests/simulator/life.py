@@ -70,7 +70,7 @@ class Connection:
         self._world = world
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        """As `sqlite3.Connection.execute`, unless the disk fails."""
+        """Execute a statement, unless the disk fails."""
         world = self._world
         if statement in {"BEGIN IMMEDIATE", "COMMIT"} and world.now < world.ledger_fails_until and world.chance(0.5):
             world.note(f"ledger fails at {statement}")
@@ -99,7 +99,7 @@ class Life:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """As `signer.serving.wiring.Wiring.start`."""
+        """Start the parts as `signer.serving.wiring.Wiring.start` does."""
         await self._open()
         pending = Pending(await self.ledger.open_intents())
         marks = await self.ledger.marks()
@@ -140,7 +140,7 @@ class Life:
             await asyncio.sleep(5.0)
 
     async def stop(self) -> None:
-        """As `signer.serving.wiring.Wiring.stop`."""
+        """Stop the parts as `signer.serving.wiring.Wiring.stop` does."""
         for task in self._tasks:
             task.cancel()
         await self.gateway.drained()
@@ -162,7 +162,7 @@ class Life:
         raise AssertionError(f"{kind}: {text}")
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
-        """Not of interest here."""
+        """Take no notice."""
 
     def alarm(self, kind: str, text: str) -> None:
         """`signer.gateway.trace.Watch`."""

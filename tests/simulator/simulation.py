@@ -51,7 +51,7 @@ class Simulation:
         self._folder.cleanup()
 
     def live(self, program: Program, *, crash_at: int | None = None) -> bool:
-        """One life of the gateway; False if the machine died in it, at its step ``crash_at`` from here on."""
+        """Live one life of the gateway; False if the machine died in it, at its step ``crash_at`` from here on."""
         world = self.world
         life = Life(world, self.venue, self._ledger)
         world.crash_at = None if crash_at is None else world.steps + crash_at

@@ -68,7 +68,7 @@ def steps_of(kind: str, behaviour: Behaviour, crash_at: int | None) -> int:
 
 @pytest.mark.parametrize(("kind", "behaviour"), CASES, ids=lambda value: str(value).replace(" ", "-"))
 def test_a_crash_at_every_step(kind: str, behaviour: Behaviour) -> None:
-    """From the first step of the start, through the call, to the last step of the stop."""
+    """The machine may die at any step from the start, through the call, to the stop."""
     steps = steps_of(kind, behaviour, None)
     assert steps > 15
     for step in range(1, steps + 1):

@@ -168,7 +168,7 @@ def cancel_by_name(patch: pytest.MonkeyPatch) -> None:
     ids=lambda broken: broken.__name__,
 )
 def test_a_broken_line_is_found_out(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At least one of the seeds that pass unbroken fails."""
+    """A broken line fails one at least of the seeds that pass unbroken."""
     broken(monkeypatch)
     assert any(fails(random_simulation, seed) for seed in range(ENOUGH))
 

@@ -24,7 +24,7 @@ def test_any_schedule_with_any_faults(first: int) -> None:
 
 
 def replay(seed: int) -> int:
-    """One seed; the digest of all that happened."""
+    """Simulate one seed; return the digest of all that happened."""
     try:
         return random_simulation(seed)
     except AssertionError as error:

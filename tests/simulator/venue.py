@@ -106,7 +106,7 @@ class SimVenue:
         return self._exchange._state.accounts[account].orders[txid]
 
     async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
-        """One attempt."""
+        """Make one attempt."""
         world = self._world
         if request.target == TIME:  # never fails here: without it what a wrong clock would do is for a person to settle
             await asyncio.sleep(0.001)
@@ -175,7 +175,7 @@ class SimVenue:
         return CREDENTIALS[name]
 
     def _act_unheard(self, account: str, endpoint: str, params: Params) -> None:
-        """Nobody waits for the answer any more."""
+        """Act although nobody waits for the answer any more."""
         self._act(account, endpoint, params)
 
     def _act(self, account: str, endpoint: str, params: Params) -> bytes:

@@ -83,7 +83,7 @@ class World:
         return bool(self._events)
 
     def passes(self, step: str) -> bool:
-        """One step; False if the machine is dead, or dies at this one."""
+        """Take one step; False if the machine is dead, or dies at this one."""
         if not self.alive:
             return False
         self.steps += 1
@@ -96,7 +96,7 @@ class World:
         return self.alive
 
     async def step(self, name: str) -> None:
-        """One step inside the program, which stands still for ever if the machine dies at it."""
+        """Take one step inside the program, which stands still for ever if the machine dies at it."""
         if not self.passes(name):
             await asyncio.get_running_loop().create_future()
 
@@ -128,7 +128,7 @@ class World:
         self.disk.trouble = self._disk_trouble
 
     def pass_time(self, seconds: float) -> None:
-        """While no program runs."""
+        """Let time pass while no program runs."""
         until = self.now + seconds
         while self._events and self._events[0][0] <= until:
             self.happen(self._events[0][0])

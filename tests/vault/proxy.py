@@ -24,7 +24,7 @@ class Proxy:
     @classmethod
     @asynccontextmanager
     async def to(cls, address: str) -> AsyncIterator[Proxy]:
-        """One for the length of a block."""
+        """Run one for the length of a block."""
         made = cls(address)
         server = await asyncio.start_server(made._connected, "127.0.0.1", 0)
         made.address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -64,7 +64,7 @@ class Valve:
     @classmethod
     @contextmanager
     def to(cls, address: str) -> Iterator[Valve]:
-        """One for the length of a block."""
+        """Run one for the length of a block."""
         with asyncio.Runner() as runner:
             loop = runner.get_loop()
             opened = Proxy.to(address)
@@ -85,7 +85,7 @@ class Valve:
 
     @contextmanager
     def shut(self) -> Iterator[None]:
-        """For the length of a block nothing passes; what was held back arrives afterwards."""
+        """Hold everything back for the length of a block; it arrives afterwards."""
         self._loop.call_soon_threadsafe(self._proxy.open.clear)
         try:
             yield

@@ -69,7 +69,7 @@ class RunningVault:
 
     @property
     def secret_id_file(self) -> Path:
-        """Where setup.sh put the gateway's secret-id."""
+        """Return the file where setup.sh put the gateway's secret-id."""
         return self.folder / "logins" / "secret-id"
 
     @property
@@ -185,7 +185,7 @@ class RunningVault:
 
 
 def _free_port() -> int:
-    """One that a restart can take again, so not a port of 0."""
+    """Return a port that a restart can take again."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

@@ -39,10 +39,8 @@ def logged_in() -> Iterator[Any]:
 
 
 def forget_openssl_errors() -> None:
-    """Those that the module left in this thread's queue, where the next TLS connection would take them for its own.
-
-    Python empties the queue when it reports an error of OpenSSL, so it is given one.
-    """
+    """Drop the errors that the module left in this thread's queue, where the next TLS connection would take them for
+    its own. Python empties the queue when it reports an error of OpenSSL, so it is given one."""
     with suppress(ssl.SSLError):
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata="no certificate")
 
@@ -69,7 +67,7 @@ class Token:
         self.give_pin(PIN)
 
     def add(self, label: str) -> None:
-        """One token more, with the same PIN."""
+        """Make one more token with the same PIN."""
         command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "12345678"]
         subprocess.run(command, check=True, capture_output=True)
 

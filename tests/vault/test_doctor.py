@@ -51,7 +51,7 @@ class Held:
         raise HomeError("process 7 starts a gateway on this home")
 
     async def __aexit__(self, *_: object) -> None:
-        """It was never entered."""
+        """Leave it, though it was never entered."""
 
 
 def look(folder: Path, table: dict[str, Any], *names: str, admin: str = "", ask: Any = asking) -> list[list[Finding]]:
@@ -74,7 +74,7 @@ def server(vault: RunningVault, **settings: object) -> list[Finding]:
 
 @pytest.mark.parametrize("kind", ["vault-kv", "vault-transit"])
 def test_a_vault_that_is_well(vault: RunningVault, tmp_path: Path, kind: str) -> None:
-    """It logs in, its token's life is told, and each key signs; one that others use too is said."""
+    """The doctor logs in, tells the token's life, and lets each key sign; a token that others use too is said."""
     stores, keys = look(tmp_path, vault_settings(vault, kind), "main", "shared", admin=vault.admin_token)
     assert said(stores) == []
     assert "logs in, with a token for 60 minutes" in stores[0].what
@@ -86,14 +86,14 @@ def test_a_vault_that_is_well(vault: RunningVault, tmp_path: Path, kind: str) ->
 
 
 def test_a_server_that_serves(vault: RunningVault) -> None:
-    """Its version is told; its certificate ends tomorrow, which is said."""
+    """The doctor tells the server's version, and that its certificate ends tomorrow."""
     found = server(vault)
     assert found[0].what.startswith("serves (version ")
     assert said(found) == [("warning", "certificate")]
 
 
 def test_a_sealed_vault(vault: RunningVault, tmp_path: Path) -> None:
-    """Said of the server, of the store, and of the key that cannot be tried."""
+    """A sealed Vault is said of the server, of the store, and of the key that cannot be tried."""
     with vault.sealed():
         assert said(server(vault))[0] == ("error", "vault")
         stores, _ = look(tmp_path, vault_settings(vault, "vault-transit"))
@@ -101,7 +101,7 @@ def test_a_sealed_vault(vault: RunningVault, tmp_path: Path) -> None:
 
 
 def test_a_vault_that_is_away_or_somebody_else(vault: RunningVault, tmp_path: Path) -> None:
-    """Nobody answers; or who does cannot prove to be it."""
+    """A Vault that does not answer and one that cannot prove its name are each said."""
     assert said(server(vault, address="https://127.0.0.1:9")) == [("error", "store-unavailable")]
     other = server(vault, ca_file=str(Authority(tmp_path, "another").file))
     assert said(other) == [("error", "key-store")]
@@ -121,7 +121,7 @@ def test_a_token_that_may_do_more_than_it_needs(vault: RunningVault, tmp_path: P
 
 
 def test_a_login_that_is_wrapped_is_not_used_up(vault: RunningVault, tmp_path: Path) -> None:
-    """It can be unwrapped once only, and that once is the gateway's."""
+    """The doctor leaves the wrapped login to the gateway, since it can be unwrapped once only."""
     login = {"method": "approle", "role_id": "r", "secret_id_file": str(tmp_path / "not-there"), "wrapped": True}
     stores, keys = look(tmp_path, vault_settings(vault, "vault-kv", login=login), "main", admin=vault.admin_token)
     assert (said(stores), said(keys)) == ([], [("warning", "unproven")])

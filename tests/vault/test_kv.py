@@ -93,7 +93,7 @@ def write(vault: RunningVault, name: str, entry: dict[str, object]) -> None:
     ],
 )
 async def test_an_entry_that_is_not_right(vault: RunningVault, new: New, entry: dict[str, object], says: str) -> None:
-    """One line says which entry, what is wrong and the hint, and quotes nothing of it."""
+    """One line names the entry, what is wrong and the hint, and quotes nothing of it."""
     custody = new()
     info = custody.add("main", api_key=API_KEY)
     write(vault, info.reference, entry)

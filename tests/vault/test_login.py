@@ -75,8 +75,7 @@ def test_approle_with_what_setup_made(vault: RunningVault) -> None:
 
 
 def test_a_wrapped_secret_id_is_unwrapped_once(vault: RunningVault, tmp_path: Path) -> None:
-    """It serves for every login of this gateway, whichever store asks; a second gateway that finds it used is told what
-    that may mean."""
+    """One unwrapped secret-id serves every login of this gateway; a second gateway is told what a used one may mean."""
     login, unwrapped = wrapped_login(vault, tmp_path / "logins"), Unwrapped()
     with Made(vault, login=login, unwrapped=unwrapped) as made, Made(vault, login=login, unwrapped=unwrapped) as other:
         made.login.log_in()
@@ -108,7 +107,7 @@ def test_a_process_born_again_finds_what_the_dead_one_unwrapped(vault: RunningVa
 
 
 def test_a_command_leaves_the_wrapped_secret_id_to_the_gateway(vault: RunningVault, tmp_path: Path) -> None:
-    """It uses the administrator's token or says so; the gateway can still unwrap."""
+    """A command uses the administrator's token or says so, and the gateway can still unwrap."""
     login = wrapped_login(vault, tmp_path / "logins")
     with Made(vault, login=login) as command, pytest.raises(KeyStoreError, match="rights of both"):
         command.login.log_in()
@@ -132,7 +131,7 @@ def test_a_command_leaves_the_wrapped_secret_id_to_the_gateway(vault: RunningVau
     ],
 )
 def test_an_approle_that_is_not_right(vault: RunningVault, tmp_path: Path, settings: dict[str, str], says: str) -> None:
-    """One line with what is wrong and the hint, and nothing of the secret-id."""
+    """One line says what is wrong and the hint, and nothing of the secret-id."""
     private(tmp_path, "wrong", "5ec8e7-not-the-secret-id")
     private(tmp_path, "empty", "")
     private(tmp_path, "wide", "x").chmod(0o644)
@@ -176,7 +175,7 @@ def test_a_token_file_is_read_again_when_its_token_ends(vault: RunningVault, tmp
 def test_a_token_whose_rights_are_not_those_it_needs(
     vault: RunningVault, tmp_path: Path, policy: str, says: str
 ) -> None:
-    """Too many, or none to find that out: it is said once, and signing goes on."""
+    """Rights that are too many or cannot be found out are said once, and signing goes on."""
     own = 'path "auth/token/lookup-self" { capabilities = ["read"] }\n'
     limit = own + 'path "*" { capabilities = ["update", "delete"] }'
     vault.root.write_data("sys/policies/acl/much", data={"policy": limit})

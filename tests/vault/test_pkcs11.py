@@ -101,7 +101,7 @@ async def test_a_wrong_pin_is_given_once(token: Token, new: New) -> None:
 
 
 async def test_after_a_wrong_pin_nobody_unattended_gives_another(token: Token, new: New) -> None:
-    """Not even the right one, and not after a restart: the token says that the last was wrong. A person may."""
+    """After a wrong PIN only a person may give another; a program gives none, not even after a restart."""
     custody = new()
     info = custody.add("main")
     pkcs11.lib(str(module())).reinitialize()  # nobody in this process is logged in
@@ -127,7 +127,7 @@ async def test_after_a_wrong_pin_nobody_unattended_gives_another(token: Token, n
 async def test_settings_that_are_not_right(
     new: New, settings: dict[str, str], error: type[Exception], says: str
 ) -> None:
-    """One line with what is wrong and the hint."""
+    """One line says what is wrong and the hint."""
     custody = new()
     custody.add("main")
     await custody.stores.close()
@@ -163,7 +163,7 @@ async def test_a_slow_token_holds_up_nobody(token: Token, new: New) -> None:
 
 
 async def test_nobody_gets_the_secret_out(token: Token, new: New) -> None:
-    """Not even a program with the PIN; and a key that was made otherwise is warned about."""
+    """A program with the PIN cannot read the secret, and a key that was made otherwise is warned about."""
     custody = new()
     info = custody.add("main")
     with logged_in() as session:
@@ -184,7 +184,7 @@ async def test_nobody_gets_the_secret_out(token: Token, new: New) -> None:
 
 
 async def test_a_key_that_was_destroyed(token: Token, new: New) -> None:
-    """It is said to be gone, and others go on."""
+    """A destroyed key is said to be gone, and others go on."""
     custody = new()
     custody.add("other")
     info = custody.add("main")

@@ -170,7 +170,7 @@ async def test_the_deadline_ends_a_call(vault: RunningVault, new: New) -> None:
 
 
 async def test_a_token_revoked_in_the_middle_of_a_burst(vault: RunningVault, new: New) -> None:
-    """Whoever was refused waits for one new login and is signed: a burst of calls does not notice."""
+    """Calls that meet the revoked token wait for one new login and are signed."""
     custody = new()
     custody.add("main")
     key = await custody.key("main")
@@ -268,7 +268,7 @@ async def test_a_key_of_another_type(vault: RunningVault, new: New) -> None:
 
 
 async def test_nobody_gets_the_secret_out(vault: RunningVault, new: New) -> None:
-    """Not even root; and a key that somebody imported so that it could be is warned about."""
+    """The root token cannot read the secret, and a key that was imported as exportable is warned about."""
     custody = new()
     name = custody.add("main").reference
     with pytest.raises(Exception, match="not exportable"):
