@@ -1,1 +1,1 @@
-"""Whether a real key is fit: asking the venue, and asking again."""
+"""Says whether a real key is fit: asks the venue, judges the answer, and asks again."""

@@ -1,4 +1,4 @@
-"""Whether each key can sign now: a sealed Vault or a pulled HSM is known before the next order fails on it."""
+"""Tries whether each key can sign, so that a sealed Vault or a pulled HSM is known before an order fails on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the venue lists: its pairs, fetched and kept. (Reference prices will live here too.)"""
+"""Fetches the pairs that the venue lists, and keeps them in the home."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def save_pairs(path: Path, pairs: Mapping[str, Json]) -> None:
 
 
 def load_pairs(path: Path) -> dict[str, Json] | None:
-    """The list in ``path``, or None if none was kept yet. Raises `ConfigError` if it cannot be read."""
+    """Return the list in ``path``, or None if none was kept yet. Raises `ConfigError` if it cannot be read."""
     hint = "remove it; it is fetched anew at the next start"
     try:
         text = path.read_bytes()

@@ -1,1 +1,1 @@
-"""The gateway's edge: ASGI in, gunicorn around it."""
+"""Runs the process: gunicorn around an ASGI application, and the one place that connects all parts."""

@@ -85,7 +85,7 @@ class Acceptor:
             self._take(connected, self._source(connected, address))
 
     def _source(self, connected: socket.socket, address: object) -> str | None:
-        """What a connection is counted under; None for a reverse proxy that brings calls of many."""
+        """Return whom a connection counts for; None for a reverse proxy, which brings the calls of many."""
         peer = str(address[0]) if isinstance(address, tuple) else UNIX
         if self._sources.trusts(peer.removeprefix("::ffff:")):
             return None

@@ -1,4 +1,4 @@
-"""The gateway's ear for its operator: a unix socket in the home, one line of JSON each way (docs/cli.md).
+"""Listens for the operator on a unix socket in the home: one line of JSON each way (docs/cli.md).
 
 Whoever runs `signer keys …` beside a running gateway must not use a credential's nonces behind its back, nor write to
 its audit chain. So the command asks the gateway, which knows by the kernel's word (SO_PEERCRED) who asks.
@@ -47,7 +47,7 @@ class Operator:
 
     @classmethod
     def of(cls, uid: int) -> Operator:
-        """The user of that number."""
+        """Return the user of that number."""
         try:
             return cls(uid, pwd.getpwuid(uid).pw_name)
         except KeyError:  # a container's user may have no name
@@ -106,7 +106,7 @@ class AdminSocket:
 
 
 def ask(path: Path, do: str, /, **what: Json) -> Any:
-    """The running gateway's answer. Blocks. Raises the error that it met, `HomeError` if it does not answer."""
+    """Return the running gateway's answer. Blocks. Raises the error that it met, `HomeError` if it does not answer."""
     return ask_within(ANSWER_S, path, do, **what)
 
 
@@ -148,7 +148,7 @@ def _peer(writer: asyncio.StreamWriter) -> int:
 
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """The same socket by a path that fits into the 108 bytes of a `sockaddr_un`, however deep the home lies."""
+    """Yield another path of the socket, which fits into the 108 bytes of a `sockaddr_un` however deep the home lies."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

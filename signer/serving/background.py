@@ -1,4 +1,4 @@
-"""The loops that run beside the calls. None of them ends in silence."""
+"""Runs the loops beside the calls. None of them ends in silence."""
 
 from __future__ import annotations
 

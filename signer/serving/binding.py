@@ -1,4 +1,4 @@
-"""Whether the gateway can listen where it is told to: asked before gunicorn, which would try on and say nothing."""
+"""Checks that the gateway can listen where it is told to; gunicorn would try on and say nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def require_bindable(listener: Listener, where: Path) -> None:
 
 
 def group_id(name: str, where: Path) -> int:
-    """The number of gateway.socket_group. Raises `ConfigError` if there is no such group, or we may not use it."""
+    """Return the number of gateway.socket_group. Raises `ConfigError` for a group that we may not use."""
     try:
         found = grp.getgrnam(name).gr_gid
     except KeyError:
@@ -56,7 +56,7 @@ def group_id(name: str, where: Path) -> int:
 
 
 def _try_path(path: Path) -> None:
-    """A path is free if its folder is nobody else's to write to, and what stands there is a socket that nobody serves.
+    """Check that nobody else may write to the folder of the path, and that nobody serves a socket there.
 
     In a folder that all may write to, somebody could be there first, and have the bots talk to him.
     """

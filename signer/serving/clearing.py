@@ -1,4 +1,4 @@
-"""All open orders of a client, of an account or of everybody: listed or cancelled on an operator's word.
+"""Lists or cancels all open orders of a client, an account or everybody, when an operator says so.
 
 A halt or a revocation keeps new orders from leaving; what rests at the exchange stays there. Only orders that were
 placed through signer are meant, never those of the account owner's hand.

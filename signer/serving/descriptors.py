@@ -1,4 +1,4 @@
-"""How many file descriptors the settings can need, and that the system grants them."""
+"""Counts the file descriptors that the settings can need, and checks that the system grants them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gateway is doing right now, on SIGUSR1: functions and lines, counts and names, and never a value.
+"""Says on SIGUSR1 what the gateway is doing: functions and lines, counts and names, never a value.
 
 Two halves. The threads' stacks come from `faulthandler`, in the signal's own handler: also when the event loop hangs in
 an endless loop or a call into C. The rest is told by the loop, if it still turns.
@@ -48,7 +48,7 @@ def versions() -> str:
 
 
 def waiting(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
-    """Where tasks wait, from the outside in, each place once with how many wait there; the most crowded first."""
+    """List where tasks wait, from the outside in, with how many wait at each place; the most crowded first."""
     places = Counter(" > ".join(_frames(task.get_coro())) or "not started" for task in tasks)
     lines = [f"{count} x {place}" for place, count in places.most_common(MOST_STACKS)]
     left = places.total() - sum(count for _, count in places.most_common(MOST_STACKS))

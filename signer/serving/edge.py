@@ -1,4 +1,4 @@
-"""The edge: bytes to `Request`, `Response` to bytes. Everything odd is refused here, before it is understood."""
+"""Turns bytes into a `Request`, and a `Response` into bytes. Refuses everything odd before it is understood."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Sources:
         return bool(self._networks) and any(ipaddress.ip_address(peer) in network for network in self._networks)
 
     def source(self, peer: str, forwarded: Sequence[str]) -> str:
-        """Who called, given the values of the header. Raises ValueError if a proxy does not say.
+        """Return who called, by the values of the header. Raises ValueError if a proxy does not say.
 
         Each proxy appends whom it heard, so the list is read from its end: the first that is no proxy of ours is the
         source, and what stands before it is only what that one claims.
@@ -205,7 +205,7 @@ class Edge:
 
 
 def _place(defect: Exception) -> str:
-    """Which exception where: a traceback's text could quote what was being worked on."""
+    """Name the exception and its place; a traceback's text could quote what was being worked on."""
     frames = traceback.extract_tb(defect.__traceback__)
     return f"{type(defect).__name__} at " + " < ".join(
         f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-4:])
@@ -213,7 +213,7 @@ def _place(defect: Exception) -> str:
 
 
 def _exact_path(scope: Scope) -> str:
-    """The path as it stood in the request line: nothing decoded, resolved or repaired."""
+    """Return the path as it stood in the request line: nothing is decoded, resolved or repaired."""
     raw: bytes = scope["raw_path"]
     if not raw.startswith(b"/") or not raw.isascii():
         raise BadRequest(400, "the request target must be a plain absolute path")

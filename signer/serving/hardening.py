@@ -1,4 +1,4 @@
-"""What a process does so that nobody else on the machine can look into it (prctl(2), mlockall(2), getrlimit(2)).
+"""Keeps others on the machine from looking into this process (prctl(2), mlockall(2), getrlimit(2)).
 
 It knows nothing of secrets: it closes the process that has them.
 """
@@ -58,7 +58,7 @@ def lock_memory() -> bool:
 
 
 def has_swap(swaps: Path = SWAPS) -> bool:
-    """Whether this machine writes memory to a disk at all. True if it does not say."""
+    """Return whether this machine writes memory to a disk; True if it does not say."""
     try:
         return len(swaps.read_text().splitlines()) > 1  # the first line is the head of the table
     except OSError:
@@ -78,7 +78,7 @@ def forget_variable(name: str) -> None:
 
 
 def _entries() -> list[tuple[int, bytes]]:
-    """What the C library has as the environment: where each entry is, and the entry."""
+    """Yield each entry of the C library's environment, with its address."""
     table = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
     places = itertools.takewhile(bool, (table[number] for number in itertools.count()))
     return [(place, ctypes.string_at(place)) for place in places if place]

@@ -1,4 +1,4 @@
-"""What is seen of a running gateway from outside: whether orders pass, its metrics, and what a dump says of it."""
+"""Looks at a running gateway: whether orders pass, its metrics, and what a dump says of it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Health:
         return judged(self._clients(snapshot), self.ledger.halted, accounts, everybody, notes)
 
     async def answer(self, _: Operator, question: Mapping[str, Json]) -> Json:
-        """The verb ``readiness``: the same, with every key tried just now, and how the home differs from it."""
+        """Answer the verb ``readiness``, with every key tried just now and what differs from the home."""
         await self.checks.look()
         notes = [*self._of_reload(), *await asyncio.to_thread(lambda: list(self._of_policies()))]
         return self.readiness(notes).as_json(str(question.get("client", "")))
@@ -84,7 +84,7 @@ class Health:
                 metrics.credential(each.name, proven=each.word == "proven", found=found, expires_us=expires_us)
 
     def describe(self) -> list[str]:
-        """What is under way, in counts and names, a line each."""
+        """Say what is under way, in counts and names, a line each."""
         lines = [self.readiness().not_ready_reason or "ready"]
         lines.append(f"{len(self.pending)} orders and changes open, {self.recovery.held} unknown outcomes held")
         for (name, _), lane in self.lanes.items():
@@ -93,7 +93,7 @@ class Health:
         return [*lines, *(f"upstream {upstream.origin}: {upstream.describe()}" for upstream in self.upstreams.values())]
 
     def _clients(self, snapshot: Snapshot) -> Iterator[InForce]:
-        """Each client once: it is over if none of its credentials passes."""
+        """Yield each client once; it is over if none of its credentials passes."""
         by_name: dict[str, list[Client]] = {}
         for client in snapshot.clients.values():
             by_name.setdefault(client.info.name, []).append(client)
@@ -124,7 +124,7 @@ class Health:
         return [Obstacle(kind, f"no key may sign orders now: {told}", "`signer doctor` says why")]
 
     def _word(self, credential: Credential) -> str:
-        """Why no order goes by it; empty if one would."""
+        """Say why no order goes by it; empty if one would."""
         if credential.name in self.checks.away:
             return "out of reach in its store"
         return "" if credential.admits(Action.ORDER) else credential.word
@@ -135,7 +135,7 @@ class Health:
             yield Obstacle("reload", what, "fix that, then run `signer reload`")
 
     def _of_policies(self) -> Iterator[Obstacle]:
-        """The policies of clients whose files are not what is in force. Reads files."""
+        """Yield the policies of clients whose files differ from what is in force. Reads files."""
         loaded = self.loaded()
         now = policies_of(loaded.home, loaded.venue.vocabulary, loaded.venue.pairs).policies
         for name in sorted({client.policy for client in loaded.store.clients() if not client.revoked}):

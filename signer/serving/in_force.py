@@ -1,4 +1,4 @@
-"""What is in force: the home as last loaded, the handle of each real key, and the snapshot that they make."""
+"""Holds what is in force: the home as last loaded, the handle of each real key, and the snapshot that they make."""
 
 from __future__ import annotations
 

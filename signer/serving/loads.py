@@ -1,4 +1,4 @@
-"""What a gateway says of each load: to the log, to the audit log, and in a file to the command that asked for it."""
+"""Reports each load: to the log, to the audit log, and in a file to the command that asked for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Loads:
         """Why the last reload was not taken; empty if it was."""
 
     def taken(self, kind: str, loaded: LoadedHome, of_keys: Sequence[Finding]) -> None:
-        """What the home holds is in force now, by a ``start`` or a ``reload``."""
+        """Report that the home was put in force, by a ``start`` or a ``reload``."""
         policies: dict[str, Json] = {policy.name: policy.hash for policy in loaded.policies.values()}
         self._audit.note({"kind": kind, "time": self._clock.now_us(), "version": __version__, "policies": policies})
         for one in loaded.unloaded:
@@ -37,7 +37,7 @@ class Loads:
         self._publish("", loaded, of_keys)
 
     def failed(self, error: str, loaded: LoadedHome, of_keys: Sequence[Finding]) -> None:
-        """A reload was not taken, and ``loaded`` stays in force."""
+        """Report that a reload was not taken, and that ``loaded`` stays in force."""
         self._watch.alarm("reload", f"not taken, the old settings stay: {error}")
         self._publish(error, loaded, of_keys)
 

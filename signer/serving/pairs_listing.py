@@ -1,4 +1,4 @@
-"""Which pairs the venue lists now, and what that means for policies that name others.
+"""Keeps the venue's list of pairs fresh, and warns of policies that name pairs which are not listed.
 
 A list is taken up whole and only if every policy still loads with it; the one known before stays in force otherwise. A
 pair that is not listed stops its own orders, and nothing else.
@@ -32,7 +32,7 @@ Take = Callable[[Venue], Awaitable[None]]
 
 
 def unlisted(policies: Iterable[Policy], *, complete: bool) -> Iterator[Finding]:
-    """Every pair that a policy names and the venue does not list; ``complete``: whether the venue's own list is known.
+    """Find the pairs that a policy names and the venue does not list; ``complete`` says that its own list is known.
 
     A pair that is not checked yet is none that anybody can fix, so it is said without a hint.
     """

@@ -1,4 +1,4 @@
-"""The connections to exchanges: a pool for each origin that accounts trade at, and one for public calls alone."""
+"""Keeps the connections to venues: a pool for each origin that accounts trade at, and one for public calls alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Pools:
 
     @property
     def all(self) -> Mapping[tuple[str, ...], UpstreamPool]:
-        """Every pool that was opened."""
+        """Return every pool that was opened."""
         return self._pools
 
     def of(self, origin: str, addresses: Sequence[str]) -> UpstreamPool:
@@ -53,6 +53,6 @@ class Pools:
 
 
 def public_bounds(config: Config, clock: Clock) -> PublicBounds:
-    """How often public calls may come, and how many may be under way."""
+    """Return how often public calls may come, and how many may be under way."""
     total, at_once = config.limits.public_calls_per_second_total, config.limits.public_calls_at_once
     return PublicBounds.of(config.gateway.public_calls_per_second, total, at_once, clock)

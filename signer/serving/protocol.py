@@ -35,12 +35,12 @@ class Body:
         self._waiter: asyncio.Future[None] | None = None
 
     def feed(self, part: bytes) -> None:
-        """The parser: a piece of it."""
+        """Take a piece from the parser."""
         self._parts.append(part)
         self._wake()
 
     def set_complete(self) -> None:
-        """The parser: that was the last piece."""
+        """Note that the parser has given the last piece."""
         self.complete = True
         self._wake()
 
@@ -51,7 +51,7 @@ class Body:
 
     @property
     def begun(self) -> bool:
-        """Whether some of it has arrived, or it is empty."""
+        """Return whether some of it has arrived, or it is empty."""
         return bool(self._parts) or self.complete
 
     def whole(self) -> bytes | None:
@@ -120,12 +120,12 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         self._flow_control.resume_writing()  # whoever waits to send hears that there is nobody
 
     def close_if_idle(self) -> None:
-        """The worker stops: no further request is taken here. One that is being answered ends the connection itself."""
+        """Take no further request, since the worker stops. One that is being answered ends the connection itself."""
         if self._current_request is None:
             self.transport.close()
 
     def let_in_anew(self) -> None:
-        """The CA that this client's certificate was judged by is another one now: a new handshake must decide."""
+        """Have a new handshake decide: the CA that this client's certificate was judged by was replaced."""
         if self._certified is not None:
             self._is_outdated = True
             self.close_if_idle()
@@ -134,7 +134,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         self._watch = self.worker.loop.call_later(self.app.request_seconds, self._end_if_idle)
 
     def _end_if_idle(self) -> None:
-        """A slow sender of heads (slowloris), or one that only stays, holds a connection for nothing."""
+        """Close a connection that a slow sender of heads (slowloris), or one that only stays, holds for nothing."""
         first, waited = self.req_count <= 1, self.worker.loop.time() - self._waits_since
         if self._current_request is None and (first or waited > KEEP_ALIVE_S):
             self.transport.abort()
@@ -264,6 +264,6 @@ def _head(version: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> 
 
 
 def _common_name(certificate: Mapping[str, Any]) -> str:
-    """The one CN of the subject (as `ssl.SSLSocket.getpeercert` has it); empty, which is no client's, if not one."""
+    """Return the one CN of a subject (see `ssl.SSLSocket.getpeercert`); empty, which is no client's, if not one."""
     names = [value for rdn in certificate["subject"] for kind, value in rdn if kind == "commonName"]
     return str(names[0]) if len(names) == 1 else ""

@@ -1,4 +1,4 @@
-"""Would an order pass now? One judgement, which `status`, `doctor`, `policy explain` and `/-/ready` all repeat.
+"""Judges whether an order would pass now, for `status`, `doctor`, `policy explain` and `/-/ready` alike.
 
 Pure: whoever asks says what is in force. A gateway that runs knows all of it; of a home alone only part is known.
 """
@@ -49,7 +49,7 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The answer."""
+    """Holds the judgement: what stops the orders of everybody, and of each client."""
 
     everybody: Sequence[Obstacle] = ()
     """Each stops every order."""
@@ -61,12 +61,12 @@ class Readiness:
     """`not_ready_reason` as the gateway told it; ``clients`` are then only those that are stopped."""
 
     def of_client(self, name: str) -> Sequence[Obstacle]:
-        """All that stops the orders of that client."""
+        """Return all that stops the orders of that client."""
         return [*self.everybody, *self.clients.get(name, ())]
 
     @property
     def not_ready_reason(self) -> str:
-        """Why no order of anybody would pass; empty if one would, or nobody has one to place.
+        """Say why no order of anybody would pass; empty if one would, or nobody has one to place.
 
         Names no client: anybody may ask.
         """
@@ -95,7 +95,7 @@ class Readiness:
 
 
 def read_answer(told: Mapping[str, Any]) -> Readiness:
-    """What `Readiness.as_json` told. Raises KeyError or TypeError if it is of another version."""
+    """Read what `Readiness.as_json` told. Raises KeyError or TypeError if it is of another version."""
     clients = {one["client"]: [Obstacle(**each) for each in one["obstacles"]] for one in told["clients"]}
     everybody, notes = ([Obstacle(**each) for each in told[key]] for key in ("everybody", "notes"))
     return Readiness(everybody, clients, notes, str(told["trouble"]))
@@ -108,7 +108,7 @@ def judged(
     everybody: Sequence[Obstacle] = (),
     notes: Sequence[Obstacle] = (),
 ) -> Readiness:
-    """The answer over what is in force. ``accounts``: what stops the orders of each, as its keys are."""
+    """Judge what is in force. ``accounts`` tells of each what stops its orders, as its keys are."""
     of_all = halted("", "")
     stopped = [*everybody, *([_halt(of_all)] if of_all else [])]
     return Readiness(stopped, {one.name: _of(one, halted, accounts, of_all) for one in clients}, notes)

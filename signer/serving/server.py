@@ -98,11 +98,11 @@ class GatewayApp:
         self._watch.alarm("tls", f"the certificates cannot be renewed or loaded, the old ones stay: {error}")
 
     def connection_refused(self, bound: str, source: str) -> None:
-        """A connection was closed as it came, because of a bound of ``[limits]`` or ``[gateway]``, or of the system."""
+        """Note a connection that was closed as it came, by a bound of ``[limits]``, ``[gateway]`` or the system."""
         self._watch.bound_hit(bound, f"a connection of {source or 'somebody'} was closed at once")
 
     def answer_dropped(self, bound: str, holder: str) -> None:
-        """A connection was closed because its client did not read its answer: no answer can say so."""
+        """Note a connection that was closed because its client did not read its answer."""
         self._watch.bound_hit(bound, f"a connection of {holder} was closed: its answer was not read")
 
     def describe(self) -> list[str]:
@@ -151,7 +151,7 @@ class GatewayApp:
         )
 
     def _local(self, path: str) -> Response | None:
-        """What an orchestrator asks: alive, ready to take orders, counted."""
+        """Answer an orchestrator: whether we live, whether we take orders, and the metrics."""
         if path == "/-/health":
             return Response(200, PLAIN, b"ok\n", ours=False)
         if path == "/-/ready":
@@ -171,7 +171,7 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's master with exactly one worker for ever: a second would race for nonces and the audit chain."""
 
     def handle_hup(self) -> None:
-        """The terminal is gone: stop. Without one, whoever sends it wants a reload."""
+        """Stop if the terminal is gone. Without a terminal, whoever sends the signal wants a reload."""
         if self.app.ends_with_terminal:
             self.handle_term()
         else:
@@ -188,13 +188,13 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         self.kill_workers(dump.SIGNAL)
 
     def handle_int(self) -> None:
-        """A clean stop."""
+        """Stop cleanly."""
         self.handle_term()
 
     handle_quit = handle_int
 
     def handle_ttin(self) -> None:
-        """Never a second worker."""
+        """Start no second worker."""
 
     handle_ttou = handle_ttin
 
@@ -250,12 +250,12 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
             self.cfg.set(name, value)
 
     def load(self) -> GatewayApp:
-        """The application, made in the worker."""
+        """Make the application, in the worker."""
         return GatewayApp(self._loaded, lambda: self._ready(self._urls), self._own, self._unwrapped, self._fail)
 
     @property
     def failure(self) -> str:
-        """The code (`SignerError.code`) of what kept a worker from starting; empty if nothing did."""
+        """Return the code (`SignerError.code`) of what kept a worker from starting; empty if nothing did."""
         return self._failure[:].rstrip(b"\0").decode()
 
     def _fail(self, error: SignerError) -> None:

@@ -1,4 +1,4 @@
-"""Who may have how many connections: a bound for all, one for each source, and some kept for each listener."""
+"""Bounds the connections: of all together, of each source, with some kept for each listener."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ConnectionShares:
         self._sources: Counter[str] = Counter()
 
     def refusal(self, listener: int, source: str | None) -> str:
-        """Which bound one more connection would pass, as signer.toml names it; empty if none."""
+        """Return the bound that one more connection would pass, as signer.toml names it; empty if none."""
         if source is not None and self._sources[source] >= self._of_source:
             return "connections_per_source"
         kept = sum(max(0, self._kept - used) for number, used in enumerate(self._at) if number != listener)
@@ -44,7 +44,7 @@ class ConnectionShares:
 
     @property
     def total(self) -> int:
-        """How many connections there are."""
+        """Return how many connections there are."""
         return sum(self._at)
 
 
@@ -61,7 +61,7 @@ class ConnectionPlace:
         self._left = False
 
     def leave(self) -> None:
-        """The connection has ended."""
+        """Give the place back, since the connection has ended."""
         if not self._left:
             self._left = True
             self._shares._leave(self._listener, self._source)

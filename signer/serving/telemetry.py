@@ -1,4 +1,4 @@
-"""What an operator sees of a running gateway: metrics, one log line for each call, and alarms."""
+"""Shows a running gateway to its operator: metrics, one log line for each call, and alarms."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Metrics:
         self._healthy.set(healthy)
 
     def render(self) -> bytes:
-        """All of it in Prometheus' text format 0.0.4."""
+        """Return all of it in Prometheus' text format 0.0.4."""
         return generate_latest(self._registry)
 
 

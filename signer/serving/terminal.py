@@ -1,4 +1,4 @@
-"""Whether this process belongs to a terminal, and ends with it."""
+"""Tells whether this process belongs to a terminal, and ends with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 
 
 def has_terminal() -> bool:
-    """Whether SIGHUP would mean that the terminal is gone. Under `nohup`, which has it ignored, it would not."""
+    """Return whether SIGHUP would mean that the terminal is gone. Under `nohup`, which ignores it, it would not."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What listeners with TLS show, kept fresh while the gateway runs."""
+"""Keeps fresh what listeners with TLS show while the gateway runs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ServerTls:
 
 
 def _context(client_ca: Path | None) -> ssl.SSLContext:
-    """A context without a certificate. Whom it trusts is asked of the one that a handshake was given last."""
+    """Make a context without a certificate; a handshake uses the trust of the context that it was given last."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

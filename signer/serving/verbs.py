@@ -1,4 +1,4 @@
-"""What an operator's command can have a running gateway do, by the admin socket."""
+"""Does what an operator's command asks of a running gateway, by the admin socket."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class AdminVerbs:
         return {"in_force": len(from_when.keys() & clients.keys())}
 
     async def _unknown(self, _: Operator, __: Mapping[str, Json]) -> Json:
-        """The calls whose outcome is unknown, by reservation: how often they were looked up, and why in vain."""
+        """List the calls whose outcome is unknown: how often each was looked up, and why in vain."""
         return await self._recovery.tried()
 
     async def _close(self, operator: Operator, question: Mapping[str, Json]) -> Json:

@@ -1,4 +1,4 @@
-"""The composition root: connects the parts of a gateway inside the worker process, and ends them."""
+"""Connects the parts of a gateway inside the worker process, and ends them: the composition root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one worker process: it serves the listeners until it is told to stop or its master dies."""
+"""Runs the one worker process, which serves the listeners until it is told to stop or its master dies."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {dump.SIGNAL})
 
     def handle_exit_signal(self) -> None:
-        """A clean stop, begun at once."""
+        """Begin a clean stop at once."""
         super().handle_exit_signal()
         self._ending.set()
 
