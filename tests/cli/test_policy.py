@@ -22,13 +22,13 @@ from signer.offload.worker import ThreadWorker
 from signer.operator import pairs_list
 from signer.policy import decide, load_policy
 from signer.serving.clock import SystemClock
-from signer.venues.kraken import pairs as kraken_pairs
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken import orders as kraken_orders
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.vocabulary import WORDS
 from tests.unit.policy.examples import add, order
 
 SHIPPED = Path(__file__).parents[2] / "policies"
-LISTED = json.loads((Path(kraken_pairs.__file__).parent / "asset_pairs.json").read_text())
+LISTED = json.loads((Path(kraken_orders.__file__).parent / "asset_pairs.json").read_text())
 ORDER = ("AddOrder", "pair=XBT/USD", "type=buy", "ordertype=limit", "volume=0.02", "price=50000")
 
 

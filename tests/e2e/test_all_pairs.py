@@ -16,7 +16,7 @@ from signer.home.layout import Home
 from signer.market.pairs import load_pairs
 from signer.operator.opening import INSECURE_VALUE, INSECURE_VARIABLE
 from signer.sandbox.server import RunningSandbox, Settings
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from tests.harness.bots import order
 from tests.harness.gateways import running
 from tests.harness.homes import MadeHome

@@ -23,7 +23,7 @@ from signer.model import Action, Call, ChainHead, Json, KeyInfo, OrderRef, Role,
 from signer.model.allowances import Allowance
 from signer.secret import Secret
 from signer.venues.kraken.endpoints import ENDPOINTS
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.harness.virtual import VirtualClock
 

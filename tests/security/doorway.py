@@ -17,7 +17,7 @@ from signer.model import Algorithm, ClientInfo, Request
 from signer.policy.load import load_policy
 from signer.secret import HmacKey, Secret, fingerprint
 from signer.venues.kraken.answers import words
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from signer.venues.kraken.vocabulary import WORDS
 from tests.harness.arriving import arriving

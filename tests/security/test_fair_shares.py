@@ -20,7 +20,7 @@ from signer.sandbox.limits import CallCounters
 from signer.sandbox.rejected import Rejected
 from signer.secret import Secret
 from signer.venues.kraken.encode import TIERS
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from signer.venues.kraken.vocabulary import WORDS
 from tests.harness.clocks import SetClock

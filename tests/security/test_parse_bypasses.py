@@ -15,7 +15,7 @@ import pytest
 
 from signer.errors import Refused
 from signer.model import Action, Moment
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.harness.arriving import altered
 from tests.unit.venues.kraken.asking import (

@@ -34,7 +34,7 @@ from signer.model import ClientInfo, CredentialInfo, KeyInfo
 from signer.policy.load import load_policy
 from signer.policy.policy import Policy
 from signer.secret import Secret
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from signer.venues.kraken.vocabulary import WORDS
 from tests.simulator.asks import CLIENTS, CREDENTIALS, secret_of

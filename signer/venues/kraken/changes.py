@@ -8,8 +8,7 @@ from typing import cast
 from signer.model import Call, Change, Json, OrderRef
 from signer.venues.kraken.answers import invalid, unknown_pair
 from signer.venues.kraken.endpoints import Endpoint
-from signer.venues.kraken.orders import flags_of, named_pair, tag_of
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable, flags_of, named_pair, tag_of
 from signer.venues.kraken.values import BATCH_MOST, DRY_RUN, cl_ord_id, order_ref, read_fields, to_decimal, to_price
 from signer.venues.kraken.vocabulary import WORDS
 

@@ -14,7 +14,7 @@ from typing import cast
 from signer.model import Action, Call, Intent, Json, Order, Price, WireAnswer
 from signer.model.sightings import Listing, Sighting
 from signer.venues.kraken.endpoints import ENDPOINTS
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.values import to_price
 
 LOT = Decimal("0.00000001")

@@ -49,7 +49,7 @@ from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import KEY_HEADER, PRIVATE, SIGN_HEADER, claimed_proof, decode, form_request
 from signer.venues.kraken.endpoints import EARNING, ENDPOINTS, PERMISSIONS, WITHDRAWING, Endpoint
 from signer.venues.kraken.models import passed_on, without_debris
-from signer.venues.kraken.pairs import PairTable, pairs_requests, read_pairs
+from signer.venues.kraken.orders import PairTable, pairs_requests, read_pairs
 from signer.venues.kraken.values import BATCH_MOST, read_fields
 from signer.venues.kraken.vocabulary import WORDS
 

@@ -11,7 +11,7 @@ from signer.errors import NotSent, VenueError
 from signer.gateway.forward import relayed
 from signer.gateway.public import PublicBounds, PublicCalls
 from signer.model import Request, Response, WireAnswer, WireRequest
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.harness.arriving import arriving
 from tests.harness.clocks import SetClock

@@ -22,7 +22,7 @@ from signer.keycheck.judgement import Requirements
 from signer.lanes import CredentialLane, NonceSource
 from signer.model import Action, ChainHead, Json, KeyInfo, Role, WireAnswer, WireRequest
 from signer.secret import Secret
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.harness.virtual import START_US, Store, VirtualClock, run
 

@@ -16,7 +16,7 @@ from signer.gateway.credential import KeyStatus
 from signer.keycheck.judgement import KINDS, SOON_US, Requirements, judge_key, requirements_of
 from signer.model import Action, ClientInfo, CredentialInfo, KeyInfo, Role
 from signer.venues.kraken.endpoints import ENDPOINTS, PERMISSIONS
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.unit.policy.examples import policy
 

@@ -15,7 +15,7 @@ from signer.policy.cases import cases_path, load_cases, run_cases
 from signer.policy.load import policy_files
 from signer.policy.rules import FEATURE_RULES, LIMIT_RULES
 from signer.policy.schema import FLAGS, PolicyFile, json_schema
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from signer.venues.kraken.vocabulary import WORDS
 from tests.unit.policy.examples import policy_file

@@ -12,7 +12,7 @@ import pytest
 from signer.errors import Refused
 from signer.model import Call, Request
 from signer.venues.kraken.answers import words
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.harness.arriving import arriving
 

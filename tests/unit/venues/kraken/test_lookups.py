@@ -12,7 +12,7 @@ import pytest
 from signer.model import Call, Intent, Order, OrderRef, Price, WireAnswer
 from signer.model.sightings import Listing, Sighting
 from signer.policy.orders import changed
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.unit.policy.examples import ETH_USD
 from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from signer.errors import VenueError
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 
 
 def row(altname: str, wsname: str, asset_class: str = "currency") -> dict[str, Any]:

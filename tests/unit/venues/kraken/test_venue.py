@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from signer.contracts import Venue
-from signer.venues.kraken.pairs import PairTable
+from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.unit.venues.kraken.asking import form
 
