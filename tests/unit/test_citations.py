@@ -15,6 +15,9 @@ SECTION = r"§[0-9]+[a-z]?(?:[.-][0-9]+)?"
 SECTIONS = rf"{SECTION}(?:(?:,| and| to) {SECTION})*"
 PAGE = r"(?<![\w/.<>-])((?:[\w.-]+/)*[\w-]+\.md)"
 CITED = re.compile(rf"{PAGE}((?:#[\w-]+)?(?:, section [A-Z]\w*| {SECTIONS})?)")
+FILE = re.compile(
+    r"(?<![\w./-])((?:tests|signer|deploy|policies|benchmarks|tools)/[\w./-]+\.(?:py|json|toml|yaml|hcl|sh|service))\b"
+)
 STANDARD = re.compile(r"(?:RFC [0-9]+|PKCS#11 v3\.0|NIST SP 800-38D) §[0-9.]+(?:(?:,| and) §[0-9.]+)*")
 
 
@@ -66,6 +69,17 @@ def missing(path: Path) -> Iterator[str]:
             yield page.name
         elif lost := set(parts) - sections(page):
             yield f"{page.name} {sorted(lost)}"
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    """Each path of the repository on a page, in a comment or in a docstring is there."""
+    named = {
+        (str(path.relative_to(ROOT)), name)
+        for path in cited_from()
+        if path.suffix in {".md", ".py"} and path.name != "CHANGELOG.md"
+        for name in FILE.findall(path.read_text(encoding="utf-8"))
+    }
+    assert not [found for found in sorted(named) if not (ROOT / found[1]).exists()]
 
 
 def test_no_section_stands_alone() -> None:
