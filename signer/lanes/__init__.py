@@ -11,7 +11,9 @@ import asyncio
 from types import TracebackType
 from typing import final
 
-from signer.contracts import Clock
+from typing_extensions import override
+
+from signer.contracts import Clock, Lane, Turn
 from signer.errors import LaneStopped, NotServed
 from signer.lanes.nonces import LaneNonces, NonceSource, NoNonces
 from signer.lanes.shares import Full, Queues, Waiter
@@ -21,7 +23,7 @@ __all__ = ["CredentialLane", "LaneNonces", "NoNonces", "NonceSource"]
 
 
 @final
-class CredentialLane:
+class CredentialLane(Lane):
     """The lane of one credential (`signer.contracts.Lane`).
 
     At most ``queue`` calls of each priority wait, and of one client a quarter of that. Deadlines are in the event
@@ -36,10 +38,10 @@ class CredentialLane:
         self._under_way: set[CredentialTurn] = set()
         self._left = asyncio.Event()
         self._stopped = ""
-        self.paused = False
-        """Whether it takes no calls for a while."""
+        self._paused = False
         self._queues = Queues(queue)
 
+    @override
     def turn(
         self, client: str, priority: Priority, deadline: float, *, even_if_stopped: bool = False
     ) -> CredentialTurn:
@@ -56,50 +58,56 @@ class CredentialLane:
         return len(self._queues)
 
     @property
+    @override
     def load(self) -> int:
-        """How many calls have a turn or wait for one."""
         return len(self._under_way)
 
+    @override
     def has_place(self, client: str, priority: Priority) -> bool:
-        """Whether a call of this client would get a turn, or a place to wait for one, if it came now."""
         return bool(self._free) or self._queues.has_place(client, priority)
 
     @property
+    @override
     def stopped(self) -> bool:
-        """Whether it takes no calls, for good or for a while."""
         return bool(self._stopped)
 
     @property
+    @override
+    def paused(self) -> bool:
+        return self._paused
+
+    @property
+    @override
     def handed(self) -> int:
-        """The highest nonce that can have been sent."""
         return self._nonces.handed
 
     @property
+    @override
     def used(self) -> bool:
-        """Whether the venue has taken a nonce of ours of this key, as far as we know."""
         return self._nonces.used
 
+    @override
     def learn(self, nonce: int) -> None:
-        """Go on above the highest nonce that the venue has seen."""
         self._nonces.learn(nonce)
 
+    @override
     def stop(self, why: str) -> None:
         """Let nobody in any more; whoever waits is told at once (`LaneStopped`). A turn under way goes on."""
-        self._stopped, self.paused = why, False
+        self._stopped, self._paused = why, False
         self.send_away(*Priority)
 
+    @override
     def pause(self, why: str) -> None:
-        """The same for a while, until `resume` or `stop`. One that is stopped stays so."""
         if not self._stopped:
             self.stop(why)
-            self.paused = True
+            self._paused = True
 
+    @override
     def resume(self) -> None:
-        """Let calls in again."""
-        self._stopped, self.paused = "", False
+        self._stopped, self._paused = "", False
 
+    @override
     def send_away(self, *priorities: Priority) -> None:
-        """Let those go elsewhere who wait with such a priority (`LaneStopped`)."""
         for priority in priorities:
             for client, waiter in self._queues.of(priority):
                 self._refuse(client, priority, waiter, self._no_entry())
@@ -178,7 +186,7 @@ class CredentialLane:
 
 
 @final
-class CredentialTurn:
+class CredentialTurn(Turn):
     """One client's turn (`signer.contracts.Turn`)."""
 
     __slots__ = ("_client", "_deadline", "_even_if_stopped", "_lane", "_priority", "after", "nonce")
@@ -193,8 +201,8 @@ class CredentialTurn:
         self._even_if_stopped = even_if_stopped
         self.nonce = self.after = 0
 
+    @override
     def nonce_refused(self) -> None:
-        """The venue refused the nonce: the lane's next ones jump forward."""
         self._lane._nonces.refused(self.nonce)
 
     async def __aenter__(self) -> CredentialTurn:
