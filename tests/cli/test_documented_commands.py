@@ -190,17 +190,19 @@ def _lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     folder = tmp_path_factory.mktemp("lived")
     command = [sys.executable, "-m", "signer", "--home", str(folder / ".signer"), "demo", "--serve"]
     with subprocess.Popen([*command, "--env-file", "bot.env"], cwd=folder, stdout=subprocess.PIPE, text=True) as demo:
-        assert demo.stdout is not None
-        ready = json.loads(demo.stdout.readline())
-        known = dict(line.split("=", 1) for line in (folder / "bot.env").read_text().splitlines())
-        bot = krakenex.API(key=known["KRAKEN_API_KEY"], secret=known["KRAKEN_API_SECRET"])
-        bot.uri = known["KRAKEN_BASE_URL"]
-        order = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "20000", "volume": "0.01"}
-        assert bot.query_private("AddOrder", order)["error"] == []
-        bot.session.close()
-        assert run(folder, "signer halt --client demo-bot --reason drawdown").returncode == 0
-        yield Lived(folder, ready)
-        demo.terminate()
+        try:
+            assert demo.stdout is not None
+            ready = json.loads(demo.stdout.readline())
+            known = dict(line.split("=", 1) for line in (folder / "bot.env").read_text().splitlines())
+            bot = krakenex.API(key=known["KRAKEN_API_KEY"], secret=known["KRAKEN_API_SECRET"])
+            bot.uri = known["KRAKEN_BASE_URL"]
+            order = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "20000", "volume": "0.01"}
+            assert bot.query_private("AddOrder", order)["error"] == []
+            bot.session.close()
+            assert run(folder, "signer halt --client demo-bot --reason drawdown").returncode == 0
+            yield Lived(folder, ready)
+        finally:
+            demo.terminate()
     assert demo.returncode == 0
 
 

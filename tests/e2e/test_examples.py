@@ -45,11 +45,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("examples")
     command = [*SIGNER, "demo", "--serve", "--env-file", "bots.env"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["ready"]
-        lines = (folder / "bots.env").read_text(encoding="ascii").splitlines()
-        yield Demo(folder, dict(line.split("=", 1) for line in lines))
-        process.terminate()
+        try:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["ready"]
+            lines = (folder / "bots.env").read_text(encoding="ascii").splitlines()
+            yield Demo(folder, dict(line.split("=", 1) for line in lines))
+        finally:
+            process.terminate()
 
 
 def test_the_krakenex_bot(demo: Demo) -> None:
