@@ -1,4 +1,4 @@
-"""Asking the venue what one real key may do, through the same lane as every call that it signs."""
+"""Asks the venue what one real key may do, through the same lane as every call that it signs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ProbeResult:
 
 
 async def probe(account: Account, venue: Venue, credential: Credential, tries: int = TRIES) -> ProbeResult:
-    """What the venue says of ``credential`` now; its nonces go on above those that the venue has seen.
+    """Ask the venue about ``credential``; its nonces go on above those that the venue has seen.
 
     Raises `VenueError`.
     """
@@ -45,7 +45,7 @@ async def probe(account: Account, venue: Venue, credential: Credential, tries: i
 
 
 def known(asked: ProbeResult, name: str) -> KeyInfo:
-    """What ``asked`` says of the key of credential ``name``. Raises `VenueError` if that is nothing."""
+    """Return what ``asked`` says of the key of credential ``name``. Raises `VenueError` if it says nothing."""
     if asked.key is None:
         hint = "make a key that this gateway alone has"
         raise VenueError(f"the exchange refuses the nonces of {name}: another program uses this key", hint=hint)
@@ -53,7 +53,7 @@ def known(asked: ProbeResult, name: str) -> KeyInfo:
 
 
 def _read(venue: Venue, answer: WireAnswer, result: VenueResult) -> KeyInfo:
-    """What the answer says of the key. Raises `VenueError`, as `KeyRefused` where the venue refuses the key."""
+    """Read what the answer says of the key. Raises `VenueError`, as `KeyRefused` where the venue refuses the key."""
     try:
         return venue.read_key_info(answer)
     except VenueError as error:
@@ -73,7 +73,7 @@ async def _answer(
 
 
 def _moved(key: KeyInfo, journey: Journey, credential: Credential) -> bool:
-    """Whether the highest nonce that the venue has seen is one that we never used.
+    """Return whether the highest nonce that the venue has seen is one that we never used.
 
     It may count the one that asked or not (its page does not say). Ours only rise, so none lies between that one
     and the one before it. Of a key that we never used before, nothing can be told.
