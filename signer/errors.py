@@ -158,7 +158,7 @@ class Halted(Refused):
 
     @classmethod
     def because(cls, reason: str) -> Halted:
-        """The refusal for a halt with that reason."""
+        """Return the refusal for a halt with that reason."""
         return cls(RefusalKind.HALTED, f"halt: {printable_ascii(reason)[:MOST_HALT_REASON]}", rules=("halt",))
 
 
@@ -169,7 +169,7 @@ class NotServed(Refused):
 
     @classmethod
     def unavailable(cls, reason: str, *, detail: str = "") -> Self:
-        """The refusal that says we could not do our part; ``reason`` says whether anything was sent."""
+        """Return the refusal that says we could not do our part; ``reason`` says whether anything was sent."""
         return cls(RefusalKind.UNAVAILABLE, reason, detail=detail)
 
 

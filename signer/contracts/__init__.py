@@ -46,7 +46,7 @@ class Randomness(Protocol):
     """Random numbers, passed in; `random.SystemRandom` in production."""
 
     def getrandbits(self, k: int, /) -> int:
-        """A random integer of ``k`` bits."""
+        """Return a random integer of ``k`` bits."""
 
 
 class Worker(Protocol):
@@ -63,7 +63,7 @@ class SigningKey(Protocol):
 
     @property
     def algorithm(self) -> Algorithm:
-        """How it signs."""
+        """Return how it signs."""
 
     async def sign(self, message: bytes) -> bytes:
         """Return the signature of ``message``. Raises `KeyStoreError` when the store cannot be reached."""
@@ -74,7 +74,7 @@ class ClientKey(Protocol):
 
     @property
     def algorithm(self) -> Algorithm:
-        """How the client signs."""
+        """Return how the client signs."""
 
     def matches(self, message: bytes, signature: bytes) -> bool:
         """Constant-time comparison of ``signature`` with this key's over ``message``."""
@@ -84,16 +84,16 @@ class KeyStore(Protocol):
     """Where real and virtual credentials live. Reading is what the gateway may do; writing is for the CLI."""
 
     def credentials(self) -> Sequence[CredentialInfo]:
-        """All real credentials."""
+        """Return all real credentials."""
 
     def clients(self) -> Sequence[ClientInfo]:
-        """All clients, revoked ones included."""
+        """Return all clients, revoked ones included."""
 
     def signing_key(self, credential: str, algorithm: Algorithm) -> SigningKey:
         """The handle for a real credential by name. Raises `KeyStoreError` if there is none, or it does not open."""
 
     def client_key(self, client: str, algorithm: Algorithm) -> ClientKey:
-        """The handle for a client's virtual credential by name. Raises `KeyStoreError` likewise."""
+        """Return the handle for a client's virtual credential by name. Raises `KeyStoreError` likewise."""
 
 
 class SigningStore(Protocol):
@@ -104,7 +104,7 @@ class SigningStore(Protocol):
 
     @property
     def algorithms(self) -> frozenset[Algorithm]:
-        """How its keys can sign."""
+        """Return how its keys can sign."""
 
     async def signing_key(self, info: CredentialInfo) -> SigningKey:
         """The handle for a credential. Raises `KeyStoreError` for what waiting does not fix: no such secret, one of
@@ -152,7 +152,7 @@ class Ledger(Protocol):
         """Settle the orders that have an id; those without one stay held under the same number (`without_legs`)."""
 
     async def hold(self, reservation: int) -> None:
-        """The outcome is unknown: keep everything held until it is reconciled."""
+        """Keep everything held until it is reconciled: the outcome is unknown."""
 
     async def open_intents(self) -> Sequence[OpenIntent]:
         """Reservations without outcome, oldest first."""
@@ -165,13 +165,13 @@ class Ledger(Protocol):
         orders are ever forgotten."""
 
     async def may_be_open(self, account: str) -> int:
-        """How many orders the account has that are not known to be closed."""
+        """Return how many orders the account has that are not known to be closed."""
 
     async def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
         """Orders that are not known to be closed, newest first; of any account or client where empty."""
 
     async def usage(self, scope: str) -> Sequence[Usage]:
-        """What is used now of each cap that the scope has ever been charged for."""
+        """Return what is used now of each cap that the scope has ever been charged for."""
 
     async def marks(self) -> Mapping[str, int]:
         """Stored high-water marks by name: ``credential/NAME`` and ``client/NAME`` of nonces, ``key-store/ID`` of the
@@ -184,13 +184,13 @@ class Ledger(Protocol):
         """Remember the audit chain's last durable record, so that a truncated log is found out."""
 
     async def head(self) -> ChainHead | None:
-        """The chain head last kept."""
+        """Return the chain head last kept."""
 
     def halted(self, client: str, account: str) -> Halt | None:
         """The halt in force, from memory, at most a quarter of a second old; `reserve` always reads the store."""
 
     async def halts(self) -> Sequence[Halt]:
-        """All halts in force."""
+        """Return all halts in force."""
 
 
 class AuditLog(Protocol):
@@ -207,7 +207,7 @@ class AuditLog(Protocol):
         """Append ``entry`` in the background; bounded loss at a crash, never an error to the caller."""
 
     def head(self) -> ChainHead | None:
-        """The last durable record."""
+        """Return the last durable record."""
 
 
 class LookUps(Protocol):
@@ -221,7 +221,7 @@ class Throttle(Protocol):
     """Keeps floods of records that prove nothing from filling the audit log, without losing their number."""
 
     def admit(self, source: str, kind: str, now_us: int, client: str = "", size: int = 1024) -> bool:
-        """Whether to record this one in full, in at most ``size`` bytes; if not, it has been counted."""
+        """Return whether to record this one in full, in at most ``size`` bytes; if not, it has been counted."""
 
 
 class Turn(Protocol):
@@ -232,7 +232,7 @@ class Turn(Protocol):
     """The nonce before it on this credential: none of ours lies between. 0 if there never was one."""
 
     def nonce_refused(self) -> None:
-        """The venue refused the nonce: jump forward."""
+        """Jump forward: the venue refused the nonce."""
 
 
 class Lane(Protocol):
@@ -242,26 +242,26 @@ class Lane(Protocol):
 
     @property
     def stopped(self) -> bool:
-        """Whether it takes no calls, for good or for a while."""
+        """Return whether it takes no calls, for good or for a while."""
 
     @property
     def paused(self) -> bool:
-        """Whether it takes no calls for a while: its key is being asked about."""
+        """Return whether it takes no calls for a while: its key is being asked about."""
 
     @property
     def load(self) -> int:
-        """How many calls have a turn or wait for one."""
+        """Return how many calls have a turn or wait for one."""
 
     @property
     def handed(self) -> int:
-        """The highest nonce that can have been sent; 0 if there never was one."""
+        """Return the highest nonce that can have been sent; 0 if there never was one."""
 
     def has_place(self, client: str, priority: Priority) -> bool:
-        """Whether a call of this client would get a turn, or a place to wait for one, if it came now."""
+        """Return whether a call of this client would get a turn, or a place to wait for one, if it came now."""
 
     @property
     def used(self) -> bool:
-        """Whether the venue has taken a nonce of ours of this key, as far as we know."""
+        """Return whether the venue has taken a nonce of ours of this key, as far as we know."""
 
     def learn(self, nonce: int) -> None:
         """Go on above the highest nonce that the venue says it has seen of the key."""
@@ -270,7 +270,7 @@ class Lane(Protocol):
         """Let nobody in any more, and whoever waits go elsewhere."""
 
     def pause(self, why: str) -> None:
-        """The same for a while. One that is stopped stays so."""
+        """Stop for a while. One that is stopped stays so."""
 
     def send_away(self, *priorities: Priority) -> None:
         """Let those go elsewhere who wait with such a priority."""

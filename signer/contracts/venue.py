@@ -105,25 +105,25 @@ class Venue(Protocol):
         """Return the call that a client makes with these fields, given as text. Raises `NotUnderstood`."""
 
     def parse(self, decoded: Decoded) -> Call:
-        """The call, understood completely. Raises `NotUnderstood` naming what is not."""
+        """Return the call, understood completely. Raises `NotUnderstood` naming what is not."""
 
     def require_timely(self, call: Call, at_us: int) -> None:
-        """Raises `NotUnderstood` if ``call``, which came at ``at_us``, is too late by its own fields."""
+        """Raise `NotUnderstood` if ``call``, which came at ``at_us``, is too late by its own fields."""
 
     def changed_by_id(self, call: Call, venue_id: str) -> Call:
-        """The edit or amend ``call`` of exactly that order, whatever name the client gave it."""
+        """Return the edit or amend ``call`` of exactly that order, whatever name the client gave it."""
 
     def cancel(self, refs: Sequence[OrderRef]) -> Call:
-        """The call that cancels the order of one name of any kind, or 2 to 50 orders by their ids."""
+        """Return the call that cancels the order of one name of any kind, or 2 to 50 orders by their ids."""
 
     def read_cancel(self, answer: WireAnswer, result: VenueResult) -> CancelAnswer:
-        """What an answer that was read as ``result`` says of the orders of its cancel."""
+        """Return what an answer that was read as ``result`` says of the orders of its cancel."""
 
     def cancel_answer(self, ended: Ended) -> Response:
-        """The answer to a cancel after which nothing is left. Raises `NotServed` that names what is."""
+        """Return the answer to a cancel after which nothing is left. Raises `NotServed` that names what is."""
 
     def open_call(self, ref: OrderRef | None) -> Call:
-        """The read that lists the account's open orders of that name, or all."""
+        """Return the read that lists the account's open orders of that name, or all."""
 
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
         """Venue ids of all open orders in the answer to `open_call`; None if they are not there."""
@@ -139,10 +139,10 @@ class Venue(Protocol):
         """Return ``request`` with the signature, wherever the venue wants it, and with the passphrase if it has one."""
 
     def read_cost(self, call: Call) -> float:
-        """What ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
+        """Return what ``call`` adds to the counter of the key that signs it; 0 for calls that concern orders."""
 
     def asked_for_quiet(self, call: Call, answer: WireAnswer, result: VenueResult, now_us: int) -> QuietAsked | None:
-        """The request for quiet in the answer to ``call``; None if there is none."""
+        """Return the request for quiet in the answer to ``call``; None if there is none."""
 
     def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
         """What ``call`` adds to the counters of orders, by pair; ``targets`` are the orders that it changes or cancels.
@@ -151,31 +151,31 @@ class Venue(Protocol):
         """
 
     def read_answer(self, call: Call, answer: WireAnswer) -> VenueResult:
-        """What the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
+        """Return what the venue's answer means for ``call``. Whatever does not read as a clear yes or no is unknown."""
 
     def key_info_call(self) -> Call:
-        """The read that asks what the key that signs it may do."""
+        """Return the read that asks what the key that signs it may do."""
 
     def read_key_info(self, answer: WireAnswer) -> KeyInfo:
-        """What the answer to `key_info_call` says. Raises `VenueError` if it does not."""
+        """Return what the answer to `key_info_call` says. Raises `VenueError` if it does not."""
 
     def reach(self, permissions: frozenset[str]) -> Sequence[Call]:
         """The kinds of calls that a policy granting ``permissions`` may let through to the venue: without fields."""
 
     def lookup_reach(self) -> Sequence[Call]:
-        """The kinds of reads that list orders: without fields."""
+        """Return the kinds of reads that list orders: without fields."""
 
     def open_orders(self) -> Call:
-        """The read that lists every open order of the account."""
+        """Return the read that lists every open order of the account."""
 
     def closed_orders(self, since_us: int, skip: int) -> Call:
         """The read that lists a page of the closed orders that were opened since then, newest first, after ``skip``."""
 
     def orders_by_id(self, venue_ids: Sequence[str]) -> Call:
-        """The read that shows exactly these orders."""
+        """Return the read that shows exactly these orders."""
 
     def read_orders(self, answer: WireAnswer) -> Listing | None:
-        """The orders that an answer to one of these reads lists; None if it is not whole."""
+        """Return the orders that an answer to one of these reads lists; None if it is not whole."""
 
     def is_alike(self, intent: Intent, order: Order, seen: Sighting) -> bool | None:
         """Whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed.
@@ -184,10 +184,10 @@ class Venue(Protocol):
         """
 
     def amended_id(self, intent: Intent) -> str | None:
-        """The order that ``intent`` changes in place, empty if its id is not known; None if it places orders."""
+        """Return the order that ``intent`` changes in place, empty if its id is not known; None if it places orders."""
 
     def is_amended(self, order: Order, seen: Sighting) -> bool:
-        """Whether the one order that an amend named shows what it was to become."""
+        """Return whether the one order that an amend named shows what it was to become."""
 
     def pairs_requests(self) -> Sequence[WireRequest]:
         """Return the public calls that together list all pairs, the indispensable one first."""
@@ -202,7 +202,7 @@ class Venue(Protocol):
         """Return what the counters of an account of that level take. Raises `ConfigError` for an unknown level."""
 
     def time_request(self) -> WireRequest:
-        """The public call that asks for the venue's time."""
+        """Return the public call that asks for the venue's time."""
 
     def read_time(self, answer: WireAnswer) -> int:
         """The time that the answer says, in microseconds, cut to `time_unit_us`. Raises `VenueError` if it does not."""
@@ -214,19 +214,19 @@ class Venue(Protocol):
         """
 
     def is_public_answer(self, answer: WireAnswer) -> bool:
-        """Whether an answer to a public call is the venue's own, and not that of something before it."""
+        """Return whether an answer to a public call is the venue's own, and not that of something before it."""
 
     def words(self, refused: Refused, call: Call | None = None) -> tuple[str, ...]:
-        """The errors, in the venue's words, that tell a client of ``refused``, for the record."""
+        """Return the errors, in the venue's words, that tell a client of ``refused``, for the record."""
 
     def refusal(self, refused: Refused, call: Call | None = None) -> Response:
-        """Our own answer that says no, in the venue's envelope.
+        """Return our own answer that says no, in the venue's envelope.
 
         ``call`` is what was refused; None for a public call, and for one that was not understood.
         """
 
     def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> Response:
-        """The answer to a local call."""
+        """Return the answer to a local call."""
 
     def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
         """``call`` in which each order that bears no name of the client has one of ours, made of random ``bits``."""

@@ -14,7 +14,7 @@ class Allowance:
 
     @property
     def drain_s(self) -> float:
-        """How long a full counter takes to fall to nothing."""
+        """Return how long a full counter takes to fall to nothing."""
         return self.limit / self.decay
 
 

@@ -66,7 +66,7 @@ class Decision:
 
     @property
     def denials(self) -> tuple[RuleHit, ...]:
-        """The rules that said no."""
+        """Return the rules that said no."""
         return tuple(hit for hit in self.hits if not hit.allows)
 
 

@@ -9,7 +9,7 @@ def printable(text: str) -> str:
 
 
 def printable_ascii(text: str) -> str:
-    r"""The same in ASCII alone, for the exchange's error arrays: an umlaut is ``\xfc``."""
+    r"""Return ``text`` in printable ASCII alone, for the exchange's error arrays: an umlaut is ``\xfc``."""
     return "".join(each if each.isascii() and each.isprintable() else _written(each) for each in text)
 
 

@@ -13,7 +13,7 @@ PREFIX = 64
 
 @lru_cache(maxsize=4096)
 def one_source(address: str) -> str:
-    """What ``address`` is counted under. A text that is no address (``unix``) is counted under itself."""
+    """Return what ``address`` is counted under. A text that is no address (``unix``) is counted under itself."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -24,7 +24,7 @@ class Price:
 
     @property
     def absolute(self) -> bool:
-        """Whether the amount is the price, with no market needed to know it."""
+        """Return whether the amount is the price, with no market needed to know it."""
         return not self.sign and not self.percent
 
     def __str__(self) -> str:

@@ -85,5 +85,5 @@ class WireAnswer:
     """The headers that `WireRequest.answer_headers` asked for, their names in small letters, each once."""
 
     def header(self, name: str) -> str:
-        """The value of a header; empty if the answer does not have it."""
+        """Return the value of a header; empty if the answer does not have it."""
         return dict(self.headers).get(name, "")

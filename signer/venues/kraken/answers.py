@@ -49,35 +49,35 @@ def reason(text: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """The caller's own word inside a reason: cut short, and unable to end its quotation."""
+    """Return the caller's own word inside a reason: cut short, and unable to end its quotation."""
     text = str(value)
     cut = text if len(text) <= QUOTE_LENGTH else text[:QUOTE_LENGTH] + "..."
     return '"' + cut.replace('"', "'") + '"'
 
 
 def invalid(what: str) -> NotUnderstood:
-    """The refusal of a malformed, unknown or undecided parameter; ``what`` names it."""
+    """Return the refusal of a malformed, unknown or undecided parameter; ``what`` names it."""
     return NotUnderstood(RefusalKind.INVALID_ARGUMENTS, reason(what))
 
 
 def unknown_method() -> NotUnderstood:
-    """The refusal of a path or endpoint that is not in our tables."""
+    """Return the refusal of a path or endpoint that is not in our tables."""
     return NotUnderstood(RefusalKind.UNKNOWN_ENDPOINT)
 
 
 def unknown_pair(text: object) -> NotUnderstood:
-    """The refusal of a pair that the pair table does not have, or has twice."""
+    """Return the refusal of a pair that the pair table does not have, or has twice."""
     why = f"the pair {quoted(text)} is not listed, or names more than one"
     return NotUnderstood(RefusalKind.UNKNOWN_PAIR, reason(why))
 
 
 def invalid_nonce(detail: str) -> NotAuthentic:
-    """The refusal of a request whose nonce cannot be read; ``detail`` is for our log."""
+    """Return the refusal of a request whose nonce cannot be read; ``detail`` is for our log."""
     return NotAuthentic(RefusalKind.NOT_FRESH, detail=reason(detail))
 
 
 def words(refused: Refused, call: Call | None = None) -> tuple[str, ...]:
-    """The ``error`` array that tells a client of ``refused``; ``call`` is the call, where it was understood."""
+    """Return the ``error`` array that tells a client of ``refused``; ``call`` is the call, where it was understood."""
     return _WORDS[refused.kind](refused, call)
 
 
@@ -102,7 +102,7 @@ def _policy(first: str) -> _Wording:
 
 
 def _rule(first: str) -> _Wording:
-    """The same with a bound that counts the word Policy too."""
+    """Return the same, with a bound on the reason that counts the word Policy too."""
     category = first.partition(":")[0]
     return lambda refused, _: (first, f"{category}:{reason(f'Policy {refused.reason}')}")
 
@@ -146,12 +146,12 @@ _WORDS: Mapping[RefusalKind, _Wording] = {
 
 
 def refusal(refused: Refused, call: Call | None = None) -> Response:
-    """The answer that says no. No ``result`` key: a null one crashes kraken-connector (docs/kraken.md §8.17)."""
+    """Return the answer that says no. No ``result`` key: a null one crashes kraken-connector (docs/kraken.md §8.17)."""
     return _enveloped({"error": list(words(refused, call))})
 
 
 def answer_with(result: Json) -> Response:
-    """An answer of our own with that result."""
+    """Return an answer of our own with that result."""
     return _enveloped({"error": [], "result": result})
 
 

@@ -22,7 +22,7 @@ _IDS_AT_ONCE = 7
 
 
 def cancel(refs: Sequence[OrderRef]) -> Call:
-    """The call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
+    """Return the call that cancels the order of one name of any kind, or 2 to 50 orders by their txids."""
     if len(refs) > 1:
         return _call("CancelOrderBatch", {"orders": [ref.value for ref in refs]}, refs)
     (ref,) = refs
@@ -30,7 +30,7 @@ def cancel(refs: Sequence[OrderRef]) -> Call:
 
 
 def read(answer: WireAnswer, result: VenueResult) -> CancelAnswer:
-    """What an answer that was read as ``result`` says of the orders of its cancel."""
+    """Return what an answer that was read as ``result`` says of the orders of its cancel."""
     severe = [error for error in result.errors if not error.startswith("W")]
     if result.outcome is Outcome.ACCEPTED:
         told = json.loads(answer.body)["result"]
@@ -45,7 +45,7 @@ def read(answer: WireAnswer, result: VenueResult) -> CancelAnswer:
 
 
 def answered(ended: Ended) -> Response:
-    """The answer to a cancel of which nothing is left, in Kraken's shape. Raises `NotServed` otherwise.
+    """Return the answer to a cancel of which nothing is left, in Kraken's shape. Raises `NotServed` otherwise.
 
     Kraken answers a cancel that ended no order with an error.
     """
@@ -57,7 +57,7 @@ def answered(ended: Ended) -> Response:
 
 
 def open_call(ref: OrderRef | None) -> Call:
-    """The read that lists the account's open orders of that name, or all."""
+    """Return the read that lists the account's open orders of that name, or all."""
     if ref is None:
         return _call("OpenOrders", {}, ())
     return _call("OpenOrders", {WORDS.refs[ref.kind]: int(ref.value) if ref.kind == "client-tag" else ref.value}, ())
@@ -74,7 +74,7 @@ def read_open(answer: WireAnswer) -> frozenset[str] | None:
 
 
 def _not_cancelled(ended: Ended) -> NotServed:
-    """The refusal that says which orders may still be open, with Kraken's own error first if it gave one."""
+    """Return the refusal that says which orders may still be open, with Kraken's own error first if it gave one."""
     first = next((why for why in ended.left.values() if why.startswith("E")), "EService:Unavailable")
     category = first.partition(":")[0]
     names = [ref.value for ref in ended.left]

@@ -14,7 +14,7 @@ from signer.venues.kraken.vocabulary import WORDS
 
 
 def edit_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:
-    """The call of an EditOrder: cancel and replace. Raises `NotUnderstood`."""
+    """Return the call of an EditOrder: cancel and replace. Raises `NotUnderstood`."""
     given = read_fields(endpoint.model, fields)
     pair = named_pair(given, pairs)
     if "txid" not in given:
@@ -37,7 +37,7 @@ def edit_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable)
 
 
 def amend_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:
-    """The call of an AmendOrder: a change in place, of an order whose type is not said. Raises `NotUnderstood`.
+    """Return the call of an AmendOrder: a change in place, of an order whose type is not said. Raises `NotUnderstood`.
 
     Its prices are named by what they do, so ``trigger_price`` is the change's ``price`` and ``limit_price`` its
     ``price2``, whatever the order's type makes of them (`signer.policy.orders`).
@@ -61,7 +61,7 @@ def amend_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable
 
 
 def cancel_order(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTable) -> Call:
-    """The call of a CancelOrder by txid, userref, comma list of them, or cl_ord_id. Raises `NotUnderstood`.
+    """Return the call of a CancelOrder by txid, userref, comma list of them, or cl_ord_id. Raises `NotUnderstood`.
 
     One that names nothing is a call without targets: bots test their key with it, and the decision tells them apart who
     may cancel and who may not (docs/kraken.md §8.11).
@@ -78,7 +78,7 @@ def cancel_order(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTable) -
 
 
 def cancel_order_batch(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTable) -> Call:
-    """The call of a CancelOrderBatch: txids and userrefs in ``orders``, others in ``cl_ord_ids``."""
+    """Return the call of a CancelOrderBatch: txids and userrefs in ``orders``, others in ``cl_ord_ids``."""
     given = read_fields(endpoint.model, fields)
     orders = cast("list[Json]", given.get("orders", []))
     client_ids = cast("list[Json]", given.get("cl_ord_ids", []))
@@ -93,7 +93,7 @@ def cancel_order_batch(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTa
 
 
 def cancel_all(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTable) -> Call:
-    """The call of a CancelAll or CancelAllOrdersAfter: every order of the account, whoever placed it."""
+    """Return the call of a CancelAll or CancelAllOrdersAfter: every order of the account, whoever placed it."""
     given = read_fields(endpoint.model, fields)
     if "timeout" in endpoint.model and "timeout" not in given:
         raise invalid("timeout is missing")
@@ -101,7 +101,7 @@ def cancel_all(endpoint: Endpoint, fields: Mapping[str, Json], _: PairTable) -> 
 
 
 def _only_target(given: Mapping[str, Json]) -> OrderRef:
-    """The one order that ``txid`` or ``cl_ord_id`` names; both could name two orders, and none names none."""
+    """Return the one order that ``txid`` or ``cl_ord_id`` names; both could name two orders, and none names none."""
     if ("txid" in given) == ("cl_ord_id" in given):
         raise invalid("exactly one of txid and cl_ord_id must name the order")
     if "txid" in given:

@@ -92,7 +92,7 @@ def _signature(request: Request) -> bytes:
 
 
 def parse_form(body: bytes) -> dict[str, str]:
-    """The fields of a form, by their names as written. Raises `NotUnderstood`."""
+    """Return the fields of a form, by their names as written. Raises `NotUnderstood`."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -116,7 +116,7 @@ def parse_form(body: bytes) -> dict[str, str]:
 
 
 def is_form(content_type: str) -> bool:
-    """Whether a content type means a form, or says nothing (npm kraken-api sends none).
+    """Return whether a content type means a form, or says nothing (npm kraken-api sends none).
 
     Raises `NotUnderstood` if it is neither form nor JSON, or not in UTF-8.
     """
@@ -200,7 +200,7 @@ def _parse_json(body: bytes) -> dict[str, Json]:
 
 
 def _decimal_text(text: str) -> str:
-    """The number's own digits: a float would lose some of them."""
+    """Return the number's own digits: a float would lose some of them."""
     if "e" in text or "E" in text:
         raise invalid(f"the number {quoted(text)} has an exponent; write it out, or as a string")
     return text
@@ -267,7 +267,7 @@ def _nested(flat: Mapping[str, Json]) -> dict[str, Json]:
 
 @lru_cache(maxsize=256)
 def _path(name: str) -> tuple[str, ...]:
-    """The steps of a name in brackets. A name with other brackets is one step: no model has it."""
+    """Return the steps of a name in brackets. A name with other brackets is one step: no model has it."""
     found = _NESTED.fullmatch(name)
     if found is None:
         return (name,)
@@ -278,7 +278,7 @@ def _path(name: str) -> tuple[str, ...]:
 
 
 def _settled(value: Json) -> Json:
-    """A branch whose names count 0, 1, 2 … is a list."""
+    """Return a branch as an object, or as a list if its names count 0, 1, 2 …"""
     if not isinstance(value, _Branch):
         return value
     settled = {name: _settled(child) for name, child in value.items()}

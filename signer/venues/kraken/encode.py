@@ -30,7 +30,7 @@ _JSON_HEADERS = (("Content-Type", "application/json"), USER_AGENT)
 
 
 def encode(call: Call, nonce: int, api_key: str) -> tuple[WireRequest, bytes]:
-    """The request for ``call`` with ``nonce``, unsigned, and the message to sign (docs/kraken.md §2a).
+    """Return the request for ``call`` with ``nonce``, unsigned, and the message to sign (docs/kraken.md §2a).
 
     Raises `NotAllowed` for a call that must never leave, and for one that names other orders than it was decided about.
     The gateway has refused both long before: this is the last place that could let one out by mistake.
@@ -105,13 +105,13 @@ _NAMES = frozenset({"txid", "cl_ord_id", "orders", "cl_ord_ids"})
 
 
 def changed_by_id(call: Call, txid: str) -> Call:
-    """An edit or amend of exactly that order, whatever name the client gave it."""
+    """Return an edit or amend of exactly that order, whatever name the client gave it."""
     fields = {"txid": txid, **{name: value for name, value in call.fields.items() if name not in _NAMES}}
     return replace(call, fields=fields, targets=(OrderRef("venue-id", txid),))
 
 
 def names_on_the_wire(call: Call) -> tuple[OrderRef, ...]:
-    """The existing orders that the fields of ``call`` name, as the venue will read them."""
+    """Return the existing orders that the fields of ``call`` name, as the venue will read them."""
     fields = call.fields
     listed = [*_listed(fields, "txid"), *_listed(fields, "orders")]
     by_client = [str(name) for key in ("cl_ord_id", "cl_ord_ids") for name in _listed(fields, key)]
@@ -119,7 +119,7 @@ def names_on_the_wire(call: Call) -> tuple[OrderRef, ...]:
 
 
 def is_as_decided(call: Call) -> bool:
-    """Whether ``call`` names on the wire the orders that it was decided about, and no other.
+    """Return whether ``call`` names on the wire the orders that it was decided about, and no other.
 
     A change must name one order by its txid: an edit by userref changes whichever order the venue finds first, the
     account owner's too. A cancel must have a form that the venue takes: one order alone, or 2 to 50 in a batch.
@@ -175,7 +175,7 @@ def read_cost(call: Call) -> float:
 
 
 def order_costs(call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
-    """What ``call`` adds to the counter of each pair; ``targets`` are the orders that it changes or cancels."""
+    """Return what ``call`` adds to the counter of each pair; ``targets`` are the orders that it changes or cancels."""
     if call.action is Action.ORDER and call.change is None:
         return {call.orders[0].pair: add_cost(len(call.orders))} if call.orders else {}
     cost = cancel_cost if call.change is None else edit_cost if call.change.replaces else amend_cost
@@ -187,20 +187,20 @@ def order_costs(call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapp
 
 
 def add_cost(orders: int) -> float:
-    """What a call adds to its pair's counter that places so many orders; the cost of a batch is approximate."""
+    """Return what a call adds to its pair's counter that places so many orders; the cost of a batch is approximate."""
     return 1.0 if orders == 1 else 1.0 + orders / 2
 
 
 def amend_cost(age_s: float) -> float:
-    """What it costs to amend an order of that age."""
+    """Return what it costs to amend an order of that age."""
     return 1.0 + _AMEND[bisect_right(_AGES_S, age_s)]
 
 
 def edit_cost(age_s: float) -> float:
-    """What it costs to edit an order of that age."""
+    """Return what it costs to edit an order of that age."""
     return 1.0 + _EDIT[bisect_right(_AGES_S, age_s)]
 
 
 def cancel_cost(age_s: float) -> float:
-    """What it costs to cancel an order of that age."""
+    """Return what it costs to cancel an order of that age."""
     return float(_CANCEL[bisect_right(_AGES_S, age_s)])

@@ -53,7 +53,7 @@ CALL: Final = Call("GetApiKeyInfo", Action.READ, {})
 
 
 def read(answer: WireAnswer) -> KeyInfo:
-    """What ``answer`` says. Raises `VenueError` with Kraken's error, or if it is none of Kraken's answers."""
+    """Return what ``answer`` says. Raises `VenueError` with Kraken's error, or if it is none of Kraken's answers."""
     try:
         envelope = json.loads(answer.body) if answer.status == 200 else {}
         if envelope.get("error"):
@@ -64,7 +64,7 @@ def read(answer: WireAnswer) -> KeyInfo:
 
 
 def _error(text: str) -> VenueError:
-    """What is wrong, by Kraken's word for it; that the exchange is busy says nothing of the key."""
+    """Return what is wrong, by Kraken's word for it; that the exchange is busy says nothing of the key."""
     hint = next((hint for start, hint in HINTS if text.startswith(start)), "see Kraken's page of API errors")
     refused = text.startswith(
         ("EAPI:Invalid", "EGeneral:Permission", "EGeneral:Invalid arguments", "EAuth:", "EAccount:")

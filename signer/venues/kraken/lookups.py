@@ -22,7 +22,7 @@ LOT = Decimal("0.00000001")
 
 
 def open_orders() -> Call:
-    """The read that lists every open order of the account."""
+    """Return the read that lists every open order of the account."""
     return _read("OpenOrders", {})
 
 
@@ -35,12 +35,12 @@ def closed_orders(since_us: int, skip: int) -> Call:
 
 
 def orders_by_id(txids: Sequence[str]) -> Call:
-    """The read that shows exactly these orders, at most 50 (docs/kraken.md §1b)."""
+    """Return the read that shows exactly these orders, at most 50 (docs/kraken.md §1b)."""
     return _read("QueryOrders", {"txid": ",".join(txids)})
 
 
 def read_orders(answer: WireAnswer, pairs: PairTable) -> Listing | None:
-    """The orders in an answer of OpenOrders, ClosedOrders or QueryOrders; None if it is not whole.
+    """Return the orders in an answer of OpenOrders, ClosedOrders or QueryOrders; None if it is not whole.
 
     One row that does not read spoils the answer: it may be the one that is looked for.
     """
@@ -59,7 +59,7 @@ def read_orders(answer: WireAnswer, pairs: PairTable) -> Listing | None:
 
 
 def is_alike(intent: Intent, order: Order, seen: Sighting, pairs: PairTable) -> bool | None:
-    """Whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed.
+    """Return whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed.
 
     None if that cannot be told: neither pair is listed any more, and the venue shows pairs by another name than our id.
     """
@@ -74,14 +74,14 @@ def is_alike(intent: Intent, order: Order, seen: Sighting, pairs: PairTable) -> 
 
 
 def amended_id(intent: Intent) -> str | None:
-    """The order that ``intent`` changes in place, empty if it has no txid there; None if it places orders."""
+    """Return the order that ``intent`` changes in place, empty if it has no txid there; None if it places orders."""
     if intent.endpoint != "AmendOrder":
         return None
     return next((target.value for target in intent.targets if target.kind == "venue-id"), "")
 
 
 def is_amended(order: Order, seen: Sighting) -> bool:
-    """Whether the one order that an amend named shows what it was to become."""
+    """Return whether the one order that an amend named shows what it was to become."""
     return _has_volume(order, seen) and _has_prices(order, seen)
 
 
@@ -137,7 +137,7 @@ def _has_prices(order: Order, seen: Sighting) -> bool:
 
 
 def _has_price(asked: Price | None, shown: Price | None) -> bool:
-    """Whether the venue shows the price that was asked for. What it makes of a relative one is not compared."""
+    """Return whether the venue shows the price that was asked for. What it makes of a relative one is not compared."""
     if asked is None or not asked.absolute:
         return True
     return shown is not None and shown.amount == asked.amount

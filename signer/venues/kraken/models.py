@@ -86,7 +86,7 @@ ORDER: Model = MappingProxyType({
 
 
 def order_rows(name: str, value: Json) -> Json:
-    """The orders of a batch (docs/kraken.md §1c)."""
+    """Return the orders of a batch (docs/kraken.md §1c)."""
     if not (isinstance(value, list) and 2 <= len(value) <= 15):
         raise must(name, "a list of 2 to 15 orders", value)
     return [_order_row(f"{name}[{index}]", row) for index, row in enumerate(value)]
@@ -99,7 +99,7 @@ def _order_row(name: str, value: Json) -> Json:
 
 
 def rows(name: str, value: Json) -> Json:
-    """The list itself; its entries are read by `signer.venues.kraken.changes`. An empty list says nothing."""
+    """Read the list itself; its entries are read by `signer.venues.kraken.changes`. An empty list says nothing."""
     if not (isinstance(value, list) and len(value) <= BATCH_MOST):
         raise must(name, f"a list of at most {BATCH_MOST}", value)
     return value or None
@@ -147,7 +147,7 @@ _WITHOUT_PRICE = frozenset({"market", "settle-position"})
 
 
 def passed_on(known: Collection[str], fields: Mapping[str, Json]) -> tuple[dict[str, Json], tuple[str, ...]]:
-    """The fields of a read that are not ``known``: the plain ones, to be sent on, and the names of the rest.
+    """Return the fields of a read that are not ``known``: the plain ones, to be sent on, and the names of the rest.
 
     Raises `NotUnderstood` for a parameter that is named like a credential, or that spells a known one in odd brackets.
     """
@@ -218,12 +218,12 @@ def _blank(value: Json) -> bool:
 
 
 def _plain(name: str, value: Json) -> bool:
-    """Whether a parameter has a plain name and one short printable value."""
+    """Return whether a parameter has a plain name and one short printable value."""
     if not _NAME.fullmatch(name):
         return False
     return isinstance(value, bool) or (isinstance(value, str) and _VALUE.fullmatch(value) is not None)
 
 
 def _bare(name: str) -> str:
-    """A name without what two readers could take for the same."""
+    """Return a name without the differences that two readers could overlook."""
     return name.replace("_", "").replace("-", "").casefold()

@@ -168,7 +168,7 @@ _NO_FLAGS: frozenset[str] = frozenset()
 
 
 def add_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:
-    """The call of an AddOrder. Raises `NotUnderstood`."""
+    """Return the call of an AddOrder. Raises `NotUnderstood`."""
     given = read_fields(endpoint.model, fields)
     pair = named_pair(given, pairs)
     order = _order(pair, given, "")
@@ -183,7 +183,7 @@ def add_order(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) 
 
 
 def add_order_batch(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:
-    """The call of an AddOrderBatch: its orders share the pair. Raises `NotUnderstood`."""
+    """Return the call of an AddOrderBatch: its orders share the pair. Raises `NotUnderstood`."""
     given = read_fields(endpoint.model, fields)
     pair = named_pair(given, pairs)
     if "orders" not in given:
@@ -201,7 +201,7 @@ def add_order_batch(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairT
 
 
 def named_pair(given: dict[str, Json], pairs: PairTable) -> Pair:
-    """The pair that ``given`` names, put back in as its canonical id.
+    """Return the pair that ``given`` names, put back in as its canonical id.
 
     A tokenised asset is only meant where ``asset_class`` says so, and nothing else where it does (docs/kraken.md §5):
     otherwise a policy and the venue could think of different markets. Raises `NotUnderstood`.
@@ -219,7 +219,7 @@ def named_pair(given: dict[str, Json], pairs: PairTable) -> Pair:
 
 
 def with_own_refs(call: Call, bits: Callable[[int], int]) -> Call:
-    """``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours.
+    """Return ``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours.
 
     An edit's replacement counts as an order without one unless the edit states it. A dry run places nothing that could
     be looked up and stays as it is.
@@ -272,22 +272,22 @@ def _order(pair: Pair, given: Mapping[str, Json], where: str) -> Order:
 
 
 def flags_of(given: Mapping[str, Json]) -> frozenset[str] | None:
-    """The flags of an order or a change; None if it states none."""
+    """Return the flags of an order or a change; None if it states none."""
     return frozenset(cast("str", given["oflags"]).split(",")) if "oflags" in given else None
 
 
 def tag_of(given: Mapping[str, Json]) -> str | None:
-    """The userref, as text."""
+    """Return the userref, as text."""
     return str(given["userref"]) if "userref" in given else None
 
 
 def _moment(text: Json) -> Moment | None:
-    """A start or an end, written ``+seconds`` or as a Unix second (docs/kraken.md §1c-1)."""
+    """Return a start or an end, written ``+seconds`` or as a Unix second (docs/kraken.md §1c-1)."""
     return None if text is None else Moment(int(cast("str", text)), from_now=str(text).startswith("+"))
 
 
 def _close(pair: Pair, side: Side, given: Mapping[str, Json], where: str) -> Order:
-    """The order of the other side that fills place: at most the whole volume, with the same leverage."""
+    """Return the order of the other side that fills place: at most the whole volume, with the same leverage."""
     close = cast("dict[str, Json]", given["close"])
     label = _label(where, "close")
     if "ordertype" not in close:
@@ -340,7 +340,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def require_timely(call: Call, at_us: int) -> None:
-    """Raises `NotUnderstood` if ``call``, which came at ``at_us``, has a deadline that is over or too far off."""
+    """Raise `NotUnderstood` if ``call``, which came at ``at_us``, has a deadline that is over or too far off."""
     text = call.fields.get("deadline")
     if text is None:
         return
@@ -352,7 +352,7 @@ def require_timely(call: Call, at_us: int) -> None:
 
 
 def _new_userref(bits: Callable[[int], int]) -> int:
-    """A positive number of 31 bits: zero means none, and userrefs are signed."""
+    """Return a positive number of 31 bits: zero means none, and userrefs are signed."""
     return bits(30) + 1
 
 

@@ -79,7 +79,7 @@ _EMPTY_ERROR = b'{"error":[],'
 
 
 def read_answer(call: Call, answer: WireAnswer) -> VenueResult:
-    """What ``answer`` means for ``call``."""
+    """Return what ``answer`` means for ``call``."""
     if call.action is Action.READ:
         return _read_of_read(call, answer)
     envelope = _envelope(answer)
@@ -100,7 +100,7 @@ def read_answer(call: Call, answer: WireAnswer) -> VenueResult:
 
 
 def _read_of_read(call: Call, answer: WireAnswer) -> VenueResult:
-    """A read has no effect to be unsure of; unknown says that nothing in the answer is fit to be passed on."""
+    """Read the answer to a read. Unknown says that nothing in it is fit to be passed on."""
     # Reads are many and may have megabytes: one that begins as every good one does is not parsed.
     good = answer.body.startswith(_EMPTY_ERROR)
     export = call.endpoint == "RetrieveExport" and "json" not in answer.content_type  # binary (docs/kraken.md §1b)
@@ -134,7 +134,7 @@ def _certainly_not_placed(error: str) -> bool:
 
 
 def _envelope(answer: WireAnswer) -> tuple[tuple[str, ...], Json] | None:
-    """The errors and the result, or None where the body is no whole envelope of Kraken's."""
+    """Return the errors and the result, or None where the body is no whole envelope of Kraken's."""
     if answer.status != 200:
         return None  # an edge in between speaks; the order may have passed it (docs/kraken.md §3)
     try:
@@ -148,7 +148,7 @@ def _envelope(answer: WireAnswer) -> tuple[tuple[str, ...], Json] | None:
 
 
 def _accepted(call: Call, result: Json) -> tuple[str | None, ...] | None:
-    """The txid of each order of the call if ``result`` has the shape of an acceptance, else None."""
+    """Return the txid of each order of the call if ``result`` has the shape of an acceptance, else None."""
     if not isinstance(result, dict):
         return None
     if call.dry_run:
@@ -166,12 +166,12 @@ def _edited(_: Call, result: dict[str, Json]) -> tuple[str | None, ...] | None:
 
 
 def _amended(call: Call, result: dict[str, Json]) -> tuple[str | None, ...] | None:
-    """The answer has no txid. An amend keeps it; one that named its order by cl_ord_id is settled under that."""
+    """Return the name that the amend gave, because the answer has no txid and the order keeps its own."""
     return (call.targets[0].value,) if _is_id(result.get("amend_id")) else None
 
 
 def _one_id(value: Json) -> tuple[str | None, ...] | None:
-    """The one txid, which AddOrder answers in a list and EditOrder bare."""
+    """Return the one txid, which AddOrder answers in a list and EditOrder bare."""
     txid = value[0] if isinstance(value, list) and len(value) == 1 else value
     return (txid,) if isinstance(txid, str) and txid else None
 
@@ -222,7 +222,7 @@ _LARGEST_IN_SECONDS = 10**11
 
 
 def asked_for_quiet(call: Call, answer: WireAnswer, result: VenueResult, now_us: int) -> QuietAsked | None:
-    """The request for quiet in the answer to ``call``; None if there is none."""
+    """Return the request for quiet in the answer to ``call``; None if there is none."""
     if answer.status == 429:
         return QuietAsked((RATE_LIMITED,), Reach.CALLS, True, CALLS_S, _retry_after(answer.header(RETRY_AFTER), now_us))
     for error in result.errors:

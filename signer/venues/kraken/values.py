@@ -72,13 +72,13 @@ def read_fields(model: Model, fields: Mapping[str, Json], inside: str = "") -> d
 
 
 def must(name: str, expected: str, value: Json) -> NotUnderstood:
-    """The refusal of a value that is not what its parameter takes."""
+    """Return the refusal of a value that is not what its parameter takes."""
     given = quoted(value) if isinstance(value, str | bool) else "null" if value is None else "a list or an object"
     return invalid(f"{name} must be {expected}, not {given}")
 
 
 def matching(pattern: re.Pattern[str], expected: str) -> Reader:
-    """A reader of text that matches ``pattern`` whole and is kept as it is written."""
+    """Return a reader of text that matches ``pattern`` whole and is kept as it is written."""
     match = pattern.fullmatch
 
     def read(name: str, value: Json) -> Json:
@@ -90,7 +90,7 @@ def matching(pattern: re.Pattern[str], expected: str) -> Reader:
 
 
 def one_of(*words: str) -> Reader:
-    """A reader of one of ``words``, exactly as written."""
+    """Return a reader of one of ``words``, exactly as written."""
     known = frozenset(words)
 
     def read(name: str, value: Json) -> Json:
@@ -102,7 +102,7 @@ def one_of(*words: str) -> Reader:
 
 
 def some_of(*words: str) -> Reader:
-    """A reader of a comma list of ``words``, each at most once; canonical in alphabetical order."""
+    """Return a reader of a comma list of ``words``, each at most once; canonical in alphabetical order."""
     known = frozenset(words)
 
     def read(name: str, value: Json) -> Json:
@@ -115,7 +115,7 @@ def some_of(*words: str) -> Reader:
 
 
 def integer(low: int, high: int) -> Reader:
-    """A reader of a whole number from ``low`` to ``high``, kept as text."""
+    """Return a reader of a whole number from ``low`` to ``high``, kept as text."""
 
     def read(name: str, value: Json) -> Json:
         if isinstance(value, str) and _INTEGER.fullmatch(value) and low <= int(value) <= high:
@@ -126,7 +126,7 @@ def integer(low: int, high: int) -> Reader:
 
 
 def boolean(name: str, value: Json) -> Json:
-    """A yes or no as clients write it: Python's, JSON's, PHP's or a digit (docs/kraken.md §2c)."""
+    """Read a yes or no as clients write it: Python's, JSON's, PHP's or a digit (docs/kraken.md §2c)."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value in _BOOLEANS:
@@ -135,7 +135,7 @@ def boolean(name: str, value: Json) -> Json:
 
 
 def flag(name: str, value: Json) -> Json:
-    """A yes or no whose no is the default, and so left out."""
+    """Read a yes or no whose no is the default, and so left out."""
     return boolean(name, value) or None
 
 
@@ -149,21 +149,21 @@ def dry_run(name: str, value: Json) -> Json:
 
 
 def userref(name: str, value: Json) -> Json:
-    """A signed 32-bit number of the client's. Zero is what Kraken shows for none, and is left out."""
+    """Read a signed 32-bit number of the client's. Zero is what Kraken shows for none, and is left out."""
     if isinstance(value, str) and _INTEGER.fullmatch(value) and -(2**31) <= int(value) < 2**31:
         return int(value) or None
     raise must(name, "a signed 32-bit number", value)
 
 
 def schedule(name: str, value: Json) -> Json:
-    """``starttm`` and ``expiretm``: a Unix second or +seconds from now; 0, the default, is left out."""
+    """Read ``starttm`` and ``expiretm``: a Unix second or +seconds from now; 0, the default, is left out."""
     if isinstance(value, str) and _SCHEDULE.fullmatch(value):
         return None if value == "0" else value
     raise must(name, "0, +seconds or a Unix time", value)
 
 
 def deadline(name: str, value: Json) -> Json:
-    """An RFC 3339 time."""
+    """Read an RFC 3339 time."""
     if isinstance(value, str) and _DEADLINE.fullmatch(value) and _is_time(value):
         return value
     raise must(name, "a time as 2026-01-31T12:00:00Z", value)
@@ -188,7 +188,7 @@ word = matching(re.compile(r"[A-Za-z0-9_-]{1,64}"), "a word")
 
 
 def comma_list(one: str, expected: str) -> Reader:
-    """A reader of a comma list, or a JSON list, of at most 100 texts that match the pattern ``one``."""
+    """Return a reader of a comma list, or a JSON list, of at most 100 texts that match the pattern ``one``."""
     pattern = re.compile(rf"{one}(?:,{one}){{0,99}}")
 
     def read(name: str, value: Json) -> Json:
@@ -206,7 +206,7 @@ assets = comma_list(r"[A-Za-z0-9.]{1,20}", "a comma list of assets")
 
 
 def word_list(name: str, value: Json) -> Json:
-    """A word, or a JSON list of at most 20; kept as it is written."""
+    """Read a word, or a JSON list of at most 20; kept as it is written."""
     if isinstance(value, list) and 0 < len(value) <= 20:
         return [word(name, one) for one in value]
     return word(name, value)
@@ -216,7 +216,7 @@ words = comma_list(r"[A-Za-z0-9_-]{1,64}", "a comma list of words")
 
 
 def ids(limit: int) -> Reader:
-    """A reader of a comma list of at most ``limit`` ids."""
+    """Return a reader of a comma list of at most ``limit`` ids."""
 
     def read(name: str, value: Json) -> Json:
         given = value.split(",") if isinstance(value, str) else []
@@ -235,7 +235,7 @@ def title(name: str, value: Json) -> Json:
 
 
 def order_ref(name: str, value: Json) -> OrderRef:
-    """An order named by txid, or by a userref, which names every order that has it (docs/kraken.md §1c)."""
+    """Read an order named by txid, or by a userref, which names every order that has it (docs/kraken.md §1c)."""
     if isinstance(value, str):
         if _INTEGER.fullmatch(value) and int(value) != 0 and -(2**31) <= int(value) < 2**31:
             return OrderRef("client-tag", value)
@@ -261,7 +261,7 @@ documented, so it is refused."""
 
 
 def to_price(text: Json) -> Price | None:
-    """The price that `price` has let pass; None where there is none."""
+    """Return the price that `price` has let pass; None where there is none."""
     if text is None:
         return None
     text = cast("str", text)
@@ -271,12 +271,12 @@ def to_price(text: Json) -> Price | None:
 
 
 def to_decimal(text: Json) -> Decimal | None:
-    """The amount that `amount` has let pass; None where there is none."""
+    """Return the amount that `amount` has let pass; None where there is none."""
     return None if text is None else Decimal(cast("str", text))
 
 
 def leverage(name: str, value: Json) -> Json:
-    """``5`` or ``5:1``, canonical as ``5``; ``none`` and ``0`` are what its absence means."""
+    """Read ``5`` or ``5:1``, canonical as ``5``; ``none`` and ``0`` are what its absence means."""
     if isinstance(value, str):
         if value in {"none", "0"}:
             return None

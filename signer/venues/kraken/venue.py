@@ -289,7 +289,7 @@ class Kraken(Venue):
 
 
 def _plain(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:
-    """A call that touches no order: its fields alone say it."""
+    """Return the call of an endpoint that touches no order: its fields alone say it."""
     if endpoint.never:
         # Refused whatever its parameters are, so they are kept only for the audit record.
         return Call(endpoint.name, endpoint.action, dict(fields), endpoint.needs, never=True)
