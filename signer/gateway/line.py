@@ -24,11 +24,10 @@ from signer.errors import (
 )
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.cancelling import Aiming, Cancelling
-from signer.gateway.forward import Account, Journey, relayed
+from signer.gateway.forward import Account, Journey, VenueTime, relayed
 from signer.gateway.outcomes import Outcomes, Pending
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace, Watch, intent_record, most_bytes, read_record, refusal_kind, refusal_record
-from signer.gateway.venue_time import VenueTime
 from signer.lanes.shares import Paces
 from signer.model import (
     Action,

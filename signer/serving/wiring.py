@@ -11,6 +11,7 @@ from signer.audit.throttle import RecordThrottle
 from signer.gateway.accounts import KeyStates
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.credential import Listeners
+from signer.gateway.forward import VenueTime
 from signer.gateway.line import Gateway
 from signer.gateway.outcomes import Pending
 from signer.gateway.public import PublicCalls
@@ -18,7 +19,6 @@ from signer.gateway.reconcile import Recovery
 from signer.gateway.resuming import Resuming
 from signer.gateway.snapshot import Snapshot
 from signer.gateway.trace import Watch, lane_record
-from signer.gateway.venue_time import VenueTime
 from signer.keycheck.checks import KeyChecks
 from signer.keycheck.store_checks import StoreChecks
 from signer.keys.stores import SigningStores

@@ -323,7 +323,9 @@ def test_a_client_s_nonce_and_password_go_no_further() -> None:
     call = parse("Balance", "nonce=123456&otp=654321")
     wire, _ = KRAKEN.encode(call, 5, "KEY")
     assert wire.body == b"nonce=5"
-    assert {name for name, _ in wire.headers} == {"Content-Type", "User-Agent"}
+    headers = dict(wire.headers)
+    assert headers.keys() == {"API-Key", "Content-Type", "User-Agent"}
+    assert headers["API-Key"] == "KEY"
 
 
 @pytest.mark.parametrize("name", ["API-Key", "API-Sign", "api_key", "API-Nonce", "API-OTP"])

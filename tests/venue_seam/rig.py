@@ -22,12 +22,12 @@ from signer.gateway import open_account
 from signer.gateway.accounts import KeyStates
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.credential import Listeners
+from signer.gateway.forward import VenueTime
 from signer.gateway.line import Gateway
 from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
-from signer.gateway.venue_time import VenueTime
 from signer.home.layout import Home
 from signer.home.settings import AccountConfig
 from signer.ledger import open_ledger

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from signer.contracts import AuditLog, Clock, Ledger, Venue
 from signer.errors import ConfigError, SignerError
-from signer.gateway.forward import Account
+from signer.gateway.forward import Account, VenueTime
 from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile.by_hand import record_by_hand
 from signer.gateway.reconcile.looks import Looks
@@ -20,7 +20,6 @@ from signer.gateway.reconcile.matching import LookupResult
 from signer.gateway.reconcile.schedule import Schedule
 from signer.gateway.snapshot import Snapshot
 from signer.gateway.trace import Watch, reconciled_record
-from signer.gateway.venue_time import VenueTime
 from signer.model import Json, OpenIntent, Outcome
 from signer.model.intents import without_legs
 

@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import final
 
 from signer.contracts import Clock, Ledger, Venue
-from signer.gateway.forward import Account
+from signer.gateway.forward import Account, VenueTime
 from signer.gateway.reconcile.listings import Listings
 from signer.gateway.reconcile.matching import LookupResult, Matching, bearing_names_of
-from signer.gateway.venue_time import VenueTime
 from signer.model import OpenIntent, OrderRef
 
 YOUNGEST_US = 120_000_000

@@ -11,12 +11,11 @@ from typing import cast
 from signer.contracts import AuditLog, Ledger, LookUps, Throttle, Venue
 from signer.errors import Refused
 from signer.gateway.authenticate import Authenticator
-from signer.gateway.forward import Account, Journey
+from signer.gateway.forward import Account, Journey, VenueTime
 from signer.gateway.line import Gateway
 from signer.gateway.outcomes import Pending
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
-from signer.gateway.venue_time import VenueTime
 from signer.lanes.shares import PairCounters
 from signer.model import (
     Call,

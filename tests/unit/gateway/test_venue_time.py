@@ -9,8 +9,7 @@ import pytest
 
 from signer.contracts import Venue
 from signer.errors import NotSent, SignerError, VenueError
-from signer.gateway.forward import Account
-from signer.gateway.venue_time import AGAIN_S, DRIFT, FINE_US, SECOND_US, VenueTime
+from signer.gateway.forward import AGAIN_S, DRIFT, FINE_US, SECOND_US, Account, VenueTime
 from signer.model import WireAnswer, WireRequest
 
 TIME = WireRequest("GET", "/0/public/Time", (), b"")
