@@ -1,4 +1,4 @@
-"""What a person is asked at a terminal, and why nothing of it reaches the shell.
+"""Asks a person at a terminal, so that nothing of what is typed reaches the shell.
 
 Whoever pastes a key and a secret pastes two lines at once, perhaps more. What a command does not read stays in the
 terminal's input, and the shell would run it and keep it in its history. So the terminal shows nothing from the first
@@ -34,7 +34,7 @@ def has_terminal() -> bool:
 
 @contextlib.contextmanager
 def quiet_terminal() -> Iterator[None]:
-    """Nothing that is typed inside the block is shown, and none of it is left for the shell. Blocks may be nested."""
+    """Show nothing that is typed inside the block, and leave none of it for the shell. Blocks may be nested."""
     if not has_terminal():
         yield
         return
@@ -51,7 +51,7 @@ def quiet_terminal() -> Iterator[None]:
 
 
 def ask_hidden(question: str) -> str:
-    """The next line that is typed, unseen. Raises `click.Abort` where there is none (Ctrl-D)."""
+    """Read the next line that is typed, unseen. Raises `click.Abort` where there is none (Ctrl-D)."""
     with quiet_terminal():
         click.echo(f"{question}: ", nl=False, err=True)
         line = b""
@@ -65,7 +65,7 @@ def ask_hidden(question: str) -> str:
 
 
 def ask_new(question: str) -> str:
-    """The same, asked twice until both are alike. Raises `click.UsageError` after the third try."""
+    """Ask for a new secret twice, until both are alike. Raises `click.UsageError` after the third try."""
     with quiet_terminal():
         for _ in range(TRIES):
             text = ask_hidden(question)
@@ -77,7 +77,7 @@ def ask_new(question: str) -> str:
 
 
 def tried(ask: Callable[[], T]) -> T:
-    """What ``ask`` answers, asked again up to `TRIES` times in all. Raises the `KeyStoreError` of the last try."""
+    """Answer what ``ask`` answers; it is called up to `TRIES` times. Raises the `KeyStoreError` of the last try."""
     with quiet_terminal():
         for left in reversed(range(TRIES)):
             try:

@@ -1,4 +1,4 @@
-"""How audit records are read and shown by the command line: a line each, or whole, safe for a terminal."""
+"""Reads audit records and shows them, a line each or whole, safe for a terminal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SHOWN: Final = (
 
 
 class LogPosition:
-    """Where a reader that follows the log stands."""
+    """Knows how far a reader that follows the log has come."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,7 +53,7 @@ class LogPosition:
         self._offset = 0
 
     def last(self, count: int) -> list[bytes]:
-        """The last whole lines, oldest first; `news` goes on after them."""
+        """Read the last whole lines, oldest first; `news` goes on after them."""
         found: list[bytes] = []
         for segment in reversed(segments(self._disk, self._folder)):
             if len(found) >= count and self._segment.number:
@@ -62,7 +62,7 @@ class LogPosition:
         return found
 
     def news(self) -> list[bytes]:
-        """Whole lines that were not given before."""
+        """Read the whole lines that were not given before."""
         newer = [segment for segment in segments(self._disk, self._folder) if segment >= self._segment]
         return [line for segment in newer for line in self._whole(segment)]
 
@@ -77,14 +77,14 @@ class LogPosition:
 
 
 def audit_folder(home: Home) -> Path:
-    """Where the home's log lies. Raises `AuditError` if there is none."""
+    """Find the folder of the home's log. Raises `AuditError` if there is none."""
     if not home.audit.is_dir():
         raise AuditError("there is no audit log", where=str(home.audit), hint="`signer serve` makes it")
     return home.audit
 
 
 def records(folder: Path, *, quiet: bool = False) -> Iterator[tuple[bytes, Fields]]:
-    """All records, oldest first. An unfinished last line is passed over.
+    """Read all records, oldest first. An unfinished last line is passed over.
 
     A line that is no record is told of on stderr, unless ``quiet``.
     """
@@ -99,7 +99,7 @@ def records(folder: Path, *, quiet: bool = False) -> Iterator[tuple[bytes, Field
 
 
 def show_line(line: bytes, *, as_json: bool) -> None:
-    """One line of the log, if it is a record."""
+    """Show one line of the log, if it is a record."""
     record = unlink(line)
     if record is None:
         _not_a_record("a line")
@@ -108,7 +108,7 @@ def show_line(line: bytes, *, as_json: bool) -> None:
 
 
 def show_record(line: bytes, fields: Fields, *, as_json: bool) -> None:
-    """A record in one line."""
+    """Show a record in one line."""
     if as_json:
         show_raw(line)
         return
@@ -119,8 +119,10 @@ def show_record(line: bytes, fields: Fields, *, as_json: bool) -> None:
 
 
 def _told(fields: Fields) -> Fields:
-    """``fields`` with the orders in words. Of a call that is allowed the rules say nothing new, and an order that was
-    not placed has no id."""
+    """Put the orders of ``fields`` into words, and leave out what says nothing new.
+
+    That is the rules of an allowed call, and the missing ids of orders that were not placed.
+    """
     told = {**fields, "orders": "; ".join(map(str, orders(fields)))}
     ids = fields.get("venue_ids")
     told["venue_ids"] = [each for each in ids if each] if isinstance(ids, list) else ids
@@ -130,12 +132,12 @@ def _told(fields: Fields) -> Fields:
 
 
 def show_raw(line: bytes) -> None:
-    """A record as it stands in the log."""
+    """Show a record as it stands in the log."""
     click.echo(plain(line.decode("ascii", "replace").rstrip("\n")))
 
 
 def show_whole(fields: Fields) -> None:
-    """A record with all that it holds, a line for each field."""
+    """Show a record with all that it holds, a line for each field."""
     click.echo(f"{plain(fields.get('kind'))}  #{fields['seq']}  {moment(fields)}")
     for name, value in fields.items():
         if name not in {"kind", "seq", "time", "prev", "v"} and value not in (None, "", [], {}):
@@ -143,7 +145,7 @@ def show_whole(fields: Fields) -> None:
 
 
 def plain(value: Json) -> str:
-    """A value for a terminal: what a caller put into a record must not move the cursor or hide a line."""
+    """Write a value for a terminal: what a caller put into a record must not move the cursor or hide a line."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         text = ",".join(map(str, value))
     else:
@@ -152,7 +154,7 @@ def plain(value: Json) -> str:
 
 
 def moment(fields: Fields) -> str:
-    """When it happened, for a person, in UTC."""
+    """Write when it happened, for a person, in UTC."""
     at = fields.get("time")
     if not isinstance(at, int):
         return "(no time)"

@@ -1,4 +1,4 @@
-"""What the orders in an audit record are, in words and in columns: pair, side, size, price."""
+"""Finds the orders in an audit record, in words and in columns: pair, side, size, price."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Fields = Mapping[str, Json]
 
 @dataclass(frozen=True, slots=True)
 class OrderWords:
-    """One order, or one change of an order, as the call wrote it; empty where it says nothing."""
+    """Holds an order, or a change of one, as the call wrote it; empty where it says nothing."""
 
     pair: str
     side: str
@@ -26,7 +26,7 @@ class OrderWords:
 
 
 def orders(record: Fields) -> Iterator[OrderWords]:
-    """The orders that a record's call places or changes; one for each row of a batch."""
+    """Find the orders that a record's call places or changes; one for each row of a batch."""
     fields = record.get("fields")
     if not isinstance(fields, dict):
         return
@@ -40,7 +40,7 @@ def orders(record: Fields) -> Iterator[OrderWords]:
 
 
 def venue_ids(record: Fields) -> Iterator[str]:
-    """Every order id that a record names: of its orders by the venue, and of those that the call is about."""
+    """Find every order id in a record: those that the venue gave, and those that the call is about."""
     ids = record.get("venue_ids")
     if isinstance(ids, list):
         yield from (each for each in ids if isinstance(each, str))

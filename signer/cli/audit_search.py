@@ -32,7 +32,7 @@ _AMOUNT: Final = re.compile(r"^-?[0-9.]+$", re.ASCII)
 
 
 def _read_endpoint(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
-    """An endpoint that there is, in any case; else a usage error."""
+    """Read the name of an endpoint, in any case; a usage error if there is none such."""
     if text is None:
         return None
     known = {name.lower(): name for name in open_venue(DEFAULT_VENUE).endpoints}
@@ -83,7 +83,7 @@ def search(
 
 
 def _pair_id(home: Home, text: str | None) -> str | None:
-    """The venue's id of a pair; a usage error where there is none."""
+    """Find the venue's id of a pair; a usage error where there is none."""
     from signer.serving.loaded import venue_of  # noqa: PLC0415 - only where a pair is given
 
     if text is None:
@@ -163,5 +163,5 @@ def _joined(value: Json) -> str:
 
 
 def _harmless(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """Write a cell so that no spreadsheet takes it for a formula."""
     return f"'{text}" if _FORMULA.match(text) and not _AMOUNT.match(text) else text

@@ -24,7 +24,7 @@ _HEAD = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})", re.IGNORECASE)
 
 
 def _read_heads(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> tuple[KnownHead, ...]:
-    """Heads as ``SEQ:DIGEST``; else a usage error."""
+    """Read heads written as ``SEQ:DIGEST``; else a usage error."""
     found = [(_HEAD.fullmatch(text), text) for text in texts]
     for match, text in found:
         if match is None:
@@ -63,7 +63,7 @@ def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], as_jso
 
 
 def _copied(folder: Path) -> Path:
-    """``folder`` if it holds a log. Raises `AuditError`."""
+    """Answer ``folder`` if it holds a log. Raises `AuditError` if not."""
     if not folder.is_dir() or not segments(LocalDisk(), folder):
         raise AuditError(
             "holds no audit log", where=str(folder), hint="name the folder in which the audit-*.jsonl files lie"
@@ -72,7 +72,7 @@ def _copied(folder: Path) -> Path:
 
 
 def _ledger_head(home: Home) -> ChainHead | None:
-    """The head that the home's ledger keeps; None without a ledger."""
+    """Read the head that the home's ledger keeps; None without a ledger."""
     return asyncio.run(_ask_ledger(home)) if home.ledger.exists() else None
 
 
@@ -129,7 +129,7 @@ def _end_proven(report: Report) -> bool:
 
 
 def _unproven_end(report: Report) -> str:
-    """What cannot be known of the log's end, and how it could be."""
+    """Say what is not proven about the log's end, and how it could be."""
     if not report.known:
         cut = "no record of it is known from elsewhere, so it may have been cut off or written anew"
         return f"note: the end is not proven: {cut}; give --head SEQ:DIGEST as an earlier verify printed it"

@@ -35,7 +35,7 @@ WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """All that a bot needs, apart from its credential."""
+    """Holds all that a bot needs, apart from its credential."""
 
     environment: dict[str, str]
     hosts: str
@@ -73,7 +73,7 @@ def connect(
 
 
 def base_url(home: Home) -> str:
-    """Where a bot calls that can be told: the first plain listener, else the first with TLS.
+    """Find the URL for a bot that takes one: that of the first plain listener, else of the first with TLS.
 
     The running gateway's, whose ports may be free ones, else those of signer.toml.
     """
@@ -88,7 +88,7 @@ def base_url(home: Home) -> str:
 
 
 def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, home: Home) -> Listener:
-    """The one to call. Raises `ConfigError` with the hint if the library can use none of them."""
+    """Choose the listener that a library calls. Raises `ConfigError` if it can use none of them."""
     wanted = ["tls"] if tls or library.hard_coded or library.needs_tls else ["tcp", "tls"]
     wanted += ["unix"] if library.unix and not tls else []
     found = [listener for kind in wanted for listener in gateway.listeners if listener.kind == kind]
@@ -132,12 +132,12 @@ def _lines(library: Library, listener: Listener, ca: str, *, private_ca: bool) -
 
 
 def _listening(url: str) -> Listener:
-    """The listener that a running gateway announces by its URL."""
+    """Read the listener that a running gateway announces by its URL."""
     return Listener.parse(url.replace("https://", "tls://").removeprefix("http://"))
 
 
 def _reachable(listener: Listener) -> Listener:
-    """One that listens on every address is called by this machine's name."""
+    """Call a listener on every address by this machine's name."""
     return replace(listener, host=socket.gethostname()) if listener.host in WILDCARDS else listener
 
 

@@ -53,7 +53,7 @@ def _run(folder: Path, stay: bool, env_file: Path | None) -> int:
 
 
 class Story:
-    """The steps, each with what must be seen. Counts those that went otherwise."""
+    """Goes through the steps, each with what must be seen, and counts those that went otherwise."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -97,7 +97,7 @@ class Story:
         self._step(f"{what} is refused, and never reaches the exchange", rule in reason and untouched, reason)
 
     def _arrived(self, endpoint: str) -> int:
-        """How many calls to an endpoint have reached the exchange. The gateway's own questions are others."""
+        """Count the calls to an endpoint that have reached the exchange; the gateway's own go to others."""
         return len(self._stage.sandbox.control.arrivals(endpoint=endpoint))
 
     def _cancel(self, txid: str) -> None:

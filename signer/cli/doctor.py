@@ -14,7 +14,7 @@ from signer.cli.showing import show_json
 from signer.doctor.examination import Part, examine
 from signer.findings import Finding, Weight
 from signer.operator.opening import open_store
-from signer.operator.operation import asking
+from signer.operator.probing import asking
 from signer.operator.readiness import readiness_of
 from signer.operator.session import Session
 from signer.serving.clock import SystemClock

@@ -1,4 +1,4 @@
-"""A stage to show signer on: a sandbox exchange and a gateway in front of it, each in a process of its own."""
+"""Starts a sandbox exchange and a gateway in front of it, each in a process of its own, to show signer on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STOP_S = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What runs, and what the bot knows: its virtual credential and the gateway's address."""
+    """Holds what runs, and what the bot knows: its virtual credential and the gateway's address."""
 
     home: Path
     sandbox: RunningSandbox
@@ -31,7 +31,7 @@ class Stage:
     api_secret: str
 
     def env(self) -> dict[str, str]:
-        """What a bot is started with, and where the sandbox can be watched."""
+        """Give the environment that a bot is started with, and where the sandbox can be watched."""
         return {
             "KRAKEN_BASE_URL": self.gateway_url,
             "KRAKEN_API_KEY": self.api_key,

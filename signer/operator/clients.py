@@ -33,7 +33,7 @@ HandOver = contextlib.AbstractContextManager[None]
 
 @dataclass(frozen=True, slots=True)
 class NewClient:
-    """A client that is to be."""
+    """Describes a client that is to be made."""
 
     name: str
     account: str
@@ -159,7 +159,7 @@ async def _forgiven(ledger: SqliteLedger, prefix: str) -> int:
 
 
 def _confirm(session: Session, done: str, credential: ApiKeySecret) -> None:
-    """A note, not the result: the result is the bot's environment file, and nothing else."""
+    """Tell it as a note: the result is the bot's environment file, and nothing else."""
     credential.secret.wipe()
     session.person.note(f"{done} (fingerprint {fingerprint(credential.api_key)}).")
 

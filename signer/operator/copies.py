@@ -1,4 +1,4 @@
-"""Copies of a secret in stores other than the key store's file: put there first, taken out if what follows fails."""
+"""Puts a secret into another store before anything names it, and takes it out if what follows fails."""
 
 from __future__ import annotations
 

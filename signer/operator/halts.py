@@ -1,4 +1,4 @@
-"""The brake: refuses orders at once, of a client, an account or everybody, whatever else is broken; and ends that."""
+"""Refuses orders at once, of a client, an account or everybody, whatever else is broken; and ends that."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from signer.serving.clock import SystemClock
 
 
 class Resumed(NamedTuple):
-    """What came of ending halts: whom they were of."""
+    """Says whom the halts were of that were ended."""
 
     ended: Sequence[str]
     left: Sequence[str]
-    """Whom the halts that are still in force are of."""
+    """Who is still halted."""
 
 
 def halt_orders(session: Session, client: str, account: str, reason: str) -> None:

@@ -33,7 +33,7 @@ origin = "{origin}"
 
 
 class BadSettings(ConfigError):
-    """The settings that a home was to be made with do not load. It names no file: that is gone again."""
+    """Says that the settings of a new home do not load. It names no file, for that is gone again."""
 
 
 def require_free(home: Home) -> None:

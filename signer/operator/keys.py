@@ -29,7 +29,7 @@ from signer.serving.clock import SystemClock
 
 
 class ListedKey(NamedTuple):
-    """What is known here of a real credential."""
+    """Holds what is known here about a real credential."""
 
     info: CredentialInfo
     used_us: int | None
@@ -39,7 +39,7 @@ class ListedKey(NamedTuple):
 
 
 class ProvedKey(NamedTuple):
-    """What the venue says of a key, and what is wrong with that."""
+    """Holds what the venue says of a key, and what is wrong with it."""
 
     key: KeyInfo
     findings: Sequence[Finding]

@@ -1,4 +1,4 @@
-"""How a moment is written for a person and for a script."""
+"""Writes a moment for a person and for a script."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from signer.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The secret of a credential moves from one store to another; None is the home's own file."""
+    """Moves the secret of a credential from one store to another; None is the home's own file."""
 
     store: FileKeyStore
     operation: Operation

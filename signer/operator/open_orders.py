@@ -1,4 +1,4 @@
-"""What a halted or revoked client has open at the exchange: told after a brake, and cancelled where it is asked for."""
+"""Finds what a halted or revoked client has open at the exchange, and has it cancelled."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LIST_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders:
-    """What may be open of ``who``."""
+    """Lists what may be open of ``who``."""
 
     who: str
     rows: Sequence[Mapping[str, Any]]
-    """An order each, as far as they are told."""
+    """A row for each order, as far as they are told."""
     count: int
     """How many there are in all."""
     unsettled: Sequence[str] = ()
@@ -34,7 +34,7 @@ class OpenOrders:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What came of cancelling the open orders of ``who``."""
+    """Says what came of cancelling the open orders of ``who``."""
 
     who: str
     count: int = 0

@@ -1,4 +1,4 @@
-"""Calls whose outcome is unknown: what was tried to find it out, and how a person ends one on record."""
+"""Lists the calls whose outcome is unknown, and ends one on record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_PLACED = "-"
 
 
 class UnknownCall(NamedTuple):
-    """A call whose outcome is unknown."""
+    """Describes a call whose outcome is unknown."""
 
     call: OpenIntent
     tries: int

@@ -1,4 +1,4 @@
-"""The person for whom an act is done: told what happened, and asked what only a person knows."""
+"""Says how a person is told what happened, and asked what only a person knows."""
 
 from __future__ import annotations
 

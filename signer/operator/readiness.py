@@ -24,7 +24,7 @@ ALONE = Obstacle(
 
 
 def readiness_of(home: Home, client: str = "") -> Readiness:
-    """What the gateway on ``home`` answers, about all or about one client. Raises nothing."""
+    """Ask the gateway on ``home`` whether orders pass, of all clients or of one. Raises nothing."""
     running = holder(home.lock)
     if running is None:
         return _alone(home, (), ALONE)
@@ -38,15 +38,6 @@ def readiness_of(home: Home, client: str = "") -> Readiness:
         unknown = Obstacle("unknown", f"the gateway does not know client {client}", "run `signer reload`")
         return replace(answer, clients={client: [unknown]})
     return answer
-
-
-def lines(readiness: Readiness, name: str = "") -> Iterator[str]:
-    """Lines for people: the answer, then why, then what else should be known."""
-    found = readiness.of_client(name) if name else readiness.everybody
-    yield "Orders pass now: no" if found or readiness.not_ready_reason else "Orders pass now: yes"
-    yield from (f"  everybody: {each}" for each in readiness.everybody)
-    yield from (f"  client {who}: {each}" for who, stopped in sorted(readiness.clients.items()) for each in stopped)
-    yield from (f"  note: {each}" for each in readiness.notes)
 
 
 def _alone(home: Home, everybody: Sequence[Obstacle], *notes: Obstacle) -> Readiness:

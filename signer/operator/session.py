@@ -1,4 +1,4 @@
-"""One person at one home: whom to tell and ask, and the event loop in which connections of stores live."""
+"""Binds one person to one home, with the event loop in which connections of stores live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is going on at a home: the gateway, whether orders pass, halts, calls without a known outcome, caps in use."""
+"""Looks at a home: the gateway, whether orders pass, halts, calls without a known outcome, caps in use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from signer.serving.readiness import Readiness
 
 
 class HomeStatus(NamedTuple):
-    """The home as it is now."""
+    """Describes the home as it is now."""
 
     gateway: Holder | None
     readiness: Readiness

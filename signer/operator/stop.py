@@ -36,7 +36,7 @@ def stop_gateway(session: Session, reason: str) -> None:
 
 
 def _record(session: Session, running: Holder, reason: str) -> None:
-    """Who stops it, in its own log. A gateway that does not answer is stopped all the same."""
+    """Record in the gateway's own log who stops it. One that does not answer is stopped all the same."""
     if not running.serves:
         return
     told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": "stop", "stage": "begun"}

@@ -33,7 +33,7 @@ REASON = "its credential is taken back"
 
 @dataclass(slots=True)
 class TakingBack:
-    """What is known, step by step, of whether the bot can still call."""
+    """Keeps what is known, step by step, about whether the bot can still call."""
 
     session: Session
     client: str

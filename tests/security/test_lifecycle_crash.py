@@ -26,7 +26,8 @@ from signer.keys.replaced import kept_replaced
 from signer.model import CredentialInfo, KeyInfo
 from signer.operator import keys
 from signer.operator.opening import handle_of, open_store
-from signer.operator.operation import Heard, Operation
+from signer.operator.operation import Operation
+from signer.operator.probing import Heard
 from signer.secret import HMACS, Secret
 from tests.harness.persons import told_at
 from tests.harness.shell import Shell, pasted, shell
