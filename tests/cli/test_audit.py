@@ -279,7 +279,7 @@ ORDERS: list[Mapping[str, Json]] = [
 
 
 def test_tail_shows_orders_and_what_denied_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Side, size, pair, type and price of each order; the rules that deny, and none of those that allow."""
+    """Each order is shown with side, size, pair, type and price, each denial with the rules that deny and no others."""
     write_log(tmp_path, ORDERS)
     out = run(tmp_path, capsys, "tail")[1]
     assert "buy 0.01 XXBTZUSD limit @ -1.5%" in out

@@ -167,7 +167,7 @@ def test_rotate_issues_another_credential(sh: Shell) -> None:
 
 
 def test_the_list_never_shows_a_key(sh: Shell) -> None:
-    """Fingerprints only, in both forms."""
+    """The list shows fingerprints only, as a table and as JSON."""
     env = _env(sh.run(*ADD)[1])
     for arguments in (("clients", "list"), ("clients", "list", "--json")):
         _, out, err = sh.run(*arguments)

@@ -258,7 +258,7 @@ def test_every_command_tells_of_itself(name: str, capfd: pytest.CaptureFixture[s
 
 
 def test_the_version_is_the_package_s(tmp_path: Path) -> None:
-    """`signer --version` names it."""
+    """`signer --version` prints the version of the package."""
     assert run(tmp_path, "signer --version").stdout.strip() == "signer, version 0.1.0"
 
 

@@ -33,7 +33,7 @@ def _folder(tmp_path: Path) -> Path:
 
 
 def test_a_taken_port_may_be_free_at_the_next_start(folder: Path) -> None:
-    """Status 5, and one line that names setting and address."""
+    """The command ends with status 5 and one line that names setting and address."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = Home(folder).config

@@ -34,7 +34,7 @@ def shown(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_signer_understands_what_the_comments_tell_it(path: Path) -> None:
-    """Each word and option."""
+    """Each word and option is one that the program knows."""
     for command in shown(path):
         called, found, given = taken_apart(command)
         assert not isinstance(found, click.Group), command
@@ -58,7 +58,7 @@ def test_those_that_lead_from_nothing_to_a_bot_are_found() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_the_files_that_the_comments_name_exist(path: Path) -> None:
-    """Paths of this repository, from its root or from the file's own folder."""
+    """Each path exists, from the root of the repository or from the file's own folder."""
     for line in comments(path):
         for word in re.findall(r"(?:deploy|\.\.)/[\w./-]+", line):
             assert (ROOT / word).exists() or (path.parent / word).exists(), f"{path} names {word}"

@@ -40,7 +40,7 @@ def confined(service: Json) -> Iterator[tuple[str, bool]]:
 
 @pytest.mark.parametrize(("name", "service"), COMPOSED, ids=[name for name, _ in COMPOSED])
 def test_compose(name: str, service: Json) -> None:
-    """Gateway and Vault alike."""
+    """Gateway and Vault have the same restrictions."""
     assert [what for what, holds in confined(service) if not holds] == []
 
 

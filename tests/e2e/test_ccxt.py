@@ -92,7 +92,7 @@ def test_a_bot_trades(gateway: RunningGateway, account: str, exchange: Any) -> N
 
 
 def test_public_calls_pass(gateway: RunningGateway, exchange: Any) -> None:
-    """Ticker, order book and time."""
+    """Ticker, order book and time pass."""
     assert exchange.fetch_ticker("BTC/USD")["last"] > 0
     assert exchange.fetch_order_book("BTC/USD", 3)["bids"]
     assert exchange.fetch_time() > 0
@@ -126,7 +126,7 @@ async def test_parallel_calls_overtake_each_other(gateway: RunningGateway, accou
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.name)
 def test_each_refusal(refusal: Refusal, gateway: RunningGateway, new_account: Callable[..., str], loaded: Any) -> None:
-    """The class itself, not a parent of it, and our reason in its text."""
+    """ccxt raises the class itself, not a parent of it, with our reason in its text."""
     with arranged(refusal, gateway, new_account) as bot:
         caller = Ccxt(with_markets_of(loaded, ccxt.kraken(options(bot))))
         with pytest.raises(refusal.ccxt) as raised:

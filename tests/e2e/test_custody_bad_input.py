@@ -152,7 +152,7 @@ def test_a_vault_that_cannot_take_a_key(desk: Desk, kind: str) -> None:
 def test_a_token_that_is_not_as_set(
     desk: Desk, settings: dict[str, object], status: int, words: tuple[str, ...]
 ) -> None:
-    """No such token, module or PIN file."""
+    """A missing token, module or PIN file is refused."""
     desk.account("pkcs11", **settings)
     desk.refused(desk.add(), status, *words)
 

@@ -101,8 +101,8 @@ def custodian(tmp_path: Path, shared_sandbox: RunningSandbox, vault: RunningVaul
 
 
 def test_no_bot_notices_where_the_key_is(custodian: Custodian) -> None:
-    """Every possible move and a rotation in each store, in a burst of orders: none refused, none lost or doubled, the
-    nonces of each key strictly increasing, no old copy left anywhere; and a removal."""
+    """Through every move and a rotation in each store, a burst of orders has none refused, lost or doubled, the nonces
+    of each key rise, and no old copy is left."""
     made = custodian.made
     with running(made) as gateway:
         bots = [gateway.client(custodian.account) for _ in range(2)]

@@ -128,7 +128,7 @@ async def test_parallel_calls_overtake_each_other(
 @pytest.mark.filterwarnings("ignore:.*deprecated Kraken endpoint:DeprecationWarning")
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.name)
 def test_each_refusal(refusal: Refusal, gateway: RunningGateway, new_account: Callable[..., str]) -> None:
-    """The class itself, not a parent of it, and our reason in its text."""
+    """The client raises the class itself, not a parent of it, with our reason in its text."""
     with arranged(refusal, gateway, new_account) as bot:
         caller = Sdk(bot)
         with pytest.raises(refusal.sdk) as raised:

@@ -96,7 +96,7 @@ def test_public_calls_pass(gateway: RunningGateway) -> None:
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.name)
 def test_each_refusal(refusal: Refusal, gateway: RunningGateway, new_account: Callable[..., str]) -> None:
-    """Kraken's own words first, our reason second, never a result."""
+    """The answer has Kraken's own words first, our reason second, and no result."""
     with arranged(refusal, gateway, new_account) as bot:
         errors = errors_of(refusal.ask(Krakenex(bot)))
         assert errors[0].startswith(refusal.answer)

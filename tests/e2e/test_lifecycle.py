@@ -355,7 +355,7 @@ def test_an_overlap_ends(own: RunningGateway) -> None:
 
 
 def test_a_client_that_changes_keeps_its_credential(own: RunningGateway) -> None:
-    """Sources and expiry change in force at once, and back again."""
+    """New sources and a new expiry are in force at once, and so are the old ones again."""
     made, bot = own.made, own.client(account_of(own.made))
     for options, answer in (
         (("--allow-from", "10.0.0.0/8"), ["EAPI:Invalid key"]),
@@ -415,7 +415,7 @@ OWN_KEY = json.dumps({"api_key": "KEY", "api_secret": b64encode(b"s" * 64).decod
 def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
     made: MadeHome, arguments: tuple[str, ...], stdin: str, status: int, words: str
 ) -> None:
-    """Bad input to any of these: what, where, the hint; no traceback."""
+    """One line says what, where and the hint, without a traceback."""
     info = made.store.credentials()[0]
     before = made.home.keys.read_bytes()
     done = run(

@@ -76,7 +76,7 @@ def _order(price: str, **more: str) -> dict[str, str]:
 
 
 def test_krakenex_trades(sandbox: RunningSandbox, make_key: MakeKey) -> None:
-    """Balance, limit order with a close, open orders, batch, edit and cancel by krakenex."""
+    """krakenex reads balances, and places, lists, edits and cancels orders, one with a close and a batch among them."""
     key = make_key()
     api = _krakenex(sandbox, key)
 
@@ -115,7 +115,7 @@ def test_krakenex_refused(sandbox: RunningSandbox, make_key: MakeKey) -> None:
 
 
 def test_sdk_trades(sandbox: RunningSandbox, make_key: MakeKey) -> None:
-    """Balance, limit order, open orders, batch, amend, edit and cancels by python-kraken-sdk."""
+    """python-kraken-sdk reads balances, and places, lists, amends, edits and cancels orders, a batch among them."""
     key = make_key()
     user, trade = User(**_sdk(sandbox, key)), Trade(**_sdk(sandbox, key))
     assert Decimal(user.get_account_balance()["ZUSD"]) == 100_000
@@ -166,7 +166,7 @@ def test_libraries_with_other_units_cannot_share_a_key(sandbox: RunningSandbox, 
 
 
 def test_ccxt_trades(sandbox: RunningSandbox, make_key: MakeKey) -> None:
-    """Balance, limit order, open orders, batch, amend and cancels by ccxt."""
+    """ccxt reads balances, and places, lists, amends and cancels orders, a batch among them."""
     key = make_key()
     exchange = _ccxt(sandbox, key)
     assert exchange.fetch_balance()["USD"]["total"] == 100_000

@@ -73,7 +73,7 @@ ORDER = "&pair=XBTUSD&type=buy&ordertype=limit&volume=0.01&price=20000"
 
 
 def test_a_connection_is_kept_for_many_calls(sandbox: RunningSandbox, connect: Connect) -> None:
-    """Keep-alive: call after call on one socket, chunked bodies too."""
+    """A connection is kept for call after call, with chunked bodies too."""
     connection = connect()
     assert json.loads(_post(sandbox, connection, "Balance"))["error"] == []
     kept = connection.sock

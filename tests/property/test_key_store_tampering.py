@@ -58,7 +58,7 @@ def test_no_flipped_bit_goes_unnoticed(untouched: Path, tmp_path: Path, offset: 
 
 
 def test_no_byte_is_left_out(untouched: Path) -> None:
-    """Every single byte, one bit flipped: refused by the reader alone, but for white space."""
+    """A file with one bit flipped in any byte is refused by the reader alone, unless the byte is white space."""
     raw, meant = untouched.read_bytes(), parse(untouched.read_bytes(), where="")
     for offset in range(0, len(raw), 3):
         changed = raw[:offset] + bytes([raw[offset] ^ 1]) + raw[offset + 1 :]

@@ -105,7 +105,7 @@ def check_all_spellings(endpoint: str, fields: dict[str, Any]) -> Call:
 
 @given(rows(), pairs, common)
 def test_an_order_round_trips_in_every_spelling(row: dict[str, Any], pair: str, more: dict[str, Any]) -> None:
-    """decode(encode(parse(x))) == parse(x), for forms and JSON, nested and in brackets."""
+    """A call that is encoded and read again is the same call, as a form and as JSON, nested and in brackets."""
     call = check_all_spellings("AddOrder", {"pair": pair, **row, **more})
     assert call.orders[0].volume == Decimal(row["volume"])
     _check_no_float(call)

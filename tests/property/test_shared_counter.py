@@ -160,7 +160,7 @@ def test_a_counter_that_the_venue_calls_full_is_full() -> None:
 
 
 def test_without_an_allowance_all_fits() -> None:
-    """The sandbox under load."""
+    """Every call passes at the sandbox, which is under load and has no counter."""
     counter = SharedCounter()
     assert all(counter.fits("a", 1000, 0.0) for _ in range(3))
     counter.add("a", 1000, 0.0)

@@ -70,7 +70,7 @@ async def test_nobody_signs_for_an_unknown_key(door: Doorway) -> None:
 
 @pytest.mark.parametrize("key", ["", " ", "K" * 4000, "é", "\x00"])
 async def test_odd_keys_are_unknown_keys(door: Doorway, key: str) -> None:
-    """Absent, huge or strange."""
+    """An absent, huge or strange key is an unknown key."""
     assert await door.knock(request(door.bot(), 1, api_key=key)) == KEY
 
 
@@ -245,7 +245,7 @@ async def test_the_same_nonce_under_another_signature_is_another_call(door: Door
 
 
 async def test_strict_is_the_exchanges_own_rule(door: Doorway) -> None:
-    """``nonces = "strict"``: only above the last one, whatever the signature."""
+    """With ``nonces = "strict"`` only a nonce above the last one passes, whatever the signature."""
     bot = door.bot(nonces="strict")
     calls = [request(bot, NOW_MS), request(bot, NOW_MS, {"asset": "XBT"}), request(bot, NOW_MS - 1)]
     assert [await door.knock(call) for call in calls] == [ACCEPTED, NONCE, NONCE]

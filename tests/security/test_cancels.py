@@ -187,7 +187,7 @@ def test_an_order_on_its_way_is_waited_for(rig: Rig, bot: Bot) -> None:
 
 
 def test_one_goes_alone_and_several_in_a_batch(rig: Rig, bot: Bot) -> None:
-    """Whatever form the client chose: lists in a form, a batch of one, the same order named three times."""
+    """Lists in a form, a batch of one, and the same order named three times are sent in the form that fits."""
     ref, own = number(), name()
     txids = [rig.place(bot, **SMALL) for _ in range(3)]
     txids += [rig.place(bot, **SMALL, userref=ref), rig.place(bot, **SMALL, cl_ord_id=own)]
@@ -261,7 +261,7 @@ def test_a_refusal_that_is_of_no_order_is_not_repeated_for_each(rig: Rig, bot: B
 
 
 def test_an_account_wide_policy_names_what_the_ledger_lacks_as_it_is(rig: Rig, bot: Bot) -> None:
-    """Otherwise by txid too, whoever placed it."""
+    """A name that the ledger does not know is sent as it is; other orders are named by txid, whoever placed them."""
     keeper, ref, known, handmade = rig.bot(rig.policy(WIDE)), number(), number(), name()
     by_hand = [rig.place_by_hand(**SMALL, userref=ref), rig.place_by_hand(**SMALL, cl_ord_id=handmade)]
     txid = rig.place(bot, **SMALL, userref=known)

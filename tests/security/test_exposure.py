@@ -30,7 +30,7 @@ def listening(table: str) -> set[str]:
 
 
 def test_the_port_is_open_on_loopback_only(rig: Rig) -> None:
-    """Asked of the kernel: one listener, on 127.0.0.1."""
+    """The kernel shows one listener, on 127.0.0.1."""
     port = f"{int(rig.url.rsplit(':', 1)[1]):04X}"
     assert {one for one in listening("tcp") | listening("tcp6") if one.endswith(f":{port}")} == {f"0100007F:{port}"}
 
@@ -59,7 +59,7 @@ def settings(rig: Rig, folder: Path, listen: str, line: str = "") -> Path:
 
 
 def test_loopback_is_what_nobody_has_to_say() -> None:
-    """The default of the setting itself."""
+    """The default of the setting is loopback."""
     assert [listener.host for listener in GatewayConfig().listeners] == ["127.0.0.1"]
 
 

@@ -199,7 +199,7 @@ def test_max_calls_of_a_policy(call: Call, most: int, words: str) -> None:
 
 
 def test_a_policys_limit_of_cancels_warns_and_refuses_none() -> None:
-    """Once in each window."""
+    """The warning comes once in each window, and no cancel is refused."""
     desk, bot = Desk("unlimited"), client()
     for _ in range(200):
         desk.require(bot, CANCEL)

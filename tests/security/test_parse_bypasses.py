@@ -48,7 +48,7 @@ def test_pair_aliases_and_case_are_one_pair() -> None:
 
 
 def test_asset_suffixes_and_dark_pools_are_not_the_plain_pair() -> None:
-    """``.S``, ``.M``, ``.F``, ``.d`` and ``:BTNL`` never fold into it."""
+    """``.S``, ``.M``, ``.F``, ``.d`` and ``:BTNL`` never become the plain pair."""
     for text in ("XBT.S/USD", "XBT.M/USD", "XBT.F/USD", "XBTUSD.d", "XBTUSD.D", "XBTUSD:BTNL"):
         with pytest.raises(Refused, check=says("EQuery:Unknown asset pair")):
             form("AddOrder", {**LIMIT, "pair": text})
@@ -114,7 +114,7 @@ def test_a_plus_sign_is_a_space_unless_it_is_escaped() -> None:
 
 
 def test_other_charsets_are_refused() -> None:
-    """UTF-7, UTF-16 and Latin-1 spell other fields with the same bytes."""
+    """UTF-7, UTF-16 and Latin-1 are refused, since they spell other fields with the same bytes."""
     for charset in ("utf-7", "utf-16", "iso-8859-1", "ibm037"):
         assert is_refused("AddOrder", "nonce=1", f"{FORM}; charset={charset}")
     assert is_refused("AddOrder", "nonce=1&pair=XBT\xff".encode("latin-1"))
@@ -313,7 +313,7 @@ def test_numbers_that_two_parsers_read_differently_are_refused(number: str) -> N
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1E+2", "1e-7", "-1", "0", "0.0", "01"])
 def test_json_numbers_that_two_parsers_read_differently_are_refused(number: str) -> None:
-    """Bare numbers too."""
+    """A bare number that two parsers read differently is refused too."""
     body = json.dumps({"nonce": "1", **LIMIT}).replace('"1.25"', number)
     assert is_refused("AddOrder", body, JSON)
 

@@ -54,7 +54,7 @@ def full(rig: Rig, bot: Bot, usd: int = 200) -> None:
     "pair", ["ETHUSD", "XETHZUSD", "ETH/USD", "eth/usd", "XBTEUR", "XXBTZEUR", "BTC/EUR", "DOGEUSD"]
 )
 def test_no_alias_reaches_a_pair_that_is_not_listed(rig: Rig, bot: Bot, pair: str) -> None:
-    """Whatever spelling the policy and the order use."""
+    """A pair that is not listed is denied in every spelling of policy and order."""
     denied(rig, bot, "AddOrder", worth(100, pair=pair), "pairs")
 
 
@@ -168,12 +168,12 @@ def test_a_batch_is_the_sum_of_its_orders(rig: Rig, bot: Bot) -> None:
     ids=["size", "side", "type"],
 )
 def test_one_bad_order_denies_the_batch(rig: Rig, bot: Bot, odd: dict[str, str], rule: str) -> None:
-    """Wherever in it."""
+    """The bad order denies the batch wherever it stands."""
     denied(rig, bot, "AddOrderBatch", batch(100, 100, **odd), rule)
 
 
 def test_many_small_orders_are_one_large_one(rig: Rig, bot: Bot) -> None:
-    """Exactly up to the cap, and not a cent beyond."""
+    """Orders pass up to the cap exactly, and not a cent beyond."""
     for _ in range(15):
         rig.place(bot, **worth(100))
     denied(rig, bot, "AddOrder", {**LIMIT, "price": "100", "volume": "0.0001"}, "cap")
@@ -263,7 +263,7 @@ def test_an_order_that_we_did_not_place_is_nobodys(rig: Rig, bot: Bot) -> None:
 
 
 def test_one_foreign_order_denies_a_batch_of_cancels(rig: Rig, bot: Bot) -> None:
-    """Hidden between its own."""
+    """Another client's order between the client's own denies the batch."""
     mine, theirs = rig.place(bot, **worth(100)), rig.place(rig.bot("narrow"), **worth(100))
     denied(rig, bot, "CancelOrderBatch", {"orders[0]": mine, "orders[1]": theirs}, "ownership")
     denied(rig, bot, "CancelOrder", {"txid": f"{mine},{theirs}"}, "ownership")

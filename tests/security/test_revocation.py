@@ -34,7 +34,7 @@ REFUSED = ["EAPI:Invalid key"]
 
 
 def test_a_revoked_client_is_refused_on_its_open_connection(rig: Rig) -> None:
-    """The next call after the revocation, without another connection or restart."""
+    """The next call after the revocation is refused, without another connection or a restart."""
     bot = rig.bot("tracker")
     wire = Wire(rig.url)
     wire.send(bot.request("Balance"))

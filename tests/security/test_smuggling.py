@@ -271,12 +271,12 @@ def test_an_upgrade_to_http_2_is_ignored(rig: Rig, bot: Bot) -> None:
     ids=["long value", "many fields", "long name"],
 )
 def test_an_oversized_head_is_refused(rig: Rig, bot: Bot, lines: list[str]) -> None:
-    """Bounded in the size of a field and in the number of fields."""
+    """The size of a header field and the number of fields have a bound."""
     assert refused(rig, bot, signed(bot, *lines))
 
 
 def test_an_oversized_target_is_refused(rig: Rig, bot: Bot) -> None:
-    """Bounded in the length of the request line."""
+    """The request line has a bound."""
     assert refused(rig, bot, http("GET", "/0/public/Ticker?pair=" + "A" * 9000))
 
 

@@ -11,7 +11,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encodi
 
 
 def test_the_table_has_each_room_on_its_floor() -> None:
-    """A row for each room of the layer test, and no other."""
+    """The table has a row for each room of the layer test, and no other."""
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \| [^|]+ \|$", PAGE, re.M)
     assert {room: int(floor) for floor, room in rows} == FLOORS
     assert len(rows) == len(FLOORS)

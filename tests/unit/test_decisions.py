@@ -16,7 +16,7 @@ def entries() -> list[str]:
 
 
 def test_no_line_is_longer_than_120_characters() -> None:
-    """Tables too."""
+    """No line is longer, in tables too."""
     assert not [line for line in PAGE.splitlines() if len(line) > 120]
 
 

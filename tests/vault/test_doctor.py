@@ -141,7 +141,7 @@ def test_a_token_in_its_slot(token: Token, tmp_path: Path) -> None:
 
 
 def test_a_token_that_is_not_there_and_a_module_that_is_none(token: Token, tmp_path: Path) -> None:
-    """Each its own error."""
+    """A missing token and a file that is no module each have an error of their own."""
     with token.removed():
         stores, _ = look(tmp_path, token_settings(token))
         assert said(stores) == [("error", "store-unavailable")]

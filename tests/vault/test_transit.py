@@ -290,7 +290,7 @@ async def test_another_authority(tmp_path: Path, new: New) -> None:
 
 
 async def test_another_engine(new: New) -> None:
-    """The KV engine named as the Transit one."""
+    """The KV engine is refused as a Transit engine."""
     custody = new()
     custody.add("main")
     wrong = new(mount="secret")

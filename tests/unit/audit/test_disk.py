@@ -13,7 +13,7 @@ from signer.errors import AuditError
 
 
 def test_files_and_folder_are_private(tmp_path: Path) -> None:
-    """Folder 0700 and file 0600, whatever the umask."""
+    """The folder has mode 0700 and a file 0600, whatever the umask."""
     old = os.umask(0)
     try:
         LocalDisk().open(tmp_path / "audit" / "file").close()

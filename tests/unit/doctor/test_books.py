@@ -66,7 +66,7 @@ def test_a_log_that_was_written_anew(home: Home) -> None:
 
 
 def test_a_last_line_that_was_edited(home: Home) -> None:
-    """Is no record."""
+    """An edited last line is no record."""
     segment = next(home.audit.iterdir())
     segment.write_bytes(segment.read_bytes().replace(b"two", b"owt"))
     assert said(examine(home, running=False)) == [("error", "audit")]

@@ -55,7 +55,7 @@ async def test_a_real_answer(sandbox: RunningSandbox, seconds: int, told: str) -
 
 
 async def test_an_exchange_that_cannot_be_reached() -> None:
-    """An error with its hint."""
+    """The finding is an error with its hint."""
     found = await examine(config("http://127.0.0.1:9"), NOWHERE, "signer.toml", SystemClock())
     assert said(found) == [("error", "unreachable")]
     assert found[0].hint

@@ -66,7 +66,7 @@ def test_a_slow_write_is_said(tmp_path: Path, step_s: float, weight: str) -> Non
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
-    """Is an error, not a traceback."""
+    """The finding is an error, without a traceback."""
     assert said(sync_cost(tmp_path / "missing", SystemClock())) == [("error", "sync")]
 
 

@@ -40,7 +40,7 @@ def test_a_gateway_that_is_still_starting(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://127.0.0.1:9", "unix:/nowhere/bots"])
 def test_a_listener_that_does_not_answer(url: str) -> None:
-    """Is named."""
+    """The finding names the listener."""
     found = answer(url)
     assert (found.weight, found.about) == ("error", f"listener {url}")
 
@@ -76,7 +76,7 @@ def test_what_is_loaded_is_what_is_on_disk(home: Home) -> None:
 
 
 def test_what_was_changed_since_is_named(home: Home) -> None:
-    """Settings, a policy, the keys."""
+    """The finding names the settings, the policy or the key store that was changed."""
     assert only(loaded(home, replace(LOAD, at_us=99_000_000))).what.endswith(
         "signer.toml, keys.json, policies, trader.toml"
     )

@@ -42,7 +42,7 @@ def found(home: Home) -> list[Finding]:
 
 
 def test_a_home_that_fits_together(home: Home) -> None:
-    """Is fine throughout."""
+    """A home that fits together gives no finding."""
     assert said(found(home)) == []
 
 

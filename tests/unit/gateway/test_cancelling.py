@@ -105,7 +105,7 @@ def test_some_come_through_while_others_are_too_fast(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("count", [1, 2, 50, 51, 52, 101])
 def test_every_order_is_in_one_request(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty at most, and never a batch of one."""
+    """A request names fifty orders at most, and a single order is no batch."""
     exchange = Exchange(lambda call: len(call.targets))
     sequence = run(exchange, refs(count), monkeypatch)
     assert sorted(ref.value for call in exchange.calls for ref in call.targets) == [ref.value for ref in refs(count)]

@@ -152,7 +152,7 @@ async def test_half_a_measurement_is_none(clock: TwoClocks) -> None:
 
 
 def test_what_was_never_heard_is_not_known() -> None:
-    """Zero for an intent; nothing to compare a listed order with."""
+    """The earliest time is 0, so that no listed order is compared with it."""
     time = VenueTime(TwoClocks())
     assert time.earliest_us("main") == 0
     with pytest.raises(VenueError, match="not known"):

@@ -44,7 +44,7 @@ def test_a_second_gateway_is_told_who_holds_the_home(path: Path) -> None:
 
 
 def test_nobody_holds_a_home_that_was_never_used(path: Path) -> None:
-    """No file, no holder."""
+    """A home without a lock file has no holder."""
     assert holder(path) is None
 
 

@@ -14,7 +14,7 @@ SLOT_US = WINDOW_S * 1_000_000 // SLOTS
 
 
 def test_a_charge_leaves_when_its_whole_slot_has_left() -> None:
-    """Counted for the whole window however late in its slot it came; gone exactly one slot later."""
+    """A charge counts for the whole window however late in its slot it came, and is gone one slot later."""
     for at_us in (0, SLOT_US - 1):
         window = Window(WINDOW_S, {})
         window.add(slot_at(at_us, WINDOW_S), Decimal(5))

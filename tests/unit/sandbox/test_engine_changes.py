@@ -67,7 +67,7 @@ def test_an_amend_below_what_is_filled_is_refused(desk: Desk) -> None:
 
 
 def test_an_amend_moves_a_trigger(desk: Desk) -> None:
-    """A stop by its price, a trailing stop by its distance, the limits with them."""
+    """A stop moves by its price, a trailing stop by its distance, and their limits move along."""
     stop = desk.add("sell", "stop-loss-limit", "0.1", "55000", price2="54000")
     desk.ask("AmendOrder", txid=stop, trigger_price="50000", limit_price="49000")
     assert desk.look(stop)["descr"]["order"] == "sell 0.10000000 XBTUSD @ stop loss 50000.0 -> limit 49000.0"

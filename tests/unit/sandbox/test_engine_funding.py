@@ -150,7 +150,7 @@ def test_money_put_to_work_stands_apart_until_it_is_taken_back(desk: Desk) -> No
 
 
 def test_strategies_are_listed_by_asset(desk: Desk) -> None:
-    """All, or those of one asset."""
+    """All strategies are listed, or those of one asset."""
     assert len(desk.ask("Earn/Strategies")["items"]) == 4
     (strategy,) = desk.ask("Earn/Strategies", asset="DOT")["items"]
     assert (strategy["id"], strategy["lock_type"]["type"]) == (DOT, "instant")

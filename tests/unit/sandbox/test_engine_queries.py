@@ -125,7 +125,7 @@ def test_trades_and_ledgers_of_a_purchase_agree(desk: Desk) -> None:
     ],
 )
 def test_an_unknown_id_is_refused(desk: Desk, method: str, field: str, error: str) -> None:
-    """Rather than left out of the answer."""
+    """A query for an unknown id fails instead of leaving it out."""
     assert desk.refused(method, **{field: "OAAAAA-AAAAA-AAAAAA"}) == error
 
 

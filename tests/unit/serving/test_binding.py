@@ -33,7 +33,7 @@ def test_a_taken_port_is_named() -> None:
 
 
 def test_a_port_that_needs_a_permission_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Port 443 as an ordinary user: the capability, the kernel's setting, or another port."""
+    """The message names the capability, the kernel's setting, or another port."""
 
     def denied(*_: object, **__: object) -> socket.socket:
         raise PermissionError(13, "Permission denied")
@@ -66,7 +66,7 @@ def test_a_path_that_somebody_serves_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
 def test_what_is_no_socket_is_kept(kind: str, tmp_path: Path) -> None:
-    """A file, a folder, or a link to anything."""
+    """A file, a folder and a link are left where they are."""
     path = tmp_path / "bots"
     if kind == "link":
         path.symlink_to("elsewhere")

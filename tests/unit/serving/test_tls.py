@@ -134,7 +134,7 @@ def test_a_key_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_a_ca_the_start_says_how_to_make_one(tmp_path: Path) -> None:
-    """A tls:// listener and no `signer tls init`."""
+    """The message names `signer tls init`."""
     with pytest.raises(Exception, match="make it with `signer tls init`"):
         ServerTls(TlsConfig(), Home(tmp_path), NOW)
 

@@ -92,6 +92,6 @@ def test_a_ca_reads_back_and_keeps_its_key_to_itself() -> None:
     "text", ["", "*.kraken.com", "api kraken", "-a.com", "a..b", "a" * 64, "https://a.com", "ä.de"]
 )
 def test_what_no_certificate_can_bear_is_refused(text: str) -> None:
-    """Wildcards above all."""
+    """A wildcard and other impossible names are refused."""
     with pytest.raises(ValueError, match="host name"):
         server_name(text)

@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> TlsFolder:
 
 
 def test_all_is_private(folder: TlsFolder) -> None:
-    """Three files, 0600, in a folder of mode 0700, and nothing beside it."""
+    """The folder has mode 0700, its three files 0600, and nothing else is in it."""
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.folder.iterdir()}
     assert modes == {"ca.pem": 0o600, "ca-key.pem": 0o600, "leaf.pem": 0o600}
     assert stat.S_IMODE(folder.folder.stat().st_mode) == 0o700

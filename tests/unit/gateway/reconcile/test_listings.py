@@ -104,7 +104,7 @@ async def test_a_refused_page_does_not_void_the_pages_before_it() -> None:
 
 @pytest.mark.parametrize("answer", ["EGeneral:Permission denied", None])
 async def test_without_a_first_page_nothing_is_whole(answer: str | None) -> None:
-    """Refused, or not sent."""
+    """A first page that is refused or not sent leaves nothing whole."""
     lists, _ = made(lambda _: answer)
     await lists.read_closed(0)
     assert lists.whole_since_us is None
@@ -144,7 +144,7 @@ async def test_an_order_that_closed_between_the_reads_is_shown_as_open() -> None
 
 
 async def test_only_what_is_not_listed_is_asked_for_by_its_id() -> None:
-    """Fifty at once."""
+    """Fifty ids are asked for at once, and none of them is listed already."""
     lists, account = made(
         lambda call: Listing({str(txid): seen(9) for txid in cast("list[str]", call.fields.get("txid", ["O1"]))})
     )

@@ -58,7 +58,7 @@ def told(
 
 
 def test_the_one_order_that_is_alike_is_it() -> None:
-    """Opened at the very moment or after it."""
+    """An order opened at the moment of the call or after it is the one."""
     assert told([unknown(1, order())], [seen("OA")]) == [LookupResult(("OA",))]
     assert told([unknown(1, order(client_tag=None, client_id="x"))], [seen("OA", client_tag="", client_id="x")]) == [
         LookupResult(("OA",))

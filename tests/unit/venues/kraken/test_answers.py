@@ -37,7 +37,7 @@ def test_an_order_past_a_limit_is_an_invalid_order() -> None:
 
 
 def test_orders_that_come_too_fast_are_a_rate_limit() -> None:
-    """Bots wait."""
+    """The answer is one that makes bots wait."""
     assert words(denied(RATE)) == (
         "EOrder:Rate limit exceeded",
         "EOrder:Policy orders-per-minute: 61 orders within 1m",
@@ -52,7 +52,7 @@ def test_a_cancel_that_names_nothing_is_an_invalid_order() -> None:
 
 
 def test_the_gravest_denial_speaks_and_all_are_named() -> None:
-    """Feature before limit before rate."""
+    """A feature outranks a limit, and a limit outranks a rate."""
     refusal = denied(RATE, LIMIT, ALLOWS, FEATURE)
     assert words(refusal)[0] == "EGeneral:Permission denied"
     assert refusal.rules == ("orders-per-minute", "order-notional", "pairs")
@@ -103,7 +103,7 @@ def test_a_reason_is_one_safe_line(text: str, safe: str) -> None:
 
 
 def test_a_reason_is_bounded() -> None:
-    """Colons at most double its length."""
+    """Escaped colons make the reason twice as long at most."""
     assert len(reason("x" * 10_000)) == REASON_LENGTH
     assert len(reason(":x" * 10_000)) <= 2 * REASON_LENGTH
 

@@ -67,7 +67,7 @@ def sdk_raises(body: str) -> Exception:
 def test_each_refusal_raises_the_exception_that_fits(
     refused: Refused, of_sdk: type[Exception], of_ccxt: type[Exception]
 ) -> None:
-    """The class itself, not a parent of it."""
+    """The exception is the class itself, not a parent of it."""
     body = KRAKEN.refusal(refused).body.decode()
     assert type(sdk_raises(body)) is of_sdk
     assert type(ccxt_raises(body)) is of_ccxt

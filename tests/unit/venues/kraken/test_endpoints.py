@@ -81,7 +81,7 @@ def test_key_information_is_answered_by_us(name: str) -> None:
 def test_a_call_without_orders_is_its_canonical_fields(
     endpoint: str, given: dict[str, str], fields: dict[str, Any]
 ) -> None:
-    """Read by its model, and nothing else touched."""
+    """The model of the endpoint reads the fields, and they are sent as it read them."""
     call = form(endpoint, given)
     assert call.fields == fields
     assert (call.orders, call.targets, call.change, call.never, call.local) == ((), (), None, False, False)

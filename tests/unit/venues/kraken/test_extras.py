@@ -147,7 +147,7 @@ def test_a_client_s_own_http_options_are_dropped_everywhere(endpoint: str) -> No
     ],
 )  # fmt: skip
 def test_a_plain_unknown_parameter_of_a_read_is_sent_on(name: str, value: str) -> None:
-    """Written anew behind the known ones, and recorded with the fields."""
+    """The parameter is written anew behind the known ones, and recorded with them."""
     call = form("OpenOrders", {name: value, "trades": "true"})
     assert call.fields == {"trades": True, name: value}
     assert list(call.fields) == ["trades", name]

@@ -33,7 +33,7 @@ def test_it_tells_the_policy_s_permissions_and_the_virtual_key() -> None:
 
 
 def test_a_key_that_does_not_expire_says_zero() -> None:
-    """Kraken's word for not set."""
+    """A key without an end says 0, as Kraken does."""
     answer = json.loads(KRAKEN.own_answer(form("GetApiKeyInfo", {}), client(None), frozenset()).body)
     assert answer["result"]["validUntil"] == "0"
     assert answer["result"]["permissions"] == []

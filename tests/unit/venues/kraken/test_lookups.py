@@ -205,7 +205,7 @@ def test_an_order_of_a_pair_that_was_delisted_cannot_be_told() -> None:
     [("36000", "35900", True), ("36001", "35900", False), ("36000", "35901", False)],
 )
 def test_both_prices_of_a_triggered_order_count(shown_price: str, shown_price2: str, same: bool) -> None:
-    """The trigger and the limit."""
+    """An order with another trigger or another limit is not alike."""
     stop = {**LIMIT, "ordertype": "stop-loss-limit", "price": "36000", "price2": "35900", "userref": "1"}
     call = form("AddOrder", stop)
     assert alike(call, ordertype="stop-loss-limit", price=shown_price, price2=shown_price2) is same

@@ -154,7 +154,7 @@ def test_a_price_that_is_not_plain_is_refused(number: str) -> None:
     ],
 )
 def test_what_an_order_may_not_say_is_refused_by_name(change: dict[str, str], named: str) -> None:
-    """Unknown, undecided, or not fitting together; the reason names the parameter."""
+    """A parameter that is unknown, undecided or does not fit is refused by its name."""
     first, second = refused_form("AddOrder", {**LIMIT, **change})
     assert first == "EGeneral:Invalid arguments"
     assert second.startswith("EGeneral:Policy ")

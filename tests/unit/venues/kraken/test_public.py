@@ -27,7 +27,7 @@ def ask(method: str, path: str, query: bytes = b"", body: bytes = b"", content_t
     ids=["GET", "POST form with a needless nonce", "POST query", "POST without content type"],
 )
 def test_each_way_of_asking_becomes_one_get(request_: Request) -> None:
-    """Written anew by us, without a header of the client's."""
+    """The request is written anew, without a header of the client's."""
     wire, _ = KRAKEN.public_request(request_)
     assert (wire.method, wire.target, wire.body) == ("GET", "/0/public/Ticker?pair=XBTUSD,ETH/USD", b"")
     assert [name for name, _ in wire.headers] == ["User-Agent"]
@@ -76,7 +76,7 @@ def test_json_is_refused_by_name() -> None:
     ],
 )
 def test_what_is_not_on_the_list_is_refused(request_: Request, error: str) -> None:
-    """Path, method, parameter, value, size and encoding."""
+    """An unknown path, method, parameter, value, size or encoding is refused."""
     with pytest.raises(NotUnderstood) as caught:
         KRAKEN.public_request(request_)
     assert words(caught.value)[0] == error
