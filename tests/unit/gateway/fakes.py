@@ -80,7 +80,7 @@ class Fakes:
         )
 
     def snapshot(self, *, revoked: bool = False) -> Snapshot:
-        """What the gateway knows of its clients."""
+        """Return what the gateway knows of its one client."""
         client = replace(self.client, info=replace(INFO, revoked=revoked))
         return Snapshot({"toy": cast("Venue", FakeVenue(self))}, {"KEY": client}, self.accounts)
 
@@ -91,35 +91,35 @@ class Fakes:
             raise self.fails[name]
 
     async def answer(self) -> str:
-        """Make the call; the answer's text, once all is concluded."""
+        """Make the call; return the answer's text once all is concluded."""
         response = await self.gateway.answer(REQUEST)
         self.done.append("answer")
         await self.gateway.drained()
         return response.body.decode()
 
     def finished(self, trace: Trace) -> None:
-        """`signer.gateway.trace.Watch`."""
+        """Keep the trace."""
         self.trace = trace
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
-        """`signer.gateway.trace.Watch`."""
+        """Take no notice."""
 
     def warn(self, kind: str, text: str) -> None:
-        """`signer.gateway.trace.Watch`."""
+        """Take no notice."""
 
     def alarm(self, kind: str, text: str) -> None:
-        """`signer.gateway.trace.Watch`."""
+        """Keep the kind of an alarm."""
         self.alarms.append(kind)
 
 
 class FakeAuthenticator:
-    """Lets the one client in."""
+    """Step 1, which lets the one client in."""
 
     def __init__(self, fakes: Fakes) -> None:
         self._fakes = fakes
 
     async def authenticate(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded]:
-        """Step 1."""
+        """Let the client in."""
         self._fakes.step("authenticate")
         return snapshot.clients["KEY"], Decoded("orders", 1, Proof((), b""), {})
 
@@ -139,12 +139,12 @@ class FakeVenue:
         self._fakes = fakes
 
     def parse(self, decoded: Decoded) -> Call:
-        """Step 2."""
+        """Read the request as the call of the test."""
         self._fakes.step("parse")
         return self._fakes.call
 
     def require_timely(self, call: Call, at_us: int) -> None:
-        """Take every call."""
+        """Let every call pass."""
 
     def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
         """Leave the call as it is."""
@@ -159,7 +159,7 @@ class FakeVenue:
         return replace(call, targets=(OrderRef("venue-id", venue_id),))
 
     def cancel(self, refs: Sequence[OrderRef]) -> Call:
-        """Cancel these."""
+        """Return the call that cancels these orders."""
         return replace(self._fakes.call, targets=tuple(refs))
 
     def read_cancel(self, answer: WireAnswer, result: VenueResult) -> CancelAnswer:
@@ -167,34 +167,34 @@ class FakeVenue:
         return CancelAnswer(count=1) if result.outcome is Outcome.ACCEPTED else CancelAnswer(error="no", final=True)
 
     def cancel_answer(self, ended: Ended) -> Response:
-        """Tell how many."""
+        """Answer how many were cancelled."""
         return Response(200, "text/plain", f"cancelled {ended.count}".encode(), ours=True)
 
     def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> Response:
-        """Answer by ourselves."""
+        """Answer a local call."""
         return Response(200, "text/plain", b"by us", ours=True)
 
     def words(self, refused: Refused, call: Call | None = None) -> tuple[str, ...]:
-        """The refusal's own."""
+        """Return the kind of the refusal."""
         return (refused.kind.value,)
 
     def refusal(self, refused: Refused, call: Call | None = None) -> Response:
-        """Tell kind and reason."""
+        """Answer with kind and reason."""
         return Response(400, "text/plain", f"{refused.kind.value}: {refused.reason}".encode(), ours=True)
 
     def endpoint_named(self, request: Request) -> str:
-        """Name the only one."""
+        """Return the only endpoint."""
         return "orders"
 
 
 class FakeLedger:
-    """Keeps nothing."""
+    """A ledger that keeps nothing."""
 
     def __init__(self, fakes: Fakes) -> None:
         self._fakes = fakes
 
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
-        """The known ones."""
+        """Return the known orders."""
         self._fakes.step("find")
         return self._fakes.known
 
@@ -205,30 +205,30 @@ class FakeLedger:
         return 7
 
     async def release(self, reservation: int) -> None:
-        """Give them back."""
+        """Give the charges back."""
         self._fakes.step(f"release {reservation}")
 
     async def hold(self, reservation: int) -> None:
-        """Keep them."""
+        """Keep the charges held."""
         self._fakes.step(f"hold {reservation}")
 
     async def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
-        """Spend them."""
+        """Spend the charges."""
         self._fakes.step(f"settle {reservation} {' '.join(map(str, venue_ids))}")
 
     def halted(self, client: str, account: str) -> Halt | None:
-        """The halt of the test."""
+        """Return the halt of the test."""
         return self._fakes.halt
 
 
 class FakeAudit:
-    """Writes down the kinds of records."""
+    """An audit log that keeps the kinds of its records."""
 
     def __init__(self, fakes: Fakes) -> None:
         self._fakes = fakes
 
     async def record(self, entry: Mapping[str, Json], *, within: float = 0.0, urgent: bool = False) -> None:
-        """A durable record."""
+        """Write down the kind of a durable record."""
         self._fakes.step(f"record {'urgent ' * urgent}{entry['kind']}")
 
     def note(self, entry: Mapping[str, Json]) -> None:
@@ -251,7 +251,7 @@ class FakeAccount:
         self.pairs = PairCounters()
 
     def require_place(self, call: Call, client: str) -> None:
-        """Have a place, or not."""
+        """Have a place, unless the test says no."""
         self._fakes.step("place")
 
     async def forward(
