@@ -1,4 +1,4 @@
-"""How a passphrase becomes keys: Argon2id (RFC 9106), with its parameters kept in the file that the keys open.
+"""Turns a passphrase into keys by Argon2id (RFC 9106), with its parameters kept in the file that the keys open.
 
 The parameters come from a file that an attacker may have written, so both ends are guarded: a file with weaker ones
 than RFC 9106 asks for is refused, and so is one that would have us allocate a terabyte or compute for an hour.
@@ -62,7 +62,7 @@ def require_fit(profile: Profile, *, where: str, allow_test_profile: bool = Fals
 
 
 def derive(profile: Profile, salt: bytes, passphrase: bytes | bytearray, *, where: str) -> bytearray:
-    """The `KEY_BYTES` bytes that ``passphrase`` stands for, to be overwritten by whoever asked.
+    """Return the `KEY_BYTES` bytes that ``passphrase`` stands for, to be overwritten by whoever asked.
 
     Call `require_fit` first. Raises `KeyStoreError`.
     """

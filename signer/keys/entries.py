@@ -1,4 +1,4 @@
-"""What a change makes of the list of entries. Whoever calls holds the lock and writes the result."""
+"""Makes new lists of entries for a change. Whoever calls holds the lock and writes the result."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ class Editor:
     random_bytes: RandomBytes = field(repr=False)
 
     def added(self, about: About, secret: Secret) -> Sequence[SealedEntry]:
-        """One entry more. The name and the API key must be free; a revoked client makes room for one of its name."""
+        """Add an entry. The name and the API key must be free; a revoked client makes room for one of its name."""
         kept = [entry for entry in self.current.entries if not _makes_room(entry.about, about)]
         return self._joined(kept, about, secret)
 
     def removed(self, kind: Literal["credential", "client"], name: str) -> Sequence[SealedEntry]:
-        """One entry less."""
+        """Remove an entry."""
         return self._without(self._entry(kind, name))
 
     def changed(self, client: str, change: ClientChange, new_secret: Secret | None) -> Sequence[SealedEntry]:
-        """Something else said of a client, its secret kept unless there is a new one. A revoked one does not change."""
+        """Change what is said of a client; its secret stays unless there is a new one. A revoked one is refused."""
         entry = self._entry("client", client)
         assert isinstance(entry.about, AboutClient)  # noqa: S101 - its kind is client
         if entry.about.revoked:
@@ -86,13 +86,13 @@ class Editor:
         return self._joined(self.changed(client, change, new_secret), former, self.secret("client", client))
 
     def rekeyed(self, credential: str, change: CredentialChange, secret: Secret) -> Sequence[SealedEntry]:
-        """Another secret for a credential, or another place for it."""
+        """Give a credential another secret, or its secret another place."""
         entry = self._entry("credential", credential)
         about = described(AboutCredential, self.where, **{**dict(entry.about), **change})
         return self._joined(self._without(entry), about, secret)
 
     def secret(self, kind: Literal["credential", "client"], name: str) -> Secret:
-        """The secret of an entry, for a store to take over and wipe."""
+        """Return the secret of an entry, for a store to take over and wipe."""
         return opened_entry(self._entry(kind, name), self.current.header, self.keys, where=self.where)
 
     def _joined(self, others: Sequence[SealedEntry], about: About, secret: Secret) -> Sequence[SealedEntry]:
@@ -136,7 +136,7 @@ def described(kind: type[AboutT], where: str, /, **fields: object) -> AboutT:
 
 
 def no_such(kind: str, name: str, known: Sequence[str], where: str) -> KeyStoreError:
-    """The error for a name that is not there; it lists those that are."""
+    """Make the error for a name that is not there; it lists those that are."""
     return KeyStoreError(
         f"there is no {kind} {name!r}", where=where, hint=f"known are: {', '.join(sorted(known)) or 'none'}"
     )

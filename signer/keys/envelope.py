@@ -124,7 +124,7 @@ class Envelope(Strict):
     digest: Hex32
 
     def text(self) -> bytes:
-        """The file's bytes."""
+        """Return the file's bytes."""
         return json.dumps(self.model_dump(mode="json"), indent=1).encode() + b"\n"
 
 
@@ -147,7 +147,7 @@ def parse(raw: bytes | bytearray, *, where: str) -> Envelope:
 
 
 def check_of(header: Header, keys: StoreKeys) -> str:
-    """The value by which a passphrase is known to be the right one."""
+    """Return the value by which a passphrase is known to be the right one."""
     return keys.mac(b"check", _canonical(header))
 
 
@@ -167,13 +167,13 @@ def require_whole(envelope: Envelope, keys: StoreKeys, *, where: str) -> None:
 def sealed_entry(
     about: About, secret: Secret, header: Header, keys: StoreKeys, random_bytes: RandomBytes
 ) -> SealedEntry:
-    """``secret`` sealed to what is said ``about`` it, in this store and no other."""
+    """Seal ``secret`` to what is said ``about`` it, in this store and no other."""
     sealed = keys.seal(secret, _identity(about, header), random_bytes)
     return SealedEntry(about=about, data_key=sealed.data_key, secret=sealed.secret)
 
 
 def opened_entry(entry: SealedEntry, header: Header, keys: StoreKeys, *, where: str) -> Secret:
-    """The secret of ``entry``, for the store to use and wipe. Raises `KeyStoreError` naming the entry."""
+    """Return the secret of ``entry``, for the store to use and wipe. Raises `KeyStoreError` naming the entry."""
     try:
         return keys.open(Sealed(entry.data_key, entry.secret), _identity(entry.about, header))
     except (InvalidTag, ValueError):
@@ -182,7 +182,7 @@ def opened_entry(entry: SealedEntry, header: Header, keys: StoreKeys, *, where: 
 
 
 def enveloped(header: Header, generation: int, entries: Sequence[SealedEntry], keys: StoreKeys) -> Envelope:
-    """A file of these entries, authenticated as a whole."""
+    """Make a file of these entries, authenticated as a whole."""
     blank = "0" * 64
     bare = Envelope(
         format=FORMAT,
@@ -211,7 +211,7 @@ def _digest(envelope: Envelope) -> str:
 
 
 def _canonical(part: Strict, leave_out: set[str] | None = None) -> bytes:
-    """One spelling for one meaning: what is authenticated is the values, not the file's white space."""
+    """Write it in its one spelling: the values are authenticated, not the file's white space."""
     return json.dumps(part.model_dump(mode="json", exclude=leave_out), sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -28,7 +28,7 @@ class FileKeyStore(SealedFile, KeyStore):
         return [credential_info(about) for about in self._all(AboutCredential)]
 
     def credential(self, name: str) -> CredentialInfo:
-        """The credential of that name. Raises `KeyStoreError` if there is none."""
+        """Return the credential of that name. Raises `KeyStoreError` if there is none."""
         known = self.credentials()
         found = next((info for info in known if info.name == name), None)
         if found is None:
@@ -87,7 +87,7 @@ class FileKeyStore(SealedFile, KeyStore):
         self._write(added)
 
     def replace_credential(self, name: str, api_key: str, secret: Secret | None, *, created_us: int) -> None:
-        """Another key under the name; ``secret`` is None if the store of its account keeps it by now.
+        """Keep another key under the name; ``secret`` is None if the store of its account keeps it by now.
 
         Raises `KeyStoreError` if there is no such credential, or the key is taken or malformed.
         """
@@ -95,7 +95,10 @@ class FileKeyStore(SealedFile, KeyStore):
         self._write(lambda editor: editor.rekeyed(name, change, secret or Secret(b"")))
 
     def move_credential(self, name: str, to: str, secret: Secret | None) -> None:
-        """The secret is kept by ``to`` from now on; ``secret`` is it if that is this file. Raises `KeyStoreError`."""
+        """Say that ``to`` keeps the secret from now on; ``secret`` is given if ``to`` is this file.
+
+        Raises `KeyStoreError`.
+        """
         self._write(lambda editor: editor.rekeyed(name, {"store": to}, secret or Secret(b"")))
 
     def hand_over(self, name: str, to: SigningStore, info: CredentialInfo) -> None:
@@ -161,7 +164,7 @@ class FileKeyStore(SealedFile, KeyStore):
     def rotate_client(
         self, name: str, api_key: str, secret: Secret, *, created_us: int, old_until_us: int | None = None
     ) -> None:
-        """Another virtual credential; the old one passes until ``old_until_us``, if given, and one before it no more.
+        """Give a client another credential; the old one passes until ``old_until_us``, if given, an older one no more.
 
         Raises `KeyStoreError` as `update_client` does.
         """
@@ -172,7 +175,7 @@ class FileKeyStore(SealedFile, KeyStore):
             self._write(lambda editor: editor.overlapping(name, change, secret, old_until_us))
 
     def former_clients(self, algorithm: Algorithm = Algorithm.HMAC_SHA512) -> Sequence[tuple[ClientInfo, HmacKey]]:
-        """The clients as they were before a rotation that let the old credential pass for a while, with its handle."""
+        """List clients as they were before a rotation, while the old credential passes, each with its old handle."""
         now = {about.name: about for about in self._all(AboutClient)}
         return [
             (former_info(about, now[about.name]), self._handles["former", about.name][algorithm])

@@ -10,7 +10,7 @@ from signer.secret import fingerprint
 
 
 def credential_info(about: AboutCredential) -> CredentialInfo:
-    """What a list shows of a credential."""
+    """Return what a list shows of a credential."""
     return CredentialInfo(
         name=about.name,
         account=about.account,
@@ -23,14 +23,14 @@ def credential_info(about: AboutCredential) -> CredentialInfo:
 
 
 def former_info(former: Former, client: AboutClient) -> ClientInfo:
-    """A client as it was before a rotation: its old key, until that passes no more. When that was made is not kept."""
+    """Describe a client as it was before a rotation, with its old key until that passes no more."""
     until_us = former.until_us if client.expires_us is None else min(former.until_us, client.expires_us)
     then = fingerprint(former.api_key)
     return replace(client_info(client), api_key=former.api_key, fingerprint=then, expires_us=until_us, created_us=0)
 
 
 def client_info(about: AboutClient) -> ClientInfo:
-    """What a list shows of a client."""
+    """Return what a list shows of a client."""
     return ClientInfo(
         name=about.name,
         account=about.account,

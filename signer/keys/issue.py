@@ -28,7 +28,7 @@ class ApiKeySecret(NamedTuple):
 
 
 def issue(random_bytes: RandomBytes = secrets.token_bytes) -> ApiKeySecret:
-    """A new virtual key and secret in the venue's own shape, so that every client library takes them."""
+    """Make a new virtual key and secret in the venue's own shape, so that every client library takes them."""
     api_key = base64.b64encode(random_bytes(API_KEY_BYTES)).decode()
     return ApiKeySecret(api_key, Secret(random_bytes(SECRET_BYTES)))
 
@@ -50,7 +50,7 @@ def _holds_a_secret(api_key: str) -> bool:
 
 
 def read_json(text: bytes | bytearray, *, where: str) -> ApiKeySecret:
-    """``{"api_key": "…", "api_secret": "…"}``, exactly. Raises `KeyStoreError` likewise."""
+    """Read ``{"api_key": "…", "api_secret": "…"}``, exactly. Raises `KeyStoreError` likewise."""
     hint = 'write {"api_key": "…", "api_secret": "…"}'
     try:
         members = json.loads(text.decode(), object_pairs_hook=list)
@@ -62,7 +62,7 @@ def read_json(text: bytes | bytearray, *, where: str) -> ApiKeySecret:
 
 
 def handed_over(venue: str, base_url: str, credential: ApiKeySecret) -> bytes:
-    """The environment file that a bot needs: the one place where a *virtual* secret is written out, once, to its owner.
+    """Write a bot's environment file, the one place where a *virtual* secret is written out, once, to its owner.
 
     Real secrets never come here: they enter the key store and stay.
     """

@@ -1,4 +1,4 @@
-"""Which of the files that people keep an API key in one is: read as editors and systems bend it, refused if in doubt.
+"""Reads the files that people keep API keys in, as editors and systems bend them; in doubt it refuses.
 
 Nothing here quotes what stands in the file: messages name formats, members and variables.
 """
@@ -108,13 +108,13 @@ def _of_variables(lines: list[str], venue: str, where: str) -> KeyFile:
 
 
 def _value(text: str) -> str:
-    """Without its quotes, or the comment behind it."""
+    """Strip its quotes, or the comment behind it."""
     quoted = re.fullmatch(r"""(["'])(.*?)\1\s*;?\s*(?:#.*)?""", text)
     return (quoted[2] if quoted else re.split(r"\s+#", text)[0]).strip().rstrip(";").strip()
 
 
 def _only(pairs: list[_Pair], venue: str, where: str) -> _Pair:
-    """The one pair that there is, or the one that is named for ``venue``. Raises `KeyStoreError` otherwise."""
+    """Choose the only pair, or the one that is named for ``venue``. Raises `KeyStoreError` otherwise."""
     named = [pair for pair in pairs if all(venue in word for word in pair.name.lower().split(" and "))]
     chosen = pairs if len(pairs) == 1 else named
     if len(chosen) == 1:

@@ -1,4 +1,4 @@
-"""Where a passphrase comes from. Never from the command line, which every user of the machine can read."""
+"""Finds a passphrase where its owner keeps it, never on the command line, which every user of the machine can read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VARIABLE = "SIGNER_PASSPHRASE"
 
 @final
 class Passphrase:
-    """What opens a key store. Shows itself nowhere; all it does is to be stretched into keys."""
+    """Opens a key store. It shows itself nowhere, and can only be stretched into keys."""
 
     __slots__ = ("_characters", "_secret", "_where")
 
@@ -41,7 +41,7 @@ class Passphrase:
             raise KeyStoreError(what, where=self._where, hint="use five random words or more")
 
     def stretched_by(self, derive: Callable[[bytearray], T]) -> T:
-        """What ``derive`` (a key derivation) makes of it."""
+        """Return what ``derive`` (a key derivation) makes of the passphrase."""
         return self._secret.expose_to(derive)
 
     def write_to(self, path: Path) -> None:
@@ -62,7 +62,7 @@ class Passphrase:
 
 @contextlib.contextmanager
 def in_step(home_file: Path, new: Passphrase, opens: Callable[[Passphrase], bool]) -> Iterator[None]:
-    """The home's own passphrase file, if there is one, says ``new`` once the block has made that the store's.
+    """Write ``new`` to the home's own passphrase file, if there is one, once the block has made it the store's.
 
     ``opens`` tells whether a passphrase is the store's. An interrupt anywhere leaves a file beside it with ``new``, and
     `settle` finds out which of the two is right.
@@ -102,7 +102,7 @@ def _next(home_file: Path) -> Path:
 def find_passphrase(
     flag: Path | None, home_file: Path, environment: Mapping[str, str], warn: Callable[[str], None]
 ) -> Passphrase | None:
-    """The passphrase from the first source that is there, or None: then only a person can tell it.
+    """Read the passphrase from the first source that is there, or None: then only a person can tell it.
 
     The order: the file that ``--passphrase-file`` names, systemd's credential, ``SIGNER_PASSPHRASE`` (with a warning),
     the home's own file. A source that is there but cannot be used raises `KeyStoreError`; the next is not tried.
@@ -118,7 +118,7 @@ def find_passphrase(
 
 
 def from_credential(environment: Mapping[str, str]) -> Passphrase | None:
-    """The passphrase in systemd's folder of credentials, or one laid out like it. Raises `KeyStoreError`."""
+    """Read the passphrase in systemd's folder of credentials, or one laid out like it. Raises `KeyStoreError`."""
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if not folder or not os.path.lexists(Path(folder) / CREDENTIAL):
         return None
@@ -126,7 +126,7 @@ def from_credential(environment: Mapping[str, str]) -> Passphrase | None:
 
 
 def from_file(path: Path, *, systemd: bool = False) -> Passphrase:
-    """The content of a private file, less one newline at its end. Raises `KeyStoreError`."""
+    """Read the content of a private file, less one newline at its end. Raises `KeyStoreError`."""
     text = read_private(path, limit=MOST_BYTES, missing="name the right file", systemd=systemd)
     if text.endswith(b"\n"):
         text.pop()

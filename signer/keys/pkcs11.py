@@ -43,7 +43,7 @@ TRIED = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.
 
 @final
 class TokenKey(SigningKey):
-    """A handle whose secret is in the token (`signer.contracts.SigningKey`)."""
+    """Signs with a secret that is in the token."""
 
     __slots__ = ("_label", "_store")
 
@@ -63,7 +63,7 @@ class TokenKey(SigningKey):
 
 @final
 class Pkcs11Store(SigningStore):
-    """A `signer.contracts.SigningStore` of kind ``pkcs11``. ``worker`` is the only thread that calls the module.
+    """Keeps secrets in a store of kind ``pkcs11``. ``worker`` is the only thread that calls the module.
 
     ``interactive``: a person started this, and may give the PIN though the token says that the last one was wrong.
     """
@@ -94,7 +94,7 @@ class Pkcs11Store(SigningStore):
 
     @override
     async def signing_key(self, info: CredentialInfo) -> TokenKey:
-        """The handle. Raises `KeyStoreError` if the token has no such key, or the PIN is wrong."""
+        """Return the handle. Raises `KeyStoreError` if the token has no such key, or the PIN is wrong."""
         try:
             await self._call(lambda: self._key(info.reference))
         except StoreUnavailable as error:
@@ -102,7 +102,7 @@ class Pkcs11Store(SigningStore):
         return TokenKey(self, info.reference)
 
     async def sign(self, label: str, message: bytes) -> bytes:
-        """The HMAC-SHA512 of ``message`` under the key ``label``. Raises `KeyStoreError`."""
+        """Return the HMAC-SHA512 of ``message`` under the key ``label``. Raises `KeyStoreError`."""
         return await self._call(lambda: bytes(self._key(label).sign(message, mechanism=Mechanism.SHA512_HMAC)))
 
     @override
@@ -129,7 +129,7 @@ class Pkcs11Store(SigningStore):
         return f"Pkcs11Store({self._where!r})"
 
     async def _call(self, job: Callable[[], T]) -> T:
-        """``job`` on the worker, within the deadline; a call that is left behind still counts until it returns."""
+        """Run ``job`` on the worker, within the deadline; a call that is left behind still counts until it returns."""
         waiting = self._given - self._returned
         if waiting >= self._config.in_flight:
             what = f"{waiting} calls wait for the token already"
@@ -149,19 +149,19 @@ class Pkcs11Store(SigningStore):
             self._returned += 1
 
     def _aside(self, job: Callable[[], T]) -> T:
-        """``job`` on a thread of its own, waiting for it: for commands, which have no loop."""
+        """Run ``job`` on a thread of its own, waiting for it: for commands, which have no loop."""
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(self._safely, job).result()
 
     def _patiently(self, job: Callable[[], T]) -> T:
-        """``job``, once more if its session has gone: the token was put back, or another program logged us out."""
+        """Run ``job``, once more if its session has gone: the token was put back, or another program logged us out."""
         try:
             return self._safely(job)
         except StoreUnavailable:
             return self._safely(job)
 
     def _safely(self, job: Callable[[], T]) -> T:
-        """``job``, its failures in our words; after one of the module's all is opened anew."""
+        """Run ``job``, with its failures in our words; after one of the module's all is opened anew."""
         try:
             return job()
         except GONE:
@@ -226,7 +226,7 @@ class Pkcs11Store(SigningStore):
         return self._session
 
     def _open(self) -> Any:
-        """A new session. A PIN that was wrong is not given a second time, for that locks the token."""
+        """Open a new session. A PIN that was wrong is not given a second time, for that locks the token."""
         token = self._token()
         if (token.flags & TRIED and not self._interactive) or token.flags & TokenFlag.USER_PIN_LOCKED:
             raise self._refused("the token says that the last PIN given was wrong, so none is given")

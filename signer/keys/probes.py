@@ -36,7 +36,7 @@ def keep_probe(folder: Path, fingerprint: str, probe: Probe) -> None:
 
 
 def kept_probe(folder: Path, fingerprint: str) -> Probe | None:
-    """The last one of the key with that fingerprint; None if there is none, or it does not read."""
+    """Read the last answer about the key with that fingerprint; None if there is none, or it does not read."""
     try:
         raw = read_private(folder / f"{fingerprint}.json", limit=MOST_BYTES, missing="")
         return _PROBE.validate_json(raw)

@@ -15,14 +15,14 @@ MISSING = "run `signer init` first, or name the right --home"
 
 
 def read_envelope(path: Path) -> Envelope:
-    """The file at ``path``, before anything is known of its keys. Raises `KeyStoreError`."""
+    """Read the file at ``path``, before anything is known of its keys. Raises `KeyStoreError`."""
     return parse(read_private(path, limit=MOST_BYTES, missing=MISSING), where=str(path))
 
 
 def resealed(
     envelope: Envelope, keys: StoreKeys, header: Header, new_keys: StoreKeys, random_bytes: RandomBytes, *, where: str
 ) -> Sequence[SealedEntry]:
-    """The entries of ``envelope`` under another header and its keys. Raises `KeyStoreError` if one does not open."""
+    """Seal the entries of ``envelope`` under another header and keys. Raises `KeyStoreError` if one does not open."""
     entries = []
     for entry in envelope.entries:
         secret = opened_entry(entry, envelope.header, keys, where=where)
@@ -41,25 +41,25 @@ def require_restorable(found: Envelope, saved: Envelope, where: str, *, older: b
 
 
 def outdated(where: str) -> KeyStoreError:
-    """The error for a backup that was made before a change of what it would replace."""
+    """Make the error for a backup that was made before a change of what it would replace."""
     what = "it was changed since the backup: what was revoked or removed would come back"
     return KeyStoreError(what, where=where, hint="give --older-than-now if that is meant")
 
 
 def mark_of(envelope: Envelope) -> tuple[str, int]:
-    """The ledger's name for the store's generation, and the generation of this file."""
+    """Return the ledger's name for the store's generation, and the generation of this file."""
     return f"key-store/{envelope.header.store}", envelope.generation
 
 
 def differences(before: Envelope | None, after: Envelope) -> Sequence[str]:
-    """The entries that are in one only, or not alike in both, as `kind name`."""
+    """Return the entries that are in one only, or not alike in both, as `kind name`."""
     old = {entry.about: str(entry) for entry in before.entries} if before else {}
     new = {entry.about: str(entry) for entry in after.entries}
     return sorted({name for about, name in (old | new).items() if (about in old) != (about in new)})
 
 
 def there(path: Path, *, older: bool) -> Envelope | None:
-    """What a backup would replace; None if there is nothing, or, if ``older`` may be, nothing that reads."""
+    """Return what a backup would replace; None if there is nothing, or, if ``older`` may be, nothing that reads."""
     if not os.path.lexists(path):
         return None
     try:
@@ -72,14 +72,14 @@ def there(path: Path, *, older: bool) -> Envelope | None:
 
 
 def replaced(path: Path) -> KeyStoreError:
-    """The error for a file that is another store's."""
+    """Make the error for a file that is another store's."""
     return KeyStoreError(
         "it was replaced by another key store", where=str(path), hint="restart the gateway if that is meant"
     )
 
 
 def put_back(path: Path) -> KeyStoreError:
-    """The error for a file that is older than what was read from it before, or than what the ledger knows."""
+    """Make the error for a file that is older than what was read from it before, or than what the ledger knows."""
     what = "it was put back to an earlier state: what was revoked, rotated or removed since would come back"
     hint = f"put the latest one there, or, if that is meant, run `signer keyfile restore {path} --older-than-now`"
     return KeyStoreError(what, where=str(path), hint=hint)

@@ -33,7 +33,7 @@ class Replaced:
 
     @classmethod
     def of(cls, old: CredentialInfo, at_venue: str, since_us: int) -> Replaced:
-        """The key ``old``, in whose place another came at ``since_us``."""
+        """Return the key ``old``, in whose place another came at ``since_us``."""
         return cls(old.name, old.account, old.role, old.fingerprint, old.created_us, at_venue, since_us)
 
 
@@ -41,14 +41,14 @@ _REPLACED = TypeAdapter(Replaced)
 
 
 def keep_replaced(folder: Path, replaced: Replaced) -> None:
-    """Remember it. Raises `KeyStoreError` if the disk does not take it."""
+    """Remember the key. Raises `KeyStoreError` if the disk does not take it."""
     make_private_folder(folder)
     text = _REPLACED.dump_json(replaced) + b"\n"
     write_private(folder / f"{replaced.fingerprint}.json", text, replace=True)
 
 
 def kept_replaced(folder: Path, in_force: Sequence[CredentialInfo]) -> Sequence[Replaced]:
-    """All that are remembered, oldest first, but those that are ``in_force``: their rotation was interrupted.
+    """List all that are remembered, oldest first, but those that are ``in_force``: their rotation was interrupted.
 
     Raises `KeyStoreError` for a file that does not read.
     """

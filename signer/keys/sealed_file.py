@@ -67,7 +67,7 @@ class SealedFile:
         *,
         random_bytes: RandomBytes = secrets.token_bytes,
     ) -> Self:
-        """A new, empty store at ``path``. Raises `KeyStoreError`: a file is there already, or a weak passphrase."""
+        """Make an empty store at ``path``. Raises `KeyStoreError`: a file is there already, or a weak passphrase."""
         passphrase.require_strong()
         require_fit(profile, where=str(path), allow_test_profile=True)
         store, salt = random_bytes(16).hex(), random_bytes(SALT_BYTES).hex()
@@ -87,7 +87,7 @@ class SealedFile:
         random_bytes: RandomBytes = secrets.token_bytes,
         written: Written = lambda *_: None,
     ) -> Self:
-        """The store at ``path``. Raises `WrongPassphrase`, or `KeyStoreError` for whatever else is wrong with it.
+        """Open the store at ``path``. Raises `WrongPassphrase`, or `KeyStoreError` for whatever else is wrong with it.
 
         Takes as long as its Argon2id profile was made to take. ``allow_test_profile`` is never given by ``serve``.
         """
@@ -100,8 +100,10 @@ class SealedFile:
 
     @property
     def mark(self) -> tuple[str, int]:
-        """The high-water mark (`contracts.Ledger.marks`) by which an earlier state of the file is told from this one:
-        its name, and the generation that is held."""
+        """Return the name and the generation by which an earlier state of the file is told from this one.
+
+        They are the name and the height of a mark of the ledger (`contracts.Ledger.marks`).
+        """
         return mark_of(self._envelope)
 
     def require_latest(self, marks: Mapping[str, int]) -> None:
@@ -111,7 +113,7 @@ class SealedFile:
             raise put_back(self._path)
 
     def reopened(self) -> Self:
-        """The file as it is now, read with the keys already derived: for a reload, without the passphrase.
+        """Read the file as it is now, with the keys already derived: for a reload, without the passphrase.
 
         Raises `KeyStoreError` as `open` does, and if the file was made anew or is older than what is held;
         `PassphraseChanged` if it takes another passphrase now (`succeeded_by`).
@@ -119,7 +121,7 @@ class SealedFile:
         return type(self)(self._path, self._keys, self._read_again(), self._random_bytes)
 
     def succeeded_by(self, passphrase: Passphrase) -> Self:
-        """The file as it is now, under its new passphrase. Raises as `open` does, and if it is older than what is held.
+        """Open the file as it is now by its new passphrase. Raises as `open`, and if it is older than what is held.
 
         Takes as long as `open`.
         """

@@ -47,7 +47,7 @@ class StoreKeys:
     __slots__ = ("_authenticator", "_wrapping")
 
     def __init__(self, derived: bytearray) -> None:
-        """``derived`` (what `argon.derive` gives) is overwritten."""
+        """Take over ``derived`` (what `argon.derive` gives), which is overwritten."""
         assert len(derived) == KEY_BYTES  # noqa: S101
         halves = derived[:32], derived[32:]
         self._wrapping = AESGCM(halves[0])
@@ -56,20 +56,20 @@ class StoreKeys:
             key[:] = bytes(len(key))
 
     def mac(self, label: bytes, content: bytes) -> str:
-        """HMAC-SHA256 (hex) of ``content``; ``label`` keeps the uses apart."""
+        """Return the HMAC-SHA256 (hex) of ``content``; ``label`` keeps the uses apart."""
         mac = self._authenticator.copy()
         mac.update(label + b"\0" + content)
         return mac.hexdigest()
 
     def seal(self, secret: Secret, identity: bytes, random_bytes: RandomBytes) -> Sealed:
-        """``secret`` under a fresh data key, bound to ``identity``."""
+        """Seal ``secret`` under a fresh data key, bound to ``identity``."""
         data_key = random_bytes(DATA_KEY_BYTES)
         sealed = secret.expose_to(lambda raw: _encrypt(AESGCM(data_key), raw, b"secret\0" + identity, random_bytes))
         wrapped = _encrypt(self._wrapping, data_key, b"data key\0" + identity, random_bytes)
         return Sealed(wrapped.hex(), sealed.hex())
 
     def open(self, sealed: Sealed, identity: bytes) -> Secret:
-        """The secret, for its caller to use and wipe. Raises `cryptography.exceptions.InvalidTag`, or ValueError."""
+        """Open it for a caller to use and wipe. Raises `cryptography.exceptions.InvalidTag`, or ValueError."""
         data_key = _decrypt(self._wrapping, bytes.fromhex(sealed.data_key), b"data key\0" + identity)
         try:
             raw = _decrypt(AESGCM(data_key), bytes.fromhex(sealed.secret), b"secret\0" + identity)
@@ -91,7 +91,7 @@ def _encrypt(key: AESGCM, plain: bytes | bytearray, identity: bytes, random_byte
 
 
 def _decrypt(key: AESGCM, sealed: bytes, identity: bytes) -> bytearray:
-    """Into memory that whoever asked can overwrite."""
+    """Copy it into memory that whoever asked can overwrite."""
     plain = bytearray(max(0, len(sealed) - NONCE_BYTES - TAG_BYTES))
     key.decrypt_into(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], identity, plain)
     return plain

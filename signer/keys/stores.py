@@ -56,7 +56,7 @@ class SigningStores:
         self._senders: list[UpstreamPool] = []
 
     def store(self, name: str, config: Config) -> SigningStore:
-        """The store ``name`` of ``config``. Raises `ConfigError` if it cannot be one as it is set."""
+        """Return the store ``name`` of ``config``. Raises `ConfigError` if it cannot be one as it is set."""
         settings = config.stores[name]
         if (name, settings) not in self._made:
             self._made[name, settings] = self._make(name, settings)

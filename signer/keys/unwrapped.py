@@ -28,7 +28,7 @@ class Unwrapped:
         self._lock = threading.Lock()
 
     def secret_id(self, wrapping: str, unwrap: Callable[[], str]) -> str:
-        """What ``unwrap`` made of that token, now or before. Raises what it raises."""
+        """Return what ``unwrap`` made of that token, now or before. Raises what it raises."""
         digest = hashlib.sha256(wrapping.encode()).digest()
         with self._lock:  # stores with one login, each on its own thread, unwrap once
             known = self._find(digest)

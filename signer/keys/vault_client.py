@@ -22,7 +22,7 @@ _UPGRADING = "Upgrading from non-versioned to versioned data"
 
 
 def client(config: VaultConfig, token: str) -> Any:
-    """An `hvac.Client` for ``config``; ``token`` may be empty, until it is known."""
+    """Make an `hvac.Client` for ``config``; ``token`` may be empty, until it is known."""
     session = requests.Session()
     session.trust_env = False  # neither proxies nor CA files nor .netrc of whoever started us
     verify = str(config.ca_file) if config.ca_file is not None else True
@@ -77,14 +77,14 @@ class VaultDenied(KeyStoreError):
 
 
 def words(error: exceptions.VaultError) -> str:
-    """What Vault says is wrong, on one line and bounded; it quotes no secret."""
+    """Return what Vault says is wrong, on one line and bounded; it quotes no secret."""
     said = error.errors if isinstance(error.errors, list) else [error.errors or error]
     text = " ".join(" ".join(str(each) for each in said).split())
     return "".join(character for character in text if character.isprintable())[:MOST_WORDS] or "no reason given"
 
 
 def table(answer: object, *names: str, where: str) -> Mapping[str, Any]:
-    """The table inside ``answer`` that ``names`` lead to. Raises `KeyStoreError`: what answers there is not Vault."""
+    """Find the table in ``answer`` that ``names`` lead to. Raises `KeyStoreError`: what answers there is not Vault."""
     for name in names:
         answer = answer.get(name) if isinstance(answer, Mapping) else None
     if not isinstance(answer, Mapping):

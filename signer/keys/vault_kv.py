@@ -27,7 +27,7 @@ AGAIN_S = 1.0
 
 @final
 class HeldKey(SigningKey):
-    """A handle from the moment at which its secret could be read (`signer.contracts.SigningKey`)."""
+    """Signs from the moment at which its secret could be read."""
 
     algorithm = Algorithm.HMAC_SHA512
 
@@ -40,7 +40,7 @@ class HeldKey(SigningKey):
 
     @override
     async def sign(self, message: bytes) -> bytes:
-        """The signature; reads the secret first if nobody could yet. Raises `KeyStoreError` if that fails again."""
+        """Sign, after reading the secret if nobody could yet. Raises `KeyStoreError` if that fails again."""
         if self._key is None:
             await self._read_late()
         assert self._key is not None  # noqa: S101 - read, or raised
@@ -66,7 +66,7 @@ class HeldKey(SigningKey):
 
 @final
 class VaultKvStore(SigningStore):
-    """A `signer.contracts.SigningStore` of kind ``vault-kv``.
+    """Keeps secrets in a store of kind ``vault-kv``.
 
     ``admin_token`` is for `add` and `remove`; the gateway has none, but ``unwrapped``.
     """
@@ -94,7 +94,7 @@ class VaultKvStore(SigningStore):
 
     @override
     async def signing_key(self, info: CredentialInfo) -> HeldKey:
-        """The handle; its secret is read now, or as soon as Vault answers. Raises `KeyStoreError`."""
+        """Return the handle; its secret is read now, or as soon as Vault answers. Raises `KeyStoreError`."""
         key = self._held.get(info.reference) or HeldKey(self, info)
         try:
             await key.read()
@@ -104,7 +104,7 @@ class VaultKvStore(SigningStore):
         return key
 
     async def read(self, info: CredentialInfo) -> HmacKey:
-        """The secret's handle, from Vault. Raises `KeyStoreError`."""
+        """Return the secret's handle, from Vault. Raises `KeyStoreError`."""
         try:
             async with asyncio.timeout(self._config.deadline_seconds):
                 return await self._worker.run(lambda: self._login.run(lambda vault: self._read(vault, info)))

@@ -1,4 +1,4 @@
-"""Who we are to Vault: log in as signer.toml says, renew the token in time, log in anew when renewal ends.
+"""Logs in to Vault as signer.toml says, renews the token in time, and logs in anew when renewal ends.
 
 Everything here blocks and runs on the store's own thread. The token is for the least that the store needs; one that
 may do more is warned about, once.
@@ -62,17 +62,17 @@ class VaultLogin:
 
     @property
     def token(self) -> str:
-        """The token in use; empty before the first login."""
+        """Return the token in use; empty before the first login."""
         return "" if self._vault is None else str(self._vault.token)
 
     def client(self) -> Any:
-        """An `hvac.Client` whose token is good for now. Raises `KeyStoreError`."""
+        """Return an `hvac.Client` whose token is good for now. Raises `KeyStoreError`."""
         if self._vault is None or time.monotonic() >= self._ends:
             self.log_in()
         return self._vault
 
     def run(self, job: Callable[[Any], T]) -> T:
-        """What ``job`` makes of `client`; if the token was revoked meanwhile, of a new one. Raises `KeyStoreError`."""
+        """Run ``job`` on `client`, on a new one if the token was revoked meanwhile. Raises `KeyStoreError`."""
         try:
             return job(self.client())
         except VaultDenied:
@@ -102,7 +102,7 @@ class VaultLogin:
 
     @contextlib.contextmanager
     def administrator(self) -> Iterator[Any]:
-        """An `hvac.Client` for a command: with the administrator's token, or else with the rights of this login."""
+        """Give a command an `hvac.Client`: with the administrator's token, or else with the rights of this login."""
         vault = client(self._config, self._admin_token) if self._admin_token else self.client()
         try:
             yield vault
@@ -229,7 +229,7 @@ def _read_private(path: Path) -> str:
 
 
 def _read_jwt(path: Path) -> str:
-    """A service account's token: Kubernetes shows it as a symlink that every user of the pod may read."""
+    """Return a service account's token: Kubernetes shows it as a symlink that every user of the pod may read."""
     try:
         with path.open("rb") as file:
             return _one_line(file.read(MOST_BYTES), path)

@@ -39,7 +39,7 @@ _WORDS = 200
 
 @final
 class TransitKey(SigningKey):
-    """A handle whose secret is in Vault (`signer.contracts.SigningKey`)."""
+    """Signs with a secret that is in Vault."""
 
     __slots__ = ("_name", "_store")
 
@@ -59,7 +59,7 @@ class TransitKey(SigningKey):
 
 @final
 class VaultTransitStore(SigningStore):
-    """A `signer.contracts.SigningStore` of kind ``vault-transit``.
+    """Keeps secrets in a store of kind ``vault-transit``.
 
     ``sender`` is the way to the same address; it bounds how many calls are under way. ``admin_token`` is for `add` and
     `remove`; the gateway has none, but ``unwrapped``.
@@ -97,7 +97,7 @@ class VaultTransitStore(SigningStore):
 
     @override
     async def signing_key(self, info: CredentialInfo) -> TransitKey:
-        """The handle. Raises `KeyStoreError` if the key is not there, or is not one that signs as the venue wants."""
+        """Return the handle. Raises `KeyStoreError` if the key is not there, or does not sign as the venue wants."""
         try:
             await self._look_at(info)
         except StoreUnavailable as error:
@@ -107,7 +107,7 @@ class VaultTransitStore(SigningStore):
         return TransitKey(self, info.reference)
 
     async def hmac(self, name: str, message: bytes) -> bytes:
-        """The HMAC-SHA512 of ``message`` under the key ``name``. Raises `KeyStoreError`.
+        """Return the HMAC-SHA512 of ``message`` under the key ``name``. Raises `KeyStoreError`.
 
         A signature changes nothing, so one that got no answer is asked for once more, within the same deadline.
         """
@@ -189,7 +189,7 @@ class VaultTransitStore(SigningStore):
         return StoreUnavailable(what, where=self._where, hint="unseal it or wait")
 
     async def _new_token(self, refused: str, deadline: float) -> str:
-        """A token other than ``refused``: one login for all who wait. Raises `KeyStoreError`."""
+        """Return a token other than ``refused``: one login for all who wait. Raises `KeyStoreError`."""
         loop = asyncio.get_running_loop()
         if self._logging_in is None and self._login.token in {"", refused}:
             # One that never signed may lack the right, and another login would not help. One that did has ended.
@@ -258,7 +258,7 @@ class VaultTransitStore(SigningStore):
 
 
 def _wrapped(raw: bytes | bytearray, public_key: str) -> bytes:
-    """``raw`` for `import`: AES-KWP (RFC 5649) under a fresh key, which goes along under RSA-OAEP. Base64."""
+    """Wrap ``raw`` for `import`: AES-KWP (RFC 5649) under a fresh key, which goes along under RSA-OAEP. Base64."""
     wrapping = serialization.load_pem_public_key(public_key.encode())
     assert isinstance(wrapping, rsa.RSAPublicKey)  # noqa: S101 - Transit's is RSA-4096
     ephemeral = secrets.token_bytes(32)
