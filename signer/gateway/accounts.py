@@ -1,6 +1,6 @@
-"""Builds an account from its settings; what is known of each key outlives a reload.
+"""Builds an account from its settings, and keeps what is known of each key through reloads.
 
-Two lanes of one key would race for its nonces, and a counter that began anew would let bots run into the venue's limit.
+Two lanes of one key would race for its nonces. A new counter would let bots run into the venue's limit.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from signer.model import CredentialInfo, KeyInfo
 from signer.model.allowances import Tier
 
 PARALLEL = 16
-"""Calls under way at once on a key of a venue without nonces."""
+"""How many calls of one key may be under way at once at a venue without nonces."""
 KeyId: TypeAlias = tuple[str, str]
-"""A credential's name and fingerprint: a key that takes the place of another under its name begins anew."""
+"""A credential's name and fingerprint. A new key under the same name has another fingerprint and begins anew."""
 Believed: TypeAlias = Callable[[CredentialInfo], KeyInfo | None]
-"""Returns what is believed of a key that is met for the first time."""
+"""Returns what the venue last said of a key that is new to this process; None if that is not known."""
 
 
 @final
 class KeyStates:
-    """Keeps, for each real key, its lane, its status, its counter at the venue and requests for quiet."""
+    """Keeps each real key's lane, status, read counter and requests for quiet."""
 
     def __init__(self, ledger: Ledger, clock: Clock, listeners: Listeners, believed: Believed = lambda _: None) -> None:
         self.lanes: dict[KeyId, CredentialLane] = {}
@@ -45,7 +45,7 @@ class KeyStates:
     def credential(
         self, info: CredentialInfo, key: SigningKey, config: AccountConfig, venue: Venue, marks: Mapping[str, int]
     ) -> Credential:
-        """Return the credential with what is kept of its key; nonces of a new lane go on above its mark."""
+        """Return the credential with what is kept of its key. A new lane begins above the key's stored mark."""
         key_id = (info.name, info.fingerprint)
         reads = self._reads.setdefault(key_id, SharedCounter())
         reads.allowance = venue.tier(config.tier).reads
@@ -61,17 +61,17 @@ class KeyStates:
         )
 
     def hearing(self, account: str) -> Hearing:
-        """Return what hears the venue's answers to the account."""
+        """Return the object that takes in the venue's answers to the account."""
         return self._hearings.setdefault(account, Hearing(account, self.clock, self._listeners))
 
     def pair_counters(self, account: str, tier: Tier) -> PairCounters:
-        """Return the venue's counters of orders of the account."""
+        """Return the account's order counters at the venue."""
         pairs = self._pairs.setdefault(account, PairCounters())
         pairs.allow(tier.orders)
         return pairs
 
     def forget(self, key_id: KeyId) -> None:
-        """Drop what is kept of a credential that was removed; to be called when the last call has left its lane."""
+        """Drop the state of a removed credential. Call this after the last call has left its lane."""
         del self.lanes[key_id], self.statuses[key_id], self._reads[key_id], self._quiets[key_id]
 
     def _lane(
@@ -108,10 +108,10 @@ def open_account(
     states: KeyStates,
     marks: Mapping[str, int],
 ) -> Account:
-    """Build the account ``name`` as the settings have it now, with what ``states`` keeps of its ``keys``.
+    """Build the account ``name`` from its settings and from what ``states`` keeps of its ``keys``.
 
-    A lane keeps the depth and the length of its queues through reloads. ``marks`` are the ledger's. Raises
-    `ConfigError` for a tier that the venue does not know.
+    A lane keeps its depth and its queue lengths through reloads. ``marks`` are the ledger's. Raises `ConfigError` for a
+    tier that the venue does not know.
     """
     tier = venue.tier(config.tier)
     return Account(

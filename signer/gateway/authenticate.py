@@ -1,8 +1,8 @@
-"""Step 1: which client is calling?
+"""Step 1: finds out which client sent a request.
 
-The key is known, its source allowed, it is not revoked or expired, the venue's own signature over the raw bytes holds,
-and the nonce was not seen before. An unknown key costs the same work as a bad signature. Once its source has failed too
-often, it costs none. A good signature always passes, whatever else its source does.
+The client's key must be known, not revoked and not expired, and its source allowed. The signature must hold by the
+venue's own scheme over the raw bytes. The nonce or timestamp must be fresh. An unknown key costs the same work as a bad
+signature, and no work once its source has failed too often. A good signature passes whatever else its source has sent.
 """
 
 from __future__ import annotations
@@ -23,20 +23,24 @@ from signer.secret import ApiPassphrase, dummy_key
 
 LOCKOUT_S = 60
 KEY_FAILURES = 30
-"""The most failures of one key from one source at once, and as many again within `LOCKOUT_S`, are said to be failures;
-the rest are answered as a lockout. A good signature always passes, so nobody locks a bot out by failing in its name."""
+"""How many failures of one key from one source are answered as failures within `LOCKOUT_S`, after as many at once.
+
+Further ones are answered as a lockout. A good signature always passes, so nobody can lock out a bot by failing in its
+name."""
 SOURCE_FAILURES = 120
-"""The same for one source, whatever keys it shows. More than a few broken bots behind one address need; and an unknown
-key from a source beyond it is answered without looking at the call."""
+"""The same bound for one source and all its keys; a few broken bots behind one address stay below it.
+
+An unknown key from a source beyond it is refused without a look at the call."""
 USED_NONCE = "the nonce was used before, or is not above those that were"
 _DUMMY_PASSPHRASE = ApiPassphrase(token_bytes(32))
-"""Compared where there is none: nobody can show it, and the work is the same as for a client who has one."""
+"""A passphrase that nobody can show, compared where a client has none, so that the work is the same."""
 
 
 class Authenticator:
-    """Knows every client's recent nonces and stores a mark ahead of them, so that a restart forgets none.
+    """Proves who calls, and remembers each client's recent nonces or timestamps.
 
-    ``on_alarm`` hears, in words and at most once in `LOCKOUT_S` of each, of a source that fails too often.
+    It stores a mark ahead of them, so that a restart accepts none again. ``on_alarm`` is called with a sentence about a
+    source that fails too often, at most once in `LOCKOUT_S` for each source.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class Authenticator:
         self._alarms = SourceRate[str](1 / LOCKOUT_S, 1, clock)
 
     async def authenticate(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded]:
-        """The client that sent ``request``, and the request taken apart. Raises `NotAuthentic` or `NotUnderstood`."""
+        """Return the client that sent ``request``, and the decoded request. Raises `Refused`."""
         try:
             client, decoded, digest = self._identify(request, snapshot)
         except NotAuthentic as refused:
@@ -61,9 +65,9 @@ class Authenticator:
         return client, decoded
 
     def author(self, request: Request, snapshot: Snapshot) -> Client | None:
-        """Return whose request it was that could not be taken apart, if its signature holds.
+        """Return the client whose signature a malformed request bears; None if no signature holds.
 
-        For the log only: whether it is fresh was not looked at.
+        The answer is for the log only, because freshness is not checked here.
         """
         venue = snapshot.venues[request.venue]
         client, proof = _client(request, venue, snapshot), venue.claimed_proof(request)
@@ -72,7 +76,7 @@ class Authenticator:
         return client if _signed_message(proof, client, venue) is not None else None
 
     def _identify(self, request: Request, snapshot: Snapshot) -> tuple[Client, Decoded, bytes]:
-        """Return the client, the request taken apart, and the digest of what was signed."""
+        """Return the client, the decoded request, and the digest of the signed message."""
         venue = snapshot.venues[request.venue]
         client = _client(request, venue, snapshot)
         if client is None and self._of_source.spent(one_source(request.source)):
@@ -95,7 +99,10 @@ class Authenticator:
         return client, decoded, sha256(message).digest()
 
     def _check_standing(self, client: Client, request: Request) -> None:
-        """Asked only of who has proved to hold the secret: nobody else learns that a key is revoked or bound."""
+        """Raise `NotAuthentic` for a key that is revoked, expired or bound to another source or certificate.
+
+        Only a caller that has proved to hold the secret is told so.
+        """
         info = client.info
         if info.revoked:
             raise NotAuthentic(RefusalKind.INVALID_KEY, detail=f"client {info.name} is revoked")
@@ -123,7 +130,7 @@ class Authenticator:
             await self._raise_mark(replays, fresh)
 
     async def _raise_mark(self, replays: Replays, fresh: Freshness) -> None:
-        """Store a mark beyond ``fresh`` before the call goes on: after a crash it must be a replay."""
+        """Store a mark beyond ``fresh`` before the call goes on, so that it counts as a replay after a crash."""
         async with replays.raising:
             wanted = replays.mark_for(fresh, self._clock.now_us())
             if wanted is None:
@@ -135,13 +142,13 @@ class Authenticator:
             replays.stored(fresh, wanted[1])
 
     def forgive(self, marks: Mapping[str, int]) -> None:
-        """Take up what `signer clients forgive` has stored since."""
+        """Take up the marks that `signer clients forgive` has stored."""
         self._marks = {**self._marks, **{name: mark for name, mark in marks.items() if name.endswith(f"/{FORGIVEN}")}}
         for replays in self._replays.values():
             replays.forgive(marks)
 
     def _counted(self, request: Request, snapshot: Snapshot, refused: NotAuthentic) -> NotAuthentic:
-        """``refused``, or a lockout if its key or its source has failed too often. Both are asked either way."""
+        """Count a failure. Return ``refused``, or a lockout if its key or its source has failed too often."""
         source = one_source(request.source)
         key_within = self._of_key.take((source, snapshot.venues[request.venue].key_id(request)[:64]))
         source_within = self._of_source.take(source)
@@ -160,9 +167,9 @@ def _client(request: Request, venue: Venue, snapshot: Snapshot) -> Client | None
 
 
 def _signed_message(proof: Proof, client: Client | None, venue: Venue) -> bytes | None:
-    """Return the message that the signature is over; None if it is over none of them.
+    """Return the candidate message that the signature is over; None if it is over none.
 
-    The work is the same for a key that we do not know, and whichever message it is.
+    The work is the same for an unknown key, and whichever message matches.
     """
     key = client.key if client else dummy_key(venue.client_algorithm)
     matching = [message for message in proof.messages if key.matches(message, proof.signature)]

@@ -1,16 +1,16 @@
-"""Cancels: which orders they go for, and one request after the other until each of them is accounted for.
+"""Cancels orders: finds which orders a cancel means, and asks the venue until each is accounted for.
 
-A cancel goes for the client's own orders of the names that it gives, each by its venue id. Other bearers of such a name
-decide nothing and are not reached. An order without an id is waited for while it is on its way, and looked up at the
-venue when its answer was lost: to cancel it by the name alone would reach whoever bears that name.
+A cancel reaches only the client's own orders of the given names, each by its venue id. An order that is still on its
+way has no id yet, so the cancel waits for it. An order whose answer was lost is looked up at the venue. Neither is
+cancelled by its name alone, because the cancel would reach every order that bears the name.
 
-The venue takes one order alone or several together, and may tell how many it cancelled and not which. So whenever fewer
-were cancelled than named, each is asked for again alone. One that is closed is then answered as unknown, which fails no
-other. An order is cancelled once, however often that is asked for. So what the venue refuses for its rate alone is
-repeated until the time for the call is over.
+The venue cancels one order or several in one request. It may tell how many it cancelled and not which. So if it
+cancelled fewer than we named, we ask for each again alone. It then answers a closed order as unknown, and the other
+orders are cancelled all the same. A repeated cancel of one order does no harm. So we repeat a request that was refused
+only for its rate, until the time for the call is over.
 
-Orders that the venue has said are closed are kept in mind, so that another cancel of one need not be sent. A bot that
-cancels a dead order again and again would use up turns and points that others need.
+We remember the orders that the venue has called closed, and answer another cancel of them ourselves. A bot that cancels
+a closed order again and again would use up turns and points that other bots need.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from signer.model import Call, OrderRef, Outcome, PlacedOrder, VenueResult, Wire
 from signer.model.ended import CancelAnswer, Ended
 
 MOST_KEPT = 20_000
-"""Orders that are kept in mind; the oldest are forgotten first, and their cancels are sent again."""
+"""How many closed orders are remembered. The oldest are forgotten first, and their cancels are sent again."""
 YOUNG_US = 120_000_000
-"""The venue may not know or list an order that is younger than this, though it is open."""
+"""The venue may not know or list an open order that is younger than this, in microseconds."""
 
 
 @final
 class KnownClosed:
-    """What the venue's answers to cancels have told."""
+    """Remembers the orders that the venue's answers to cancels have shown to be closed."""
 
     def __init__(self) -> None:
         self._heard_us: OrderedDict[tuple[str, str], int | None] = OrderedDict()
-        """When the venue did not know the order; None if it said that it cancelled it."""
+        """When the venue did not know the order, in microseconds; None if it cancelled the order."""
 
     def note(self, account: str, orders: Iterable[OrderRef], *, cancelled: bool, now_us: int) -> None:
-        """The venue has ``cancelled`` these, or knows no open order of their names."""
+        """Remember that the venue has ``cancelled`` these orders, or else knows no such open orders."""
         for order in orders:
             if order.kind == "venue-id":
                 self._heard_us[account, order.value] = None if cancelled else now_us
@@ -53,28 +53,28 @@ class KnownClosed:
             self._heard_us.popitem(last=False)
 
     def has(self, placed: PlacedOrder) -> bool:
-        """Whether the order is known to be closed."""
+        """Return whether the order is known to be closed."""
         heard_us = self._heard_us.get((placed.account, placed.venue_id), 0)
         return placed.closed or heard_us is None or heard_us - placed.placed_us >= YOUNG_US
 
 
 READ_S = 3.0
-"""How long the venue may take to list what is open; without the list every order of the name is asked for."""
+"""How long the venue may take to list open orders. Without the list we cancel every order of the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """The orders that a cancel goes for."""
+    """The orders that a cancel means."""
 
     refs: tuple[OrderRef, ...]
-    """Each once: by venue id, or under an account-wide policy by a name that the ledger does not know."""
+    """Each order once, by its venue id. Under an account-wide policy also names that the ledger does not know."""
     unsettled: tuple[OrderRef, ...]
-    """Names of which an order may exist that has no venue id yet."""
+    """The names that an order without a venue id may bear."""
 
 
 @final
 class Aiming:
-    """Finds the orders of names."""
+    """Finds the orders that bear given names."""
 
     def __init__(self, ledger: Ledger, pending: Pending, outcomes: Outcomes, look_ups: LookUps, clock: Clock) -> None:
         self._ledger = ledger
@@ -86,11 +86,14 @@ class Aiming:
         self._looking: dict[str, asyncio.Task[None]] = {}
 
     async def aim(self, account: Account, venue: Venue, names: Sequence[OrderRef], owner: str, until: float) -> Aim:
-        """The orders of ``owner`` (of anybody, if empty) with these names. May wait for orders until ``until``."""
+        """Return the orders of ``owner`` (of every client, if empty) with these names.
+
+        May wait for orders that are on their way until ``until``, the event loop's time.
+        """
         await self._settle(account.name, names, owner, until)
         bearers = {name: await self._bearers(account, name, owner) for name in names}
         placed = await self._open_ones(account, venue, bearers, owner)
-        refs: dict[OrderRef, None] = {}  # a dict keeps their order and has each once
+        refs: dict[OrderRef, None] = {}  # a dict keeps the sequence and holds each once
         for name, found in bearers.items():
             refs |= dict.fromkeys(OrderRef("venue-id", one.venue_id) for one in placed[name])
             if not placed[name] and not owner and not (found and name.kind == "venue-id"):
@@ -98,7 +101,7 @@ class Aiming:
         return Aim(tuple(refs), tuple(name for name in bearers if self._is_unsettled(account.name, name, owner)))
 
     async def open_orders(self, account: Account, venue: Venue, owner: str) -> Sequence[PlacedOrder]:
-        """All orders of ``owner`` (of every client, if empty) that have a venue id and may be open, newest first."""
+        """Return the orders of ``owner`` (of every client, if empty) that may be open and have a venue id."""
         pending = self._pending.of(account.name, owner)
         venue_ids = {one.venue_id for one in pending}
         stored = [one for one in await self._ledger.open_orders(account.name, owner) if one.venue_id not in venue_ids]
@@ -106,24 +109,27 @@ class Aiming:
         return [*young, *await self._still_open(account, venue, None, owner, known)] if known else young
 
     async def settle_all(self, account: Account, owner: str, until: float) -> None:
-        """Wait for every order of ``owner`` that is on its way, and look up those that are lost; until ``until``."""
+        """Wait for ``owner``'s orders that are on their way, and look up lost ones, until ``until``."""
         await self._settle(account.name, [None], owner, until)
 
     def _is_unsettled(self, account: str, name: OrderRef, owner: str) -> bool:
         return any(self._pending.without_id(account, name, owner, lost=lost) for lost in (False, True))
 
     async def _settle(self, account: str, names: Sequence[OrderRef | None], owner: str, until: float) -> None:
-        """Wait for what is on its way, then look up what is lost."""
+        """Wait for the orders that are on their way, then look up the lost ones."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 while any(self._pending.without_id(account, name, owner, lost=False) for name in names):
                     await self._pending.moved()
         if any(self._pending.without_id(account, name, owner, lost=True) for name in names):
-            await self._outcomes.caught_up()  # the ledger must know that it is lost
+            await self._outcomes.caught_up()  # a look-up sees only what the ledger holds as unknown
             await self._look_up(account, until)
 
     async def _look_up(self, account: str, until: float) -> None:
-        """One look-up of an account at a time, which whoever asks meanwhile waits for. It goes on if we cannot wait."""
+        """Wait for a look-up of the account until ``until``. All who ask meanwhile share it.
+
+        It goes on when the wait ends.
+        """
         task = self._looking.get(account)
         if task is None or task.done():
             task = asyncio.get_running_loop().create_task(self._look_ups.look_up(account))
@@ -131,7 +137,7 @@ class Aiming:
         await asyncio.wait({task}, timeout=max(0.0, until - self._clock.monotonic()))
 
     async def _bearers(self, account: Account, name: OrderRef, owner: str) -> Sequence[PlacedOrder]:
-        """The orders of a name that have a venue id, newest first."""
+        """Return the orders of a name that have a venue id, newest first."""
         known = await self._ledger.find_orders(account.name, name)
         merged = self._pending.merged(account.name, name, known)
         return [one for one in merged if one.venue_id and owner in {"", one.client}]
@@ -139,11 +145,10 @@ class Aiming:
     async def _open_ones(
         self, account: Account, venue: Venue, bearers: Mapping[OrderRef, Sequence[PlacedOrder]], owner: str
     ) -> Mapping[OrderRef, Sequence[PlacedOrder]]:
-        """Those of the ``bearers`` of each name that may be open. The venue is asked once, however many names there
-        are."""
+        """Return those of each name's ``bearers`` that may be open. Asks the venue once for all names together."""
         placed: dict[OrderRef, Sequence[PlacedOrder]] = {}
         for name, found in bearers.items():
-            newest = found[:1] if name.kind == "client-id" else found  # unique among open orders: older ones are closed
+            newest = found[:1] if name.kind == "client-id" else found  # a client's id is unique among open orders
             placed[name] = [one for one in newest if not self.closed.has(one)]
         several = {name: ones for name, ones in placed.items() if len(ones) > 1}
         if not several:
@@ -156,9 +161,10 @@ class Aiming:
     async def _still_open(
         self, account: Account, venue: Venue, name: OrderRef | None, owner: str, placed: Sequence[PlacedOrder]
     ) -> Sequence[PlacedOrder]:
-        """Those of ``placed`` that the venue lists as open, or that are too young to be listed; all if it does not say.
+        """Return the orders of ``placed`` that the venue lists as open or that are too young to be listed.
 
-        A bot may give all its orders one tag: most of them are closed, and each would cost a request.
+        Returns all of them if the venue does not answer. A bot may give all its orders one tag. Most of those are
+        closed, and a cancel of each would cost a request.
         """
         try:
             async with asyncio.timeout(READ_S):
@@ -174,7 +180,7 @@ class Aiming:
 
 
 AGAIN_S = 1.0
-"""Between two tries of what was refused for its rate: each second the venue forgives one point at least
+"""The wait before a repeat of what was refused for its rate: the venue frees at least one point each second
 (docs/kraken.md §4)."""
 NO_ANSWER = "no answer came back"
 NOT_NAMED = "the exchange cancelled fewer than it was asked to"
@@ -186,7 +192,7 @@ Send: TypeAlias = Callable[[Call, Journey], Awaitable[tuple[WireAnswer, VenueRes
 
 @dataclass(slots=True)
 class Cancelling:
-    """The requests of one cancel, and what they have come to."""
+    """Sends the requests of one cancel, and collects their results."""
 
     venue: Venue
     send: Send
@@ -197,13 +203,13 @@ class Cancelling:
     """The monotonic time in seconds after which no answer is waited for."""
     ended: Ended = field(default_factory=Ended)
     journey: Journey = field(default_factory=Journey)
-    """The result of the last request that was sent."""
+    """The journey of the last request that was sent."""
     answers: list[tuple[WireAnswer, VenueResult]] = field(default_factory=list)
 
     async def run(self, refs: Sequence[OrderRef]) -> Ended:
-        """Cancel ``refs``, each of which names an order. Raises `Refused` if nothing could be sent."""
+        """Cancel the orders that ``refs`` name. Raises `Refused` if nothing could be sent."""
         venue_ids = [ref for ref in refs if ref.kind == "venue-id"]
-        alone = [ref for ref in refs if ref.kind != "venue-id"]  # a tag may be several orders, so no count would tell
+        alone = [ref for ref in refs if ref.kind != "venue-id"]  # a count tells nothing if a tag names several orders
         limit = self.venue.cancels_at_once
         for part in (venue_ids[start : start + limit] for start in range(0, len(venue_ids), limit)):
             alone += part if len(part) == 1 else await self._together(part)
@@ -214,7 +220,7 @@ class Cancelling:
         return self.ended
 
     async def _together(self, refs: Sequence[OrderRef]) -> Sequence[OrderRef]:
-        """Ask for several at once; those that must be asked for alone."""
+        """Cancel several orders in one request. Return those that must be asked for alone."""
         answer = await self._ask(refs)
         while answer.too_fast and await self._waited():
             answer = await self._ask(refs)
@@ -224,18 +230,18 @@ class Cancelling:
         return () if answer.final else refs
 
     async def _alone(self, ref: OrderRef) -> bool:
-        """Ask for one; whether it must be asked for again."""
+        """Cancel one order. Return whether it must be asked for again."""
         answer = await self._ask([ref])
         if answer.gone or not answer.error:
             self.ended.end([ref])
         return answer.too_fast
 
     async def _ask(self, refs: Sequence[OrderRef]) -> CancelAnswer:
-        """One request. What it does not end is noted as left."""
+        """Send one request, and note each order as left that it does not end."""
         answer = await self._answer(refs)
         self.ended.count += answer.count
         self.ended.pending |= answer.pending
-        late = answer.error == TOO_LATE  # which says less than what was heard before
+        late = answer.error == TOO_LATE  # an earlier error says more than this one
         self.ended.leave([ref for ref in refs if not (late and ref in self.ended.left)], answer.error or NOT_NAMED)
         return answer
 
@@ -260,7 +266,7 @@ class Cancelling:
         return self.venue.read_cancel(*self.answers[-1])
 
     async def _waited(self) -> bool:
-        """Wait until it makes sense to ask again; False if there is no time for that."""
+        """Wait before the next try. Return False if no time is left for it."""
         if self.clock.monotonic() + AGAIN_S >= self.deadline:
             return False
         await asyncio.sleep(AGAIN_S)
@@ -268,7 +274,7 @@ class Cancelling:
 
     @property
     def result(self) -> VenueResult | None:
-        """What all answers together mean: one that is not clear leaves it unknown. None if nothing was sent."""
+        """What all answers together mean; None if nothing was sent. One unclear answer leaves the outcome unknown."""
         if not self.journey.sent:
             return None
         ended = self.ended

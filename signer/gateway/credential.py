@@ -1,7 +1,7 @@
-"""A real venue key: whether a call may go by it now, and what the venue's answers mean for it and its account.
+"""A real venue key: which calls may use it now, and what the venue's answers mean for it and its account.
 
-An answer may refuse the key, or ask for quiet of one key or of all keys of the account. What is known lasts as long as
-the lanes of the account.
+An answer may refuse the key. It may also ask for quiet, of one key or of all keys of the account. This knowledge lasts
+as long as the account's lanes.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ from signer.model.quiet import QuietAsked, Reach
 from signer.secret import Secret
 
 OURS = "@"
-"""How the names of those begin who ask for the gateway itself; no client's name has it."""
+"""The first character of the names under which the gateway itself asks the venue; no client's name has it."""
 
 
 FUNDING = frozenset({"add-funds", "withdraw-funds"})
-"""Permissions that make a call one for a credential of that role."""
+"""A call that needs one of these permissions goes by a credential of the role funding."""
 
 LEAST_S = 1.0
 MOST_S = 900.0
-"""Bounds of a time that the venue states, because its clock may differ from ours, and an answer may be forged."""
+"""The most quiet that the venue can ask for by a stated time; its clock may differ from ours, or its answer be forged.
+
+`LEAST_S` is the least."""
 MOST_GUESSED_S = 300.0
-"""The most if it states none: each request within a minute of the last one doubles the time."""
+"""The most quiet if the venue states no time. Each request within a minute of the last one doubles the time."""
 REPEATED_WITHIN_S = 60.0
 CANCEL_EVERY_S = 1.0
-"""While calls are held back, each client may cancel once in this time."""
+"""While calls are held back, each client may send one cancel per this time."""
 PROBE_EVERY_S = 60.0
-"""After a lockout the gateway asks once in this time until it gets an answer."""
+"""After a lockout's time the gateway asks once per this time until it gets an answer."""
 
 
 @dataclass(slots=True)
@@ -48,10 +50,10 @@ class _Held:
 
 @final
 class Quiet:
-    """Holds calls back while the venue asks for quiet, for one key or for one account.
+    """Holds calls back while the venue asks for quiet of one key or one account.
 
-    Each call during a lockout begins it anew (docs/kraken.md §3), and calls after *too fast* prolong the limit. So such
-    calls are answered at once with the venue's words. ``now`` is in seconds that never go back.
+    Each call during a lockout begins the lockout anew (docs/kraken.md §3). Calls after *too fast* prolong the limit. So
+    such calls are answered at once with the venue's words. ``now`` is monotonic, in seconds.
     """
 
     def __init__(self) -> None:
@@ -59,7 +61,7 @@ class Quiet:
         self._next_cancel: dict[str, float] = {}
 
     def ask(self, asked: QuietAsked, now: float) -> bool:
-        """Obey a request, and return whether it is new, not one that continues."""
+        """Obey a request for quiet. Return whether it is new and does not prolong one in force."""
         before = self._held.get(asked.reach)
         new = before is None or (asked.reach is not Reach.ALL and before.until <= now)
         for_s = _seconds(asked, before, now)
@@ -68,14 +70,14 @@ class Quiet:
         return new
 
     def holds_back(self, action: Action, now: float) -> QuietAsked | None:
-        """Return the request that holds back a client's call, None if there is none."""
+        """Return the request for quiet that holds back a client's call; None if there is none."""
         for reach, held in self._held.items():
             if (reach is Reach.ALL or now < held.until) and _reaches(reach, action):
                 return held.asked
         return None
 
     def slows_cancel(self, client: str, now: float) -> QuietAsked | None:
-        """Return the request that holds back this cancel, None if it may go."""
+        """Return the request for quiet that holds back this cancel; None if it may go."""
         held = self._held.get(Reach.CALLS)
         if held is None or now >= held.until:
             return None
@@ -85,7 +87,10 @@ class Quiet:
         return None
 
     def holds_back_own(self, now: float) -> QuietAsked | None:
-        """Return the request that holds back the gateway's own question. During a lockout one may go each minute."""
+        """Return the request for quiet that holds back the gateway's own question; None if it may go.
+
+        After a lockout's time one question may go each minute.
+        """
         held = self._held.get(Reach.ALL)
         if held is None:
             return None
@@ -100,11 +105,11 @@ class Quiet:
         return Reach.ALL in self._held
 
     def unlock(self) -> None:
-        """End the lockout, because a question of the gateway's own was answered."""
+        """End the lockout, because the venue has answered again."""
         self._held.pop(Reach.ALL, None)
 
     def left_s(self, now: float) -> float:
-        """Return the seconds until no call is held back; 0 if none is now."""
+        """Return the seconds until no call is held back; 0 if none is held back now."""
         return max((max(0.0, held.until - now) for held in self._held.values()), default=0.0)
 
 
@@ -126,36 +131,36 @@ def _seconds(asked: QuietAsked, before: _Held | None, now: float) -> float:
 
 @dataclass(slots=True)
 class KeyStatus:
-    """What is known of one real key, and so which calls may go by it. Nothing is known of a new one."""
+    """What is known of one real key, and so which calls may use it. Nothing is known of a new key."""
 
     key: KeyInfo | None = None
     """What the venue last said of it."""
     due: bool = True
-    """Whether it is to be asked about now: it was not, or without an answer."""
+    """Whether the venue is to be asked about it now, because no answer has come yet."""
     moved: bool = False
-    """Whether its nonce moved without us, when it was last asked."""
+    """Whether its nonce had moved without us when the venue was last asked."""
     findings: tuple[Finding, ...] = ()
     refused: bool = False
-    """Whether no call of a client may go by it."""
+    """Whether clients' calls may not use it."""
 
     def found(self, findings: tuple[Finding, ...]) -> None:
-        """Take these findings in the place of earlier ones."""
+        """Replace the findings by these."""
         self.findings = findings
         self.refused = any(finding.weight is Weight.REFUSED for finding in findings)
 
     def admits(self, action: Action) -> bool:
-        """Whether a client's call that does ``action`` may go by it: reads alone, while it is not proven."""
+        """Return whether a client's call that does ``action`` may use it. An unproven key serves reads only."""
         return not self.refused and (self.key is not None or action is Action.READ)
 
     @property
     def word(self) -> str:
-        """``refused``, ``proven`` or ``unproven``."""
+        """The status in one word: ``refused``, ``proven`` or ``unproven``."""
         return "refused" if self.refused else "unproven" if self.key is None else "proven"
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A real venue key: its public half, the handle that signs, and the lane its nonces leave by."""
+    """A real venue key: its API key, the handle that signs, and the lane that its calls go by."""
 
     name: str
     api_key: str = field(repr=False)
@@ -164,23 +169,23 @@ class Credential:
     role: Role = Role.TRADE
     status: KeyStatus = field(default_factory=KeyStatus)
     reads: SharedCounter = field(default_factory=SharedCounter)
-    """The venue's counter of this key, for all calls that do not concern orders."""
+    """The venue's counter for this key, of all calls but those about orders."""
     quiet: Quiet = field(default_factory=Quiet)
-    """What the venue does not want to hear of this key for a while."""
+    """The venue's requests for quiet of this key."""
     passphrase: Secret | None = None
-    """What the venue wants beside the signature; None where it wants nothing."""
+    """The passphrase that the venue wants beside the signature; None if it wants none."""
 
     def admits(self, action: Action) -> bool:
-        """Whether the lane and what is known of the key let a client's call go by it that does ``action``."""
+        """Return whether lane and status let a client's call that does ``action`` use this key."""
         return not self.lane.stopped and self.status.admits(action)
 
     def may(self, call: Call) -> bool:
-        """Whether the key has what the venue wants for ``call``, as far as the venue has said what it has."""
+        """Return whether the key has the permissions for ``call``, by what the venue has said of it."""
         held = frozenset(self.status.key.permissions) if self.status.key else frozenset()
         return all(need & held for need in call.needs)
 
     def fits(self, client: str, cost: float, now: float) -> bool:
-        """Whether the venue's counter has room for a call of ``client`` that costs so much."""
+        """Return whether the venue's read counter has room for a call of ``client`` with this cost."""
         if not cost:
             return True
         if client.startswith(OURS):
@@ -196,14 +201,14 @@ class Credential:
 
     @property
     def word(self) -> str:
-        """``paused`` or ``stopped`` if the venue refuses it; else that of its standing."""
+        """The state in one word: ``paused`` or ``stopped`` if the venue refuses the key, else its status."""
         if self.lane.stopped:
             return "paused" if self.lane.paused else "stopped"
         return self.status.word
 
 
 def roles_of(call: Call) -> tuple[Role, ...]:
-    """Whose credentials may sign such a call, those that are meant for it first."""
+    """Return the roles whose credentials may sign ``call``, the intended role first."""
     if any(words & FUNDING for words in call.needs):
         return (Role.FUNDING, Role.TRADE)
     return (Role.READ, Role.TRADE) if call.action is Action.READ else (Role.TRADE,)
@@ -220,34 +225,34 @@ AWAY = {
     Reach.CALLS: (Priority.ORDER, Priority.READ),
     Reach.READS: (Priority.READ,),
 }
-"""Who is sent away from the lanes at once, rather than refused when the turn comes."""
+"""The calls that leave the queue at once when the venue asks for quiet, by their priority."""
 
 
 def _nobody(*_: object) -> None:
-    """Nobody wants to know."""
+    """Ignore a call to a listener that was not given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Who wants to know of it."""
+    """Who is told what the venue's answers mean for the keys."""
 
     alarm: Callable[[str, str], None] = _nobody
-    """What an operator should see: a short word for its kind, and a sentence."""
+    """Tell the operator: a short word for the kind, and a sentence."""
     on_record: Callable[[str, str, str, str], None] = _nobody
-    """Record a pause in the audit log: account, credential (empty: all of the account), state, and a sentence."""
+    """Write to the audit log: account, credential (empty for the whole account), state, and a sentence."""
     paused: Callable[[str, Credential], None] = _nobody
-    """Hear that the lane of a credential of this account is paused, so that its key is asked about."""
+    """Ask about the key of this account's credential, because its lane is paused."""
     locked: Callable[[str], None] = _nobody
-    """An account is locked out, and is to be asked about when the time is over."""
+    """Ask about this account when its lockout is over."""
 
 
 @final
 class Hearing:
-    """Hears every answer of one account."""
+    """Takes in every answer of the venue to one account."""
 
     def __init__(self, account: str, clock: Clock, listeners: Listeners) -> None:
         self.quiet = Quiet()
-        """What the venue does not want to hear of any key of the account."""
+        """The venue's requests for quiet of all keys of the account."""
         self._account = account
         self._clock = clock
         self._listeners = listeners
@@ -255,31 +260,31 @@ class Hearing:
     def heard(
         self, credential: Credential, credentials: Sequence[Credential], result: VenueResult, asked: QuietAsked | None
     ) -> None:
-        """Take in the answer to a call that went by ``credential``, one of the account's ``credentials``."""
+        """Take in the answer to a call that used ``credential``, one of the account's ``credentials``."""
         if result.bad_key:
             self._key_refused(credential)
         if asked is not None:
             self._quiet_asked(credential, credentials, asked)
         elif self.quiet.locked and not self.quiet.left_s(self._clock.monotonic()) and result.outcome in HEARD:
-            # Only a question that was sent when the time was over tells: others were on their way before.
+            # Answers within the lockout's time do not end it: they belong to calls that were already on their way.
             self.quiet.unlock()
             self._say("", "resumed", f"the exchange answers account {self._account} again")
 
     def resumed(self, credential: Credential) -> None:
-        """The venue takes its key: the lane goes on."""
+        """Let the lane go on, because the venue takes its key."""
         if credential.lane.stopped:
             credential.lane.resume()
             self._say(credential.name, "resumed", f"the exchange takes the key of {credential.name} again")
 
     def stopped(self, credential: Credential) -> None:
-        """The venue refuses its key again and again: not another call, since failures that repeat lock the account."""
+        """Stop the lane, because the venue keeps refusing its key. Repeated failures would lock the account."""
         why = f"the exchange refuses the key of {credential.name}"
         credential.lane.stop(why)
         hint = f"see to it there, then `signer keys test {credential.name}` or `signer keys rotate {credential.name}`"
         self._say(credential.name, "stopped", f"{why} again and again, and no call goes by it any more; {hint}")
 
     def _key_refused(self, credential: Credential) -> None:
-        """Pause the lane. A venue may say so without cause, so this alone ends nothing."""
+        """Pause the lane. The venue may refuse a good key once, so a first refusal does not stop the lane."""
         if credential.lane.stopped:
             return
         why = f"the exchange has refused the key of {credential.name}"
@@ -304,7 +309,7 @@ class Hearing:
             self._listeners.locked(self._account)
 
     def not_ready_reason(self, credentials: Sequence[Credential]) -> str:
-        """Why no order of the account would be sent now, if that is because the venue wants quiet; else empty."""
+        """Return why no order of the account can be sent now, if the venue wants quiet; else empty."""
         now = self._clock.monotonic()
         quiets = [self.quiet, *(one.quiet for one in credentials if one.admits(Action.ORDER))]
         held = [quiet for quiet in quiets if quiet.holds_back(Action.ORDER, now)]
@@ -313,11 +318,11 @@ class Hearing:
         return f"the exchange asks account {self._account} for quiet until {self.until(held[0])}"
 
     def left_s(self, quiet: Quiet) -> float:
-        """Seconds until ``quiet`` ends; 0 if nothing is held back."""
+        """Return the seconds until ``quiet`` ends; 0 if nothing is held back."""
         return quiet.left_s(self._clock.monotonic())
 
     def until(self, quiet: Quiet) -> str:
-        """When ``quiet`` ends, for people."""
+        """Return when ``quiet`` ends, in text for operators."""
         ends = self._clock.now_us() / 1_000_000 + self.left_s(quiet)
         return datetime.fromtimestamp(ends, UTC).strftime("%H:%M:%S UTC")
 

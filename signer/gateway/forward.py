@@ -1,12 +1,12 @@
-"""Steps 5 and 6: an account's ways to the venue, one call's journey along one of them, and the time at its end.
+"""Steps 5 and 6: signs a call with a credential of its account and forwards it; also measures the venue's clock.
 
-Only the venue's own clock can tell whether an order was opened before an intent was sent. So each intent notes the
-earliest time that this clock can have shown when it was sent, calculated from our monotonic clock, which nobody sets:
-our wall clock may be wrong, and may be set between that moment and the look-up.
+A look-up must tell whether an order was opened before an intent was sent. Only the venue's own clock can tell. So each
+intent notes the earliest time that the venue's clock can have shown when the intent was sent. That time is calculated
+from our monotonic clock, because our wall clock may be wrong or may be set later.
 
-The venue says its time cut to a unit, such as whole seconds. An order that somebody else placed within the same second,
-just before a bot's call, must not be taken for the bot's. So the venue is asked again at the moment that halves what is
-not known, until the difference is known about as well as one answer's way allows.
+The venue cuts its time to a unit, such as whole seconds. An order that somebody else placed within the same second must
+not be taken for the bot's. So we ask the venue several times. Each question is timed to halve the remaining doubt. We
+stop when the doubt is about as small as the time that one answer takes.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ OVER_SHARE = "this client has used its share of what the exchange allows; nothin
 
 @dataclass(slots=True)
 class Journey:
-    """How far one call got on its way. Whoever catches an exception can tell what it means for the call."""
+    """How far one call got. A handler of an exception sees here whether the call was sent."""
 
     credential: str = ""
     nonce: int = 0
     after: int = 0
-    """The nonce before it on its credential (`Turn.after`)."""
+    """The previous nonce of the same credential (`Turn.after`)."""
     sent: bool = False
-    """True from the moment at which bytes may have left: from then on no answer means *unknown*."""
+    """True as soon as bytes may have left. From then on a missing answer means *unknown*."""
     turn_us: int = 0
     sent_us: int = 0
     answered_us: int = 0
@@ -68,9 +68,9 @@ class Account:
     call_seconds: float
     clock: Clock
     hearing: Hearing
-    """What the venue's answers mean for the ways to it."""
+    """Takes in what the venue's answers mean for the credentials."""
     pairs: PairCounters = field(default_factory=PairCounters)
-    """The venue's counters of orders."""
+    """The venue's order counters, by pair."""
 
     async def forward(
         self,
@@ -83,15 +83,15 @@ class Account:
         *,
         brake: bool = False,
     ) -> tuple[WireAnswer, VenueResult]:
-        """Send ``call`` once and read its answer; the turn in the lane is held from nonce to answer.
+        """Send ``call`` once and read its answer. The turn in the lane is held from nonce to answer.
 
-        By ``credential`` to ask about it, whatever is known of it and though its lane be stopped; else by the least
-        busy of those for such calls that have room for it: ``client`` is whose share it uses. ``check`` is asked inside
-        the turn, at the last moment before signing, and raises `Refused` if the call may not go any more (halted or
-        revoked while it waited). A ``brake`` is a cancel of an operator's, which goes before all others.
+        The call uses ``client``'s share of the least busy suitable credential. A given ``credential`` is used instead,
+        even if its lane is stopped, to ask the venue about that credential. ``check`` is called inside the turn, just
+        before signing. It raises `Refused` if the client was halted or revoked while the call waited. A ``brake`` is an
+        operator's cancel, which goes before all other calls.
 
-        Raises `NotServed` (no turn, no share, no signature or not sent: nothing left) or `Unanswered` (the outcome is
-        unknown); ``journey`` tells which at any moment, even if we are cancelled.
+        Raises `NotServed` if nothing was sent, and `Unanswered` if the outcome is unknown. ``journey`` tells the two
+        apart at any moment, even if this task is cancelled.
         """
         deadline = self.clock.monotonic() + self.call_seconds
         if credential is not None:
@@ -104,22 +104,24 @@ class Account:
                 async with chosen.lane.turn(client, priority, deadline) as turn:
                     now, cost = self.clock.monotonic(), venue.read_cost(call)
                     if not chosen.admits(call.action) or self._held_back(chosen, call, now):
-                        continue  # refused while the call waited
+                        continue  # the venue refused the key or asked for quiet while the call waited
                     check()
-                    if not chosen.fits(client, cost, now):  # others have called while it waited
+                    if not chosen.fits(client, cost, now):  # other calls have used the share while this one waited
                         raise _over_share()
                     chosen.count(client, cost, now)
                     answer, result = await self._exchange(venue, call, chosen, turn, journey)
-            except LaneStopped:  # while it waited, or between the choice and the turn: nothing was sent
+            except LaneStopped:  # the lane was stopped before the turn began, so nothing was sent
                 continue
             if result.bad_key and call.action is Action.CANCEL and self._able(call):
-                journey.sent = False  # the venue refused the key, so it did nothing: another may cancel
+                journey.sent = False  # the venue refused the key and did nothing, so another key may cancel
                 continue
             return answer, result
 
     def require_place(self, call: Call, client: str) -> None:
-        """Raises `NotServed` if no lane has a place for the call now. To be asked before it is held and recorded: a
-        flood that finds no place is refused at no cost, and writes nothing to the disk for each call."""
+        """Raise `NotServed` if no lane has a place for the call now.
+
+        Call this before the call is reserved and recorded, so that a flood is refused without disk writes.
+        """
         able = self._able(call)
         if able and not any(one.lane.has_place(client, PRIORITIES[call.action]) for one in able):
             raise NotServed.unavailable("too many calls of this client are waiting already; nothing was sent")
@@ -134,7 +136,7 @@ class Account:
         check: Callable[[], None],
         deadline: float,
     ) -> tuple[WireAnswer, VenueResult]:
-        """A question about ``credential`` itself, which nothing but a lockout holds back."""
+        """Send a question about ``credential`` itself. Only a lockout holds it back."""
         journey.credential = credential.name
         async with credential.lane.turn(client, PRIORITIES[call.action], deadline, even_if_stopped=True) as turn:
             now = self.clock.monotonic()
@@ -146,18 +148,18 @@ class Account:
             return await self._exchange(venue, call, credential, turn, journey)
 
     def credential(self, name: str) -> Credential | None:
-        """The credential of that name, if the account has it."""
+        """Return the credential ``name``; None if the account has none of that name."""
         return next((credential for credential in self.credentials if credential.name == name), None)
 
     def wait_for_own(self, venue: Venue, call: Call) -> float:
-        """Seconds until a question of our own has room in the counter of some key that may ask it; 0 if it has now."""
+        """Return the seconds until a question of our own has room in the read counter of a suitable key; 0 if now."""
         cost, now = venue.read_cost(call), self.clock.monotonic()
         return min((one.reads.wait_for_own(cost, now) for one in self._able(call)), default=0.0)
 
     def _able(self, call: Call) -> list[Credential]:
-        """The credentials of the first role that has any which admit the call now.
+        """Return the usable credentials of the first role for this call that has any.
 
-        A cancel may go by every key that has the permission for it, if those that are meant for it may not sign now.
+        If no credential of these roles is usable, a cancel may use every key that has the permission for it.
         """
         for role in roles_of(call):
             able = [one for one in self.credentials if one.role is role and one.admits(call.action)]
@@ -170,7 +172,10 @@ class Account:
         return [one for one in self.credentials if one.admits(call.action) and one.may(call)]
 
     def _chosen(self, venue: Venue, call: Call, client: str, *, brake: bool) -> Credential:
-        """The least busy that has room for the call. The venue counts requests and nonces for each key."""
+        """Return the least busy credential that has room for the call. Raises `NotServed` if there is none.
+
+        The venue counts requests and nonces for each key by itself.
+        """
         now, cost = self.clock.monotonic(), venue.read_cost(call)
         able = self._able(call)
         heard = [one for one in able if self._held_back(one, call, now) is None]
@@ -191,7 +196,7 @@ class Account:
         )
 
     def _why(self) -> str:
-        """What is in the way of the keys, for bots: short, with a fix that needs nobody if there is one."""
+        """Return for bots, in a few words, why no key is usable; empty if that is not known."""
         if paused := [one.name for one in self.credentials if one.word == "paused"]:
             return f": {', '.join(paused)} is paused until the exchange says that the key is good"
         unproven = any(one.word == "unproven" for one in self.credentials)
@@ -212,11 +217,11 @@ class Account:
         return answer, result
 
     def _held_back(self, credential: Credential, call: Call, now: float) -> QuietAsked | None:
-        """The request for quiet that a client's call must wait for."""
+        """Return the venue's request for quiet that holds back a client's call; None if there is none."""
         return self.hearing.quiet.holds_back(call.action, now) or credential.quiet.holds_back(call.action, now)
 
     def _slowed(self, credential: Credential, call: Call, client: str, now: float) -> QuietAsked | None:
-        """The request for quiet because of which a cancel must wait: a few of each client go all the same."""
+        """Return the request for quiet that slows down this cancel; None if the cancel may go now."""
         if call.action is not Action.CANCEL:
             return None
         return self.hearing.quiet.slows_cancel(client, now) or credential.quiet.slows_cancel(client, now)
@@ -236,7 +241,7 @@ class Account:
             raise NotServed.unavailable("the signing key cannot be used now; nothing was sent") from error
 
     async def _send(self, request: WireRequest, journey: Journey) -> WireAnswer:
-        """One attempt, and a second only if not one byte of the first left."""
+        """Send the request. Try a second time only if no byte of the first attempt left."""
         deadline = self.clock.monotonic() + self.call_seconds
         for attempts_left in (1, 0):
             journey.sent, journey.sent_us = True, self.clock.now_us()
@@ -269,10 +274,10 @@ ASK_S = 3.0
 AGAIN_S = 600.0
 SECOND_US = 1_000_000
 DRIFT = 20e-6
-"""The share of the time by which two clocks part at most; others keep both right."""
+"""The highest drift between two clocks, as a share of the time; both are kept right by time servers."""
 FINE_US = 1_000
 MOST_ASKED = 14
-"""Questions of one measurement; each halves what is not known."""
+"""The most questions of one measurement; each halves the doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,43 +291,48 @@ class Ahead:
 
     @classmethod
     def shown(cls, shown_us: int, unit_us: int, asked: float, heard: float) -> Ahead:
-        """What one answer tells: it was made between question and arrival, and its time is cut to ``unit_us``."""
+        """Return the bounds that one answer gives.
+
+        ``shown_us`` was cut to ``unit_us`` at some moment between ``asked`` and ``heard``.
+        """
         return cls(shown_us - _us(heard), shown_us + unit_us - _us(asked), heard)
 
     def at_time(self, now: float) -> Ahead:
-        """The same later, when the clocks may have drifted apart."""
+        """Return the bounds at ``now``, wider by the drift since then."""
         drift_us = _us((now - self.at) * DRIFT)
         return Ahead(self.least - drift_us, self.most + drift_us, now)
 
     def both(self, other: Ahead) -> Ahead:
-        """What is so by both; the other alone if they contradict each other: a clock was set."""
+        """Return the bounds that both give; ``other`` alone if they contradict each other, since a clock was set."""
         old = self.at_time(other.at)
         least, most = max(old.least, other.least), min(old.most, other.most)
         return Ahead(least, most, other.at) if least <= most else other
 
     def wait_s(self, now: float, way_s: float, unit_us: int) -> float:
-        """How long until a question that takes ``way_s`` to arrive halves what is not known."""
+        """Return the seconds to wait before a question that takes ``way_s`` to arrive, so that it halves the doubt."""
         middle_us = (self.least + self.most) // 2
         return -(_us(now + way_s) + middle_us) % unit_us / SECOND_US
 
 
 @final
 class VenueTime:
-    """The venue's time, by account."""
+    """Knows how far each account's venue clock is ahead of ours."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._ahead: dict[str, Ahead] = {}
-        """Only what was measured to the end."""
+        """The results of completed measurements."""
         self._measured: dict[str, float] = {}
 
     def is_due(self, account: str) -> bool:
-        """Whether it was not measured lately."""
+        """Return whether the clock was not measured for `AGAIN_S`."""
         return self._clock.monotonic() - self._measured.get(account, float("-inf")) >= AGAIN_S
 
     async def measure(self, account: Account, venue: Venue) -> None:
-        """Ask the venue for some seconds. Raises `SignerError` if it does not say; what was measured before is then
-        still good."""
+        """Measure the venue's clock, which takes some seconds.
+
+        Raises `SignerError` if the venue does not answer. The last measurement then stays in use.
+        """
         known, way_s = await self._ask(account, venue)
         known = self._ahead[account.name].both(known) if account.name in self._ahead else known
         for _ in range(MOST_ASKED):
@@ -335,14 +345,14 @@ class VenueTime:
         self._measured[account.name] = self._clock.monotonic()
 
     async def _ask(self, account: Account, venue: Venue) -> tuple[Ahead, float]:
-        """What one answer tells, and how long it took in seconds."""
+        """Return the bounds that one answer gives, and the seconds that it took."""
         asked = self._clock.monotonic()
         answer = await account.upstream.send(venue.time_request(), asked + ASK_S)
         shown_us, heard = venue.read_time(answer), self._clock.monotonic()
         return Ahead.shown(shown_us, venue.time_unit_us, asked, heard), heard - asked
 
     async def try_to_measure(self, account: Account, venue: Venue) -> str:
-        """Measure as `measure` does, and answer why it failed; empty if it did not."""
+        """Measure as `measure` does. Return why that failed; empty if it did not fail."""
         try:
             await self.measure(account, venue)
         except SignerError as error:
@@ -350,14 +360,14 @@ class VenueTime:
         return ""
 
     def earliest_us(self, account: str) -> int:
-        """The earliest that the venue's clock can show now; 0 if that was not measured yet."""
+        """Return the earliest time that the venue's clock can show now; 0 if it was never measured."""
         ahead, now = self._ahead.get(account), self._clock.monotonic()
         return 0 if ahead is None else ahead.at_time(now).least + _us(now)
 
     def earliest_at(self, account: str, at_us: int) -> int:
-        """The earliest that it can have shown when our wall clock showed ``at_us``, if nobody has set ours since.
+        """Return the earliest time that the venue's clock can have shown when our wall clock showed ``at_us``.
 
-        Raises `VenueError` if it was not measured yet.
+        This holds if nobody has set our clock since. Raises `VenueError` if the venue's clock was never measured.
         """
         now_us = self.earliest_us(account)
         if not now_us:

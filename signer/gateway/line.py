@@ -1,7 +1,8 @@
-"""The whole story of a bot's call, on one screen: docs/design.md's straight line, step by numbered step.
+"""Answers a bot's private call, by the numbered steps of docs/design.md's straight line.
 
-Knows contracts, never backends. Nothing goes upstream that was not decided, reserved and recorded first; what we do not
-understand is refused; an order is never sent twice; *unknown* stays held until it is reconciled.
+The line knows contracts and no backends. A call is decided, reserved and recorded before it goes upstream. A call that
+we do not understand is refused. An order is never sent twice. What an order of unknown outcome charged stays held until
+its outcome is reconciled.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ UNKNOWN_OUTCOME = "the outcome is unknown: look the order up before trying again
 
 
 class Gateway:
-    """Answers private calls."""
+    """Answers private calls of all clients."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class Gateway:
         self._paces = Paces(clock, watch.warn)
 
     async def answer(self, request: Request) -> Response:
-        """One private call, from the bytes that arrived to the answer. Let it run to its end if the client hangs up."""
+        """Answer one private call. The caller lets this run to its end even if the client hangs up."""
         trace = Trace(self._new_id(), request, self.snapshot, self._clock.now_us())
         try:
             client, decoded = await self._authenticator.authenticate(request, trace.snapshot)  # 1
@@ -108,7 +109,10 @@ class Gateway:
             self._watch.finished(trace)
 
     async def _decide(self, trace: Trace, client: Client, call: Call) -> tuple[Call, Decision]:
-        """Step 3: every rule of the client's policy, over the call and what is known of its targets."""
+        """Step 3: apply every rule of the client's policy to the call and its targets. Raises `Refused`.
+
+        Returns the call to send, which names a changed order by its venue id.
+        """
         account = client.info.account
         if call.change is not None:
             await self._let_settle(client, call.targets[0])
@@ -125,7 +129,7 @@ class Gateway:
         return self._of_settled_order(trace, client, call, facts), decision
 
     def _require_pace(self, trace: Trace, client: Client, call: Call, facts: Facts) -> None:
-        """Neither faster than its policy says, nor beyond its share of the venue's counters of orders."""
+        """Raise `Refused` if the call exceeds the policy's pace or the client's share of the venue's order counters."""
         self._paces.require(client.info.name, client.policy.max_calls, call)
         own = meant(client.policy, client.info.name, facts)
         targets = {one.venue_id: one for ref in call.targets for one in known_targets(ref, own) if not one.closed}
@@ -134,15 +138,15 @@ class Gateway:
         self._paces.require_share(client.info.name, call, trace.costs, counters)
 
     async def _let_settle(self, client: Client, target: OrderRef) -> None:
-        """A bot may change an order that it has just heard of: let its outcome reach the ledger first."""
+        """Wait until the outcome of ``target`` is in the ledger, since a bot may change an order at once."""
         if self._is_unsettled(client, target):
             await self._outcomes.caught_up()
 
     def _of_settled_order(self, trace: Trace, client: Client, call: Call, facts: Facts) -> Call:
-        """A change that names the order of the decision by its venue id, whatever name the client gave it.
+        """Return a change with its order named by venue id, and any other call as it is.
 
-        An order that is not settled yet is not changed: it may have no id, and after a crash it could not be told by
-        what it was placed as.
+        Raises `NotServed` if the order is not settled yet. Such an order may have no venue id. After a crash a changed
+        order could no longer be recognised by what it was placed as.
         """
         if call.change is None:
             return call
@@ -153,16 +157,16 @@ class Gateway:
         return trace.venue.changed_by_id(call, target.venue_id)
 
     def _is_unsettled(self, client: Client, target: OrderRef) -> bool:
-        """Whether ``target`` names an order that the client may change and that the ledger does not know yet."""
+        """Return whether ``target`` names an order that the client may change and that is not in the ledger yet."""
         owner = "" if client.policy.whole_account else client.info.name
         return self._pending.names(client.info.account, target, owner)
 
     async def _reserve(self, trace: Trace, client: Client, call: Call, decision: Decision) -> None:
-        """Step 4: hold all that an order would spend, or nothing."""
+        """Step 4: reserve all charges of an order, or none of them. Raises `Refused`."""
         if call.action is not Action.ORDER:
             return
         intent = trace.intent = self._intent(trace, client, call, decision)
-        if not self._pending.begin(intent):  # its charges were reckoned from what the order is no more
+        if not self._pending.begin(intent):  # the charges were calculated from a state that another call may change
             raise NotServed.unavailable(ORDER_UNSETTLED)
         try:
             trace.reservation = await self._ledger.reserve(intent, self._audit.head())
@@ -175,7 +179,7 @@ class Gateway:
         self._pending.add(trace.reservation, intent)
 
     async def _act(self, trace: Trace, call: Call, send: Callable[[], Awaitable[Response]]) -> Response:
-        """Steps 5 to 8 of a call that changes something."""
+        """Take a call that changes something through steps 5 to 8. ``send`` does the sending."""
         try:
             await self._record_intent(trace, call)  # 5
             return await send()  # 6, 7
@@ -196,8 +200,10 @@ class Gateway:
         return self._relayed(trace, answer)
 
     async def _cancel(self, trace: Trace, client: Client, call: Call) -> Response:
-        """Steps 5 to 8 of a cancel of orders by name: of the client's own ones, by their ids, until each is accounted
-        for. It spends nothing and passes every halt."""
+        """Take a cancel of named orders through steps 5 to 8.
+
+        The cancel reaches only the client's own orders, each by its venue id. It spends nothing and passes every halt.
+        """
         venue, account = trace.venue, self._account(trace, client)
         now = self._clock.monotonic()
         owner = "" if client.policy.whole_account else client.info.name
@@ -213,7 +219,7 @@ class Gateway:
         return await self._act(trace, call, lambda: self._cancelled(trace, cancelling, aim.refs))
 
     async def _cancelled(self, trace: Trace, cancelling: Cancelling, refs: Sequence[OrderRef]) -> Response:
-        """Cancel ``refs``. The answer is the venue's own where it gave one only, else one of the same shape."""
+        """Cancel ``refs``. Return the venue's answer if it alone tells all, else one of ours in the same shape."""
         unsettled = bool(cancelling.ended.left)
         try:
             ended = await cancelling.run(refs)
@@ -227,15 +233,15 @@ class Gateway:
         return trace.venue.cancel_answer(ended)
 
     def _note_closed(self, trace: Trace, ended: Ended) -> None:
-        """Remember these orders, so that we answer another cancel of them."""
+        """Remember the closed orders, so that we answer another cancel of them ourselves."""
         if trace.client is not None and not ended.pending:
-            # A tag may be several orders: then the count does not tell of each id beside it.
+            # A tag may name several orders, so the count does not tell which of the other orders were cancelled.
             cancelled = ended.count >= len(ended.done) and all(ref.kind == "venue-id" for ref in ended.done)
-            # As of when the call came: the word may have been heard long before the last request of the cancel ended.
+            # Note the call's arrival as the time: an answer may have come long before the cancel's last request ended.
             self.aiming.closed.note(trace.client.info.account, ended.done, cancelled=cancelled, now_us=trace.started_us)
 
     async def _read(self, trace: Trace, client: Client, call: Call) -> Response:
-        """Steps 6 and 7 of a call that changes nothing: no disk write before it leaves, one record behind it."""
+        """Take a call that changes nothing through steps 6 and 7. It is recorded only after its answer."""
         try:
             response = await self._sent(trace, client, call)
         except Unanswered as error:
@@ -246,7 +252,10 @@ class Gateway:
         return response
 
     async def _record_intent(self, trace: Trace, call: Call) -> None:
-        """Nothing leaves before it is on record, but a cancel: it is owed to a log that cannot take it."""
+        """Record the call before it is sent. Raises `NotServed` if the log fails.
+
+        A cancel goes out all the same, and its record is written as soon as the log takes it.
+        """
         record = intent_record(trace)
         try:
             await self._audit.record(record, urgent=call.action is Action.CANCEL)
@@ -267,14 +276,14 @@ class Gateway:
         return await account.forward(trace.venue, call, client.info.name, journey, check)
 
     def _account(self, trace: Trace, client: Client) -> Account:
-        """The account as it is at this moment, so that nobody enters a lane that a rotation has retired."""
+        """Return the account as it is now, so that no call enters a lane that a rotation has retired."""
         account = self.snapshot.accounts.get(client.info.account)
         if account is None:
             raise NotServed.unavailable("the account was removed; nothing was sent")
         return account
 
     def _check(self, trace: Trace, client: Client, call: Call) -> None:
-        """Check at the last moment that the client was neither halted nor revoked while it waited for its turn."""
+        """Raise `Refused` if the client was halted or revoked, or has used up its share, while it waited."""
         if call.action not in {Action.READ, Action.CANCEL}:
             halt = self._ledger.halted(client.info.name, client.info.account)
             if halt is not None:
@@ -286,10 +295,10 @@ class Gateway:
             counters = self._account(trace, client).pairs
             self._paces.require_share(client.info.name, call, trace.costs, counters)
             self._paces.count(client.info.name, trace.costs, counters)
-            trace.costs = {}  # once, however many requests a cancel takes
+            trace.costs = {}  # a cancel of several requests counts once
 
     def _relayed(self, trace: Trace, answer: WireAnswer) -> Response:
-        """The venue's own bytes, if they are an answer at all; else ours, in words that every client understands."""
+        """Return the venue's own answer. Raises `NotServed` if the bytes are no answer of the venue's API."""
         result = trace.result
         assert result is not None  # noqa: S101 - set with the answer
         if result.outcome is Outcome.UNKNOWN and not result.errors:
@@ -313,9 +322,9 @@ class Gateway:
         return trace.venue.own_answer(call, client.info, client.policy.permissions)
 
     def _worth_a_record(self, trace: Trace, kind: str) -> bool:
-        """Whether a call that nothing of was sent is recorded, or only counted: then it has no line in the log either.
+        """Return whether a call that was not sent is recorded. Else it is only counted, and has no log line either.
 
-        Floods of what proves nothing must fill no disk.
+        A flood of requests that prove nothing must not fill the disk.
         """
         size = most_bytes(trace)
         admitted = self._throttle.admit(trace.request.source, kind, trace.started_us, trace.client_name, size)
@@ -337,14 +346,17 @@ class Gateway:
         )
 
     def _parse(self, trace: Trace, decoded: Decoded) -> Call:
-        """Step 2. With references of ours, so that an order whose answer is lost can be looked up exactly."""
+        """Step 2: parse the call and add references of ours, by which an order can be looked up if its answer is lost.
+
+        Raises `NotUnderstood`.
+        """
         venue = trace.venue
         call = venue.parse(decoded)
         venue.require_timely(call, trace.started_us)
         return venue.with_own_refs(call, self._randomness.getrandbits)
 
     def _new_id(self) -> str:
-        """Sortable by time, unique: 14 hex digits of microseconds and 8 random ones."""
+        """Return a unique id that sorts by time: 14 hex digits of microseconds, then 8 random ones."""
         return f"{self._clock.now_us():014x}{self._randomness.getrandbits(32):08x}"
 
     async def drained(self) -> None:

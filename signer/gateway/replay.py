@@ -1,18 +1,18 @@
-"""Which calls of one client were seen before: no call is accepted twice, whatever its kind of freshness.
+"""Refuses replays: no call of a client is accepted twice, whatever its kind of freshness.
 
-Only calls whose signature was verified come here, each by the digest of the message that was signed: one signature has
-several spellings.
+Only calls whose signature was verified come here. Each is known by the digest of its signed message, because one
+signature can be spelled in several ways.
 
-A *nonce* rises. A venue accepts one only above the last one, so bots with parallel calls see some of them refused. We
-need not be so strict: within a window of recent nonces calls may overtake each other. Everything at or below the
-floor, which rises as the window moves on, counts as used. A bot that counts in milliseconds and a script of the same
-client that counts in nanoseconds share a credential. So a nonce is compared with those of its own length only: each
-unit of a clock has its own number of digits for centuries. Within a unit that follows the clock, a nonce from far in
-the future would shut out the client after the next restart. It is refused before it counts.
+A *nonce* rises. A venue accepts only a nonce above the last one, so it refuses some calls of bots with parallel calls.
+We are less strict: within a window of recent nonces calls may overtake each other. Every nonce at or below the window's
+floor counts as used, and the floor rises as the window moves on. A bot that counts in milliseconds may share its
+credential with a script that counts in nanoseconds. So a nonce is compared only with nonces of the same length: each
+unit of a clock has its own number of digits for centuries. A nonce that follows the clock but lies far in the future
+would shut out the client after the next restart. Such a nonce is refused and not counted.
 
 A *timestamp* lies within the venue's window around our clock. All calls within the window are remembered.
 
-No mark ever falls, so nothing that was accepted is accepted again after a restart.
+No mark ever falls, so no accepted call is accepted again after a restart.
 """
 
 from __future__ import annotations
@@ -29,19 +29,21 @@ from signer.errors import NotAuthentic, RefusalKind
 from signer.model import Freshness, Timestamp
 
 CALLS_PER_NONCE = 16
-"""How many different calls may share a nonce before further ones are refused, so that memory is bounded."""
+"""How many different calls may share one nonce. The bound keeps memory bounded."""
 AHEAD_S = 2
-"""How far ahead of use a client's mark is stored, in seconds."""
+"""How many seconds ahead of its last nonce or timestamp a client's mark is stored."""
 NONCE_LIMIT = 2**64
 """Nonces are unsigned 64-bit numbers (docs/kraken.md §2e)."""
 CLOCK_DIGITS = 10
-"""The digits of seconds since 1970; every finer unit has more. Shorter nonces are a counter's, and are one unit."""
+"""The digits of seconds since 1970; finer units have more. All shorter nonces are a counter's and form one unit."""
 TEN_DIGITS_US = 10**16
-"""The microseconds of 10 billion seconds: as long as a clock in seconds has `CLOCK_DIGITS` digits."""
+"""10 billion seconds in microseconds: a clock in seconds has `CLOCK_DIGITS` digits until then."""
 MOST_WINDOWS = 3
-"""Units whose recent nonces are remembered one by one; of another, everything up to its highest counts as used."""
+"""How many units have their recent nonces remembered one by one.
+
+In any other unit every nonce up to the highest accepted one counts as used."""
 MOST_AHEAD_US = 24 * 3600 * 1_000_000
-"""How far beyond both the clock and the last nonce a client's next one may lie, if the client counts by the clock."""
+"""How far a nonce may lie beyond both the clock and the client's last nonce, if the client counts by the clock."""
 FORGIVEN = "forgiven"
 TIMES = "times"
 """The name of the mark of timestamps."""
@@ -52,22 +54,22 @@ TOO_FAR_AHEAD = (
 FUTURE_US = 1_000_000
 """How far ahead of our clock a timestamp may lie."""
 MOST_TIMES = 65_536
-"""Calls with a timestamp that are remembered of one client. More within one window make the oldest count as used."""
+"""How many timestamped calls of one client are remembered. Beyond that the oldest timestamps count as used."""
 TOO_LATE = "the timestamp lies outside the window around this machine's clock; compare the two clocks"
 SEEN = "the call was seen before, or its timestamp is not above the mark that a restart left"
 
 
 class Replays(Protocol):
-    """What one credential has sent, for one kind of freshness."""
+    """Remembers the calls of one credential, for one kind of freshness."""
 
     raising: asyncio.Lock
     """Held while a mark is stored."""
 
     def accept(self, fresh: Freshness, digest: bytes, now_us: int) -> None:
-        """Count the call as seen. Raises `NotAuthentic` if it is, or may be, a replay, or is not fresh."""
+        """Count the call as seen. Raises `NotAuthentic` if it may be a replay or is not fresh."""
 
     def mark_for(self, fresh: Freshness, now_us: int) -> tuple[str, int] | None:
-        """Return name and height of the mark to be stored before the call goes on; None if it is stored."""
+        """Return name and value of the mark to store before the call goes on; None if none needs to be stored."""
 
     def stored(self, fresh: Freshness, mark: int) -> None:
         """Note that the mark for the call is stored."""
@@ -77,23 +79,24 @@ class Replays(Protocol):
 
 
 def replays_of(fresh: Freshness, name: str, marks: Mapping[str, int], *, strict: bool) -> Replays:
-    """Return what protects a credential whose calls are as ``fresh`` is. ``strict`` concerns nonces alone."""
+    """Return the replay protection for the kind of ``fresh``. ``strict`` concerns nonces only."""
     if isinstance(fresh, Timestamp):
         return ClientTimes(name, marks)
     return ClientNonces(name, marks, strict=strict)
 
 
 def unit_of(nonce: int) -> int:
-    """The unit that a nonce is counted in: its number of digits, or 0 for a counter's."""
+    """Return the unit of a nonce: its number of digits, or 0 if it is a counter's."""
     digits = len(str(nonce))
     return digits if digits >= CLOCK_DIGITS else 0
 
 
 def too_far_ahead(nonce: int, last: int, now_us: int) -> bool:
-    """Whether ``nonce`` lies further beyond the clock and ``last``, the highest of its unit, than `MOST_AHEAD_US`.
+    """Return whether ``nonce`` lies more than `MOST_AHEAD_US` beyond both the clock and ``last``.
 
-    Never so if ``last`` does not show that the client counts by the clock: it is 0, it is a counter's, or it is itself
-    further ahead, as ticks that began before 1970 are, or as every nonce is when our own clock is wrong.
+    ``last`` is the highest nonce of the same unit. The answer is False if ``last`` does not show that the client counts
+    by the clock: it is 0, a counter's, or too far ahead itself. Ticks that began before 1970 are too far ahead, and so
+    is every nonce if our own clock is wrong.
     """
     unit = unit_of(nonce)
     if not unit or not last:
@@ -104,12 +107,12 @@ def too_far_ahead(nonce: int, last: int, now_us: int) -> bool:
 
 
 def name_of(client: str, fingerprint: str) -> str:
-    """How the marks of a credential begin. A new one under the name begins anew."""
+    """Return the prefix of a credential's marks. A new credential under the same client name has another prefix."""
     return f"client/{client}/{fingerprint}"
 
 
 def highest_of(name: str, marks: Mapping[str, int]) -> int:
-    """The highest mark of a credential in any unit, 0 if it has none."""
+    """Return the highest mark of a credential in any unit; 0 if it has none."""
     return max((mark for _, mark in _marks_of(name, marks)), default=0)
 
 
@@ -119,11 +122,11 @@ def _marks_of(name: str, marks: Mapping[str, int]) -> list[tuple[int, int]]:
 
 
 def mark_ahead(nonce: int, now_us: int) -> int:
-    """The mark to store before ``nonce`` is accepted: `AHEAD_S` further on in the client's own unit.
+    """Return the mark to store before ``nonce`` is accepted: `AHEAD_S` ahead of it in the client's own unit.
 
-    The unit is guessed from the nonce's size against the clock, so that a client on a clock costs one write every two
-    seconds. A plain counter has no unit: each of its nonces is stored. A restart refuses what lies below the mark, so
-    it must not lie far ahead.
+    The unit is guessed by comparing the nonce with the clock. A client that counts by a clock then costs one write
+    every two seconds. A counter has no unit, so each of its nonces is stored. The mark must not lie far ahead, because
+    after a restart every nonce below it is refused.
     """
     now_s = now_us // 1_000_000
     per_second = nonce // now_s if now_s > 0 else 0
@@ -132,10 +135,10 @@ def mark_ahead(nonce: int, now_us: int) -> int:
 
 @final
 class NonceWindow:
-    """The nonces that one client has used.
+    """Remembers the nonces that one client has used in one unit.
 
-    ``floor`` is the client's stored mark: after a restart nothing up to it is accepted. ``size`` recent nonces are
-    remembered one by one. ``strict`` is the venue's own rule: above the last one, whatever the call.
+    ``floor`` is the client's stored mark: no nonce up to it is accepted. The ``size`` most recent nonces are remembered
+    one by one. ``strict`` is the venue's own rule: each nonce must be above the last one.
     """
 
     def __init__(self, floor: int, size: int = 1024, strict: bool = False) -> None:
@@ -148,10 +151,10 @@ class NonceWindow:
         """The highest nonce accepted, or the floor."""
 
     def accept(self, nonce: int, digest: bytes) -> None:
-        """Count the call as seen. Raises `NotAuthentic` if it is, or may be, a replay.
+        """Count the call as seen. Raises `NotAuthentic` if it may be a replay.
 
-        The same nonce with another digest is another call: bots that count in bare milliseconds make two within
-        one (docs/kraken.md §8.14), and only the secret's owner can have signed it.
+        The same nonce with another digest is another call. Bots that count in bare milliseconds can make two calls
+        within one (docs/kraken.md §8.14), and only the secret's owner can have signed them.
         """
         known = self._used.get(nonce, ())
         if nonce <= self._floor or digest in known or len(known) >= CALLS_PER_NONCE:
@@ -169,7 +172,7 @@ class NonceWindow:
 
 @final
 class ClientNonces(Replays):
-    """The nonces of one credential. ``strict`` is the venue's own rule: each above the last one, whatever its unit."""
+    """Remembers one credential's nonces by unit. With ``strict`` each must be above the last one of any unit."""
 
     def __init__(self, name: str, marks: Mapping[str, int], *, strict: bool) -> None:
         self._name = name
@@ -193,9 +196,9 @@ class ClientNonces(Replays):
 
     @override
     def forgive(self, marks: Mapping[str, int]) -> None:
-        """Let a strict client count lower again than it did before `FORGIVEN`, in another unit.
+        """Let a strict client go on with lower nonces in another unit, if its last nonce is forgiven.
 
-        In the same unit each nonce must still be above the last one, so nothing that was accepted is accepted again.
+        Within a unit each nonce must still be above the last one, so no accepted call is accepted again.
         """
         if self._last <= marks.get(f"{self._name}/{FORGIVEN}", 0):
             self._last = 0
@@ -229,9 +232,9 @@ class ClientNonces(Replays):
 
 @final
 class ClientTimes(Replays):
-    """The timestamps of one credential: each call passes once, while its time lies within the venue's window.
+    """Remembers one credential's timestamped calls. Each passes once, and only within the venue's window.
 
-    What is forgotten leaves a floor behind: nothing at or below it passes, even if our clock is set back.
+    Forgotten calls leave a floor behind. No timestamp at or below it passes, even if our clock is set back.
     """
 
     def __init__(self, name: str, marks: Mapping[str, int], limit: int = MOST_TIMES) -> None:
@@ -267,7 +270,7 @@ class ClientTimes(Replays):
 
     @override
     def forgive(self, marks: Mapping[str, int]) -> None:
-        """Do nothing: a time cannot count lower."""
+        """Do nothing, because timestamps follow the clock and need no forgiving."""
 
     def _forget(self, before_us: int) -> None:
         while self._order and (self._order[0][0] < before_us or len(self._order) > self._limit):
