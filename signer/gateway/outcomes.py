@@ -1,8 +1,8 @@
 """Step 7: concludes calls, first in the audit log and then in the ledger, and knows the orders not concluded yet.
 
-A crash between log and ledger leaves an open intent, which the next start looks up. The other sequence would leave a
-settled order that the log never mentions. A bot that has just heard its order's id may cancel the order before the
-ledger's next commit, and may cancel by its own reference an order whose answer was lost. `Pending` finds both.
+A crash between the two writes leaves an open intent, which the next start looks up. With the writes swapped, a crash
+would leave a settled order that the log never mentions. A bot may cancel an order before the ledger's next commit, or
+one whose answer was lost. `Pending` finds both.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from signer.model import Intent, OpenIntent, Order, OrderRef, Outcome, PlacedOrd
 
 
 class Pending:
-    """The orders of all reservations without a settled outcome."""
+    """Keeps the orders of all reservations that are not settled."""
 
     def __init__(self, left_open: Iterable[OpenIntent] = ()) -> None:
         self._orders: dict[int, tuple[PlacedOrder, ...]] = {}
         self._replacing: dict[int, tuple[PlacedOrder, ...]] = {}
-        """What edits would put in the place of their targets."""
+        """The orders that edits would put in the place of their targets."""
         self._lost: set[int] = set()
         self._changing: set[tuple[str, OrderRef]] = set()
         self._named: dict[tuple[str, str], list[str]] = {}
-        """The client of each call that gives an order a name, keyed by account and that name."""
+        """The clients of the calls under way that name an order, by account and name."""
         self._waiting: list[asyncio.Future[None]] = []
         for open_intent in left_open:
             self.add(open_intent.reservation, open_intent.intent)
@@ -35,15 +35,15 @@ class Pending:
             self._take(open_intent.intent)
 
     def __len__(self) -> int:
-        """How many are not settled: new orders, and changes of orders."""
+        """Return how many calls are not settled: those that place orders, and those that change one."""
         return len(self._orders) + len(self._changing)
 
     def begin(self, intent: Intent) -> bool:
-        """A call is about to be reserved; False if one that is not settled yet is in its way.
+        """Take up a call that is about to be reserved. Return False if an unsettled call is in its way.
 
-        What a change may add is reckoned from what the order is. Two at once would both be reckoned from the same
-        order and add up to more than was charged; so they go one after the other. And no two clients give the same
-        client's id to an order at the same time.
+        The charge of a change is calculated from the order as it is now. Two changes at once could together add more
+        than was charged, so they go one after the other. Two clients may not give the same client's id to orders at the
+        same time either.
         """
         names = [self._named.get(name, ()) for name in _client_ids(intent)]
         taken = any(client != intent.client for clients in names for client in clients)
@@ -53,7 +53,7 @@ class Pending:
         return True
 
     def end(self, intent: Intent) -> None:
-        """The call is settled, or was not made."""
+        """Drop a call that is settled or was not made."""
         self._changing -= _changed(intent)
         for name in _client_ids(intent):
             clients = self._named.get(name, [])
@@ -63,7 +63,7 @@ class Pending:
                 self._named.pop(name, None)
 
     def add(self, reservation: int, intent: Intent) -> None:
-        """A reservation is made. What an edit or amend would change is not yet changed, so only new orders count."""
+        """Keep the new orders of a reservation. The order that an edit or amend would change stays as it is."""
         made = tuple(PlacedOrder(intent.account, intent.client, "", order, intent.at_us) for order in intent.orders)
         if not intent.targets:
             self._orders[reservation] = made
@@ -71,7 +71,7 @@ class Pending:
             self._replacing[reservation] = made
 
     def accepted(self, reservation: int, intent: Intent, venue_ids: Sequence[str | None]) -> None:
-        """The venue accepted: these are the orders now, by their ids."""
+        """Give the orders of a reservation the ids by which the venue accepted them."""
         self._replacing.pop(reservation, None)
         self._orders[reservation] = tuple(
             PlacedOrder(intent.account, intent.client, venue_id, order, intent.at_us)
@@ -81,18 +81,18 @@ class Pending:
         self._tell()
 
     def lost(self, reservation: int) -> None:
-        """No clear answer came: only a look-up tells whether its orders were placed."""
+        """Note that no clear answer came, so that only a look-up tells whether the orders were placed."""
         self._lost.add(reservation)
         self._tell()
 
     def narrow(self, reservation: int, settled: Intent, left: Intent) -> None:
-        """Some orders of the reservation have reached the ledger; the others are left."""
+        """Keep only the orders of ``left``, because the ledger has those of ``settled``."""
         self.end(settled)
         self.add(reservation, left)
         self._tell()
 
     def forget(self, reservation: int) -> None:
-        """The ledger has it now, or it never came to be."""
+        """Drop the orders of a reservation that is settled or released."""
         self._orders.pop(reservation, None)
         self._replacing.pop(reservation, None)
         self._lost.discard(reservation)
@@ -109,8 +109,10 @@ class Pending:
                 self._waiting.remove(waiter)
 
     def without_id(self, account: str, ref: OrderRef | None, client: str, *, lost: bool) -> bool:
-        """Whether ``ref`` (any name, if None) is borne by an order of ``client`` (any, if empty) that has no venue id
-        yet: ``lost``, or on its way still."""
+        """Return whether an order of ``client`` (any, if empty) named ``ref`` (anything, if None) has no venue id yet.
+
+        Only ``lost`` orders count, or else only those still on their way.
+        """
         return any(
             placed.account == account and client in {"", placed.client} and (ref is None or _names(ref, placed))
             for made in (self._orders, self._replacing)
@@ -121,13 +123,13 @@ class Pending:
         )
 
     def unsettled(self, account: str, client: str) -> tuple[OrderRef, ...]:
-        """Names of the orders of ``client`` (of any, if empty) that have no venue id yet."""
+        """Return the names of the orders of ``client`` (any, if empty) that have no venue id yet."""
         made = (placed for each in (self._orders, self._replacing) for orders in each.values() for placed in orders)
         mine = (one.order for one in made if one.account == account and client in {"", one.client} and not one.venue_id)
         return tuple(ref for order in mine if (ref := name_of(order)) is not None)
 
     def names(self, account: str, ref: OrderRef, client: str = "") -> bool:
-        """Whether ``ref`` names an order that the ledger does not know yet: of that client, or of any if empty."""
+        """Return whether ``ref`` names an order of ``client`` (any, if empty) that is not in the ledger yet."""
         return any(client in {"", placed.client} for placed in self.merged(account, ref, ()))
 
     def _take(self, intent: Intent) -> None:
@@ -142,12 +144,12 @@ class Pending:
                 waiter.set_result(None)
 
     def of(self, account: str, client: str) -> tuple[PlacedOrder, ...]:
-        """The orders of ``client`` (any, if empty) that have a venue id and that the ledger does not know yet."""
+        """Return the orders of ``client`` (any, if empty) that have a venue id and are not in the ledger yet."""
         orders = (placed for made in self._orders.values() for placed in made if placed.venue_id)
         return tuple(placed for placed in orders if placed.account == account and client in {"", placed.client})
 
     def merged(self, account: str, ref: OrderRef, known: Sequence[PlacedOrder]) -> tuple[PlacedOrder, ...]:
-        """Pending orders that ``ref`` names, newest first, then those ``known`` to the ledger and not among them."""
+        """Return the pending orders that ``ref`` names, newest first, then the ``known`` ones of the ledger."""
         pending = [
             placed
             for orders in reversed(self._orders.values())
@@ -159,7 +161,7 @@ class Pending:
 
 
 def name_of(order: Order) -> OrderRef | None:
-    """Return the name that the client, or we in its stead, gave to an order."""
+    """Return the name that the client or we gave to an order; None if it has none."""
     if order.client_id:
         return OrderRef("client-id", order.client_id)
     return OrderRef("client-tag", order.client_tag) if order.client_tag is not None else None
@@ -176,20 +178,20 @@ def _changed(intent: Intent) -> set[tuple[str, OrderRef]]:
 
 
 def _client_ids(intent: Intent) -> list[tuple[str, str]]:
-    """The names that a call gives to new orders; a change keeps the one that its order has."""
+    """Return account and name of each new order that a call names. A change names no new order."""
     return [(intent.account, order.client_id) for order in intent.orders if order.client_id and not intent.targets]
 
 
 PATIENCE_S = 0.25
-"""How long an outcome may wait for the next flush; until it is durable the intent counts as open."""
+"""How long an outcome may wait for the next flush. The intent counts as open until then."""
 RETRY_S = 1.0
 ANSWER_ANYWAY_S = 2.0
-"""How long a client waits at most for an outcome to be recorded that its answer could wait for."""
+"""How long an answer waits at most for its outcome to be recorded."""
 NOTHING_HAPPENED = frozenset({Outcome.REJECTED, Outcome.NOT_SENT})
 
 
 class Outcomes:
-    """Concludes calls, in the background where no client needs to wait."""
+    """Concludes calls, in the background if the client need not wait."""
 
     def __init__(self, ledger: Ledger, audit: AuditLog, pending: Pending, watch: Watch) -> None:
         self._ledger = ledger
@@ -199,8 +201,11 @@ class Outcomes:
         self._finishing: set[asyncio.Task[None]] = set()
 
     async def conclude(self, trace: Trace) -> None:
-        """Record and settle. An accepted order's answer does not wait for the disk; a refused one's does, so that what
-        it held is free again when its client hears of it, and so does a change's, so that the next one may follow.
+        """Record and settle the outcome of a call.
+
+        The answer to an accepted order does not wait for the disk. The answer to a refused order does, so that its
+        charges are free again when the client hears of it. The answer to a change does too, so that the client can
+        change the order again at once.
         """
         if trace.outcome is Outcome.ACCEPTED and trace.reservation is not None:
             assert trace.intent is not None  # noqa: S101 - reserved with it
@@ -218,7 +223,7 @@ class Outcomes:
                     await told.wait()
 
     async def caught_up(self) -> None:
-        """Wait, for a moment at most, until what is being concluded now has reached the ledger."""
+        """Wait, for `ANSWER_ANYWAY_S` at most, until all calls that are being concluded are in the ledger."""
         if self._finishing:
             await asyncio.wait(list(self._finishing), timeout=ANSWER_ANYWAY_S)
 
@@ -235,7 +240,7 @@ class Outcomes:
             patience = 0.0 if _is_awaited(trace) else PATIENCE_S
             await self._insist(lambda: self._audit.record(record, within=patience))
         if trace.intent is None or not trace.intent.targets:
-            told.set()  # the ledger takes writes in order: what is given back now is there for whoever reserves next
+            told.set()  # the ledger writes in sequence, so the next reservation finds the charges released
         if trace.reservation is not None and trace.intent is not None:
             reservation = trace.reservation
             await self._insist(lambda: self._settle(reservation, trace))
@@ -253,7 +258,7 @@ class Outcomes:
             await self._ledger.release(reservation)
 
     async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Write until it is written. While the disk is gone no further order is taken, so few wait here."""
+        """Repeat ``write`` until it succeeds. No order is taken while the disk fails, so few tasks wait here."""
         while True:
             try:
                 return await write()
@@ -263,6 +268,6 @@ class Outcomes:
 
 
 def _is_awaited(trace: Trace) -> bool:
-    """Whether the client is answered only after the outcome is recorded."""
+    """Return whether the client is answered only after the outcome is recorded."""
     is_change = trace.intent is not None and bool(trace.intent.targets)
     return trace.outcome in NOTHING_HAPPENED or (is_change and trace.outcome is Outcome.ACCEPTED)

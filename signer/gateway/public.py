@@ -1,4 +1,4 @@
-"""Public calls: passed through by allowlist, bounded for each source and in all. No secret is near them."""
+"""Passes on public calls of an allowlist, with bounds for each source and for all together. It holds no secret."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _Waiter = asyncio.Future[None]
 
 @final
 class Places:
-    """``count`` places. At most ``waiting`` wait for one, and at most a quarter of these are of one source.
+    """Lets ``count`` calls run at once. At most ``waiting`` more wait, and at most a quarter of these for one source.
 
-    ``what`` names in the plural what they are for, in the words of a refusal.
+    ``what`` names the calls in the plural, for the text of a refusal.
     """
 
     def __init__(self, what: str, count: int, waiting: int = 256) -> None:
@@ -37,9 +37,9 @@ class Places:
 
     @asynccontextmanager
     async def place(self, source: str, deadline: float) -> AsyncIterator[None]:
-        """A place while the block runs; sources that wait get theirs in turns.
+        """Hold a place while the block runs. Sources that wait get places in turns.
 
-        Raises `NotServed`: at once if too many wait, or when ``deadline`` (the event loop's time) comes first.
+        Raises `NotServed` at once if too many wait, or when ``deadline`` (the event loop's time) has passed.
         """
         if self._free:
             self._free -= 1
@@ -70,12 +70,12 @@ class Places:
         return NotServed.unavailable(f"too many {self._what} are under way, try again later; nothing was sent")
 
     def _give_up(self, source: str, waiter: _Waiter) -> None:
-        """Leave the queue; or hand on the place, if it was given at the same moment."""
+        """Leave the queue. Hand on the place if it was given at the same moment."""
         if waiter.done() and not waiter.cancelled():
             self._leave()
             return
         queue = self._queues.get(source, deque())
-        if waiter not in queue:  # whoever left at the same moment has taken it out
+        if waiter not in queue:  # `_leave` has taken it out at the same moment
             return
         queue.remove(waiter)
         self._waiting -= 1
@@ -89,21 +89,21 @@ class Places:
             self._waiting -= 1
             if queue:
                 self._queues[source] = queue
-            if not waiter.done():  # a caller that gave up just now has not left its place yet
+            if not waiter.done():  # else its caller has just given up
                 waiter.set_result(None)
                 return
         self._free += 1
 
 
 BURST_S = 10
-"""Seconds' worth of calls that may come at once."""
+"""How many seconds' worth of calls may come at once."""
 ANSWER_S = 10.0
 ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class PublicBounds:
-    """How often public calls may come, and how many may be under way."""
+    """The bounds of public calls: how often they may come, and how many may be under way."""
 
     of_source: SourceRate[str]
     total: SourceRate[str]
@@ -111,14 +111,14 @@ class PublicBounds:
 
     @classmethod
     def of(cls, per_second: int, total_per_second: int, at_once: int, clock: Clock) -> PublicBounds:
-        """``per_second`` for each source, ``total_per_second`` for all together."""
+        """Return bounds of ``per_second`` for each source and ``total_per_second`` for all together."""
         of_source = SourceRate[str](per_second, per_second * BURST_S, clock)
         total = SourceRate[str](total_per_second, total_per_second * BURST_S, clock)
         return cls(of_source, total, Places("public calls", at_once))
 
 
 class PublicCalls:
-    """Answers public calls from the venue, in requests that we build ourselves."""
+    """Answers public calls by asking the venue, with requests that we build ourselves."""
 
     def __init__(self, venue: Venue, upstream: Upstream, bounds: PublicBounds, clock: Clock, watch: Watch) -> None:
         self.venue = venue
@@ -128,7 +128,7 @@ class PublicCalls:
         self._watch = watch
 
     async def answer(self, request: Request) -> Response:
-        """One public call."""
+        """Answer one public call."""
         try:
             return await self._relay(request)
         except Refused as refused:

@@ -1,6 +1,6 @@
-"""When a lane that the venue stopped may go on: found out by one question of ours at a time, at set times.
+"""Finds out when a paused lane may go on, by one question to the venue at a time, at set times.
 
-A refusal of a key without cause is over soon, and one with cause must not be repeated: failures that repeat lock the
+A mistaken refusal of a key is over soon. A justified one must not be provoked often, because repeated failures lock the
 account (docs/kraken.md §3).
 """
 
@@ -18,21 +18,21 @@ from signer.gateway.forward import Account
 from signer.gateway.snapshot import Snapshot
 
 ASK_AFTER_S = (1.0, 60.0, 300.0)
-"""A refused key is asked about so long after it was refused, and so long after each further refusal."""
+"""How many seconds after each refusal of a key the venue is asked about the key again."""
 UNHEARD_AGAIN_S = 60.0
-"""A question that got no answer is asked again so much later."""
+"""How many seconds later a question without an answer is asked again."""
 
 
 class Proves(Protocol):
-    """The part of `signer.keycheck.checks.KeyChecks` that is needed here."""
+    """The part of `signer.keycheck.checks.KeyChecks` that this file needs."""
 
     async def prove(self, account: Account, credential: Credential, tries: int = ...) -> object:
-        """Ask about a key. Raises `SignerError`, as `KeyRefused` where the venue refuses it."""
+        """Ask the venue about a key. Raises `SignerError`, which is `KeyRefused` if the venue refuses the key."""
 
 
 @final
 class Resuming:
-    """Asks about paused lanes and locked accounts, through reloads, until they go on or are stopped for good."""
+    """Asks about paused lanes and locked accounts until they go on or are stopped. It goes on through reloads."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class Resuming:
         self._asking: set[asyncio.Task[None]] = set()
 
     def paused(self, account: str, credential: Credential) -> None:
-        """Hear that the credential's lane has been paused just now."""
+        """Begin to ask about the key of a credential whose lane was paused."""
         self._begin(self._ask_about_key(account, credential.lane))
 
     def locked(self, account: str) -> None:
-        """All lanes of the account are locked out as of now."""
+        """Begin to ask about an account that is locked out."""
         self._begin(self._ask_about_lockout(account))
 
     def close(self) -> None:
@@ -66,14 +66,17 @@ class Resuming:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A defect must not leave a lane paused in silence."""
+        """Raise an alarm if the task failed, because a defect must not leave a lane paused in silence."""
         self._asking.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            what = type(task.exception()).__name__  # its text may hold anything
+            what = type(task.exception()).__name__  # the exception's text could hold a secret
             self._alarm("defect", f"nobody asks about a paused key any more ({what}); restart the gateway")
 
     async def _ask_about_key(self, account: str, lane: Lane) -> None:
-        """A good answer resumes the lane (`KeyChecks.prove`); the last refusal stops it."""
+        """Ask about a key until its lane goes on or is stopped.
+
+        A good answer resumes the lane (`KeyChecks.prove`). The last refusal stops it.
+        """
         for after_s in ASK_AFTER_S:
             await asyncio.sleep(after_s)
             if not await self._is_refused(account, lane):
@@ -83,9 +86,10 @@ class Resuming:
             account_now.hearing.stopped(credential)
 
     async def _is_refused(self, account: str, lane: Lane) -> bool:
-        """Whether the venue refuses the key still, asked until it says; False if the lane is not paused any more.
+        """Return whether the venue still refuses the key; False if the lane is no longer paused.
 
-        An answer that refuses the nonce alone is none: the lane stays paused, and somebody must go on asking.
+        Asks until the venue says so or not. An answer that refuses only the nonce says neither, so the lane stays
+        paused and the question is repeated.
         """
         while lane.paused and (found := self._find(account, lane)):
             try:
@@ -100,7 +104,7 @@ class Resuming:
         return False
 
     async def _ask_about_lockout(self, name: str) -> None:
-        """Any answer but another lockout ends it (`Hearing.heard`)."""
+        """Ask about an account until its lockout ends. Any answer but another lockout ends it (`Hearing.heard`)."""
         while True:
             account = self._snapshot().accounts.get(name)
             if account is None or not account.hearing.quiet.locked:
@@ -110,12 +114,12 @@ class Resuming:
                 await asyncio.sleep(left_s)
                 continue
             if account.credentials:
-                with contextlib.suppress(SignerError):  # said by whoever was asked
+                with contextlib.suppress(SignerError):  # the key checks report it themselves
                     await self._checks().prove(account, min(account.credentials, key=lambda one: one.lane.stopped), 1)
             await asyncio.sleep(UNHEARD_AGAIN_S)
 
     def _find(self, name: str, lane: Lane) -> tuple[Account, Credential] | None:
-        """The account and the credential that has the lane now; None if a reload took it away."""
+        """Return the account, and the credential that has the lane now; None if a reload has removed either."""
         account = self._snapshot().accounts.get(name)
         found = [one for one in account.credentials if one.lane is lane] if account else []
         return (account, found[0]) if account and found else None

@@ -1,7 +1,7 @@
-"""What the gateway knows of the world at one moment: venues, clients, their policies, accounts. Immutable.
+"""The venues, clients, policies and accounts that are in force at one moment. Immutable.
 
-A reload builds a whole new snapshot, and swaps one reference only if all of it is valid (*Must hold* 8). It needs a
-home that reads. An operator can take back a virtual credential without that: the snapshot in force loses it at once,
+A reload builds a whole new snapshot, and puts it in force only if all of it is valid (*Must hold* 8). An operator can
+revoke a virtual credential even if the home cannot be read. The snapshot in force then loses the credential at once,
 and no later snapshot brings it back.
 """
 
@@ -20,13 +20,13 @@ from signer.secret import ApiPassphrase
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who calls us, with the handle that tells whether a signature is theirs."""
+    """A client, with its policy and the handle that verifies its signatures."""
 
     info: ClientInfo
     key: ClientKey
     policy: Policy
     passphrase: ApiPassphrase | None = None
-    """What it shows beside its signature, where its venue wants that."""
+    """The passphrase beside its signature; None if its venue wants none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Snapshot:
 
 
 AT_ONCE = 0
-"""The time from which a credential is refused that is refused now."""
+"""The time that stands for an immediate revocation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +50,27 @@ class _TakenBack:
 
 @final
 class Revocations:
-    """The API keys that are refused, and from when on. Kept in memory until the gateway ends."""
+    """Keeps the revoked API keys, and from when on each is refused, in memory until the gateway ends."""
 
     def __init__(self) -> None:
         self._taken: dict[str, _TakenBack] = {}
 
     def take_back(self, from_when: Mapping[str, int], now_us: int) -> None:
-        """Refuse these API keys, each from its time on. A later time than is known for a key changes nothing."""
+        """Refuse these API keys, each from its time on. A later time than the known one changes nothing."""
         for api_key, from_us in from_when.items():
             known = self._taken.get(api_key)
             if known is None or from_us <= known.from_us:
                 self._taken[api_key] = _TakenBack(now_us, from_us)
 
     def applied(self, clients: Mapping[str, Client]) -> Mapping[str, Client]:
-        """``clients``, by API key, without the power of those that were taken back."""
+        """Return ``clients``, by API key, with the revoked keys marked as revoked or expiring."""
         if not self._taken:
             return clients
         return {api_key: self._without(client, self._taken.get(api_key)) for api_key, client in clients.items()}
 
     @staticmethod
     def _without(client: Client, taken: _TakenBack | None) -> Client:
-        # `clients add --import-stdin` may issue the same API key anew: that one was made after it was taken back.
+        # `clients add --import-stdin` may issue a revoked API key anew. The new client is not the revoked one.
         if taken is None or client.info.created_us > taken.at_us:
             return client
         if taken.from_us == AT_ONCE:

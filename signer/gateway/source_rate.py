@@ -1,4 +1,4 @@
-"""How often a source may do a thing: a token bucket for each, in bounded memory."""
+"""Limits how often each source may do something, by token buckets in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Source = TypeVar("Source", bound=Hashable)
 
 @final
 class SourceRate(Generic[Source]):
-    """``per_second`` each, after ``burst`` at once. The source longest unseen is forgotten first."""
+    """Allows each source ``burst`` at once, then ``per_second``. The source longest unseen is forgotten first."""
 
     def __init__(self, per_second: float, burst: int, clock: Clock) -> None:
         self._rate = per_second
@@ -23,7 +23,7 @@ class SourceRate(Generic[Source]):
         self._buckets: OrderedDict[Source, tuple[float, float]] = OrderedDict()
 
     def take(self, source: Source) -> bool:
-        """Whether one more of ``source`` is within its rate; one that is not costs it nothing."""
+        """Return whether one more of ``source`` is within its rate. A refused one costs no token."""
         tokens = self._tokens(source)
         allowed = tokens >= 1
         self._buckets[source] = (tokens - 1 if allowed else tokens, self._clock.monotonic())
@@ -33,7 +33,7 @@ class SourceRate(Generic[Source]):
         return allowed
 
     def spent(self, source: Source) -> bool:
-        """Whether `take` would say no now. Asking changes nothing."""
+        """Return whether `take` would refuse now. The question itself changes nothing."""
         return source in self._buckets and self._tokens(source) < 1
 
     def _tokens(self, source: Source) -> float:

@@ -1,4 +1,4 @@
-"""What is known of one call so far, and the audit records made from it (docs/audit-record.schema.json)."""
+"""Collects what is known of one call, and makes the audit records from it (docs/audit-record.schema.json)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from signer.model import Call, Charge, Decision, Intent, Json, Outcome, PlacedOr
 
 @dataclass(slots=True)
 class Trace:
-    """Filled in step by step; a field that a refused call never reached keeps its default."""
+    """What is known of one call. Each step fills in its fields. A call that ends early leaves the others empty."""
 
     id: str
     request: Request
@@ -26,34 +26,34 @@ class Trace:
     call: Call | None = None
     decision: Decision | None = None
     named: tuple[str, ...] = ()
-    """Ids of the existing orders that a change or cancel names to the venue, in place of the client's names."""
+    """The venue ids by which a change or cancel names its orders to the venue."""
     intent: Intent | None = None
     reservation: int | None = None
     recorded: bool = False
-    """Whether the intent is durable in the audit log, so that an outcome must follow it."""
+    """Whether the intent is durable in the audit log, so that an outcome record must follow."""
     owed: bool = False
-    """Whether it is a cancel that the log could not take: it goes out, and its records follow when they can."""
+    """Whether this is a cancel that the log could not take. It goes out, and its records follow later."""
     costs: Mapping[str, float] = field(default_factory=dict)
-    """What the call adds to the venue's counters of orders, by pair."""
+    """What the call adds to the venue's order counters, by pair."""
     journey: Journey = field(default_factory=Journey)
     outcome: Outcome | None = None
     result: VenueResult | None = None
     errors: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     detail: str = ""
-    """The reason that only the operator is told."""
+    """The reason, for the operator only."""
     counted_only: bool = False
-    """One of so many calls of which nothing was sent that it has no record and no line of its own."""
+    """Whether the call is only counted: it was one of a flood, was not sent, and has no record and no log line."""
 
     def note_outcome(self) -> None:
-        """How the call ended, as far as is known now: bytes that left without an answer mean *unknown*."""
+        """Set the outcome from what is known now. Bytes that left without an answer mean *unknown*."""
         if self.result is not None:
             self.outcome = self.result.outcome
         else:
             self.outcome = Outcome.UNKNOWN if self.journey.sent else Outcome.NOT_SENT
 
     def refused(self, refused: Refused, cause: Exception | None = None) -> None:
-        """Note why the request is refused; the operator's detail is that of the first cause."""
+        """Note why the request is refused. The first cause gives the operator's detail."""
         self.errors, self.rules = self.venue.words(refused, self.call), refused.rules
         self.detail = self.detail or refused.detail or str(cause or refused.__cause__ or "")
 
@@ -64,53 +64,53 @@ class Trace:
 
     @property
     def client_name(self) -> str:
-        """The client's name, or empty before it has proved who it is."""
+        """The client's name; empty until it has proved who it is."""
         return self.client.info.name if self.client else ""
 
     @property
     def endpoint(self) -> str:
-        """The endpoint as asked for, bounded, for a request that was not understood."""
+        """The call's endpoint. If the request was not understood, the start of what it asked for."""
         return self.call.endpoint if self.call else self.venue.endpoint_named(self.request)[:64]
 
 
 class Watch(Protocol):
-    """Whoever watches over the gateway: metrics, the log line, alarms."""
+    """Takes in what happens in the gateway, for metrics, log lines and alarms."""
 
     def finished(self, trace: Trace) -> None:
-        """A request has its answer."""
+        """Note that a request is answered."""
 
     def dropped(self, client: str, endpoint: str, parameters: int) -> None:
-        """Count parameters of a call that were not sent on; ``client`` is empty for a public call."""
+        """Count the parameters of a call that were not sent on. ``client`` is empty for a public call."""
 
     def warn(self, kind: str, text: str) -> None:
-        """Something works, and should be known."""
+        """Tell the operator of something that still works."""
 
     def alarm(self, kind: str, text: str) -> None:
-        """Something needs an operator's eye; ``kind`` is a short stable word."""
+        """Tell the operator of something to act on. ``kind`` is a short stable word."""
 
 
 MOST_DROPPED = 20
-"""Dropped parameters that a record names; the metric counts all."""
+"""How many dropped parameters a record names. The metric counts all."""
 
 
 def intent_record(trace: Trace) -> dict[str, Json]:
-    """What is about to be sent: durable before it leaves."""
+    """Return the record of a call that is about to be sent. It must be durable before the call leaves."""
     return {"kind": "intent", **_who(trace), **_what(trace)}
 
 
 def outcome_record(trace: Trace) -> dict[str, Json]:
-    """What became of an intent, and when; its call stands in the intent's record of the same id."""
+    """Return the record of an intent's outcome. The intent's record of the same id holds the call."""
     at_us = trace.journey.answered_us or trace.started_us
     return {"kind": "outcome", **_who(trace), "time": at_us, **_result(trace)}
 
 
 def read_record(trace: Trace) -> dict[str, Json]:
-    """A call that changed nothing, and how it ended."""
+    """Return the record of a call that changed nothing, with its outcome."""
     return {"kind": "read", **_who(trace), **_what(trace), **_result(trace)}
 
 
 def refusal_record(trace: Trace, refused: Refused) -> dict[str, Json]:
-    """A call that we refused before anything left, by the rules named."""
+    """Return the record of a call that we refused before anything left, with the rules that refused it."""
     entry: dict[str, Json] = {"kind": refusal_kind(refused), **_who(trace)}
     if trace.call is not None:
         entry |= _what(trace)
@@ -118,20 +118,22 @@ def refusal_record(trace: Trace, refused: Refused) -> dict[str, Json]:
 
 
 def refusal_kind(refused: Refused) -> str:
-    """``login-failed`` for whoever did not prove to be a client, else ``denied``."""
+    """Return ``login-failed`` if the caller did not prove to be a client, else ``denied``."""
     return "login-failed" if isinstance(refused, NotAuthentic) else "denied"
 
 
 def most_bytes(trace: Trace) -> int:
-    """How long the record of a call of which nothing was sent can be at most: JSON writes a letter with up to three
-    times its bytes in the body, and what we add ourselves is bounded."""
+    """Return the largest size in bytes of the record of a call that was not sent.
+
+    JSON writes a letter in up to three times its bytes in the body. Our own part of the record is bounded.
+    """
     return 3 * len(trace.request.body) + 2048
 
 
 def reconciled_record(
     intent: Intent, outcome: Outcome, venue_ids: Sequence[str | None], now_us: int
 ) -> dict[str, Json]:
-    """What a look-up at the venue found out about an intent whose outcome was lost."""
+    """Return the record of what a look-up found out about an intent of unknown outcome."""
     return {
         "kind": "reconciled",
         "time": now_us,
@@ -145,7 +147,7 @@ def reconciled_record(
 
 
 def credential_record(account: str, name: str, status: KeyStatus, now_us: int) -> dict[str, Json]:
-    """What was found out about a real key: which calls may go by it from now on, and why."""
+    """Return the record of a real key's new status, with the findings behind it."""
     return {
         "kind": "credential",
         "time": now_us,
@@ -157,7 +159,7 @@ def credential_record(account: str, name: str, status: KeyStatus, now_us: int) -
 
 
 def lane_record(account: str, credential: str, state: str, text: str, now_us: int) -> dict[str, Json]:
-    """What the venue's answers have made of the lane of a key, or of all lanes of an account."""
+    """Return the record of a lane's new state; of all lanes of the account if ``credential`` is empty."""
     return {
         "kind": "lane",
         "time": now_us,
@@ -171,13 +173,14 @@ def lane_record(account: str, credential: str, state: str, text: str, now_us: in
 _TOLD = {
     "id": 32, "act": 32, "stage": 8, "client": 64, "account": 64, "credential": 64, "reason": 200, "detail": 300
 }  # fmt: skip
-"""What a command may say of itself in the log, and at how many characters each."""
+"""The fields that a command may add to the log, and how many characters each may have."""
 
 
 def operator_record(uid: int, name: str, told: Mapping[str, Json], now_us: int) -> dict[str, Json]:
-    """What an operator does with a command: who by the system's word, what and why by the command's.
+    """Return the record of an operator's command.
 
-    Raises `ConfigError` if it says what no command says.
+    The operating system says who runs it; the command itself says what it does and why. Raises `ConfigError` if
+    ``told`` holds anything else.
     """
     if not all(isinstance(text, str) and len(text) <= _TOLD.get(key, 0) for key, text in told.items()):
         raise ConfigError("this is not what a command says of itself", hint="use the signer that the gateway runs")
@@ -185,7 +188,7 @@ def operator_record(uid: int, name: str, told: Mapping[str, Json], now_us: int) 
 
 
 def order_row(placed: PlacedOrder) -> dict[str, str]:
-    """An open order as lists show it."""
+    """Return an open order as a row of the command line's lists."""
     order = placed.order
     return {
         "txid": placed.venue_id,
@@ -202,7 +205,10 @@ def order_row(placed: PlacedOrder) -> dict[str, str]:
 def clearing_record(
     uid: int, name: str, whom: Mapping[str, Json], venue_ids: Sequence[str], now_us: int
 ) -> dict[str, Json]:
-    """Cancels of a client's open orders on an operator's word: what is named before, what is closed after."""
+    """Return the record of an operator's cancel of a client's open orders.
+
+    The first record lists the named orders, the second one the closed orders.
+    """
     act: dict[str, Json] = {"kind": "operator", "time": now_us, "by": name, "uid": uid, "act": "cancel orders"}
     return act | dict(whom) | {"named" if whom["stage"] == "begun" else "venue_ids": list(venue_ids)}
 
@@ -251,7 +257,7 @@ def _result(trace: Trace) -> dict[str, Json]:
 
 
 def _since(trace: Trace, at_us: int) -> int:
-    """Microseconds after the request came; 0 for what did not happen (or if the clock was set back)."""
+    """Return the microseconds since the request came; 0 if it did not happen, or if the clock was set back."""
     return max(0, at_us - trace.started_us) if at_us else 0
 
 

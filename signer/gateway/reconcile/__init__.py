@@ -1,7 +1,8 @@
-"""After a crash or a lost answer: what became of each intent without an outcome?
+"""Finds out what became of each intent whose outcome was lost by a crash or a missing answer.
 
-What a look at the venue's lists shows for certain is settled; what may still appear waits; what only a person can tell
-stays held with an alarm (`signer orders`). Nothing is ever sent again. The same looks find out which orders are closed.
+An order that the venue's lists show for certain is settled. An order that may still appear waits. What only a person
+can tell stays held, with an alarm (`signer orders`). No order is ever sent again. The same lists show which orders are
+closed.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from signer.model import Json, OpenIntent, Outcome
 from signer.model.intents import without_legs
 
 EVERY_S = 15.0
-"""How often it is asked what is due."""
+"""How often the due look-ups are begun."""
 LISTED_EVERY_S = 3600.0
-"""How often the open orders are listed though nothing is unknown."""
+"""How often the open orders are listed if no outcome is unknown."""
 LIST_AGAIN_S = 300.0
-"""When again, if they could not be listed, or if many may be open."""
+"""How soon they are listed again if that failed, or if many may be open."""
 MANY_OPEN = 500
-"""The number of open orders that counts as many: those that a cancel by tag finds are bounded, and most are closed."""
+"""How many possibly open orders count as many. Most of them are closed by then, and a cancel by tag takes few."""
 
 
 class Recovery:
@@ -48,10 +49,12 @@ class Recovery:
         watch: Watch,
         gone_after_s: float,
     ) -> None:
-        """``gone_after_s``: an order that the venue does not list so long after it was first missed will not appear any
-        more. Not reckoned from the intent's own time: the wall clock may have been set since."""
+        """``gone_after_s``: an order that is still not listed so long after it was first missed was never placed.
+
+        That time does not begin with the intent's own time, because the wall clock may have been set since.
+        """
         self.held = 0
-        """Outcomes that were unknown when last looked at."""
+        """How many outcomes were unknown at the last look."""
         self.schedule = Schedule(clock, gone_after_s)
         self._snapshot = snapshot
         self._ledger = ledger
@@ -63,15 +66,15 @@ class Recovery:
         self._left: set[int] = set()
         self._looks: dict[str, Looks] = {}
         self._listed: dict[str, tuple[float, float]] = {}
-        """When the open orders of each account were last asked for, and how long later they are to be listed though
-        nothing is unknown."""
+        """When each account's open orders were last listed, and after how many seconds they are listed again if no
+        outcome is unknown."""
         self._locks: dict[str, asyncio.Lock] = {}
         self._next: dict[str, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Task[None]] = set()
         self._measuring: dict[str, asyncio.Task[str]] = {}
 
     async def run(self) -> None:
-        """Look at what the last run left open, then at unknown outcomes for as long as the gateway runs."""
+        """Hold the intents that the last run left open, then look up unknown outcomes while the gateway runs."""
         try:
             await self._hold_what_was_left()
         except SignerError as error:
@@ -81,15 +84,14 @@ class Recovery:
             await asyncio.sleep(EVERY_S)
 
     def stop(self) -> None:
-        """End the looks that somebody asked for: the ledger is about to be closed."""
+        """End the look-ups that others asked for, because the ledger is about to be closed."""
         for task in (*self._asked, *self._measuring.values()):
             task.cancel()
 
     async def look_up(self, account: str) -> None:
-        """Look up all unknown outcomes of the account now, whenever their turn would be.
+        """Look up all unknown outcomes of the account now, and settle what is certain.
 
-        All who ask before the look has begun share it. It takes as long as the key's counter makes it wait, a minute at
-        most. What is certain then is in the ledger.
+        All who ask before the look-up has begun share it. It may wait for the key's read counter, a minute at most.
         """
         if account not in self._next:
             task = self._next[account] = asyncio.get_running_loop().create_task(self._look_next(account))
@@ -100,15 +102,15 @@ class Recovery:
     async def close_by_hand(
         self, reservation: int, venue_ids: Sequence[str | None], *, by: str, uid: int, reason: str
     ) -> bool:
-        """Settle an unknown outcome by these ids, or release it if there are none, as an operator says; on record.
+        """Settle an unknown outcome by an operator's ids, or release it if there are none, and record that.
 
-        Whether there is such an intent. Raises `ConfigError` if its call is under way, or the venue ids do not fit.
+        Returns whether there is such an intent. Raises `ConfigError` if its call is under way or the ids do not fit.
         """
         seen = await self._open_intent(reservation)
         if seen is None:
             return False
         async with self._lock(seen.intent.account):
-            one = await self._open_intent(reservation)  # a look may have settled it meanwhile, or a part of it
+            one = await self._open_intent(reservation)  # a look-up may have settled it or a part of it meanwhile
             if one is None:
                 return False
             if not self.is_unknown(one):
@@ -121,13 +123,13 @@ class Recovery:
         return next((one for one in await self._ledger.open_intents() if one.reservation == reservation), None)
 
     async def tried(self) -> dict[str, Json]:
-        """The unknown outcomes, by reservation: how often each was looked up, and why in vain."""
+        """Return for each unknown outcome, by reservation, how often it was looked up and why it is still unknown."""
         unknown = [one.reservation for one in await self._ledger.open_intents() if self.is_unknown(one)]
         tries = {number: self.schedule.tries(number) for number in unknown}
         return {str(number): {"tries": one.number, "why": one.why} for number, one in tries.items()}
 
     def is_unknown(self, one: OpenIntent) -> bool:
-        """Whether its outcome is lost; else its call is under way."""
+        """Return whether the intent's outcome is lost; else its call is under way."""
         return one.unknown or one.reservation in self._left
 
     async def _hold_what_was_left(self) -> None:
@@ -157,7 +159,7 @@ class Recovery:
 
     async def _look_next(self, account: str) -> None:
         async with self._lock(account):
-            del self._next[account]  # who asks from now on may mean an intent that this look does not see
+            del self._next[account]  # a later question may be about an intent that this look-up does not see
             try:
                 await self._look(account, forced=True)
             except SignerError as error:
@@ -167,11 +169,14 @@ class Recovery:
         self._watch.alarm(error.code, f"unknown outcomes cannot be looked up now: {error}")
 
     def _lock(self, account: str) -> asyncio.Lock:
-        """Nobody else closes intents of the account meanwhile."""
+        """Return the lock under which intents of the account are closed."""
         return self._locks.setdefault(account, asyncio.Lock())
 
     async def _look(self, name: str, *, forced: bool) -> None:
-        """One look at an account, for the intents whose turn it is or for all. Raises `SignerError` if a disk fails."""
+        """Look at one account, for all its intents if ``forced``, else for the due ones.
+
+        Raises `SignerError` if a disk fails.
+        """
         snapshot = self._snapshot()
         account = snapshot.accounts.get(name)
         measured = self._measured(account, account.venue) if account is not None else None
@@ -200,7 +205,10 @@ class Recovery:
             await self._conclude(one, told.get(one.reservation, nothing), asked_at, due=one.reservation in due)
 
     def _measured(self, account: Account, venue: Venue) -> asyncio.Task[str] | None:
-        """What measures the venue's clock, if that is due; nobody who knows enough without it waits for it."""
+        """Return the task that measures the venue's clock if that is due, else None.
+
+        Only a look-up of an intent without the venue's time waits for it.
+        """
         if not self._venue_time.is_due(account.name):
             return None
         task = self._measuring.get(account.name)
@@ -216,7 +224,7 @@ class Recovery:
         return open_now > 0 and self._clock.monotonic() >= asked_at + wait_s
 
     async def _conclude(self, one: OpenIntent, told: LookupResult, asked_at: float, *, due: bool) -> None:
-        """Settle what was found, release what is gone, and wait for the rest."""
+        """Settle the orders that were found, release those that were never placed, and wait for the rest."""
         found = {leg for leg, venue_id in enumerate(told.venue_ids) if venue_id is not None}
         if found:
             await self._record(one, Outcome.ACCEPTED, told.venue_ids)

@@ -1,4 +1,4 @@
-"""An operator says what became of a call whose outcome is unknown; on record, with who and why."""
+"""Records what an operator says of a call whose outcome is unknown, with the operator's name and reason."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ async def record_by_hand(
     reason: str,
     now_us: int,
 ) -> None:
-    """Settle the intent by an id for each of its orders (None for one that was not placed), or release it if there is
-    none at all. Raises `ConfigError` if the ids do not fit; `AuditError` or `LedgerError` if that cannot be stored.
+    """Settle the intent by an id for each of its orders, or release it if no id is given.
+
+    None stands for an order that was not placed. Raises `ConfigError` if the ids do not fit, and `AuditError` or
+    `LedgerError` if the outcome cannot be stored.
     """
     if any(venue_ids):
         await _require_fit(ledger, one, venue_ids)

@@ -1,7 +1,7 @@
-"""One look at the orders that the venue lists for an account: open ones first, then closed ones, page by page.
+"""Reads the orders that the venue lists for an account: first the open ones, then the closed ones, page by page.
 
-Open orders first: one that closes between the two reads is then in the second. Each read waits until it fits into the
-share of the key's counter that our own questions may take.
+An order that closes between the two reads is then in the second. Each read waits until it fits into the share of the
+key's read counter that our own questions may take.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from signer.model import Call
 from signer.model.sightings import Listing, Sighting
 
 LOOK_S = 60.0
-"""How long one look may take, waiting for the key's counter included."""
+"""How long one look may take, with the wait for the key's read counter."""
 MOST_PAGES = 40
 LEAST_WAIT_S = 0.05
 
 
 @final
 class Listings:
-    """What was listed so far, and how far back the list is whole."""
+    """Reads the lists, and keeps the orders and how far back they are complete."""
 
     def __init__(self, account: Account, venue: Venue, clock: Clock) -> None:
         self.sightings: dict[str, Sighting] = {}
         self.whole_since_us: int | None = None
-        """Every order that was opened at or after this moment is among the sightings; None if that is not known."""
+        """The sightings hold every order that was opened at or after this moment; None if that is not known."""
         self.trouble = ""
-        """Why the list does not go back further."""
+        """Why the list goes back no further; empty if nothing failed."""
         self._account = account
         self._venue = venue
         self._clock = clock
         self._until = clock.monotonic() + LOOK_S
 
     async def read_open(self) -> Sequence[str]:
-        """Read the open orders: their venue ids. Raises `SignerError` if the venue does not list them."""
+        """Read the open orders. Return their venue ids. Raises `SignerError` if the venue does not list them."""
         listing = await self._ask(self._venue.open_orders())
         self.sightings |= listing.sightings
         return list(listing.sightings)
 
     async def read_closed(self, since_us: int) -> None:
-        """Read closed orders that were opened since then, newest first; what is read before a failure counts."""
+        """Read the closed orders that were opened since then, newest first. Pages read before a failure count."""
         skip = 0
         try:
             for _ in range(MOST_PAGES):
@@ -60,7 +60,7 @@ class Listings:
             self.trouble = str(error)
 
     async def read_missing(self, venue_ids: Sequence[str]) -> None:
-        """Read the orders of these venue ids that were not listed."""
+        """Read the orders of these venue ids that are not among the sightings yet."""
         missing = [venue_id for venue_id in venue_ids if venue_id not in self.sightings]
         try:
             limit = self._venue.reads_at_once
@@ -71,8 +71,11 @@ class Listings:
             self.trouble = str(error)
 
     def _take(self, page: Listing) -> None:
-        """Whether the venue sorts by opening or by closing: what is on later pages was opened before all of this page
-        was closed."""
+        """Take up one page, and note how far back the list is complete.
+
+        The venue may sort by opening or by closing. In both cases the orders on later pages were opened before every
+        order of this page was closed.
+        """
         self.sightings = {**page.sightings, **self.sightings}
         closed = [seen.closed_us for seen in page.sightings.values()]
         if closed and None not in closed:
@@ -80,7 +83,7 @@ class Listings:
 
     @staticmethod
     def _is_last(page: Listing, skip: int) -> bool:
-        """Raises `VenueError` if the venue says that there are more than it shows."""
+        """Return whether no page follows. Raises `VenueError` if the venue counts more orders than it lists."""
         if page.total is not None and skip >= page.total:
             return True
         if page.sightings:

@@ -1,4 +1,4 @@
-"""One look at what the venue lists for an account, compared with the account's open intents."""
+"""Compares the orders that the venue lists for an account with the account's open intents."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from signer.gateway.reconcile.matching import LookupResult, Matching, bearing_na
 from signer.model import OpenIntent, OrderRef
 
 YOUNGEST_US = 120_000_000
-"""An order that was placed less long ago may not be listed yet, and is not taken for closed."""
+"""An order that is younger than this may not be listed yet, so it does not count as closed."""
 
 
 @final
 class Looks:
-    """All looks at one account. Remembers when each order was first listed."""
+    """Looks at one account. It remembers which intents were open when each order was first listed."""
 
     def __init__(self, ledger: Ledger, venue_time: VenueTime, clock: Clock) -> None:
         self._ledger = ledger
@@ -26,9 +26,10 @@ class Looks:
         self._first_seen: Mapping[str, Collection[int]] = {}
 
     async def look(self, account: Account, venue: Venue, wanted: Sequence[OpenIntent]) -> Mapping[int, LookupResult]:
-        """What became of each intent of ``wanted``, by reservation; orders that are open no more are marked as closed.
+        """Return what became of each intent of ``wanted``, by reservation, and mark orders that are not open as closed.
 
-        Raises `SignerError` if the open orders cannot be listed. What fails after that leaves doubt where it matters.
+        Raises `SignerError` if the open orders cannot be listed. A later failure leaves a doubt in the results that
+        depend on it.
         """
         asked_us, lists = self._clock.now_us(), Listings(account, venue, self._clock)
         opened = await lists.read_open()
@@ -37,7 +38,7 @@ class Looks:
         if placing:
             await lists.read_closed(min(self._since_us(one) for one in placing))
         await lists.read_missing([venue_id for one in wanted if (venue_id := venue.amended_id(one.intent))])
-        # Only now: an order that is listed was placed by an intent that is open here, or that the ledger has settled.
+        # Read the intents after the lists: each listed order of ours is then of an open intent or in the ledger.
         now_open = [one for one in await self._ledger.open_intents() if one.intent.account == account.name]
         matching = await self._matching(account.name, venue, lists, now_open)
         return {one.reservation: self._told(one, venue, lists, matching) for one in wanted}
@@ -58,7 +59,7 @@ class Looks:
         )
 
     async def _known(self, account: str, venue_ids: Iterable[str]) -> set[str]:
-        """The orders that the ledger knows, whoever placed them."""
+        """Return those of ``venue_ids`` that the ledger knows, of any client."""
         return {
             venue_id
             for venue_id in venue_ids
@@ -79,6 +80,6 @@ class Looks:
         return LookupResult((venue_id,)) if venue.is_amended(one.intent.orders[0], seen) else LookupResult(nothing)
 
     def _since_us(self, one: OpenIntent) -> int:
-        """The venue's time before which the intent had not been sent. Raises `VenueError` if nothing tells it."""
+        """Return the venue's time before which the intent had not been sent. Raises `VenueError` if it is unknown."""
         intent = one.intent
         return intent.venue_us or self._venue_time.earliest_at(intent.account, intent.at_us)

@@ -1,8 +1,9 @@
-"""Which listed order is which of our intents? Settled is only what can be nothing else. Pure.
+"""Matches listed orders with our intents. Only a match that excludes every other one counts. Pure.
 
-An intent's order is a listed one only if exactly one is a candidate: alike, not known to the ledger as another order,
-not seen before the intent was there, and opened at or after the moment at which the intent was sent. A twin that the
-owner's hand or another bot placed must never become the client's: whoever owns an order may change and cancel it.
+A listed order is a candidate for an intent's order if four things hold. It is alike. The ledger does not know it as
+another order. It was not seen before the intent was there. It was opened at or after the moment when the intent was
+sent. A twin that the owner or another bot placed must never become the client's, because a client may change and cancel
+its own orders.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ OLDER_OR_UNLISTED = "an order at the exchange is like it, but was opened before 
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """What the lists tell of one intent."""
+    """What the venue's lists say of one intent."""
 
     venue_ids: tuple[str | None, ...]
-    """One for each of its orders; None where none was found."""
+    """One id for each of its orders; None for an order that was not found."""
     doubt: str = ""
-    """Why one that was not found may be there all the same; empty if it is certainly not on the lists."""
+    """Why an order that was not found may still exist; empty if the lists certainly lack it."""
     unread: bool = False
-    """Whether the doubt is only that the lists could not be read."""
+    """Whether the only doubt is that the lists could not be read."""
 
 
 def bearing_names_of(intents: Iterable[OpenIntent], listed: Iterable[Sighting]) -> list[Sighting]:
-    """The listed orders that bear a reference of an order of these intents."""
+    """Return the listed orders that bear a reference of an order of these intents."""
     wanted = {reference_of(order) for one in intents for order in one.intent.orders}
     return [seen for seen in listed if not wanted.isdisjoint(_references(seen))]
 
 
 @final
 class Matching:
-    """Compares all open intents of an account with what is listed."""
+    """Compares all open intents of an account with the listed orders."""
 
     def __init__(
         self,
@@ -55,10 +56,10 @@ class Matching:
         first_seen: Mapping[str, Collection[int]],
         alike: Alike,
     ) -> None:
-        """``intents``: every open one, those still under way too, since they may claim an order.
+        """``intents``: every open intent. Those under way count too, because they may claim an order.
 
-        ``since_us``: by reservation, the venue's time before which the intent had not been sent. ``taken``: ids
-        that are known to be other orders. ``first_seen``: by id, the reservations that were open when it was first
+        ``since_us``: by reservation, the venue's time before which the intent had not been sent. ``taken``: the venue
+        ids of other known orders. ``first_seen``: by venue id, the reservations that were open when the order was first
         listed; no later one can have placed it.
         """
         self._since_us = since_us
@@ -73,7 +74,7 @@ class Matching:
         )
 
     def told(self, one: OpenIntent) -> LookupResult:
-        """What became of an intent that placed orders."""
+        """Return what became of an intent that places orders."""
         found: dict[Order, list[str]] = {}
         doubts = []
         for order, number in _distinct(one).items():
@@ -83,7 +84,7 @@ class Matching:
         return LookupResult(venue_ids, "; ".join(dict.fromkeys(doubts)))
 
     def _settled(self, one: OpenIntent, order: Order, number: int) -> tuple[list[str], str]:
-        """The ids of the ``number`` like orders of an intent as far as they are certain, and why not further."""
+        """Return the certain ids of the ``number`` equal orders of an intent, and why others are in doubt."""
         if reference_of(order) is None:
             return [], "it bears no reference by which it could be recognised"
         candidates, doubtful = self._candidates(one, order)
@@ -94,7 +95,7 @@ class Matching:
         return [seen.venue_id for seen in candidates], OLDER_OR_UNLISTED if doubtful else ""
 
     def _candidates(self, one: OpenIntent, order: Order) -> tuple[list[Sighting], list[Sighting]]:
-        """The listed orders that may be its own, the oldest first; and those that are like it as far as can be told."""
+        """Return the listed orders that may be this one, oldest first, and those of which that is doubtful."""
         candidates: list[Sighting] = []
         doubtful: list[Sighting] = []
         for seen in self._by_reference.get(reference_of(order) or _NONE, ()):
@@ -107,7 +108,7 @@ class Matching:
 
 
 def reference_of(order: Order) -> Reference | None:
-    """The reference by which an order can be recognised at the venue; None if it bears none."""
+    """Return the reference by which an order can be recognised at the venue; None if it bears none."""
     if order.client_tag is not None:
         return "client-tag", order.client_tag
     return ("client-id", order.client_id) if order.client_id else None
@@ -121,5 +122,5 @@ def _references(seen: Sighting) -> list[Reference]:
 
 
 def _distinct(one: OpenIntent) -> Mapping[Order, int]:
-    """The orders of an intent, and how many are the same: a batch may hold twins, which are interchangeable."""
+    """Return each distinct order of an intent with its number. Equal orders of a batch are interchangeable."""
     return Counter(one.intent.orders)
