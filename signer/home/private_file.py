@@ -129,7 +129,7 @@ def _require_private(status: os.stat_result, path: Path, *, systemd: bool) -> No
         raise KeyStoreError(what, where=where, hint="run signer as its owner, or chown it")
     open_to = stat.S_IMODE(status.st_mode) & (0o007 if systemd else 0o077)
     if open_to:
-        what = f"its mode {stat.S_IMODE(status.st_mode):04o} lets others at it"
+        what = f"its mode {stat.S_IMODE(status.st_mode):04o} lets others access it"
         raise KeyStoreError(what, where=where, hint=f"run `chmod 600 {path}`")
 
 
@@ -138,9 +138,9 @@ def _explained(path: Path, exists: str) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise KeyStoreError("this file exists and is kept as it is", where=str(path), hint=exists) from None
+        raise KeyStoreError("this file exists and was not changed", where=str(path), hint=exists) from None
     except OSError as error:
-        what = f"it cannot be written ({error.strerror}) and is as it was"
+        what = f"it cannot be written ({error.strerror}) and was not changed"
         raise KeyStoreError(what, where=str(path), hint="check the disk and the folder's permissions") from error
 
 
@@ -175,6 +175,6 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _refuse_held(descriptor: int, path: Path) -> NoReturn:
-    holder = os.pread(descriptor, 20, 0).decode("ascii", "replace") or "that has not said which"
+    holder = os.pread(descriptor, 20, 0).decode("ascii", "replace") or "unknown"
     what = f"another signer command is changing it (process {holder})"
     raise KeyStoreError(what, where=str(path), hint="wait for it, or end it")

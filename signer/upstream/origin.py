@@ -34,14 +34,14 @@ class Origin:
         """
         match = _ORIGIN.fullmatch(text)
         if match is None:
-            raise ConfigError(f"the origin {text!r} is not one", where="origin", hint=_HINT)
+            raise ConfigError(f"{text!r} is not an origin", where="origin", hint=_HINT)
         scheme, host, port = match[1], match[2].strip("[]").lower(), match[3]
         number = int(port) if port else {"https": 443, "http": 80}[scheme]
         if not 0 < number < 65536:
-            raise ConfigError(f"the origin {text!r} has no port that exists", where="origin", hint=_HINT)
+            raise ConfigError(f"the origin {text!r} has an impossible port", where="origin", hint=_HINT)
         if scheme == "http" and not is_loopback(host) and host != "localhost":
             hint = "use https://, or http:// to 127.0.0.1 for a sandbox"
-            raise ConfigError(f"the origin {text!r} is plain HTTP to another machine", where="origin", hint=hint)
+            raise ConfigError(f"the origin {text!r} uses plain HTTP to another machine", where="origin", hint=hint)
         return cls(host, number, scheme == "https", tuple(addresses))
 
     @property

@@ -148,7 +148,7 @@ def _drop_ledger(home: Home) -> None:
 
 
 BROKEN: list[tuple[Callable[[Home], object], str]] = [
-    (lambda home: home.keys.chmod(0o644), "✗ {home}/keys.json: its mode 0644 lets others at it"),
+    (lambda home: home.keys.chmod(0o644), "✗ {home}/keys.json: its mode 0644 lets others access it"),
     (lambda home: home.config.chmod(0o666), "✗ {home}/signer.toml: others may write to it (mode 0666)"),
     (
         lambda home: (home.policies / "slow.toml").chmod(0o606),

@@ -32,7 +32,7 @@ def test_an_existing_file_is_kept_unless_it_is_to_be_replaced(tmp_path: Path) ->
     write_private(path, b"old", replace=False)
     with pytest.raises(KeyStoreError, match="give --force"):
         write_private(path, b"new", replace=False, exists="give --force")
-    with pytest.raises(KeyStoreError, match="kept as it is"), staged(tmp_path / "late", b"new", replace=False):
+    with pytest.raises(KeyStoreError, match="was not changed"), staged(tmp_path / "late", b"new", replace=False):
         (tmp_path / "late").write_bytes(b"somebody else's")
     assert path.read_bytes() == b"old"
     assert (tmp_path / "late").read_bytes() == b"somebody else's"

@@ -106,5 +106,5 @@ def test_a_spoilt_folder_is_named_with_its_hint(folder: TlsFolder, name: str, co
 def test_a_key_that_others_can_read_is_refused(folder: TlsFolder) -> None:
     """Such a key is refused before its next use."""
     folder.ca_key.chmod(0o644)
-    with pytest.raises(KeyStoreError, match="lets others at it"):
+    with pytest.raises(KeyStoreError, match="lets others access it"):
         folder.renew(NOW)

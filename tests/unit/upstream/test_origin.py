@@ -67,7 +67,7 @@ def test_what_is_no_origin_is_refused(text: str) -> None:
 @pytest.mark.parametrize("host", ["api.kraken.com", "192.168.0.1", "0.0.0.0", "[2001:db8::1]", "localhost.evil.test"])
 def test_plain_http_stays_on_this_machine(host: str) -> None:
     """Plain HTTP to anywhere but loopback is refused."""
-    with pytest.raises(ConfigError, match="plain HTTP to another machine"):
+    with pytest.raises(ConfigError, match="uses plain HTTP to another machine"):
         UpstreamPool.open(f"http://{host}:8080")
 
 
