@@ -37,6 +37,7 @@ from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
 from signer.keys.pkcs11 import TokenKey
 from signer.keys.stores import SigningStores
+from signer.model import Algorithm
 from tests.e2e.test_custody import toml
 from tests.harness.stores import MESSAGE
 from tests.vault.custody import KINDS, token_settings, vault_settings
@@ -173,7 +174,7 @@ class EveryStore:
             if info.store in config.stores:
                 key = await self._stores.store(info.store, config).signing_key(info)
             else:
-                key = file.signing_key(info.name)
+                key = file.signing_key(info.name, Algorithm.HMAC_SHA512)
             store = info.name.removeprefix("real-")
             ways[store] = lambda key=key: key.sign(MESSAGE)  # type: ignore[misc]
             if store == "vault-transit":

@@ -20,14 +20,14 @@ from signer.keycheck.probe import known as known_key
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import accounts_told
 from signer.keys.stores import SigningStores
-from signer.model import CredentialInfo
+from signer.model import Algorithm, CredentialInfo
+from signer.secret import HMACS
 
 Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[ProbeResult]]
 """Asks the venue what a credential may do: through the running gateway, else with the key. Raises `SignerError`."""
 Asking = Callable[[], AbstractAsyncContextManager[Ask]]
 """Has the home for as long as it is asked; raises `HomeError` if it is not to be had."""
 MESSAGE = b"signer doctor"
-SIGNATURE_BYTES = 64
 
 
 async def examine(known: KnownHome, asking: Asking, clock: Clock) -> tuple[list[Finding], list[Finding]]:
@@ -107,8 +107,9 @@ class _Examination:
             return _Signed(info, None)
         try:
             key = await self._handle(info, store)
-            if len(await key.sign(MESSAGE)) != SIGNATURE_BYTES:
-                short = error("signature", about, "its store makes no signature of 64 bytes", "add the key anew")
+            length = _signature_bytes(self._venue.key_algorithm)
+            if len(await key.sign(MESSAGE)) != length:
+                short = error("signature", about, f"its store makes no signature of {length} bytes", "add the key anew")
                 return _Signed(info, None, [short])
         except SignerError as why:
             self._heard.clear()
@@ -118,7 +119,7 @@ class _Examination:
 
     async def _handle(self, info: CredentialInfo, store: FileKeyStore) -> SigningKey:
         if info.store == HOME_FILE:
-            return store.signing_key(info.name)
+            return store.signing_key(info.name, self._venue.key_algorithm)
         return await self._stores.store(info.store, self._config).signing_key(info)
 
     async def _judged(self, ask: Ask, signed: _Signed, requirements: Requirements) -> Sequence[Finding]:
@@ -147,6 +148,11 @@ def _said(about: str, text: str) -> Finding:
     """What a store said to an operator: where, what, and the hint behind the last semicolon, if there is one."""
     what, _, hint = (text.partition("): ")[2] or text).partition("; ")
     return warning("store", about, what, hint)
+
+
+def _signature_bytes(algorithm: Algorithm) -> int:
+    """Return the length of a signature; that of an Ed25519 or P-256 key has 64 bytes."""
+    return HMACS[algorithm]().digest_size if algorithm in HMACS else 64
 
 
 def _is_wrapped(settings: StoreConfig) -> bool:

@@ -48,11 +48,11 @@ class FileKeyStore(SealedFile, KeyStore):
         return [client_info(about) for about in self._all(AboutClient)]
 
     @override
-    def signing_key(self, credential: str, algorithm: Algorithm = Algorithm.HMAC_SHA512) -> HmacKey:
+    def signing_key(self, credential: str, algorithm: Algorithm) -> HmacKey:
         return self._handle("credential", credential, algorithm)
 
     @override
-    def client_key(self, client: str, algorithm: Algorithm = Algorithm.HMAC_SHA512) -> HmacKey:
+    def client_key(self, client: str, algorithm: Algorithm) -> HmacKey:
         return self._handle("client", client, algorithm)
 
     def add_credential(
@@ -174,13 +174,14 @@ class FileKeyStore(SealedFile, KeyStore):
         else:
             self._write(lambda editor: editor.overlapping(name, change, secret, old_until_us))
 
-    def former_clients(self, algorithm: Algorithm = Algorithm.HMAC_SHA512) -> Sequence[tuple[ClientInfo, HmacKey]]:
-        """List clients as they were before a rotation, while the old credential passes, each with its old handle."""
+    def former(self) -> Sequence[ClientInfo]:
+        """List clients as they were before a rotation, while the old credential passes."""
         now = {about.name: about for about in self._all(AboutClient)}
-        return [
-            (former_info(about, now[about.name]), self._handles["former", about.name][algorithm])
-            for about in self._all(Former)
-        ]
+        return [former_info(about, now[about.name]) for about in self._all(Former)]
+
+    def former_clients(self, algorithm: Algorithm) -> Sequence[tuple[ClientInfo, HmacKey]]:
+        """List the clients of `former`, each with the handle of its old credential."""
+        return [(info, self._handles["former", info.name][algorithm]) for info in self.former()]
 
     def _handle(self, kind: Literal["credential", "client"], name: str, algorithm: Algorithm) -> HmacKey:
         handle = self._handles.get((kind, name))

@@ -48,7 +48,7 @@ class NewClient:
 def list_clients(session: Session) -> tuple[Sequence[ClientInfo], Sequence[ClientInfo]]:
     """List the clients, revoked ones included, and the former credentials that still pass."""
     store, now_us = open_store(session), SystemClock().now_us()
-    former = [info for info, _ in store.former_clients() if not info.revoked and (info.expires_us or 0) > now_us]
+    former = [info for info in store.former() if not info.revoked and (info.expires_us or 0) > now_us]
     return store.clients(), former
 
 
@@ -101,7 +101,7 @@ def rotate_client(
     """
     store = open_store(session)
     old = [info.api_key for info in store.clients() if info.name == name]
-    older = [info.api_key for info, _ in store.former_clients() if info.name == name]
+    older = [info.api_key for info in store.former() if info.name == name]
     with on_record(session, "clients rotate", reason, client=name) as operation, hand_over:
         now_us = SystemClock().now_us()
         until_us = None if overlap_us is None else now_us + overlap_us

@@ -19,7 +19,7 @@ from signer.keys.issue import MOST_BYTES
 from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.renewal import read_envelope
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import CredentialInfo
+from signer.model import Algorithm, CredentialInfo
 from signer.operator.ledger import with_ledger
 from signer.operator.person import Person
 from signer.operator.session import Session
@@ -119,9 +119,18 @@ def signing_store(session: Session, name: str, config: Config) -> SigningStore |
     return store
 
 
-async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None) -> SigningKey:
+def signing_algorithm(config: Config) -> Algorithm:
+    """Return the algorithm by which keys of the home's venue sign. Raises `ConfigError` for an unknown venue."""
+    return open_venue(config.venue).key_algorithm
+
+
+async def handle_of(
+    info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None, algorithm: Algorithm
+) -> SigningKey:
     """Fetch the handle of a credential from the store that keeps its secret. Raises `KeyStoreError`."""
-    return store.signing_key(info.name) if elsewhere is None else await elsewhere.signing_key(info)
+    if elsewhere is not None:
+        return await elsewhere.signing_key(info)
+    return store.signing_key(info.name, algorithm)
 
 
 def known_marks(session: Session) -> Mapping[str, int]:

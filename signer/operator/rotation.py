@@ -18,7 +18,7 @@ from signer.keys.replaced import Replaced, keep_replaced
 from signer.model import CredentialInfo, KeyInfo
 from signer.operator.copies import Copies
 from signer.operator.judging import judged, require_fit, warn_of
-from signer.operator.opening import handle_of
+from signer.operator.opening import handle_of, signing_algorithm
 from signer.operator.operation import Operation
 from signer.operator.person import Person
 from signer.operator.session import Session
@@ -73,7 +73,9 @@ class Rotation:
     def _before(self, old: CredentialInfo, other_permissions: bool) -> KeyInfo | None:
         """Ask what the old key may do; if the venue refuses it by now, answer what it last said."""
         try:
-            return self.operation.probe(old, self.config, lambda: handle_of(old, self.store, self.elsewhere)).key
+            algorithm = signing_algorithm(self.config)
+            key = lambda: handle_of(old, self.store, self.elsewhere, algorithm)  # noqa: E731
+            return self.operation.probe(old, self.config, key).key
         except VenueError as error:
             kept = kept_probe(self.session.home.probes, old.fingerprint)
             if kept is None and not other_permissions:
@@ -83,7 +85,9 @@ class Rotation:
             return kept.key if kept else None
 
     async def _handle(self, new: CredentialInfo, given: ApiKeySecret) -> SigningKey:
-        return given.secret.key() if self.elsewhere is None else await self.elsewhere.signing_key(new)
+        if self.elsewhere is not None:
+            return await self.elsewhere.signing_key(new)
+        return given.secret.key(signing_algorithm(self.config))
 
 
 def _require_same_account(before: KeyInfo | None, after: KeyInfo, person: Person) -> None:

@@ -16,7 +16,7 @@ from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase, from_file
 from signer.keys.probes import Probe, keep_probe
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import KeyInfo
+from signer.model import Algorithm, KeyInfo
 from signer.operator import opening
 from signer.operator.ledger import with_ledger
 from signer.operator.session import Session
@@ -46,7 +46,9 @@ def _is_the_clients(sh: Shell, env: dict[str, str]) -> bool:
     """Whether the key and secret of ``env`` are those that the store holds for ``bot``."""
     store = open_store(sh.home.keys)
     held = Secret.from_base64(env["KRAKEN_API_SECRET"], where="env").key()
-    return store.clients()[0].api_key == env["KRAKEN_API_KEY"] and same_key(store.client_key("bot"), held)
+    return store.clients()[0].api_key == env["KRAKEN_API_KEY"] and same_key(
+        store.client_key("bot", Algorithm.HMAC_SHA512), held
+    )
 
 
 def test_add_shows_the_credential_once_as_an_env_file(sh: Shell) -> None:
@@ -127,7 +129,7 @@ def test_import_takes_a_pair_and_shows_nothing(sh: Shell, tmp_path: Path) -> Non
     assert (status, out) == (0, "")
     assert SECRET not in err
     assert _listed(sh)[0]["fingerprint"] == fingerprint(CLIENT_KEY)
-    assert same_key(open_store(sh.home.keys).client_key("bot"), Secret(CANARY).key())
+    assert same_key(open_store(sh.home.keys).client_key("bot", Algorithm.HMAC_SHA512), Secret(CANARY).key())
     file = tmp_path / "second.env"
     arguments = ("clients", "add", "second", *ADD[3:], "--import-stdin", "--env-file", str(file))
     assert sh.run(*arguments, stdin=pasted(CLIENT_KEY[::-1], SECRET))[0] == 0

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from signer.errors import KeyStoreError
+from signer.model import Algorithm
 from tests.harness.stores import CANARY, MESSAGE, passphrase, spellings
 from tests.harness.vectors import VECTORS, message_of
 from tests.vault.custody import KINDS, Custody, token_settings, vault_settings
@@ -118,7 +119,7 @@ async def test_the_homes_file_alone_opens_nothing_that_is_elsewhere(custody: Cus
     assert not any(spelling in raw for spelling in spellings(CANARY))
     if info.store == "it":
         with pytest.raises(KeyStoreError, match="no credential 'main'"):
-            custody.file.signing_key("main")
+            custody.file.signing_key("main", Algorithm.HMAC_SHA512)
     moved = raw.replace(b'"store": "it"', b'"store": "at"') if info.store == "it" else raw.replace(b"main", b"mine")
     assert moved != raw
     custody.file._path.write_bytes(moved)

@@ -31,6 +31,7 @@ import pytest
 from signer.home.lock import RELOAD, read_load
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
+from signer.model import Algorithm
 from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
 from tests.harness.gateways import RunningGateway
 from tests.harness.rig import Rig
@@ -404,7 +405,7 @@ async def test_a_profile_and_a_stack_of_a_run_that_signs_show_no_secret(watched:
         {"real": base64.b64decode(watched.rig.sandbox.api_secret), "passphrase": home.passphrase.read_bytes().strip()}
     )
     with cProfile.Profile() as profile, tempfile.TemporaryFile() as stacks:
-        key = FileKeyStore.open(home.keys, from_file(home.passphrase)).signing_key("real-key")
+        key = FileKeyStore.open(home.keys, from_file(home.passphrase)).signing_key("real-key", Algorithm.HMAC_SHA512)
         assert len(await key.sign(MESSAGE)) == 64
         faulthandler.dump_traceback(stacks)
         stacks.seek(0)

@@ -11,7 +11,7 @@ from signer.contracts import SigningKey, SigningStore
 from signer.home.settings import HOME_FILE, Config
 from signer.keys.file import FileKeyStore
 from signer.keys.stores import SigningStores
-from signer.model import CredentialInfo
+from signer.model import Algorithm, CredentialInfo
 from signer.secret import Secret
 from tests.harness.stores import CANARY, new_store
 from tests.vault.running import RunningVault
@@ -94,5 +94,5 @@ class Custody:
         """The handle, got as the gateway gets it."""
         info = self.info(name)
         if info.store == HOME_FILE:
-            return self.file.signing_key(name)
+            return self.file.signing_key(name, Algorithm.HMAC_SHA512)
         return await self.stores.store(info.store, self.config).signing_key(info)

@@ -13,6 +13,7 @@ from signer.errors import KeyStoreError
 from signer.keys import entries
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.file import FileKeyStore
+from signer.model import Algorithm
 from signer.secret import Secret
 from tests.harness.stores import (
     API_KEY,
@@ -39,8 +40,8 @@ def test_what_is_kept_is_there_after_opening_again(tmp_path: Path) -> None:
     assert [client.name for client in opened.clients()] == ["bot", "other"]
     bot = opened.clients()[0]
     assert (bot.sources, bot.expires_us, bot.nonces, bot.revoked) == ((ip_network("10.0.0.0/8"),), 99, "strict", False)
-    assert same_key(opened.signing_key("main"), Secret(CANARY).key())
-    assert same_key(opened.client_key("bot"), Secret(CANARY[::-1]).key())
+    assert same_key(opened.signing_key("main", Algorithm.HMAC_SHA512), Secret(CANARY).key())
+    assert same_key(opened.client_key("bot", Algorithm.HMAC_SHA512), Secret(CANARY[::-1]).key())
 
 
 def test_the_default_profile_opens_without_leave(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_removing_a_credential_takes_its_handle(tmp_path: Path) -> None:
     store = filled_store(tmp_path / KEYS)
     store.remove_credential("main")
     with pytest.raises(KeyStoreError, match=r"no credential 'main'.*known are: none"):
-        store.signing_key("main")
+        store.signing_key("main", Algorithm.HMAC_SHA512)
     assert API_KEY not in (tmp_path / KEYS).read_text()
     with pytest.raises(KeyStoreError, match="no credential 'main'"):
         store.remove_credential("main")
@@ -134,8 +135,8 @@ def test_rotation_changes_key_and_secret_and_nothing_else(tmp_path: Path) -> Non
     store.update_client("bot", new, api_key="NEWkey00" * 7, created_us=50)
     bot = open_store(tmp_path / KEYS).clients()[0]
     assert (bot.api_key, bot.created_us, bot.policy, bot.account) == ("NEWkey00" * 7, 50, "trader", "spot")
-    assert same_key(store.client_key("bot"), new.key())
-    assert not same_key(store.client_key("bot"), Secret(CANARY[::-1]).key())
+    assert same_key(store.client_key("bot", Algorithm.HMAC_SHA512), new.key())
+    assert not same_key(store.client_key("bot", Algorithm.HMAC_SHA512), Secret(CANARY[::-1]).key())
 
 
 def test_a_change_keeps_the_secret(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_a_change_keeps_the_secret(tmp_path: Path) -> None:
     store.update_client("bot", policy="tracker")
     opened = open_store(tmp_path / KEYS)
     assert opened.clients()[0].policy == "tracker"
-    assert same_key(opened.client_key("bot"), Secret(CANARY[::-1]).key())
+    assert same_key(opened.client_key("bot", Algorithm.HMAC_SHA512), Secret(CANARY[::-1]).key())
 
 
 def test_a_revoked_client_comes_back_only_by_a_new_issue(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_the_store_shows_only_where_it_is(tmp_path: Path) -> None:
     store = filled_store(tmp_path / KEYS)
     shown = [repr(store), repr(vars(store)), repr(store.credentials()), repr(store.clients())]
     try:
-        store.signing_key("absent")
+        store.signing_key("absent", Algorithm.HMAC_SHA512)
     except KeyStoreError as error:
         shown += traceback.TracebackException.from_exception(error, capture_locals=True).format()
     for text in shown:
