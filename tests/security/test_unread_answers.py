@@ -9,30 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import uvloop
-from gunicorn.asgi.protocol import ASGIProtocol
-from gunicorn.config import Config
 
 from signer.model import Response
 from signer.sandbox.faults import Oversized
-from signer.serving.accepting import Acceptor
-from signer.serving.edge import NO_PROXIES, Receive, Scope, Send, send_whole
-from signer.serving.protocol import GatewayProtocol
-from signer.serving.shares import ConnectionShares
+from signer.serving.edge import Receive, Scope, Send, send_whole
 from signer.tls.authority import server_name, utc_now
 from signer.tls.folder import TlsFolder
 from signer.upstream.held import COUNTED_FROM, HeldAnswers
 from tests.harness.bots import LIMIT
+from tests.harness.listening import listening
 from tests.harness.rig import Rig
 from tests.harness.wire import ask, http
 
@@ -70,32 +62,6 @@ class App:
     def answer_dropped(self, bound: str, holder: str) -> None:
         """A connection was closed."""
         self.dropped[f"{bound} {holder}"] += 1
-
-
-@asynccontextmanager
-async def served(app: App, tls: ssl.SSLContext | None) -> AsyncIterator[tuple[str, int]]:
-    """The address of a listener of the gateway's own kind, in front of ``app``."""
-    config = Config()
-    config.set("http_parser", "fast")
-    ASGIProtocol._check_h1c_protocol_available()
-    loop, listening = asyncio.get_running_loop(), socket.create_server(("127.0.0.1", 0))
-    worker = SimpleNamespace(nr_conns=0, loop=loop, cfg=config, log=None, asgi=app, alive=True, connections=set())
-    acceptor = Acceptor(
-        listening,
-        0,
-        ConnectionShares(100, 100, 1),
-        lambda place: GatewayProtocol(worker, place),
-        sources=NO_PROXIES,
-        on_refused=lambda _bound, _source: pytest.fail("nobody is refused"),
-        tls=tls,
-    )
-    yield listening.getsockname()
-    acceptor.stop()
-    listening.close()
-    for connection in tuple(worker.connections):
-        connection.transport.abort()
-    while worker.connections:
-        await asyncio.sleep(0)
 
 
 @pytest.fixture(params=["plain", "tls"])
@@ -144,7 +110,7 @@ def test_callers_that_do_not_read_take_no_more_than_the_total(
 
     async def flood() -> None:
         app = App(answer_seconds=60.0)
-        async with served(app, tls[0]) as address:
+        async with listening(app, tls[0]) as address:
             writers = [await unread(address, tls[1]) for _ in range(CALLERS)]
             while app.asked < CALLERS:
                 await asyncio.sleep(0)
@@ -167,7 +133,7 @@ def test_an_answer_that_is_not_read_in_time_ends_its_connection(
 
     async def wait() -> None:
         app = App(answer_seconds=0.1)
-        async with served(app, tls[0]) as address:
+        async with listening(app, tls[0]) as address:
             writer = await unread(address, tls[1])
             while not app.dropped:
                 await asyncio.sleep(0.01)
