@@ -59,7 +59,7 @@ class Journey:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Money at a venue, with its credentials and the connection to its origin."""
+    """An account at a venue, with its credentials and the connections to its origin."""
 
     name: str
     venue: Venue

@@ -63,7 +63,7 @@ class Replays(Protocol):
     """Remembers the calls of one credential, for one kind of freshness."""
 
     raising: asyncio.Lock
-    """Held while a mark is stored."""
+    """The lock that is held while a mark is stored."""
 
     def accept(self, fresh: Freshness, digest: bytes, now_us: int) -> None:
         """Count the call as seen. Raises `NotAuthentic` if it may be a replay or is not fresh."""
@@ -75,7 +75,7 @@ class Replays(Protocol):
         """Note that the mark for the call is stored."""
 
     def forgive(self, marks: Mapping[str, int]) -> None:
-        """Take up what `signer clients forgive` has stored since."""
+        """Take up the marks that `signer clients forgive` has stored."""
 
 
 def replays_of(fresh: Freshness, name: str, marks: Mapping[str, int], *, strict: bool) -> Replays:

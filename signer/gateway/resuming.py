@@ -56,7 +56,7 @@ class Resuming:
         self._begin(self._ask_about_lockout(account))
 
     def close(self) -> None:
-        """Ask no more."""
+        """End all questions, because the gateway stops."""
         for task in self._asking:
             task.cancel()
 

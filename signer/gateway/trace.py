@@ -183,7 +183,8 @@ def operator_record(uid: int, name: str, told: Mapping[str, Json], now_us: int) 
     ``told`` holds anything else.
     """
     if not all(isinstance(text, str) and len(text) <= _TOLD.get(key, 0) for key, text in told.items()):
-        raise ConfigError("this is not what a command says of itself", hint="use the signer that the gateway runs")
+        what = "the command sent a field that the audit log does not take"
+        raise ConfigError(what, hint="use the version of signer that the gateway runs")
     return {"kind": "operator", "time": now_us, "by": name, "uid": uid, **told}
 
 

@@ -35,7 +35,7 @@ MANY_OPEN = 500
 
 
 class Recovery:
-    """Closes open intents by what the venue lists."""
+    """Settles or releases open intents by the orders that the venue lists."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Recovery:
         try:
             await self._hold_what_was_left()
         except SignerError as error:
-            self._watch.alarm(error.code, f"what the last run left open cannot be held now: {error}")
+            self._watch.alarm(error.code, f"calls that the last run left open cannot be held now: {error}")
         while True:
             await self._look_at_all()
             await asyncio.sleep(EVERY_S)
@@ -250,7 +250,7 @@ class Recovery:
 
     def _remains(self, one: OpenIntent, why: str, *, unread: bool) -> None:
         self.schedule.again(one.reservation, why, unread=unread)
-        what = f"the outcome of {one.intent.record} ({one.intent.client}) is unknown; what it charged stays held"
+        what = f"the outcome of {one.intent.record} ({one.intent.client}) is unknown; its charges stay held"
         hint = f"`signer orders unknown` shows it, `signer orders settle {one.reservation}` or `release` ends it"
         self._watch.alarm("unknown-outcome", f"{what}: {why}; {hint}")
 

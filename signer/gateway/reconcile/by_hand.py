@@ -57,4 +57,4 @@ async def _require_fit(ledger: Ledger, one: OpenIntent, venue_ids: Sequence[str 
             raise ConfigError(f"the call {one.reservation} amends {', '.join(amended)}, not {venue_id}")
         if known and not amended:
             what = f"{venue_id} is an order of {known[0].client} already"
-            raise ConfigError(what, hint="see that it is the right one")
+            raise ConfigError(what, hint="give the id of an order of this call")
