@@ -179,7 +179,7 @@ class Secret:
 
     @classmethod
     def taken_from(cls, raw: bytearray) -> Secret:
-        """The bytes in ``raw``, which is overwritten."""
+        """Return the bytes in ``raw``, which is overwritten."""
         secret = cls(raw)
         raw[:] = bytes(len(raw))
         return secret
@@ -217,5 +217,5 @@ class Secret:
 
 
 def fingerprint(api_key: str) -> str:
-    """How a key is named in lists and logs: the first 16 hex digits of its SHA-256, never the key."""
+    """Tell how a key is named in lists and logs: the first 16 hex digits of its SHA-256, never the key."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]

@@ -104,7 +104,7 @@ def _fit_value(name: str, value: Json, depth: int) -> Json:
 
 
 def link(head: ChainHead, entry: Mapping[str, Json]) -> tuple[bytes, ChainHead]:
-    """The line for a fit ``entry`` that follows ``head``, and the head it makes."""
+    """Return the line for a fit ``entry`` that follows ``head``, and the head it makes."""
     seq = head.seq + 1
     body = _encode({**entry, "v": VERSION, "seq": seq, "prev": head.digest}).encode("ascii")
     digest = hashlib.sha256(body).hexdigest()
@@ -112,7 +112,7 @@ def link(head: ChainHead, entry: Mapping[str, Json]) -> tuple[bytes, ChainHead]:
 
 
 def unlink(line: bytes) -> Link | None:
-    """The record in a line (with or without its newline), or None if its digest is not that of its bytes."""
+    """Return the record in a line (with or without its newline), or None if its digest is not that of its bytes."""
     line = line.removesuffix(b"\n")
     body = line[:-_DIGEST_AT] + b"}"
     digest = hashlib.sha256(body).hexdigest()
@@ -318,7 +318,7 @@ class Appender:
         return file
 
     def _next_file(self, today: str) -> tuple[Segment, File]:
-        """The segment that follows, empty, with room of its own."""
+        """Return the segment that follows, empty, with room of its own."""
         newest = max(segments(self._disk, self._folder), default=Segment(0, ""))
         if newest.number > self._holding:
             file = self._disk.open(self._folder / newest.name)

@@ -42,7 +42,7 @@ class File(Protocol):
         """
 
     def size(self) -> int | None:
-        """The file's length, or None if its path no longer leads to it: it was removed or replaced."""
+        """Return the file's length, or None if its path no longer leads to it: it was removed or replaced."""
 
     def close(self) -> None:
         """Give the file back. Never raises."""
@@ -55,7 +55,7 @@ class Disk(Protocol):
         """Make the folder, private to this user. Raises `AuditError` if others can enter an existing one."""
 
     def names(self, folder: Path) -> Sequence[str]:
-        """Names of the files in the folder; none if there is no folder."""
+        """Return names of the files in the folder; none if there is no folder."""
 
     def read(self, path: Path, offset: int, limit: int) -> bytes:
         """Up to ``limit`` bytes from ``offset``; empty at the end."""
@@ -75,7 +75,7 @@ class LocalDisk:
             raise AuditError("others can enter the audit folder", where=str(folder), hint=f"run: chmod 700 {folder}")
 
     def names(self, folder: Path) -> Sequence[str]:
-        """Names of the files in the folder."""
+        """Return names of the files in the folder."""
         return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
     def read(self, path: Path, offset: int, limit: int) -> bytes:
@@ -128,7 +128,7 @@ class LocalFile:
         claim(self._number, length)
 
     def size(self) -> int | None:
-        """The length of what stands at the path, if that is this file."""
+        """Return the length of what stands at the path, if that is this file."""
         own = os.fstat(self._number)
         try:
             there = self._path.stat(follow_symlinks=False)
@@ -155,18 +155,18 @@ class Segment:
 
 
 def utc_day(now_us: int) -> str:
-    """The day of a time, as ``20261123``."""
+    """Return the day of a time, as ``20261123``."""
     return datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y%m%d")
 
 
 def segments(disk: Disk, folder: Path) -> Sequence[Segment]:
-    """The segments in a folder, oldest first. Files of other names are none of ours."""
+    """Return the segments in a folder, oldest first. Files of other names are none of ours."""
     matches = (_NAME.fullmatch(name) for name in disk.names(folder))
     return sorted(Segment(int(match[1]), match[2]) for match in matches if match)
 
 
 def lines(disk: Disk, path: Path, offset: int = 0) -> Iterator[bytes]:
-    """The lines of a file from ``offset`` on, newlines kept. Only the last can lack one: unfinished, or torn."""
+    """Return the lines of a file from ``offset`` on, newlines kept. Only the last can lack one: unfinished, or torn."""
     rest = b""
     while piece := disk.read(path, offset, _PIECE):
         offset += len(piece)

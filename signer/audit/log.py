@@ -192,7 +192,7 @@ class Flusher:
 
 
 def leave_thread() -> None:
-    """The thread is not ours to end."""
+    """Do nothing: the thread is not ours to end."""
 
 
 @final

@@ -68,7 +68,7 @@ class _Budget:
         self._at_us = self._day = self._spent = 0
 
     def take(self, size: int, now_us: int) -> bool:
-        """Whether a record of ``size`` bytes is within it; one that is not costs nothing."""
+        """Tell whether a record of ``size`` bytes is within it; one that is not costs nothing."""
         passed_us = max(0, now_us - self._at_us)  # below zero if the clock was set back
         self._tokens = min(self._per_second * BURST_S, self._tokens + passed_us * self._per_second / 1_000_000)
         self._at_us = now_us

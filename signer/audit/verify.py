@@ -82,7 +82,7 @@ class _Line:
     link: Link | None
 
     def follows(self, seq: int, digest: str | None) -> bool:
-        """Whether this is the record after the one of that number and digest (None: any digest)."""
+        """Tell whether this is the record after the one of that number and digest (None: any digest)."""
         return self.link is not None and self.link.seq == seq + 1 and digest in {None, self.link.prev}
 
 
@@ -113,7 +113,7 @@ class _Reading:
 
 
 def from_ledger(head: ChainHead | None) -> tuple[KnownHead, ...]:
-    """What the ledger knows of the log: nothing, if it never kept a head."""
+    """Return what the ledger knows of the log: nothing, if it never kept a head."""
     return () if head is None else (KnownHead("the ledger", head),)
 
 
@@ -182,7 +182,7 @@ def _judge_break(reading: _Reading, line: _Line, after: _Line | None) -> None:
 
 
 def _judge_header(reading: _Reading, line: _Line, link: Link) -> None:
-    """The first line of a segment, and no other, is a header that bears the segment's number."""
+    """Check that the first line of a segment, and no other, is a header that bears the segment's number."""
     opens = link.fields.get("kind") == "segment"
     if opens != (line.number == 1):
         what = "its header is missing" if line.number == 1 else "a header stands within it"

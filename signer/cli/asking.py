@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def has_terminal() -> bool:
-    """Whether a person can be asked."""
+    """Tell whether a person can be asked."""
     return sys.stdin.isatty()
 
 

@@ -96,7 +96,7 @@ def _pair_id(home: Home, text: str | None) -> str | None:
 
 
 def _calls(folder: Path, pair: str | None, venue_id: str | None) -> Callable[[Fields], bool] | None:
-    """Whether a record is of a call that fits; None if every call does.
+    """Tell whether a record is of a call that fits; None if every call does.
 
     An outcome does not repeat its order, and an intent knows no order id yet: they are found by each other.
     """

@@ -124,7 +124,7 @@ def _as_text(report: Report) -> str:
 
 
 def _end_proven(report: Report) -> bool:
-    """Whether a record that is known from elsewhere is the log's last one."""
+    """Tell whether a record that is known from elsewhere is the log's last one."""
     return report.ok and report.head is not None and report.proven == report.head.seq
 
 

@@ -39,7 +39,7 @@ def init(
 
 
 def _passphrase(no_input: bool, file: Path | None) -> tuple[Passphrase, str]:
-    """The passphrase, and its text if it must be kept in the home because nobody else knows it."""
+    """Return the passphrase, and its text if it must be kept in the home because nobody else knows it."""
     if file is not None:
         return from_file(file), ""
     if no_input:

@@ -195,7 +195,7 @@ def _row(one: operator.ListedKey) -> Row:
 
 
 def _replaced_row(key: Replaced) -> Row:
-    """A row like `_row`'s, of a key that signs nothing any more."""
+    """Return a row like `_row`'s, of a key that signs nothing any more."""
     unknown = dict.fromkeys(("store", "used", "tested", "permissions", "expires"))
     return {
         "name": key.name,

@@ -106,7 +106,7 @@ def cli(ctx: click.Context, home: str | None) -> None:
 
 
 def run() -> int:
-    """The whole process: closed to the others of this machine before it can know a secret."""
+    """Run the whole process. It is closed to others on this machine before it can know a secret."""
     close_off()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that has no umlauts is no reason for a traceback

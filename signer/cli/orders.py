@@ -101,7 +101,7 @@ def _row(one: UnknownCall, words: Vocabulary) -> dict[str, Any]:
 
 
 def order_text(order: Order, words: Vocabulary) -> str:
-    """An order as a person looks for it at the exchange."""
+    """Describe an order as a person looks for it at the exchange."""
     prices = [str(price) for price in (order.price, order.price2) if price is not None]
     parts = [order.side, f"{order.volume:f}", order.pair, order.order_type, *prices]
     if order.client_tag is not None:

@@ -132,7 +132,7 @@ def _standing(home: Home, client: AboutClient, call: Call) -> KnownToLedger:
 
 
 def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, object]]:
-    """What the call needs of each cap, and what is left of it before the call."""
+    """Return what the call needs of each cap, and what is left of it before the call."""
     # By what the ledger counts by: a cap's name holds its limit, and what was used outlives a changed limit.
     used = {(row.scope, row.unit, row.window_s): row.used for row in usage}
     needs: dict[tuple[str, str, int], Decimal] = {}
@@ -168,7 +168,7 @@ def _show_answer(answer: Mapping[str, object], decision: Decision, charges: list
 
 
 def _now(home: Home, client: str | None) -> Readiness | None:
-    """Whether an order of that client would pass now; None if nobody in particular asks."""
+    """Tell whether an order of that client would pass now; None if nobody in particular asks."""
     if client is None:
         return None
     return readiness_of(home, client)

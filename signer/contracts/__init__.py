@@ -158,7 +158,7 @@ class Ledger(Protocol):
         """Reservations without outcome, oldest first."""
 
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
-        """Orders placed through us that ``ref`` names, any client's, newest first. Empty if we know of none."""
+        """Return orders placed through us that ``ref`` names, any client's, newest first. Empty if we know of none."""
 
     async def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> None:
         """The venue lists these venue ids as open: orders placed before then and not among them are closed. Only closed
@@ -168,7 +168,7 @@ class Ledger(Protocol):
         """Return how many orders the account has that are not known to be closed."""
 
     async def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
-        """Orders that are not known to be closed, newest first; of any account or client where empty."""
+        """Return orders that are not known to be closed, newest first; of any account or client where empty."""
 
     async def usage(self, scope: str) -> Sequence[Usage]:
         """Return what is used now of each cap that the scope has ever been charged for."""

@@ -63,7 +63,7 @@ def _log(home: Home, kept: ChainHead | None) -> Iterator[Finding]:
 
 
 def _head(home: Home) -> ChainHead | None:
-    """The last record; None if what stands last is none. A segment that a crash left empty is passed over."""
+    """Return the last record; None if what stands last is none. A segment that a crash left empty is passed over."""
     disk = LocalDisk()
     for segment in reversed(segments(disk, home.audit)):
         path = home.audit / segment.name

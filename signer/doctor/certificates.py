@@ -65,7 +65,7 @@ def _named(home: Home, config: Config, now: datetime) -> Iterator[Finding]:
 
 
 def ending(about: str, certificate: x509.Certificate, now: datetime, hint: str, otherwise: str) -> Finding:
-    """Whether ``certificate`` ends soon; ``otherwise`` is what to say besides if not."""
+    """Tell whether ``certificate`` ends soon; ``otherwise`` is what to say besides if not."""
     ends = certificate.not_valid_after_utc
     if now >= ends:
         return error("certificate", about, f"expired on {ends:%Y-%m-%d}", hint)

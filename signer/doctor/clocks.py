@@ -24,7 +24,7 @@ HINT = "set this machine's clock, and keep it set (`timedatectl set-ntp true`, c
 
 
 async def examine(config: Config, own: OwnAddresses, where: str, clock: Clock) -> list[Finding]:
-    """Each origin that signer.toml names, asked once."""
+    """Ask each origin that signer.toml names for its time, once."""
     venue = open_venue(config.venue)
     ways: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for key, (origin, addresses) in config.origins.items():
@@ -64,7 +64,7 @@ async def _ahead(venue: Venue, origin: str, addresses: Sequence[str], clock: Clo
 
 
 def judged(about: str, low: float, high: float) -> Finding:
-    """What to say of a clock that is ahead by ``low`` to ``high`` seconds (behind, where they are negative)."""
+    """Return what to say of a clock that is ahead by ``low`` to ``high`` seconds (behind, where they are negative)."""
     off = max(low, -high, 0.0)
     if off <= WARN_S:
         return fine("clock", about, "answers, and its clock and ours agree")

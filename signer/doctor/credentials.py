@@ -101,7 +101,7 @@ class _Examination:
         return [fine("store", about, told), *self._overheard(about)]
 
     async def _signing(self, info: CredentialInfo, store: FileKeyStore) -> _Signed:
-        """The handle, if it signs."""
+        """Return the handle of a credential if it signs."""
         about = f"credential {info.name}"
         if info.store not in self._usable:
             return _Signed(info, None)
@@ -145,7 +145,7 @@ class _Examination:
 
 
 def _said(about: str, text: str) -> Finding:
-    """What a store said to an operator: where, what, and the hint behind the last semicolon, if there is one."""
+    """Return what a store said to an operator: where, what, and the hint behind the last semicolon, if there is one."""
     what, _, hint = (text.partition("): ")[2] or text).partition("; ")
     return warning("store", about, what, hint)
 

@@ -29,7 +29,7 @@ HINT = "make room, or move old segments of the audit log away (docs/audit.md)"
 
 
 def examine(home: Home, clock: Clock) -> list[Finding]:
-    """Each file system that ledger and audit log are on."""
+    """Examine each file system that ledger and audit log are on."""
     folders = {folder.stat().st_dev: folder for folder in (home.folder, home.audit) if folder.is_dir()}
     found: list[Finding] = []
     for folder in folders.values():
@@ -39,7 +39,7 @@ def examine(home: Home, clock: Clock) -> list[Finding]:
 
 
 def room(folder: Path, disk: os.statvfs_result, bytes_a_day: float) -> Iterator[Finding]:
-    """What is left on ``disk``, and for how long if the log grows by ``bytes_a_day`` (0: not known)."""
+    """Return what is left on ``disk``, and for how long if the log grows by ``bytes_a_day`` (0: not known)."""
     about, free = f"disk of {folder}", disk.f_bavail * disk.f_frsize
     days = free / bytes_a_day if bytes_a_day else float("inf")
     what = f"{_size(free)} free" + (f", room for {days:.0f} days of the audit log" if days < 1000 else "")
@@ -55,7 +55,7 @@ def room(folder: Path, disk: os.statvfs_result, bytes_a_day: float) -> Iterator[
 
 
 def sync_cost(folder: Path, clock: Clock) -> Iterator[Finding]:
-    """How long a small write takes until it is durable: the median, by a file of its own that is removed again."""
+    """Measure in a file of its own how long a small write takes until it is durable: the median."""
     about = f"disk of {folder}"
     try:
         took = statistics.median(_writes(folder, clock))

@@ -101,7 +101,7 @@ def _keys(known: KnownHome, asking: Asking, clock: Clock) -> Iterator[Part]:
 
 
 def _part(subject: str, look: Look) -> Part:
-    """What ``look`` finds, or that it could not look."""
+    """Return what ``look`` finds, or that it could not look."""
     try:
         return Part(subject, list(look()))
     except SignerError as why:

@@ -20,7 +20,7 @@ SYSTEMD = Path("/run/credentials")
 
 
 def examine(home: Home, config: Config | None) -> list[Finding]:
-    """The home with all that is in it, and the files that signer.toml names."""
+    """Examine the home with all that is in it, and the files that signer.toml names."""
     secret, ours = _secrets(home), _ours(home)
     told, named = _stated(home), _named(home, config) if config else []
     findings = [*_folder(home.folder), *_folder(home.audit), *_passphrase(home)]
@@ -43,7 +43,7 @@ def _secrets(home: Home) -> list[Path]:
 
 
 def _ours(home: Home) -> list[Path]:
-    """What signer itself writes there."""
+    """Return what signer itself writes there."""
     beside = [home.ledger.with_name(home.ledger.name + end) for end in ("", "-wal", "-shm")]
     known = [*beside, home.pairs, home.lock, home.state, home.tls / "ca.pem"]
     kept = [*sorted(home.audit.glob("audit-*.jsonl")), *sorted(home.probes.glob("*.json"))]
@@ -51,13 +51,13 @@ def _ours(home: Home) -> list[Path]:
 
 
 def _stated(home: Home) -> list[Path]:
-    """What a person writes there: it may well be a symlink, as in a Kubernetes volume."""
+    """Return what a person writes there: it may well be a symlink, as in a Kubernetes volume."""
     known = [home.config, home.policies, *sorted(home.policies.glob("*.toml"))]
     return [path for path in known if os.path.lexists(path)]
 
 
 def _named(home: Home, config: Config) -> list[tuple[Path, bool]]:
-    """The files that signer.toml names, and whether they are secret."""
+    """Return the files that signer.toml names, and whether they are secret."""
     named = [pair for store in config.stores.values() for pair in _of_store(store)]
     tls = config.gateway.tls
     return [*named, *((home.folder / text, False) for text in (tls.certificate, tls.key, tls.client_ca) if text)]

@@ -39,12 +39,12 @@ def examine(known: KnownHome) -> list[Finding]:
 
 
 def urls(gateway: Holder) -> list[str]:
-    """Where a gateway that serves says that it listens."""
+    """Tell where a gateway that serves says that it listens."""
     return gateway.listen.split(", ")
 
 
 def own_addresses(known: KnownHome) -> OwnAddresses:
-    """Where the gateway listens, or would."""
+    """Tell where the gateway listens, or would."""
     if known.gateway is not None and known.gateway.serves:
         told = [urlsplit(url) for url in urls(known.gateway) if not url.startswith(UNIX)]
         places = [(url.hostname or "", url.port or 0) for url in told]
@@ -80,7 +80,7 @@ def _free(config: Config, home: Home) -> Iterator[Finding]:
 
 
 def answer(url: str) -> Finding:
-    """What the gateway at ``url`` says of itself."""
+    """Return what the gateway at ``url`` says of itself."""
     about = f"listener {url}"
     try:
         alive, _ = _get(url, "/-/health")
@@ -138,7 +138,7 @@ def _get(url: str, path: str) -> tuple[int, str]:
 
 
 def loaded(home: Home, load: Load | None) -> Iterator[Finding]:
-    """Whether what the gateway runs by is what is on disk."""
+    """Tell whether what the gateway runs by is what is on disk."""
     about = "what the gateway loaded"
     if load is None:
         yield error("load", about, "is not known", "restart it: it is of another version, or its state file is damaged")
@@ -157,6 +157,6 @@ def loaded(home: Home, load: Load | None) -> Iterator[Finding]:
 
 
 def _newer(home: Home, at_us: int) -> list[str]:
-    """What was changed since, by name. A folder changes when a file comes or goes."""
+    """Return what was changed since, by name. A folder changes when a file comes or goes."""
     paths: list[Path] = [home.config, home.keys, home.policies, *sorted(home.policies.glob("*.toml"))]
     return [path.name for path in paths if path.exists() and path.stat().st_mtime_ns // 1000 > at_us]

@@ -9,7 +9,7 @@ from signer.findings import Finding, Weight
 
 
 def fine(kind: str, about: str, what: str) -> Finding:
-    """All is well with it."""
+    """Make a finding that says that all is well."""
     return Finding(Weight.FINE, kind, about, what)
 
 
@@ -24,14 +24,14 @@ def error(kind: str, about: str, what: str, hint: str) -> Finding:
 
 
 def failed(about: str, why: SignerError) -> list[Finding]:
-    """What an error says: a finding for each of its lines."""
+    """Turn an error into findings, one for each of its lines."""
     if "\n" not in why.what:
         return [error(why.code, about, why.what, why.hint)]
     return [error(why.code, about, line, "") for line in why.what.splitlines()]
 
 
 def when(at_us: int) -> str:
-    """A time as people read it."""
+    """Write a time as people read it."""
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 

@@ -30,7 +30,7 @@ def read(home: Home, opened: Callable[[], FileKeyStore]) -> tuple[KnownHome, lis
 
 
 def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
-    """How the parts that were read fit each other, and what should be known of them."""
+    """Examine how the parts that were read fit each other, and what should be known of them."""
     findings: list[Finding] = []
     if known.config is not None:
         accounts = ", ".join(sorted(known.config.accounts))
@@ -67,7 +67,7 @@ def _policies(home: Home, parts: HomeParts) -> Iterator[Finding]:
 
 
 def _problem(path: Path, line: str, weight: Weight) -> Finding:
-    """A line of the loader's: file, key, what and hint."""
+    """Make a finding of a problem that the loader found: file, key, what and hint."""
     what, _, hint = line.removeprefix(f"{path}: ").rpartition("; ")
     return Finding(weight, "policy", f"policy {path.stem}", what, hint)
 

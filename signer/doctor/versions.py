@@ -24,7 +24,7 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)(?: ;.*)? \\$", re.M)
 
 
 def examine(today: date) -> list[Finding]:
-    """All of it."""
+    """Examine the versions of Python, signer and its dependencies."""
     return [*python(sys.version_info[:2], today), _libraries(), *locked(CHECKOUT)]
 
 
@@ -49,7 +49,7 @@ def _libraries() -> Finding:
 
 
 def locked(folder: Path) -> Iterator[Finding]:
-    """Whether what is installed is what stands in the lock of ``folder`` that comes nearest to it."""
+    """Tell whether what is installed is what stands in the lock of ``folder`` that comes nearest to it."""
     others = {lock: _others(lock) for lock in sorted(folder.glob("requirements*.lock"))}
     if not others:
         return

@@ -122,7 +122,7 @@ def judge_use(name: str, key: KeyInfo | None, *, moved: bool, others: Mapping[st
 
 
 def _differ(one: str, other: str) -> bool:
-    """Whether these are two accounts at the venue; one that it did not tell may be any."""
+    """Tell whether these are two accounts at the venue; one that it did not tell may be any."""
     return bool(one and other) and one != other
 
 

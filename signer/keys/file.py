@@ -36,7 +36,7 @@ class FileKeyStore(SealedFile, KeyStore):
         return found
 
     def names(self, info: CredentialInfo) -> bool:
-        """Whether the file, as it is on the disk now, has exactly this credential. True if it does not read."""
+        """Tell whether the file, as it is on the disk now, has exactly this credential. True if it does not read."""
         try:
             entries = read_envelope(self._path).entries
         except KeyStoreError:

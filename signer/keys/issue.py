@@ -42,7 +42,7 @@ def read_pasted(api_key: str, api_secret: str, *, where: str) -> ApiKeySecret:
 
 
 def _holds_a_secret(api_key: str) -> bool:
-    """Whether what is given as the key has the length of a secret."""
+    """Tell whether what is given as the key has the length of a secret."""
     try:
         return len(base64.b64decode(api_key, validate=True)) >= SECRET_BYTES
     except ValueError:

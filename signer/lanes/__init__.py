@@ -45,7 +45,7 @@ class CredentialLane(Lane):
     def turn(
         self, client: str, priority: Priority, deadline: float, *, even_if_stopped: bool = False
     ) -> CredentialTurn:
-        """A turn to be entered with ``async with``: waits, then holds the lane until left.
+        """Return a turn to be entered with ``async with``: waits, then holds the lane until left.
 
         Entering raises `NotServed`: at once if too many wait already, when another client needs the place more, when
         ``deadline`` passes first, or if the nonce cannot be secured. Nothing was sent then.

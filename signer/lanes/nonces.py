@@ -34,12 +34,12 @@ NONCE_LIMIT = 2**64
 
 
 def unit_of(nonce: int, now_us: int) -> int:
-    """The largest of `UNITS` in which ``nonce`` is no earlier than half of now; the smallest if none is."""
+    """Return the largest of `UNITS` in which ``nonce`` is no earlier than half of now; the smallest if none is."""
     return max((unit for unit in UNITS if 2 * nonce >= now_us * unit), default=UNITS[0])
 
 
 def used_us(mark: int, now_us: int) -> int:
-    """When a credential with this mark last signed, to within some seconds."""
+    """Tell when a credential with this mark last signed, to within some seconds."""
     return min(mark // unit_of(mark, now_us) - AHEAD_US, now_us)
 
 
@@ -131,7 +131,7 @@ class NonceSource(LaneNonces):
 
     @override
     def take(self) -> int | None:
-        """The next nonce, or None if the mark must be stored further ahead first (`take_stored`)."""
+        """Return the next nonce, or None if the mark must be stored further ahead first (`take_stored`)."""
         self.used = self.used or self.handed > max(self._jumped_past, 0)
         now = self._now()
         nonce = max(self._last + 1, now)
@@ -162,7 +162,7 @@ class NonceSource(LaneNonces):
 
     @override
     def refused(self, nonce: int) -> None:
-        """The venue refused ``nonce``: jump forward. What was sent before the last jump tells nothing new.
+        """Jump forward, because the venue refused ``nonce``. What was sent before the last jump tells nothing new.
 
         Of a key that it never took a nonce of ours of, it tells that others counted in a larger unit before us.
         """

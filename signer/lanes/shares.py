@@ -54,7 +54,7 @@ class Queues:
         """The turns that each priority has left in this round."""
 
     def __len__(self) -> int:
-        """The number of calls that wait."""
+        """Return the number of calls that wait."""
         return sum(self._sizes.values())
 
     def join(self, client: str, priority: Priority, waiter: Waiter) -> tuple[str, Waiter] | None:
@@ -73,7 +73,7 @@ class Queues:
         return pushed
 
     def has_place(self, client: str, priority: Priority) -> bool:
-        """Whether `join` would give this client a place now."""
+        """Tell whether `join` would give this client a place now."""
         queue = self._queues[priority]
         own = len(queue.get(client, ()))
         if own >= self._most(priority):

@@ -60,7 +60,7 @@ class Caps:
         self._known.clear()
 
     def fit(self, charges: Sequence[Charge], now_us: int) -> Sequence[Need]:
-        """What ``charges`` need of each cap. Writes nothing.
+        """Return what ``charges`` need of each cap. Writes nothing.
 
         Raises `NotReserved` naming every cap that would be passed, and `LedgerError` for a charge that makes no sense.
         """
@@ -127,7 +127,7 @@ class Caps:
 
 
 def still_open(db: sqlite3.Connection, shortest_s: int, now_us: int) -> Mapping[Key, Decimal]:
-    """What reservations without outcome hold although their time has left the window: it may yet be spent."""
+    """Return what reservations without outcome hold although their time has left the window: it may yet be spent."""
     overdue: dict[Key, Decimal] = {}
     old = db.execute("SELECT intent, held_us FROM reservations WHERE held_us < ?", (now_us - shortest_s * 1_000_000,))
     for text, held_us in old:
@@ -139,7 +139,7 @@ def still_open(db: sqlite3.Connection, shortest_s: int, now_us: int) -> Mapping[
 
 
 def usage(db: sqlite3.Connection, scope: str, now_us: int) -> Sequence[Usage]:
-    """What is used now of each cap that ``scope`` was ever charged for."""
+    """Return what is used now of each cap that ``scope`` was ever charged for."""
     query = "SELECT id, name, unit, window_s, upper FROM caps WHERE scope = ? ORDER BY name"
     overdue = still_open(db, 0, now_us)
     found = []
@@ -202,7 +202,7 @@ EXACT = Context(prec=100, traps=[Clamped, Inexact, InvalidOperation, Overflow, U
 
 
 def slot_at(at_us: int, window_s: int) -> int:
-    """The slot that a moment lies in. Slots are numbered from the epoch; one lasts ``window_s / 120``."""
+    """Return the slot that a moment lies in. Slots are numbered from the epoch; one lasts ``window_s / 120``."""
     return at_us * SLOTS // (window_s * 1_000_000)
 
 
@@ -218,14 +218,14 @@ class Window:
             self._total = EXACT.add(self._total, amount)
 
     def used(self, now_us: int) -> Decimal:
-        """The sum of all charges that are, or may still be, inside the window."""
+        """Return the sum of all charges that are, or may still be, inside the window."""
         oldest = self.oldest(now_us)
         while self.slots and (first := next(iter(self.slots))) < oldest:
             self._total = EXACT.subtract(self._total, self.slots.pop(first))
         return self._total
 
     def oldest(self, now_us: int) -> int:
-        """The first slot that still counts."""
+        """Return the first slot that still counts."""
         return slot_at(now_us, self.window_s) - SLOTS
 
     def add(self, slot: int, amount: Decimal) -> Decimal:
@@ -240,12 +240,12 @@ _ORDER = TypeAdapter(Order)
 
 
 def from_intent(intent: Intent) -> str:
-    """The text of an intent; amounts travel as their own text."""
+    """Write an intent as text; amounts travel as their own text."""
     return _INTENT.dump_json(intent, exclude_defaults=True).decode()
 
 
 def to_intent(text: str) -> Intent:
-    """The intent again. Raises `LedgerError` if the text is damaged."""
+    """Read an intent from its text. Raises `LedgerError` if the text is damaged."""
     try:
         return _INTENT.validate_json(text)
     except ValidationError:
@@ -253,12 +253,12 @@ def to_intent(text: str) -> Intent:
 
 
 def from_order(order: Order) -> str:
-    """The text of an order."""
+    """Write an order as text."""
     return _ORDER.dump_json(order, exclude_defaults=True).decode()
 
 
 def to_order(text: str) -> Order:
-    """The order again. Raises `LedgerError` if the text is damaged."""
+    """Read an order from its text. Raises `LedgerError` if the text is damaged."""
     try:
         return _ORDER.validate_json(text)
     except ValidationError:
@@ -274,13 +274,13 @@ Halts: TypeAlias = Mapping[tuple[str, str], Halt]
 
 
 def read_halts(db: sqlite3.Connection) -> Halts:
-    """All halts in force, oldest first."""
+    """Return all halts in force, oldest first."""
     rows = db.execute("SELECT client, account, reason, halted_by, at_us FROM halts ORDER BY at_us, client, account")
     return {(row[0], row[1]): Halt(*row) for row in rows}
 
 
 def halt_for(halts: Halts, client: str, account: str) -> Halt | None:
-    """The widest halt that stops this client on this account."""
+    """Return the widest halt that stops this client on this account."""
     if not halts:
         return None
     whom = (("", ""), ("", account), (client, ""), (client, account))
@@ -288,7 +288,7 @@ def halt_for(halts: Halts, client: str, account: str) -> Halt | None:
 
 
 def unreadable(now_us: int) -> Halts:
-    """What to believe while the store cannot be read: an operator's halt might be in it."""
+    """Return what to believe while the store cannot be read: an operator's halt might be in it."""
     return {("", ""): Halt("", "", "the ledger cannot be read", "signer", now_us)}
 
 

@@ -65,7 +65,7 @@ TABLES = (
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to the ledger at ``path``, which is made (mode 0600) if there is none.
+    """Connect to the ledger at ``path``, which is made (mode 0600) if there is none.
 
     Raises `LedgerError` if the file cannot be opened, is no ledger, or was written by another version.
     """
@@ -125,7 +125,7 @@ def whom(client: str, account: str) -> str:
 
 
 def resumed_by(client: str, account: str) -> str:
-    """The command that ends a halt of this client and account, as a person can paste it."""
+    """Return the command that ends a halt of this client and account, as a person can paste it."""
     named = f"--client {shlex.quote(client)}" if client else f"--account {shlex.quote(account)}"
     return f"signer resume {named if client or account else '--all'}"
 
@@ -176,13 +176,13 @@ def close_absent(db: sqlite3.Connection, account: str, listed: Sequence[str], pl
 
 
 def may_be_open(db: sqlite3.Connection, account: str) -> int:
-    """How many orders the account has that are not known to be closed."""
+    """Count how many orders the account has that are not known to be closed."""
     (count,) = db.execute("SELECT count(*) FROM orders WHERE account = ? AND closed = 0", (account,)).fetchone()
     return int(count)
 
 
 def open_orders(db: sqlite3.Connection, account: str, client: str) -> Sequence[PlacedOrder]:
-    """Orders of ``client`` on ``account`` (of any, where empty) that are not known to be closed, newest first.
+    """Return orders of ``client`` on ``account`` (of any, where empty) that are not known to be closed, newest first.
 
     All of them, however many: a brake that left out the oldest would leave them open and say nothing.
     """
@@ -231,28 +231,28 @@ class LedgerReader:
         return [OpenIntent(number, to_intent(text), bool(unknown)) for number, text, unknown in rows]
 
     def orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
-        """Orders that ``ref`` names, newest first."""
+        """Return orders that ``ref`` names, newest first."""
         with ledger_errors(self._path):
             return find(self._db, account, ref)
 
     def may_be_open(self, account: str) -> int:
-        """How many orders the account has that are not known to be closed."""
+        """Count how many orders the account has that are not known to be closed."""
         with ledger_errors(self._path):
             return may_be_open(self._db, account)
 
     def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
-        """Orders that may be open, newest first; of any account or client where empty."""
+        """Return orders that may be open, newest first; of any account or client where empty."""
         with ledger_errors(self._path):
             return open_orders(self._db, account, client)
 
     def usage(self, scope: str, now_us: int) -> Sequence[Usage]:
-        """What is used of the scope's caps."""
+        """Return what is used of the scope's caps."""
         with ledger_errors(self._path):
             (seen_us,) = self._db.execute("SELECT seen_us FROM state").fetchone()
             return usage(self._db, scope, max(seen_us, now_us))
 
     def scopes(self) -> Sequence[str]:
-        """Every scope that was ever charged."""
+        """Return every scope that was ever charged."""
         with ledger_errors(self._path):
             return [scope for (scope,) in self._db.execute("SELECT DISTINCT scope FROM caps ORDER BY scope")]
 
@@ -262,7 +262,7 @@ class LedgerReader:
             return {name: int(value) for name, value in self._db.execute("SELECT name, value FROM marks")}
 
     def head(self) -> ChainHead | None:
-        """The chain head last kept."""
+        """Return the chain head last kept."""
         with ledger_errors(self._path):
             seq, digest = self._db.execute("SELECT head_seq, head_digest FROM state").fetchone()
         return None if seq is None else ChainHead(seq, digest)

@@ -126,7 +126,7 @@ class SqliteLedger(Ledger):
         return self._opened.reader.usage(scope, self._clock.now_us())
 
     async def scopes(self) -> Sequence[str]:
-        """Every scope that was ever charged."""
+        """Return every scope that was ever charged."""
         return self._opened.reader.scopes()
 
     @override

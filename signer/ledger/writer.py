@@ -68,7 +68,7 @@ class LedgerWriter:
             self._room.spare()
 
     def serve(self, jobs: Sequence[Job]) -> Sequence[object]:
-        """All jobs in one transaction: each one's result or refusal, and only once they are on the disk.
+        """Do all jobs in one transaction. Answers each one's result or refusal, and only once they are on the disk.
 
         Raises `LedgerError` if any of it cannot be stored; then none of it is.
         """
@@ -175,7 +175,7 @@ class LedgerWriter:
         return ended > 0
 
     def _see_now(self) -> None:
-        """A clock set back later must not bring back what was counted by this one."""
+        """Store the time, so that a clock set back later brings back nothing that was counted."""
         self._seen_us = self._now_us
         self._db.execute("UPDATE state SET seen_us = ?", (self._now_us,))
 
@@ -230,7 +230,7 @@ LOOK_EVERY: Final = 64
 
 
 def placed_by(intent: Intent, venue_ids: Sequence[str | None], now_us: int) -> Sequence[PlacedOrder]:
-    """The orders of ``intent`` that the venue accepted."""
+    """Return the orders of ``intent`` that the venue accepted."""
     return [
         PlacedOrder(intent.account, intent.client, venue_id, order, now_us)
         for order, venue_id in zip(intent.orders, venue_ids, strict=False)

@@ -86,11 +86,11 @@ def cancel_open(session: Session, client: str, account: str) -> Cleared:
 
 
 def serves(home: Home) -> bool:
-    """Whether a gateway serves on ``home``."""
+    """Tell whether a gateway serves on ``home``."""
     running = holder(home.lock)
     return running is not None and running.serves
 
 
 def _from_ledger(home: Home, client: str, account: str) -> Sequence[Mapping[str, Any]]:
-    """The order as the gateway last knew it."""
+    """Return the order as the gateway last knew it."""
     return [dict(order_row(one)) for one in with_ledger(home, lambda ledger: ledger.open_orders(account, client))]

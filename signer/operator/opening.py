@@ -147,7 +147,7 @@ def known_marks(session: Session) -> Mapping[str, int]:
 
 
 def allow_test_profile(person: Person) -> bool:
-    """Whether the environment asks for key stores that protect nothing, for tests; warns if so."""
+    """Tell whether the environment asks for key stores that protect nothing, for tests; warns if so."""
     value = os.environ.get(INSECURE_VARIABLE)
     if value is None:
         return False

@@ -134,7 +134,7 @@ def _tried(record: Record, person: Person) -> Record:
 
 
 def _warned(_: Mapping[str, Json]) -> None:
-    """Whether it has been said already that nothing is recorded."""
+    """Tell whether it has been said already that nothing is recorded."""
 
 
 def _warn_unrecorded(error: SignerError, person: Person) -> None:

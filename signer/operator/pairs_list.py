@@ -64,7 +64,7 @@ async def _fetched(venue: Venue, config: Config, before: Mapping[str, Json] | No
 
 
 def _fits(home: Home, listed: Pairs) -> bool:
-    """Whether as many policies load with ``listed`` as with the list that is known."""
+    """Tell whether as many policies load with ``listed`` as with the list that is known."""
     before = venue_of(home).pairs
     return len(_loadable(home, listed)) >= len(_loadable(home, before))
 

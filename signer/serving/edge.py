@@ -48,7 +48,7 @@ class Sources:
         self._networks: list[Network] = [ipaddress.ip_network(text) for text in trusted if text != UNIX]
 
     def trusts(self, peer: str) -> bool:
-        """Whether ``peer`` is one of the proxies."""
+        """Tell whether ``peer`` is one of the proxies."""
         if peer == UNIX:
             return self._unix
         return bool(self._networks) and any(ipaddress.ip_address(peer) in network for network in self._networks)

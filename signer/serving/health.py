@@ -53,7 +53,7 @@ class Health:
     clock: Clock
 
     def readiness(self, notes: Sequence[Obstacle] = ()) -> Readiness:
-        """Whether an order would pass now, by what is known at this moment."""
+        """Tell whether an order would pass now, by what is known at this moment."""
         snapshot = self.snapshot()
         broken = Obstacle("audit", "the audit log cannot be written", "see that its disk has room, then restart")
         everybody = () if self.audit.healthy else (broken,)

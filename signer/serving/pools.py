@@ -30,7 +30,7 @@ class Pools:
         return self._pools
 
     def of(self, origin: str, addresses: Sequence[str]) -> UpstreamPool:
-        """The pool for private calls to ``origin``."""
+        """Return the pool for private calls to ``origin``."""
         key = (origin, *addresses)
         if key not in self._pools:
             self._pools[key] = UpstreamPool.open(origin, addresses=addresses, own=self._own, held=self._held)

@@ -151,7 +151,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             return False
 
     def _on_headers_complete(self) -> bool:
-        """The parser has read a head: what of ASGI's scope our application asks for, each thing once."""
+        """Make ASGI's scope from the head that the parser has read: only what our application asks for."""
         parser = self._callback_parser
         path, _, query = parser.path.partition(b"?")
         self._current_request = {

@@ -45,7 +45,7 @@ class AdminVerbs:
         self._clock = clock
 
     def table(self) -> Mapping[str, Verb]:
-        """The verbs, keyed by the word that asks for each."""
+        """Return the verbs, keyed by the word that asks for each."""
         return {
             "probe": self._probe,
             "record": self._record,

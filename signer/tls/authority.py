@@ -90,7 +90,7 @@ class Authority:
         return permitted_names(self.certificate)
 
     def key_pem(self) -> bytes:
-        """The CA's key, unencrypted, as one PEM text."""
+        """Return the CA's key, unencrypted, as one PEM text."""
         return _key_pem(self._key)
 
     def leaf(self, now: datetime) -> bytes:

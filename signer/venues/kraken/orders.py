@@ -58,7 +58,7 @@ class PairTable(Pairs):
 
     @classmethod
     def from_asset_pairs(cls, result: Json, *, complete: bool = True) -> PairTable:
-        """The table of an AssetPairs ``result``: a map from id to a row with altname, wsname and aclass_base.
+        """Return the table of an AssetPairs ``result``: a map from id to a row with altname, wsname and aclass_base.
 
         Rows without a ``wsname`` are left out, since they do not say their assets. Raises `VenueError` if the result
         has no row that can be read, so that a bad answer never replaces a good table.
@@ -71,7 +71,7 @@ class PairTable(Pairs):
 
     @classmethod
     def built_in(cls) -> PairTable:
-        """The best known pairs, from this package, for use until the venue's own list has been fetched."""
+        """Return the best known pairs, from this package, for use until the venue's own list has been fetched."""
         text = files(__package__).joinpath("asset_pairs.json").read_text("utf-8")
         return cls.from_asset_pairs(json.loads(text), complete=False)
 
