@@ -177,7 +177,7 @@ def lines(disk: Disk, path: Path, offset: int = 0) -> Iterator[bytes]:
 
 
 def last_line(disk: Disk, path: Path, end: int) -> tuple[bytes, int]:
-    """The last whole line among the first ``end`` bytes of a file, and where it ends; empty and 0 if there is none."""
+    """Return the last whole line in the first ``end`` bytes of a file and its end; empty and 0 without one."""
     start, tail = end, b""
     while start > 0:
         step = min(start, 1 << 16)

@@ -26,7 +26,7 @@ _COLUMNS: Final = (
     *("pair", "side", "order_type", "volume", "price", "decision", "outcome", "rules", "errors", "txids"),
 )
 _FORMULA: Final = re.compile(r"^[=+\-@\t\r]")
-"""How a cell begins that a spreadsheet may run: a caller's own text can stand in these columns."""
+"""Characters that begin a formula in a spreadsheet. A client's own text can stand in these columns."""
 
 _AMOUNT: Final = re.compile(r"^-?[0-9.]+$", re.ASCII)
 

@@ -129,7 +129,7 @@ def _end_proven(report: Report) -> bool:
 
 
 def _unproven_end(report: Report) -> str:
-    """Say what is not proven about the log's end, and how it could be."""
+    """Say what is not proven about the log's end, and what would prove it."""
     if not report.known:
         cut = "no record of it is known from elsewhere, so it may have been cut off or written anew"
         return f"note: the end is not proven: {cut}; give --head SEQ:DIGEST as an earlier verify printed it"

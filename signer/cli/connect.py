@@ -35,7 +35,7 @@ WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Holds all that a bot needs, apart from its credential."""
+    """Holds all that a bot's settings need, apart from its credential."""
 
     environment: dict[str, str]
     hosts: str
@@ -75,7 +75,7 @@ def connect(
 def base_url(home: Home) -> str:
     """Find the URL for a bot that takes one: that of the first plain listener, else of the first with TLS.
 
-    The running gateway's, whose ports may be free ones, else those of signer.toml.
+    Reads the running gateway's listeners, because port 0 takes any free port; without one, signer.toml's.
     """
     running = holder(home.lock)
     if running is not None and running.serves:
@@ -110,7 +110,7 @@ def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, ho
 
 
 def _certified(listener: Listener, gateway: GatewayConfig, home: Home) -> Listener:
-    """The name that a certificate from elsewhere is for. A bot that hard-codes the exchange's name cannot choose."""
+    """Return the name that a certificate from elsewhere is for, as some bots hard-code the exchange's name."""
     if listener.kind != "tls" or not gateway.tls.certificate:
         return listener
     names = certified_names(home.folder / gateway.tls.certificate)

@@ -27,7 +27,7 @@ MARKS = {
 }
 BAD = {Weight.ERROR, Weight.REFUSED}
 WIDE = 1000
-"""Columns where nobody looks on: a line stays a line for whoever searches it."""
+"""Columns of the page if it goes to a file or pipe: lines are not wrapped, so that they can be searched."""
 
 
 @click.command()

@@ -13,7 +13,7 @@ from signer.serving.clock import SystemClock
 DAY_US: Final = 86_400_000_000
 UNITS_US: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": DAY_US}
 MOST_DURATION_US: Final = 31 * DAY_US
-"""A credential that was to be replaced must not live on for want of somebody who looks."""
+"""The longest duration that a command takes: a replaced credential must end even if nobody looks."""
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 

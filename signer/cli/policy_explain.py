@@ -104,7 +104,7 @@ def _policy_path(home: Home, name: str) -> Path:
 
 
 def _client(home: Home, name: str) -> AboutClient:
-    """What the key store says of a client; its list needs no passphrase. Raises `ConfigError` if it is not there."""
+    """Read a client from the key store, without its passphrase. Raises `ConfigError` if it is not there."""
     abouts = [entry.about for entry in read_envelope(home.keys).entries]
     clients = {about.name: about for about in abouts if isinstance(about, AboutClient)}
     if name not in clients:
@@ -133,7 +133,7 @@ def _standing(home: Home, client: AboutClient, call: Call) -> KnownToLedger:
 
 def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, object]]:
     """Return what the call needs of each cap, and what is left of it before the call."""
-    # By what the ledger counts by: a cap's name holds its limit, and what was used outlives a changed limit.
+    # Match by the ledger's key: a cap's name holds its limit, and usage outlives a changed limit.
     used = {(row.scope, row.unit, row.window_s): row.used for row in usage}
     needs: dict[tuple[str, str, int], Decimal] = {}
     caps: dict[tuple[str, str, int], Charge] = {}

@@ -47,7 +47,7 @@ def serve(session: Session, *, as_json: bool) -> int:
     home = session.home
     require_folder(home)
     lock = HomeLock(home.lock)
-    # At once: what the last gateway left in the file names a process that may be anybody's by now.
+    # Write it at once: the old file names a process whose number another may have by now.
     lock.announce(Holder(os.getpid(), time.time_ns() // 1000, NOTHING_YET))
     marks = known_marks(session)  # before the file: a command may change both meanwhile
     passphrase = known_passphrase(session)
@@ -78,6 +78,6 @@ def serve(session: Session, *, as_json: bool) -> int:
     except SystemExit as end:
         if os.getpid() != master:
             raise  # a worker: the master knows it by its status
-        # gunicorn's own statuses mean other things; whoever failed has said why
+        # gunicorn's own statuses mean other things; the reason was printed already
         return EXIT_STATUS.get(server.failure, CANNOT) if end.code else 0
     return 0

@@ -91,7 +91,7 @@ def renew(session: Session) -> None:
 def _own_name(name: str) -> list[ServerName]:
     try:
         return [server_name(name)]
-    except ValueError:  # a machine may be called what no certificate can bear
+    except ValueError:  # the host name does not fit in a certificate
         return []
 
 

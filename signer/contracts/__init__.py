@@ -90,7 +90,7 @@ class KeyStore(Protocol):
         """Return all clients, revoked ones included."""
 
     def signing_key(self, credential: str, algorithm: Algorithm) -> SigningKey:
-        """The handle for a real credential by name. Raises `KeyStoreError` if there is none, or it does not open."""
+        """Return the handle for a credential by name. Raises `KeyStoreError` if there is none, or it does not open."""
 
     def client_key(self, client: str, algorithm: Algorithm) -> ClientKey:
         """Return the handle for a client's virtual credential by name. Raises `KeyStoreError` likewise."""
@@ -107,8 +107,10 @@ class SigningStore(Protocol):
         """Return how its keys can sign."""
 
     async def signing_key(self, info: CredentialInfo) -> SigningKey:
-        """The handle for a credential. Raises `KeyStoreError` for what waiting does not fix: no such secret, one of
-        another type, no right to it. Where the store cannot be reached now the handle heals when it can be."""
+        """Return the handle for a credential. It works again by itself when a store that was away is reached.
+
+        Raises `KeyStoreError` for what waiting does not fix: no such secret, one of another type, no right to it.
+        """
 
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Keep ``secret``, so that nothing can read it back. For the CLI: blocks, and needs an administrator's rights.
@@ -120,7 +122,7 @@ class SigningStore(Protocol):
         """Destroy the secret; if there is none, that is well. For the CLI likewise. Raises `KeyStoreError`."""
 
     async def describe(self) -> str:
-        """How the store is found now, in words that follow its name. Raises `KeyStoreError` if it cannot be used."""
+        """Say how the store is now, in words that follow its name. Raises `KeyStoreError` if it cannot be used."""
 
     async def close(self) -> None:
         """Let go of connections and sessions."""
@@ -143,9 +145,9 @@ class Ledger(Protocol):
         """Give back all that is held: the venue rejected the call, or it was never sent."""
 
     async def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
-        """The venue accepted: charges of orders with a venue id are spent, the rest given back; orders are remembered.
+        """Record an accepted call: spend the charges of orders with a venue id, give the rest back.
 
-        For an edit or amend ``venue_ids`` has the one order's id after the change.
+        The orders are remembered. For an edit or amend ``venue_ids`` has the one order's id after the change.
         """
 
     async def settle_found(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
@@ -161,8 +163,10 @@ class Ledger(Protocol):
         """Return orders placed through us that ``ref`` names, any client's, newest first. Empty if we know of none."""
 
     async def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> None:
-        """The venue lists these venue ids as open: orders placed before then and not among them are closed. Only closed
-        orders are ever forgotten."""
+        """Mark the orders as closed that were placed before then and are not ``listed``, the venue ids that are open.
+
+        Only closed orders are ever forgotten.
+        """
 
     async def may_be_open(self, account: str) -> int:
         """Return how many orders the account has that are not known to be closed."""
@@ -187,7 +191,7 @@ class Ledger(Protocol):
         """Return the chain head last kept."""
 
     def halted(self, client: str, account: str) -> Halt | None:
-        """The halt in force, from memory, at most a quarter of a second old; `reserve` always reads the store."""
+        """Return the halt in force, from memory, at most 0.25 s old; `reserve` always reads the store."""
 
     async def halts(self) -> Sequence[Halt]:
         """Return all halts in force."""

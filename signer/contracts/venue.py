@@ -145,7 +145,7 @@ class Venue(Protocol):
         """Return the request for quiet in the answer to ``call``; None if there is none."""
 
     def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
-        """What ``call`` adds to the counters of orders, by pair; ``targets`` are the orders that it changes or cancels.
+        """Return what ``call`` adds to the counters of orders, by pair; it changes or cancels the orders ``targets``.
 
         Empty for calls that do not concern orders.
         """
@@ -160,7 +160,7 @@ class Venue(Protocol):
         """Return what the answer to `key_info_call` says. Raises `VenueError` if it does not."""
 
     def reach(self, permissions: frozenset[str]) -> Sequence[Call]:
-        """The kinds of calls that a policy granting ``permissions`` may let through to the venue: without fields."""
+        """Return the kinds of calls, without fields, that a policy with these ``permissions`` may let through."""
 
     def lookup_reach(self) -> Sequence[Call]:
         """Return the kinds of reads that list orders: without fields."""
@@ -169,7 +169,7 @@ class Venue(Protocol):
         """Return the read that lists every open order of the account."""
 
     def closed_orders(self, since_us: int, skip: int) -> Call:
-        """The read that lists a page of the closed orders that were opened since then, newest first, after ``skip``."""
+        """Build the read of the closed orders that were opened since then, newest first, after the first ``skip``."""
 
     def orders_by_id(self, venue_ids: Sequence[str]) -> Call:
         """Return the read that shows exactly these orders."""
@@ -178,7 +178,7 @@ class Venue(Protocol):
         """Return the orders that an answer to one of these reads lists; None if it is not whole."""
 
     def is_alike(self, intent: Intent, order: Order, seen: Sighting) -> bool | None:
-        """Whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed.
+        """Tell whether a listed order with the same reference equals what ``intent`` placed, apart from its time.
 
         None if that cannot be told.
         """
@@ -205,10 +205,10 @@ class Venue(Protocol):
         """Return the public call that asks for the venue's time."""
 
     def read_time(self, answer: WireAnswer) -> int:
-        """The time that the answer says, in microseconds, cut to `time_unit_us`. Raises `VenueError` if it does not."""
+        """Read the time in the answer, in microseconds, cut to `time_unit_us`. Raises `VenueError` without one."""
 
     def public_request(self, request: Request) -> tuple[WireRequest, tuple[str, ...]]:
-        """A public call from the allowlist, as a request of our own, and the names of the parameters that it lacks.
+        """Build our own request of a public call from the allowlist, and name the parameters that it leaves out.
 
         Raises `NotUnderstood`.
         """

@@ -82,7 +82,7 @@ def _writes(folder: Path, clock: Clock) -> list[float]:
 
 
 def _bytes_a_day(home: Home, clock: Clock) -> float:
-    """How fast the log has grown since its oldest segment that is there was begun; 0 if that is no two days ago."""
+    """Tell how fast the log grew since its oldest segment was begun; 0 if that is less than two days ago."""
     found = segments(LocalDisk(), home.audit)
     if not found:
         return 0.0

@@ -248,8 +248,10 @@ class Pkcs11Store(SigningStore):
             raise self._refused(f"the PIN is not right ({type(error).__name__}) and is not tried again") from None
 
     def _token(self) -> Any:
-        """The token. Modules look for tokens when they are initialised, so one that was put in since needs that anew:
-        it ends all sessions of the process, and those of other stores are opened again like ours."""
+        """Find the token; if it is not there, initialise the module again, as modules look for tokens only then.
+
+        That ends all sessions of the process. Those of other stores are opened again like ours.
+        """
         path = str(self._config.module)
         try:
             module = pkcs11.lib(path)

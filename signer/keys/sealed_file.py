@@ -136,7 +136,7 @@ class SealedFile:
 
     @staticmethod
     def is_opened_by(path: Path, passphrase: Passphrase) -> bool:
-        """Tell whether ``passphrase`` is that of the store at ``path``. Not if nothing there reads as one."""
+        """Tell whether ``passphrase`` is that of the store at ``path``. False if no key store reads there."""
         try:
             envelope = read_envelope(path)
             require_keys(envelope, _derived(envelope.header, passphrase, str(path)), where=str(path))

@@ -174,8 +174,10 @@ class VaultLogin:
         return str(table(answer, "data", where=self._where).get("secret_id", ""))
 
     def _renewed(self) -> bool:
-        """Whether the token now lasts for at least half of what it did at its login: near its end each renewal gives
-        less than the one before."""
+        """Renew the token; tell whether it lasts for at least half as long as it did at its login.
+
+        Near a token's end, each renewal gives less than the one before.
+        """
         if not self._renewable:
             return False
         try:

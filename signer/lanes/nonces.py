@@ -148,7 +148,7 @@ class NonceSource(LaneNonces):
 
     @override
     async def take_stored(self) -> int:
-        """The next nonce, after waiting for the store. Raises `NotServed` if the store fails or no nonce is left."""
+        """Wait for the store and return the next nonce. Raises `NotServed` if it fails or no nonce is left."""
         while (nonce := self.take()) is None:
             if self._last + 1 >= NONCE_LIMIT:
                 raise NotServed.unavailable("this key has no nonce left, it must be replaced")

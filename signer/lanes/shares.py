@@ -107,7 +107,7 @@ class Queues:
         return waiter
 
     def of(self, priority: Priority) -> list[tuple[str, Waiter]]:
-        """List the waiters of this priority, each with its client."""
+        """List the waiters of one priority, each with its client."""
         return [(client, waiter) for client, waiters in self._queues[priority].items() for waiter in waiters]
 
     def _most(self, priority: Priority) -> int:

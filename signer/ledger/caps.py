@@ -180,7 +180,7 @@ def _countable(amount: Decimal) -> bool:
 
 
 def _refusal(short: Sequence[tuple[Need, Decimal]]) -> NotReserved:
-    """The refusal for the first cap that has too little left. A bot skips one order, and slows down for a rate."""
+    """Return the refusal for the first cap that has too little left."""
     (need, left), *_ = short
     _, unit, _ = need.key
     reason = f"policy cap '{need.cap}' has {_plain(max(left, Decimal(0)))} {unit} left and this call needs "

@@ -145,7 +145,7 @@ _COLUMNS: Mapping[RefKind, str] = {"venue-id": "venue_id", "client-tag": "client
 
 
 def find(db: sqlite3.Connection, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
-    """The orders that ``ref`` names, newest first: of each client all that may be open, and its 16 newest others.
+    """Find what ``ref`` names, newest first: each client's orders that may be open, and its 16 newest others.
 
     A tag may name every order that a bot ever placed. What is closed can be neither changed nor cancelled, so of
     that each client's newest are enough.
@@ -159,10 +159,10 @@ def find(db: sqlite3.Connection, account: str, ref: OrderRef) -> Sequence[Placed
 
 
 def close_absent(db: sqlite3.Connection, account: str, listed: Sequence[str], placed_before_us: int) -> bool:
-    """The venue lists ``listed`` as open: all other orders of the account that were placed before then are closed.
+    """Mark the account's orders as closed that were placed before then and that the venue does not list as open.
 
-    Whatever it lists is open, also if it was taken for closed before. Closes so many at once that a reserve need not
-    wait long; whether there may be more.
+    An order that it lists is open, even if it was marked as closed. Closes a bounded number, so that no reserve waits
+    long. Returns whether there may be more.
     """
     names = json.dumps(list(listed))
     close = """UPDATE orders SET closed = 1 WHERE id IN (

@@ -113,8 +113,7 @@ class SqliteLedger(Ledger):
 
     @override
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
-        """Orders placed through us that ``ref`` names, newest first; of each client all that may be open, and its 16
-        newest that are closed."""
+        """Find all orders of each client that may be open, and its 16 newest that are closed."""
         return self._opened.reader.orders(account, ref)
 
     @override

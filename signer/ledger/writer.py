@@ -266,9 +266,9 @@ class Room:
         self._commits = 0
 
     def open(self, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
-        """The connection, opened in the room that was spared if there is no other. Raises `LedgerError` if not even so.
+        """Open the connection; on a full disk, free the space that was kept for this.
 
-        Raises `sqlite3.Error` too.
+        Raises `LedgerError` if even that is too little, and `sqlite3.Error`.
         """
         try:
             db = connect()
@@ -283,7 +283,7 @@ class Room:
         return db
 
     def committed(self, db: sqlite3.Connection) -> None:
-        """See now and then that there are free pages left. Raises `sqlite3.Error`."""
+        """Count the commit; after each so many, make sure that free pages are left. Raises `sqlite3.Error`."""
         self._commits += 1
         if self.short or self._commits % LOOK_EVERY == 0:
             self._look(db)

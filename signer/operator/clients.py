@@ -28,7 +28,7 @@ from signer.secret import fingerprint
 from signer.serving.clock import SystemClock
 
 HandOver = contextlib.AbstractContextManager[None]
-"""Gives the bot its credential when its block has stored it, and only then."""
+"""Gives the bot its credential when the block that stores it ends without an error."""
 
 
 @dataclass(frozen=True, slots=True)

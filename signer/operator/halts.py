@@ -26,7 +26,7 @@ class Resumed(NamedTuple):
 
     ended: Sequence[str]
     left: Sequence[str]
-    """Who is still halted."""
+    """The clients that are still halted."""
 
 
 def halt_orders(session: Session, client: str, account: str, reason: str) -> None:
@@ -42,7 +42,7 @@ def halt_orders(session: Session, client: str, account: str, reason: str) -> Non
     by = Operator.of(os.getuid()).name
     reason = reason or f"by {by}"
     placed = Halt(client, account, reason, by, SystemClock().now_us())
-    # In force before it is on record: a gateway that hangs, or a full disk, must not keep the brake waiting.
+    # Halt first and record later: a gateway that hangs, or a full disk, must not delay the brake.
     with_ledger(session.home, lambda ledger: ledger.halt(placed))
     session.person.note(f"Halted {whom(client, account)}; `{resumed_by(client, account)}` ends it.")
     with on_record(session, "halt", reason, proceed_unrecorded=True, client=client, account=account):

@@ -161,7 +161,7 @@ def confirm_deleted(session: Session, name: str, known_by: str, *, reason: str) 
 
     Raises `KeyStoreError` if no such key is to be deleted.
     """
-    open_store(session)  # a leaked key that nobody is reminded of lives on: not for everybody to say
+    open_store(session)  # ask for the passphrase: who ends the reminder to delete a key must be trusted
     with on_record(session, "keys confirm-deleted", reason, credential=name) as operation:
         operation.detail = f"fingerprint {known_by}"
         forget_replaced(session.home.replaced, name, known_by)

@@ -28,7 +28,7 @@ from signer.venues import open_venue
 
 INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
 INSECURE_VALUE = "anyone-can-open-it"
-"""Set like this, commands make and open key stores that protect nothing. `serve` does not."""
+"""The environment variable and value that let commands, but not `serve`, use key stores that protect nothing."""
 
 
 def require_folder(home: Home) -> None:

@@ -39,7 +39,7 @@ class Operation:
     beside: bool
     """Whether a gateway runs."""
     detail: str = ""
-    """What the log should say beyond who did what to whom."""
+    """Text for the record, beside who did what to whom."""
     alone: Alone | None = None
     """The ledger and the log, if no gateway runs."""
 

@@ -25,7 +25,7 @@ class UnknownCall(NamedTuple):
     tries: int
     """How often the running gateway has asked the venue about it."""
     why: str
-    """Why that has not found it out."""
+    """Why the gateway has not found out yet what became of it."""
 
 
 def unknown_calls(home: Home) -> Sequence[UnknownCall]:

@@ -57,7 +57,7 @@ async def asking(session: Session) -> AsyncIterator[Ask]:
     lock = await asyncio.to_thread(take_lock, home)
 
     async def beside(info: CredentialInfo, _config: Config, _key: SigningKey | None) -> ProbeResult:
-        # A key that the venue refuses is not tried anew: whoever has this run daily would lock the account.
+        # Do not try a refused key again: running this daily would lock the account.
         told = await asyncio.to_thread(ask, home.admin, "probe", credential=info.name, even_if_stopped=False)
         return told_by_gateway(home, info, told)
 

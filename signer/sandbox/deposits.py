@@ -102,7 +102,7 @@ def _deposit_methods(call: SimulatedCall) -> object:
 
 
 def _deposit_addresses(call: SimulatedCall) -> object:
-    """Answer the asset's addresses, with another one first if ``new``."""
+    """List the asset's deposit addresses, with a fresh one first if ``new``."""
     call.fields.required("method")
     asset = funded_asset(call.state, call.fields)
     if asset.id in FIAT:

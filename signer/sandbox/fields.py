@@ -42,7 +42,7 @@ class Fields:
         return value
 
     def required(self, name: str) -> str:
-        """Answer a scalar that must be there."""
+        """Return a field's single value. Raises if the call does not give it."""
         if not self.has(name):
             raise invalid(name)
         return self.text(name)

@@ -56,7 +56,7 @@ def batch_cost(orders: int) -> float:
 
 
 class CallCounters:
-    """One account's counters, one for each pair. They fall with time."""
+    """Counts one account's calls, by pair. The counters fall with time."""
 
     def __init__(self, tier: CounterTier) -> None:
         self.tier = tier

@@ -27,7 +27,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 Protocols = Callable[[ConnectionPlace], asyncio.Protocol]
 Refused = Callable[[str, str], None]
-"""Hears which bound a connection was over, and its source."""
+"""Called with the bound that a connection exceeded, and its source."""
 
 
 @final
@@ -85,7 +85,7 @@ class Acceptor:
             self._take(connected, self._source(connected, address))
 
     def _source(self, connected: socket.socket, address: object) -> str | None:
-        """Return whom a connection counts for; None for a reverse proxy, which brings the calls of many."""
+        """Return the source that a connection is counted for; None for a reverse proxy, which serves many."""
         peer = str(address[0]) if isinstance(address, tuple) else UNIX
         if self._sources.trusts(peer.removeprefix("::ffff:")):
             return None

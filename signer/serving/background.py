@@ -61,5 +61,5 @@ class Loops:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Raise an alarm: a loop ends while the gateway runs only by a defect."""
         if not task.cancelled():
-            what = type(task.exception()).__name__  # its text may hold anything
+            what = type(task.exception()).__name__  # its text may hold a secret
             self._alarm("defect", f"{task.get_name()} has ended ({what}); restart the gateway")

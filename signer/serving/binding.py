@@ -18,7 +18,7 @@ _LOW_PORT = (
     "net.ipv4.ip_unprivileged_port_start, or choose a port above 1023"
 )
 _PASSING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
-"""The program may end, the network may come up: systemd shall start the gateway again."""
+"""Errors that may pass: another program may end, or the network come up. systemd then starts the gateway again."""
 
 _FOLDER = "choose a folder that only its owner may write to, such as /run/signer"
 

@@ -54,7 +54,7 @@ class Clearing:
         self._watch = watch
 
     def verbs(self) -> Mapping[str, Verb]:
-        """The verbs, keyed by the word that asks for each; they take ``client`` and ``account``, empty for all."""
+        """Return the verbs by the word that asks for each; they take ``client`` and ``account``, empty for all."""
         return {"open_orders": self._listed, "cancel_orders": self._cancelled}
 
     async def _listed(self, _: Operator, question: Mapping[str, Json]) -> Json:

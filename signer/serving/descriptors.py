@@ -12,7 +12,7 @@ from signer.home.stores import VaultTransitConfig
 from signer.upstream import MOST_UNDER_WAY
 
 OTHERS: Final = 128
-"""The log's and the ledger's files, listeners, the admin socket and who asks there, libraries; with room to spare."""
+"""Descriptors for everything but connections: log, ledger, listeners, admin socket and libraries, with a margin."""
 
 
 def descriptors_needed(config: Config) -> int:

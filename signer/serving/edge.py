@@ -17,10 +17,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 64 * 1024
-"""The largest call, a batch of fifteen orders, takes about 6 KiB."""
+"""Bytes of a request's body. The largest call, a batch of fifteen orders, takes about 6 KiB."""
 TOO_LARGE = f"the body is too large: a request may have {MAX_BODY} bytes"
 SOONEST_ANSWER_S = 0.0011
-"""An answer of ours leaves no sooner: many bots use bare milliseconds as their nonce and would repeat one
+"""Seconds from a request to our own answer at least. Many bots use milliseconds as nonce and would repeat one
 (docs/kraken.md §8.14). The exchange itself never answers that fast."""
 DEFECT = "a defect in the gateway; look the order up"
 FORWARDED = b"x-forwarded-for"
@@ -160,7 +160,7 @@ class Edge:
             raise BadRequest(413, TOO_LARGE)
         body: bytes | None = scope.get(BODY)
         if body is None:
-            if "expect" in headers and scope["http_version"] == "1.1":  # RFC 9110 §10.1.1: 1.0 has no such thing
+            if "expect" in headers and scope["http_version"] == "1.1":  # RFC 9110 §10.1.1: HTTP/1.0 has no Expect
                 scope[GO_ON]()
             body = await self._body_in_time(receive)
         if len(body) > MAX_BODY:

@@ -35,7 +35,7 @@ def close_off() -> None:
     """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":  # a dump that is piped to a program heeds no limit
+    if sys.platform == "linux":  # the kernel pipes dumps to programs whatever the limit is
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
@@ -45,8 +45,8 @@ def lock_memory() -> bool:
     Only what is used is locked (MCL_ONFAULT), so it takes no more memory than before. A process forked from this one
     has to lock its own.
     """
-    # Under a limit that an allocation could reach, the gateway would one day die of it: so without one, or not at all.
-    # With a soft limit of 0 the kernel lets only those lock whom no limit binds (CAP_IPC_LOCK).
+    # Lock memory only without a limit: with one, an allocation could reach it and end the gateway.
+    # With a soft limit of 0, the kernel lets only processes with CAP_IPC_LOCK lock memory.
     limits = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     unlimited = limits[1] == resource.RLIM_INFINITY
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (limits[1] if unlimited else 0, limits[1]))

@@ -22,7 +22,7 @@ class KeptKeys:
         self._clock = clock
         self._worker = worker
         self.trusted = False
-        """Whether what others wrote there is believed: not at a start, when only what is heard then counts."""
+        """Whether an answer that a command stored counts; at a start only the gateway's own questions do."""
 
     def believed(self, info: CredentialInfo) -> KeyInfo | None:
         """Return what the command heard, less than a day ago, that has just added this key."""

@@ -36,7 +36,7 @@ class LoadedHome:
     """The policies in force, keyed by name: those that clients have, and those that nobody has."""
     unloaded: Sequence[Unloaded]
     passphrase_now: Callable[[], Passphrase | None]
-    """The passphrase as it can be read without asking anybody: of use when it was changed while the gateway runs."""
+    """Reads the passphrase without asking a person, for a reload after it was changed."""
 
 
 @dataclass(frozen=True, slots=True)

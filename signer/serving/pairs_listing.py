@@ -34,7 +34,7 @@ Take = Callable[[Venue], Awaitable[None]]
 def unlisted(policies: Iterable[Policy], *, complete: bool) -> Iterator[Finding]:
     """Find the pairs that a policy names and the venue does not list; ``complete`` says that its own list is known.
 
-    A pair that is not checked yet is none that anybody can fix, so it is said without a hint.
+    Without a complete list a pair is only unchecked, which nobody can fix, so it has no hint.
     """
     for policy in policies:
         for name, hint in policy.unlisted.items():

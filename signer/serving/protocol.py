@@ -55,7 +55,7 @@ class Body:
         return bool(self._parts) or self.complete
 
     def whole(self) -> bytes | None:
-        """All of it, if it has arrived and nobody has received any of it; to be asked once, instead of `receive`."""
+        """Return the whole body if it has arrived and none of it was received. Call it once, instead of `receive`."""
         return b"".join(self._parts) if self.complete and not self._gone else None
 
     async def receive(self) -> MutableMapping[str, Any]:
@@ -117,7 +117,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             self._task.cancel()
             self._task = None  # gunicorn would keep it for the grace period: a flood of connections would fill memory
         super().connection_lost(exc)
-        self._flow_control.resume_writing()  # whoever waits to send hears that there is nobody
+        self._flow_control.resume_writing()  # a writer that waits learns that the client is gone
 
     def close_if_idle(self) -> None:
         """Take no further request, since the worker stops. One that is being answered ends the connection itself."""
@@ -145,7 +145,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         """Parse. What is not HTTP ends the connection; gunicorn would let its parser's error go to the log whole."""
         try:
             return bool(super()._feed_callback_parser(data))
-        except ValueError:  # the fast parser's errors, of two classes that have no other base
+        except ValueError:  # the common base of the fast parser's two errors
             self._send_error_response(400, "Bad Request")
             self._close_transport()
             return False
@@ -195,15 +195,17 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         assert body is not None  # noqa: S101 - made with it
         request[BODY] = body.whole()
         await self.app.answer(request, body.receive, partial(self._send, request))
-        # Of two Connection headers the parser believes the last one: either ends the connection.
+        # The parser keeps the last of two Connection headers; we close if either says so.
         first = parser.get_header(b"connection") or b""
         keep = parser.should_keep_alive and first.strip().lower() != b"close" and not self._ends
         keep = keep and body.complete and not parser.remaining_truncated
         return keep and self.worker.alive and not self._is_outdated
 
     def _await_next(self) -> None:
-        """What came behind the last request is the next one's beginning: gunicorn would drop it, and take what comes
-        then for a request."""
+        """Parse what came behind the last request as the beginning of the next one.
+
+        gunicorn would drop it, and take the rest for a request.
+        """
         behind = self._callback_parser.remaining()
         self._callback_parser.reset()
         self._current_request = self._body_receiver = None

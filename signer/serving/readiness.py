@@ -14,7 +14,7 @@ from signer.model import Halt, Json
 from signer.model.escaping import printable
 
 MOST_CLIENTS = 100
-"""Listed of those that are stopped; the answer of an admin socket is bounded."""
+"""Stopped clients that one answer lists, because the admin socket's answer is bounded."""
 OF_KEYS = frozenset({"key", "no-key", "store", "quiet"})
 OVER = frozenset({"revoked", "expired"})
 """Kinds of obstacles of clients that nobody waits for: they do not make a gateway unready."""
@@ -52,11 +52,11 @@ class Readiness:
     """Holds the judgement: what stops the orders of everybody, and of each client."""
 
     everybody: Sequence[Obstacle] = ()
-    """Each stops every order."""
+    """The obstacles that stop every client's orders."""
     clients: Mapping[str, Sequence[Obstacle]] = field(default_factory=dict)
     """What stops the orders of one client alone, keyed by its name; empty if they pass."""
     notes: Sequence[Obstacle] = ()
-    """What stops no order, but is not as the home says, or is not known."""
+    """What stops no order, but differs from the home's files or is not known."""
     told: str | None = None
     """`not_ready_reason` as the gateway told it; ``clients`` are then only those that are stopped."""
 

@@ -58,7 +58,7 @@ class Reloads:
                 await now.stores.keep_only(now.loaded.config)
             except Exception as error:  # noqa: BLE001 - nor may a defect leave it half applied, or in silence
                 now.loaded, now.keys = before, keys
-                # The text of what is no error of ours may hold anything.
+                # The text of a foreign error may hold a secret.
                 why = str(error) if isinstance(error, SignerError) else f"a defect ({type(error).__name__})"
                 self._loads.failed(why, before, now.findings())
             else:
@@ -68,7 +68,7 @@ class Reloads:
 
     async def take_pairs(self, venue: Venue) -> None:
         """Put the venue with another list of pairs in force. Raises `SignerError`; what was in force stays then."""
-        async with self._changing:  # only now: a revocation does not wait for the exchange, and is not undone
+        async with self._changing:  # only now, so that no revocation waits while the list is fetched
             before = self._in_force.loaded
             try:
                 await self._in_force.judge_with(venue)

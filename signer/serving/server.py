@@ -40,7 +40,7 @@ from signer.upstream.own_addresses import OwnAddresses, refuse_loop
 
 TLS_LOOK_EVERY_S = 60.0
 MOST_CODE = 32
-"""Bytes; longer than any error's code."""
+"""Bytes shared with the workers for an error's code; no code is longer."""
 MOST_LINE = 8 * 1024
 """Bytes of a request line: ccxt names some hundred pairs in one (and RFC 9112 §3 asks for 8,000 at least)."""
 PLAIN = "text/plain; charset=utf-8"
@@ -119,7 +119,7 @@ class GatewayApp:
             self._on_failure(error)
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        except Exception as defect:  # gunicorn would end the process without a word; its text may hold anything
+        except Exception as defect:  # gunicorn would end the process silently; the text may hold a secret
             where = traceback.extract_tb(defect.__traceback__)[-1]
             what = f"a defect of signer ({type(defect).__name__} in {where.name}, {where.filename}:{where.lineno})"
             print(f"signer: {what}; please report it", file=sys.stderr, flush=True)  # noqa: T201 - as above

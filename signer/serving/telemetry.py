@@ -19,7 +19,7 @@ from signer.gateway.trace import Trace
 MOST_SERIES = 1024
 """Most combinations of labels of one metric: a flood of new names must not fill the memory."""
 OTHER = "other"
-"""Each label of every further combination."""
+"""The value of each label beyond that bound."""
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
@@ -232,7 +232,7 @@ class GatewayWatch:
         self._metrics.parameters_dropped(client, endpoint, parameters)
 
     def warn(self, kind: str, text: str) -> None:
-        """Write its line."""
+        """Write a warning's line."""
         self._lines.line(time=self._clock.now_us(), level="warning", kind=kind, text=text)
 
     def bound_hit(self, bound: str, text: str) -> None:

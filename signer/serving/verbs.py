@@ -18,7 +18,7 @@ MOST_REASON = 200
 """Characters of a reason that go on record."""
 
 TakeBack: TypeAlias = Callable[[Mapping[str, int], int], None]
-"""Refuses the credentials of these API keys, each from its time on; told at this time."""
+"""Refuses the credentials with these API keys, each from its time on. The last argument is the present time."""
 
 
 @final

@@ -91,7 +91,7 @@ class Wiring:
         await self._in_force.take(self.loaded)
         self._connect(await self._in_force.snapshot(), marks)
         await self.key_checks.at_start(KEY_ANSWERS_S)
-        # What is held stays held meanwhile, so nobody need wait for an exchange that may be slow to answer.
+        # The start does not wait for a slow exchange: unknown outcomes stay held until they are looked up.
         self.loops = self._begin_loops(list_pairs=not fetched)
         self.admin = self._admin_socket()
         await self.admin.open()
@@ -133,7 +133,7 @@ class Wiring:
         home, clock = self._home, self._clock
         self.ledger = await open_ledger(home, clock)
         self._store_marks = await self.ledger.marks()  # before the file: a command may change both meanwhile
-        # A worker that takes a dead one's place was forked from what the first one knew: who was revoked since, is not.
+        # A worker in a dead one's place was forked from the first one's memory, which lacks later revocations.
         loaded = reread(self._read_before, running=False)
         self.audit = await open_audit(
             home,

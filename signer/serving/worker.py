@@ -70,7 +70,7 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
     def init_signals(self) -> None:
         """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {dump.SIGNAL})  # gunicorn lets it end the process for a moment
-        faulthandler.unregister(dump.SIGNAL)  # it would put back what the master did at it before
+        faulthandler.unregister(dump.SIGNAL)  # it would restore the master's handler
         super().init_signals()
         self.loop.add_signal_handler(RELOAD, self._reload)
         at_hangup = self.handle_exit_signal if self.app.ends_with_terminal else self._reload
@@ -114,7 +114,7 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
 
     async def _serve(self) -> None:
         """Make the servers in place of gunicorn, which has one protocol class, and TLS on all sockets or on none."""
-        ASGIProtocol._check_h1c_protocol_available()  # it reads on the base class what it found out on ours
+        ASGIProtocol._check_h1c_protocol_available()  # on the base class, which keeps the answer for gunicorn
         self.lifespan = LifespanManager(self.asgi, self.log, self.state)
         try:
             await self.lifespan.startup()

@@ -168,7 +168,7 @@ def tier(name: str) -> Tier:
 
 
 def read_cost(call: Call) -> float:
-    """What ``call`` adds to the counter of its key. Calls that place, change or cancel orders have another counter."""
+    """Return what ``call`` adds to its key's counter. Calls that concern orders have another counter."""
     if call.action in {Action.ORDER, Action.CANCEL}:
         return 0.0
     return 2.0 if call.endpoint in _DEAR_READS else 1.0

@@ -109,7 +109,7 @@ def _text(told: object) -> str:
 
 
 def of_client(client: ClientInfo, permissions: Iterable[str]) -> Json:
-    """The ``result`` that tells a client of its virtual key: what its policy permits, never what the real key may do.
+    """Describe to a client its virtual key: what its policy permits, never what the real key may do.
 
     Times are Unix seconds as text, "0" where there is none. The highest nonce is not told: it is the account's business
     at Kraken, and ours is a window (docs/kraken.md §8.2).

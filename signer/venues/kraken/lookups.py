@@ -27,7 +27,7 @@ def open_orders() -> Call:
 
 
 def closed_orders(since_us: int, skip: int) -> Call:
-    """The read that lists the closed orders that were opened since then, newest first, less the first ``skip``."""
+    """Build the read of the closed orders that were opened since then, newest first, after the first ``skip``."""
     # ``start`` is exclusive and in whole seconds here: one second earlier loses none.
     start = str(max(0, since_us // 1_000_000 - 1))
     fields: dict[str, Json] = {"start": start, "closetime": "open"}

@@ -222,7 +222,7 @@ _LARGEST_IN_SECONDS = 10**11
 
 
 def asked_for_quiet(call: Call, answer: WireAnswer, result: VenueResult, now_us: int) -> QuietAsked | None:
-    """Return the request for quiet in the answer to ``call``; None if there is none."""
+    """Return how long the answer to ``call`` asks us to send nothing, and to whom; None if it does not ask."""
     if answer.status == 429:
         return QuietAsked((RATE_LIMITED,), Reach.CALLS, True, CALLS_S, _retry_after(answer.header(RETRY_AFTER), now_us))
     for error in result.errors:
