@@ -128,7 +128,7 @@ class AccountConfig(Strict):
     """``[accounts.NAME]``: one account at a venue."""
 
     venue: str = DEFAULT_VENUE
-    """The exchange, by the name of its folder in `signer.venues`."""
+    """The exchange, by the name of its folder in `signer.venues`. Taken at start."""
     store: str = HOME_FILE
     """The store in which `signer keys add` puts secrets: the home's own file, or one of ``[stores.NAME]``."""
     origin: str = DEFAULT_ORIGIN

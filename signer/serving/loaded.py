@@ -150,7 +150,9 @@ def policies_of(home: Home, words: Vocabulary, pairs: Pairs) -> Loaded:
 
 
 def reread(before: LoadedHome, *, running: bool) -> LoadedHome:
-    """Read the home as it is now, with the keys already derived. Raises as `HomeParts.whole`, and if [gateway] changed.
+    """Read the home as it is now, with the keys already derived.
+
+    Raises as `HomeParts.whole`, and if [gateway] or the venue has changed, which are taken at start.
 
     ``running``: whether ``before`` is in force. A worker that starts does not know what was loaded last: the process
     that it comes from has only what it read at its own start, which somebody may have narrowed since.
@@ -198,6 +200,9 @@ def _under_new_passphrase(before: LoadedHome, changed: PassphraseChanged) -> Fil
 
 
 def _check_unmoved(before: LoadedHome, fresh: LoadedHome) -> None:
+    """Raise `ConfigError` if what is taken at start has changed: the listeners speak one venue's language."""
+    where, hint = str(fresh.home.config), "restart the gateway for that, or change it back"
     if fresh.config.gateway != before.config.gateway:
-        where = str(fresh.home.config)
-        raise ConfigError("[gateway] has changed", where=where, hint="restart the gateway for that, or change it back")
+        raise ConfigError("[gateway] has changed", where=where, hint=hint)
+    if fresh.venue.name != before.venue.name:
+        raise ConfigError("the venue of the accounts has changed", where=where, hint=hint)
