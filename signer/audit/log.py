@@ -62,7 +62,7 @@ class FlushCounters:
     """Background records that are written, or given up as unfit."""
 
 
-Prepared = tuple[dict[str, Json], int | None, bool]
+FitEntry = tuple[dict[str, Json], int | None, bool]
 """A fit entry, which of the batch's items waits for it (None for a background record), and whether it is urgent."""
 
 
@@ -125,8 +125,8 @@ class Flusher:
             self._on_alarm(f"{len(self.owed)} background audit records were lost: the log could not be written")
         self._appender.close()
 
-    def _prepare(self, batch: Sequence[Waiting], answers: list[Exception | None]) -> list[Prepared]:
-        prepared: list[Prepared] = [(entry, None, False) for entry in self.owed]
+    def _prepare(self, batch: Sequence[Waiting], answers: list[Exception | None]) -> list[FitEntry]:
+        prepared: list[FitEntry] = [(entry, None, False) for entry in self.owed]
         for index, waiting in enumerate(batch):
             for note in waiting.notes:
                 try:
@@ -142,7 +142,7 @@ class Flusher:
                     answers[index] = error
         return prepared
 
-    def _record_all(self, prepared: Sequence[Prepared], dropped: int) -> OSError | None:
+    def _record_all(self, prepared: Sequence[FitEntry], dropped: int) -> OSError | None:
         entries = [entry for entry, _, _ in prepared]
         if dropped > self._drops_told:
             count = dropped - self._drops_told
@@ -160,7 +160,7 @@ class Flusher:
             self._on_alarm("the audit log is being written again")
         return None
 
-    def _rescue(self, failure: OSError, urgent: Sequence[Prepared]) -> bool:
+    def _rescue(self, failure: OSError, urgent: Sequence[FitEntry]) -> bool:
         """Record the urgent ones alone, at once, in the room claimed for them if the disk is full."""
         if not urgent:
             return False

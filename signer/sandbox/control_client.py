@@ -49,10 +49,6 @@ class Control:
             raise VenueError(f"no call to {endpoint or 'any endpoint'} arrived within {seconds} s", where=self.url)
         return found[0]
 
-    def clear_arrivals(self) -> None:
-        """Forget all arrivals. Their numbers go on."""
-        self._ask("DELETE", "/arrivals")
-
     def make_key(
         self,
         account: str,

@@ -149,7 +149,7 @@ class Wiring:
         self._in_force = HomeInForce(loaded, self.ledger, states, self.pools, self._stores, self._watch)
 
     def _connect(self, snapshot: Snapshot, marks: Mapping[str, int]) -> None:
-        """Build the line, and what looks after it. ``marks`` are the ledger's."""
+        """Build the line, the public calls and what looks after them. ``marks`` are the ledger's."""
         clock, watch, config = self._clock, self._watch, self.loaded.config
         venue_time = VenueTime(clock)
         self.recovery = Recovery(
@@ -180,6 +180,11 @@ class Wiring:
         )
         bounds = public_bounds(config, clock)
         self.public = PublicCalls(self.loaded.venue, self._in_force.public_upstream(), bounds, clock, watch)
+        self._look_after(authenticator)
+
+    def _look_after(self, authenticator: Authenticator) -> None:
+        """Build what checks keys and stores, takes up changes and reports health."""
+        clock, watch = self._clock, self._watch
         self.key_checks = KeyChecks(
             self._snapshot,
             lambda: requirements_now(self.loaded, clock.now_us()),
@@ -203,7 +208,7 @@ class Wiring:
             self.recovery,
             self._store_checks,
             self._loads,
-            self._clock,
+            clock,
         )
 
     def _begin_loops(self, *, list_pairs: bool) -> Loops:

@@ -111,6 +111,24 @@ def test_the_house_is_small() -> None:
     assert len(FLOORS) <= 25
 
 
+def test_files_and_functions_are_short() -> None:
+    """No file has more than 400 lines, and few functions have more than 40."""
+    assert [path for path in modules() if len(path.read_text(encoding="utf-8").splitlines()) > 400] == []
+    long = [
+        f"{path.relative_to(ROOT)}:{node.name}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 40
+    ]
+    assert len(long) <= 4, long
+
+
+def test_each_room_states_its_rule() -> None:
+    """The README of each room has at most six lines."""
+    rooms = [path for path in ROOT.iterdir() if (path / "__init__.py").exists()]
+    assert [room.name for room in rooms if len((room / "README.md").read_text("utf-8").splitlines()) > 6] == []
+
+
 def test_no_module_is_named_for_nothing() -> None:
     """A name that says nothing collects everything."""
     names = {part.removesuffix(".py") for path in modules() for part in path.relative_to(ROOT).parts}
