@@ -14,7 +14,7 @@ from signer.model import Order, Vocabulary
 from signer.operator.moments import utc
 from signer.operator.orders import NOT_PLACED, UnknownCall, close_unknown, listed, unknown_calls
 from signer.operator.session import Session
-from signer.serving.loaded import venue_of
+from signer.serving.loaded import words_of
 
 
 @click.group()
@@ -30,7 +30,7 @@ def orders() -> None:
 @click.pass_obj
 def unknown(home: Home, *, as_json: bool) -> None:
     """List the calls whose outcome is unknown, with their orders and what was tried."""
-    words = venue_of(home).vocabulary
+    words = words_of(home)
     rows = [_row(one, words) for one in unknown_calls(home)]
     if as_json:
         show_json(rows)

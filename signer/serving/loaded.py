@@ -128,6 +128,11 @@ def venue_of(home: Home, config: Config | None = None) -> Venue:
         raise ConfigError(error.what, where=where, hint=error.hint) from None
 
 
+def words_of(home: Home) -> Vocabulary:
+    """Return the words of the home's venue, whether its list of pairs reads or not. Raises `ConfigError`."""
+    return open_venue(_venue_named(home)).vocabulary
+
+
 def _venue_named(home: Home) -> str:
     try:
         return load_config(home.config).venue
