@@ -122,11 +122,11 @@ class Pending:
             if not placed.venue_id
         )
 
-    def unsettled(self, account: str, client: str) -> tuple[OrderRef, ...]:
-        """Return the names of the orders of ``client`` (any, if empty) that have no venue id yet."""
+    def unsettled(self, account: str, client: str) -> tuple[OrderRef | None, ...]:
+        """Return the names of the orders of ``client`` (any, if empty) that have no venue id yet; None for no name."""
         made = (placed for each in (self._orders, self._replacing) for orders in each.values() for placed in orders)
         mine = (one.order for one in made if one.account == account and client in {"", one.client} and not one.venue_id)
-        return tuple(ref for order in mine if (ref := name_of(order)) is not None)
+        return tuple(name_of(order) for order in mine)
 
     def names(self, account: str, ref: OrderRef, client: str = "") -> bool:
         """Return whether ``ref`` names an order of ``client`` (any, if empty) that is not in the ledger yet."""

@@ -124,5 +124,7 @@ class Clearing:
             self._watch.alarm(error.code, f"cancels of an operator are not on record: {error}")
 
 
-def _text_of(name: OrderRef, words: Vocabulary) -> str:
+def _text_of(name: OrderRef | None, words: Vocabulary) -> str:
+    if name is None:
+        return "no name"
     return name.value if name.kind == "client-id" else f"{words.refs[name.kind]} {name.value}"
