@@ -70,7 +70,7 @@ class Link:
 
 
 def fit(entry: Mapping[str, Json]) -> dict[str, Json]:
-    """``entry`` as it may be recorded: plain values only, and nothing under a secret's name.
+    """Return ``entry`` as it may be recorded: plain values only, and nothing under a secret's name.
 
     The gateway gives no secrets; this is the second lock on the same door. Raises `AuditError` for a float, for
     anything else that is not exact JSON, and for the names that the log itself sets.

@@ -58,7 +58,7 @@ class Disk(Protocol):
         """Return names of the files in the folder; none if there is no folder."""
 
     def read(self, path: Path, offset: int, limit: int) -> bytes:
-        """Up to ``limit`` bytes from ``offset``; empty at the end."""
+        """Read up to ``limit`` bytes from ``offset``; empty at the end."""
 
     def open(self, path: Path) -> File:
         """Open for appending; makes the file, and its folder, if they are missing."""
@@ -79,7 +79,7 @@ class LocalDisk:
         return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
     def read(self, path: Path, offset: int, limit: int) -> bytes:
-        """Up to ``limit`` bytes from ``offset``."""
+        """Read up to ``limit`` bytes from ``offset``."""
         with path.open("rb") as file:
             file.seek(offset)
             return file.read(limit)
@@ -116,7 +116,7 @@ class LocalFile:
             rest = rest[os.write(self._number, rest) :]
 
     def sync(self) -> None:
-        """`fdatasync` carries the length too, which is all of the metadata that reading needs (fdatasync(2))."""
+        """Sync the data and the length, which is all the metadata that reading needs (fdatasync(2))."""
         os.fdatasync(self._number)
 
     def truncate(self, length: int) -> None:

@@ -124,7 +124,7 @@ class RecordThrottle(Throttle):
         return False
 
     def summaries(self, now_us: int) -> Sequence[dict[str, Json]]:
-        """Entries with what was counted since the last call, for each of the busiest; the counts start anew."""
+        """Return entries with what was counted since the last call, for each of the busiest; the counts start anew."""
         busiest = sorted(
             (item for item in self._tallies.items() if item[1].counted), key=lambda item: item[1].counted, reverse=True
         )

@@ -161,7 +161,7 @@ def _judge(reading: _Reading, line: _Line, after: _Line | None) -> None:
 
 
 def _judge_break(reading: _Reading, line: _Line, after: _Line | None) -> None:
-    """``line`` does not follow the record before it, and the next line does not either."""
+    """Judge a ``line`` that does not follow the record before it, and the next line does not either."""
     expected, link = reading.seq + 1, line.link
     if link is None:
         reading.find(line, expected, f"record {expected} was edited: its digest is not that of its bytes")

@@ -188,7 +188,7 @@ def forgive(session: Session, *, name: str, reason: str) -> None:
 def _handing_over(
     home: Home, credential: ApiKeySecret, env_file: Path | None, force: bool, *, show: bool
 ) -> Iterator[None]:
-    """Give the bot its credential when the block has stored it, and only then."""
+    """Give the bot its credential when the block that stores it ends without an error."""
     content = handed_over(DEFAULT_VENUE, base_url(home), credential)
     given: operator.HandOver = _shown_after(content) if show else contextlib.nullcontext()
     if env_file:

@@ -65,7 +65,7 @@ def _as_json(parts: Iterable[Part]) -> Sequence[Finding]:
 
 
 def _as_page(parts: Iterable[Part]) -> Sequence[Finding]:
-    """Part by part, as they are looked at: some of it takes seconds."""
+    """Show each part as soon as it was looked at, because some take seconds."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
@@ -89,7 +89,7 @@ def _show(console: Console, finding: Finding) -> None:
 
 
 def _hang(console: Console, first: Text, text: Text) -> None:
-    """``text`` behind ``first``, its further lines below its beginning."""
+    """Put ``text`` behind ``first``, with its further lines below its beginning."""
     for line in text.wrap(console, max(20, console.width - len(first))):
         line.rstrip()
         console.print(Text.assemble(first, line))

@@ -66,7 +66,7 @@ def read_moment(_ctx: click.Context, _param: click.Parameter, text: str | None) 
 
 
 def _day(text: str, now_us: int) -> int:
-    """Microseconds since the epoch. Raises `ValueError` if ``text`` is neither a date nor a number of days."""
+    """Read microseconds since the epoch. Raises `ValueError` if ``text`` is neither a date nor a number of days."""
     days = re.fullmatch(r"([1-9][0-9]{0,4})d", text)
     if days:
         return now_us + int(days[1]) * DAY_US

@@ -35,7 +35,7 @@ def in_session(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def opens_store(function: Callable[..., R]) -> Callable[..., R]:
-    """``--passphrase-file``, and a `Session` that knows it as the command's first argument."""
+    """Add ``--passphrase-file``, and a `Session` that knows it as the command's first argument."""
 
     @passphrase_option
     @click.pass_obj
@@ -54,51 +54,51 @@ def opens_store(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def passphrase_option(function: FC) -> FC:
-    """``--passphrase-file``, for every command that opens the key store."""
+    """Add ``--passphrase-file``, for every command that opens the key store."""
     text = "File (0600) with the key store's passphrase. Default: docs/key-store.md, section Passphrase."
     return click.option("--passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(function)
 
 
 def vault_option(function: FC) -> FC:
-    """``--vault-token-file``, for commands that write to the store of an account. Goes with `opens_store`."""
+    """Add ``--vault-token-file``, for commands that write to the store of an account. Goes with `opens_store`."""
     text = "File (0600) with a Vault token that has the rights of deploy/vault/admin.hcl. Default: VAULT_TOKEN."
     return click.option("--vault-token-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(function)
 
 
 def json_option(function: FC) -> FC:
-    """``--json``."""
+    """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="For scripts.")(function)
 
 
 def reason_option(function: FC) -> FC:
-    """``--reason``, for every command that is put on record."""
+    """Add ``--reason``, for every command that is put on record."""
     text = "Why, for the audit log."
     return click.option("--reason", default="", callback=reading_reason(MOST_REASON), help=text)(function)
 
 
 def key_options(function: FC) -> FC:
-    """``--stdin`` and ``--file``, for commands that are given a real API key."""
+    """Add ``--stdin`` and ``--file``, for commands that are given a real API key."""
     stdin = click.option("--stdin", is_flag=True, help='Read {"api_key": "…", "api_secret": "…"} from standard input.')
     text = "Read it from a file: two lines, KEY=… and SECRET=…, or JSON."
     return stdin(click.option("--file", type=click.Path(path_type=Path), help=text)(function))
 
 
 def env_file_options(function: FC) -> FC:
-    """``--env-file`` and ``--force``, for the commands that issue a credential."""
+    """Add ``--env-file`` and ``--force``, for the commands that issue a credential."""
     force = click.option("--force", is_flag=True, help="Overwrite the env file.")
     text = "Write the bot's environment file (0600) instead of showing its secret."
     return click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(force(function))
 
 
 def whom_options(function: FC) -> FC:
-    """``--client`` and ``--account``, of a halt."""
+    """Add ``--client`` and ``--account``, for a halt."""
     client = click.option("--client", default="", metavar="NAME", help="Only this client.")
     account = click.option("--account", default="", metavar="NAME", help="Every client of this account.")
     return client(account(function))
 
 
 def cancel_orders_option(function: FC) -> FC:
-    """``--cancel-orders``, of a brake."""
+    """Add ``--cancel-orders``, for a halt or a revocation."""
     text = "Also cancel what is open, through the running gateway."
     return click.option("--cancel-orders", is_flag=True, help=text)(function)
 

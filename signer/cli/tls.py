@@ -25,7 +25,7 @@ ALWAYS = (str(urlsplit(DEFAULT_ORIGIN).hostname), "localhost", "127.0.0.1", "::1
 
 
 def read_hosts(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> list[ServerName]:
-    """Host names and addresses. A usage error with the hint if one is neither."""
+    """Read host names and addresses. Raises a usage error with the hint if one is neither."""
     try:
         return [server_name(text) for text in texts]
     except ValueError as error:

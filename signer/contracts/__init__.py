@@ -36,10 +36,10 @@ class Clock(Protocol):
     """Time, passed in."""
 
     def now_us(self) -> int:
-        """Wall clock, microseconds since the Unix epoch; may jump."""
+        """Return the wall clock in microseconds since the Unix epoch; it may jump."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back; equals the event loop's time."""
+        """Return seconds that never go back; equals the event loop's time."""
 
 
 class Randomness(Protocol):
@@ -77,7 +77,7 @@ class ClientKey(Protocol):
         """Return how the client signs."""
 
     def matches(self, message: bytes, signature: bytes) -> bool:
-        """Constant-time comparison of ``signature`` with this key's over ``message``."""
+        """Compare ``signature`` in constant time with this key's over ``message``."""
 
 
 class KeyStore(Protocol):
@@ -135,7 +135,7 @@ class Ledger(Protocol):
     """
 
     async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
-        """Hold all charges of ``intent``, or none: the reservation's number, durable when this returns.
+        """Hold all charges of ``intent``, or none. Returns the reservation's number once it is durable.
 
         Raises `NotReserved` (a cap would be passed; names the cap and what is left) or `Halted`. ``head`` is stored in
         the same transaction, at no cost.
@@ -157,7 +157,7 @@ class Ledger(Protocol):
         """Keep everything held until it is reconciled: the outcome is unknown."""
 
     async def open_intents(self) -> Sequence[OpenIntent]:
-        """Reservations without outcome, oldest first."""
+        """Return the reservations without outcome, oldest first."""
 
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Return orders placed through us that ``ref`` names, any client's, newest first. Empty if we know of none."""
@@ -178,8 +178,10 @@ class Ledger(Protocol):
         """Return what is used now of each cap that the scope has ever been charged for."""
 
     async def marks(self) -> Mapping[str, int]:
-        """Stored high-water marks by name: ``credential/NAME`` and ``client/NAME`` of nonces, ``key-store/ID`` of the
-        file's generations."""
+        """Return stored high-water marks by name.
+
+        ``credential/NAME`` and ``client/NAME`` are of nonces, ``key-store/ID`` is of the file's generations.
+        """
 
     async def raise_mark(self, name: str, at_least: int) -> None:
         """Store a mark ahead of use; never lowers one. Durable when this returns."""
@@ -296,4 +298,4 @@ class Upstream(Protocol):
     """The connection to one fixed origin."""
 
     async def send(self, request: WireRequest, deadline: float) -> WireAnswer:
-        """One attempt. Raises `NotSent` (no byte left) or `Unanswered` (bytes left, no whole answer)."""
+        """Try once. Raises `NotSent` (no byte left) or `Unanswered` (bytes left, no whole answer)."""

@@ -126,7 +126,7 @@ class Venue(Protocol):
         """Return the read that lists the account's open orders of that name, or all."""
 
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
-        """Venue ids of all open orders in the answer to `open_call`; None if they are not there."""
+        """Read the venue ids of all open orders in the answer to `open_call`; None if they are not there."""
 
     def encode(self, call: Call, fresh: int, api_key: str) -> tuple[WireRequest, bytes]:
         """Return the canonical request for ``call``, unsigned, and the message that must be signed.
@@ -229,4 +229,4 @@ class Venue(Protocol):
         """Return the answer to a local call."""
 
     def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
-        """``call`` in which each order that bears no name of the client has one of ours, made of random ``bits``."""
+        """Give each order of ``call`` without a client's name one of ours, made of random ``bits``."""

@@ -18,7 +18,7 @@ VERIFY = "`signer audit verify` reads all of it and names the place"
 
 
 def examine(home: Home, *, running: bool) -> list[Finding]:
-    """Both. ``running``: a gateway is at work, so a call without an outcome may be under way."""
+    """Examine ledger and log. While a gateway is ``running``, a call without outcome may be under way."""
     if not home.ledger.exists():
         return [fine("ledger", "ledger", "is made at the first start")]
     try:

@@ -68,7 +68,7 @@ class _Examination:
         self._credentials: Sequence[CredentialInfo] = known.store.credentials() if known.store else ()
 
     async def run(self) -> tuple[list[Finding], list[Finding]]:
-        """One store after the other, one signature after the other, then the venue about all keys at once."""
+        """Ask the stores in turn, for a signature of each key, then the venue about all keys at once."""
         of_stores = [finding for name in self._config.stores for finding in await self._store(name)]
         store = self._known.store
         if store is None:

@@ -112,7 +112,7 @@ def _own(path: Path) -> Iterator[Finding]:
 
 
 def _unwritten(path: Path) -> Iterator[Finding]:
-    """Nobody may change it but its owner, who is us or root."""
+    """Check that nobody may change it but its owner, who is us or root."""
     try:
         status = path.stat()
     except OSError as why:

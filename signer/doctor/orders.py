@@ -14,7 +14,7 @@ HINT = "the findings of its causes say what to do; `signer status` lists them"
 
 
 def examine(readiness: Readiness) -> Iterator[Finding]:
-    """One finding for the whole, and one for each obstacle that no other part says."""
+    """Give one finding for the whole, and one for each obstacle that no other part reports."""
     stopped = [*readiness.everybody, *(each for found in readiness.clients.values() for each in found)]
     if not readiness.not_ready_reason:
         yield fine("orders", "orders", "pass, but for what stands below" if stopped else "pass")

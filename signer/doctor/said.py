@@ -36,5 +36,5 @@ def when(at_us: int) -> str:
 
 
 def counted(number: int, word: str) -> str:
-    """``3 clients``, ``1 client``."""
+    """Write a count with its noun: ``3 clients``, ``1 client``."""
     return f"{number} {word}{'' if number == 1 else 's'}"

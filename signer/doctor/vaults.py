@@ -24,7 +24,7 @@ HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninit
 
 
 def examine(name: str, config: VaultConfig, clock: Clock) -> list[Finding]:
-    """Without a login. Blocks for as long as ``deadline_seconds`` allows."""
+    """Examine the Vaults without a login. Blocks for as long as ``deadline_seconds`` allows."""
     about = f"store {name} ({config.address})"
     try:
         health = _health(config, about)
@@ -53,7 +53,7 @@ def _state(about: str, health: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _clock(about: str, health: Mapping[str, Any], clock: Clock) -> Iterator[Finding]:
-    """Vault says whole seconds, and how long the answer took is at most the deadline: good enough for a warning."""
+    """Compare Vault's clock with ours, to within a second and the time that the answer took."""
     theirs = health.get("server_time_utc")
     if isinstance(theirs, int):
         ahead = clock.now_us() / 1e6 - theirs

@@ -29,7 +29,7 @@ def examine(today: date) -> list[Finding]:
 
 
 def python(version: tuple[int, int], today: date) -> Iterator[Finding]:
-    """3.11 came in October 2022, each next one a year later, and each has security fixes for five years (PEP 602)."""
+    """Judge Python's age. 3.11 came in October 2022, the next ones yearly, each with 5 years of fixes (PEP 602)."""
     about, ends = f"Python {platform.python_version()}", date(2016 + version[1], 10, 31)
     hint = "install a newer Python, and make the virtual environment anew with it"
     if version < LEAST_PYTHON:

@@ -1,6 +1,6 @@
 """Opens the store of ``[stores.NAME]``: the only place that names the kinds.
 
-A further kind is one file in `signer/keys`, its table in `signer/home/settings.py`, and a branch here. Backends are
+A further kind is one file in `signer/keys`, its table in `signer/home/stores.py`, and a branch here. Backends are
 imported when they are first needed: a home whose keys are in its file loads neither hvac nor a PKCS#11 module.
 """
 

@@ -40,7 +40,7 @@ class HeldKey(SigningKey):
 
     @override
     async def sign(self, message: bytes) -> bytes:
-        """Sign, after reading the secret if nobody could yet. Raises `KeyStoreError` if that fails again."""
+        """Sign after reading the secret if nobody could yet. Raises `KeyStoreError` if that fails again."""
         if self._key is None:
             await self._read_late()
         assert self._key is not None  # noqa: S101 - read, or raised

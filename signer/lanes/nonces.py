@@ -194,7 +194,7 @@ class NonceSource(LaneNonces):
         self.used = True
 
     def advance_past(self, nonce: int) -> None:
-        """Go on above ``nonce``."""
+        """Make the next nonce higher than ``nonce``."""
         self._last = max(self._last, nonce)
 
     def _now(self) -> int:

@@ -225,7 +225,7 @@ class LedgerReader:
             self._db.close()
 
     def open_intents(self) -> Sequence[OpenIntent]:
-        """Reservations without outcome, oldest first."""
+        """Return the reservations without outcome, oldest first."""
         with ledger_errors(self._path):
             rows = self._db.execute("SELECT id, intent, unknown FROM reservations ORDER BY id").fetchall()
         return [OpenIntent(number, to_intent(text), bool(unknown)) for number, text, unknown in rows]
@@ -257,7 +257,7 @@ class LedgerReader:
             return [scope for (scope,) in self._db.execute("SELECT DISTINCT scope FROM caps ORDER BY scope")]
 
     def marks(self) -> Mapping[str, int]:
-        """High-water marks by name."""
+        """Return the high-water marks by name."""
         with ledger_errors(self._path):
             return {name: int(value) for name, value in self._db.execute("SELECT name, value FROM marks")}
 
@@ -268,6 +268,6 @@ class LedgerReader:
         return None if seq is None else ChainHead(seq, digest)
 
     def halts(self) -> Sequence[Halt]:
-        """Halts in force, oldest first."""
+        """Return the halts in force, oldest first."""
         with ledger_errors(self._path):
             return list(read_halts(self._db).values())

@@ -98,7 +98,7 @@ class LedgerWriter:
         self.halts = self._halts
 
     def reserve(self, intent: Intent, head: ChainHead | None) -> int:
-        """Hold all charges, or none; the reservation's number."""
+        """Hold all charges, or none, and return the reservation's number."""
         refuse_if_halted(self._halts, intent.client, intent.account)
         if self._room.short:
             raise LedgerError("the disk is full", where=str(self._path), hint="free some space")
@@ -300,7 +300,7 @@ class Room:
         self.short = free < LEAST_PAGES
 
     def _disk_has(self, size: int) -> bool:
-        """Asked first: pages that reach the log and not the database would keep the log from beginning anew."""
+        """Tell whether the disk has room. Without it, pages would fill the write-ahead log and not the database."""
         found = os.statvfs(self._path.parent)
         return found.f_bavail * found.f_frsize >= size
 

@@ -80,11 +80,11 @@ class Decoded:
     """A private request taken apart, not yet believed: enough to check its signature, and the fields to parse."""
 
     endpoint: str
-    """The permissions, in the venue's own words."""
+    """The endpoint's name, in the venue's own words."""
     freshness: Freshness
     proof: Proof
     fields: Mapping[str, Json] = field(repr=False)
-    """All fields but nonce and otp, nested spellings brought to one shape; scalars as their text, booleans kept."""
+    """All fields but freshness and one-time password. Nested spellings have one shape, scalars are text or booleans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Call:
     endpoint: str
     action: Action
     fields: Mapping[str, Json]
-    """Canonical fields in the order they will be sent, without nonce and otp; no secret is among them."""
+    """Canonical fields in the order they will be sent, without freshness or any secret."""
     needs: tuple[frozenset[str], ...] = ()
     """Permissions: of each set, one is needed (docs/kraken.md §1)."""
     never: bool = False

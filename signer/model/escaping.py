@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""``text``, its unprintable characters written as Python writes them: ``\x1b``, ``\u202e``."""
+    r"""Return ``text`` with unprintable characters written as Python writes them: ``\x1b``, ``\u202e``."""
     return "".join(each if each.isprintable() else _written(each) for each in text)
 
 

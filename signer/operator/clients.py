@@ -97,7 +97,7 @@ def rotate_client(
 ) -> bool:
     """Give a client another virtual credential; the old one passes for ``overlap_us`` more, or not at all.
 
-    Whether it is certain that the old one is refused then. Raises `SignerError`.
+    Returns whether it is certain that the old one is refused then. Raises `SignerError`.
     """
     store = open_store(session)
     old = [info.api_key for info in store.clients() if info.name == name]

@@ -143,7 +143,7 @@ def revoke_client(session: Session, name: str, reason: str, *, then: Callable[[]
 
 
 def _revoked_in_store(store: FileKeyStore, name: str) -> str:
-    """Have the key store say so, if it does not yet; answers the words for what was done."""
+    """Revoke the client in the key store if it is not revoked there yet; return words for what was done."""
     known = {info.name: info for info in store.clients()}
     if name not in known:
         return "Revoked in the running gateway (the key store has no such client):"

@@ -16,7 +16,7 @@ OTHERS: Final = 128
 
 
 def descriptors_needed(config: Config) -> int:
-    """Most descriptors open at once: a connection each of bots, to exchanges and to Vault, and what else there is."""
+    """Count the descriptors that may be open at once: all connections and everything else."""
     origins = {(account.origin, *account.resolve) for account in config.accounts.values()}
     stores = sum(store.in_flight if isinstance(store, VaultTransitConfig) else 8 for store in config.stores.values())
     public = config.limits.public_calls_at_once + 1

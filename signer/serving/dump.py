@@ -41,7 +41,7 @@ def say(lines: Sequence[str]) -> None:
 
 
 def versions() -> str:
-    """Whose code runs."""
+    """Name the versions of the code that runs."""
     ours = f"signer {__version__}, {platform.python_implementation()} {platform.python_version()}"
     theirs = ", ".join(f"{name} {version(name)}" for name in ("gunicorn", "uvloop", "cryptography"))
     return f"{ours}, {theirs}, {ssl.OPENSSL_VERSION}, SQLite {sqlite3.sqlite_version}"
@@ -56,7 +56,7 @@ def waiting(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
 
 
 def _frames(awaited: Any) -> Iterator[str]:
-    """Module, function and line of a coroutine, of what it awaits, and so on inwards."""
+    """List module, function and line of a coroutine, of what it awaits, and so on inwards."""
     for _ in range(MOST_FRAMES):
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
         if frame is None:

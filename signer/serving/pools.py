@@ -37,7 +37,7 @@ class Pools:
         return self._pools[key]
 
     def public(self, config: Config) -> UpstreamPool:
-        """Connections that no private call goes by: a flood of public calls takes none of theirs."""
+        """Open connections for public calls alone, so that a flood of them takes none from private calls."""
         key = (PUBLIC, config.public_origin, *config.public_resolve)
         if key not in self._pools:
             at_once = config.limits.public_calls_at_once + 1  # one for the list of pairs

@@ -45,7 +45,7 @@ class Body:
         self._wake()
 
     def signal_disconnect(self) -> None:
-        """gunicorn: the client hung up."""
+        """Note that the client hung up. Called by gunicorn."""
         self._gone = True
         self._wake()
 
@@ -59,7 +59,7 @@ class Body:
         return b"".join(self._parts) if self.complete and not self._gone else None
 
     async def receive(self) -> MutableMapping[str, Any]:
-        """ASGI's ``receive``: what has arrived since the last time, waiting for it if that is nothing."""
+        """Return what has arrived since the last time, or wait for it. This is ASGI's ``receive``."""
         while not (self._parts or self.complete or self._gone):
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -215,7 +215,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             self._feed_callback_parser(behind)
 
     async def _send(self, request: Scope, message: MutableMapping[str, Any]) -> None:
-        """ASGI's ``send``. What is for a client that has hung up goes nowhere."""
+        """Send to the client, or drop it if the client has hung up. This is ASGI's ``send``."""
         if self._closed:
             return
         if message["type"] == "http.response.start":
@@ -252,7 +252,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         self.transport.abort()
 
     def _holder(self, request: Scope) -> str:
-        """Whom an answer is counted for: large private ones go to clients only, so the key that was shown is proven."""
+        """Return whom an answer is counted for. Large private answers go to clients, whose key is proven."""
         key = request.get(SHOWN_KEY)
         if key:
             return f"the client with the key {fingerprint(key)}"

@@ -81,7 +81,7 @@ class Readiness:
         return f"no order of any client passes now: {', '.join(reasons)}"
 
     def as_json(self, client: str = "") -> dict[str, Json]:
-        """Readiness as JSON for the admin socket and for scripts: of one client, or of those that are stopped."""
+        """Write it as JSON for the admin socket and scripts: of one client, or of those that are stopped."""
         meant = {name: found for name, found in self.clients.items() if (found if not client else name == client)}
         listed = sorted(meant)[:MOST_CLIENTS]
         clients: list[Json] = [{"client": name, "obstacles": [asdict(each) for each in meant[name]]} for name in listed]

@@ -268,7 +268,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         GatewayArbiter(self).run()
 
     def _bound(self, arbiter: Any) -> None:
-        """Before the first worker: the ports are known now, whatever signer.toml left open."""
+        """Learn the ports before the first worker starts, and refuse an origin that resolves to this gateway."""
         sockets = [wrapped.sock for wrapped in arbiter.LISTENERS]
         self._own = OwnAddresses.of(sockets)
         try:

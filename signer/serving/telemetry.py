@@ -194,7 +194,7 @@ class LineLog:
 
 
 def _value(value: str | int) -> str:
-    """Quoted unless plain, so that no value can forge a field or a line."""
+    """Quote a value unless it is plain, so that none can forge a field or a line."""
     if isinstance(value, int):
         return str(value)
     return value if _BARE.fullmatch(value) else json.dumps(value)

@@ -57,7 +57,7 @@ class ServerTls:
         return _stamp(self._client_ca, _NAME_CA) if self._client_ca else (0, 0)
 
     def _choose(self, handshake: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
-        """Called in each handshake, whether the client names a host or not."""
+        """Choose the certificate, in each handshake, whether the client names a host or not."""
         handshake.context = self._shown
 
 

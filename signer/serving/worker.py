@@ -63,12 +63,12 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
         self._ending = asyncio.Event()
 
     def init_process(self) -> None:
-        """Locks of memory stay behind in a fork. Whether they are allowed, the master has said."""
+        """Lock this process's memory, because a fork inherits no locks. The master has warned if it cannot be."""
         lock_memory()
         super().init_process()
 
     def init_signals(self) -> None:
-        """Ctrl-C in a terminal reaches the whole process group: it is as clean a stop as SIGTERM."""
+        """Set the signals. Ctrl-C, which a terminal sends to the whole process group, is a clean stop like SIGTERM."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {dump.SIGNAL})  # gunicorn lets it end the process for a moment
         faulthandler.unregister(dump.SIGNAL)  # it would restore the master's handler
         super().init_signals()

@@ -36,7 +36,7 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
 def reason(text: str) -> str:
-    """``text`` made safe to stand in an error array: printable ASCII on one line, bounded, and free of any phrase that
+    """Make ``text`` safe to stand in an error array: printable ASCII on one line, bounded, and free of any phrase that
     a client library takes for an error of its own.
 
     A phrase of ccxt or of python-kraken-sdk's spot table begins with a code (``EOrder:…``) or is one of a few endings
@@ -82,7 +82,7 @@ def words(refused: Refused, call: Call | None = None) -> tuple[str, ...]:
 
 
 def _rate_limited(refused: Refused, call: Call | None) -> tuple[str, ...]:
-    """Kraken counts orders apart from other calls, and public calls by their source."""
+    """Choose the words for a rate: Kraken counts orders apart from other calls, and public calls by source."""
     if call is None:
         return ("EAPI:Rate limit exceeded", f"EGeneral:Policy {reason(refused.reason)}")
     category = "EOrder" if call.action in {Action.ORDER, Action.CANCEL} else "EAPI"
@@ -90,13 +90,13 @@ def _rate_limited(refused: Refused, call: Call | None) -> tuple[str, ...]:
 
 
 def _quiet(refused: Refused, _: Call | None) -> tuple[str, ...]:
-    """Kraken's own words, and why the call was not sent."""
+    """Repeat Kraken's own words, and say why the call was not sent."""
     category = refused.venue_words[0].partition(":")[0]
     return (*refused.venue_words, f"{category}:Gateway: {reason(refused.reason)}")
 
 
 def _policy(first: str) -> _Wording:
-    """Two strings: Kraken's error, then our reason under the same category."""
+    """Write two strings: Kraken's error, then our reason under the same category."""
     category = first.partition(":")[0]
     return lambda refused, _: (first, f"{category}:Policy {reason(refused.reason)}")
 
@@ -108,7 +108,7 @@ def _rule(first: str) -> _Wording:
 
 
 def _alone(first: str) -> _Wording:
-    """Kraken's error and no reason: clients compare the whole text."""
+    """Write Kraken's error and no reason: clients compare the whole text."""
     return lambda _, __: (first,)
 
 
@@ -156,5 +156,5 @@ def answer_with(result: Json) -> Response:
 
 
 def _enveloped(envelope: Json) -> Response:
-    """Kraken answers all with status 200; some clients repeat for ever after any other (docs/kraken.md §8.16)."""
+    """Answer with status 200, as Kraken does; some clients repeat for ever after another (docs/kraken.md §8.16)."""
     return Response(200, "application/json", json.dumps(envelope, separators=(",", ":")).encode(), ours=True)

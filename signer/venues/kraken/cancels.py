@@ -64,7 +64,7 @@ def open_call(ref: OrderRef | None) -> Call:
 
 
 def read_open(answer: WireAnswer) -> frozenset[str] | None:
-    """Txids of all open orders in the answer to `open_call`; None if they are not there."""
+    """Read the txids of all open orders in the answer to `open_call`; None if they are not there."""
     try:
         envelope = json.loads(answer.body)
         listed = None if envelope["error"] or answer.status != 200 else envelope["result"]["open"]

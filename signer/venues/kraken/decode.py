@@ -164,7 +164,7 @@ def _media_type(content_type: str) -> str:
 
 @lru_cache(maxsize=256)
 def _unescaped_name(text: str) -> str:
-    """Cached, because the same few names come with every order of a client."""
+    """Unescape a name. Cached, because the same few names come with every order of a client."""
     return _unescaped(text)
 
 
@@ -246,7 +246,7 @@ def _check_text(text: str) -> None:
 
 
 def _nested(flat: Mapping[str, Json]) -> dict[str, Json]:
-    """``close[price]`` and ``orders[0][volume]`` as the objects and lists that they spell.
+    """Turn ``close[price]`` and ``orders[0][volume]`` into the objects and lists that they spell.
 
     Raises `NotUnderstood` if a name is spelled in two ways, so that one of them could hide the other.
     """

@@ -71,7 +71,7 @@ def _form(fields: Mapping[str, Json], inside: str = "") -> Iterator[str]:
 
 @lru_cache(maxsize=256)
 def _escaped_name(name: str) -> str:
-    """Cached: the names are those of our own models."""
+    """Escape a name. Cached: the names are those of our own models."""
     return quote_plus(name)
 
 
@@ -86,14 +86,14 @@ SMALL_PUBLIC: Final = frozenset({"Time", "SystemStatus"})
 
 
 def most_answer(endpoint: str) -> int:
-    """Most bytes of the answer to a private call."""
+    """Return the most bytes of the answer to a private call."""
     if endpoint in EXPORTS:
         return EXPORT
     return LIST if ENDPOINTS[endpoint].action is Action.READ else SMALL
 
 
 def most_public_answer(endpoint: str) -> int:
-    """Most bytes of the answer to a public call."""
+    """Return the most bytes of the answer to a public call."""
     return SMALL if endpoint in SMALL_PUBLIC else LIST
 
 

@@ -83,7 +83,7 @@ class Endpoint:
 
 
 def _needs(*any_of: str) -> Needs:
-    """``"a|b", "c"``: one of a and b, and c."""
+    """Read ``"a|b", "c"`` as: one of a and b, and c."""
     return tuple(frozenset(names.split("|")) for names in any_of)
 
 

@@ -88,7 +88,7 @@ def _key_info(told: Any) -> KeyInfo:
 
 
 def _number(told: object, limit: int) -> int:
-    """Digits, as text or as a number. Raises ValueError for anything else: it would be shown and reckoned with."""
+    """Read digits, given as text or as a number. Raises ValueError for anything else."""
     text = str(told) if type(told) is int else _text(told)
     if not DIGITS.fullmatch(text) or int(text) > limit:
         raise ValueError
@@ -102,7 +102,7 @@ def _texts(told: object) -> list[str]:
 
 
 def _text(told: object) -> str:
-    """Text that can be written down: no half of a pair of surrogates, and not a megabyte."""
+    """Read text that can be stored: no lone surrogate, and not a megabyte."""
     if not isinstance(told, str) or len(told.encode()) > MOST_BYTES:
         raise ValueError
     return told

@@ -173,7 +173,7 @@ def passed_on(known: Collection[str], fields: Mapping[str, Json]) -> tuple[dict[
 
 
 def without_debris(endpoint: str, fields: Mapping[str, Json]) -> tuple[Mapping[str, Json], tuple[str, ...]]:
-    """``fields`` without what unmodified clients send and what means nothing, and the names of what was dropped."""
+    """Drop what unmodified clients send without meaning; return the other fields and the dropped names."""
     debris = set(_debris(endpoint, fields))
     if not debris and endpoint != "AddOrderBatch":
         return fields, ()

@@ -306,7 +306,7 @@ def _close(pair: Pair, side: Side, given: Mapping[str, Json], where: str) -> Ord
 
 
 def _check_prices(order_type: str, given: Mapping[str, Json], where: str) -> None:
-    """Exactly the prices that the type has, and offsets where it trails."""
+    """Require exactly the prices that the type has, and offsets where it trails."""
     for name in ("price", "price2"):
         if (name in given) != (name in _PRICES[order_type]):
             says = "has no" if name in given else "needs a"

@@ -79,7 +79,7 @@ TIME: Final = WireRequest("GET", "/0/public/Time", (USER_AGENT,), b"")
 
 
 def read_time(answer: WireAnswer) -> int:
-    """Whole seconds since the Unix epoch, cut and not rounded. Raises `VenueError` if ``answer`` does not say."""
+    """Read whole seconds since the Unix epoch, cut and not rounded. Raises `VenueError` if ``answer`` does not say."""
     try:
         return int(json.loads(answer.body)["result"]["unixtime"])
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -181,7 +181,7 @@ def _is_id(value: Json) -> bool:
 
 
 def _batch(call: Call, result: dict[str, Json]) -> tuple[str | None, ...] | None:
-    """Row by row: an id, or an error that is a clear no."""
+    """Read each row: an id, or an error that is a clear no."""
     rows = result.get("orders")
     if not isinstance(rows, list) or len(rows) != len(call.orders):
         return None
@@ -247,7 +247,7 @@ def _read(error: str, call: Call, now_us: int) -> QuietAsked | None:
 
 
 def _until(unix_time: str | None, now_us: int) -> float | None:
-    """Seconds from now until then; None for no time, or one that has passed already."""
+    """Return the seconds until then; None for no time, or one that has passed already."""
     if unix_time is None:
         return None
     moment = float(unix_time)
@@ -257,7 +257,7 @@ def _until(unix_time: str | None, now_us: int) -> float | None:
 
 
 def _retry_after(text: str, now_us: int) -> float | None:
-    """RFC 9110 §10.2.3: seconds, or a date; None for neither."""
+    """Read the header as seconds or a date (RFC 9110 §10.2.3); None for neither."""
     if text.isascii() and text.isdigit():
         return float(text[:16])
     try:

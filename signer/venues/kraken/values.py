@@ -47,7 +47,7 @@ _DEADLINE = re.compile(
 
 
 def read_fields(model: Model, fields: Mapping[str, Json], inside: str = "") -> dict[str, Json]:
-    """``fields`` read by ``model``: canonical values in the model's order. Refuses any parameter the model lacks.
+    """Read ``fields`` by ``model`` into canonical values in the model's order. Refuses any parameter the model lacks.
 
     A blank value and JSON's null say nothing (docs/kraken.md §8.5, §10) and are left out. A blank ``validate`` is the
     exception: whether it asks for a dry run decides whether money moves, so nothing may be guessed.
@@ -140,7 +140,7 @@ def flag(name: str, value: Json) -> Json:
 
 
 def dry_run(name: str, value: Json) -> Json:
-    """``validate``: a clear yes is a dry run, a clear no is left out, all else is refused, blanks and null too.
+    """Read ``validate``: yes is a dry run, no is left out, all else is refused, blanks and null too.
 
     Kraken once took any value, "False" included, for true (docs/kraken.md §2g): what we forward is a literal true or
     nothing, and leaves no doubt.
