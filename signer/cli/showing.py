@@ -11,6 +11,8 @@ from itertools import zip_longest
 
 import click
 
+from signer.model.escaping import printable
+
 Row = Mapping[str, object]
 
 GAP = "  "
@@ -78,6 +80,7 @@ def _lines(row: list[str], widths: list[int]) -> list[str]:
 
 
 def _cell(value: object) -> str:
+    """Write a value in one line that moves no cursor: the exchange names keys and permissions as it likes."""
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "any"
-    return "never" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        return ", ".join(printable(str(each)) for each in value) or "any"
+    return "never" if value is None else str(value).lower() if isinstance(value, bool) else printable(str(value))
