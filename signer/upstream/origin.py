@@ -13,7 +13,7 @@ from signer.errors import ConfigError
 
 _LABEL = "[A-Za-z0-9-]{1,63}"
 _ORIGIN = re.compile(rf"(https?)://({_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::([0-9]{{1,5}}))?")
-_HINT = "write it as https://api.exchange.com, with nothing after the host but a port"
+_HINT = "write it as https://api.example.com, with nothing after the host but a port"
 
 
 @dataclass(frozen=True, slots=True)
