@@ -176,10 +176,10 @@ def update(
 @reason_option
 @opens_store
 def forgive(session: Session, *, name: str, reason: str) -> None:
-    """Let client NAME, whose nonces are strict, count lower than before, in a unit of another length.
+    """Let client NAME, whose nonces are strict, go on with lower nonces in another unit.
 
-    No call that was accepted can be sent again: in each unit its nonces still only rise. Within one unit only time
-    helps, or `signer clients rotate`. Clients whose nonces are not strict need it never: their units are apart.
+    No accepted call can be sent again, because its nonces must still rise within each unit. If they are too high
+    within one unit, wait, or use `signer clients rotate`. Clients whose nonces are not strict never need this.
     """
     operator.forgive_client(session, name, reason=reason)
 

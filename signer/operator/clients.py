@@ -128,7 +128,7 @@ def update_client(session: Session, name: str, changes: ClientChange, *, reason:
 
 
 def forgive_client(session: Session, name: str, *, reason: str) -> None:
-    """Let a client whose nonces are strict count lower than before, in a unit of another length.
+    """Let a client whose nonces are strict go on with lower nonces in another unit.
 
     Raises `ConfigError` if there is no such client.
     """
