@@ -260,7 +260,8 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
 
 
 def _head(version: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    start = b"HTTP/%b %b" % (version.encode(), STATUS_LINES[status])
+    # A network before the exchange has statuses of its own (520 and more), and a reason phrase may be empty.
+    start = b"HTTP/%b %b" % (version.encode(), STATUS_LINES.get(status) or b"%d \r\n" % status)
     lines = [b"%b: %b\r\n" % header for header in headers]
     return b"".join([start, *lines, SERVER, _get_cached_date_header(), b"\r\n"])
 
