@@ -144,7 +144,7 @@ class KeyStatus:
     """Whether clients' calls may not use it."""
 
     def found(self, findings: tuple[Finding, ...]) -> None:
-        """Replace the findings by these."""
+        """Replace the findings of the last check by these."""
         self.findings = findings
         self.refused = any(finding.weight is Weight.REFUSED for finding in findings)
 

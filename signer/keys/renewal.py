@@ -59,7 +59,10 @@ def differences(before: Envelope | None, after: Envelope) -> Sequence[str]:
 
 
 def there(path: Path, *, older: bool) -> Envelope | None:
-    """Return what a backup would replace; None if there is nothing, or, if ``older`` may be, nothing that reads."""
+    """Return the store that a backup would replace; None without one.
+
+    With ``older``, a file that does not read counts as none. Else it raises `KeyStoreError`.
+    """
     if not os.path.lexists(path):
         return None
     try:

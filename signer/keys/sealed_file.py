@@ -121,9 +121,9 @@ class SealedFile:
         return type(self)(self._path, self._keys, self._read_again(), self._random_bytes)
 
     def succeeded_by(self, passphrase: Passphrase) -> Self:
-        """Open the file as it is now by its new passphrase. Raises as `open`, and if it is older than what is held.
+        """Open the file as it is now by its new passphrase. Takes as long as `open`.
 
-        Takes as long as `open`.
+        Raises what `open` raises, and `KeyStoreError` if the file is not newer than the store in memory.
         """
         held = self._envelope
         tests = held.header.profile.for_tests_only

@@ -176,7 +176,7 @@ def close_absent(db: sqlite3.Connection, account: str, listed: Sequence[str], pl
 
 
 def may_be_open(db: sqlite3.Connection, account: str) -> int:
-    """Count how many orders the account has that are not known to be closed."""
+    """Count the account's orders that are not known to be closed."""
     (count,) = db.execute("SELECT count(*) FROM orders WHERE account = ? AND closed = 0", (account,)).fetchone()
     return int(count)
 
@@ -236,7 +236,7 @@ class LedgerReader:
             return find(self._db, account, ref)
 
     def may_be_open(self, account: str) -> int:
-        """Count how many orders the account has that are not known to be closed."""
+        """Count the account's orders that are not known to be closed."""
         with ledger_errors(self._path):
             return may_be_open(self._db, account)
 

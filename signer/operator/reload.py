@@ -80,10 +80,10 @@ def reload_home(session: Session) -> bool:
 
 
 def _serving(home: Home, until: float) -> Holder | None:
-    """Wait until the gateway on ``home`` serves; None if none runs.
+    """Wait until the gateway on ``home`` serves and return its process; None if none runs.
 
-    While it starts it may have read the home before the change, and the signal would end it. Raises `HomeError` if it
-    goes on starting (at the prompt for its passphrase, perhaps).
+    A gateway that starts may have read the home before the change, and the signal would end it. Raises `HomeError` if
+    it does not serve in time, as when it waits for its passphrase.
     """
     while (running := holder(home.lock)) is not None and not running.serves:
         if time.monotonic() >= until:

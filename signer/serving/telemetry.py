@@ -128,7 +128,7 @@ class Metrics:
             family.clear()
 
     def credential(self, name: str, *, proven: bool, found: Mapping[str, bool], expires_us: int | None) -> None:
-        """Note what is known of a real key: ``found`` says of every kind of finding whether it is one now."""
+        """Note what is known of a real key: ``found`` has every kind of finding, and whether the key has it now."""
         self._proven[(name,)].set(proven)
         for kind, now in found.items():
             self._finding[name, kind].set(now)
@@ -156,7 +156,7 @@ class Metrics:
         self._healthy.set(healthy)
 
     def render(self) -> bytes:
-        """Return all of it in Prometheus' text format 0.0.4."""
+        """Return all metrics in Prometheus' text format 0.0.4."""
         return generate_latest(self._registry)
 
 

@@ -99,14 +99,14 @@ def _order_row(name: str, value: Json) -> Json:
 
 
 def rows(name: str, value: Json) -> Json:
-    """Read the list itself; its entries are read by `signer.venues.kraken.changes`. An empty list says nothing."""
+    """Read the list itself; its entries are read by `signer.venues.kraken.changes`. An empty list is left out."""
     if not (isinstance(value, list) and len(value) <= BATCH_MOST):
         raise must(name, f"a list of at most {BATCH_MOST}", value)
     return value or None
 
 
 def text(name: str, value: Json) -> Json:
-    """Text that the endpoint's own parser reads, with the pair table or as a reference to an order."""
+    """Read text. The endpoint's own parser looks it up in the pair table or as a reference to an order."""
     if not isinstance(value, str):
         raise must(name, "text", value)
     return value
