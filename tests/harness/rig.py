@@ -10,6 +10,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Rig:
         self.made.store.add_credential(CREDENTIAL, ACCOUNT, sandbox.api_key, real, created_us=1)
         self.home = self.made.home
         self.gateway: RunningGateway
+        self._known: list[Arrival] = []
 
     @property
     def url(self) -> str:
@@ -128,13 +130,18 @@ class Rig:
 
     def arrivals_of_callers(self) -> Sequence[Arrival]:
         """Every request at the exchange, public ones too, in order, but for what the gateway asks for itself."""
-        arrived = self.sandbox.control.arrivals()
-        return [a for a in arrived if a.path not in PUBLIC_OF_OURS and a.endpoint not in ASKED_BY_US]
+        return [a for a in self._arrived() if a.path not in PUBLIC_OF_OURS and a.endpoint not in ASKED_BY_US]
 
     def arrivals(self) -> Sequence[Arrival]:
         """Every request at the exchange, in order, but for public data and what the gateway asks for itself."""
-        arrived = self.sandbox.control.arrivals()
-        return [a for a in arrived if not a.path.startswith("/0/public/") and a.endpoint not in ASKED_BY_US]
+        return [a for a in self._arrived() if not a.path.startswith("/0/public/") and a.endpoint not in ASKED_BY_US]
+
+    def _arrived(self) -> Sequence[Arrival]:
+        """Every request at the exchange, in order. Those that it is done with are asked for once: they are many."""
+        fresh = self.sandbox.control.arrivals(after=self._known[-1].seq if self._known else 0)
+        done = list(takewhile(lambda arrival: arrival.answered, fresh))
+        self._known += done
+        return [*self._known, *fresh[len(done) :]]
 
 
 @contextmanager

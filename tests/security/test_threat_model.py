@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ def documented(path: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef):
             yield ast.get_docstring(node) or ""
+
+
+@cache
+def lines_named() -> frozenset[str]:
+    """The numbers of the lines of *Must hold* that docstrings of tests name."""
+    texts = (text for path in (ROOT / "tests").rglob("test_*.py") for text in documented(path))
+    return frozenset(
+        number for text in texts for listed in MUST_HOLD.findall(text) for number in re.findall(r"\d+", listed)
+    )
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -45,11 +55,4 @@ def test_the_lines_of_must_hold_are_numbered() -> None:
 @pytest.mark.parametrize("number", range(1, 12))
 def test_each_line_of_must_hold_is_named_by_a_test(number: int) -> None:
     """The docstring of a test, or of its file, names the line by its number."""
-    found = [
-        path
-        for path in sorted((ROOT / "tests").rglob("test_*.py"))
-        for text in documented(path)
-        for listed in MUST_HOLD.findall(text)
-        if str(number) in re.findall(r"\d+", listed)
-    ]
-    assert found
+    assert str(number) in lines_named()
