@@ -36,7 +36,6 @@ def toml(table: dict[str, Any], name: str) -> str:
 
 def add_stores(made: MadeHome, vault: RunningVault, token: Token, **settings: object) -> Path:
     """Have signer.toml name a store of each kind, ``settings`` for those in Vault; the administrator's token file."""
-    settings = {"deadline_seconds": 5, **settings}
     tables = {kind: vault_settings(vault, kind, **settings) for kind in ("vault-kv", "vault-transit")}
     tables["pkcs11"] = token_settings(token)
     with made.home.config.open("a") as file:
@@ -84,7 +83,7 @@ def custody(
 ) -> Iterator[RunningGateway]:
     """A gateway with a key of every kind."""
     folder = tmp_path_factory.mktemp("custody")
-    made = home_with_every_store(folder, shared_sandbox, vault, token, address=valve.address)
+    made = home_with_every_store(folder, shared_sandbox, vault, token, address=valve.address, deadline_seconds=5)
     with running(made) as gateway:
         yield gateway
     made.verify()
