@@ -18,8 +18,9 @@ from signer.keys.vault_transit import VaultTransitStore
 from signer.model import CredentialInfo
 from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox
+from tests.e2e.bursts import Burst, nonces_by_key
 from tests.e2e.test_custody import add_stores, toml
-from tests.e2e.test_lifecycle import Burst, Done, asked, nonces_by_key, pasted, run
+from tests.e2e.test_lifecycle import Done, asked, pasted, run
 from tests.harness.bots import order
 from tests.harness.gateways import running
 from tests.harness.homes import MadeHome

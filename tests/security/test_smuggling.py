@@ -7,13 +7,12 @@ exchange. Sources: RFC 9112 §6 and §11.2, RFC 9110 §7.8 and §10.1.1, docs/kr
 from __future__ import annotations
 
 import gzip
-import json
 import socket
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.harness.bots import LIMIT, Bot
+from tests.harness.bots import Bot
 from tests.harness.rig import Rig, serving_rig
 from tests.harness.wire import Wire, ask, http
 
@@ -27,12 +26,6 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     settings = f"body_seconds = 1.5\nmax_connections = {MAX_CONNECTIONS}"
     with serving_rig(tmp_path_factory.mktemp("smuggling"), settings) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def bot(rig: Rig) -> Bot:
-    """A client that may do everything that a policy can allow: what is refused here, no policy refused."""
-    return rig.bot("wide")
 
 
 def still_serves(rig: Rig, bot: Bot) -> bool:
@@ -387,37 +380,4 @@ def test_connections_are_bounded(rig: Rig, bot: Bot) -> None:
         assert wire.closed()
         wire.close()
     assert refused_at_once
-    assert still_serves(rig, bot)
-
-
-def test_pipelined_calls_are_answered_in_order_each_by_its_own_signature(rig: Rig, bot: Bot) -> None:
-    """What comes behind a request waits its turn: none is dropped, and none rides on another's signature."""
-    other = rig.bot("tracker")
-    forged = signed(bot).replace(bot.api_key.encode(), other.api_key.encode())
-    order = bot.request("AddOrder", {**LIMIT, "validate": "true"})
-    before = len(rig.arrivals())
-    wire = Wire(rig.url)
-    wire.send(signed(bot) + forged + order + http("GET", "/0/public/Time") + signed(other)[:-9])
-    answers = [wire.answer() for _ in range(4)]
-    bodies = [json.loads(answer.body) for answer in answers if answer is not None]
-    assert "XXBT" in bodies[0]["result"]
-    assert bodies[1]["error"] == ["EAPI:Invalid signature"]
-    assert "descr" in bodies[2]["result"]
-    assert "unixtime" in bodies[3]["result"]
-    assert [arrival.endpoint for arrival in rig.arrivals()[before:]] == ["Balance", "AddOrder"]
-    wire.close()
-
-
-def test_what_comes_behind_a_refused_request_is_not_read(rig: Rig, bot: Bot) -> None:
-    """The body of a request that was refused for its framing is never taken for the next request."""
-    inner = bot.request("AddOrder", LIMIT)
-    with rig.nothing_arrives():
-        for outer in (signed(bot, "Content-Encoding: gzip"), http("GET", "/nowhere"), signed(bot, "API-Key: x")):
-            wire = Wire(rig.url)
-            wire.send(outer + inner)
-            answer = wire.answer()
-            assert answer is not None
-            assert 400 <= answer.status < 500
-            assert wire.closed()
-            wire.close()
     assert still_serves(rig, bot)
