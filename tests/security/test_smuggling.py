@@ -28,6 +28,12 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def bot(rig: Rig) -> Bot:
+    """A client that may do everything that a policy can allow: what is refused here, no policy refused."""
+    return rig.bot("wide")
+
+
 def still_serves(rig: Rig, bot: Bot) -> bool:
     """Whether the gateway answers an honest call."""
     return rig.call(bot, "Balance") == []
