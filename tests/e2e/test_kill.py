@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import pytest
 import requests
 
 from signer.contracts import Ledger
 from signer.home.lock import holder
 from signer.model import OrderRef
 from signer.operator.ledger import with_ledger
-from signer.sandbox.server import RunningSandbox
+from signer.sandbox.server import RunningSandbox, Settings
 from tests.harness.bots import Bot, order
 from tests.harness.gateways import RunningGateway
 from tests.harness.homes import MadeHome
@@ -97,10 +98,17 @@ def kill(gateway: RunningGateway, victim: str) -> RunningGateway:
     return RunningGateway(gateway.made)
 
 
-def test_kill_under_load(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:
+@pytest.fixture
+def own_sandbox() -> Iterator[RunningSandbox]:
+    """An exchange that no other test has left a fault or a clock in."""
+    with RunningSandbox(Settings(tier="unlimited")) as sandbox:
+        yield sandbox
+
+
+def test_kill_under_load(tmp_path: Path, own_sandbox: RunningSandbox) -> None:
     """Rounds of load, each ended by a kill; then what was left open is looked up, and every book is compared."""
     chance = random.Random(8)  # noqa: S311 - a seed, so that a failure can be had again
-    made = MadeHome(tmp_path / "home", shared_sandbox, listen=f"127.0.0.1:{free_port()}")
+    made = MadeHome(tmp_path / "home", own_sandbox, listen=f"127.0.0.1:{free_port()}")
     for account in ACCOUNTS:
         made.add_account(account, gone_after_seconds=2)
     clients = [(f"{account}-{number}", account) for account in ACCOUNTS for number in range(BOTS_PER_ACCOUNT)]
