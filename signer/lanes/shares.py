@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
@@ -276,6 +276,12 @@ class PairCounters:
             counter.allowance = allowance
 
 
+def _wait_s(limit: CallLimit, times: Sequence[float], calls: int, now: float) -> float | None:
+    """Return the seconds until ``calls`` fit beside the ``times`` of the last calls; None if they never do."""
+    over = len(times) + calls - limit.calls
+    return times[over - 1] + limit.window_s - now if over <= len(times) else None
+
+
 @final
 class Paces:
     """Bounds how fast each client calls: by its policy (``max_calls``), and by its share of the counters of orders.
@@ -298,8 +304,12 @@ class Paces:
         for limit, times in lately:
             if len(times) + calls > limit.calls:
                 if kind != "cancel":
-                    rules = ("max-calls",)
-                    raise NotServed(RefusalKind.RATE_LIMITED, f"{limit.name}; nothing was sent", rules=rules)
+                    raise NotServed(
+                        RefusalKind.RATE_LIMITED,
+                        f"{limit.name}; nothing was sent",
+                        rules=("max-calls",),
+                        retry_after_s=_wait_s(limit, times, calls, now),
+                    )
                 self._say(client, limit, now)
         for _, times in lately:
             times.extend([now] * calls)
