@@ -201,8 +201,8 @@ class Recovery:
             self._watch.alarm("look-up", f"orders of account {name} cannot be looked up: {error}")
         self._listed[name] = asked_at, LIST_AGAIN_S if trouble else LISTED_EVERY_S
         for one in wanted:
-            nothing = LookupResult((None,) * len(one.intent.orders), trouble, unread=True)
-            await self._conclude(one, told.get(one.reservation, nothing), asked_at, due=one.reservation in due)
+            result = told.get(one.reservation) or LookupResult.of_unread(one, trouble)
+            await self._conclude(one, result, asked_at, due=one.reservation in due)
 
     def _measured(self, account: Account, venue: Venue) -> asyncio.Task[str] | None:
         """Return the task that measures the venue's clock if that is due, else None.

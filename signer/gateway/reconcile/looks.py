@@ -34,23 +34,33 @@ class Looks:
         asked_us, lists = self._clock.now_us(), Listings(account, venue, self._clock)
         opened = await lists.read_open()
         await self._ledger.close_absent(account.name, opened, asked_us - YOUNGEST_US)
-        placing = [one for one in wanted if venue.amended_id(one.intent) is None]
-        if placing:
-            await lists.read_closed(min(self._since_us(one) for one in placing))
+        # Each moment is taken once: read again, the two clocks give another, and the lists would seem too short.
+        since_us = {one.reservation: self._since_us(one) for one in wanted if venue.amended_id(one.intent) is None}
+        if since_us:
+            await lists.read_closed(min(since_us.values()))
         await lists.read_missing([venue_id for one in wanted if (venue_id := venue.amended_id(one.intent))])
         # Read the intents after the lists: each listed order of ours is then of an open intent or in the ledger.
         now_open = [one for one in await self._ledger.open_intents() if one.intent.account == account.name]
-        matching = await self._matching(account.name, venue, lists, now_open)
-        return {one.reservation: self._told(one, venue, lists, matching) for one in wanted}
-
-    async def _matching(self, account: str, venue: Venue, lists: Listings, now_open: Sequence[OpenIntent]) -> Matching:
         placing = [one for one in now_open if venue.amended_id(one.intent) is None]
+        since_us = {one.reservation: self._since_us(one) for one in placing} | since_us
+        matching = await self._matching(account.name, venue, lists, now_open, since_us)
+        return {one.reservation: self._told(one, venue, lists, matching, since_us) for one in wanted}
+
+    async def _matching(
+        self,
+        account: str,
+        venue: Venue,
+        lists: Listings,
+        now_open: Sequence[OpenIntent],
+        since_us: Mapping[int, int],
+    ) -> Matching:
+        placing = [one for one in now_open if one.reservation in since_us]
         reservations = frozenset(one.reservation for one in now_open)
         self._first_seen = {venue_id: self._first_seen.get(venue_id, reservations) for venue_id in lists.sightings}
         return Matching(
             placing,
             lists.sightings.values(),
-            since_us={one.reservation: self._since_us(one) for one in placing},
+            since_us=since_us,
             taken=await self._known(
                 account, (seen.venue_id for seen in bearing_names_of(placing, lists.sightings.values()))
             ),
@@ -66,12 +76,15 @@ class Looks:
             if await self._ledger.find_orders(account, OrderRef("venue-id", venue_id))
         }
 
-    def _told(self, one: OpenIntent, venue: Venue, lists: Listings, matching: Matching) -> LookupResult:
+    @staticmethod
+    def _told(
+        one: OpenIntent, venue: Venue, lists: Listings, matching: Matching, since_us: Mapping[int, int]
+    ) -> LookupResult:
         nothing = (None,) * len(one.intent.orders)
         venue_id = venue.amended_id(one.intent)
         if venue_id is None:
-            if lists.whole_since_us is None or lists.whole_since_us > self._since_us(one):
-                return LookupResult(nothing, lists.trouble, unread=True)
+            if lists.whole_since_us is None or lists.whole_since_us > since_us[one.reservation]:
+                return LookupResult.of_unread(one, lists.trouble)
             return matching.told(one)
         seen = lists.sightings.get(venue_id)
         if seen is None:

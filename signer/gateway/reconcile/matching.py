@@ -21,6 +21,7 @@ Reference: TypeAlias = "tuple[str, str]"
 """The kind of a name that a client gives, and its value."""
 _NONE: Reference = ("", "")
 
+UNREAD = "the lists of the exchange do not go back far enough"
 OLDER_OR_UNLISTED = "an order at the exchange is like it, but was opened before it was sent, or its pair is not listed"
 
 
@@ -34,6 +35,11 @@ class LookupResult:
     """Why an order that was not found may still exist; empty if the lists certainly lack it."""
     unread: bool = False
     """Whether the only doubt is that the lists could not be read."""
+
+    @classmethod
+    def of_unread(cls, one: OpenIntent, why: str) -> LookupResult:
+        """Return that nothing is known of the intent's orders. The doubt is never empty, whatever ``why`` is."""
+        return cls((None,) * len(one.intent.orders), why or UNREAD, unread=True)
 
 
 def bearing_names_of(intents: Iterable[OpenIntent], listed: Iterable[Sighting]) -> list[Sighting]:
