@@ -61,9 +61,9 @@ def read_orders(answer: WireAnswer, pairs: PairTable) -> Listing | None:
 def is_alike(intent: Intent, order: Order, seen: Sighting, pairs: PairTable) -> bool | None:
     """Return whether a listed order that bears the same reference is in all else, but its time, what ``intent`` placed.
 
-    None if that cannot be told: neither pair is listed any more, and the venue shows pairs by another name than our id.
+    None if that cannot be told: one of the pairs is not listed, so the two may be the same pair under two names.
     """
-    unlisted = order.pair not in pairs.by_id and seen.pair not in pairs.by_id
+    unlisted = order.pair not in pairs.by_id or seen.pair not in pairs.by_id
     if not (unlisted or seen.pair == order.pair) or (seen.side, seen.order_type) != (order.side, order.order_type):
         return False
     # What a replacement's volume becomes when its order was partly filled, and in which currency the venue shows a

@@ -187,8 +187,8 @@ def test_another_order_under_the_same_reference_is_not_alike(other: dict[str, An
 
 
 def test_an_order_of_a_pair_that_was_delisted_cannot_be_told() -> None:
-    """The row of such an order names the pair otherwise; an order that differs in anything else is not it all the
-    same."""
+    """The exchange may show the pair by another name, even by one that is listed. An order that differs in anything
+    else is certainly another one."""
     gone = Kraken(PairTable((ETH_USD,)))
 
     def is_alike(**fields: Any) -> bool | None:
@@ -197,7 +197,13 @@ def test_an_order_of_a_pair_that_was_delisted_cannot_be_told() -> None:
         return gone.is_alike(intent(PLACED), PLACED.orders[0], listing.sightings["OA"])
 
     assert is_alike() is None
-    assert (is_alike(price="1"), is_alike(pair="ETHUSD")) == (False, False)
+    assert (is_alike(pair="ETHUSD"), is_alike(price="1"), is_alike(pair="ETHUSD", price="1")) == (None, False, False)
+
+
+def test_an_order_whose_listed_pair_we_do_not_know_cannot_be_told() -> None:
+    """The exchange may have given the pair a new name since we read its list of pairs."""
+    assert alike(form("AddOrder", {**LIMIT, "userref": "1"}), pair="NEWUSD") is None
+    assert alike(form("AddOrder", {**LIMIT, "userref": "1"}), pair="NEWUSD", price="1") is False
 
 
 @pytest.mark.parametrize(
