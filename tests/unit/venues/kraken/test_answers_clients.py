@@ -31,6 +31,7 @@ def caught(endpoint: str, body: str) -> Refused:
     return info.value
 
 
+CCXT = ccxt.kraken()
 UNKNOWN_PAIR = "&".join(f"{name}={value}" for name, value in {**LIMIT, "pair": "FOOUSD", "nonce": NONCE}.items())
 
 CASES = [
@@ -49,9 +50,8 @@ CASES = [
 
 def ccxt_raises(body: str) -> Exception:
     """What ccxt makes of a body with status 200."""
-    exchange = ccxt.kraken()
     with pytest.raises(ccxt.BaseError) as info:
-        exchange.handle_errors(200, "OK", "url", "POST", {}, body, json.loads(body), {}, "")
+        CCXT.handle_errors(200, "OK", "url", "POST", {}, body, json.loads(body), {}, "")
     error: Exception = info.value
     return error
 
@@ -73,7 +73,7 @@ def test_each_refusal_raises_the_exception_that_fits(
     assert type(ccxt_raises(body)) is of_ccxt
 
 
-PHRASES = [*EXCEPTION_ASSIGNMENT, *ccxt.kraken().exceptions["exact"], *ccxt.kraken().exceptions["broad"]]
+PHRASES = [*EXCEPTION_ASSIGNMENT, *CCXT.exceptions["exact"], *CCXT.exceptions["broad"]]
 REFUSALS: list[tuple[Callable[[str], Refused], type[Exception], type[Exception]]] = [
     (lambda text: denial("feature", text), sdk.KrakenPermissionDeniedError, ccxt.PermissionDenied),
     (lambda text: denial("limit", text), sdk.KrakenInvalidOrderError, ccxt.InvalidOrder),
