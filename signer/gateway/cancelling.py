@@ -9,6 +9,9 @@ cancelled fewer than we named, we ask for each again alone. It then answers a cl
 orders are cancelled all the same. A repeated cancel of one order does no harm. So we repeat a request that was refused
 only for its rate, until the time for the call is over.
 
+A request may act although its answer is lost. Each of its orders that the venue does not know afterwards is read, to
+tell the bot and the log whether it was cancelled or had been closed before.
+
 We remember the orders that the venue has called closed, and answer another cancel of them ourselves. A bot that cancels
 a closed order again and again would use up turns and points that other bots need.
 """
@@ -29,6 +32,7 @@ from signer.gateway.forward import Account, Journey
 from signer.gateway.outcomes import Outcomes, Pending
 from signer.model import Call, OrderRef, Outcome, PlacedOrder, VenueResult, WireAnswer
 from signer.model.ended import CancelAnswer, Ended
+from signer.model.sightings import Sighting
 
 MOST_KEPT = 20_000
 """How many closed orders are remembered. The oldest are forgotten first, and their cancels are sent again."""
@@ -201,10 +205,14 @@ class Cancelling:
     """The monotonic time in seconds after which no request is begun."""
     end: float
     """The monotonic time in seconds after which no answer is waited for."""
+    since_us: int = 0
+    """The earliest time that the venue's clock can have shown when this cancel began, in microseconds."""
     ended: Ended = field(default_factory=Ended)
     journey: Journey = field(default_factory=Journey)
     """The journey of the last request that was sent."""
     answers: list[tuple[WireAnswer, VenueResult]] = field(default_factory=list)
+    doubted: set[OrderRef] = field(default_factory=set)
+    """The orders of requests that the venue may have carried out although its answer does not say so."""
 
     async def run(self, refs: Sequence[OrderRef]) -> Ended:
         """Cancel the orders that ``refs`` name. Raises `Refused` if nothing could be sent."""
@@ -217,6 +225,8 @@ class Cancelling:
             alone = [ref for ref in alone if await self._alone(ref)]
             if alone and not await self._waited():
                 break
+        if self.ended.untold:
+            await self._tell_untold()
         return self.ended
 
     async def _together(self, refs: Sequence[OrderRef]) -> Sequence[OrderRef]:
@@ -234,7 +244,31 @@ class Cancelling:
         answer = await self._ask([ref])
         if answer.gone or not answer.error:
             self.ended.end([ref])
+        if answer.gone and ref in self.doubted:
+            self.ended.untold.append(ref)
         return answer.too_fast
+
+    async def _tell_untold(self) -> None:
+        """Read the orders that are gone after an unclear answer, and count those that were cancelled since we began."""
+        untold, limit = self.ended.untold, self.venue.reads_at_once
+        shown: dict[str, Sighting] = {}
+        for start in range(0, len(untold), limit):
+            shown |= await self._shown(untold[start : start + limit])
+        closed_us = {ref: shown[ref.value].closed_us for ref in untold if ref.value in shown}
+        told = {ref: at_us for ref, at_us in closed_us.items() if at_us is not None}
+        self.ended.count += sum(shown[ref.value].cancelled and at_us >= self.since_us for ref, at_us in told.items())
+        self.ended.untold = [ref for ref in untold if ref not in told]
+
+    async def _shown(self, refs: Sequence[OrderRef]) -> Mapping[str, Sighting]:
+        """Return what the venue shows of these orders, by venue id; nothing if it does not answer in time."""
+        call = self.venue.orders_by_id([ref.value for ref in refs])
+        try:
+            async with asyncio.timeout(max(0.0, self.end - self.clock.monotonic())):
+                answer, _ = await self.send(call, Journey())
+        except (Refused, Unanswered, TimeoutError):
+            return {}
+        listing = self.venue.read_orders(answer)
+        return {} if listing is None else listing.sightings
 
     async def _ask(self, refs: Sequence[OrderRef]) -> CancelAnswer:
         """Send one request, and note each order as left that it does not end."""
@@ -248,10 +282,11 @@ class Cancelling:
     async def _answer(self, refs: Sequence[OrderRef]) -> CancelAnswer:
         if self.journey.sent and self.clock.monotonic() >= self.deadline:
             return CancelAnswer(error=TOO_LATE, final=True)
-        journey, call = Journey(), self.venue.cancel(refs)
+        journey, call, clear = Journey(), self.venue.cancel(refs), False
         try:
             async with asyncio.timeout(max(0.0, self.end - self.clock.monotonic())):
                 self.answers.append(await self.send(call, journey))
+            clear = self.answers[-1][1].outcome is not Outcome.UNKNOWN
         except TimeoutError:
             return CancelAnswer(error=NO_ANSWER if journey.sent else TOO_LATE, final=True)
         except Unanswered:
@@ -263,6 +298,7 @@ class Cancelling:
         finally:
             if journey.sent:
                 self.journey = journey
+                self.doubted.update(() if clear else refs)
         return self.venue.read_cancel(*self.answers[-1])
 
     async def _waited(self) -> bool:
@@ -274,13 +310,15 @@ class Cancelling:
 
     @property
     def result(self) -> VenueResult | None:
-        """What all answers together mean; None if nothing was sent. One unclear answer leaves the outcome unknown."""
+        """What all answers together mean; None if nothing was sent.
+
+        The outcome is unknown if we cannot tell of one order whether we cancelled it.
+        """
         if not self.journey.sent:
             return None
         ended = self.ended
-        unclear = NO_ANSWER in ended.left.values() or any(one.outcome is Outcome.UNKNOWN for _, one in self.answers)
         outcome = Outcome.ACCEPTED if ended.count else Outcome.REJECTED
+        if ended.untold or not self.doubted.isdisjoint(ended.left):
+            outcome = Outcome.UNKNOWN
         errors = tuple(dict.fromkeys(ended.left.values()))
-        return VenueResult(
-            Outcome.UNKNOWN if ended.left and unclear else outcome, errors, tuple(o.value for o in ended.done)
-        )
+        return VenueResult(outcome, errors, tuple(ref.value for ref in ended.done))

@@ -215,7 +215,8 @@ class Gateway:
         send = lambda one, journey: self._forward(trace, client, one, journey)  # noqa: E731
         deadline = now + account.call_seconds
         end = deadline + account.call_seconds
-        cancelling = Cancelling(venue, send, self._clock, deadline, end, Ended(left=unsettled))
+        since_us = self._venue_time.earliest_us(account.name)
+        cancelling = Cancelling(venue, send, self._clock, deadline, end, since_us, Ended(left=unsettled))
         return await self._act(trace, call, lambda: self._cancelled(trace, cancelling, aim.refs))
 
     async def _cancelled(self, trace: Trace, cancelling: Cancelling, refs: Sequence[OrderRef]) -> Response:

@@ -34,6 +34,8 @@ class Ended:
     pending: bool = False
     done: list[OrderRef] = field(default_factory=list)
     """Not open any more, by the venue's word."""
+    untold: list[OrderRef] = field(default_factory=list)
+    """Those of ``done`` that our own request may have cancelled, which nobody could tell us."""
     left: dict[OrderRef, str] = field(default_factory=dict)
     """Perhaps open still, each with the venue's error or with why we cannot tell."""
 

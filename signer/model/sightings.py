@@ -27,6 +27,8 @@ class Sighting:
     opened_us: int
     """The time by the venue's clock."""
     closed_us: int | None = None
+    cancelled: bool = False
+    """Whether somebody's cancel closed it, and not a fill or its end of time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from signer.errors import NotServed, RefusalKind
 from signer.model import Call, Json, OrderRef, Outcome, Response, VenueResult, WireAnswer
@@ -45,11 +45,11 @@ def read(answer: WireAnswer, result: VenueResult) -> CancelAnswer:
 
 
 def answered(ended: Ended) -> Response:
-    """Return the answer to a cancel of which nothing is left, in Kraken's shape. Raises `NotServed` otherwise.
+    """Return the answer to a cancel, in Kraken's shape. Raises `NotServed` if anything is left or untold.
 
     Kraken answers a cancel that ended no order with an error.
     """
-    if ended.left:
+    if ended.left or ended.untold:
         raise _not_cancelled(ended)
     if not ended.count:
         raise NotServed(RefusalKind.UNKNOWN_ORDER)
@@ -74,15 +74,24 @@ def read_open(answer: WireAnswer) -> frozenset[str] | None:
 
 
 def _not_cancelled(ended: Ended) -> NotServed:
-    """Return the refusal that says which orders may still be open, with Kraken's own error first if it gave one."""
+    """Return the refusal that says which orders may still be open, and of which nobody can tell who closed them.
+
+    Kraken's own error comes first if it gave one.
+    """
     first = next((why for why in ended.left.values() if why.startswith("E")), "EService:Unavailable")
     category = first.partition(":")[0]
-    names = [ref.value for ref in ended.left]
-    parts = (names[start : start + _IDS_AT_ONCE] for start in range(0, len(names), _IDS_AT_ONCE))
-    texts = [f"{ended.count} cancelled", *(f"perhaps still open: {' '.join(part)}" for part in parts)]
+    texts = [f"{ended.count} cancelled", *_lists("perhaps still open", ended.left)]
+    texts += _lists("closed, perhaps by this cancel", ended.untold)
     texts += dict.fromkeys(why for why in ended.left.values() if not why.startswith("E"))
     words = (first, *(f"{category}:Gateway: {reason(text)}" for text in texts))
     return NotServed(RefusalKind.NOT_CANCELLED, venue_words=words)
+
+
+def _lists(what: str, refs: Iterable[OrderRef]) -> list[str]:
+    """Return texts that each name a few of ``refs``, because one error string has no room for all."""
+    names = [ref.value for ref in refs]
+    parts = (names[start : start + _IDS_AT_ONCE] for start in range(0, len(names), _IDS_AT_ONCE))
+    return [f"{what}: {' '.join(part)}" for part in parts]
 
 
 def _call(name: str, fields: Mapping[str, Json], refs: Sequence[OrderRef]) -> Call:

@@ -121,6 +121,7 @@ def _sighting(txid: str, row: Json, pairs: PairTable) -> Sighting:
         client_id=str(shown.get("cl_ord_id") or ""),
         opened_us=_microseconds(shown["opentm"]),
         closed_us=None if closed is None else _microseconds(closed),
+        cancelled=shown.get("status") == "canceled",
     )
 
 

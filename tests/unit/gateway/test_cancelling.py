@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 import pytest
 
 from signer.errors import NotServed, Unanswered
 from signer.gateway.cancelling import Cancelling
 from signer.gateway.forward import Journey
-from signer.model import Call, OrderRef, Outcome, VenueResult, WireAnswer
+from signer.model import Call, Json, OrderRef, Outcome, VenueResult, WireAnswer
 from signer.model.ended import Ended
 from signer.venues.kraken.answers import words
 from tests.unit.venues.kraken.asking import KRAKEN
@@ -19,8 +19,8 @@ from tests.unit.venues.kraken.asking import KRAKEN
 TOO_FAST = "EOrder:Rate limit exceeded"
 CALL_S = 14.0
 
-Says = Callable[[Call], int | str]
-"""The count or the error that a request is answered with; "" for no answer."""
+Says = Callable[[Call], "int | str | dict[str, Json]"]
+"""The count, the error or the result that a request is answered with; "" for no answer."""
 
 
 def refs(count: int) -> list[OrderRef]:
@@ -53,7 +53,8 @@ class Exchange:
         said = self.says(call)
         if said == "":
             raise Unanswered("no answer")
-        body = {"error": [said]} if isinstance(said, str) else {"error": [], "result": {"count": said}}
+        result: Json = {"count": said} if isinstance(said, int) else said
+        body: Json = {"error": [said]} if isinstance(said, str) else {"error": [], "result": result}
         answer = WireAnswer(200, "application/json", json.dumps(body).encode())
         return answer, KRAKEN.read_answer(call, answer)
 
@@ -65,7 +66,7 @@ def run(exchange: Exchange, orders: Sequence[OrderRef], monkeypatch: pytest.Monk
         exchange.now += seconds
 
     monkeypatch.setattr("signer.gateway.cancelling.asyncio.sleep", sleep)
-    sequence = Cancelling(KRAKEN, exchange.send, exchange, CALL_S, 2 * CALL_S)
+    sequence = Cancelling(KRAKEN, exchange.send, exchange, CALL_S, 2 * CALL_S, BEGAN_US)
     main: Coroutine[None, None, Ended] = sequence.run(orders)
     asyncio.run(main)
     return sequence
@@ -125,10 +126,84 @@ def test_a_silent_exchange_leaves_the_outcome_unknown(monkeypatch: pytest.Monkey
     assert words(refused.value)[0] == "EService:Unavailable"
 
 
-def test_after_a_silence_each_is_asked_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the lost batch has ended already is unknown to the exchange, and so accounted for."""
-    sequence = run(Exchange(lambda call: "" if len(call.targets) > 1 else "EOrder:Unknown order"), refs(3), monkeypatch)
-    assert (sequence.ended.done, sequence.ended.left) == (refs(3), {})
+BEGAN_US = 1_800_000_000_000_000
+"""What the exchange's clock showed when the cancel began."""
+
+
+def row(order: OrderRef, status: str, *, before_s: int = 0) -> Mapping[str, Json]:
+    """Return how QueryOrders shows an order; closed ``before_s`` seconds before the cancel began."""
+    closed: dict[str, Json] = {} if status == "open" else {"closetm": BEGAN_US // 1_000_000 - before_s}
+    descr: Json = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "1", "price2": "0"}
+    return {order.value: {"status": status, "vol": "1", "opentm": 1, "descr": descr, **closed}}
+
+
+def after_a_lost_batch(rows: Sequence[Mapping[str, Json]]) -> Says:
+    """An exchange that answers no batch, then knows none of its orders; QueryOrders shows ``rows``."""
+
+    def says(call: Call) -> int | str | dict[str, Json]:
+        if call.endpoint == "QueryOrders":
+            return dict(item for each in rows for item in each.items())
+        return "" if len(call.targets) > 1 else "EOrder:Unknown order"
+
+    return says
+
+
+def test_what_a_lost_batch_has_cancelled_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exchange does not know the orders when we ask again, because our own request has cancelled them."""
+    orders = refs(3)
+    sequence = run(Exchange(after_a_lost_batch([row(one, "canceled") for one in orders])), orders, monkeypatch)
+    assert (sequence.ended.done, sequence.ended.left) == (orders, {})
+    assert json.loads(KRAKEN.cancel_answer(sequence.ended).body) == {"error": [], "result": {"count": 3}}
+    assert sequence.result is not None
+    assert sequence.result.outcome is Outcome.ACCEPTED
+
+
+def test_a_lost_batch_has_cancelled_no_order_that_was_closed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that was filled or expired counts, nor one that somebody cancelled before the bot asked."""
+    orders = refs(4)
+    rows = [row(orders[0], "closed"), row(orders[1], "expired"), row(orders[2], "canceled", before_s=60)]
+    sequence = run(Exchange(after_a_lost_batch([*rows, row(orders[3], "canceled")])), orders, monkeypatch)
+    assert (sequence.ended.count, sequence.ended.untold) == (1, [])
+    sequence = run(Exchange(after_a_lost_batch(rows)), orders[:3], monkeypatch)
+    assert sequence.result is not None
+    assert sequence.result.outcome is Outcome.REJECTED
+    with pytest.raises(NotServed) as refused:
+        KRAKEN.cancel_answer(sequence.ended)
+    assert words(refused.value) == ("EOrder:Unknown order",)
+
+
+@pytest.mark.parametrize("shown", ["none", "open", "silence"])
+def test_what_nobody_can_tell_after_a_lost_batch_is_unknown(shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exchange does not show how an order ended: the bot is told neither *cancelled* nor *unknown order*."""
+    orders = refs(2)
+    rows = [row(orders[0], "canceled"), *([row(orders[1], "open")] if shown == "open" else [])]
+    says = after_a_lost_batch(rows)
+    silent = shown == "silence"
+    exchange = Exchange(lambda call: "" if silent and call.endpoint == "QueryOrders" else says(call))
+    sequence = run(exchange, orders, monkeypatch)
+    assert sequence.ended.untold == (orders if silent else orders[1:])
+    assert sequence.result is not None
+    assert sequence.result.outcome is Outcome.UNKNOWN
+    with pytest.raises(NotServed) as refused:
+        KRAKEN.cancel_answer(sequence.ended)
+    assert words(refused.value)[0] == "EService:Unavailable"
+    text = " ".join(words(refused.value))
+    assert ("perhaps by this cancel" in text, orders[1].value in text, "still open" in text) == (True, True, False)
+
+
+def test_what_is_too_fast_after_a_lost_batch_stays_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch may have cancelled the orders, although every later request was refused for its rate."""
+    sequence = run(Exchange(lambda call: "" if len(call.targets) > 1 else TOO_FAST), refs(3), monkeypatch)
+    assert sequence.result is not None
+    assert (sequence.result.outcome, list(sequence.ended.left)) == (Outcome.UNKNOWN, refs(3))
+
+
+def test_a_clear_answer_needs_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders that the exchange does not know, after clear answers alone, were not cancelled by us."""
+    exchange = Exchange(lambda call: 1 if len(call.targets) > 1 else "EOrder:Unknown order")
+    sequence = run(exchange, refs(2), monkeypatch)
+    assert {call.endpoint for call in exchange.calls} == {"CancelOrderBatch", "CancelOrder"}
+    assert (sequence.ended.count, sequence.ended.done, sequence.ended.untold) == (1, refs(2), [])
 
 
 def test_a_name_that_may_be_several_orders_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,4 +171,5 @@ def _sighting(row: Mapping[str, Any]) -> Sighting:
         client_id=row["clOrdId"],
         opened_us=int(row["cTime"]) * 1000,
         closed_us=int(row["uTime"]) * 1000 if row["state"] in {"filled", "canceled"} else None,
+        cancelled=row["state"] == "canceled",
     )
