@@ -12,11 +12,12 @@ from signer.errors import Unanswered
 from signer.gateway.forward import Account, Journey
 from signer.gateway.line import Gateway
 from signer.gateway.outcomes import Outcomes, Pending
+from signer.gateway.reconcile.matching import LookupResult
 from signer.gateway.trace import Trace, intent_record
 from signer.lanes.nonces import NonceSource
 from signer.ledger.sqlite import SqliteLedger
 from signer.ledger.writer import LedgerWriter
-from signer.model import Call, Intent, OrderRef, Outcome, PlacedOrder, WireAnswer, WireRequest
+from signer.model import Call, Intent, OpenIntent, OrderRef, Outcome, PlacedOrder, WireAnswer, WireRequest
 from signer.venues.kraken import lookups
 from tests.simulator.asks import CLIENTS
 from tests.simulator.life import Life
@@ -118,6 +119,15 @@ def look_up_by_reference_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lookups, "_has_prices", any_price)
 
 
+def take_unread_lists_for_whole(patch: pytest.MonkeyPatch) -> None:
+    """An order is taken for missing by lists that could not be read as far back as it may be."""
+
+    def certain(one: OpenIntent, _why: str) -> LookupResult:
+        return LookupResult((None,) * len(one.intent.orders))
+
+    patch.setattr(LookupResult, "of_unread", certain)
+
+
 def reserve_nothing(patch: pytest.MonkeyPatch) -> None:
     """Caps are asked but charges are not held."""
     reserve = LedgerWriter.reserve
@@ -162,6 +172,7 @@ def cancel_by_name(patch: pytest.MonkeyPatch) -> None:
         settle_before_the_record,
         change_one_order_twice_at_once,
         look_up_by_reference_alone,
+        take_unread_lists_for_whole,
         reserve_nothing,
         remember_no_order,
     ],

@@ -212,10 +212,12 @@ class WorldClock:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._readings = 0
 
     def now_us(self) -> int:
-        """The wall clock, which is wrong by as much as the world says."""
-        return START_US + round(self._world.now * 1_000_000) + self._world.wall_us
+        """The wall clock, which is wrong by as much as the world says. Reading it takes now more, now less time."""
+        self._readings += 1
+        return START_US + round(self._world.now * 1_000_000) + self._world.wall_us + self._readings % 4
 
     def monotonic(self) -> float:
         """The world's time."""
