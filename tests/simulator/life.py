@@ -126,9 +126,14 @@ class Life:
             watch=self,
             look_ups=recovery,
         )
+        measured = asyncio.create_task(self._measure(venue_time))
+        if self.world.chance(0.5):  # else calls come before the venue's clock is known
+            await measured
+        self._tasks = [measured, *(asyncio.create_task(loop) for loop in (recovery.run(), self._keep_heads()))]
+
+    async def _measure(self, venue_time: VenueTime) -> None:
         for account in self.gateway.snapshot.accounts.values():
             await venue_time.try_to_measure(account, account.venue)
-        self._tasks = [asyncio.create_task(loop) for loop in (recovery.run(), self._keep_heads())]
 
     async def settled(self) -> None:
         """Wait until no call is on its way and no outcome is unknown."""
