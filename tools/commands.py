@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from signer.cli.main import COMMANDS, cli
+from signer.cli.commands import COMMANDS
+from signer.cli.main import cli
 
 UNSET: tuple[object, ...] = (None, False, (), "")
 
@@ -26,7 +27,10 @@ def below(name: str) -> Iterator[tuple[str, click.Command]]:
     command = cli.get_command(context, name)
     assert command is not None, name
     if isinstance(command, click.Group):
-        yield from ((f"{name} {sub}", command.commands[sub]) for sub in command.list_commands(context))
+        for sub in command.list_commands(context):
+            found = command.get_command(context, sub)
+            assert found is not None, sub
+            yield f"{name} {sub}", found
     else:
         yield name, command
 

@@ -8,8 +8,6 @@ from typing import Final
 import click
 
 from signer.cli.audit_lines import LogPosition, audit_folder, plain, records, show_line, show_raw, show_whole
-from signer.cli.audit_search import search
-from signer.cli.audit_verify import verify
 from signer.home.layout import Home
 
 POLL_S: Final = 0.25
@@ -17,16 +15,7 @@ POLL_S: Final = 0.25
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print each record's line as it stands in the log.")
 
 
-@click.group()
-def audit() -> None:
-    """Read and verify the audit log."""
-
-
-audit.add_command(search)
-audit.add_command(verify)
-
-
-@audit.command()
+@click.command()
 @click.option("-n", "count", type=click.IntRange(0), default=20, show_default=True, help="How many records.")
 @click.option("--follow", is_flag=True, help="Go on with new records until interrupted.")
 @_as_json
@@ -44,7 +33,7 @@ def tail(home: Home, count: int, follow: bool, as_json: bool) -> None:
         shown = place.news()
 
 
-@audit.command()
+@click.command()
 @click.argument("record_id", metavar="ID")
 @_as_json
 @click.pass_obj

@@ -37,12 +37,7 @@ from signer.operator.session import Session
 from signer.operator.taking_back import revoke_client
 
 
-@click.group()
-def clients() -> None:
-    """Issue virtual credentials to bots, and take them back."""
-
-
-@clients.command()
+@click.command()
 @click.argument("name", callback=read_name)
 @click.option("--account", required=True, help="Account in signer.toml that it trades on.")
 @click.option("--policy", required=True, help="Policy that it is held to: a file of the home's policies folder.")
@@ -71,7 +66,7 @@ def add(
     force: bool,
     reason: str,
 ) -> None:
-    """Issue a virtual key and secret to client NAME; shown once, or written to --env-file."""
+    """Issue a virtual key and secret to client NAME. They are shown once, or written to --env-file."""
     require_account(session.home, account)
     operator.require_policy(session.home, policy)
     store = open_store(session)
@@ -81,11 +76,14 @@ def add(
     operator.add_client(session, store, client, credential, hand_over, reason)
 
 
-@clients.command("list")
+@click.command("list")
 @json_option
 @opens_store
 def list_(session: Session, *, as_json: bool) -> None:
-    """List the clients, revoked ones included, and former credentials that still pass; never a key or secret."""
+    """List the clients, never a key or secret.
+
+    Revoked clients and former credentials that still pass are among them.
+    """
     known, former = operator.list_clients(session)
     rows = [_row(info, former=False) for info in known] + [_row(info, former=True) for info in former]
     rows.sort(key=lambda row: (str(row["name"]), bool(row["former"])))
@@ -96,16 +94,16 @@ def list_(session: Session, *, as_json: bool) -> None:
         show_rows(shown, none="There are no clients; add one with `signer clients add`.")
 
 
-@clients.command()
+@click.command()
 @click.argument("name")
 @reason_option
 @cancel_orders_option
 @opens_store
 def revoke(session: Session, *, name: str, reason: str, cancel_orders: bool) -> int:
-    """Refuse every call of client NAME from now on, for good, whatever state the home is in.
+    """Refuse every call of client NAME from now on, for good.
 
-    Says what it has open. Exit status 5 if the running gateway does not confirm (the client is halted then), or if
-    --cancel-orders could not cancel all of it.
+    It works whatever state the home is in, and says what the client has open. Exit status 5 if the running gateway does
+    not confirm (the client is halted then), or if --cancel-orders could not cancel all of it.
     """
     tell_open, left = clear if cancel_orders else show_open, [0]
 
@@ -116,7 +114,7 @@ def revoke(session: Session, *, name: str, reason: str, cancel_orders: bool) -> 
     return left[0] or (0 if certain else CANNOT)
 
 
-@clients.command()
+@click.command()
 @click.argument("name")
 @click.option(
     "--overlap", metavar="TIME", callback=read_duration, help="How long the old ones still work: 90s, 10m, 2h."
@@ -125,9 +123,10 @@ def revoke(session: Session, *, name: str, reason: str, cancel_orders: bool) -> 
 @reason_option
 @opens_store
 def rotate(session: Session, *, name: str, overlap: int | None, env_file: Path | None, force: bool, reason: str) -> int:
-    """Issue a new virtual key and secret to client NAME; the old ones stop working at once, or after --overlap.
+    """Issue a new virtual key and secret to client NAME.
 
-    Exit status 5 if the running gateway does not confirm that it refuses the old ones; the client is halted then.
+    The old ones stop working at once, or after --overlap. Exit status 5 if the running gateway does not confirm that it
+    refuses the old ones; the client is halted then.
     """
     credential = issue()
     hand_over = _handing_over(session.home, credential, env_file, force, show=True)
@@ -135,7 +134,7 @@ def rotate(session: Session, *, name: str, overlap: int | None, env_file: Path |
     return 0 if certain else CANNOT
 
 
-@clients.command()
+@click.command()
 @click.argument("name")
 @click.option("--policy", help="Policy that it is held to from now on.")
 @click.option("--allow-from", multiple=True, metavar="CIDR", callback=read_networks, help="Source it may call from.")
@@ -171,12 +170,12 @@ def update(
     operator.update_client(session, name, changes, reason=reason)
 
 
-@clients.command()
+@click.command()
 @click.argument("name")
 @reason_option
 @opens_store
 def forgive(session: Session, *, name: str, reason: str) -> None:
-    """Let client NAME, whose nonces are strict, go on with lower nonces in another unit.
+    """Let client NAME, whose nonces are strict, go on with lower ones in another unit.
 
     No accepted call can be sent again, because its nonces must still rise within each unit. If they are too high
     within one unit, wait, or use `signer clients rotate`. Clients whose nonces are not strict never need this.

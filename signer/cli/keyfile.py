@@ -15,12 +15,7 @@ from signer.operator.opening import open_store
 from signer.operator.session import Session
 
 
-@click.group()
-def keyfile() -> None:
-    """Look after the file that holds the keys."""
-
-
-@keyfile.command()
+@click.command()
 @click.option("--new-passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help="The new one's (0600).")
 @reason_option
 @opens_store
@@ -30,7 +25,7 @@ def passphrase(session: Session, *, new_passphrase_file: Path | None, reason: st
     change_passphrase(session, store, _new(new_passphrase_file), reason=reason)
 
 
-@keyfile.command()
+@click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @reason_option
@@ -40,7 +35,7 @@ def backup(session: Session, *, file: Path, force: bool, reason: str) -> None:
     back_up(session, open_store(session), file, replace=force, reason=reason)
 
 
-@keyfile.command()
+@click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--older-than-now", is_flag=True, help="Go back to it though the key store was changed since.")
 @reason_option

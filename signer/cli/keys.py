@@ -24,12 +24,7 @@ from signer.operator.opening import open_store, require_account, store_of
 from signer.operator.session import Session
 
 
-@click.group()
-def keys() -> None:
-    """Keep the real API keys of your accounts."""
-
-
-@keys.command()
+@click.command()
 @click.argument("name", callback=read_name)
 @click.option("--account", required=True, help="Account in signer.toml that the key belongs to.")
 @click.option(
@@ -53,7 +48,7 @@ def add(session: Session, *, name: str, account: str, role: str, stdin: bool, fi
     operator.add_key(session, store, config, name, given, account=account, role=Role(role), reason=reason)
 
 
-@keys.command("list")
+@click.command("list")
 @json_option
 @opens_store
 def list_(session: Session, *, as_json: bool) -> None:
@@ -68,17 +63,17 @@ def list_(session: Session, *, as_json: bool) -> None:
     _remind(replaced)
 
 
-@keys.command()
+@click.command()
 @click.argument("name")
 @click.argument("fingerprint")
 @reason_option
 @opens_store
 def confirm_deleted(session: Session, *, name: str, fingerprint: str, reason: str) -> None:
-    """Say that the key FINGERPRINT, which NAME had before a rotation, is deleted at the exchange."""
+    """Say that a replaced key of NAME is deleted at the exchange. FINGERPRINT is the key's, as `keys list` shows it."""
     operator.confirm_deleted(session, name, fingerprint, reason=reason)
 
 
-@keys.command()
+@click.command()
 @click.argument("name")
 @click.option("--leave-secret", is_flag=True, help="Forget it here only; its store may be gone for good.")
 @click.option("--yes", is_flag=True, help="Do not ask, though it is the last key of an account that clients use.")
@@ -86,7 +81,7 @@ def confirm_deleted(session: Session, *, name: str, fingerprint: str, reason: st
 @reason_option
 @opens_store
 def remove(session: Session, *, name: str, leave_secret: bool, yes: bool, reason: str) -> None:
-    """Forget the real credential NAME for good, and destroy its secret in the store that keeps it."""
+    """Forget the real credential NAME for good, and destroy its secret in its store."""
     store, config = open_store(session), load_config(session.home.config)
     info = store.credential(name)
     if not yes:
@@ -94,15 +89,15 @@ def remove(session: Session, *, name: str, leave_secret: bool, yes: bool, reason
     operator.remove_key(session, store, config, name, leave_secret=leave_secret, reason=reason)
 
 
-@keys.command()
+@click.command()
 @click.argument("name")
 @json_option
 @reason_option
 @opens_store
 def test(session: Session, *, name: str, as_json: bool, reason: str) -> int:
-    """Ask the exchange, signed with the credential NAME, what it may do, and say whether that is what it should.
+    """Ask the exchange what the key NAME may do, and compare that with its role.
 
-    The exit status is 1 if it may do too little or too much.
+    The question is signed with the key itself. Exit status 1 if it may do too little or too much.
     """
     store, config = open_store(session), load_config(session.home.config)
     found = operator.prove_key(session, store, config, name, reason=reason)
@@ -114,7 +109,7 @@ def test(session: Session, *, name: str, as_json: bool, reason: str) -> int:
     return 1 if any(finding.weight in {Weight.ERROR, Weight.REFUSED} for finding in found.findings) else 0
 
 
-@keys.command()
+@click.command()
 @click.argument("name")
 @key_options
 @click.option("--other-permissions", is_flag=True, help="Take a key that may do less or more than the old one.")
@@ -133,7 +128,7 @@ def rotate(
     _remind(kept_replaced(home.replaced, store.credentials()))
 
 
-@keys.command()
+@click.command()
 @click.argument("name")
 @click.option("--to", required=True, metavar="STORE", help=f"A store of signer.toml, or {HOME_FILE}: the home's own.")
 @key_options

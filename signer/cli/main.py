@@ -5,49 +5,16 @@ It imports nothing that `signer --help` does not need.
 
 from __future__ import annotations
 
-import importlib
 import io
 import sys
-from typing import NamedTuple
 
 import click
-from typing_extensions import override
 
 from signer import __version__
+from signer.cli.commands import COMMANDS, LazyGroup
 from signer.errors import SignerError
 from signer.home.layout import Home
 from signer.serving.hardening import close_off
-
-
-class Lazy(NamedTuple):
-    """A command that is imported when it is called."""
-
-    module: str
-    """Below `signer.cli`; the command is its attribute of the command's own name."""
-    summary: str
-    """The first sentence of the command's help, which `signer --help` shows without an import."""
-
-
-COMMANDS = {
-    "audit": Lazy("audit", "Read and verify the audit log."),
-    "clients": Lazy("clients", "Issue virtual credentials to bots, and take them back."),
-    "connect": Lazy("connect", "Print the lines that lead a client library to this gateway."),
-    "demo": Lazy("demo", "Show an order pass, a withdrawal refused, and the log verified."),
-    "doctor": Lazy("doctor", "Examine files, keys, exchange, listeners, disk and versions."),
-    "halt": Lazy("halts", "Refuse orders at once, and say which ones are open."),
-    "init": Lazy("init", "Make a home: settings, example policies and an empty key store."),
-    "keyfile": Lazy("keyfile", "Look after the file that holds the keys."),
-    "keys": Lazy("keys", "Keep the real API keys of your accounts."),
-    "orders": Lazy("orders", "List and close the calls whose outcome is unknown."),
-    "policy": Lazy("policy", "Check policies, ask them, and run their cases."),
-    "reload": Lazy("reload", "Let the running gateway read its home again."),
-    "resume": Lazy("halts", "End a halt."),
-    "sandbox": Lazy("sandbox", "Run a simulated exchange with toy money until Ctrl-C."),
-    "serve": Lazy("serve", "Run the gateway in the foreground."),
-    "status": Lazy("halts", "Show the gateway, whether orders pass, halts and caps in use."),
-    "stop": Lazy("stop", "Stop the gateway that runs on this home."),
-    "tls": Lazy("tls", "Make, show and renew the certificates of this gateway."),
-}
 
 CANNOT = 5
 """Exit status where the system or a store refuses what must work."""
@@ -74,29 +41,7 @@ EXIT_STATUS = {
 store, 5 something that must work does not, 130 interrupted."""
 
 
-class LazyGroup(click.Group):
-    """Imports a command when it is called, and none for the list of them all."""
-
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    @override
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        lazy = COMMANDS.get(cmd_name)
-        if lazy is None:
-            return None
-        command = getattr(importlib.import_module(f"signer.cli.{lazy.module}"), cmd_name)
-        assert isinstance(command, click.Command)  # noqa: S101 - our own table
-        return command
-
-    @override
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--home", metavar="DIR", help="Folder of this installation (SIGNER_HOME, default ~/.signer).")
 @click.version_option(__version__, prog_name="signer")
 @click.pass_context

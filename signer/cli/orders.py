@@ -17,15 +17,7 @@ from signer.operator.session import Session
 from signer.serving.loaded import words_of
 
 
-@click.group()
-def orders() -> None:
-    """List and close the calls whose outcome is unknown.
-
-    What they charge stays held until it is known.
-    """
-
-
-@orders.command()
+@click.command()
 @json_option
 @click.pass_obj
 def unknown(home: Home, *, as_json: bool) -> None:
@@ -53,7 +45,7 @@ def _read_venue_ids(_ctx: click.Context, _param: click.Parameter, text: str) -> 
     return venue_ids
 
 
-@orders.command()
+@click.command()
 @click.option("--txid", "venue_ids", required=True, callback=_read_venue_ids, help="Of each order, commas between.")
 @_closes
 def settle(session: Session, *, number: int, venue_ids: Sequence[str | None], reason: str, as_json: bool) -> int:
@@ -61,10 +53,10 @@ def settle(session: Session, *, number: int, venue_ids: Sequence[str | None], re
     return _close(session, "orders settle", number, venue_ids, reason, as_json=as_json)
 
 
-@orders.command()
+@click.command()
 @_closes
 def release(session: Session, *, number: int, reason: str, as_json: bool) -> int:
-    """Say that nothing came of the unknown call ID: what it holds is given back. Exit status 1 if there is none."""
+    """Say that nothing came of the unknown call ID, and free what it holds. Exit status 1 if there is none."""
     return _close(session, "orders release", number, (), reason, as_json=as_json)
 
 

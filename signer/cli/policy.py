@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from signer.cli.options import json_option
-from signer.cli.policy_explain import explain
 from signer.cli.policy_venue import known_venue, names_of
 from signer.cli.showing import show_json
 from signer.cli.terminal import Terminal, warn
@@ -29,23 +28,16 @@ BAD_SETTING = 3
 """Exit status, as of a `ConfigError` (docs/cli.md)."""
 
 
-@click.group()
-def policy() -> None:
-    """Check policies, ask them, and run their cases."""
-
-
-policy.add_command(explain)
-
-
-@policy.command()
+@click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @json_option
 @click.pass_obj
 def check(home: Home, *, files: tuple[Path, ...], as_json: bool) -> int:
-    """Load each FILE, a policy or cases, and name everything that is wrong with it, and what can never pass.
+    """Name everything that is wrong with each FILE, a policy or cases.
 
-    In a home, pairs are looked up in the exchange's list of now; without one, or while the exchange cannot be asked, a
-    name that signer does not know is said to be not checked. Exit status 3 if anything is wrong.
+    It also names what can never pass. In a home, it looks pairs up in the exchange's current list. Without a home, or
+    while the exchange does not answer, a name that signer does not know is "not checked". Exit status 3 if anything is
+    wrong.
     """
     pairs = _current_pairs(home)
     words = known_venue(home).vocabulary
@@ -58,7 +50,7 @@ def check(home: Home, *, files: tuple[Path, ...], as_json: bool) -> int:
     return BAD_SETTING if any(row["problems"] for row in rows) else 0
 
 
-@policy.command("test")
+@click.command("test")
 @click.argument("folders", nargs=-1, metavar="[DIR]...", type=click.Path(path_type=Path))
 @json_option
 @click.pass_obj
@@ -133,7 +125,6 @@ def _results(folder: Path, venue: Venue) -> list[dict[str, str]]:
             f"there is no *{CASES_SUFFIX} file", where=str(folder), hint="name the folder of the policies"
         )
     rows: list[dict[str, str]] = []
-    pairs = venue.pairs
     pairs = venue.pairs
     for file in files:
         if file not in policies:

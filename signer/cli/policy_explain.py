@@ -50,11 +50,12 @@ class KnownToLedger:
 def explain(
     home: Home, *, client: str | None, name: str | None, as_json: bool, call: str, fields: tuple[str, ...]
 ) -> int:
-    """Say what a policy answers to a CALL, which rule said what, what it would charge and what is left.
+    """Say what a policy answers to a CALL, and why.
 
-    CALL is an endpoint with its fields: AddOrder pair=XBTUSD type=buy ordertype=limit volume=0.01 price=50000.
-    Of a client it says also whether an order would pass now: halts, revocation, keys, and a gateway that has another
-    policy in force. Exit status 1 if it would be refused.
+    It shows which rule said what, what the call would charge and what is left. CALL is an endpoint with its fields:
+    AddOrder pair=XBTUSD type=buy ordertype=limit volume=0.01 price=50000. With --client it also says whether an order
+    would pass now. That names halts, a revocation, the keys, and another policy that the gateway has in force. Exit
+    status 1 if the call would be refused.
     """
     if (client is None) == (name is None):
         raise click.UsageError("Give either --client or --policy.")

@@ -32,17 +32,15 @@ def read_hosts(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, .
         raise click.BadParameter(str(error)) from None
 
 
-@click.group()
-def tls() -> None:
-    """Make, show and renew the certificates of this gateway."""
-
-
-@tls.command()
+@click.command()
 @click.option("--host", "hosts", multiple=True, metavar="NAME", callback=read_hosts, help="More names or addresses.")
 @click.option("--force", is_flag=True, help="Replace the CA that there is: every bot must trust the new one.")
 @in_session
 def init(session: Session, *, hosts: list[ServerName], force: bool) -> None:
-    """Make a CA that can vouch for the exchange's host name, this machine and each --host, and for nothing else."""
+    """Make a CA that can vouch for the exchange's host name and for this machine.
+
+    It can also vouch for each --host, and for nothing else.
+    """
     home = session.home
     require_folder(home)
     owner = socket.gethostname()
@@ -53,12 +51,12 @@ def init(session: Session, *, hosts: list[ServerName], force: bool) -> None:
     take_up(session, "the certificate")
 
 
-@tls.command()
+@click.command()
 @click.option("--pem", is_flag=True, help="Print the CA's certificate, for the bots.")
 @json_option
 @click.pass_obj
 def show(home: Home, *, pem: bool, as_json: bool) -> None:
-    """Show the CA, what it may vouch for, and until when its leaf is good; never a key."""
+    """Show the CA, what it may vouch for, and until when its leaf is good. It never shows a key."""
     folder = TlsFolder(home.tls)
     ca, leaf = folder.ca_certificate(), folder.leaf_certificate()
     if pem:
@@ -78,10 +76,10 @@ def show(home: Home, *, pem: bool, as_json: bool) -> None:
         show_fields(row)
 
 
-@tls.command()
+@click.command()
 @in_session
 def renew(session: Session) -> None:
-    """Make a new leaf now; a running gateway shows it from the next connection on."""
+    """Make a new leaf now. A running gateway shows it from the next connection on."""
     folder = TlsFolder(session.home.tls)
     folder.renew(datetime.now(UTC))
     click.echo(f"signer: the new leaf is good until {_utc(folder.leaf_certificate().not_valid_after_utc)}", err=True)

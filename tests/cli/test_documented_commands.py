@@ -18,7 +18,7 @@ from typing import Any, Self
 import krakenex
 import pytest
 
-from signer.cli.main import COMMANDS
+from signer.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 CLI_DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

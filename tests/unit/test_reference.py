@@ -6,7 +6,7 @@ import re
 
 from pydantic import BaseModel
 
-from signer.cli.main import COMMANDS
+from signer.cli.commands import COMMANDS
 from signer.home.settings import Config
 from tools import commands, settings
 from tools.reference import MARKED, PAGES, ROOT, out_of_date, written
