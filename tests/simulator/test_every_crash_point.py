@@ -38,10 +38,10 @@ NEED_NOTHING = frozenset(
 CASES = [(kind, PROPER) for kind in KINDS] + [(kind, behaviour) for kind in ORDERS for behaviour in UNANSWERED]
 
 
-def steps_of(kind: str, behaviour: Behaviour, crash_at: int | None) -> int:
+def steps_of(kind: str, behaviour: Behaviour, crash_at: int | None, seed: int = 0) -> int:
     """Place an order, start anew, and make a call of that kind in a life that ends at its step ``crash_at``; then
-    recover and check. How many steps the second life has until the call is done with."""
-    with Simulation(seed=0) as simulation:
+    recover and check. Return how many steps the second life has until the call has ended."""
+    with Simulation(seed) as simulation:
         bots, world = simulation.bots, simulation.world
 
         async def prepare(life: Life) -> None:
