@@ -1,9 +1,4 @@
-"""What a call may spend: caps, whose charges are held and given back, and halts. Also intents and orders as JSON text.
-
-A rolling window is counted in 120 slots. A charge belongs to the slot of its time and leaves the total when its *whole
-slot* has left the window: never before ``window`` has passed, and at most a 120th of it later. So a cap is never
-exceeded, however many charges the window holds, and the ledger keeps at most 121 sums for each cap.
-"""
+"""What a call may spend: the caps in the database, and halts. Also intents and orders as JSON text."""
 
 from __future__ import annotations
 
@@ -11,21 +6,15 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Clamped, Context, Decimal, Inexact, InvalidOperation, Overflow, Underflow
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from signer.errors import Halted, LedgerError, NotReserved, RefusalKind
+from signer.book.windows import EXACT, Key, Need, Window, key_of, moved, needs_of, overdue_of, require_fit, slot_at
+from signer.errors import Halted, LedgerError
 from signer.model import Charge, Halt, Intent, Order, Usage
-
-DIGITS = 35
-"""Amounts and limits have no more digits than this on either side of the point."""
-
-Key: TypeAlias = tuple[str, str, int]
-"""Scope, unit and window: what a total belongs to. Not the cap's name, which holds the limit: a policy that changes a
-limit must not make what was spent forgotten."""
 
 
 @dataclass
@@ -33,16 +22,6 @@ class _Cap:
     id: int | None  # None until something is charged
     said: tuple[str, str]  # its name and limit, as stored
     window: Window
-
-
-@dataclass(frozen=True)
-class Need:
-    """All that one call charges to one cap."""
-
-    key: Key
-    cap: str
-    amount: Decimal
-    limit: Decimal
 
 
 class Caps:
@@ -64,11 +43,9 @@ class Caps:
 
         Raises `NotReserved` naming every cap that would be passed, and `LedgerError` for a charge that makes no sense.
         """
-        needs = _needs(charges)
+        needs = needs_of(charges)
         overdue = still_open(self._db, min(need.key[2] for need in needs), now_us) if needs else {}
-        short = [(need, left) for need in needs if (left := self._left(need, now_us, overdue)) < need.amount]
-        if short:
-            raise _refusal(short)
+        require_fit(needs, lambda key: self._used(key, now_us, overdue))
         return needs
 
     def hold(self, needs: Iterable[Need], now_us: int) -> None:
@@ -79,25 +56,25 @@ class Caps:
             slot = slot_at(now_us, cap.window.window_s)
             if slot not in cap.window.slots:  # once for each slot: so old rows cannot pile up
                 self._db.execute("DELETE FROM spent WHERE cap = ? AND slot < ?", (cap_id, cap.window.oldest(now_us)))
+                cap.window.drop_old(now_us)
             self._write(cap_id, slot, cap.window.add(slot, need.amount))
 
     def give_back(self, charges: Iterable[Charge], held_us: int) -> None:
         """Take charges held at ``held_us`` off the totals, where they still count."""
         for charge in charges:
-            cap = self._cap(_key(charge))
+            cap = self._cap(key_of(charge))
             slot = slot_at(held_us, charge.window_s)
             if cap.id is not None and slot in cap.window.slots:
                 self._write(cap.id, slot, cap.window.add(slot, -charge.amount))
 
     def date_anew(self, charges: Sequence[Charge], held_us: int, now_us: int) -> None:
         """Let charges held at ``held_us`` count from now on: only now it is known that they were spent by now."""
-        moved = [charge for charge in charges if slot_at(held_us, charge.window_s) != slot_at(now_us, charge.window_s)]
-        self.give_back(moved, held_us)
-        self.hold(_needs(moved), now_us)
+        late = moved(charges, held_us, now_us)
+        self.give_back(late, held_us)
+        self.hold(needs_of(late), now_us)
 
-    def _left(self, need: Need, now_us: int, overdue: Mapping[Key, Decimal]) -> Decimal:
-        used = EXACT.add(self._cap(need.key).window.used(now_us), overdue.get(need.key, Decimal(0)))
-        return EXACT.subtract(need.limit, used)
+    def _used(self, key: Key, now_us: int, overdue: Mapping[Key, Decimal]) -> Decimal:
+        return EXACT.add(self._cap(key).window.used(now_us), overdue.get(key, Decimal(0)))
 
     def _cap(self, key: Key) -> _Cap:
         if (known := self._known.get(key)) is None:
@@ -128,14 +105,8 @@ class Caps:
 
 def still_open(db: sqlite3.Connection, shortest_s: int, now_us: int) -> Mapping[Key, Decimal]:
     """Return what reservations without outcome hold although their time has left the window: it may yet be spent."""
-    overdue: dict[Key, Decimal] = {}
     old = db.execute("SELECT intent, held_us FROM reservations WHERE held_us < ?", (now_us - shortest_s * 1_000_000,))
-    for text, held_us in old:
-        for charge in to_intent(text).charges:
-            if slot_at(held_us, charge.window_s) < slot_at(now_us, charge.window_s) - SLOTS:
-                key = _key(charge)
-                overdue[key] = EXACT.add(overdue.get(key, Decimal(0)), charge.amount)
-    return overdue
+    return overdue_of(((to_intent(text).charges, held_us) for text, held_us in old), now_us)
 
 
 def usage(db: sqlite3.Connection, scope: str, now_us: int) -> Sequence[Usage]:
@@ -153,86 +124,6 @@ def usage(db: sqlite3.Connection, scope: str, now_us: int) -> Sequence[Usage]:
 def _window(db: sqlite3.Connection, cap_id: int, window_s: int) -> Window:
     rows = db.execute("SELECT slot, amount FROM spent WHERE cap = ?", (cap_id,))
     return Window(window_s, {slot: Decimal(amount) for slot, amount in rows})
-
-
-def _key(charge: Charge) -> Key:
-    return charge.scope, charge.unit, charge.window_s
-
-
-def _needs(charges: Iterable[Charge]) -> Sequence[Need]:
-    needs: dict[Key, Need] = {}
-    for charge in charges:
-        if not (_countable(charge.amount) and _countable(charge.limit) and charge.window_s > 0):
-            raise LedgerError(f"a charge makes no sense: {charge.amount} of {charge.limit} in {charge.window_s} s")
-        key = _key(charge)
-        so_far = needs.get(key, Need(key, charge.cap, Decimal(0), charge.limit))
-        # Two limits for one total cannot both be meant: the lower one is safe.
-        limit, cap = min((so_far.limit, so_far.cap), (charge.limit, charge.cap))
-        needs[key] = Need(key, cap, EXACT.add(so_far.amount, charge.amount), limit)
-    return [need for need in needs.values() if need.amount]
-
-
-def _countable(amount: Decimal) -> bool:
-    # Sums of such amounts are exact in a hundred digits, so one caller's charge can never spoil the others' batch.
-    if not amount.is_finite() or amount < 0:
-        return False
-    return amount.adjusted() <= DIGITS and -int(amount.as_tuple().exponent) <= DIGITS
-
-
-def _refusal(short: Sequence[tuple[Need, Decimal]]) -> NotReserved:
-    """Return the refusal for the first cap that has too little left."""
-    (need, left), *_ = short
-    _, unit, _ = need.key
-    reason = f"policy cap '{need.cap}' has {_plain(max(left, Decimal(0)))} {unit} left and this call needs "
-    reason += _plain(need.amount)
-    rules = tuple(need.cap for need, _ in short)
-    if unit == "orders":
-        return NotReserved(RefusalKind.CAP_OF_ORDERS, reason, rules=rules)
-    return NotReserved(RefusalKind.CAP, reason, rules=rules)
-
-
-def _plain(amount: Decimal) -> str:
-    return f"{amount.normalize(EXACT):f}"
-
-
-SLOTS = 120
-
-EXACT = Context(prec=100, traps=[Clamped, Inexact, InvalidOperation, Overflow, Underflow])
-"""Sums of money are exact, or an error: the default context would round at 28 digits."""
-
-
-def slot_at(at_us: int, window_s: int) -> int:
-    """Return the slot that a moment lies in. Slots are numbered from the epoch; one lasts ``window_s / 120``."""
-    return at_us * SLOTS // (window_s * 1_000_000)
-
-
-class Window:
-    """What is used of one cap. Time never goes back here: the ledger passes ``max(last seen, now)``."""
-
-    def __init__(self, window_s: int, slots: Mapping[int, Decimal]) -> None:
-        self.window_s = window_s
-        self.slots = dict(sorted(slots.items()))
-        """Amount by slot, oldest first."""
-        self._total = Decimal(0)
-        for amount in self.slots.values():
-            self._total = EXACT.add(self._total, amount)
-
-    def used(self, now_us: int) -> Decimal:
-        """Return the sum of all charges that are, or may still be, inside the window."""
-        oldest = self.oldest(now_us)
-        while self.slots and (first := next(iter(self.slots))) < oldest:
-            self._total = EXACT.subtract(self._total, self.slots.pop(first))
-        return self._total
-
-    def oldest(self, now_us: int) -> int:
-        """Return the first slot that still counts."""
-        return slot_at(now_us, self.window_s) - SLOTS
-
-    def add(self, slot: int, amount: Decimal) -> Decimal:
-        """Add to a slot (less, where ``amount`` is negative); the slot's new sum."""
-        self.slots[slot] = EXACT.add(self.slots.get(slot, Decimal(0)), amount)
-        self._total = EXACT.add(self._total, amount)
-        return self.slots[slot]
 
 
 _INTENT = TypeAdapter(Intent)

@@ -22,11 +22,6 @@ class Price:
     sign: Literal["", "+", "-", "#"] = ""
     percent: bool = False
 
-    @property
-    def absolute(self) -> bool:
-        """Return whether the amount is the price, with no market needed to know it."""
-        return not self.sign and not self.percent
-
     def __str__(self) -> str:
         return f"{self.sign}{self.amount:f}{'%' if self.percent else ''}"
 

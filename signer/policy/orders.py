@@ -87,7 +87,12 @@ def limit_price(order: Order) -> Decimal | None:
         price = order.price2
     else:
         return None
-    return price.amount if price is not None and price.absolute else None
+    return price.amount if price is not None and is_absolute(price) else None
+
+
+def is_absolute(price: Price) -> bool:
+    """Return whether the amount is the price, with no market needed to know it."""
+    return not price.sign and not price.percent
 
 
 def notional_of(order: Order) -> Decimal | None:

@@ -12,7 +12,18 @@ from typing import Literal, TypeAlias
 
 from signer.errors import NotAllowed, RefusalKind
 from signer.model import Action, Call, Charge, Decision, Facts, Order, OrderRef, Price, RuleHit
-from signer.policy.orders import EXACT, Leg, changed, known_targets, legs_of, limit_price, meant, target_of, unfit_price
+from signer.policy.orders import (
+    EXACT,
+    Leg,
+    changed,
+    is_absolute,
+    known_targets,
+    legs_of,
+    limit_price,
+    meant,
+    target_of,
+    unfit_price,
+)
 from signer.policy.policy import Policy, format_amount
 from signer.policy.schema import FLAGS
 
@@ -339,7 +350,7 @@ def _listed(rule: str, words: Mapping[str, RuleHit], word: str, leg: Leg) -> Rul
 
 
 def _absolute(price: Price | None) -> bool:
-    return price is None or price.absolute
+    return price is None or is_absolute(price)
 
 
 def _positive(number: Decimal) -> bool:

@@ -70,6 +70,19 @@ async def test_a_changed_limit_keeps_the_total(ledger: SqliteLedger) -> None:
     assert list(await ledger.scopes()) == ["client/bot"]
 
 
+async def test_a_clock_that_jumped_ahead_and_back_makes_nothing_forgotten(
+    ledger: SqliteLedger, clock: StillClock
+) -> None:
+    """A call that is refused while the clock is a year ahead leaves what was spent as it was."""
+    await ledger.reserve(intent(charge("60")))
+    clock.us += 365 * DAY_S * 1_000_000
+    with pytest.raises(NotReserved):
+        await ledger.reserve(intent(charge("101")))
+    clock.us = START_US
+    with pytest.raises(NotReserved):
+        await ledger.reserve(intent(charge("41")))
+
+
 async def test_the_lower_of_two_limits_counts(ledger: SqliteLedger) -> None:
     """One call with two limits for one cap is held to the lower, in whichever order they come."""
     for charges in ([charge("30", limit="100"), charge("30", limit="50")], [charge("60"), charge("0", limit="50")]):

@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 FLOORS: dict[str, int] = {
     "model": 0,
     "errors": 1,
-    **dict.fromkeys(("secret", "findings", "home", "upstream"), 2),
+    **dict.fromkeys(("secret", "findings", "home", "upstream", "book"), 2),
     **dict.fromkeys(("policy", "contracts", "tls"), 3),
     **dict.fromkeys(("lanes", "venues", "offload"), 4),
     "gateway": 5,
@@ -53,7 +53,7 @@ LOOSE = {"errors", "findings", "secret"}
 ENTRIES = {"__init__.py", "__main__.py"}
 """What makes the package one, and runs it."""
 
-PURE = {"model", "errors", "secret", "findings", "policy", "contracts"}
+PURE = {"model", "book", "errors", "secret", "findings", "policy", "contracts"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "base", "manager", "service"}
 SOCKETS_AND_CLOCKS = {"socket", "ssl", "time", "random", "sqlite3", "subprocess", "threading"}
 

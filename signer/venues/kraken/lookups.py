@@ -139,6 +139,6 @@ def _has_prices(order: Order, seen: Sighting) -> bool:
 
 def _has_price(asked: Price | None, shown: Price | None) -> bool:
     """Return whether the venue shows the price that was asked for. What it makes of a relative one is not compared."""
-    if asked is None or not asked.absolute:
+    if asked is None or asked.sign or asked.percent:
         return True
     return shown is not None and shown.amount == asked.amount

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 
-from signer.ledger.caps import SLOTS, Caps, Window, slot_at
-from signer.ledger.database import connect
-from tests.unit.ledger.calls import DAY_S, START_US, charge
+from signer.book.windows import SLOTS, Window, slot_at
 
 WINDOW_S = 60
 SLOT_US = WINDOW_S * 1_000_000 // SLOTS
@@ -27,7 +24,7 @@ def test_a_window_holds_a_bounded_number_of_sums() -> None:
     """Thousands of charges in a row leave 121 slots, and their exact sum."""
     window = Window(WINDOW_S, {})
     for at_us in range(0, 2_000 * SLOT_US, SLOT_US // 2):
-        window.used(at_us)
+        window.drop_old(at_us)
         window.add(slot_at(at_us, WINDOW_S), Decimal("0.1"))
     assert len(window.slots) == SLOTS + 1
     assert window.used(2_000 * SLOT_US - 1) == Decimal("0.2") * (SLOTS + 1)
@@ -40,13 +37,18 @@ def test_a_window_is_the_same_when_read_back() -> None:
     assert window.used((SLOTS + 2) * SLOT_US) == 5
 
 
-def test_the_database_holds_a_bounded_number_of_sums(tmp_path: Path) -> None:
-    """Rows that have left their window are deleted as time goes on."""
-    db = connect(tmp_path / "ledger.db")
-    db.execute("BEGIN")
-    caps = Caps(db)
-    for slot in range(3 * SLOTS):
-        now_us = START_US + slot * DAY_S * 1_000_000 // SLOTS
-        caps.hold(caps.fit([charge("0.5")], now_us), now_us)
-    assert db.execute("SELECT count(*) FROM spent").fetchone() == (SLOTS + 1,)
-    db.close()
+def test_a_question_about_a_later_time_forgets_nothing() -> None:
+    """What a clock that jumped ahead no longer counts still counts when the clock is set back."""
+    window = Window(WINDOW_S, {3: Decimal(3)})
+    assert window.used(1_000 * SLOT_US) == 0
+    assert window.used(3 * SLOT_US) == 3
+
+
+def test_amounts_of_earlier_slots_may_come_later() -> None:
+    """The oldest slot leaves first, in whatever order the charges came."""
+    window = Window(WINDOW_S, {})
+    for slot in (5, 3, 4):
+        window.add(slot, Decimal(slot))
+    assert window.used((SLOTS + 4) * SLOT_US) == 9
+    window.drop_old((SLOTS + 4) * SLOT_US)
+    assert list(window.slots) == [4, 5]

@@ -1,0 +1,1 @@
+"""The book: what may still be spent, as a fold over the records of the audit log."""
