@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 
 from signer.cli.options import json_option
 from signer.cli.policy_venue import known_venue, names_of
 from signer.cli.readiness import lines
-from signer.cli.showing import show_json, show_rows
+from signer.cli.showing import Row, show_json, show_rows
+from signer.contracts import Venue
 from signer.errors import ConfigError, NotUnderstood
 from signer.home.layout import Home
 from signer.keys.envelope import AboutClient
@@ -24,7 +26,7 @@ from signer.operator.readiness import readiness_of
 from signer.policy import decide, load_policy
 from signer.policy.cases import NOT_UNDERSTOOD
 from signer.policy.orders import refs_of
-from signer.policy.policy import format_amount
+from signer.policy.policy import Policy, format_amount
 from signer.serving.clock import SystemClock
 from signer.serving.readiness import Readiness
 
@@ -61,10 +63,8 @@ def explain(
         raise click.UsageError("Give either --client or --policy.")
     entry = None if client is None else _client(home, client)
     venue = known_venue(home)
-    pairs = venue.pairs
     try:
-        path = _policy_path(home, entry.policy if entry else str(name))
-        chosen = load_policy(path, venue.vocabulary, pairs.find, names_of(pairs))
+        policy = _policy(home, entry.policy if entry else str(name), venue)
     except ConfigError:
         if not as_json:
             _show_now(_now(home, client), client)  # a gateway may go on with what it loaded of the file before
@@ -73,12 +73,30 @@ def explain(
         understood = venue.call_of(call, _fields(fields))
     except NotUnderstood as error:
         return _show_not_understood(call, " ".join(venue.words(error)), as_json)
-    standing = _standing(home, entry, understood) if entry else KnownToLedger({}, ())
-    decision = decide(
-        chosen, client or ANYBODY, understood, Facts(pairs.by_id, standing.placed, SystemClock().now_us())
-    )
-    charges = _charge_rows(decision, standing.usage)
-    answer: dict[str, object] = {
+    known = _known(home, entry, understood) if entry else KnownToLedger({}, ())
+    facts = Facts(venue.pairs.by_id, known.placed, SystemClock().now_us())
+    decision = decide(policy, client or ANYBODY, understood, facts)
+    now = _now(home, client)
+    answer = _answer(call, client, decision, _charge_rows(decision, known.usage), now)
+    if as_json:
+        show_json(answer)
+    else:
+        _show_answer(answer)
+        _show_now(now, client)
+    passes = understood.action is not Action.ORDER or not answer["obstacles"]
+    return 0 if answer["allowed"] and answer["fits"] and passes else 1
+
+
+def _policy(home: Home, name: str, venue: Venue) -> Policy:
+    """Load a policy of the home, or a file. Raises `ConfigError`."""
+    path = Path(name) if name.endswith(".toml") else home.policies / f"{name}.toml"
+    return load_policy(path, venue.vocabulary, venue.pairs.find, names_of(venue.pairs))
+
+
+def _answer(
+    call: str, client: str | None, decision: Decision, charges: list[Row], now: Readiness | None
+) -> dict[str, Any]:
+    return {
         "call": call,
         "client": client,
         "policy": decision.policy,
@@ -87,21 +105,9 @@ def explain(
         "fits": all(row["fits"] for row in charges),
         "rules": [{"rule": hit.rule, "allows": hit.allows, "reason": hit.reason} for hit in decision.hits],
         "charges": charges,
+        "obstacles": [str(each) for each in now.of_client(client or "")] if now else [],
+        "notes": [str(each) for each in now.notes] if now else [],
     }
-    now = _now(home, client)
-    answer["obstacles"] = [str(each) for each in now.of_client(client or "")] if now else []
-    answer["notes"] = [str(each) for each in now.notes] if now else []
-    if as_json:
-        show_json(answer)
-    else:
-        _show_answer(answer, decision, charges)
-        _show_now(now, client)
-    passes = understood.action is not Action.ORDER or not answer["obstacles"]
-    return 0 if answer["allowed"] and answer["fits"] and passes else 1
-
-
-def _policy_path(home: Home, name: str) -> Path:
-    return Path(name) if name.endswith(".toml") else home.policies / f"{name}.toml"
 
 
 def _client(home: Home, name: str) -> AboutClient:
@@ -124,7 +130,7 @@ def _fields(texts: Sequence[str]) -> dict[str, str]:
     return fields
 
 
-def _standing(home: Home, client: AboutClient, call: Call) -> KnownToLedger:
+def _known(home: Home, client: AboutClient, call: Call) -> KnownToLedger:
     async def ask(ledger: SqliteLedger) -> KnownToLedger:
         placed = {ref: tuple(await ledger.find_orders(client.account, ref)) for ref in refs_of(call)}
         return KnownToLedger(placed, await ledger.usage(f"client/{client.name}"))
@@ -132,7 +138,7 @@ def _standing(home: Home, client: AboutClient, call: Call) -> KnownToLedger:
     return with_ledger(home, ask)
 
 
-def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, object]]:
+def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[Row]:
     """Return what the call needs of each cap, and what is left of it before the call."""
     # Match by the ledger's key: a cap's name holds its limit, and usage outlives a changed limit.
     used = {(row.scope, row.unit, row.window_s): row.used for row in usage}
@@ -142,7 +148,7 @@ def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, o
         key = charge.scope, charge.unit, charge.window_s
         needs[key] = needs.get(key, Decimal(0)) + charge.amount
         caps[key] = charge
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for key, need in needs.items():
         cap = caps[key]
         left = max(cap.limit - used.get(key, Decimal(0)), Decimal(0))
@@ -157,15 +163,16 @@ def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[dict[str, o
     return rows
 
 
-def _show_answer(answer: Mapping[str, object], decision: Decision, charges: list[dict[str, object]]) -> None:
-    verdict = "denied" if not decision.allowed else "allowed" if answer["fits"] else "allowed, but over a cap"
+def _show_answer(answer: Mapping[str, Any]) -> None:
+    said = "denied" if not answer["allowed"] else "allowed" if answer["fits"] else "allowed, but over a cap"
     who = f" by client {answer['client']}" if answer["client"] else ""
-    click.echo(f"{answer['call']}{who} under policy {decision.policy} ({decision.policy_hash[:16]}): {verdict}\n")
-    says = [{"says": "yes" if hit.allows else "NO", "rule": hit.rule, "reason": hit.reason} for hit in decision.hits]
-    show_rows([dict(row) for row in says], none="")
-    if charges:
+    click.echo(f"{answer['call']}{who} under policy {answer['policy']} ({answer['policy_hash'][:16]}): {said}\n")
+    rules = answer["rules"]
+    says = [{"says": "yes" if hit["allows"] else "NO", "rule": hit["rule"], "reason": hit["reason"]} for hit in rules]
+    show_rows(says, none="")
+    if answer["charges"]:
         click.echo("")
-        show_rows(charges, none="")
+        show_rows(answer["charges"], none="")
 
 
 def _now(home: Home, client: str | None) -> Readiness | None:

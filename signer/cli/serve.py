@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,11 +14,16 @@ from signer.cli.main import CANNOT, EXIT_STATUS
 from signer.cli.options import opens_store
 from signer.cli.showing import show_line
 from signer.cli.terminal import warn
+from signer.home.layout import Home
 from signer.home.lock import NOTHING_YET, Holder, HomeLock
 from signer.keys.passphrase import VARIABLE
 from signer.operator.opening import known_marks, known_passphrase, passphrase_source, require_folder
 from signer.operator.session import Session
 from signer.serving.hardening import forget_environment, forget_variable, has_swap, lock_memory
+
+if TYPE_CHECKING:
+    from signer.serving.loaded import LoadedHome
+    from signer.serving.server import GatewayServer
 
 UNLOCKED = (
     "memory is not locked and may be written to swap; allow it (LimitMEMLOCK=infinity in systemd, `memlock: -1` under "
@@ -36,9 +42,7 @@ def serve(session: Session, *, as_json: bool) -> int:
     `signer reload` takes up changes of clients, keys, policies and accounts without a restart; so does SIGHUP where
     there is no terminal. SIGUSR1 shows on standard error what it is doing.
     """
-    from signer.keys.file import FileKeyStore  # noqa: PLC0415
     from signer.serving.dump import show_threads_on_signal  # noqa: PLC0415 - heavy, and only this command needs it
-    from signer.serving.loaded import load_home  # noqa: PLC0415
     from signer.serving.warnings import warnings  # noqa: PLC0415
 
     if not lock_memory() and has_swap():
@@ -49,6 +53,22 @@ def serve(session: Session, *, as_json: bool) -> int:
     lock = HomeLock(home.lock)
     # Write it at once: the old file names a process whose number another may have by now.
     lock.announce(Holder(os.getpid(), time.time_ns() // 1000, NOTHING_YET))
+    loaded = _loaded(session)
+    from signer.serving.server import GatewayServer  # noqa: PLC0415 - gunicorn copies the environment as it is imported
+
+    for finding in warnings(loaded, datetime.now(UTC).date()):
+        warn(str(finding))
+
+    server = GatewayServer(loaded, lambda urls: _announce(lock, home, urls, as_json=as_json))
+    return _run(server)
+
+
+def _loaded(session: Session) -> LoadedHome:
+    """Load the home with its key store. Forgets the passphrase and every variable that it needed."""
+    from signer.keys.file import FileKeyStore  # noqa: PLC0415
+    from signer.serving.loaded import load_home  # noqa: PLC0415
+
+    home = session.home
     marks = known_marks(session)  # before the file: a command may change both meanwhile
     passphrase = known_passphrase(session)
     forget_variable(VARIABLE)
@@ -57,21 +77,22 @@ def serve(session: Session, *, as_json: bool) -> int:
     passphrase.wipe()
     loaded.store.require_latest(marks)
     forget_environment(loaded.config.variables)
-    from signer.serving.server import GatewayServer  # noqa: PLC0415 - gunicorn copies the environment as it is imported
+    return loaded
 
-    for finding in warnings(loaded, datetime.now(UTC).date()):
-        warn(str(finding))
 
-    def ready(urls: list[str]) -> None:
-        if lock.announced().listen != NOTHING_YET:
-            return  # a worker in a dead one's place: whoever waited for the line has it, and may have closed the pipe
-        listening = ", ".join(urls)
-        lock.announce(Holder(os.getppid(), time.time_ns() // 1000, listening))
-        line = {"ready": True, "url": urls[0], "urls": urls, "home": str(home.folder)}
-        show_line(line) if as_json else click.echo(f"signer: ready on {listening}")
-        sys.stdout.flush()
+def _announce(lock: HomeLock, home: Home, urls: list[str], *, as_json: bool) -> None:
+    """Print the ready line, once in the life of this gateway."""
+    if lock.announced().listen != NOTHING_YET:
+        return  # this worker replaces a dead one; the reader of the line has it, and may have closed the pipe
+    listening = ", ".join(urls)
+    lock.announce(Holder(os.getppid(), time.time_ns() // 1000, listening))
+    line = {"ready": True, "url": urls[0], "urls": urls, "home": str(home.folder)}
+    show_line(line) if as_json else click.echo(f"signer: ready on {listening}")
+    sys.stdout.flush()
 
-    server = GatewayServer(loaded, ready)
+
+def _run(server: GatewayServer) -> int:
+    """Run the gateway until it ends; the exit status of this process."""
     master = os.getpid()
     try:
         server.run()

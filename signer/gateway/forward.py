@@ -102,13 +102,8 @@ class Account:
             journey.credential = chosen.name
             try:
                 async with chosen.lane.turn(client, priority, deadline) as turn:
-                    now, cost = self.clock.monotonic(), venue.read_cost(call)
-                    if not chosen.admits(call.action) or self._held_back(chosen, call, now):
-                        continue  # the venue refused the key or asked for quiet while the call waited
-                    check()
-                    if not chosen.fits(client, cost, now):  # other calls have used the share while this one waited
-                        raise _over_share()
-                    chosen.count(client, cost, now)
+                    if not self._count_in_turn(chosen, call, client, venue.read_cost(call), check):
+                        continue
                     answer, result = await self._exchange(venue, call, chosen, turn, journey)
             except LaneStopped:  # the lane was stopped before the turn began, so nothing was sent
                 continue
@@ -125,6 +120,23 @@ class Account:
         able = self._able(call)
         if able and not any(one.lane.has_place(client, PRIORITIES[call.action]) for one in able):
             raise NotServed.unavailable("too many calls of this client are waiting already; nothing was sent")
+
+    def _count_in_turn(
+        self, chosen: Credential, call: Call, client: str, cost: float, check: Callable[[], None]
+    ) -> bool:
+        """Count the call against the client's share of the key, just before it is signed.
+
+        False if the venue refused the key or asked for quiet while the call waited. Raises `NotServed` if other calls
+        have used the share meanwhile, and what ``check`` raises.
+        """
+        now = self.clock.monotonic()
+        if not chosen.admits(call.action) or self._held_back(chosen, call, now):
+            return False
+        check()
+        if not chosen.fits(client, cost, now):
+            raise _over_share()
+        chosen.count(client, cost, now)
+        return True
 
     async def _asked_by(
         self,

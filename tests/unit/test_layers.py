@@ -116,7 +116,7 @@ def test_the_house_is_small() -> None:
 
 
 def test_files_and_functions_are_short() -> None:
-    """No file has more than 400 lines, and few functions have more than 40."""
+    """No file has more than 400 lines, and no function more than 40, from its ``def`` to its last line."""
     assert [path for path in modules() if len(path.read_text(encoding="utf-8").splitlines()) > 400] == []
     long = [
         f"{path.relative_to(ROOT)}:{node.name}"
@@ -124,7 +124,7 @@ def test_files_and_functions_are_short() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 40
     ]
-    assert len(long) <= 4, long
+    assert long == []
 
 
 def test_each_room_states_its_rule() -> None:
