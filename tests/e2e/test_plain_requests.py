@@ -1,4 +1,7 @@
-"""Plain `requests` code as Kraken's own tutorial shows it (docs/kraken.md §2a), pointed at the gateway."""
+"""Plain `requests` code as Kraken's own tutorial shows it (docs/kraken.md §2a), pointed at the gateway.
+
+It signs by the tutorial's own function, as users copy it, and not by `tests.harness`: so it also checks the harness.
+"""
 
 from __future__ import annotations
 
