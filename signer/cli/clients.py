@@ -102,8 +102,9 @@ def list_(session: Session, *, as_json: bool) -> None:
 def revoke(session: Session, *, name: str, reason: str, cancel_orders: bool) -> int:
     """Refuse every call of client NAME from now on, for good.
 
-    It works whatever state the home is in, and says what the client has open. Exit status 5 if the running gateway does
-    not confirm (the client is halted then), or if --cancel-orders could not cancel all of it.
+    A running gateway refuses the client at once, whatever state the home is in. Only the key store's own entry needs
+    the passphrase; without it the client is halted as well. Says what the client has open. Exit status 5 if the running
+    gateway does not confirm (the client is halted then), or if --cancel-orders could not cancel all of it.
     """
     tell_open, left = clear if cancel_orders else show_open, [0]
 
@@ -125,8 +126,8 @@ def revoke(session: Session, *, name: str, reason: str, cancel_orders: bool) -> 
 def rotate(session: Session, *, name: str, overlap: int | None, env_file: Path | None, force: bool, reason: str) -> int:
     """Issue a new virtual key and secret to client NAME.
 
-    The old ones stop working at once, or after --overlap. Exit status 5 if the running gateway does not confirm that it
-    refuses the old ones; the client is halted then.
+    It needs the passphrase, to seal the new secret. The old ones stop working at once, or after --overlap. Exit
+    status 5 if the running gateway does not confirm that it refuses the old ones; the client is halted then.
     """
     credential = issue()
     hand_over = _handing_over(session.home, credential, env_file, force, show=True)

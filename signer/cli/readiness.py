@@ -10,7 +10,8 @@ from signer.serving.readiness import Readiness
 def lines(readiness: Readiness, name: str = "") -> Iterator[str]:
     """Say the answer, then why, then what else should be known; of one client if ``name`` is given."""
     found = readiness.of_client(name) if name else readiness.everybody
-    yield "Orders pass now: no" if found or readiness.not_ready_reason else "Orders pass now: yes"
+    stopped = bool(found or readiness.not_ready_reason)
+    yield f"Orders pass now: {'no' if stopped else 'yes' if readiness.asked else 'not checked'}"
     yield from (f"  everybody: {each}" for each in readiness.everybody)
     yield from (f"  client {who}: {each}" for who, stopped in sorted(readiness.clients.items()) for each in stopped)
     yield from (f"  note: {each}" for each in readiness.notes)

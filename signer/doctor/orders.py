@@ -1,4 +1,4 @@
-"""Whether orders pass now, as the running gateway says: what `signer status` and `/-/ready` say too."""
+"""Whether orders pass now, as the running gateway says. `signer status` and `/-/ready` say the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from signer.doctor.said import error, fine, warning
 from signer.findings import Finding
-from signer.serving.readiness import Obstacle, Readiness
+from signer.serving.readiness import ALONE, Obstacle, Readiness
 
 SAID_ELSEWHERE = frozenset({"halt", "expired", "policy", "ledger", "home"})
 """Kinds that the looks at the ledger, the home, the clients and the policies say with more words."""
@@ -16,7 +16,9 @@ HINT = "the findings of its causes say what to do; `signer status` lists them"
 def examine(readiness: Readiness) -> Iterator[Finding]:
     """Give one finding for the whole, and one for each obstacle that no other part reports."""
     stopped = [*readiness.everybody, *(each for found in readiness.clients.values() for each in found)]
-    if not readiness.not_ready_reason:
+    if not readiness.not_ready_reason and not readiness.asked:
+        yield fine("orders", "orders", "not checked")
+    elif not readiness.not_ready_reason:
         yield fine("orders", "orders", "pass, but for what stands below" if stopped else "pass")
     elif all(each.kind == "halt" for each in stopped):
         yield warning("orders", "orders", f"do not pass: {readiness.not_ready_reason}", HINT)
@@ -25,7 +27,7 @@ def examine(readiness: Readiness) -> Iterator[Finding]:
     seen = dict.fromkeys(each for each in stopped if each.kind not in SAID_ELSEWHERE)
     yield from map(_said, seen)
     for each in readiness.notes:
-        yield fine(each.kind, "orders", each.what) if each.kind == "alone" else _said(each)
+        yield fine(each.kind, "orders", each.what) if each.kind == ALONE else _said(each)
 
 
 def _said(each: Obstacle) -> Finding:

@@ -16,10 +16,10 @@ from signer.ledger.sqlite import SqliteLedger
 from signer.operator.ledger import with_ledger
 from signer.serving.admin import BRAKE_S, ask_within
 from signer.serving.loaded import policies_of, venue_of
-from signer.serving.readiness import InForce, Obstacle, Readiness, judged, read_answer
+from signer.serving.readiness import ALONE, InForce, Obstacle, Readiness, judged, read_answer
 
-ALONE = Obstacle(
-    "alone", "no gateway runs on this home: this is judged from the home alone, without keys, stores and exchange"
+NO_GATEWAY = Obstacle(
+    ALONE, "no gateway runs on this home: this is judged from the home alone, without keys, stores and exchange"
 )
 
 
@@ -27,7 +27,7 @@ def readiness_of(home: Home, client: str = "") -> Readiness:
     """Ask the gateway on ``home`` whether orders pass, of all clients or of one. Raises nothing."""
     running = holder(home.lock)
     if running is None:
-        return _alone(home, (), ALONE)
+        return _alone(home, (), NO_GATEWAY)
     if not running.serves:
         return _alone(home, [Obstacle("gateway", f"the gateway (process {running.pid}) is starting")])
     try:

@@ -16,6 +16,8 @@ from signer.model.escaping import printable
 MOST_CLIENTS = 100
 """Stopped clients that one answer lists, because the admin socket's answer is bounded."""
 OF_KEYS = frozenset({"key", "no-key", "store", "quiet"})
+ALONE = "alone"
+"""Kind of the note that no gateway runs."""
 OVER = frozenset({"revoked", "expired"})
 """Kinds of obstacles of clients that nobody waits for: they do not make a gateway unready."""
 
@@ -63,6 +65,11 @@ class Readiness:
     def of_client(self, name: str) -> Sequence[Obstacle]:
         """Return all that stops the orders of that client."""
         return [*self.everybody, *self.clients.get(name, ())]
+
+    @property
+    def asked(self) -> bool:
+        """Whether a gateway was asked. If none was, a home without obstacles does not prove that orders pass."""
+        return all(note.kind != ALONE for note in self.notes)
 
     @property
     def not_ready_reason(self) -> str:

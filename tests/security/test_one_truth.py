@@ -203,7 +203,9 @@ async def test_without_an_answering_gateway_they_judge_from_the_home_and_say_so(
     Nonces.ahead += AHEAD_NS
     found = await asyncio.to_thread(readiness_of, home, name)
     assert (found.of_client(name), [note.kind for note in found.notes]) == ([], ["alone"])
-    assert [finding.kind for finding in orders.examine(found)][-1] == "alone"
+    said = list(orders.examine(found))
+    assert (said[0].what, said[-1].kind) == ("not checked", "alone")
+    assert next(lines(found, name)) == "Orders pass now: not checked"
     assert on.made.home == home
     on.policy.write_text("version = ")
     FileKeyStore.open(home.keys, from_file(home.passphrase)).update_client(name, revoked=True)

@@ -165,13 +165,17 @@ async def test_a_gateway_that_does_not_confirm_is_halted_and_said(
         assert await made.wiring.ledger.halts() == []
 
 
+@pytest.mark.parametrize("passphrase", ["not the passphrase of this store", None], ids=["wrong", "none"])
 async def test_a_key_store_that_cannot_be_changed_leaves_a_halt(
-    rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str], passphrase: str | None
 ) -> None:
     """The running gateway refuses the bot; a restart would not: its orders stay halted, and the command fails."""
     bot = rig.bot("wide")
     async with gateway(rig, tmp_path, bot) as made:
-        made.home.passphrase.write_text("not the passphrase of this store")
+        if passphrase is None:
+            made.home.passphrase.unlink()
+        else:
+            made.home.passphrase.write_text(passphrase)
         assert await made.signer("clients", "revoke", bot.name) == 4
         said = capfd.readouterr().err
         assert "the key store does not: a restart would let it in" in said
