@@ -1,8 +1,8 @@
 """The chain of records: how one is linked to the one before it, and how records are appended to the current segment.
 
-A record is one line: a JSON object with sorted keys, no spaces, no floats and only ASCII, in which ``digest`` stands
-last, outside the sorting. The digest is the SHA-256 of the same line without it. So it can be checked over the very
-bytes of the file, and no two spellings of one record are both right.
+A record is one line: a JSON object in the canonical form of RFC 8785, to which ``digest`` is added at the end, outside
+the sorting. The digest is the SHA-256 of the canonical form. So it can be checked over the bytes of the file, or over
+the record as any program read it, and no two spellings of one record are both right.
 
 The appender runs on one worker's thread and never lets a failed write stay in the middle of a segment. What is durable
 is known exactly at all times: the head of the chain, and how long the segment that holds it is. After any error that
@@ -14,22 +14,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from signer.audit.disk import Disk, File, Segment, last_line, segments, utc_day
+from signer.audit.reading import CANONICAL, VERSION, unlink
 from signer.contracts import Clock
 from signer.errors import AuditError
 from signer.home.disk_space import FULL, UNABLE
 from signer.model import ChainHead, Json
-
-VERSION: Final = 1
-"""The version of a record's form, which stands in each record as ``v``."""
 
 START: Final = ChainHead(0, "0" * 64)
 """What the first record is linked to."""
@@ -54,39 +52,50 @@ _LONGEST_KEY_NAME = 40
 
 _WATCHED = _SECRET | {"key"}
 _PLAIN = frozenset({str, int, bool, type(None)})
-_TEXT = frozenset({str})
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
-_DIGEST_AT = len(b',"digest":"') + 64 + len(b'"}')
+_LARGEST_INTEGER = (1 << 53) - 1
+"""Integers up to this are the same number to every JSON program (RFC 8785 §3.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One record as read back: its place in the chain, and all its fields but the digest."""
+def fit(entry: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return ``entry`` as it may be recorded: exact JSON that has a canonical form, and nothing under a secret's name.
 
-    seq: int
-    prev: str
-    digest: str
-    fields: Mapping[str, Json]
-
-
-def fit(entry: Mapping[str, Json]) -> dict[str, Json]:
-    """Return ``entry`` as it may be recorded: plain values only, and nothing under a secret's name.
-
-    The gateway gives no secrets; this is the second lock on the same door. Raises `AuditError` for a float, for
-    anything else that is not exact JSON, and for the names that the log itself sets.
+    The gateway gives no secrets; this is the second lock on the same door. Half a surrogate pair, which UTF-8 cannot
+    write, is recorded as its escape. Raises `AuditError` for a float, for an integer of 2^53 or above, for a name
+    beyond ASCII, for anything else that is not exact JSON, and for the names that the log itself sets.
     """
     if not _LINKS.isdisjoint(entry):
         raise AuditError("an audit entry sets v, seq, prev or digest, which only the log may set")
-    return _fit_object(entry, 0)
+    return entry if _is_fit(entry) else _fit_object(entry, 0)
+
+
+def _is_fit(entry: Mapping[str, Json]) -> bool:
+    """Tell quickly whether ``entry`` is fit as it is. One with text beyond ASCII is left to `_fit_object`."""
+    try:
+        return _is_plain((entry,), 0) and orjson.dumps(entry, option=orjson.OPT_STRICT_INTEGER).isascii()
+    except orjson.JSONEncodeError:
+        return False
+
+
+def _is_plain(values: Collection[object], depth: int) -> bool:
+    """Tell whether ``values`` hold exact JSON, whatever the names are, and nothing under a secret's name."""
+    if _PLAIN.issuperset(map(type, values)):
+        return True
+    for value in values:
+        if type(value) is dict:
+            if not _WATCHED.isdisjoint(value) or not _is_plain(value.values(), depth + 1):
+                return False
+        elif type(value) is list:
+            if not _is_plain(value, depth + 1):
+                return False
+        elif type(value) not in _PLAIN:
+            return False
+    return depth <= MOST_DEPTH
 
 
 def _fit_object(value: Mapping[str, Json], depth: int) -> dict[str, Json]:
-    if not _TEXT.issuperset(map(type, value)):
-        raise AuditError("an audit entry has a name that is no text")
-    return {
-        name: item if type(item) in _PLAIN and name not in _WATCHED else _fit_value(name, item, depth)
-        for name, item in value.items()
-    }
+    if not all(type(name) is str and name.isascii() for name in value):
+        raise AuditError("an audit entry has a name that is no ASCII text")
+    return {name: _fit_value(name, item, depth) for name, item in value.items()}
 
 
 def _fit_value(name: str, value: Json, depth: int) -> Json:
@@ -94,38 +103,27 @@ def _fit_value(name: str, value: Json, depth: int) -> Json:
         raise AuditError("an audit entry is nested too deeply", where=name[:64])
     if name in _SECRET or (name == "key" and len(str(value)) >= _LONGEST_KEY_NAME):
         return REDACTED
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if value is None or (isinstance(value, int) and abs(value) <= _LARGEST_INTEGER):
         return value
     if isinstance(value, Mapping):
         return _fit_object(value, depth + 1)
     if isinstance(value, list | tuple):
-        return [item if type(item) in _PLAIN else _fit_value("", item, depth + 1) for item in value]
-    raise AuditError(f"an audit entry holds a {type(value).__name__}, which is not exact JSON", where=name[:64])
+        return [_fit_value("", item, depth + 1) for item in value]
+    raise AuditError(f"an audit entry holds {_named(value)}, which is not exact JSON", where=name[:64])
+
+
+def _named(value: object) -> str:
+    return "an integer of 2^53 or above" if isinstance(value, int) else f"a {type(value).__name__}"
 
 
 def link(head: ChainHead, entry: Mapping[str, Json]) -> tuple[bytes, ChainHead]:
     """Return the line for a fit ``entry`` that follows ``head``, and the head it makes."""
     seq = head.seq + 1
-    body = _encode({**entry, "v": VERSION, "seq": seq, "prev": head.digest}).encode("ascii")
+    body = orjson.dumps({**entry, "v": VERSION, "seq": seq, "prev": head.digest}, option=CANONICAL)
     digest = hashlib.sha256(body).hexdigest()
     return b'%b,"digest":"%b"}\n' % (body[:-1], digest.encode("ascii")), ChainHead(seq, digest)
-
-
-def unlink(line: bytes) -> Link | None:
-    """Return the record in a line (with or without its newline), or None if its digest is not that of its bytes."""
-    line = line.removesuffix(b"\n")
-    body = line[:-_DIGEST_AT] + b"}"
-    digest = hashlib.sha256(body).hexdigest()
-    if line != b'%b,"digest":"%b"}' % (body[:-1], digest.encode("ascii")):
-        return None
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(fields, dict):
-        return None
-    seq, prev = fields.get("seq"), fields.get("prev")
-    return Link(seq, prev, digest, fields) if type(seq) is int and isinstance(prev, str) else None
 
 
 SEGMENT_BYTES: Final = 64 << 20

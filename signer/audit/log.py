@@ -62,7 +62,7 @@ class FlushCounters:
     """Background records that are written, or given up as unfit."""
 
 
-FitEntry = tuple[dict[str, Json], int | None, bool]
+FitEntry = tuple[Mapping[str, Json], int | None, bool]
 """A fit entry, which of the batch's items waits for it (None for a background record), and whether it is urgent."""
 
 
@@ -72,7 +72,7 @@ class Flusher:
     def __init__(self, appender: Appender, clock: Clock, on_alarm: Callable[[str], None], where: str) -> None:
         self.counters = FlushCounters()
         self.healthy = False
-        self.owed: list[dict[str, Json]] = []
+        self.owed: list[Mapping[str, Json]] = []
         self._appender = appender
         self._clock = clock
         self._on_alarm = on_alarm

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from signer.audit.chain import START, Link, unlink
+from signer.audit.chain import START
 from signer.audit.disk import Disk, Segment, lines, segments
+from signer.audit.reading import Link, unlink
 from signer.model import ChainHead
 
 MOST_FINDINGS: Final = 100
@@ -164,7 +165,8 @@ def _judge_break(reading: _Reading, line: _Line, after: _Line | None) -> None:
     """Judge a ``line`` that does not follow the record before it, and the next line does not either."""
     expected, link = reading.seq + 1, line.link
     if link is None:
-        reading.find(line, expected, f"record {expected} was edited: its digest is not that of its bytes")
+        what = f"record {expected} was edited: its digest is not that of its bytes, or it is not in canonical form"
+        reading.find(line, expected, what)
         return reading.take(line, expected, None)
     if link.seq < expected:
         return reading.find(line, link.seq, _intruder(reading, line))

@@ -11,8 +11,8 @@ from typing import Final
 
 import click
 
-from signer.audit.chain import unlink
 from signer.audit.disk import LocalDisk, Segment, lines, segments
+from signer.audit.reading import unlink
 from signer.cli.audit_orders import Fields, orders
 from signer.errors import AuditError
 from signer.home.layout import Home
@@ -132,8 +132,13 @@ def _told(fields: Fields) -> Fields:
 
 
 def show_raw(line: bytes) -> None:
-    """Show a record as it stands in the log."""
-    click.echo(plain(line.decode("ascii", "replace").rstrip("\n")))
+    r"""Show a record as it stands in the log, but for unprintable characters, which are written as ``\u009b``."""
+    text = line.decode().rstrip("\n")
+    click.echo(text if text.isprintable() else "".join(map(_in_json, text)))
+
+
+def _in_json(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def show_whole(fields: Fields) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from signer.audit.chain import START, unlink
+from signer.audit.chain import START
 from signer.audit.disk import LocalDisk, last_line, segments
+from signer.audit.reading import unlink
 from signer.doctor.said import counted, error, failed, fine, warning, when
-from signer.errors import LedgerError
+from signer.errors import AuditError, LedgerError
 from signer.findings import Finding
 from signer.home.layout import Home
 from signer.ledger.database import LedgerReader, resumed_by, whom
@@ -49,7 +50,11 @@ def _unsettled(intents: list[OpenIntent], running: bool) -> Iterator[Finding]:
 
 def _log(home: Home, kept: ChainHead | None) -> Iterator[Finding]:
     about = "audit log"
-    head = _head(home)
+    try:
+        head = _head(home)
+    except AuditError as why:
+        yield from failed(about, why)
+        return
     if head is None:
         yield error("audit", about, "its last whole line is not a record of it", VERIFY)
     elif kept is not None and head.seq < kept.seq:
@@ -63,7 +68,10 @@ def _log(home: Home, kept: ChainHead | None) -> Iterator[Finding]:
 
 
 def _head(home: Home) -> ChainHead | None:
-    """Return the last record; None if what stands last is none. A segment that a crash left empty is passed over."""
+    """Return the last record; None if the last whole line is no record.
+
+    A segment that a crash left empty is passed over. Raises `AuditError` for a record of another format.
+    """
     disk = LocalDisk()
     for segment in reversed(segments(disk, home.audit)):
         path = home.audit / segment.name

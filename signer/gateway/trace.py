@@ -125,9 +125,9 @@ def refusal_kind(refused: Refused) -> str:
 def most_bytes(trace: Trace) -> int:
     """Return the largest size in bytes of the record of a call that was not sent.
 
-    JSON writes a letter in up to three times its bytes in the body. Our own part of the record is bounded.
+    JSON writes a letter in up to twice its bytes in the body. Our own part of the record is bounded.
     """
-    return 3 * len(trace.request.body) + 2048
+    return 2 * len(trace.request.body) + 2048
 
 
 def reconciled_record(
@@ -245,7 +245,7 @@ def _result(trace: Trace) -> dict[str, Json]:
     journey, result = trace.journey, trace.result
     return {
         "credential": journey.credential,
-        "nonce": journey.nonce,
+        "nonce": str(journey.nonce),
         "outcome": trace.outcome.value if trace.outcome else Outcome.NOT_SENT.value,
         "venue_ids": list(result.venue_ids) if result else [],
         "errors": list(trace.errors),

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.audit.chain import link, unlink
+from signer.audit.chain import link
 from signer.audit.disk import segments
+from signer.audit.reading import unlink
 from signer.audit.verify import from_ledger, verify
 from signer.model import ChainHead
 from tests.unit.audit.given import FOLDER, durable, head_of, new_flusher

@@ -36,6 +36,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "uvloop": {"serving"},
     "prometheus_client": {"serving"},
     "httptools": {"upstream"},
+    "orjson": {"audit"},
     "hvac": {"keys", "doctor"},
     "pkcs11": {"keys", "doctor"},
     "typing_extensions": {"*"},

@@ -55,7 +55,7 @@ async def test_an_order_is_held_recorded_and_known(world: tuple[Line, Exchange])
     assert far.bodies[0]["clOrdId"].isalnum()
     records = await near.records()
     assert [record["kind"] for record in records] == ["intent", "outcome"]
-    assert (records[1]["outcome"], records[1]["venue_ids"], records[1]["nonce"]) == ("accepted", ["BTC-USDT/1000"], 0)
+    assert (records[1]["outcome"], records[1]["venue_ids"], records[1]["nonce"]) == ("accepted", ["BTC-USDT/1000"], "0")
     (placed,) = await near.ledger.open_orders("main", "bot")
     assert (placed.venue_id, placed.order.client_id) == ("BTC-USDT/1000", far.bodies[0]["clOrdId"])
 

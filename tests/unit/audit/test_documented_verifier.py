@@ -1,7 +1,8 @@
-"""The fifteen lines of docs/audit.md that a stranger verifies with."""
+"""The program of docs/audit.md that a stranger verifies with."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -44,6 +45,15 @@ def test_it_agrees_with_us(folder: Path) -> None:
     """The documented verifier accepts an untouched log and prints its head."""
     assert len(list(folder.glob("*.jsonl"))) == 2
     assert stranger(folder) == (0, (folder.parent / "head").read_text(encoding="ascii"))
+
+
+def test_it_finds_a_member_that_stands_twice(folder: Path) -> None:
+    """A record with a right digest that two parsers could read differently is found."""
+    path = sorted(folder.glob("*.jsonl"))[0]
+    line = path.read_bytes().splitlines()[0]
+    body = line[:-77].replace(b'"kind":', b'"kind":"stop","kind":') + b"}"
+    path.write_bytes(body[:-1] + b',"digest":"' + hashlib.sha256(body).hexdigest().encode() + b'"}\n')
+    assert stranger(folder) == (1, f"{path.name} line 1: not in canonical form\n")
 
 
 def test_it_finds_an_edit_and_a_removal(folder: Path) -> None:

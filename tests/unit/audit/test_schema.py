@@ -76,6 +76,10 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
         {"kind": "other"},
         {"outcome": "maybe"},
         {"fields": {"price": 1.5}},
+        {"fields": {"userref": 2**53}},
+        {"nonce": 1},
+        {"nonce": "01"},
+        {"v": 1},
         {"api_key": "x"},
         {"charges": [{"cap": "c", "scope": "s", "amount": "1e5", "unit": "USD"}]},
         {"policy_hash": None},
@@ -84,6 +88,6 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_what_is_wrong_does_not_fit(change: dict[str, object]) -> None:
     """An unknown member, a float, another spelling: the schema refuses it."""
-    record = {**INTENT, "v": 1, "seq": 1, "prev": "0" * 64, "digest": "0" * 64}
+    record = {**INTENT, "v": 2, "seq": 1, "prev": "0" * 64, "digest": "0" * 64}
     assert valid(record)
     assert not valid({**record, **change})

@@ -1,0 +1,88 @@
+"""Reads a record back: is a line a record of this log, and what does it hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from signer.errors import AuditError
+from signer.model import Json
+
+VERSION: Final = 2
+"""The version of a record's form, which stands in each record as ``v``."""
+
+CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+"""Options by which orjson writes RFC 8785, if there is no float and each name is ASCII.
+
+It refuses integers of 2^53 and above, and lone surrogates. It sorts names by code point and the RFC sorts them by
+UTF-16 unit, which is the same for ASCII.
+"""
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+_DIGEST_AT = len(b',"digest":"') + 64 + len(b'"}')
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One record as read back: its place in the chain, and all its fields but the digest."""
+
+    seq: int
+    prev: str
+    digest: str
+    fields: Mapping[str, Json]
+
+
+def unlink(line: bytes) -> Link | None:
+    """Return the record in a line, with or without its newline.
+
+    Return None if the digest is not that of the line's bytes, or if the line is not in canonical form. Raises
+    `AuditError` for a record of another version.
+    """
+    line = line.removesuffix(b"\n")
+    body = line[:-_DIGEST_AT] + b"}"
+    digest = hashlib.sha256(body).hexdigest()
+    if line != b'%b,"digest":"%b"}' % (body[:-1], digest.encode("ascii")):
+        return None
+    try:
+        fields = orjson.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(fields, dict):
+        return None
+    seq, prev, version = fields.get("seq"), fields.get("prev"), fields.get("v")
+    if type(seq) is not int or not isinstance(prev, str) or type(version) is not int:
+        return None
+    if version != VERSION:
+        raise _other_version(seq, version)
+    return Link(seq, prev, digest, fields) if _is_canonical(body, fields) else None
+
+
+def _is_canonical(body: bytes, fields: dict[str, Json]) -> bool:
+    """Tell whether ``body`` is the canonical form of ``fields``, which were read from it."""
+    try:
+        return orjson.dumps(fields, option=CANONICAL) == body and _is_exact((fields,))
+    except orjson.JSONEncodeError:
+        return False
+
+
+def _is_exact(values: Collection[object]) -> bool:
+    """Tell whether there is no float and no name beyond ASCII in ``values``, at any depth."""
+    if _PLAIN.issuperset(map(type, values)):
+        return True
+    for value in values:
+        if isinstance(value, dict):
+            if not "".join(value).isascii() or not _is_exact(value.values()):
+                return False
+        elif isinstance(value, float) or (isinstance(value, list) and not _is_exact(value)):
+            return False
+    return True
+
+
+def _other_version(seq: int, version: int) -> AuditError:
+    what = f"the record has format {version}, and this program reads format {VERSION} only"
+    hint = "read it with the version of signer that wrote it; to start a new log, move the folder away and keep it"
+    return AuditError(what, where=f"audit log, record {seq}", hint=hint)
