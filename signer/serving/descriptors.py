@@ -37,7 +37,7 @@ def require_descriptors(config: Config, where: Path) -> None:
     except (ValueError, OSError):
         what = f"these settings need {needed} file descriptors, and the system grants {hard}"
         hint = (
-            f"set LimitNOFILE={needed} in the service (ulimits.nofile in compose, `ulimit -Hn`), or lower "
-            "gateway.max_connections"
+            f"set LimitNOFILE={needed} in the service (ulimits.nofile in compose, the node's container runtime under "
+            "Kubernetes, `ulimit -Hn` elsewhere), or lower gateway.max_connections"
         )
         raise ConfigError(what, where=str(where), hint=hint) from None

@@ -14,6 +14,7 @@ from signer.cli.main import main
 from signer.home.settings import Config
 from signer.home.stores import KubernetesLogin, VaultTransitConfig
 from signer.keys.passphrase import CREDENTIAL
+from signer.serving.descriptors import descriptors_needed
 from tests.deploy.manifests import DOCKERFILE, KUBERNETES, OBJECTS, Json, comments, documents
 
 PATCH: Json = documents(KUBERNETES / "vault.yaml")[0]
@@ -55,6 +56,13 @@ def test_a_field_that_is_none_would_be_noticed() -> None:
     """The validator can say no."""
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(the("StatefulSet") | {"sepc": {}}, SCHEMAS[-1], strict=True)
+
+
+def test_the_manifest_says_how_many_file_descriptors_its_settings_need() -> None:
+    """Kubernetes cannot set the limit, so the comment names the number to look for on a node."""
+    config = Config.model_validate(tomllib.loads(the("ConfigMap", "signer-settings")["data"]["signer.toml"]))
+    told = " ".join((KUBERNETES / "signer.yaml").read_text("utf-8").replace("#", " ").split())
+    assert f"the gateway needs {descriptors_needed(config)}." in told
 
 
 def test_there_is_never_a_second_gateway() -> None:
