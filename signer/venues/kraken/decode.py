@@ -1,7 +1,7 @@
 """Step 2, first half: a private request's bytes taken apart, exactly, in every shape that real clients send.
 
 Forms and JSON, with and without a content type, and all spellings of nested fields come out as one nested shape
-(docs/kraken.md §8). Whatever two parsers could read differently is refused: duplicate keys, a field spelled both
+(docs/kraken.md §8). A body that two parsers could read differently is refused: duplicate keys, a field spelled both
 ways, query strings, other charsets, broken percent escapes, control characters, floats with exponents.
 """
 
@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import NoReturn
 from urllib.parse import unquote, urlencode
 
-from signer.model import Decoded, Json, Proof, Request
+from signer.model import Action, Decoded, Json, Proof, Request
 from signer.venues.kraken.answers import invalid, invalid_nonce, quoted, unknown_method
+from signer.venues.kraken.endpoints import ENDPOINTS
 
 MAX_BODY = 64 * 1024
 """Bytes of a body. A full batch of 15 orders has some 6 KiB."""
@@ -30,6 +31,9 @@ MAX_DEPTH = 4
 
 PRIVATE = "/0/private/"
 KEY_HEADER, SIGN_HEADER = "api-key", "api-sign"
+
+ODD = "\N{REPLACEMENT CHARACTER}"
+"""Stands for the unreadable value of a parameter that a read does not know. It is not plain, so it is dropped."""
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9]{1,48}(?:/[A-Za-z0-9]{1,48})?")
 _NONCE = re.compile(r"[1-9][0-9]{0,19}")
@@ -55,7 +59,7 @@ def decode(request: Request) -> Decoded:
     endpoint = _endpoint(request)
     if len(request.body) > MAX_BODY:
         raise invalid(f"the body has more than {MAX_BODY} bytes")
-    fields = _fields(request)
+    fields = _fields(request, _needed(endpoint))
     nonce = fields.pop("nonce", None)
     if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce) or int(nonce) >= 2**64:
         raise invalid_nonce("the nonce is missing, or is not a whole number from 1 to 2^64-1")
@@ -91,8 +95,17 @@ def _signature(request: Request) -> bytes:
         return b""
 
 
-def parse_form(body: bytes) -> dict[str, str]:
-    """Return the fields of a form, by their names as written. Raises `NotUnderstood`."""
+def _needed(endpoint: str) -> Collection[str] | None:
+    """Return the parameters of a read that must be readable; None where every parameter must be."""
+    known = ENDPOINTS.get(endpoint)
+    return {"nonce", "otp", *known.model} if known and known.action is Action.READ else None
+
+
+def parse_form(body: bytes, needed: Collection[str] | None = None) -> dict[str, str]:
+    """Return the fields of a form, by their names as written. Raises `NotUnderstood`.
+
+    If ``needed`` is given, an escaped control character in the value of another parameter makes the value `ODD`.
+    """
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -106,7 +119,8 @@ def parse_form(body: bytes) -> dict[str, str]:
     for piece in pieces if text else ():
         name, equals, value = piece.partition("=")
         if "%" in piece or "+" in piece:
-            name, value = _unescaped_name(name), _unescaped(value)
+            name = _unescaped_name(name)
+            value = _unescaped(value, odd=needed is not None and name.partition("[")[0] not in needed)
         if not equals or not name:
             raise invalid(f"the body has a field without a name or value near {quoted(name)}")
         if name in fields:
@@ -135,15 +149,15 @@ def _endpoint(request: Request) -> str:
     return endpoint
 
 
-def _fields(request: Request) -> dict[str, Json]:
+def _fields(request: Request, needed: Collection[str] | None) -> dict[str, Json]:
     body = request.body
     media_type = _media_type(request.headers.get("content-type", ""))
     # Some clients say JSON only by content. No form can be mistaken: its names have no brace.
     if body[:1] == b"{" or body.lstrip(b" \t\r\n")[:1] == b"{":
-        return _parse_json(body)
+        return _parse_json(body, needed)
     if media_type == _JSON:
         raise invalid("the body is not a JSON object")
-    flat = parse_form(body)
+    flat = parse_form(body, needed)
     for name in flat:
         if "[" in name:
             return _nested(flat)
@@ -168,7 +182,8 @@ def _unescaped_name(text: str) -> str:
     return _unescaped(text)
 
 
-def _unescaped(text: str) -> str:
+def _unescaped(text: str, *, odd: bool = False) -> str:
+    """Unescape a name or value. Raises `NotUnderstood` for a control character, or returns `ODD` if ``odd``."""
     if "%" not in text and "+" not in text:
         return text
     try:
@@ -176,11 +191,13 @@ def _unescaped(text: str) -> str:
     except UnicodeDecodeError:
         raise invalid("a percent escape is not UTF-8") from None
     if _CONTROL.search(plain):
+        if odd:
+            return ODD
         raise invalid("a percent escape stands for a control character")
     return plain
 
 
-def _parse_json(body: bytes) -> dict[str, Json]:
+def _parse_json(body: bytes, needed: Collection[str] | None) -> dict[str, Json]:
     # Bounded before it is parsed, because the parser recurses; strings may hold brackets too ("close[price]").
     if body.count(b"{") + body.count(b"[") > MAX_FIELDS:
         raise invalid("the JSON body nests too much")
@@ -194,8 +211,10 @@ def _parse_json(body: bytes) -> dict[str, Json]:
         )
     except (UnicodeDecodeError, ValueError):
         raise invalid("the body is not JSON in UTF-8") from None
-    _check_tree(read, 0, [0])
     assert isinstance(read, dict)  # noqa: S101 - it began with a brace
+    if needed is not None:
+        read |= {name: ODD for name, value in read.items() if name not in needed and _is_odd(value)}
+    _check_tree(read, 0, [0])
     return read
 
 
@@ -237,12 +256,20 @@ def _check_tree(value: Json, depth: int, count: list[int]) -> None:
 
 
 def _check_text(text: str) -> None:
-    if text.isascii():
-        bad = _CONTROL.search(text) is not None
-    else:
-        bad = _CONTROL.search(text) is not None or any("\ud800" <= letter <= "\udfff" for letter in text)
-    if bad:
+    if _bad_text(text):
         raise invalid("the body has a control character or half a letter")
+
+
+def _is_odd(value: Json) -> bool:
+    """Return whether a value is nested, or text that cannot be sent on."""
+    return isinstance(value, dict | list) or (isinstance(value, str) and _bad_text(value))
+
+
+def _bad_text(text: str) -> bool:
+    """Return whether a text has a control character or half a letter."""
+    if _CONTROL.search(text):
+        return True
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _nested(flat: Mapping[str, Json]) -> dict[str, Json]:

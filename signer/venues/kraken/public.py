@@ -45,10 +45,10 @@ _NEEDLESS = ("nonce", "otp")  # krakenapi, kraky and the npm clients send them h
 
 
 def public_request(request: Request) -> tuple[WireRequest, tuple[str, ...]]:
-    """Our GET for a client's public call, which may be a GET or a POST with parameters in its form or its query, and
-    the names of the parameters that are not sent on.
+    """Build our GET for a client's public call; also return the names of the parameters that are not sent on.
 
-    Nothing of the client's head is carried over. Raises `NotUnderstood`.
+    The call may be a GET or a POST, with its parameters in the query or in a form. No header of the client is carried
+    over. Raises `NotUnderstood`.
     """
     name, query, body = request.path.removeprefix(PUBLIC), request.query, request.body
     known = ENDPOINTS.get(name)
@@ -60,7 +60,7 @@ def public_request(request: Request) -> tuple[WireRequest, tuple[str, ...]]:
         raise invalid(f"the parameters have more than {MAX_QUERY} bytes")
     if body and not is_form(request.headers.get("content-type", "")):
         raise invalid("a public call takes a form or a query, not JSON")
-    fields = parse_form(query or body)
+    fields = parse_form(query or body, known)
     for needless in _NEEDLESS:
         fields.pop(needless, None)
     extras, dropped = passed_on(known, fields)

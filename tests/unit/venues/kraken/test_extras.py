@@ -160,6 +160,7 @@ def test_a_plain_unknown_parameter_of_a_read_is_sent_on(name: str, value: str) -
     [
         {"kwargs": {}}, {"kwargs": {"a": "b"}}, {"list": ["1"]}, {"a-b": "1"}, {"a.b": "1"}, {"a b": "1"}, {"a[": "1"},
         {"a[]": "1"}, {"x" * 41: "1"}, {"long": "x" * 129}, {"accent": "\u00e9"}, {"Trades": "true"}, {"tra_des": "1"},
+        {"note": "two\nlines"}, {"note": "\x00"}, {"half": "\ud800"}, {"kwargs": {"a": ["b\r"]}}, {"a b": "\t"},
     ],
 )  # fmt: skip
 def test_an_odd_unknown_parameter_of_a_read_is_dropped(odd: dict[str, Any]) -> None:
@@ -167,6 +168,19 @@ def test_an_odd_unknown_parameter_of_a_read_is_dropped(odd: dict[str, Any]) -> N
     call = as_json("OpenOrders", odd)
     assert call.fields == {}
     assert call.dropped == tuple(odd)
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "\x00", "\x7f"])
+def test_a_control_character_is_dropped_only_with_an_unknown_parameter_of_a_read(value: str) -> None:
+    """A known parameter, a nonce, a second factor, a name, or a call that changes something is refused for it."""
+    call = form("OpenOrders", {"note": value, "trades": "true"})
+    assert (call.fields, call.dropped) == ({"trades": True}, ("note",))
+    known: list[dict[str, Any]] = [{"trades": value}, {"otp": value}, {"nonce": value}, {"trades[a]": value}]
+    bad = [*(("OpenOrders", fields) for fields in known), ("OpenOrders", {value: "1"}), ("Withdraw", {"note": value})]
+    for endpoint, fields in [*bad, ("AddOrder", {**LIMIT, "note": value})]:
+        for ask in (form, as_json):
+            with pytest.raises(Refused, check=says("EGeneral:Invalid arguments")):
+                ask(endpoint, fields)
 
 
 @pytest.mark.parametrize("name", ["userref[]", "userref[", "userref[a]b"])

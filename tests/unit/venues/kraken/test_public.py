@@ -94,6 +94,7 @@ def test_what_is_not_on_the_list_is_refused(request_: Request, error: str) -> No
         (b"since=1616663618000", "?since=1616663618000", ()),
         (b"token=abc&users=all", "", ("token", "users")),
         (b"empty=&pair=XBTUSD", "?pair=XBTUSD", ()),
+        (b"note=a%0d%0aHost:%20x&pair=XBTUSD", "?pair=XBTUSD", ("note",)),
     ],
 )
 def test_an_unknown_plain_parameter_is_written_anew_and_an_odd_one_is_dropped(
