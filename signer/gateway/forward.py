@@ -1,12 +1,12 @@
 """Steps 5 and 6: signs a call with a credential of its account and forwards it; also measures the venue's clock.
 
 A look-up must tell whether an order was opened before an intent was sent. Only the venue's own clock can tell. So each
-intent notes the earliest time that the venue's clock can have shown when the intent was sent. That time is calculated
-from our monotonic clock, because our wall clock may be wrong or may be set later.
+intent notes the earliest time that the venue's clock can have shown then. That time is calculated from our monotonic
+clock, because our wall clock may be wrong or may be set later.
 
 The venue cuts its time to a unit, such as whole seconds. An order that somebody else placed within the same second must
-not be taken for the bot's. So we ask the venue several times. Each question is timed to halve the remaining doubt. We
-stop when the doubt is about as small as the time that one answer takes.
+not be taken for the bot's. So we ask several times, each time when the answer halves the doubt, until it is about as
+small as the time that one answer takes. Until then the bounds so far leave out whatever lies between them.
 """
 
 from __future__ import annotations
@@ -17,16 +17,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from signer.contracts import Clock, Turn, Upstream, Venue
-from signer.errors import (
-    ExportUnderWay,
-    KeyStoreError,
-    LaneStopped,
-    NotSent,
-    NotServed,
-    RefusalKind,
-    SignerError,
-    VenueError,
-)
+from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, NotServed, RefusalKind, VenueError
 from signer.gateway.credential import Credential, Hearing, roles_of
 from signer.lanes.shares import PairCounters
 from signer.model import Action, Call, Priority, Response, VenueResult, WireAnswer, WireRequest
@@ -333,8 +324,10 @@ class VenueTime:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._ahead: dict[str, Ahead] = {}
-        """The results of completed measurements."""
+        """The result of the last completed measurement, or else the bounds that the first one has found so far."""
         self._measured: dict[str, float] = {}
+        """When the last measurement was completed."""
+        self._answered: dict[str, asyncio.Event] = {}
 
     def is_due(self, account: str) -> bool:
         """Return whether the clock was not measured for `AGAIN_S`."""
@@ -350,11 +343,23 @@ class VenueTime:
         for _ in range(MOST_ASKED):
             if known.most - known.least <= FINE_US + _us(way_s):
                 break
+            self._take_rough(account.name, known)
             await asyncio.sleep(known.wait_s(self._clock.monotonic(), way_s / 2, venue.time_unit_us))
             told, took_s = await self._ask(account, venue)
             known, way_s = known.both(told), min(way_s, took_s)
         self._ahead[account.name] = known
         self._measured[account.name] = self._clock.monotonic()
+
+    def _take_rough(self, account: str, known: Ahead) -> None:
+        """Use the bounds of an unfinished measurement if there is no finished one, and wake those who wait for them."""
+        if account not in self._measured:
+            self._ahead[account] = known
+        if event := self._answered.pop(account, None):
+            event.set()
+
+    async def answered(self, account: str) -> None:
+        """Wait for the next answer of a measurement that is not its last. The measurement may end without one."""
+        await self._answered.setdefault(account, asyncio.Event()).wait()
 
     async def _ask(self, account: Account, venue: Venue) -> tuple[Ahead, float]:
         """Return the bounds that one answer gives, and the seconds that it took."""
@@ -363,28 +368,30 @@ class VenueTime:
         shown_us, heard = venue.read_time(answer), self._clock.monotonic()
         return Ahead.shown(shown_us, venue.time_unit_us, asked, heard), heard - asked
 
-    async def try_to_measure(self, account: Account, venue: Venue) -> str:
-        """Measure as `measure` does. Return why that failed; empty if it did not fail."""
-        try:
-            await self.measure(account, venue)
-        except SignerError as error:
-            return str(error)
-        return ""
+    def earliest_us(self, account: str, *, rough: bool = False) -> int:
+        """Return the earliest time that the venue's clock can show now; 0 if it was never measured.
 
-    def earliest_us(self, account: str) -> int:
-        """Return the earliest time that the venue's clock can show now; 0 if it was never measured."""
-        ahead, now = self._ahead.get(account), self._clock.monotonic()
-        return 0 if ahead is None else ahead.at_time(now).least + _us(now)
-
-    def earliest_at(self, account: str, at_us: int) -> int:
-        """Return the earliest time that the venue's clock can have shown when our wall clock showed ``at_us``.
-
-        This holds if nobody has set our clock since. Raises `VenueError` if the venue's clock was never measured.
+        A ``rough`` time may come from an unfinished measurement, and is then up to a second earlier than need be.
         """
-        now_us = self.earliest_us(account)
-        if not now_us:
+        if account not in (self._ahead if rough else self._measured):
+            return 0
+        return self._now_us(account)[0]
+
+    def shown_at(self, account: str, at_us: int) -> tuple[int, int]:
+        """Return the bounds of what the venue's clock showed when our wall clock showed ``at_us``.
+
+        Both are the earliest time once the clock is measured, because the rest is no longer than an answer takes. This
+        holds if nobody has set our clock since. Raises `VenueError` if the venue's clock was never heard.
+        """
+        if account not in self._ahead:
             raise VenueError("the exchange's clock is not known yet", hint="see that the exchange can be reached")
-        return now_us - (self._clock.now_us() - at_us)
+        (least, most), since_us = self._now_us(account), self._clock.now_us() - at_us
+        return least - since_us, (least if account in self._measured else most) - since_us
+
+    def _now_us(self, account: str) -> tuple[int, int]:
+        now = self._clock.monotonic()
+        ahead = self._ahead[account].at_time(now)
+        return ahead.least + _us(now), ahead.most + _us(now)
 
 
 def _us(seconds: float) -> int:

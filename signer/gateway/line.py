@@ -26,7 +26,7 @@ from signer.errors import (
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.cancelling import Aiming, Cancelling
 from signer.gateway.forward import Account, Journey, VenueTime, relayed
-from signer.gateway.outcomes import Outcomes, Pending
+from signer.gateway.outcomes import Outcomes, Pending, name_of
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace, Watch, intent_record, most_bytes, read_record, refusal_kind, refusal_record
 from signer.lanes.shares import Paces
@@ -215,7 +215,7 @@ class Gateway:
         send = lambda one, journey: self._forward(trace, client, one, journey)  # noqa: E731
         deadline = now + account.call_seconds
         end = deadline + account.call_seconds
-        since_us = self._venue_time.earliest_us(account.name)
+        since_us = self._venue_time.earliest_us(account.name, rough=True)
         cancelling = Cancelling(venue, send, self._clock, deadline, end, since_us, Ended(left=unsettled))
         return await self._act(trace, call, lambda: self._cancelled(trace, cancelling, aim.refs))
 
@@ -343,7 +343,8 @@ class Gateway:
             record=trace.id,
             at_us=trace.started_us,
             replaces=call.change is not None and call.change.replaces,
-            venue_us=self._venue_time.earliest_us(client.info.account),
+            # Nobody else can have given our own new reference to an older order, so a rough time does.
+            venue_us=self._venue_time.earliest_us(client.info.account, rough=trace.unnamed),
         )
 
     def _parse(self, trace: Trace, decoded: Decoded) -> Call:
@@ -354,6 +355,7 @@ class Gateway:
         venue = trace.venue
         call = venue.parse(decoded)
         venue.require_timely(call, trace.started_us)
+        trace.unnamed = _is_unnamed(call)
         return venue.with_own_refs(call, self._randomness.getrandbits)
 
     def _new_id(self) -> str:
@@ -363,3 +365,10 @@ class Gateway:
     async def drained(self) -> None:
         """Wait until every outcome is recorded and settled."""
         await self._outcomes.drained()
+
+
+def _is_unnamed(call: Call) -> bool:
+    """Return whether the client names no order that the call places, so that each gets a reference of ours."""
+    if call.change is not None:
+        return call.change.replaces and call.change.client_tag is None
+    return not any(name_of(order) for order in call.orders)

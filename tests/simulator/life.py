@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Mapping
 from functools import cache
@@ -133,7 +134,8 @@ class Life:
 
     async def _measure(self, venue_time: VenueTime) -> None:
         for account in self.gateway.snapshot.accounts.values():
-            await venue_time.try_to_measure(account, account.venue)
+            with contextlib.suppress(SignerError):
+                await venue_time.measure(account, account.venue)
 
     async def settled(self) -> None:
         """Wait until no call is on its way and no outcome is unknown."""

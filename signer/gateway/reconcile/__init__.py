@@ -8,6 +8,7 @@ closed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -71,7 +72,7 @@ class Recovery:
         self._locks: dict[str, asyncio.Lock] = {}
         self._next: dict[str, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Task[None]] = set()
-        self._measuring: dict[str, asyncio.Task[str]] = {}
+        self._measuring: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Hold the intents that the last run left open, then look up unknown outcomes while the gateway runs."""
@@ -179,7 +180,8 @@ class Recovery:
         """
         snapshot = self._snapshot()
         account = snapshot.accounts.get(name)
-        measured = self._measured(account, account.venue) if account is not None else None
+        if account is not None:
+            self._measure_if_due(account, account.venue)
         unknown = [
             one for one in await self._ledger.open_intents() if one.intent.account == name and self.is_unknown(one)
         ]
@@ -187,15 +189,15 @@ class Recovery:
         wanted = unknown if forced else [one for one in unknown if one.reservation in due]
         if not wanted and not await self._is_list_due(name):
             return
-        if measured is not None and not all(one.intent.venue_us for one in wanted):
-            await asyncio.wait({measured})
+        if not (self._venue_time.earliest_us(name, rough=True) or all(one.intent.venue_us for one in wanted)):
+            await self._refined(name)
         asked_at, trouble = self._clock.monotonic(), ""
         told: Mapping[int, LookupResult] = {}
         try:
             if account is None:
                 raise ConfigError(f"account {name} is not in signer.toml any more")
             looks = self._looks.setdefault(name, Looks(self._ledger, self._venue_time, self._clock))
-            told = await looks.look(account, account.venue, wanted)
+            told = await looks.look(account, account.venue, wanted, lambda: self._refined(name))
         except SignerError as error:
             trouble = str(error)
             self._watch.alarm("look-up", f"orders of account {name} cannot be looked up: {error}")
@@ -204,18 +206,27 @@ class Recovery:
             result = told.get(one.reservation) or LookupResult.of_unread(one, trouble)
             await self._conclude(one, result, asked_at, due=one.reservation in due)
 
-    def _measured(self, account: Account, venue: Venue) -> asyncio.Task[str] | None:
-        """Return the task that measures the venue's clock if that is due, else None.
-
-        Only a look-up of an intent without the venue's time waits for it.
-        """
-        if not self._venue_time.is_due(account.name):
-            return None
+    def _measure_if_due(self, account: Account, venue: Venue) -> None:
+        """Begin to measure the venue's clock if that is due and not under way."""
         task = self._measuring.get(account.name)
-        if task is None or task.done():
-            task = asyncio.get_running_loop().create_task(self._venue_time.try_to_measure(account, venue))
+        if self._venue_time.is_due(account.name) and (task is None or task.done()):
+            task = asyncio.get_running_loop().create_task(self._measure(account, venue))
             self._measuring[account.name] = task
-        return task
+
+    async def _measure(self, account: Account, venue: Venue) -> None:
+        """Measure the venue's clock. The next look tries again if it does not answer."""
+        with contextlib.suppress(SignerError):
+            await self._venue_time.measure(account, venue)
+
+    async def _refined(self, account: str) -> bool:
+        """Wait for the next answer of a measurement of the venue's clock. Return False if none is under way."""
+        measuring = self._measuring.get(account)
+        if measuring is None or measuring.done():
+            return False
+        answered = asyncio.get_running_loop().create_task(self._venue_time.answered(account))
+        await asyncio.wait({measuring, answered}, return_when=asyncio.FIRST_COMPLETED)
+        answered.cancel()
+        return True
 
     async def _is_list_due(self, name: str) -> bool:
         asked_at, wait_s = self._listed.get(name, (float("-inf"), 0.0))

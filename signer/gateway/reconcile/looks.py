@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import final
 
 from signer.contracts import Clock, Ledger, Venue
 from signer.gateway.forward import Account, VenueTime
 from signer.gateway.reconcile.listings import Listings
-from signer.gateway.reconcile.matching import LookupResult, Matching, bearing_names_of
-from signer.model import OpenIntent, OrderRef
+from signer.gateway.reconcile.matching import LookupResult, Matching, Window, bearing_names_of
+from signer.model import Intent, OpenIntent, OrderRef
 
 YOUNGEST_US = 120_000_000
 """An order that is younger than this may not be listed yet, so it does not count as closed."""
@@ -25,26 +25,45 @@ class Looks:
         self._clock = clock
         self._first_seen: Mapping[str, Collection[int]] = {}
 
-    async def look(self, account: Account, venue: Venue, wanted: Sequence[OpenIntent]) -> Mapping[int, LookupResult]:
+    async def look(
+        self, account: Account, venue: Venue, wanted: Sequence[OpenIntent], refined: Callable[[], Awaitable[bool]]
+    ) -> Mapping[int, LookupResult]:
         """Return what became of each intent of ``wanted``, by reservation, and mark orders that are not open as closed.
 
-        Raises `SignerError` if the open orders cannot be listed. A later failure leaves a doubt in the results that
-        depend on it.
+        ``refined`` waits until the venue's clock is known better, and returns False if that will not be soon. Raises
+        `SignerError` if the open orders cannot be listed. A later failure leaves a doubt in the results that depend on
+        it.
         """
         asked_us, lists = self._clock.now_us(), Listings(account, venue, self._clock)
         opened = await lists.read_open()
         await self._ledger.close_absent(account.name, opened, asked_us - YOUNGEST_US)
         # Each moment is taken once: read again, the two clocks give another, and the lists would seem too short.
-        since_us = {one.reservation: self._since_us(one) for one in wanted if venue.amended_id(one.intent) is None}
-        if since_us:
-            await lists.read_closed(min(since_us.values()))
+        listed = self._windows(venue, wanted)
+        if listed:
+            await lists.read_closed(min(since_us for since_us, _ in listed.values()))
         await lists.read_missing([venue_id for one in wanted if (venue_id := venue.amended_id(one.intent))])
         # Read the intents after the lists: each listed order of ours is then of an open intent or in the ledger.
         now_open = [one for one in await self._ledger.open_intents() if one.intent.account == account.name]
-        placing = [one for one in now_open if venue.amended_id(one.intent) is None]
-        since_us = {one.reservation: self._since_us(one) for one in placing} | since_us
-        matching = await self._matching(account.name, venue, lists, now_open, since_us)
-        return {one.reservation: self._told(one, venue, lists, matching, since_us) for one in wanted}
+        intents = {one.reservation: one for one in (*now_open, *wanted)}.values()
+        windows = self._windows(venue, intents) | listed
+        while True:
+            matching = await self._matching(account.name, venue, lists, now_open, windows)
+            told = {one.reservation: self._told(one, venue, lists, matching, listed) for one in wanted}
+            if not any(one.rough for one in told.values()) or not await refined():
+                return told
+            windows = {number: _narrowed(windows[number], new) for number, new in self._windows(venue, intents).items()}
+
+    def _windows(self, venue: Venue, intents: Iterable[OpenIntent]) -> dict[int, Window]:
+        """Return when each intent that places orders was sent by the venue's clock, by reservation.
+
+        Raises `VenueError` if that clock was never heard.
+        """
+        return {one.reservation: self._window(one.intent) for one in intents if venue.amended_id(one.intent) is None}
+
+    def _window(self, intent: Intent) -> Window:
+        if intent.venue_us:
+            return intent.venue_us, intent.venue_us
+        return self._venue_time.shown_at(intent.account, intent.at_us)
 
     async def _matching(
         self,
@@ -52,15 +71,15 @@ class Looks:
         venue: Venue,
         lists: Listings,
         now_open: Sequence[OpenIntent],
-        since_us: Mapping[int, int],
+        windows: Mapping[int, Window],
     ) -> Matching:
-        placing = [one for one in now_open if one.reservation in since_us]
+        placing = [one for one in now_open if one.reservation in windows]
         reservations = frozenset(one.reservation for one in now_open)
         self._first_seen = {venue_id: self._first_seen.get(venue_id, reservations) for venue_id in lists.sightings}
         return Matching(
             placing,
             lists.sightings.values(),
-            since_us=since_us,
+            windows=windows,
             taken=await self._known(
                 account, (seen.venue_id for seen in bearing_names_of(placing, lists.sightings.values()))
             ),
@@ -78,12 +97,13 @@ class Looks:
 
     @staticmethod
     def _told(
-        one: OpenIntent, venue: Venue, lists: Listings, matching: Matching, since_us: Mapping[int, int]
+        one: OpenIntent, venue: Venue, lists: Listings, matching: Matching, listed: Mapping[int, Window]
     ) -> LookupResult:
+        """Return what became of an intent. Its lists must go back to its window in ``listed``."""
         nothing = (None,) * len(one.intent.orders)
         venue_id = venue.amended_id(one.intent)
         if venue_id is None:
-            if lists.whole_since_us is None or lists.whole_since_us > since_us[one.reservation]:
+            if lists.whole_since_us is None or lists.whole_since_us > listed[one.reservation][0]:
                 return LookupResult.of_unread(one, lists.trouble)
             return matching.told(one)
         seen = lists.sightings.get(venue_id)
@@ -92,7 +112,8 @@ class Looks:
             return LookupResult(nothing, doubt, unread=bool(lists.trouble))
         return LookupResult((venue_id,)) if venue.is_amended(one.intent.orders[0], seen) else LookupResult(nothing)
 
-    def _since_us(self, one: OpenIntent) -> int:
-        """Return the venue's time before which the intent had not been sent. Raises `VenueError` if it is unknown."""
-        intent = one.intent
-        return intent.venue_us or self._venue_time.earliest_at(intent.account, intent.at_us)
+
+def _narrowed(known: Window, new: Window) -> Window:
+    """Return what two windows of one moment have in common. The lists go back to ``known`` and no further."""
+    least = max(known[0], new[0])
+    return least, max(least, min(known[1], new[1]))

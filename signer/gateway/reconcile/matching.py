@@ -2,8 +2,9 @@
 
 A listed order is a candidate for an intent's order if four things hold. It is alike. The ledger does not know it as
 another order. It was not seen before the intent was there. It was opened at or after the moment when the intent was
-sent. A twin that the owner or another bot placed must never become the client's, because a client may change and cancel
-its own orders.
+sent. While that moment is known only roughly, no order counts that was opened between the earliest and the latest
+moment. A twin that the owner or another bot placed must never become the client's, because a client may change and
+cancel its own orders.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ Reference: TypeAlias = "tuple[str, str]"
 """The kind of a name that a client gives, and its value."""
 _NONE: Reference = ("", "")
 
+Window: TypeAlias = "tuple[int, int]"
+"""The earliest and the latest time that the venue's clock can have shown when an intent was sent."""
+
 UNREAD = "the lists of the exchange do not go back far enough"
+ROUGH = "the exchange's clock is not measured closely enough yet to tell whether the order that is like it is older"
 OLDER_OR_UNLISTED = "an order at the exchange is like it, but was opened before it was sent, or its pair is not listed"
 
 
@@ -35,6 +40,8 @@ class LookupResult:
     """Why an order that was not found may still exist; empty if the lists certainly lack it."""
     unread: bool = False
     """Whether the only doubt is that the lists could not be read."""
+    rough: bool = False
+    """Whether a closer measurement of the venue's clock may end a doubt."""
 
     @classmethod
     def of_unread(cls, one: OpenIntent, why: str) -> LookupResult:
@@ -57,18 +64,18 @@ class Matching:
         intents: Sequence[OpenIntent],
         listed: Iterable[Sighting],
         *,
-        since_us: Mapping[int, int],
+        windows: Mapping[int, Window],
         taken: Collection[str],
         first_seen: Mapping[str, Collection[int]],
         alike: Alike,
     ) -> None:
         """``intents``: every open intent. Those under way count too, because they may claim an order.
 
-        ``since_us``: by reservation, the venue's time before which the intent had not been sent. ``taken``: the venue
-        ids of other known orders. ``first_seen``: by venue id, the reservations that were open when the order was first
-        listed; no later one can have placed it.
+        ``windows``: by reservation, when the intent was sent by the venue's clock. ``taken``: the venue ids of other
+        known orders. ``first_seen``: by venue id, the reservations that were open when the order was first listed; no
+        later one can have placed it.
         """
-        self._since_us = since_us
+        self._windows = windows
         self._first_seen = first_seen
         self._alike = alike
         self._by_reference: dict[Reference, list[Sighting]] = {}
@@ -87,13 +94,15 @@ class Matching:
             found[order], doubt = self._settled(one, order, number)
             doubts += [doubt] if doubt and len(found[order]) < number else []
         venue_ids = tuple(found[order].pop(0) if found[order] else None for order in one.intent.orders)
-        return LookupResult(venue_ids, "; ".join(dict.fromkeys(doubts)))
+        return LookupResult(venue_ids, "; ".join(dict.fromkeys(doubts)), rough=ROUGH in doubts)
 
     def _settled(self, one: OpenIntent, order: Order, number: int) -> tuple[list[str], str]:
         """Return the certain ids of the ``number`` equal orders of an intent, and why others are in doubt."""
         if reference_of(order) is None:
             return [], "it bears no reference by which it could be recognised"
         candidates, doubtful = self._candidates(one, order)
+        if any(seen.opened_us < self._windows[one.reservation][1] for seen in candidates):
+            return [], ROUGH
         if len(candidates) > number:
             return [], f"{len(candidates)} orders at the exchange are like it"
         if any(self._claims[seen.venue_id] > 1 for seen in candidates):
@@ -108,7 +117,7 @@ class Matching:
             alike = self._alike(one.intent, order, seen)
             if alike is False or one.reservation not in self._first_seen.get(seen.venue_id, (one.reservation,)):
                 continue
-            certain = alike and seen.opened_us >= self._since_us.get(one.reservation, 0)
+            certain = alike and seen.opened_us >= self._windows[one.reservation][0]
             (candidates if certain else doubtful).append(seen)
         return candidates, doubtful
 

@@ -72,7 +72,7 @@ class Fakes:
             cast("AuditLog", FakeAudit(self)),
             self.pending,
             cast("Throttle", SimpleNamespace(admit=lambda *_: self.admits)),
-            cast("VenueTime", SimpleNamespace(earliest_us=lambda _: 0)),
+            cast("VenueTime", SimpleNamespace(earliest_us=lambda *_, **__: 0)),
             clock=VirtualClock(),
             randomness=random.Random(1),  # noqa: S311 - repeatable
             watch=self,

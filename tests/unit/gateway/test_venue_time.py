@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from itertools import pairwise
 from typing import cast
 
 import pytest
 
 from signer.contracts import Venue
-from signer.errors import NotSent, SignerError, VenueError
+from signer.errors import NotSent, VenueError
 from signer.gateway.forward import AGAIN_S, DRIFT, FINE_US, SECOND_US, Account, VenueTime
 from signer.model import WireAnswer, WireRequest
 
+let_others_run = partial(asyncio.sleep, 0)
 TIME = WireRequest("GET", "/0/public/Time", (), b"")
 NOON_US = 1_800_000_000_000_000
 
@@ -118,7 +121,7 @@ async def test_setting_our_clock_changes_nothing(clock: TwoClocks) -> None:
     before_us = time.earliest_us("main")
     clock.wall_us += 3_600_000_000
     assert time.earliest_us("main") == before_us
-    assert time.earliest_at("main", clock.wall_us - 5_000_000) == before_us - 5_000_000
+    assert time.shown_at("main", clock.wall_us - 5_000_000) == (before_us - 5_000_000,) * 2
 
 
 async def test_it_is_measured_again_and_again(clock: TwoClocks) -> None:
@@ -129,15 +132,14 @@ async def test_it_is_measured_again_and_again(clock: TwoClocks) -> None:
     clock.passed_s += AGAIN_S
     assert time.is_due("main")
     venue.away = True
-    assert "no connection" in await time.try_to_measure(cast(Account, venue), cast(Venue, venue))
+    with pytest.raises(NotSent, match="no connection"):
+        await time.measure(cast(Account, venue), cast(Venue, venue))
     assert time.is_due("main")
     assert 0 <= venue.now_us - time.earliest_us("main") <= SECOND_US // 10
-    with pytest.raises(SignerError):
-        await time.measure(cast(Account, venue), cast(Venue, venue))
 
 
-async def test_half_a_measurement_is_none(clock: TwoClocks) -> None:
-    """One answer leaves a whole second open, in which an order could be anybody's."""
+async def test_half_a_measurement_is_rough(clock: TwoClocks) -> None:
+    """One answer leaves a second open, in which an order could be anybody's: only who says so gets that time."""
     venue = FakeVenue(clock)
     time = VenueTime(clock)
     proper = venue.send
@@ -147,13 +149,84 @@ async def test_half_a_measurement_is_none(clock: TwoClocks) -> None:
         return await proper(request, deadline)
 
     venue.send = once  # type: ignore[assignment]
-    assert "no connection" in await time.try_to_measure(cast(Account, venue), cast(Venue, venue))
-    assert time.earliest_us("main") == 0
+    with pytest.raises(NotSent, match="no connection"):
+        await time.measure(cast(Account, venue), cast(Venue, venue))
+    assert (time.is_due("main"), time.earliest_us("main")) == (True, 0)
+    assert 0 <= venue.now_us - time.earliest_us("main", rough=True) <= 1.01 * SECOND_US
+    least, most = time.shown_at("main", clock.now_us())
+    assert least <= venue.now_us <= most <= least + 1.01 * SECOND_US
+
+
+@pytest.mark.parametrize("ahead_us", [0, 1, 250_000, 731_234, 999_999])
+async def test_each_answer_narrows_the_bounds(clock: TwoClocks, ahead_us: int) -> None:
+    """The venue's time is between them after each answer, and they are one when the measurement is done."""
+    venue = FakeVenue(clock, NOON_US + ahead_us)
+    time, seen = VenueTime(clock), list[tuple[int, int]]()
+
+    async def sleep(seconds: float) -> None:
+        least, most = time.shown_at("main", clock.now_us())
+        seen.append((least, most))
+        assert least <= venue.now_us <= most
+        clock.passed_s += seconds
+        clock.wall_us += round(seconds * SECOND_US)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "sleep", sleep)
+        await time.measure(cast(Account, venue), cast(Venue, venue))
+    widths = [most - least for least, most in seen]
+    assert len(widths) > 3
+    assert all(later < sooner for sooner, later in pairwise(widths))
+    least, most = time.shown_at("main", clock.now_us())
+    assert least == most == time.earliest_us("main")
+
+
+async def test_a_later_measurement_that_fails_changes_nothing(clock: TwoClocks) -> None:
+    """Its first answer tells less than the earliest time that is known already."""
+    venue = FakeVenue(clock)
+    time = await measured(clock, venue)
+    clock.passed_s += 100 * AGAIN_S
+    known_us, proper, asked = time.earliest_us("main"), venue.send, venue.asked
+
+    async def once(request: WireRequest, deadline: float) -> WireAnswer:
+        venue.away = venue.asked > asked
+        return await proper(request, deadline)
+
+    venue.send = once  # type: ignore[assignment]
+    before_s = clock.passed_s
+    with pytest.raises(NotSent, match="no connection"):
+        await time.measure(cast(Account, venue), cast(Venue, venue))
+    since_us = (clock.passed_s - before_s) * SECOND_US
+    assert time.earliest_us("main") == pytest.approx(known_us + since_us, abs=DRIFT * since_us + 2)
+    assert len(set(time.shown_at("main", clock.now_us()))) == 1
+
+
+async def test_who_waits_for_an_answer_hears_each(clock: TwoClocks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer but the last wakes those who wait, who then see closer bounds."""
+    venue, time = FakeVenue(clock), VenueTime(clock)
+    heard = 0
+
+    async def sleep(seconds: float) -> None:
+        await clock.sleep(seconds)
+        await let_others_run()
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+    async def listen() -> None:
+        nonlocal heard
+        while True:
+            await time.answered("main")
+            heard += 1
+
+    listening = asyncio.create_task(listen())
+    await let_others_run()
+    await time.measure(cast(Account, venue), cast(Venue, venue))
+    listening.cancel()
+    assert heard == venue.asked - 1
 
 
 def test_what_was_never_heard_is_not_known() -> None:
     """The earliest time is 0, so that no listed order is compared with it."""
     time = VenueTime(TwoClocks())
-    assert time.earliest_us("main") == 0
+    assert (time.earliest_us("main"), time.earliest_us("main", rough=True)) == (0, 0)
     with pytest.raises(VenueError, match="not known"):
-        time.earliest_at("main", NOON_US)
+        time.shown_at("main", NOON_US)

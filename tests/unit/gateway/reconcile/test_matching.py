@@ -50,10 +50,11 @@ def told(
     *,
     taken: Collection[str] = (),
     first_seen: Mapping[str, Collection[int]] | None = None,
+    rough_us: int = 0,
 ) -> list[LookupResult]:
-    """What becomes of each."""
-    since_us = {one.reservation: one.intent.at_us for one in intents}
-    matching = Matching(intents, listed, since_us=since_us, taken=taken, first_seen=first_seen or {}, alike=same_price)
+    """What becomes of each; ``rough_us`` is how much later than its own time an intent may have been sent."""
+    windows = {one.reservation: (one.intent.at_us, one.intent.at_us + rough_us) for one in intents}
+    matching = Matching(intents, listed, windows=windows, taken=taken, first_seen=first_seen or {}, alike=same_price)
     return [matching.told(one) for one in intents]
 
 
@@ -84,6 +85,30 @@ def test_a_twin_that_is_older_leaves_doubt() -> None:
     (one,) = told([unknown(1, order())], [seen("OA", SENT_US - 1)])
     assert one.venue_ids == (None,)
     assert "before" in one.doubt
+
+
+def test_a_rough_time_leaves_out_what_it_cannot_tell() -> None:
+    """An order that was opened between the earliest and the latest moment of the call may be somebody else's twin."""
+    opened = {SENT_US - 1: False, SENT_US: True, SENT_US + 9: True, SENT_US + 10: False}
+    for at_us, rough in opened.items():
+        (one,) = told([unknown(1, order())], [seen("OA", at_us)], rough_us=10)
+        assert (one.venue_ids, one.rough) == (("OA",) if at_us == SENT_US + 10 else (None,), rough)
+        assert bool(one.doubt) == (one.venue_ids == (None,))
+
+
+def test_an_older_twin_within_a_rough_time_keeps_the_own_order_in_doubt() -> None:
+    """The closer measurement leaves out the twin, and the own order is found."""
+    both = [seen("OA", SENT_US + 5), seen("OB", SENT_US + 15)]
+    assert [one.rough for one in told([unknown(1, order())], both, rough_us=10)] == [True]
+    assert told([unknown(1, order(), at_us=SENT_US + 6)], both) == [LookupResult(("OB",))]
+
+
+def test_an_order_within_a_rough_time_of_another_call_leaves_doubt() -> None:
+    """The other call may have been sent before the order was opened, so it claims the order too."""
+    early, late = unknown(1, order()), unknown(2, order(), at_us=SENT_US + 8)
+    results = told([early, late], [seen("OA", SENT_US + 10)], rough_us=10)
+    assert [one.venue_ids for one in results] == [(None,), (None,)]
+    assert all(one.doubt for one in results)
 
 
 def test_what_cannot_be_told_leaves_doubt() -> None:
