@@ -274,7 +274,7 @@ def token_alone(key: TokenKey) -> Way:
     store, label = key._store, key._label
 
     def sign() -> float:
-        handle = store._key(label)
+        handle = store._key(label, key.algorithm)
         start = time.perf_counter()
         handle.sign(MESSAGE, mechanism=Mechanism.SHA512_HMAC)
         return (time.perf_counter() - start) * 1e6

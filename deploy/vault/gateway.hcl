@@ -9,6 +9,15 @@ path "signer-transit/hmac/+/sha2-512" {
   capabilities = ["update"]
 }
 
+# The next two are for venues whose keys sign by HMAC-SHA256, or by Ed25519, ECDSA or RSA. Leave out what you do not use.
+path "signer-transit/hmac/+/sha2-256" {
+  capabilities = ["update"]
+}
+
+path "signer-transit/sign/+/sha2-256" {
+  capabilities = ["update"]
+}
+
 # Type, versions and whether a key can be exported; never a key.
 path "signer-transit/keys/+" {
   capabilities = ["read"]

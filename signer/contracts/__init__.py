@@ -27,7 +27,7 @@ from signer.model import (
     WireAnswer,
     WireRequest,
 )
-from signer.secret import Secret
+from signer.secret import ApiPassphrase, Secret
 
 T = TypeVar("T")
 
@@ -57,13 +57,14 @@ class Worker(Protocol):
 
 
 class SigningKey(Protocol):
-    """A handle that can sign, wherever the secret lives. There is nothing else to ask of it."""
+    """A handle that can sign, wherever the secret lives. There is no way to ask it for the secret."""
 
     __slots__ = ()
 
-    @property
-    def algorithm(self) -> Algorithm:
-        """Return how it signs."""
+    algorithm: Algorithm
+    """How it signs."""
+    passphrase: Secret | None
+    """What the venue is shown beside a signature; known once it has signed. None if the venue wants nothing."""
 
     async def sign(self, message: bytes) -> bytes:
         """Return the signature of ``message``. Raises `KeyStoreError` when the store cannot be reached."""
@@ -90,10 +91,16 @@ class KeyStore(Protocol):
         """Return all clients, revoked ones included."""
 
     def signing_key(self, credential: str, algorithm: Algorithm) -> SigningKey:
-        """Return the handle for a credential by name. Raises `KeyStoreError` if there is none, or it does not open."""
+        """Return the handle for a credential by name.
+
+        Raises `KeyStoreError` if there is none of that name, or it signs by another algorithm.
+        """
 
     def client_key(self, client: str, algorithm: Algorithm) -> ClientKey:
         """Return the handle for a client's virtual credential by name. Raises `KeyStoreError` likewise."""
+
+    def client_passphrase(self, client: str) -> ApiPassphrase | None:
+        """Return the handle for the passphrase that a client shows; None if it has none. Raises `KeyStoreError`."""
 
 
 class SigningStore(Protocol):
@@ -102,9 +109,10 @@ class SigningStore(Protocol):
     The home's key store says which credentials there are; a secret is known here by `CredentialInfo.reference`.
     """
 
-    @property
-    def algorithms(self) -> frozenset[Algorithm]:
-        """Return how its keys can sign."""
+    algorithms: frozenset[Algorithm]
+    """How its keys can sign."""
+    keeps_passphrases: bool
+    """Whether it keeps the passphrase that belongs to a secret, and gives it back."""
 
     async def signing_key(self, info: CredentialInfo) -> SigningKey:
         """Return the handle for a credential. It works again by itself when a store that was away is reached.

@@ -20,8 +20,8 @@ from signer.keycheck.probe import known as known_key
 from signer.keys.file import FileKeyStore
 from signer.keys.probes import accounts_told
 from signer.keys.stores import SigningStores
-from signer.model import Algorithm, CredentialInfo
-from signer.secret import HMACS
+from signer.model import CredentialInfo
+from signer.secret import is_signature_size
 
 Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[ProbeResult]]
 """Asks the venue what a credential may do: through the running gateway, else with the key. Raises `SignerError`."""
@@ -107,10 +107,9 @@ class _Examination:
             return _Signed(info, None)
         try:
             key = await self._handle(info, store)
-            length = _signature_bytes(self._venue.key_algorithm)
-            if len(await key.sign(MESSAGE)) != length:
-                short = error("signature", about, f"its store makes no signature of {length} bytes", "add the key anew")
-                return _Signed(info, None, [short])
+            if not is_signature_size(self._venue.key_algorithm, len(await key.sign(MESSAGE))):
+                what = f"its store makes no signature by {self._venue.key_algorithm}"
+                return _Signed(info, None, [error("signature", about, what, "add the key anew")])
         except SignerError as why:
             self._heard.clear()
             return _Signed(info, None, failed(about, why))
@@ -148,11 +147,6 @@ def _said(about: str, text: str) -> Finding:
     """Return what a store said to an operator: where, what, and the hint behind the last semicolon, if there is one."""
     what, _, hint = (text.partition("): ")[2] or text).partition("; ")
     return warning("store", about, what, hint)
-
-
-def _signature_bytes(algorithm: Algorithm) -> int:
-    """Return the length of a signature; that of an Ed25519 or P-256 key has 64 bytes."""
-    return HMACS[algorithm]().digest_size if algorithm in HMACS else 64
 
 
 def _is_wrapped(settings: StoreConfig) -> bool:

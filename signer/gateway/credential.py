@@ -16,7 +16,6 @@ from signer.findings import Finding, Weight
 from signer.lanes.shares import SharedCounter
 from signer.model import Action, Call, KeyInfo, Outcome, Priority, Role, VenueResult
 from signer.model.quiet import QuietAsked, Reach
-from signer.secret import Secret
 
 OURS = "@"
 """The first character of the names under which the gateway itself asks the venue; no client's name has it."""
@@ -172,8 +171,6 @@ class Credential:
     """The venue's counter for this key, of all calls but those about orders."""
     quiet: Quiet = field(default_factory=Quiet)
     """The venue's requests for quiet of this key."""
-    passphrase: Secret | None = None
-    """The passphrase that the venue wants beside the signature; None if it wants none."""
 
     def admits(self, action: Action) -> bool:
         """Return whether lane and status let a client's call that does ``action`` use this key."""

@@ -210,7 +210,7 @@ class Account:
     ) -> tuple[WireAnswer, VenueResult]:
         journey.turn_us, journey.nonce, journey.after = self.clock.now_us(), turn.nonce, turn.after
         request, message = venue.encode(call, turn.nonce or journey.turn_us, credential.api_key)
-        signed = venue.signed(request, await self._signature(credential, message), credential.passphrase)
+        signed = venue.signed(request, await self._signature(credential, message), credential.key.passphrase)
         answer = await self._send(signed, journey)
         result = venue.read_answer(call, answer)
         if result.bad_nonce:

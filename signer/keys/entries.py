@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from signer.errors import KeyStoreError
 from signer.keys.envelope import (
     MOST_ENTRIES,
-    About,
     AboutClient,
     AboutCredential,
+    AnyAbout,
     Envelope,
     Former,
     SealedEntry,
@@ -21,7 +21,7 @@ from signer.keys.envelope import (
     sealed_entry,
 )
 from signer.keys.sealing import RandomBytes, StoreKeys
-from signer.model import Network
+from signer.model import Algorithm, Network
 from signer.secret import Secret
 
 AboutT = TypeVar("AboutT", AboutCredential, AboutClient, Former)
@@ -37,6 +37,8 @@ class ClientChange(TypedDict, total=False):
     revoked: bool
     api_key: str
     created_us: int
+    algorithm: Algorithm
+    has_passphrase: bool
 
 
 class CredentialChange(TypedDict, total=False):
@@ -45,6 +47,8 @@ class CredentialChange(TypedDict, total=False):
     api_key: str
     created_us: int
     store: str
+    algorithm: Algorithm
+    has_passphrase: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Editor:
     keys: StoreKeys = field(repr=False)
     random_bytes: RandomBytes = field(repr=False)
 
-    def added(self, about: About, secret: Secret) -> Sequence[SealedEntry]:
+    def added(self, about: AnyAbout, secret: Secret) -> Sequence[SealedEntry]:
         """Add an entry. The name and the API key must be free; a revoked client makes room for one of its name."""
         kept = [entry for entry in self.current.entries if not _makes_room(entry.about, about)]
         return self._joined(kept, about, secret)
@@ -82,7 +86,8 @@ class Editor:
     ) -> Sequence[SealedEntry]:
         """Change the client as `changed` does, and let its credential of before stay good for a while."""
         old = self._entry("client", client).about
-        former = described(Former, self.where, name=client, api_key=old.api_key, until_us=until_us)
+        shown = {"algorithm": old.algorithm, "has_passphrase": old.has_passphrase}
+        former = described(Former, self.where, name=client, api_key=old.api_key, until_us=until_us, **shown)
         return self._joined(self.changed(client, change, new_secret), former, self.secret("client", client))
 
     def rekeyed(self, credential: str, change: CredentialChange, secret: Secret) -> Sequence[SealedEntry]:
@@ -95,14 +100,14 @@ class Editor:
         """Return the secret of an entry, for a store to take over and wipe."""
         return opened_entry(self._entry(kind, name), self.current.header, self.keys, where=self.where)
 
-    def _joined(self, others: Sequence[SealedEntry], about: About, secret: Secret) -> Sequence[SealedEntry]:
+    def _joined(self, others: Sequence[SealedEntry], about: AnyAbout, secret: Secret) -> Sequence[SealedEntry]:
         if len(others) >= MOST_ENTRIES:
             raise KeyStoreError(f"it holds {MOST_ENTRIES} entries already", where=self.where, hint="remove some first")
         for other in others:
             self._require_apart(other, about)
         return [*others, sealed_entry(about, secret, self.current.header, self.keys, self.random_bytes)]
 
-    def _require_apart(self, entry: SealedEntry, about: About) -> None:
+    def _require_apart(self, entry: SealedEntry, about: AnyAbout) -> None:
         if (entry.about.kind, entry.about.name) == (about.kind, about.name):
             hint = f"choose another name, or {'remove' if about.kind == 'credential' else 'rotate or revoke'} that one"
             raise KeyStoreError(f"there is a {entry} already", where=self.where, hint=hint)
@@ -146,5 +151,5 @@ def _not_formerly(client: str, entries: Sequence[SealedEntry]) -> list[SealedEnt
     return [entry for entry in entries if (entry.about.kind, entry.about.name) != ("former", client)]
 
 
-def _makes_room(old: About, new: About) -> bool:
+def _makes_room(old: AnyAbout, new: AnyAbout) -> bool:
     return isinstance(old, AboutClient) and isinstance(new, AboutClient) and old.revoked and old.name == new.name

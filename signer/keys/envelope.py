@@ -25,7 +25,7 @@ from signer.home.checked import Strict
 from signer.home.settings import HOME_FILE
 from signer.keys.argon import Profile
 from signer.keys.sealing import RandomBytes, Sealed, StoreKeys
-from signer.model import Network, Role
+from signer.model import Algorithm, Network, Role
 from signer.secret import Secret
 
 FORMAT: Final = "signer-key-store"
@@ -35,43 +35,55 @@ MOST_BYTES = 16 * 1024 * 1024
 MOST_ENTRIES = 4096
 MOST_SOURCES = 32
 RESTORE = "restore the file from a backup"
+USUAL: Final = {
+    "store": HOME_FILE,
+    "role": Role.TRADE,
+    "algorithm": Algorithm.HMAC_SHA512,
+    "has_passphrase": False,
+}
+"""What an entry does not say of itself, because most would say it."""
 
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
-ApiKey = Annotated[str, Field(pattern="^[A-Za-z0-9+/_-]{8,80}$", repr=False)]
-"""They are 56 characters. No ``=``: a private key pasted in its place is refused."""
+ApiKey = Annotated[str, Field(pattern="^[A-Za-z0-9+/_-]{8,128}$", repr=False)]
+"""They are 32 to 95 characters. No ``=``: a private key pasted in its place is refused."""
 Hex = Annotated[str, Field(pattern="^([0-9a-f]{2})+$")]
 Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Time = Annotated[int, Field(ge=0)]
 
 
-class AboutCredential(Strict):
-    """All that is said of a real credential. Bound to its secret: a changed word, and it does not open."""
+class About(Strict):
+    """What is said of every secret. Bound to it: a changed word, and it does not open."""
+
+    name: Name
+    api_key: ApiKey
+    algorithm: Annotated[Algorithm, Field(strict=False)] = Algorithm.HMAC_SHA512
+    has_passphrase: bool = False
+    """Whether a passphrase is sealed with the secret."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, fields: SerializerFunctionWrapHandler) -> dict[str, object]:
+        # An entry of a file written before a word was known is bound to its words without it.
+        return {key: value for key, value in fields(self).items() if key not in USUAL or USUAL[key] != value}
+
+
+class AboutCredential(About):
+    """All that is said of a real credential."""
 
     kind: Literal["credential"]
-    name: Name
     account: Name
-    api_key: ApiKey
     created_us: Time
     role: Annotated[Role, Field(strict=False)] = Role.TRADE
     store: Name = HOME_FILE
     """Where the secret is. If not in this file, the entry seals an empty one: its seal still binds all of this."""
 
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, fields: SerializerFunctionWrapHandler) -> dict[str, object]:
-        # An entry of a file written before there were other stores and roles is bound to its words without these.
-        usual = {"store": HOME_FILE, "role": Role.TRADE}
-        return {key: value for key, value in fields(self).items() if usual.get(key) != value}
 
-
-class AboutClient(Strict):
-    """All that is said of a client and its virtual credential. Bound to its secret likewise."""
+class AboutClient(About):
+    """All that is said of a client and its virtual credential, whose secret is a public key if it signs by a pair."""
 
     kind: Literal["client"]
-    name: Name
     account: Name
     policy: Name
-    api_key: ApiKey
     sources: Annotated[tuple[Network, ...], Field(max_length=MOST_SOURCES)]
     expires_us: Time | None
     nonces: Literal["window", "strict"]
@@ -79,23 +91,20 @@ class AboutClient(Strict):
     created_us: Time
 
 
-class Former(Strict):
-    """What a client's virtual credential was before a rotation, for as long as it still passes."""
+class Former(About):
+    """What the virtual credential of the client ``name`` was before a rotation, for as long as it still passes."""
 
     kind: Literal["former"]
-    name: Name
-    """The client's."""
-    api_key: ApiKey
     until_us: Time
 
 
-About: TypeAlias = AboutCredential | AboutClient | Former
+AnyAbout: TypeAlias = AboutCredential | AboutClient | Former
 
 
 class SealedEntry(Strict):
     """One secret: what it is, in the clear, and itself, sealed."""
 
-    about: Annotated[About, Field(discriminator="kind")]
+    about: Annotated[AnyAbout, Field(discriminator="kind")]
     data_key: Hex
     secret: Hex
 
@@ -165,20 +174,22 @@ def require_whole(envelope: Envelope, keys: StoreKeys, *, where: str) -> None:
 
 
 def sealed_entry(
-    about: About, secret: Secret, header: Header, keys: StoreKeys, random_bytes: RandomBytes
+    about: AnyAbout, secret: Secret, header: Header, keys: StoreKeys, random_bytes: RandomBytes
 ) -> SealedEntry:
     """Seal ``secret`` to what is said ``about`` it, in this store and no other."""
-    sealed = keys.seal(secret, _identity(about, header), random_bytes)
+    whole = _with_passphrase(secret) if about.has_passphrase and _keeps_secret(about) else secret
+    sealed = keys.seal(whole, _identity(about, header), random_bytes)
     return SealedEntry(about=about, data_key=sealed.data_key, secret=sealed.secret)
 
 
 def opened_entry(entry: SealedEntry, header: Header, keys: StoreKeys, *, where: str) -> Secret:
     """Return the secret of ``entry``, for the store to use and wipe. Raises `KeyStoreError` naming the entry."""
     try:
-        return keys.open(Sealed(entry.data_key, entry.secret), _identity(entry.about, header))
+        whole = keys.open(Sealed(entry.data_key, entry.secret), _identity(entry.about, header))
     except (InvalidTag, ValueError):
         what = f"the entry of {entry} was changed, renamed or moved here by something other than signer"
         raise KeyStoreError(what, where=where, hint=RESTORE) from None
+    return _taken_apart(whole) if entry.about.has_passphrase and _keeps_secret(entry.about) else whole
 
 
 def enveloped(header: Header, generation: int, entries: Sequence[SealedEntry], keys: StoreKeys) -> Envelope:
@@ -198,7 +209,30 @@ def enveloped(header: Header, generation: int, entries: Sequence[SealedEntry], k
     return whole.model_copy(update={"digest": _digest(whole)})
 
 
-def _identity(about: About, header: Header) -> bytes:
+def _keeps_secret(about: AnyAbout) -> bool:
+    """Return whether the secret is in this file."""
+    return not isinstance(about, AboutCredential) or about.store == HOME_FILE
+
+
+def _with_passphrase(secret: Secret) -> Secret:
+    """Return what is sealed of a secret with a passphrase: the passphrase's length in one byte, itself, the secret."""
+    shown = secret.passphrase
+    assert shown is not None  # noqa: S101 - its entry says that there is one
+    packed = shown.expose_to(lambda text: bytearray([len(text)]) + text)
+    secret.expose_to(packed.extend)
+    return Secret.taken_from(packed)
+
+
+def _taken_apart(whole: Secret) -> Secret:
+    """Return the secret and the passphrase that `_with_passphrase` put together, which is wiped."""
+    size = whole.expose_to(lambda raw: raw[0])
+    shown = whole.expose_to(lambda raw: Secret(raw[1 : 1 + size]))
+    secret = whole.expose_to(lambda raw: Secret(raw[1 + size :], shown))
+    whole.wipe()
+    return secret
+
+
+def _identity(about: AnyAbout, header: Header) -> bytes:
     return header.store.encode() + b"\0" + _canonical(about)
 
 

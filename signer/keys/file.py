@@ -7,16 +7,18 @@ from typing import Literal, Unpack, final
 
 from typing_extensions import override
 
-from signer.contracts import KeyStore, SigningStore
+from signer.contracts import ClientKey, KeyStore, SigningStore
 from signer.errors import KeyStoreError
 from signer.home.private_file import exclusively
+from signer.home.settings import HOME_FILE
 from signer.keys.entries import AboutT, ClientChange, CredentialChange, Editor, described, no_such
 from signer.keys.envelope import AboutClient, AboutCredential, Former, SealedEntry
 from signer.keys.infos import client_info, credential_info, former_info
+from signer.keys.key_pair import PrivateKey
 from signer.keys.renewal import read_envelope
-from signer.keys.sealed_file import SealedFile
+from signer.keys.sealed_file import ClientHandles, SealedFile
 from signer.model import Algorithm, ClientInfo, CredentialInfo, Network, Role
-from signer.secret import HmacKey, Secret
+from signer.secret import ApiPassphrase, HmacKey, Secret
 
 
 @final
@@ -48,12 +50,22 @@ class FileKeyStore(SealedFile, KeyStore):
         return [client_info(about) for about in self._all(AboutClient)]
 
     @override
-    def signing_key(self, credential: str, algorithm: Algorithm) -> HmacKey:
-        return self._handle("credential", credential, algorithm)
+    def signing_key(self, credential: str, algorithm: Algorithm) -> HmacKey | PrivateKey:
+        key = self._signing.get(credential)
+        if key is None:
+            raise no_such("credential", credential, list(self._signing), str(self._path))
+        self._require(algorithm, key.algorithm, f"credential {credential}", "rotate it, or remove it and add it anew")
+        return key
 
     @override
-    def client_key(self, client: str, algorithm: Algorithm) -> HmacKey:
-        return self._handle("client", client, algorithm)
+    def client_key(self, client: str, algorithm: Algorithm) -> ClientKey:
+        key = self._client(client).key
+        self._require(algorithm, key.algorithm, f"client {client}", f"rotate it: `signer clients rotate {client}`")
+        return key
+
+    @override
+    def client_passphrase(self, client: str) -> ApiPassphrase | None:
+        return self._client(client).passphrase
 
     def add_credential(
         self,
@@ -64,35 +76,55 @@ class FileKeyStore(SealedFile, KeyStore):
         *,
         created_us: int,
         role: Role = Role.TRADE,
+        algorithm: Algorithm = Algorithm.HMAC_SHA512,
         elsewhere: tuple[str, SigningStore] | None = None,
     ) -> None:
         """Keep a real credential. Raises `KeyStoreError`: the name or the key is taken, or malformed.
 
         ``elsewhere`` names the store that keeps the secret in place of this file, which then holds the entry only.
         """
-        where = str(self._path)
-        fields = {"name": name, "account": account, "api_key": api_key, "created_us": created_us, "role": role}
+        about = described(
+            AboutCredential,
+            str(self._path),
+            name=name,
+            account=account,
+            api_key=api_key,
+            created_us=created_us,
+            role=role,
+            algorithm=algorithm,
+            has_passphrase=secret.passphrase is not None,
+            store=elsewhere[0] if elsewhere else HOME_FILE,
+        )
         if elsewhere is None:
-            about = described(AboutCredential, where, **fields)
             self._write(lambda editor: editor.added(about, secret))
-            return
-        about = described(AboutCredential, where, **fields, store=elsewhere[0])
+        else:
+            self._add_elsewhere(about, secret, elsewhere[1])
+
+    def _add_elsewhere(self, about: AboutCredential, secret: Secret, store: SigningStore) -> None:
+        if about.has_passphrase and not store.keeps_passphrases:
+            hint = "keep this key in the key file or in Vault's KV"
+            raise KeyStoreError("this store keeps no passphrase", where=f"store {about.store}", hint=hint)
 
         def added(editor: Editor) -> Sequence[SealedEntry]:
             # An interrupt leaves a secret that no entry names, and that the next attempt replaces; never the reverse.
             entries = editor.added(about, Secret(b""))
-            elsewhere[1].add(credential_info(about), secret)
+            store.add(credential_info(about), secret)
             return entries
 
         self._write(added)
 
-    def replace_credential(self, name: str, api_key: str, secret: Secret | None, *, created_us: int) -> None:
-        """Keep another key under the name; ``secret`` is None if the store of its account keeps it by now.
+    def replace_credential(self, new: CredentialInfo, secret: Secret | None) -> None:
+        """Keep the key ``new`` under its name; ``secret`` is None if the store of its account keeps it by now.
 
         Raises `KeyStoreError` if there is no such credential, or the key is taken or malformed.
         """
-        change: CredentialChange = {"api_key": api_key, "created_us": created_us}
-        self._write(lambda editor: editor.rekeyed(name, change, secret or Secret(b"")))
+        change = CredentialChange(
+            api_key=new.api_key,
+            created_us=new.created_us,
+            algorithm=new.algorithm,
+            has_passphrase=new.has_passphrase,
+        )
+        self._write(lambda editor: editor.rekeyed(new.name, change, secret or Secret(b"")))
 
     def move_credential(self, name: str, to: str, secret: Secret | None) -> None:
         """Say that ``to`` keeps the secret from now on; ``secret`` is given if ``to`` is this file.
@@ -129,6 +161,7 @@ class FileKeyStore(SealedFile, KeyStore):
         policy: str,
         api_key: str,
         secret: Secret,
+        algorithm: Algorithm = Algorithm.HMAC_SHA512,
         *,
         created_us: int,
         sources: tuple[Network, ...] = (),
@@ -137,7 +170,8 @@ class FileKeyStore(SealedFile, KeyStore):
     ) -> None:
         """Keep a client and its virtual credential; one of the same name is replaced only if it was revoked.
 
-        Raises `KeyStoreError`: the name or the key is taken, or malformed.
+        ``secret`` is the one that both sides share, or the client's public key. Raises `KeyStoreError`: the name or the
+        key is taken, or malformed.
         """
         about = described(
             AboutClient,
@@ -151,6 +185,8 @@ class FileKeyStore(SealedFile, KeyStore):
             nonces=nonces,
             revoked=False,
             created_us=created_us,
+            algorithm=algorithm,
+            has_passphrase=secret.passphrase is not None,
         )
         self._write(lambda editor: editor.added(about, secret))
 
@@ -162,13 +198,25 @@ class FileKeyStore(SealedFile, KeyStore):
         self._write(lambda editor: editor.changed(name, change, secret))
 
     def rotate_client(
-        self, name: str, api_key: str, secret: Secret, *, created_us: int, old_until_us: int | None = None
+        self,
+        name: str,
+        api_key: str,
+        secret: Secret,
+        algorithm: Algorithm = Algorithm.HMAC_SHA512,
+        *,
+        created_us: int,
+        old_until_us: int | None = None,
     ) -> None:
         """Give a client another credential; the old one passes until ``old_until_us``, if given, an older one no more.
 
         Raises `KeyStoreError` as `update_client` does.
         """
-        change: ClientChange = {"api_key": api_key, "created_us": created_us}
+        change = ClientChange(
+            api_key=api_key,
+            created_us=created_us,
+            algorithm=algorithm,
+            has_passphrase=secret.passphrase is not None,
+        )
         if old_until_us is None:
             self._write(lambda editor: editor.changed(name, change, secret))
         else:
@@ -179,18 +227,19 @@ class FileKeyStore(SealedFile, KeyStore):
         now = {about.name: about for about in self._all(AboutClient)}
         return [former_info(about, now[about.name]) for about in self._all(Former)]
 
-    def former_clients(self, algorithm: Algorithm) -> Sequence[tuple[ClientInfo, HmacKey]]:
-        """List the clients of `former`, each with the handle of its old credential."""
-        return [(info, self._handles["former", info.name][algorithm]) for info in self.former()]
+    def former_clients(self) -> Sequence[tuple[ClientInfo, ClientHandles]]:
+        """List the clients of `former`, each with the handles of its old credential."""
+        return [(info, self._verifying["former", info.name]) for info in self.former()]
 
-    def _handle(self, kind: Literal["credential", "client"], name: str, algorithm: Algorithm) -> HmacKey:
-        handle = self._handles.get((kind, name))
-        if handle is None:
-            raise no_such(kind, name, [known for of, known in self._handles if of == kind], str(self._path))
-        if algorithm not in handle:
-            what = f"a key in this file signs by {', '.join(sorted(handle))}, not by {algorithm}"
-            raise KeyStoreError(what, where=str(self._path), hint="use a later version of signer for it")
-        return handle[algorithm]
+    def _client(self, name: str) -> ClientHandles:
+        handles = self._verifying.get(("client", name))
+        if handles is None:
+            raise no_such("client", name, [info.name for info in self.clients()], str(self._path))
+        return handles
+
+    def _require(self, wanted: Algorithm, known: Algorithm, what: str, hint: str) -> None:
+        if wanted is not known:
+            raise KeyStoreError(f"{what} signs by {known}, not by {wanted}", where=str(self._path), hint=hint)
 
     def _all(self, kind: type[AboutT]) -> list[AboutT]:
         abouts = [entry.about for entry in self._envelope.entries]

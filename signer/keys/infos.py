@@ -19,14 +19,23 @@ def credential_info(about: AboutCredential) -> CredentialInfo:
         created_us=about.created_us,
         role=about.role,
         store=about.store,
+        algorithm=about.algorithm,
+        has_passphrase=about.has_passphrase,
     )
 
 
 def former_info(former: Former, client: AboutClient) -> ClientInfo:
     """Describe a client as it was before a rotation, with its old key until that passes no more."""
     until_us = former.until_us if client.expires_us is None else min(former.until_us, client.expires_us)
-    then = fingerprint(former.api_key)
-    return replace(client_info(client), api_key=former.api_key, fingerprint=then, expires_us=until_us, created_us=0)
+    return replace(
+        client_info(client),
+        api_key=former.api_key,
+        fingerprint=fingerprint(former.api_key),
+        expires_us=until_us,
+        created_us=0,
+        algorithm=former.algorithm,
+        has_passphrase=former.has_passphrase,
+    )
 
 
 def client_info(about: AboutClient) -> ClientInfo:
@@ -42,4 +51,6 @@ def client_info(about: AboutClient) -> ClientInfo:
         nonces=about.nonces,
         revoked=about.revoked,
         created_us=about.created_us,
+        algorithm=about.algorithm,
+        has_passphrase=about.has_passphrase,
     )

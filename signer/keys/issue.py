@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from signer.errors import KeyStoreError
 from signer.keys.sealing import RandomBytes
+from signer.model import Algorithm
 from signer.secret import SECRET_BYTES, Secret
 
 API_KEY_BYTES = 42
@@ -22,6 +23,8 @@ class ApiKeySecret(NamedTuple):
 
     api_key: str
     secret: Secret
+    algorithm: Algorithm = Algorithm.HMAC_SHA512
+    """How it signs."""
 
     def __repr__(self) -> str:
         return "ApiKeySecret(…)"

@@ -1,4 +1,4 @@
-"""Secrets inside an HSM, by PKCS#11: created there once, sensitive and not extractable; it signs by SHA512_HMAC.
+"""Secrets inside an HSM, by PKCS#11: created there once, sensitive and not extractable.
 
 Every call into the module is made on a thread that does nothing else (``worker``): a local token answers in
 microseconds, but one behind a network may block for as long as it likes, and only a call on another thread can be left
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 import pkcs11
-from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, TokenFlag
+from pkcs11 import Attribute, TokenFlag
 from pkcs11 import exceptions as failures
 from typing_extensions import override
 
@@ -24,6 +24,7 @@ from signer.contracts import SigningKey, SigningStore, Worker
 from signer.errors import KeyStoreError, StoreUnavailable
 from signer.home.private_file import read_private
 from signer.home.stores import Pkcs11Config
+from signer.keys.token_objects import KEY_TYPES, MECHANISMS, object_class, template, to_sign
 from signer.model import Algorithm, CredentialInfo
 from signer.secret import Secret
 
@@ -45,17 +46,17 @@ TRIED = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.
 class TokenKey(SigningKey):
     """Signs with a secret that is in the token."""
 
-    __slots__ = ("_label", "_store")
+    __slots__ = ("_label", "_store", "algorithm", "passphrase")
 
-    algorithm = Algorithm.HMAC_SHA512
-
-    def __init__(self, store: Pkcs11Store, label: str) -> None:
+    def __init__(self, store: Pkcs11Store, label: str, algorithm: Algorithm) -> None:
         self._store = store
         self._label = label
+        self.algorithm = algorithm
+        self.passphrase = None
 
     @override
     async def sign(self, message: bytes) -> bytes:
-        return await self._store.sign(self._label, message)
+        return await self._store.sign(self._label, self.algorithm, message)
 
     def __repr__(self) -> str:
         return f"TokenKey({self._label!r})"
@@ -68,7 +69,8 @@ class Pkcs11Store(SigningStore):
     ``interactive``: a person started this, and may give the PIN though the token says that the last one was wrong.
     """
 
-    algorithms = frozenset({Algorithm.HMAC_SHA512})
+    algorithms = frozenset(MECHANISMS)
+    keeps_passphrases = False
 
     def __init__(
         self,
@@ -94,21 +96,22 @@ class Pkcs11Store(SigningStore):
 
     @override
     async def signing_key(self, info: CredentialInfo) -> TokenKey:
-        """Return the handle. Raises `KeyStoreError` if the token has no such key, or the PIN is wrong."""
+        """Return the handle. Raises `KeyStoreError`: no such key, a token that cannot use it, or a wrong PIN."""
         try:
-            await self._call(lambda: self._key(info.reference))
+            await self._call(lambda: self._key(info.reference, info.algorithm))
         except StoreUnavailable as error:
             self._alarm(f"the key of {info.name} cannot be used now: {error}")
-        return TokenKey(self, info.reference)
+        return TokenKey(self, info.reference, info.algorithm)
 
-    async def sign(self, label: str, message: bytes) -> bytes:
-        """Return the HMAC-SHA512 of ``message`` under the key ``label``. Raises `KeyStoreError`."""
-        return await self._call(lambda: bytes(self._key(label).sign(message, mechanism=Mechanism.SHA512_HMAC)))
+    async def sign(self, label: str, algorithm: Algorithm, message: bytes) -> bytes:
+        """Return the signature of ``message`` by the key ``label``. Raises `KeyStoreError`."""
+        data, mechanism = to_sign(message, algorithm), MECHANISMS[algorithm]
+        return await self._call(lambda: bytes(self._key(label, algorithm).sign(data, mechanism=mechanism)))
 
     @override
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         self.remove(info)
-        self._aside(lambda: secret.expose_to(lambda raw: self._create(info, raw)))
+        self._aside(lambda: self._create(info, secret))
 
     @override
     def remove(self, info: CredentialInfo) -> None:
@@ -180,42 +183,36 @@ class Pkcs11Store(SigningStore):
         made_by = " ".join(f"{token.manufacturer_id} {token.model}".split())
         return f"has its token {self._config.token} ({made_by})"
 
-    def _key(self, label: str) -> Any:
+    def _key(self, label: str, algorithm: Algorithm) -> Any:
         key = self._keys.get(label)
         if key is None:
-            key = self._opened().get_key(object_class=ObjectClass.SECRET_KEY, label=label)
-            self._require_fit(key, label)
+            self._require_able(algorithm)
+            key = self._opened().get_key(object_class=object_class(algorithm), label=label)
+            self._require_fit(key, label, algorithm)
             self._keys[label] = key
         return key
 
-    def _require_fit(self, key: Any, label: str) -> None:
-        if key.key_type != KeyType.GENERIC_SECRET:
+    def _require_able(self, algorithm: Algorithm) -> None:
+        """Raise `KeyStoreError` unless the token has the mechanism: few have all."""
+        if MECHANISMS[algorithm] not in self._opened().token.slot.get_mechanisms():
+            what = f"the token does not sign by {algorithm} (it has no {MECHANISMS[algorithm].name})"
+            raise KeyStoreError(what, where=self._where, hint="keep the keys of this account in another store")
+
+    def _require_fit(self, key: Any, label: str, algorithm: Algorithm) -> None:
+        if key.key_type != KEY_TYPES[algorithm]:
             hint = "remove the credential and add it anew"
-            raise KeyStoreError(f"key {label} is not a generic secret", where=self._where, hint=hint)
+            raise KeyStoreError(f"key {label} does not sign by {algorithm}", where=self._where, hint=hint)
         if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
             self._alarm(
                 f"{self._where}: key {label} can be read out of the token; remove the credential and add it anew"
             )
 
     def _found(self, label: str) -> list[Any]:
-        return list(self._opened().get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: label}))
+        return list(self._opened().get_objects({Attribute.LABEL: label}))
 
-    def _create(self, info: CredentialInfo, raw: bytearray) -> None:
-        self._opened().create_object(
-            {
-                Attribute.CLASS: ObjectClass.SECRET_KEY,
-                Attribute.KEY_TYPE: KeyType.GENERIC_SECRET,
-                Attribute.LABEL: info.reference,
-                Attribute.ID: bytes.fromhex(info.fingerprint),
-                Attribute.TOKEN: True,
-                Attribute.PRIVATE: True,
-                Attribute.SENSITIVE: True,
-                Attribute.EXTRACTABLE: False,
-                Attribute.MODIFIABLE: False,
-                Attribute.SIGN: True,
-                Attribute.VALUE: bytes(raw),
-            }
-        )
+    def _create(self, info: CredentialInfo, secret: Secret) -> None:
+        self._require_able(info.algorithm)
+        self._opened().create_object(template(info, secret))
 
     def _opened(self) -> Any:
         if self._session is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
+from signer.contracts import ClientKey
 from signer.errors import KeyStoreError, PassphraseChanged
 from signer.home.private_file import exclusively, write_private
 from signer.home.settings import HOME_FILE
@@ -22,6 +23,7 @@ from signer.keys.envelope import (
     require_keys,
     require_whole,
 )
+from signer.keys.key_pair import PrivateKey, signing_handle
 from signer.keys.passphrase import Passphrase
 from signer.keys.renewal import (
     differences,
@@ -35,10 +37,17 @@ from signer.keys.renewal import (
     there,
 )
 from signer.keys.sealing import RandomBytes, StoreKeys
-from signer.secret import HMACS
+from signer.secret import ApiPassphrase, HmacKey
 
 Written: TypeAlias = Callable[[str, int], None]
 """Told of each change once it is on the disk, as `FileKeyStore.mark` has it."""
+
+
+class ClientHandles(NamedTuple):
+    """The handles of a client's virtual credential."""
+
+    key: ClientKey
+    passphrase: ApiPassphrase | None
 
 
 class SealedFile:
@@ -193,15 +202,18 @@ class SealedFile:
     def _hold(self, envelope: Envelope) -> None:
         """Believe ``envelope``, every entry of it or none."""
         where = str(self._path)
-        handles = {}
+        signing: dict[str, HmacKey | PrivateKey] = {}
+        verifying: dict[tuple[str, str], ClientHandles] = {}
         for entry in envelope.entries:
-            secret = opened_entry(entry, envelope.header, self._keys, where=where)
-            if not isinstance(entry.about, AboutCredential) or entry.about.store == HOME_FILE:
-                handles[entry.about.kind, entry.about.name] = {each: secret.key(each) for each in HMACS}
+            about, secret = entry.about, opened_entry(entry, envelope.header, self._keys, where=where)
+            if not isinstance(about, AboutCredential):
+                handles = ClientHandles(secret.client_key(about.algorithm), secret.client_passphrase())
+                verifying[about.kind, about.name] = handles
+            elif about.store == HOME_FILE:
+                signing[about.name] = signing_handle(secret, about.algorithm)
             secret.wipe()
         require_whole(envelope, self._keys, where=where)
-        self._envelope = envelope
-        self._handles = handles
+        self._envelope, self._signing, self._verifying = envelope, signing, verifying
 
     def _read_again(self) -> Envelope:
         envelope, held, where = read_envelope(self._path), self._envelope, str(self._path)

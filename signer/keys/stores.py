@@ -16,19 +16,19 @@ from signer.errors import ConfigError, KeyStoreError
 from signer.home.settings import Config
 from signer.home.stores import Pkcs11Config, StoreConfig, VaultKvConfig
 from signer.keys.unwrapped import Unwrapped
-from signer.model import Algorithm
 from signer.offload.worker import ThreadWorker
 from signer.upstream import UpstreamPool
 
 
-def require_signs(able: frozenset[Algorithm], venue: Venue, store: str) -> None:
-    """Raise `KeyStoreError` unless a key in ``store``, which is ``able`` to sign so, can be one of ``venue``."""
-    if venue.key_algorithm not in able:
-        what = f"its keys sign by {', '.join(sorted(able))}, and {venue.name} wants {venue.key_algorithm}"
-        raise KeyStoreError(what, where=f"store {store}", hint="keep the keys of this account in another store")
-    if venue.has_passphrase:
-        what = f"{venue.name} wants a passphrase beside the signature, and no store keeps one yet"
-        raise KeyStoreError(what, where=f"store {store}", hint="use a later version of signer for it")
+def require_keeps(store: SigningStore, venue: Venue, name: str) -> None:
+    """Raise `KeyStoreError` unless the store ``name`` can keep a key of ``venue``."""
+    where = f"store {name}"
+    if venue.key_algorithm not in store.algorithms:
+        what = f"its keys sign by {', '.join(sorted(store.algorithms))}, and {venue.name} wants {venue.key_algorithm}"
+        raise KeyStoreError(what, where=where, hint="keep the keys of this account in another store")
+    if venue.has_passphrase and not store.keeps_passphrases:
+        what = f"{venue.name} wants a passphrase beside each signature, and this store keeps none"
+        raise KeyStoreError(what, where=where, hint="keep the keys of this account in the key file or in Vault's KV")
 
 
 @final

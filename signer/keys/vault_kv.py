@@ -15,6 +15,7 @@ from typing_extensions import override
 from signer.contracts import SigningKey, SigningStore, Worker
 from signer.errors import KeyStoreError, StoreUnavailable
 from signer.home.stores import VaultKvConfig
+from signer.keys.key_pair import PrivateKey, signing_handle
 from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import explained, require_engine, table, write
 from signer.keys.vault_login import VaultLogin
@@ -29,12 +30,12 @@ AGAIN_S = 1.0
 class HeldKey(SigningKey):
     """Signs from the moment at which its secret could be read."""
 
-    algorithm = Algorithm.HMAC_SHA512
-
     def __init__(self, store: VaultKvStore, info: CredentialInfo) -> None:
+        self.algorithm = info.algorithm
+        self.passphrase: Secret | None = None
         self._store = store
         self._info = info
-        self._key: HmacKey | None = None
+        self._key: HmacKey | PrivateKey | None = None
         self._failure: KeyStoreError | None = None
         self._not_before = 0.0
 
@@ -49,6 +50,7 @@ class HeldKey(SigningKey):
     async def read(self) -> None:
         """Take the secret as it is in Vault now; what is held stays if Vault does not answer."""
         self._key = await self._store.read(self._info)
+        self.passphrase = self._key.passphrase
 
     async def _read_late(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -71,7 +73,8 @@ class VaultKvStore(SigningStore):
     ``admin_token`` is for `add` and `remove`; the gateway has none, but ``unwrapped``.
     """
 
-    algorithms = frozenset({Algorithm.HMAC_SHA512})
+    algorithms = frozenset(Algorithm)
+    keeps_passphrases = True
 
     def __init__(
         self,
@@ -103,7 +106,7 @@ class VaultKvStore(SigningStore):
         self._held[info.reference] = key
         return key
 
-    async def read(self, info: CredentialInfo) -> HmacKey:
+    async def read(self, info: CredentialInfo) -> HmacKey | PrivateKey:
         """Return the secret's handle, from Vault. Raises `KeyStoreError`."""
         try:
             async with asyncio.timeout(self._config.deadline_seconds):
@@ -115,6 +118,8 @@ class VaultKvStore(SigningStore):
     def add(self, info: CredentialInfo, secret: Secret) -> None:
         """Write the entry. Vault keeps it encrypted; whoever may read that path can read it. Raises `KeyStoreError`."""
         entry = {"api_key": info.api_key, "api_secret": secret.expose_to(base64.b64encode).decode()}
+        if secret.passphrase is not None:
+            entry["api_passphrase"] = secret.passphrase.expose_to(bytes).decode()
         with self._login.administrator() as vault, explained(self._where):
             require_engine(vault, self._config.mount, "kv", where=self._where)
             write(vault, f"{self._config.mount}/data/{self._path(info)}", {"data": entry})
@@ -137,7 +142,7 @@ class VaultKvStore(SigningStore):
     def __repr__(self) -> str:
         return f"VaultKvStore({self._where!r})"
 
-    def _read(self, vault: Any, info: CredentialInfo) -> HmacKey:
+    def _read(self, vault: Any, info: CredentialInfo) -> HmacKey | PrivateKey:
         require_engine(vault, self._config.mount, "kv", where=self._where)
         path, where = self._path(info), f"{self._where}, entry {self._path(info)}"
         absent = "there is no such entry, or it was deleted; add the key anew with `signer keys add`"
@@ -151,14 +156,26 @@ class VaultKvStore(SigningStore):
         return f"{self._config.prefix}/{info.reference}"
 
 
-def _handle(entry: Mapping[str, Any], info: CredentialInfo, where: str) -> HmacKey:
-    if set(entry) != {"api_key", "api_secret"} or not all(isinstance(value, str) for value in entry.values()):
-        hint = "an entry has exactly api_key and api_secret; add the key anew with `signer keys add`"
+def _handle(entry: Mapping[str, Any], info: CredentialInfo, where: str) -> HmacKey | PrivateKey:
+    members = ["api_key", "api_secret", "api_passphrase"][: 3 if info.has_passphrase else 2]
+    if set(entry) != set(members) or not all(isinstance(value, str) for value in entry.values()):
+        hint = f"an entry has exactly {' and '.join(members)}; add the key anew with `signer keys add`"
         raise KeyStoreError("this is not an API key and its secret", where=where, hint=hint)
     if entry["api_key"] != info.api_key:
         what = f"it holds another API key than that of {info.name}"
         raise KeyStoreError(what, where=where, hint="put the entry back, or remove and add the key")
-    secret = Secret.from_base64(entry["api_secret"], where=where)
-    key = secret.key()
+    shown = Secret(entry["api_passphrase"].encode()) if info.has_passphrase else None
+    secret = Secret(_decoded(entry["api_secret"], info.algorithm, where), shown)
+    key = signing_handle(secret, info.algorithm)
     secret.wipe()
     return key
+
+
+def _decoded(text: str, algorithm: Algorithm, where: str) -> bytearray:
+    if algorithm is Algorithm.HMAC_SHA512:
+        return Secret.from_base64(text, where=where).expose_to(bytearray)
+    try:
+        return bytearray(base64.b64decode(text.encode("ascii"), validate=True))
+    except ValueError:
+        hint = "put the entry back, or remove and add the key"
+        raise KeyStoreError("the API secret is not base64", where=where, hint=hint) from None

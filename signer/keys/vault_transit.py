@@ -13,7 +13,8 @@ import json
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any, final
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, final
 
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -22,36 +23,60 @@ from typing_extensions import override
 from signer.contracts import SigningKey, SigningStore, Upstream, Worker
 from signer.errors import KeyStoreError, StoreUnavailable, VenueError
 from signer.home.stores import VaultTransitConfig
+from signer.keys.key_pair import private_of
 from signer.keys.unwrapped import Unwrapped
 from signer.keys.vault_client import NO_RIGHT, explained, require_engine, table
 from signer.keys.vault_login import VaultLogin
 from signer.model import Algorithm, CredentialInfo, WireAnswer, WireRequest
-from signer.secret import SECRET_BYTES, Secret
+from signer.secret import HMACS, Secret, is_signature_size
 
 VERSION = 1
 """The version of every Transit key. Each API key has its own, imported once; a later version would sign otherwise."""
-_HMAC = re.compile(rb'"hmac":"vault:v%d:([0-9A-Za-z+/]{86}==)"' % VERSION)
-"""The member that is asked for: 64 bytes in base64. Vault writes JSON without spaces; to read all of it costs more."""
+_SIGNATURE = re.compile(rb'"(?:hmac|signature)":"vault:v%d:([0-9A-Za-z+/_-]+={0,2})"' % VERSION)
+"""The member that is asked for. Vault writes JSON without spaces; to read all of it costs more."""
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+LEAST_HMAC_BYTES = 32
+"""Transit imports no shorter key. HMAC itself pads one with zeros, so the signature is the same (RFC 2104 §2)."""
 AGAIN_S = 1.0
 """Between two attempts to log in."""
 _WORDS = 200
+
+
+class _Way(NamedTuple):
+    """How Transit is asked for signatures of one algorithm."""
+
+    kind: str
+    """What the type of its keys begins with."""
+    path: str
+    """What goes before and after the key's name."""
+    options: bytes = b""
+    """Further members of the request."""
+
+
+_WAYS: Final = {
+    Algorithm.HMAC_SHA256: _Way("hmac", "hmac/%s/sha2-256"),
+    Algorithm.HMAC_SHA512: _Way("hmac", "hmac/%s/sha2-512"),
+    Algorithm.ED25519: _Way("ed25519", "sign/%s/sha2-256"),
+    Algorithm.ECDSA_P256: _Way("ecdsa-p256", "sign/%s/sha2-256", b',"marshaling_algorithm":"jws"'),
+    Algorithm.RSA_SHA256: _Way("rsa-", "sign/%s/sha2-256", b',"signature_algorithm":"pkcs1v15"'),
+}
 
 
 @final
 class TransitKey(SigningKey):
     """Signs with a secret that is in Vault."""
 
-    __slots__ = ("_name", "_store")
+    __slots__ = ("_name", "_store", "algorithm", "passphrase")
 
-    algorithm = Algorithm.HMAC_SHA512
-
-    def __init__(self, store: VaultTransitStore, name: str) -> None:
+    def __init__(self, store: VaultTransitStore, name: str, algorithm: Algorithm) -> None:
         self._store = store
         self._name = name
+        self.algorithm = algorithm
+        self.passphrase = None
 
     @override
     async def sign(self, message: bytes) -> bytes:
-        return await self._store.hmac(self._name, message)
+        return await self._store.sign(self._name, self.algorithm, message)
 
     def __repr__(self) -> str:
         return f"TransitKey({self._name!r})"
@@ -65,7 +90,8 @@ class VaultTransitStore(SigningStore):
     `remove`; the gateway has none, but ``unwrapped``.
     """
 
-    algorithms = frozenset({Algorithm.HMAC_SHA512})
+    algorithms = frozenset(_WAYS)
+    keeps_passphrases = False
 
     def __init__(
         self,
@@ -84,10 +110,11 @@ class VaultTransitStore(SigningStore):
         self._worker = worker
         self._alarm = alarm
         rights = {
-            f"{config.mount}/hmac/any/sha2-512": frozenset({"update"}),
+            **{f"{config.mount}/{way.path % 'any'}": frozenset({"update"}) for way in _WAYS.values()},
             f"{config.mount}/keys/any": frozenset({"read"}),
             f"{config.mount}/keys/any/config": frozenset[str](),
             f"{config.mount}/export/hmac-key/any": frozenset[str](),
+            f"{config.mount}/export/signing-key/any": frozenset[str](),
         }
         self._login = VaultLogin(config, self._where, rights, alarm, unwrapped=unwrapped, admin_token=admin_token)
         self._renewal: asyncio.Task[None] | None = None
@@ -104,20 +131,21 @@ class VaultTransitStore(SigningStore):
             self._alarm(f"the key of {info.name} cannot be used now: {error}")
         if self._renewal is None:
             self._renewal = asyncio.get_running_loop().create_task(self._keep_token())
-        return TransitKey(self, info.reference)
+        return TransitKey(self, info.reference, info.algorithm)
 
-    async def hmac(self, name: str, message: bytes) -> bytes:
-        """Return the HMAC-SHA512 of ``message`` under the key ``name``. Raises `KeyStoreError`.
+    async def sign(self, name: str, algorithm: Algorithm, message: bytes) -> bytes:
+        """Return the signature of ``message`` by the key ``name``. Raises `KeyStoreError`.
 
         A signature changes nothing, so one that got no answer is asked for once more, within the same deadline.
         """
         deadline = asyncio.get_running_loop().time() + self._config.deadline_seconds
         token = self._login.token or await self._new_token("", deadline)
-        answer = await self._ask(name, message, token, deadline)
+        request = self._request(name, algorithm, message)
+        answer = await self._ask(request, token, deadline)
         if answer.status == 403:  # the token ran out or was revoked: whoever waits in line goes on with the next one
             token = await self._new_token(token, deadline)
-            answer = await self._ask(name, message, token, deadline)
-        signature = self._signature(answer)
+            answer = await self._ask(request, token, deadline)
+        signature = self._signature(answer, algorithm)
         self._proven = token
         return signature
 
@@ -128,9 +156,8 @@ class VaultTransitStore(SigningStore):
         with self._login.administrator() as vault, explained(self._where):
             self._remove(vault, name)
             pem = table(vault.read(f"{mount}/wrapping_key"), "data", where=self._where)["public_key"]
-            ciphertext = secret.expose_to(lambda raw: _wrapped(raw, pem))
-            options = {"type": "hmac", "key_size": SECRET_BYTES, "hash_function": "SHA256", "exportable": False}
-            vault.write_data(f"{mount}/keys/{name}/import", data={**options, "ciphertext": ciphertext.decode()})
+            data = {**_imported(secret, info.algorithm, pem), "hash_function": "SHA256", "exportable": False}
+            vault.write_data(f"{mount}/keys/{name}/import", data=data)
 
     @override
     def remove(self, info: CredentialInfo) -> None:
@@ -154,12 +181,17 @@ class VaultTransitStore(SigningStore):
     def __repr__(self) -> str:
         return f"VaultTransitStore({self._where!r})"
 
-    async def _ask(self, name: str, message: bytes, token: str, deadline: float) -> WireAnswer:
-        body = b'{"key_version":%d,"input":"%s"}' % (VERSION, base64.b64encode(message))
-        headers = [("X-Vault-Token", token), ("X-Vault-Request", "true"), ("Content-Type", "application/json")]
+    def _request(self, name: str, algorithm: Algorithm, message: bytes) -> WireRequest:
+        """Return the question for a signature, without a token."""
+        way = _WAYS[algorithm]
+        body = b'{"key_version":%d,"input":"%s"%s}' % (VERSION, base64.b64encode(message), way.options)
+        headers = [("X-Vault-Request", "true"), ("Content-Type", "application/json")]
         if self._config.namespace:
             headers.append(("X-Vault-Namespace", self._config.namespace))
-        request = WireRequest("POST", f"/v1/{self._config.mount}/hmac/{name}/sha2-512", tuple(headers), body)
+        return WireRequest("POST", f"/v1/{self._config.mount}/{way.path % name}", tuple(headers), body)
+
+    async def _ask(self, request: WireRequest, token: str, deadline: float) -> WireAnswer:
+        request = replace(request, headers=(("X-Vault-Token", token), *request.headers))
         try:
             return await self._sender.send(request, deadline)
         except VenueError:
@@ -170,13 +202,15 @@ class VaultTransitStore(SigningStore):
             hint = "signer tries again with the next call"
             raise StoreUnavailable(f"Vault cannot be asked: {error.what}", where=self._where, hint=hint) from error
 
-    def _signature(self, answer: WireAnswer) -> bytes:
+    def _signature(self, answer: WireAnswer, algorithm: Algorithm) -> bytes:
         if answer.status != 200:
             raise self._no(answer)
-        found = _HMAC.search(answer.body)
-        if found is None:
-            raise KeyStoreError("what it answers is no HMAC-SHA512", where=self._where, hint="check address and mount")
-        return base64.b64decode(found[1])
+        found = _SIGNATURE.search(answer.body)
+        signature = _decoded(found[1]) if found else b""
+        if not is_signature_size(algorithm, len(signature)):
+            what = f"what it answers is no signature by {algorithm}"
+            raise KeyStoreError(what, where=self._where, hint="check address and mount")
+        return signature
 
     def _no(self, answer: WireAnswer) -> KeyStoreError:
         said = _errors(answer)
@@ -240,9 +274,10 @@ class VaultTransitStore(SigningStore):
         where = f"{self._where}, key {name}"
         with explained(where, absent="there is no such key; add it anew with `signer keys add`"):
             key = table(vault.secrets.transit.read_key(name, mount_point=mount), "data", where=where)
-        if key.get("type") != "hmac":
+        kind = _WAYS[info.algorithm].kind
+        if not str(key.get("type")).startswith(kind):
             hint = "remove the credential and add it anew"
-            raise KeyStoreError(f"it is a key of type {key.get('type')}, not hmac", where=where, hint=hint)
+            raise KeyStoreError(f"it is a key of type {key.get('type')}, not {kind}", where=where, hint=hint)
         if any(int(key.get(f"min_{use}_version") or 0) > VERSION for use in ("available", "decryption", "encryption")):
             hint = "restore the key, or remove and add the credential"
             raise KeyStoreError(f"version {VERSION} of it, the imported one, is gone", where=where, hint=hint)
@@ -255,6 +290,25 @@ class VaultTransitStore(SigningStore):
         if vault.read(path) is not None:
             vault.write_data(f"{path}/config", data={"deletion_allowed": True})
             vault.delete(path)
+
+
+def _decoded(text: bytes) -> bytes:
+    """Return what base64 of either alphabet stands for, with or without padding as in a JWS; empty if nothing."""
+    try:
+        return base64.b64decode(text.translate(_URL_SAFE).rstrip(b"=") + b"==")
+    except ValueError:
+        return b""
+
+
+def _imported(secret: Secret, algorithm: Algorithm, pem: str) -> dict[str, object]:
+    """Return what tells `import` which key it is given. Raises `KeyStoreError`."""
+    if algorithm in HMACS:
+        raw = secret.expose_to(lambda raw: bytes(raw).ljust(LEAST_HMAC_BYTES, b"\0"))
+        return {"type": "hmac", "key_size": len(raw), "ciphertext": _wrapped(raw, pem).decode()}
+    private, kind = private_of(secret, algorithm), _WAYS[algorithm].kind
+    if isinstance(private, rsa.RSAPrivateKey):
+        kind += str(private.key_size)
+    return {"type": kind, "ciphertext": secret.expose_to(lambda raw: _wrapped(raw, pem)).decode()}
 
 
 def _wrapped(raw: bytes | bytearray, public_key: str) -> bytes:

@@ -18,6 +18,8 @@ class Algorithm(StrEnum):
     ED25519 = "ed25519"
     ECDSA_P256 = "ecdsa-p256"
     """ECDSA with SHA-256; the signature is the two numbers of 32 bytes, as in a JWS (RFC 7518 §3.4)."""
+    RSA_SHA256 = "rsa-sha256"
+    """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 §8.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class CredentialInfo:
     role: Role = Role.TRADE
     store: str = "file"
     """Where its secret lives: ``file``, or a store that signer.toml names."""
+    algorithm: Algorithm = Algorithm.HMAC_SHA512
+    has_passphrase: bool = False
+    """Whether a passphrase is kept with its secret."""
 
     @property
     def reference(self) -> str:
@@ -71,3 +76,6 @@ class ClientInfo:
     nonces: Literal["window", "strict"]
     revoked: bool
     created_us: int
+    algorithm: Algorithm = Algorithm.HMAC_SHA512
+    has_passphrase: bool = False
+    """Whether it shows a passphrase beside its signature."""

@@ -107,7 +107,7 @@ def rotate_client(
         until_us = None if overlap_us is None else now_us + overlap_us
         passes = "" if until_us is None else f", the old one passes until {utc(until_us)}"
         operation.detail = f"fingerprint {fingerprint(credential.api_key)}{passes}"
-        store.rotate_client(name, credential.api_key, credential.secret, created_us=now_us, old_until_us=until_us)
+        store.rotate_client(name, *credential, created_us=now_us, old_until_us=until_us)
     taking = TakingBack(session, name)
     taking.tell_gateway(dict.fromkeys(older, AT_ONCE) | dict.fromkeys(old, until_us or AT_ONCE))
     _confirm(session, f"Rotated client {name}{passes}", credential)

@@ -19,7 +19,7 @@ from signer.model import CredentialInfo, KeyInfo, Role
 from signer.operator.judging import judged, warn_of
 from signer.operator.ledger import with_ledger
 from signer.operator.moving import Move
-from signer.operator.opening import handle_of, open_store, signing_algorithm, signing_store
+from signer.operator.opening import handle_of, open_store, signing_store
 from signer.operator.operation import Operation, on_record
 from signer.operator.reload import take_up
 from signer.operator.rotation import Rotation
@@ -81,6 +81,7 @@ def add_key(
             credential.secret,
             created_us=SystemClock().now_us(),
             role=role,
+            algorithm=credential.algorithm,
             elsewhere=None if elsewhere is None else (kept_in, elsewhere),
         )
     credential.secret.wipe()
@@ -92,9 +93,9 @@ def add_key(
 def prove_key(session: Session, store: FileKeyStore, config: Config, name: str, *, reason: str) -> ProvedKey:
     """Ask the venue, signed with the key, what it may do, and judge that. Raises `SignerError`."""
     info = store.credential(name)
-    elsewhere, algorithm = signing_store(session, info.store, config), signing_algorithm(config)
+    elsewhere = signing_store(session, info.store, config)
     with on_record(session, "keys test", reason, credential=name) as operation:
-        found = operation.probe(info, config, lambda: handle_of(info, store, elsewhere, algorithm))
+        found = operation.probe(info, config, lambda: handle_of(info, store, elsewhere))
     return ProvedKey(found.key, judged(session, config, store, name, found.key, moved=found.moved))
 
 
@@ -138,7 +139,7 @@ def move_key(
     _require_apart(info.store, to, config)
     with on_record(session, "keys move", reason, credential=info.name) as operation:
         operation.detail = f"from {info.store} to {to}"
-        Move(store, signing_algorithm(config), operation, source, target).move(info, to, given)
+        Move(store, operation, source, target).move(info, to, given)
     session.person.say(f"Moved credential {info.name} to the store {to}.")
 
 
@@ -176,9 +177,9 @@ def cut_off_by_removal(store: FileKeyStore, info: CredentialInfo) -> Sequence[st
 
 
 def _prove_new(session: Session, store: FileKeyStore, config: Config, name: str) -> None:
-    info, algorithm = store.credential(name), signing_algorithm(config)
+    info = store.credential(name)
     try:
-        found = Operation(session, beside=True).probe(info, config, lambda: handle_of(info, store, None, algorithm))
+        found = Operation(session, beside=True).probe(info, config, lambda: handle_of(info, store, None))
     except SignerError as error:
         session.person.warn(f"no order goes by {name} until the exchange has said what it may do: {error}")
     else:

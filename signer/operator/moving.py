@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from signer.contracts import SigningKey, SigningStore
+from signer.contracts import SigningStore
 from signer.errors import KeyStoreError
 from signer.home.settings import HOME_FILE
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import ApiKeySecret
-from signer.model import Algorithm, CredentialInfo
+from signer.keys.key_pair import signing_handle
+from signer.model import CredentialInfo
 from signer.operator.copies import Copies
-from signer.operator.opening import handle_of
 from signer.operator.operation import Operation
 from signer.secret import Secret
 
@@ -25,7 +24,6 @@ class Move:
     """Moves the secret of a credential from one store to another; None is the home's own file."""
 
     store: FileKeyStore
-    algorithm: Algorithm
     operation: Operation
     source: SigningStore | None
     target: SigningStore | None
@@ -57,14 +55,13 @@ class Move:
             yield
 
     async def _require_same(self, info: CredentialInfo, moved: CredentialInfo, given: ApiKeySecret | None) -> None:
-        """Raises `KeyStoreError` unless both copies sign the same message alike."""
-        message = secrets.token_bytes(32)
-        old = await handle_of(info, self.store, self.source, self.algorithm)
-        new: SigningKey
-        if given and self.target is None:
-            new = given.secret.key(self.algorithm)
-        else:
-            new = await handle_of(moved, self.store, self.target, self.algorithm)
-        if not hmac.compare_digest(await old.sign(message), await new.sign(message)):
-            what = "the two copies of the secret do not sign alike; the old one stays"
-            raise KeyStoreError(what, where=info.name, hint="give the secret that belongs to this API key")
+        """Raises `KeyStoreError` unless what each store signs is a signature by the same secret."""
+        message, algorithm = secrets.token_bytes(32), info.algorithm
+        known = signing_handle(given.secret, algorithm) if given else self.store.signing_key(info.name, algorithm)
+        for store, where in ((self.source, info), (self.target, moved)):
+            if store is None:
+                continue
+            key = await store.signing_key(where)
+            if not known.matches(message, await key.sign(message)):
+                what = "the two copies of the secret do not sign alike; the old one stays"
+                raise KeyStoreError(what, where=info.name, hint="give the secret that belongs to this API key")

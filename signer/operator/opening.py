@@ -19,11 +19,10 @@ from signer.keys.issue import MOST_BYTES
 from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.renewal import read_envelope
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import Algorithm, CredentialInfo
+from signer.model import CredentialInfo
 from signer.operator.ledger import with_ledger
 from signer.operator.person import Person
 from signer.operator.session import Session
-from signer.secret import HMACS
 from signer.venues import open_venue
 
 INSECURE_VARIABLE = "SIGNER_INSECURE_KEY_STORE_FOR_TESTS"
@@ -104,33 +103,24 @@ def signing_store(session: Session, name: str, config: Config) -> SigningStore |
 
     Raises `ConfigError` or `KeyStoreError`.
     """
-    from signer.keys.stores import SigningStores, require_signs  # noqa: PLC0415 - most homes need it not
+    from signer.keys.stores import SigningStores, require_keeps  # noqa: PLC0415 - most homes need it not
 
-    venue = open_venue(config.venue)
     if name == HOME_FILE:
-        require_signs(frozenset(HMACS), venue, HOME_FILE)
         return None
     if name not in config.stores:
         raise ConfigError(f"there is no store {name!r}", where="signer.toml", hint=f"add [stores.{name}]")
     stores = SigningStores(session.person.warn, interactive=True, admin_token=_admin_token(session.vault_token_file))
     session.call_on_close(lambda: session.run(stores.close()))
     store = stores.store(name, config)
-    require_signs(store.algorithms, venue, name)
+    require_keeps(store, open_venue(config.venue), name)
     return store
 
 
-def signing_algorithm(config: Config) -> Algorithm:
-    """Return the algorithm by which keys of the home's venue sign. Raises `ConfigError` for an unknown venue."""
-    return open_venue(config.venue).key_algorithm
-
-
-async def handle_of(
-    info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None, algorithm: Algorithm
-) -> SigningKey:
+async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None) -> SigningKey:
     """Fetch the handle of a credential from the store that keeps its secret. Raises `KeyStoreError`."""
     if elsewhere is not None:
         return await elsewhere.signing_key(info)
-    return store.signing_key(info.name, algorithm)
+    return store.signing_key(info.name, info.algorithm)
 
 
 def known_marks(session: Session) -> Mapping[str, int]:

@@ -13,12 +13,13 @@ from signer.errors import KeyStoreError, VenueError
 from signer.home.settings import Config
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import ApiKeySecret
+from signer.keys.key_pair import signing_handle
 from signer.keys.probes import forget_probe, kept_probe
 from signer.keys.replaced import Replaced, keep_replaced
 from signer.model import CredentialInfo, KeyInfo
 from signer.operator.copies import Copies
 from signer.operator.judging import judged, require_fit, warn_of
-from signer.operator.opening import handle_of, signing_algorithm
+from signer.operator.opening import handle_of
 from signer.operator.operation import Operation
 from signer.operator.person import Person
 from signer.operator.session import Session
@@ -56,7 +57,7 @@ class Rotation:
             called = before.name if before else ""
             keep_replaced(self.session.home.replaced, Replaced.of(old, called, new.created_us))
             secret = given.secret if self.elsewhere is None else None
-            self.store.replace_credential(old.name, new.api_key, secret, created_us=new.created_us)
+            self.store.replace_credential(new, secret)
         self.operation.detail = f"fingerprint {new.fingerprint}; to be deleted at the venue: {called} {old.fingerprint}"
         self.operation.take_up()
         self.operation.drain()
@@ -68,14 +69,19 @@ class Rotation:
             hint = "make a new one at the exchange"
             raise KeyStoreError("this is the key that it has already", where=old.name, hint=hint)
         now_us = SystemClock().now_us()
-        return replace(old, api_key=given.api_key, fingerprint=fingerprint(given.api_key), created_us=now_us)
+        return replace(
+            old,
+            api_key=given.api_key,
+            fingerprint=fingerprint(given.api_key),
+            created_us=now_us,
+            algorithm=given.algorithm,
+            has_passphrase=given.secret.passphrase is not None,
+        )
 
     def _before(self, old: CredentialInfo, other_permissions: bool) -> KeyInfo | None:
         """Ask what the old key may do; if the venue refuses it by now, answer what it last said."""
         try:
-            algorithm = signing_algorithm(self.config)
-            key = lambda: handle_of(old, self.store, self.elsewhere, algorithm)  # noqa: E731
-            return self.operation.probe(old, self.config, key).key
+            return self.operation.probe(old, self.config, lambda: handle_of(old, self.store, self.elsewhere)).key
         except VenueError as error:
             kept = kept_probe(self.session.home.probes, old.fingerprint)
             if kept is None and not other_permissions:
@@ -87,7 +93,7 @@ class Rotation:
     async def _handle(self, new: CredentialInfo, given: ApiKeySecret) -> SigningKey:
         if self.elsewhere is not None:
             return await self.elsewhere.signing_key(new)
-        return given.secret.key(signing_algorithm(self.config))
+        return signing_handle(given.secret, new.algorithm)
 
 
 def _require_same_account(before: KeyInfo | None, after: KeyInfo, person: Person) -> None:

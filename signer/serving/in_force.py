@@ -15,9 +15,9 @@ from signer.gateway.snapshot import Client, Revocations, Snapshot
 from signer.gateway.trace import Watch
 from signer.home.settings import HOME_FILE, AccountConfig
 from signer.home.stores import StoreConfig
-from signer.keys.stores import SigningStores, require_signs
+from signer.keys.sealed_file import ClientHandles
+from signer.keys.stores import SigningStores, require_keeps
 from signer.model import CredentialInfo
-from signer.secret import HMACS
 from signer.serving.loaded import LoadedHome, relisted
 from signer.serving.pairs_listing import PairsListing
 from signer.serving.pools import Pools
@@ -95,13 +95,12 @@ class HomeInForce:
     async def _signing_key(self, info: CredentialInfo, loaded: LoadedHome) -> SigningKey:
         """Return the handle of a credential, from wherever its secret lives. Raises `KeyStoreError`."""
         if info.store == HOME_FILE:
-            require_signs(frozenset(HMACS), loaded.venue, HOME_FILE)
             return loaded.store.signing_key(info.name, loaded.venue.key_algorithm)
         held = self.keys.get((info, loaded.config.stores.get(info.store)))
         if held is not None:
             return held
         store = self.stores.store(info.store, loaded.config)
-        require_signs(store.algorithms, loaded.venue, info.store)
+        require_keeps(store, loaded.venue, info.store)
         return await store.signing_key(info)
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
@@ -113,9 +112,18 @@ class HomeInForce:
 
 
 def _clients(loaded: LoadedHome) -> dict[str, Client]:
-    """Return the clients by virtual API key, those of a rotation among them; none without a policy."""
-    store, policies = loaded.store, loaded.policies
-    algorithm = loaded.venue.client_algorithm
-    now = ((info, store.client_key(info.name, algorithm)) for info in store.clients())
-    handles = [*now, *store.former_clients(algorithm)]
-    return {info.api_key: Client(info, key, policies[info.policy]) for info, key in handles if info.policy in policies}
+    """Return the clients by virtual API key, those of a rotation among them; none without a policy.
+
+    A revoked one may be of another venue, which the account was at before. It is left out.
+    """
+    store, policies, algorithm = loaded.store, loaded.policies, loaded.venue.client_algorithm
+    now = [
+        (info, ClientHandles(store.client_key(info.name, algorithm), store.client_passphrase(info.name)))
+        for info in store.clients()
+        if info.algorithm is algorithm
+    ]
+    return {
+        info.api_key: Client(info, handles.key, policies[info.policy], handles.passphrase)
+        for info, handles in [*now, *store.former_clients()]
+        if info.policy in policies and info.algorithm is algorithm
+    }

@@ -68,6 +68,23 @@ class HomeParts:
             if credential.store != HOME_FILE and credential.store not in self.config.stores:
                 what = f"the secret of {credential.name} is in the store {credential.store}, which is not there"
                 yield ConfigError(what, where=where, hint=f"add [stores.{credential.store}]")
+        yield from (ConfigError(what, where=where, hint=hint) for what, hint in self._of_other_venues(owners))
+
+    def _of_other_venues(self, owners: Sequence[CredentialInfo | ClientInfo]) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong, and the hint, with each key that signs otherwise than the venue of its account wants."""
+        for info in owners:
+            is_real = isinstance(info, CredentialInfo)
+            algorithm = self.venue.key_algorithm if is_real else self.venue.client_algorithm
+            fits = info.algorithm is algorithm and info.has_passphrase is self.venue.has_passphrase
+            if fits or (isinstance(info, ClientInfo) and info.revoked):
+                continue
+            ours, theirs = (
+                f"{by}, with{'' if passphrase else 'out'} a passphrase"
+                for by, passphrase in ((info.algorithm, info.has_passphrase), (algorithm, self.venue.has_passphrase))
+            )
+            what = f"{info.name} signs by {ours}, and {self.venue.name} wants {theirs}"
+            anew = "remove it and add it anew" if is_real else f"rotate it: `signer clients rotate {info.name}`"
+            yield what, f"change the venue of account {info.account} back, or {anew}"
 
     def whole(
         self,

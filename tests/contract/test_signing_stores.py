@@ -8,15 +8,24 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from signer.contracts import SigningKey, SigningStore
 from signer.errors import KeyStoreError
-from signer.model import Algorithm
+from signer.home.settings import HOME_FILE
+from signer.keys.file import FileKeyStore
+from signer.keys.key_pair import new_private, signing_handle
+from signer.model import Algorithm, CredentialInfo
+from signer.secret import HMACS, Secret
 from tests.harness.stores import CANARY, MESSAGE, passphrase, spellings
 from tests.harness.vectors import VECTORS, message_of
 from tests.vault.custody import KINDS, Custody, token_settings, vault_settings
+
+PASSPHRASE = b"canary of a key's own passphrase"
 
 
 @pytest.fixture(params=KINDS, name="custody")
@@ -54,6 +63,80 @@ async def test_krakens_published_vector(custody: Custody) -> None:
     custody.add("main", base64.b64decode(vector["secret"]))
     signature = await (await custody.key("main")).sign(message_of(vector))
     assert base64.b64encode(signature).decode() == vector["signature"]
+
+
+def _secret_of(algorithm: Algorithm) -> Secret:
+    return Secret(CANARY) if algorithm in HMACS else new_private(algorithm)
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+async def test_it_signs_by_each_algorithm_as_the_secret_does(custody: Custody, algorithm: Algorithm) -> None:
+    """For messages of every length the signature is one by the secret, and by no other."""
+    secret = _secret_of(algorithm)
+    custody.add("main", secret, algorithm=algorithm)
+    key, known = await custody.key("main"), signing_handle(secret, algorithm)
+    other = signing_handle(_secret_of(algorithm) if algorithm not in HMACS else Secret(CANARY[::-1]), algorithm)
+    assert (key.algorithm, key.passphrase) == (algorithm, None)
+    for size in (0, 1, 63, 64, 65, 1000):
+        message = secrets.token_bytes(size)
+        signature = await key.sign(message)
+        assert known.matches(message, signature)
+        assert not other.matches(message, signature)
+        assert not known.matches(message + b"!", signature)
+    assert custody.alarms == []
+
+
+@pytest.mark.parametrize("raw", [b"Jefe", b"\x0b" * 20, b"k" * 33, b"\xaa" * 131])
+async def test_a_shared_secret_of_any_length(custody: Custody, raw: bytes) -> None:
+    """A secret that is shorter than a store takes signs as it is: HMAC pads with zeros (RFC 4231 has such keys)."""
+    custody.add("main", raw, algorithm=Algorithm.HMAC_SHA256)
+    message = b"what do ya want for nothing?"
+    assert await (await custody.key("main")).sign(message) == hmac.digest(raw, message, hashlib.sha256)
+
+
+@pytest.mark.parametrize("algorithm", [each for each in Algorithm if each not in HMACS])
+async def test_a_private_key_is_destroyed(custody: Custody, algorithm: Algorithm) -> None:
+    """After its removal neither the entry nor the key is left."""
+    info = custody.add("main", new_private(algorithm), algorithm=algorithm)
+    custody.remove("main")
+    assert custody.file.credentials() == []
+    if custody.admin() is not None:
+        with pytest.raises(KeyStoreError, match="keys add"):
+            await custody.stores.store("it", custody.config).signing_key(info)
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+async def test_a_key_of_another_algorithm_is_refused(custody: Custody, algorithm: Algorithm) -> None:
+    """What lies there under a credential's name must sign as the credential does, or there is no handle."""
+    claimed = Algorithm.ECDSA_P256 if algorithm is Algorithm.ED25519 else Algorithm.ED25519
+    info = custody.add("main", _secret_of(algorithm), algorithm=algorithm)
+    store = custody.file if info.store == HOME_FILE else custody.stores.store("it", custody.config)
+    with pytest.raises(KeyStoreError):
+        await _claimed(store, replace(info, algorithm=claimed))
+
+
+async def _claimed(store: FileKeyStore | SigningStore, info: CredentialInfo) -> SigningKey:
+    if isinstance(store, FileKeyStore):
+        return store.signing_key(info.name, info.algorithm)
+    return await store.signing_key(info)
+
+
+async def test_a_passphrase_is_kept_or_refused(custody: Custody) -> None:
+    """A store that keeps passphrases gives it back beside the signature, after a restart too; others say no first."""
+    kept = custody.admin() is None or cast(SigningStore, custody.admin()).keeps_passphrases
+    if not kept:
+        with pytest.raises(KeyStoreError, match="passphrase"):
+            custody.add("main", Secret(CANARY, Secret(PASSPHRASE)))
+        assert custody.file.credentials() == []
+        return
+    info = custody.add("main", Secret(CANARY, Secret(PASSPHRASE)))
+    key = await custody.key("main")
+    assert await key.sign(MESSAGE) == _local(CANARY, MESSAGE)
+    assert info.has_passphrase
+    assert key.passphrase is not None
+    assert key.passphrase.expose_to(bytes) == PASSPHRASE
+    raw, shown = custody.file._path.read_bytes(), repr([key, key.passphrase, info])
+    assert not any(spelling in raw or spelling in shown.encode() for spelling in spellings(PASSPHRASE))
 
 
 async def test_many_at_once(custody: Custody) -> None:

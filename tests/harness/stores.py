@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+from signer.contracts import ClientKey
 from signer.keys.argon import INSECURE_TESTS_ONLY
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase
+from signer.model import Algorithm
 from signer.secret import HmacKey, Secret
 
 PASSPHRASE_TEXT = "canary passphrase of the tests"
@@ -33,16 +35,16 @@ def open_store(path: Path, text: str = PASSPHRASE_TEXT) -> FileKeyStore:
     return FileKeyStore.open(path, passphrase(text), allow_test_profile=True)
 
 
-def filled_store(path: Path) -> FileKeyStore:
-    """Make a store with the credential `main` and the clients `bot` and `other`."""
+def filled_store(path: Path, algorithm: Algorithm = Algorithm.HMAC_SHA512) -> FileKeyStore:
+    """Make a store with the credential `main`, which signs by an HMAC, and the clients `bot` and `other`."""
     store = new_store(path)
-    store.add_credential("main", "spot", API_KEY, Secret(CANARY), created_us=1)
+    store.add_credential("main", "spot", API_KEY, Secret(CANARY), created_us=1, algorithm=algorithm)
     store.add_client("bot", "spot", "trader", CLIENT_KEY, Secret(CANARY[::-1]), created_us=2)
     store.add_client("other", "spot", "tracker", CLIENT_KEY[::-1], Secret(CANARY[1:] + CANARY[:1]), created_us=3)
     return store
 
 
-def same_key(one: HmacKey, other: HmacKey) -> bool:
+def same_key(one: ClientKey, other: HmacKey) -> bool:
     """Whether two handles sign alike."""
     return one.matches(MESSAGE, other._mac(MESSAGE))
 

@@ -23,7 +23,7 @@ from signer.contracts import SigningKey
 from signer.errors import KeyStoreError
 from signer.keys.file import FileKeyStore
 from signer.keys.replaced import kept_replaced
-from signer.model import Algorithm, CredentialInfo, KeyInfo
+from signer.model import CredentialInfo, KeyInfo
 from signer.operator import keys
 from signer.operator.opening import handle_of, open_store
 from signer.operator.operation import Operation
@@ -43,6 +43,7 @@ class FolderStore:
     """A store outside the home, as a folder: what a Vault or an HSM is to the commands."""
 
     algorithms = frozenset(HMACS)
+    keeps_passphrases = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -86,7 +87,7 @@ class Bench:
         store = open_store(told_at(self.sh.home))
         (info,) = store.credentials()
         elsewhere = None if info.store == "file" else self.vault
-        key = asyncio.run(handle_of(info, store, elsewhere, Algorithm.HMAC_SHA512))
+        key = asyncio.run(handle_of(info, store, elsewhere))
         expected = asyncio.run(Secret(SECRETS[info.api_key]).key().sign(MESSAGE))
         assert asyncio.run(key.sign(MESSAGE)) == expected
         return info

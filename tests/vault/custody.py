@@ -74,12 +74,18 @@ class Custody:
         for opened in (self.stores, *self._admin_stores):
             await opened.close()
 
-    def add(self, name: str, raw: bytes = CANARY, api_key: str = "") -> CredentialInfo:
+    def add(
+        self,
+        name: str,
+        raw: bytes | Secret = CANARY,
+        api_key: str = "",
+        algorithm: Algorithm = Algorithm.HMAC_SHA512,
+    ) -> CredentialInfo:
         """`signer keys add`."""
         admin = self.admin()
         elsewhere = None if admin is None else ("it", admin)
-        api_key = api_key or secrets.token_hex(28)
-        self.file.add_credential(name, "main", api_key, Secret(raw), created_us=1, elsewhere=elsewhere)
+        secret, key = raw if isinstance(raw, Secret) else Secret(raw), api_key or secrets.token_hex(28)
+        self.file.add_credential(name, "main", key, secret, created_us=1, algorithm=algorithm, elsewhere=elsewhere)
         return self.info(name)
 
     def remove(self, name: str) -> None:
@@ -94,5 +100,5 @@ class Custody:
         """The handle, got as the gateway gets it."""
         info = self.info(name)
         if info.store == HOME_FILE:
-            return self.file.signing_key(name, Algorithm.HMAC_SHA512)
+            return self.file.signing_key(name, info.algorithm)
         return await self.stores.store(info.store, self.config).signing_key(info)

@@ -48,7 +48,8 @@ def forget_openssl_errors() -> None:
 def lying(name: str) -> list[str]:
     """The secrets in the token of a credential, or of several whose names begin alike."""
     with logged_in() as session:
-        labels = [str(key.label) for key in session.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY})]
+        kinds = (ObjectClass.SECRET_KEY, ObjectClass.PRIVATE_KEY)
+        labels = [str(key.label) for kind in kinds for key in session.get_objects({Attribute.CLASS: kind})]
     return [label for label in labels if label.startswith(f"{name}-")]
 
 

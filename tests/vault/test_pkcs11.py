@@ -17,6 +17,7 @@ from pkcs11 import Attribute, KeyType, ObjectClass, TokenFlag
 
 from signer.errors import ConfigError, KeyStoreError, StoreUnavailable
 from signer.keys.pkcs11 import Pkcs11Store
+from signer.model import Algorithm
 from signer.offload.worker import ThreadWorker
 from tests.harness.stores import CANARY, MESSAGE
 from tests.vault.custody import Custody, token_settings
@@ -148,16 +149,16 @@ async def test_a_slow_token_holds_up_nobody(token: Token, new: New) -> None:
     settings = custody.config.stores["it"]
     store = Pkcs11Store("it", settings, worker, custody.alarms.append)  # type: ignore[arg-type]
     blocking = worker.run(stuck.wait)
-    waiting = [asyncio.ensure_future(store.sign("any", MESSAGE)) for _ in range(2)]
+    waiting = [asyncio.ensure_future(store.sign("any", Algorithm.HMAC_SHA512, MESSAGE)) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="2 calls wait"):
-        await store.sign("any", MESSAGE)
+        await store.sign("any", Algorithm.HMAC_SHA512, MESSAGE)
     for one in waiting:
         with pytest.raises(StoreUnavailable, match="in time"):
             await one
     stuck.set()
     await blocking
-    await heals(lambda: store.sign(custody.info("main").reference, MESSAGE))
+    await heals(lambda: store.sign(custody.info("main").reference, Algorithm.HMAC_SHA512, MESSAGE))
     await store.close()
     worker.close()
 

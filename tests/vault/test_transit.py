@@ -13,7 +13,7 @@ import pytest
 
 from signer.errors import KeyStoreError, StoreUnavailable
 from signer.keys.vault_transit import VaultTransitStore, _wrapped
-from signer.model import WireAnswer, WireRequest
+from signer.model import Algorithm, WireAnswer, WireRequest
 from signer.offload.worker import ThreadWorker
 from signer.secret import Secret
 from tests.harness.stores import CANARY, MESSAGE
@@ -155,9 +155,9 @@ async def test_the_deadline_ends_a_call(vault: RunningVault, new: New) -> None:
             custody.alarms.append,
         )
         name = custody.info("main").reference
-        await impatient.hmac(name, MESSAGE)
+        await impatient.sign(name, Algorithm.HMAC_SHA512, MESSAGE)
         proxy.open.clear()
-        waiting = [asyncio.ensure_future(impatient.hmac(name, MESSAGE)) for _ in range(2)]
+        waiting = [asyncio.ensure_future(impatient.sign(name, Algorithm.HMAC_SHA512, MESSAGE)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(StoreUnavailable, match="2 calls are under way"):
             await key.sign(MESSAGE)
@@ -344,6 +344,6 @@ async def test_an_answer_that_is_no_signature_is_never_sent_on(
     store = VaultTransitStore("it", settings, answers, worker, print)  # type: ignore[arg-type]
     store._login._vault = type("Client", (), {"token": "t"})()
     with pytest.raises(KeyStoreError):
-        await store.hmac("main-0", MESSAGE)
+        await store.sign("main-0", Algorithm.HMAC_SHA512, MESSAGE)
     assert ("X-Vault-Namespace", "team/a") in answers.asked[0].headers
     worker.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -10,7 +11,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,15 @@ from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
 from signer.home.layout import Home
 from signer.home.settings import AccountConfig
+from signer.keys.file import FileKeyStore
 from signer.ledger import open_ledger
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import ClientInfo, CredentialInfo, KeyInfo, Request, Response
+from signer.model import KeyInfo, Request, Response
 from signer.policy.load import load_policy
-from signer.secret import ApiPassphrase, Secret
+from signer.secret import Secret
 from signer.serving.clock import SystemClock
 from signer.upstream import UpstreamPool
+from tests.harness.stores import new_store, open_store
 from tests.venue_seam.exchange import API_KEY, PASSPHRASE, SECRET, Exchange
 
 CLIENT_KEY, CLIENT_SECRET, CLIENT_PASSPHRASE = "virtual-key", b"virtual secret", "virtual passphrase"
@@ -128,9 +131,24 @@ class Line:
         self.alarms.append(f"{kind} {text}")
 
 
+def keys_in(home: Home, venue: Venue, secret: bytes) -> FileKeyStore:
+    """The key file of a home, with a real credential and a client, each with its passphrase. It is opened anew."""
+    store, passphrases = new_store(home.keys), (PASSPHRASE, CLIENT_PASSPHRASE)
+    real, virtual = (Secret(text.encode()) for text in passphrases)
+    algorithm = venue.key_algorithm
+    store.add_credential("real", "main", API_KEY, Secret(SECRET, real), created_us=0, algorithm=algorithm)
+    store.add_client("bot", "main", "p", CLIENT_KEY, Secret(secret, virtual), venue.client_algorithm, created_us=0)
+    raw = home.keys.read_bytes()
+    assert not any(text in raw for text in (SECRET, PASSPHRASE.encode(), CLIENT_SECRET, CLIENT_PASSPHRASE.encode()))
+    return open_store(home.keys)
+
+
 @asynccontextmanager
-async def line(venue: Venue, exchange: Exchange, folder: Path) -> AsyncIterator[Line]:
-    """The line from ``venue`` to ``exchange``, as `signer.serving` connects it."""
+async def line(venue: Venue, exchange: Exchange, folder: Path, secret: bytes = CLIENT_SECRET) -> AsyncIterator[Line]:
+    """The line from ``venue`` to ``exchange``, as `signer.serving` connects it.
+
+    ``secret`` is what the gateway keeps of its client: the shared secret, or the public key.
+    """
     clock, home = SystemClock(), Home(folder)
     (folder / "p.toml").write_text(POLICY)
     policy = load_policy(folder / "p.toml", venue.vocabulary, venue.pairs.find)
@@ -138,16 +156,16 @@ async def line(venue: Venue, exchange: Exchange, folder: Path) -> AsyncIterator[
     audit = await open_audit(home, ledger, clock, lambda _: None)
     marks, pending, times = await ledger.marks(), Pending(await ledger.open_intents()), VenueTime(clock)
     upstream = UpstreamPool.open(exchange.origin)
-    info = ClientInfo("bot", "main", "p", CLIENT_KEY, "f", (), None, "window", False, 0)
-    key = Secret(CLIENT_SECRET).key(venue.client_algorithm)
-    client = Client(info, key, policy, ApiPassphrase(CLIENT_PASSPHRASE.encode()))
+    keys = await asyncio.to_thread(keys_in, home, venue, secret)
+    client = Client(
+        keys.clients()[0], keys.client_key("bot", venue.client_algorithm), policy, keys.client_passphrase("bot")
+    )
     found = KeyInfo("", ("read_only", "trade"), None, 0, 0, ())
     states = KeyStates(ledger, clock, Listeners(), lambda _: found)
     config = AccountConfig(venue=venue.name, origin=exchange.origin, call_seconds=3.0, tier="unlimited")
-    real = (CredentialInfo("real", "main", API_KEY, "f", 0), Secret(SECRET).key(venue.key_algorithm))
+    real = (keys.credentials()[0], keys.signing_key("real", venue.key_algorithm))
     account = open_account("main", config, venue, [real], upstream, states, marks)
-    shown = [replace(one, passphrase=Secret(PASSPHRASE.encode())) for one in account.credentials]
-    snapshot = Snapshot({venue.name: venue}, {CLIENT_KEY: client}, {"main": replace(account, credentials=shown)})
+    snapshot = Snapshot({venue.name: venue}, {CLIENT_KEY: client}, {"main": account})
     watch = Line(None, None, ledger, audit, folder)  # type: ignore[arg-type]  # set below
     watch.recovery = Recovery(
         lambda: snapshot, ledger, audit, pending, times, clock=clock, watch=watch, gone_after_s=90.0

@@ -16,8 +16,9 @@ from signer.findings import Weight
 from signer.home.layout import Home
 from signer.home.settings import Config, load_config
 from signer.keys.file import FileKeyStore
+from signer.keys.key_pair import PrivateKey
 from signer.model import Algorithm
-from signer.operator.opening import handle_of, signing_algorithm
+from signer.operator.opening import handle_of
 from signer.secret import HmacKey, Secret
 from signer.serving.clock import SystemClock
 from signer.venues import open_venue
@@ -39,14 +40,13 @@ def _config(home: Home) -> Config:
 
 @pytest.fixture(name="store")
 def _store(home: Home) -> FileKeyStore:
-    return filled_store(home.keys)
+    return filled_store(home.keys, Algorithm.HMAC_SHA256)
 
 
-async def test_an_act_signs_by_the_venues_algorithm(config: Config, store: FileKeyStore) -> None:
-    """The handle of a credential makes the signature that the venue of the settings expects."""
-    algorithm = signing_algorithm(config)
-    key = await handle_of(store.credential("main"), store, None, algorithm)
-    assert algorithm is Algorithm.HMAC_SHA256
+async def test_an_act_signs_by_the_keys_algorithm(config: Config, store: FileKeyStore) -> None:
+    """The handle of a credential makes the signature that its entry promises to the venue."""
+    key = await handle_of(store.credential("main"), store, None)
+    assert key.algorithm is open_venue(config.venue).key_algorithm is Algorithm.HMAC_SHA256
     assert await key.sign(MESSAGE) == await Secret(CANARY).key(Algorithm.HMAC_SHA256).sign(MESSAGE)
 
 
@@ -68,7 +68,7 @@ async def test_the_doctor_expects_a_signature_of_the_venues_length(
     """The doctor asks the store for a key by HMAC-SHA256, and finds its signature of 32 bytes fine."""
     asked, signing_key = list[Algorithm](), FileKeyStore.signing_key
 
-    def watched(self: FileKeyStore, credential: str, algorithm: Algorithm) -> HmacKey:
+    def watched(self: FileKeyStore, credential: str, algorithm: Algorithm) -> HmacKey | PrivateKey:
         asked.append(algorithm)
         return signing_key(self, credential, algorithm)
 
