@@ -37,9 +37,10 @@ async def fetch_pairs(
 def save_pairs(path: Path, pairs: Mapping[str, Json]) -> None:
     """Keep the list in ``path``, whole or not at all. Raises `VenueError` if it cannot be written."""
     fresh = path.with_suffix(f".{os.getpid()}.new")  # a command and the gateway may write it at the same time
+    text = json.dumps(dict(pairs))  # not json.dump: writing piece by piece takes ten times as long
     try:
         with fresh.open("w", encoding="utf-8") as file:
-            json.dump(dict(pairs), file)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
