@@ -24,6 +24,7 @@ def test_an_order_goes_through_a_confined_gateway(tmp_path: Path) -> None:
     confine = confinement(settings(UNIT)["Service"])
     with RunningSandbox(Settings(tier="unlimited")) as sandbox:
         made = MadeHome(tmp_path / "home", sandbox)
+        made.use_real_argon2id()
         made.add_account("confined")
         assert made.signer("tls", "init").returncode == 0
         made.listen("127.0.0.1:0", "tls://127.0.0.1:0")

@@ -179,7 +179,7 @@ def seen(world: World, *, namespace: bool) -> dict[str, Any]:
         found["impostor"] = asked([sys.executable, "-c", REFUSED], "REQUESTS_CA_BUNDLE", environment)
         found["arrived at the impostor"] = len(made.arrivals("impostor", ""))
     if namespace:
-        done = world.home("unpinned", 443).signer("serve")
+        done = world.home("unpinned", 443).process("serve")
         found["loop"] = {"status": done.returncode, "says": done.stderr}
     return found
 

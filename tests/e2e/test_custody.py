@@ -236,7 +236,7 @@ def test_a_start_without_vault(
     gateway.kill_worker_and_wait()
     assert {kind for kind, bot in bots.items() if ask(bot)["error"]} == set()
     assert gateway.stop() == 0
-    done = made.signer("serve")
+    done = made.process("serve")
     assert (done.returncode, "somebody else did" in done.stderr) == (4, True)
 
 

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pkcs11
 import pytest
@@ -16,7 +17,6 @@ from pkcs11 import TokenFlag
 
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.test_custody import add_stores, toml
-from tests.e2e.test_lifecycle import Done, run
 from tests.harness.homes import MadeHome
 from tests.unit.upstream.certificates import Authority
 from tests.vault.custody import token_settings, vault_settings
@@ -46,19 +46,19 @@ class Desk:
         text = f'[accounts.odd]\norigin = "{self.made.sandbox.url}"\nstore = "odd"\n{toml(table, "stores.odd")}'
         self.made.home.config.write_text(self._good + text)
 
-    def add(self, text: str = "", *, token: str = "") -> Done:
+    def add(self, text: str = "", *, token: str = "") -> CompletedProcess[str]:
         """`keys add` to that account."""
         if token:
             self.admin.write_text(token)
         pasted = text or json.dumps({"api_key": PUBLIC, "api_secret": SECRET})
         command = ("keys", "add", "odd", "--account", "odd", "--stdin", "--vault-token-file", str(self.admin))
-        return run(self.made, *command, stdin=pasted)
+        return self.made.signer(*command, stdin=pasted)
 
-    def refused_by_vault_away(self, done: Done, words: str) -> None:
+    def refused_by_vault_away(self, done: CompletedProcess[str], words: str) -> None:
         """Check that a key is refused while Vault cannot be asked."""
         assert (done.returncode, done.stderr.count("\n"), words in done.stderr) == (5, 1, True), done.stderr
 
-    def refused(self, done: Done, status: int, *words: str) -> None:
+    def refused(self, done: CompletedProcess[str], status: int, *words: str) -> None:
         """Check that the refusal is one line without a secret, and that nothing was kept."""
         assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
         assert all(word in done.stderr for word in words), done.stderr
@@ -182,11 +182,11 @@ def test_a_wrong_pin_is_given_once(desk: Desk) -> None:
     with wrong_pin(desk.token):
         done = desk.made.signer("keys", "test", "odd")
         assert (done.returncode, done.stderr.count("\n"), "is not right" in done.stderr) == (4, 1, True), done.stderr
-        started = desk.made.signer("serve")
+        started = desk.made.process("serve")
         assert (started.returncode, "so none is given" in started.stderr) == (4, True), started.stderr
         assert "pkcs11-tool --login" in started.stderr
         assert PIN not in done.stderr + started.stderr
-    assert run(desk.made, "keys", "remove", "odd").returncode == 0
+    assert desk.made.signer("keys", "remove", "odd").returncode == 0
 
 
 def test_a_transit_key_of_another_type(desk: Desk) -> None:
@@ -198,9 +198,9 @@ def test_a_transit_key_of_another_type(desk: Desk) -> None:
     desk.vault.root.delete(path)
     desk.vault.root.write_data(path, data={"type": "aes256-gcm96"})
     for command in (("serve",), ("keys", "test", "odd")):
-        done = desk.made.signer(*command)
+        done = (desk.made.process if command == ("serve",) else desk.made.signer)(*command)
         told = [line for line in done.stderr.splitlines() if "warning" not in line]
         assert (done.returncode, len(told)) == (4, 1), done.stderr
         assert "it is a key of type aes256-gcm96, not hmac; remove the credential and add it anew" in told[0]
-    assert run(desk.made, "keys", "remove", "odd", "--vault-token-file", str(desk.admin)).returncode == 0
+    assert desk.made.signer("keys", "remove", "odd", "--vault-token-file", str(desk.admin)).returncode == 0
     assert not any(desk.vault.lying("odd").values())

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from signer.sandbox.control_client import MadeKey
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.bursts import Burst, nonces_by_key
 from tests.e2e.test_custody import add_stores, toml
-from tests.e2e.test_lifecycle import Done, asked, pasted, run
+from tests.e2e.test_lifecycle import asked, pasted
 from tests.harness.bots import order
 from tests.harness.gateways import running
 from tests.harness.homes import MadeHome
@@ -55,9 +56,9 @@ class Custodian:
         """Make another key of the account."""
         return self.made.sandbox.control.make_key(self.account, tier="unlimited")
 
-    def run(self, *arguments: str, key: MadeKey | None = None) -> Done:
+    def run(self, *arguments: str, key: MadeKey | None = None) -> CompletedProcess[str]:
         """A command that succeeds, as the administrator of Vault."""
-        done = run(self.made, *self.command(*arguments), stdin=pasted(key) if key else "")
+        done = self.made.signer(*self.command(*arguments), stdin=pasted(key) if key else "")
         assert done.returncode == 0, done.stderr
         return done
 
@@ -134,7 +135,7 @@ def test_without_a_gateway(custodian: Custodian) -> None:
     for there in ("pkcs11", "vault-kv", "vault-transit"):
         custodian.move(there)
         custodian.rotate()
-        assert run(custodian.made, "keys", "test", custodian.name).returncode == 0
+        assert custodian.made.signer("keys", "test", custodian.name).returncode == 0
     (*_, last) = nonces_by_key(custodian.made, *custodian.keys)
     assert last == sorted(set(last))
     custodian.run("keys", "remove", custodian.name, "--yes")
@@ -149,7 +150,7 @@ def killed_after(step: tuple[type, str], custodian: Custodian, arguments: tuple[
     if child == 0:
         try:
             setattr(owner, method, fatal(getattr(owner, method)))
-            run(custodian.made, *custodian.command(*arguments), stdin=pasted(key))
+            custodian.made.signer(*custodian.command(*arguments), stdin=pasted(key))
         finally:
             os._exit(1)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
@@ -213,7 +214,7 @@ def test_two_names_of_one_place(custodian: Custodian, vault: RunningVault) -> No
         file.write(toml(vault_settings(vault, "vault-kv"), "stores.alias"))
     custodian.move("vault-kv")
     move = ("keys", "move", custodian.name, "--to", "alias", "--stdin")
-    done = run(custodian.made, *custodian.command(*move), stdin=pasted(custodian.key))
+    done = custodian.made.signer(*custodian.command(*move), stdin=pasted(custodian.key))
     assert (done.returncode, "are one place" in done.stderr, done.stderr.count("\n")) == (3, True, 1)
     custodian.require_one_copy()
-    assert json.loads(run(custodian.made, "keys", "test", custodian.name, "--json").stdout)["permissions"]
+    assert json.loads(custodian.made.signer("keys", "test", custodian.name, "--json").stdout)["permissions"]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
-from unittest import mock
 
 import pytest
 
-from signer.cli.main import main
 from signer.keys.probes import forget_probe
 from signer.sandbox.control_client import MadeKey
 from signer.sandbox.faults import Errors
@@ -47,23 +43,6 @@ def own(made: MadeHome) -> Iterator[RunningGateway]:
         made.sandbox.control.clear_faults()
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(made: MadeHome, *arguments: str, stdin: str = "") -> Done:
-    """A command on the home, in this process: to start another takes longer than most of them."""
-    typed = io.TextIOWrapper(io.BytesIO(stdin.encode()))
-    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err, mock.patch("sys.stdin", typed):
-        status = main(["--home", str(made.home.folder), *arguments])
-    return Done(status, out.getvalue(), err.getvalue())
-
-
 def account_of(made: MadeHome) -> str:
     """The home's one account."""
     return made.store.credentials()[0].account
@@ -84,14 +63,14 @@ def pasted(key: MadeKey) -> str:
     return json.dumps({"api_key": key.api_key, "api_secret": key.api_secret})
 
 
-def rotated(made: MadeHome, key: MadeKey, *options: str) -> Done:
+def rotated(made: MadeHome, key: MadeKey, *options: str) -> CompletedProcess[str]:
     """`keys rotate` to that key."""
-    return run(made, "keys", "rotate", name_of(made), "--stdin", *options, stdin=pasted(key))
+    return made.signer("keys", "rotate", name_of(made), "--stdin", *options, stdin=pasted(key))
 
 
 def listed(made: MadeHome) -> dict[str, Any]:
     """The one row of `keys list` that is in force."""
-    done = run(made, "keys", "list", "--json")
+    done = made.signer("keys", "list", "--json")
     assert done.returncode == 0, done.stderr
     (row,) = (row for row in json.loads(done.stdout) if row["delete_since"] is None)
     return dict(row)
@@ -147,21 +126,21 @@ def test_a_rotation_is_on_record(own: RunningGateway) -> None:
 def test_a_replaced_key_is_listed_until_it_is_deleted(made: MadeHome) -> None:
     """A replaced key is listed by name and fingerprint until `keys confirm-deleted`, which is on record."""
     old = made.store.credentials()[0]
-    assert run(made, "keys", "confirm-deleted", old.name, old.fingerprint).returncode == 4
+    assert made.signer("keys", "confirm-deleted", old.name, old.fingerprint).returncode == 4
     assert rotated(made, fresh_key(made)).returncode == 0
-    shown = run(made, "keys", "list").stdout
+    shown = made.signer("keys", "list").stdout
     assert shown.count("Delete this at the exchange now") == 1
-    now, then = json.loads(run(made, "keys", "list", "--json").stdout)
+    now, then = json.loads(made.signer("keys", "list", "--json").stdout)
     assert (now["delete_since"], then["fingerprint"], then["store"]) == (None, old.fingerprint, None)
     assert then["at_venue"]
     assert repr(then["at_venue"]) in shown
     assert then["delete_since"] in shown
     assert now.keys() == then.keys()
     assert old.api_key not in json.dumps([now, then])
-    assert run(made, "keys", "confirm-deleted", "other", old.fingerprint).returncode == 4
-    assert run(made, "keys", "confirm-deleted", old.name, f"../probes/{now['fingerprint']}").returncode == 4
-    assert run(made, "keys", "confirm-deleted", old.name, old.fingerprint, "--reason", "deleted").returncode == 0
-    assert "Delete" not in run(made, "keys", "list").stdout
+    assert made.signer("keys", "confirm-deleted", "other", old.fingerprint).returncode == 4
+    assert made.signer("keys", "confirm-deleted", old.name, f"../probes/{now['fingerprint']}").returncode == 4
+    assert made.signer("keys", "confirm-deleted", old.name, old.fingerprint, "--reason", "deleted").returncode == 0
+    assert "Delete" not in made.signer("keys", "list").stdout
     assert made.records(act="keys confirm-deleted", stage="done")[-1]["detail"] == f"fingerprint {old.fingerprint}"
 
 
@@ -204,8 +183,8 @@ def test_a_new_key_that_the_exchange_refuses_changes_nothing(own: RunningGateway
     made, bot = own.made, own.client(account_of(own.made))
     before = made.home.keys.read_bytes()
     key, other = fresh_key(made), fresh_key(made)
-    done = run(
-        made, "keys", "rotate", name_of(made), "--stdin",
+    done = made.signer(
+        "keys", "rotate", name_of(made), "--stdin",
         stdin=json.dumps({"api_key": key.api_key, "api_secret": other.api_secret}),
     )  # fmt: skip
     assert (done.returncode, done.stderr.count("\n")) == (5, 1)
@@ -230,7 +209,7 @@ def test_a_gateway_that_would_not_take_it_up_keeps_the_old_key_in_the_store_too(
 def test_an_old_key_that_is_gone_already_is_rotated_by_what_it_last_said(own: RunningGateway) -> None:
     """A leaked key is deleted at the exchange first; what it could do is known from its last test."""
     made = own.made
-    assert run(made, "keys", "test", name_of(made)).returncode == 0
+    assert made.signer("keys", "test", name_of(made)).returncode == 0
     made.sandbox.control.add_fault(Errors(endpoint="GetApiKeyInfo", count=1, errors=("EAPI:Invalid key",)))
     done = rotated(made, fresh_key(made))
     assert done.returncode == 0, done.stderr
@@ -254,7 +233,7 @@ def _test_and_list(made: MadeHome) -> None:
     forget_probe(made.home.probes, made.store.credentials()[0].fingerprint)
     assert (listed(made)["permissions"], listed(made)["tested"]) == (None, None)
     for _ in range(2):
-        done = run(made, "keys", "test", name_of(made), "--json")
+        done = made.signer("keys", "test", name_of(made), "--json")
         assert done.returncode == 0, done.stderr
     told, row = json.loads(done.stdout), listed(made)
     assert "modify-trades" in told["permissions"]
@@ -274,7 +253,7 @@ def test_both_virtual_credentials_pass_for_a_while(own: RunningGateway, tmp_path
 
     def issued(*arguments: str) -> Bot:
         file = tmp_path / "bot.env"
-        done = run(made, "clients", *arguments, "--env-file", str(file), "--force")
+        done = made.signer("clients", *arguments, "--env-file", str(file), "--force")
         assert done.returncode == 0, done.stderr
         values = dict(line.split("=", 1) for line in file.read_text().splitlines())
         return Bot("late", values["KRAKEN_API_KEY"], values["KRAKEN_API_SECRET"], account, own.url)
@@ -286,10 +265,10 @@ def test_both_virtual_credentials_pass_for_a_while(own: RunningGateway, tmp_path
     assert made.records(kind="intent")[-1]["client"] == "late"
     third = issued("rotate", "late", "--overlap", "10m")
     assert (asked(first), asked(second), asked(third)) == (["EAPI:Invalid key"], [], [])
-    assert run(made, "clients", "update", "late", "--policy", "tracker", "--reason", "holiday").returncode == 0
+    assert made.signer("clients", "update", "late", "--policy", "tracker", "--reason", "holiday").returncode == 0
     assert asked(second, "AddOrder", order()) != []
     assert (asked(second), asked(third)) == ([], [])
-    assert run(made, "clients", "revoke", "late").returncode == 0
+    assert made.signer("clients", "revoke", "late").returncode == 0
     assert (asked(second), asked(third)) == (["EAPI:Invalid key"], ["EAPI:Invalid key"])
     acts = [record["act"] for record in made.records(kind="operator", stage="done")]
     assert acts == ["clients add", "clients rotate", "clients rotate", "clients update", "clients revoke"]
@@ -299,7 +278,7 @@ def test_both_virtual_credentials_pass_for_a_while(own: RunningGateway, tmp_path
 def test_an_overlap_ends(own: RunningGateway) -> None:
     """The old credential is refused when its time is over, without anybody acting."""
     made, bot = own.made, own.client(account_of(own.made))
-    assert run(made, "clients", "rotate", bot.name, "--overlap", "5s").returncode == 0
+    assert made.signer("clients", "rotate", bot.name, "--overlap", "5s").returncode == 0
     assert asked(bot) == []
     until(lambda: asked(bot) == ["EAPI:Invalid key"], "the end of the overlap")
 
@@ -312,7 +291,7 @@ def test_a_client_that_changes_keeps_its_credential(own: RunningGateway) -> None
         (("--allow-from-anywhere", "--expires", "30d"), []),
         (("--expires-never",), []),
     ):
-        done = run(made, "clients", "update", bot.name, *options)
+        done = made.signer("clients", "update", bot.name, *options)
         assert done.returncode == 0, done.stderr
         assert asked(bot) == answer
 
@@ -322,7 +301,7 @@ def test_a_command_without_a_gateway_appends_to_the_chain_itself(made: MadeHome)
     with running(made) as gateway:
         bot = gateway.client(account_of(made))
         assert asked(bot, "AddOrder", order()) == []
-    assert run(made, "clients", "revoke", bot.name, "--reason", "moved away").returncode == 0
+    assert made.signer("clients", "revoke", bot.name, "--reason", "moved away").returncode == 0
     with running(made):
         assert "nothing was changed" in made.verify()
     kinds = [record["kind"] for record in made.records() if record["kind"] in {"start", "stop", "operator"}]
@@ -333,12 +312,12 @@ def test_a_revocation_works_even_if_it_cannot_be_recorded(made: MadeHome) -> Non
     """A brake must work when other things are broken; other acts do not."""
     bot = made.add_client("doomed", account_of(made), "trader")
     made.home.audit.write_text("this is no folder")
-    refused = run(made, "clients", "rotate", bot.name)
+    refused = made.signer("clients", "rotate", bot.name)
     assert refused.returncode == 5
-    done = run(made, "clients", "revoke", bot.name)
+    done = made.signer("clients", "revoke", bot.name)
     assert done.returncode == 0, done.stderr
     assert "not in the audit log" in done.stderr
-    (row,) = json.loads(run(made, "clients", "list", "--json").stdout)
+    (row,) = json.loads(made.signer("clients", "list", "--json").stdout)
     assert (row["name"], row["revoked"]) == ("doomed", True)
 
 
@@ -368,8 +347,8 @@ def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
     """One line says what, where and the hint, without a traceback."""
     info = made.store.credentials()[0]
     before = made.home.keys.read_bytes()
-    done = run(
-        made, *(info.name if word == "NAME" else word for word in arguments), stdin=stdin.replace("KEY", info.api_key)
+    done = made.signer(
+        *(info.name if word == "NAME" else word for word in arguments), stdin=stdin.replace("KEY", info.api_key)
     )
     assert (done.returncode, "Traceback" in done.stderr) == (status, False), done.stderr
     assert words in done.stderr

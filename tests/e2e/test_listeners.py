@@ -231,7 +231,7 @@ def test_a_listener_that_cannot_be_is_one_line(
     made.listen("127.0.0.1:0", listen)
     with made.home.config.open("a") as file:
         file.write(f'[accounts.main]\norigin = "{shared_sandbox.url}"\n')
-    done = made.signer("serve")
+    done = made.process("serve")
     assert done.returncode in {3, 4}
     (line,) = [line for line in done.stderr.splitlines() if "warning" not in line]
     assert says in line
@@ -246,7 +246,7 @@ def test_a_gateway_before_itself_does_not_start(tmp_path: Path, shared_sandbox: 
     made.listen(f"127.0.0.1:{port}", f"unix:{path}")
     with made.home.config.open("a") as file:
         file.write(f'[accounts.main]\norigin = "http://127.0.0.1:{port}"\n')
-    done = made.signer("serve")
+    done = made.process("serve")
     assert done.returncode == 3
     assert "accounts.main.origin: its name leads back to this gateway" in done.stderr
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import pytest
 
 from signer.model import Role
 from signer.sandbox.faults import Errors, Latency
-from tests.e2e.test_lifecycle import account_of, asked, made, name_of, run
+from tests.e2e.test_lifecycle import account_of, asked, made, name_of
 from tests.harness.bots import order
 from tests.harness.gateways import RunningGateway, running
 from tests.harness.homes import MadeHome
@@ -80,7 +80,7 @@ def test_a_key_that_the_exchange_refuses_is_paused_alone(own: RunningGateway) ->
     until(lambda: f"the exchange has refused the key of {first}" in own.log(), "the alarm")
     made.wait_for_record(kind="lane", credential=first, state="paused")
     made.sandbox.control.clear_faults()
-    assert run(made, "keys", "test", first).returncode == 0
+    assert made.signer("keys", "test", first).returncode == 0
     assert asked(bot, "AddOrder", order()) == []
     assert keys_of(made, "AddOrder")[-1] == first
     made.wait_for_record(kind="lane", credential=first, state="resumed")
@@ -101,7 +101,7 @@ def test_a_role_is_given_with_the_key(made: MadeHome) -> None:
     """`keys add --role`, and `keys list` shows it."""
     key = made.sandbox.control.make_key(account_of(made))
     pasted = f'{{"api_key": "{key.api_key}", "api_secret": "{key.api_secret}"}}'
-    added = run(made, "keys", "add", "r", "--account", account_of(made), "--role", "read", "--stdin", stdin=pasted)
+    added = made.signer("keys", "add", "r", "--account", account_of(made), "--role", "read", "--stdin", stdin=pasted)
     assert added.returncode == 0, added.stderr
-    assert '"role": "read"' in run(made, "keys", "list", "--json").stdout
-    assert run(made, "keys", "add", "x", "--account", account_of(made), "--role", "admin", "--stdin").returncode == 2
+    assert '"role": "read"' in made.signer("keys", "list", "--json").stdout
+    assert made.signer("keys", "add", "x", "--account", account_of(made), "--role", "admin", "--stdin").returncode == 2

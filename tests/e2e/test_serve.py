@@ -235,7 +235,7 @@ def test_a_worker_comes_back_although_nobody_reads_its_output(own: RunningGatewa
 
 def test_a_second_gateway_refuses(gateway: RunningGateway) -> None:
     """The message names the process that holds the home, and where it listens."""
-    done = gateway.made.signer("serve")
+    done = gateway.made.process("serve")
     assert done.returncode == 5
     assert_one_line(done, str(gateway.process.pid), gateway.url)
     assert gateway.is_ready()
@@ -311,7 +311,7 @@ def _audit_gone_wrong(made: MadeHome) -> list[str]:
 def test_what_cannot_start_says_why(made: MadeHome, breaks: Any, status: int) -> None:
     """One line says what, where and the hint, and the exit status is the documented one."""
     parts = breaks(made)
-    done = made.signer("serve")
+    done = made.process("serve")
     assert_one_line(done, *parts)
     assert done.returncode == status
 
@@ -335,7 +335,7 @@ def test_a_port_in_use(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         made = MadeHome(tmp_path / "home", shared_sandbox, listen=address)
         made.add_account(next(ACCOUNTS))
-        done = made.signer("serve")
+        done = made.process("serve")
     assert_one_line(done, address, "in use")
     assert done.returncode == 5
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_lifecycle import account_of, asked, made, own, run
+from tests.e2e.test_lifecycle import account_of, asked, made, own
 from tests.harness.gateways import RunningGateway, running
 from tests.harness.homes import PASSPHRASE, MadeHome
 
@@ -26,13 +26,13 @@ def test_a_running_gateway_takes_up_a_new_passphrase(made: MadeHome, tmp_path: P
     new = private(tmp_path / "new", NEW)
     with running(made) as gateway:
         bot = gateway.client(account_of(made))
-        done = run(made, "keyfile", "passphrase", "--new-passphrase-file", str(new), "--reason", "it was on a screen")
+        done = made.signer("keyfile", "passphrase", "--new-passphrase-file", str(new), "--reason", "it was on a screen")
         assert (done.returncode, "has taken it up" in done.stderr) == (0, True), done.stderr
         assert asked(bot) == []
-        assert run(made, "clients", "list", "--passphrase-file", str(new)).returncode == 0
+        assert made.signer("clients", "list", "--passphrase-file", str(new)).returncode == 0
         gateway.kill_worker_and_wait()
         assert asked(bot) == []
-        assert run(made, "clients", "revoke", bot.name).returncode == 0
+        assert made.signer("clients", "revoke", bot.name).returncode == 0
         assert asked(bot) == ["EAPI:Invalid key"]
     assert made.home.passphrase.read_text() == NEW + "\n"
     with running(made):
@@ -47,12 +47,12 @@ def test_a_gateway_that_cannot_read_the_new_one_goes_on_and_says_so(made: MadeHo
         bot = made.add_client("late", account_of(made), "tracker", url=gateway.url)
         assert gateway.reload() == ""
         flags = ("--passphrase-file", str(old))
-        done = run(made, "keyfile", "passphrase", "--new-passphrase-file", str(new), *flags)
+        done = made.signer("keyfile", "passphrase", "--new-passphrase-file", str(new), *flags)
         assert done.returncode == 3
         assert "run `signer reload`, or restart the gateway" in done.stderr
         assert asked(bot) == []
         old.write_text(NEW)
-        assert run(made, "reload").returncode == 0
+        assert made.signer("reload").returncode == 0
         assert asked(bot) == []
 
 
@@ -61,18 +61,18 @@ def test_back_and_forth(made: MadeHome, tmp_path: Path) -> None:
     saved = tmp_path / "saved.json"
     with running(made) as gateway:
         bot = gateway.client(account_of(made))
-        assert run(made, "keyfile", "backup", str(saved)).returncode == 0
+        assert made.signer("keyfile", "backup", str(saved)).returncode == 0
         assert saved.stat().st_mode & 0o777 == 0o600
-        assert run(made, "keyfile", "backup", str(saved)).returncode == 4
-        assert run(made, "keyfile", "restore", str(saved)).returncode == 0
-        assert run(made, "keyfile", "backup", str(saved), "--force").returncode == 0
-        assert run(made, "clients", "revoke", bot.name).returncode == 0
+        assert made.signer("keyfile", "backup", str(saved)).returncode == 4
+        assert made.signer("keyfile", "restore", str(saved)).returncode == 0
+        assert made.signer("keyfile", "backup", str(saved), "--force").returncode == 0
+        assert made.signer("clients", "revoke", bot.name).returncode == 0
         before = made.home.keys.read_bytes()
-        refused = run(made, "keyfile", "restore", str(saved))
+        refused = made.signer("keyfile", "restore", str(saved))
         assert (refused.returncode, "--older-than-now" in refused.stderr) == (4, True)
         assert made.home.keys.read_bytes() == before
         assert asked(bot) == ["EAPI:Invalid key"]
-        done = run(made, "keyfile", "restore", str(saved), "--older-than-now")
+        done = made.signer("keyfile", "restore", str(saved), "--older-than-now")
         assert (done.returncode, f"client {bot.name}" in done.stdout) == (0, True), done.stderr
         assert asked(bot) == ["EAPI:Invalid key"]  # what it was told to revoke no file brings back
     with running(made) as gateway:
@@ -85,43 +85,43 @@ def test_a_damaged_store_is_restored(made: MadeHome, tmp_path: Path) -> None:
     """A missing store is restored if it was not changed since the backup; whether a damaged one was, nobody can
     tell."""
     saved = tmp_path / "saved.json"
-    assert run(made, "keyfile", "backup", str(saved)).returncode == 0
+    assert made.signer("keyfile", "backup", str(saved)).returncode == 0
     made.home.keys.unlink()
-    assert run(made, "keyfile", "restore", str(saved)).returncode == 0
+    assert made.signer("keyfile", "restore", str(saved)).returncode == 0
     for damage in (made.home.keys.unlink, lambda: made.home.keys.write_text("{")):
         damage()
-        refused = run(made, "keyfile", "restore", str(saved))
+        refused = made.signer("keyfile", "restore", str(saved))
         assert (refused.returncode, "--older-than-now" in refused.stderr) == (4, True)
-        assert run(made, "keyfile", "restore", str(saved), "--older-than-now").returncode == 0
-    assert account_of(made) in run(made, "keys", "list").stdout
+        assert made.signer("keyfile", "restore", str(saved), "--older-than-now").returncode == 0
+    assert account_of(made) in made.signer("keys", "list").stdout
 
 
 def test_an_older_key_store_is_noticed_at_the_start(made: MadeHome, tmp_path: Path) -> None:
     """Put back while no gateway runs, or while its worker is dead: what was revoked does not come back, until the
     operator says that it is meant."""
     account = account_of(made)
-    assert run(made, "clients", "add", "gone", "--account", account, "--policy", "trader").returncode == 0
+    assert made.signer("clients", "add", "gone", "--account", account, "--policy", "trader").returncode == 0
     older = made.home.keys.read_bytes()
     gateway = RunningGateway(made)
     try:
-        assert run(made, "clients", "revoke", "gone").returncode == 0
-        assert run(made, "clients", "add", "late", "--account", account, "--policy", "trader").returncode == 0
+        assert made.signer("clients", "revoke", "gone").returncode == 0
+        assert made.signer("clients", "add", "late", "--account", account, "--policy", "trader").returncode == 0
         latest = made.home.keys.read_bytes()
         made.home.keys.write_bytes(older)
         gateway.kill_worker()
     finally:
         assert gateway.ended() == 4
     assert "put back to an earlier state" in gateway.log()
-    done = made.signer("serve")
+    done = made.process("serve")
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)
     assert f"run `signer keyfile restore {made.home.keys} --older-than-now`" in done.stderr
     made.home.keys.write_bytes(latest)
     with running(made):
-        assert '"revoked": true' in run(made, "clients", "list", "--json").stdout
+        assert '"revoked": true' in made.signer("clients", "list", "--json").stdout
     made.home.keys.write_bytes(older)
-    assert run(made, "keyfile", "restore", str(made.home.keys), "--older-than-now").returncode == 0
+    assert made.signer("keyfile", "restore", str(made.home.keys), "--older-than-now").returncode == 0
     with running(made):
-        assert '"revoked": true' not in run(made, "clients", "list", "--json").stdout
+        assert '"revoked": true' not in made.signer("clients", "list", "--json").stdout
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(
     assert run_at(other, "init", "--passphrase-file", str(private(tmp_path / "same", PASSPHRASE))) == 0
     files = {"SHORT": str(private(tmp_path / "short", "short")), "OTHER": str(other / "keys.json")}
     before = made.home.keys.read_bytes(), made.home.passphrase.read_text().strip()
-    done = run(made, *(files.get(word, word) for word in arguments))
+    done = made.signer(*(files.get(word, word) for word in arguments))
     assert (done.returncode, words in done.stderr, "Traceback" in done.stderr) == (status, True, False), done.stderr
     assert (made.home.keys.read_bytes(), made.home.passphrase.read_text().strip()) == before
     assert not made.home.passphrase.with_name("passphrase.next").exists()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from copy import copy
 from decimal import Decimal
 from functools import cache
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
+from subprocess import DEVNULL, CompletedProcess, run
 from tempfile import TemporaryDirectory
 from typing import Any, final
+from unittest.mock import patch
 
 from signer.cli.main import main
 from signer.home.layout import Home
@@ -33,10 +34,13 @@ from signer.sandbox.permissions import PERMISSIONS, TRADING
 from signer.sandbox.server import RunningSandbox
 from signer.secret import Secret, fingerprint
 from signer.serving.clock import SystemClock
+from tests.harness import quick_argon
 from tests.harness.bots import Bot
 from tests.harness.policies import POLICIES
+from tests.harness.quick_argon import make_quick, marked_bytes
 from tests.harness.waiting import until
 
+make_quick()
 Record = dict[str, Any]
 PASSPHRASE = "9qLx-vTz4-Wm7k-RbJ2"
 """Like nothing that a program would hold by chance: some tests search for pieces of it."""
@@ -45,7 +49,8 @@ PASSPHRASE = "9qLx-vTz4-Wm7k-RbJ2"
 @cache
 def _empty_store() -> FileKeyStore:
     with TemporaryDirectory() as folder:
-        return FileKeyStore.create(Path(folder) / "keys.json", Passphrase(PASSPHRASE.encode(), where="test"))
+        passphrase = Passphrase(PASSPHRASE.encode(), where="test")
+        return FileKeyStore.create(Path(folder) / "keys.json", passphrase, random_bytes=marked_bytes)
 
 
 def _copied_store(path: Path) -> FileKeyStore:
@@ -80,6 +85,10 @@ class MadeHome:
         self.home.passphrase.touch(0o600)
         self.home.passphrase.write_text(PASSPHRASE)
         self.store = _copied_store(self.home.keys)
+
+    def use_real_argon2id(self) -> None:
+        """Seal the store by the real Argon2id, for tests of the process as a whole. The passphrase stays."""
+        self.store.change_passphrase(Passphrase(PASSPHRASE.encode(), where="test"))
 
     def copied(self, folder: Path) -> MadeHome:
         """A copy of the home as it is now."""
@@ -144,22 +153,34 @@ class MadeHome:
         self.store.add_client(name, account, policy, *made, created_us=now_us, **options)
         return Bot(name, made.api_key, made.secret.expose_to(b64encode).decode(), account, url)
 
-    def signer(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """A command of the CLI on this home, run to its end."""
-        return subprocess.run(self.command(*arguments), input=stdin, capture_output=True, text=True, check=False)
-
-    def command(self, *arguments: str) -> list[str]:
-        """The command line."""
-        return [sys.executable, "-m", "signer", "--home", str(self.home.folder), *arguments]
-
-    def here(self, *arguments: str) -> str:
-        """What a command prints that succeeds. Run in this process: to start another takes longer than most tests.
+    def signer(self, *arguments: str, stdin: str = "") -> CompletedProcess[str]:
+        """How a command ends on this home. Run in this process: to start another takes longer than most tests.
 
         And in a thread, so that a test may be inside an event loop.
         """
-        with redirect_stdout(StringIO()) as told, ThreadPoolExecutor(1) as thread:
-            assert thread.submit(main, ["--home", str(self.home.folder), *arguments]).result() == 0
-        return told.getvalue()
+        command, typed = ["--home", str(self.home.folder), *arguments], TextIOWrapper(BytesIO(stdin.encode()))
+        with (
+            redirect_stdout(StringIO()) as out,
+            redirect_stderr(StringIO()) as err,
+            patch("sys.stdin", typed),
+            ThreadPoolExecutor(1) as thread,
+        ):
+            status = thread.submit(main, command).result()
+        return CompletedProcess(command, status, out.getvalue(), err.getvalue())
+
+    def process(self, *arguments: str) -> CompletedProcess[str]:
+        """How a command ends in a process of its own."""
+        return run(self.command(*arguments), stdin=DEVNULL, capture_output=True, text=True, check=False)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line. `signer` itself cannot open the store, which it does not know for a quick one."""
+        return [sys.executable, "-P", quick_argon.__file__, "--home", str(self.home.folder), *arguments]
+
+    def here(self, *arguments: str) -> str:
+        """What a command prints that succeeds."""
+        done = self.signer(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def status(self) -> dict[str, Any]:
         """What `signer status` tells a script."""
@@ -204,6 +225,4 @@ class MadeHome:
 
     def verify(self) -> str:
         """What `signer audit verify` says, having found nothing changed."""
-        done = self.signer("audit", "verify")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return self.here("audit", "verify")

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import traceback
 import types
 from collections.abc import Iterator, Mapping
@@ -231,9 +230,8 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
 @pytest.mark.parametrize(("arguments", "stdin"), COMMANDS.values(), ids=COMMANDS)
 def test_no_command_shows_a_secret(rig: Rig, canary: Canary, arguments: tuple[str, ...], stdin: str) -> None:
     """A command that fails on a secret given on stdin says so without it, in its process's own table entries too."""
-    command = [sys.executable, "-m", "signer", "--home", str(rig.home.folder), *arguments]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+    with subprocess.Popen(rig.made.command(*arguments), stdin=pipe, stdout=pipe, stderr=pipe) as child:
         shown = Path(f"/proc/{child.pid}/cmdline").read_bytes()
         given = stdin.replace("KEY", rig.sandbox.api_key).replace("SECRET", rig.sandbox.api_secret)
         out, err = child.communicate(given.encode())
@@ -247,8 +245,8 @@ def test_a_wrong_passphrase_is_not_repeated(rig: Rig, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("correct horse battery staple")
     wrong.chmod(0o600)
-    command = [sys.executable, "-m", "signer", "--home", str(rig.home.folder)]
-    done = subprocess.run([*command, "keys", "list", "--passphrase-file", str(wrong)], capture_output=True, check=False)
+    command = rig.made.command("keys", "list", "--passphrase-file", str(wrong))
+    done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 4
     assert b"horse" not in done.stdout + done.stderr
 

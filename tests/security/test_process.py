@@ -127,6 +127,7 @@ def watched(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watc
     """Start a gateway with its passphrase in the environment, beside a variable of somebody else's."""
     bot = rig.bot("narrow")
     own, made = rig.copied(tmp_path_factory.mktemp("process"))
+    own.use_real_argon2id()  # its memory is searched too
     home = own.home
     text = home.passphrase.read_bytes().strip()
     real, virtual = (base64.b64decode(one.api_secret) for one in (made, bot))
