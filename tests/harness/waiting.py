@@ -17,8 +17,9 @@ def free_port() -> int:
 
 
 def until(seen: Callable[[], object], what: str) -> None:
-    """Wait for what can only be observed by asking. Fails naming it."""
-    end = time.monotonic() + PATIENCE_S
+    """Wait for what can only be observed by asking, less and less often. Fails naming it."""
+    begun = time.monotonic()
     while not seen():
-        assert time.monotonic() < end, f"not seen within {PATIENCE_S} s: {what}"
-        time.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < PATIENCE_S, f"not seen within {PATIENCE_S} s: {what}"
+        time.sleep(min(0.02 + waited / 10, 0.5))
