@@ -15,7 +15,7 @@ import contextlib
 import errno
 import hashlib
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -174,13 +174,16 @@ class Appender:
         log is neither whole nor what a crash leaves.
         """
         self._disk.prepare(self._folder)
-        for segment in reversed(segments(self._disk, self._folder)):
-            if self._continue(segment):
-                break
+        ends = list(self._ends())
+        if ends:
+            self._segment, self._file, self._length = ends[0]
         if kept is None or self.head == kept or self.head.seq > kept.seq:
-            self._cut_torn_end()
+            for end in ends:
+                self._cut_torn_end(*end)
         else:
             self._leap(kept)
+        for _, file, _ in ends[1:]:
+            file.close()
 
     def begin(self) -> None:
         """Record what `open` found, and claim room. Raises OSError; the log can be appended to all the same."""
@@ -188,29 +191,32 @@ class Appender:
             self.append([])
         self._secure_room(self._file_for(utc_day(self._clock.now_us())), 0, urgent=False)
 
-    def _continue(self, segment: Segment) -> bool:
-        """Take up the end of ``segment``; False if a crash left it without any record."""
-        path = self._folder / segment.name
-        file = self._disk.open(path)
-        line, end = last_line(self._disk, path, file.size() or 0)
-        record = unlink(line)
-        if record is not None:
-            self.head, self._holding = ChainHead(record.seq, record.digest), segment.number
-        elif end:
-            hint = "run `signer audit verify`; to start a new log, move the folder away and keep it"
-            raise AuditError("the last whole line is not a record of this log", where=str(path), hint=hint)
-        if self._file is None:
-            self._file, self._segment, self._length = file, segment, end
-        else:
-            file.close()
-        return record is not None
+    def _ends(self) -> Iterator[tuple[Segment, File, int]]:
+        """Find where whole lines end in the newest segment, and in each before it down to the last record's.
 
-    def _cut_torn_end(self) -> None:
+        A crash can leave newer segments without a record, and the last record's torn all the same: where a new segment
+        found no room, writing went on in the old one.
+        """
+        for segment in reversed(segments(self._disk, self._folder)):
+            path = self._folder / segment.name
+            file = self._disk.open(path)
+            line, end = last_line(self._disk, path, file.size() or 0)
+            record = unlink(line)
+            if record is None and end:
+                hint = "run `signer audit verify`; to start a new log, move the folder away and keep it"
+                raise AuditError("the last whole line is not a record of this log", where=str(path), hint=hint)
+            yield segment, file, end
+            if record is not None:
+                self.head, self._holding = ChainHead(record.seq, record.digest), segment.number
+                return
+
+    def _cut_torn_end(self, segment: Segment, file: File, length: int) -> None:
         """Cut off what a crash left of an unfinished write. Only here: a log that lacks known records is evidence."""
-        torn = (self._file.size() or 0) - self._length if self._file is not None else 0
-        if self._file is not None and torn:
-            self._cut(self._file)
-            self.notices[f"{self._segment.name} ended in {torn} bytes of an unfinished write, now cut off"] = None
+        torn = (file.size() or 0) - length
+        if torn:
+            file.truncate(length)
+            file.sync()
+            self.notices[f"{segment.name} ended in {torn} bytes of an unfinished write, now cut off"] = None
 
     def _leap(self, kept: ChainHead) -> None:
         missing = f"the log ends at record {self.head.seq} and the ledger knows record {kept.seq}: records are missing"

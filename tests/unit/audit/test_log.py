@@ -8,7 +8,7 @@ import json
 import pytest
 
 from signer.audit.chain import Appender
-from signer.audit.disk import segments
+from signer.audit.disk import Segment, segments
 from signer.audit.verify import from_ledger, verify
 from signer.errors import AuditError
 from signer.model import ChainHead
@@ -101,6 +101,23 @@ async def test_a_torn_end_is_cut_off_and_said() -> None:
     kinds = [record["kind"] for record in all_records(disk)]
     assert kinds == ["segment", "intent", "recovered", "intent"]
     assert "14 bytes" in str(all_records(disk)[2]["text"])
+    assert verify(FOLDER, from_ledger(head_of(again)), disk).ok
+
+
+async def test_a_torn_end_before_an_empty_segment_is_cut_off_too() -> None:
+    """A full disk left a new segment empty, and the write that went into the old one was torn: that is no finding."""
+    disk = WorseDisk()
+    log = await opened(disk)
+    await log.record(entry("before", "intent"))
+    await log.close()
+    (segment,) = segments(disk, FOLDER)
+    disk.files[FOLDER / segment.name].seen += b'{"account":"ma'
+    disk.open(FOLDER / Segment(2, segment.day).name)
+    again = await opened(disk)
+    await again.record(entry("after", "intent"))
+    kinds = [record["kind"] for record in all_records(disk)]
+    assert kinds == ["segment", "intent", "segment", "recovered", "intent"]
+    assert "14 bytes" in str(all_records(disk)[3]["text"])
     assert verify(FOLDER, from_ledger(head_of(again)), disk).ok
 
 
