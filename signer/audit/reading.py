@@ -64,22 +64,27 @@ def unlink(line: bytes) -> Link | None:
 def _is_canonical(body: bytes, fields: dict[str, Json]) -> bool:
     """Tell whether ``body`` is the canonical form of ``fields``, which were read from it."""
     try:
-        return orjson.dumps(fields, option=CANONICAL) == body and _is_exact((fields,))
+        again = orjson.dumps(fields, option=CANONICAL)
     except orjson.JSONEncodeError:
         return False
+    return again == body and not _have_float(fields.values()) and (body.isascii() or _has_ascii_names(fields))
 
 
-def _is_exact(values: Collection[object]) -> bool:
-    """Tell whether there is no float and no name beyond ASCII in ``values``, at any depth."""
+def _have_float(values: Collection[object]) -> bool:
     if _PLAIN.issuperset(map(type, values)):
-        return True
+        return False
     for value in values:
-        if isinstance(value, dict):
-            if not "".join(value).isascii() or not _is_exact(value.values()):
-                return False
-        elif isinstance(value, float) or (isinstance(value, list) and not _is_exact(value)):
-            return False
-    return True
+        if isinstance(value, float):
+            return True
+        if isinstance(value, list | dict) and _have_float(value.values() if isinstance(value, dict) else value):
+            return True
+    return False
+
+
+def _has_ascii_names(value: Json) -> bool:
+    if isinstance(value, dict):
+        return "".join(value).isascii() and all(map(_has_ascii_names, value.values()))
+    return not isinstance(value, list) or all(map(_has_ascii_names, value))
 
 
 def _other_version(seq: int, version: int) -> AuditError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from signer.audit.chain import START
 from signer.audit.disk import Disk, Segment, lines, segments
@@ -75,8 +75,7 @@ class Report:
         return max((known.head.seq for known in self.known), default=0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     segment: Segment
     number: int
     raw: bytes
@@ -84,7 +83,7 @@ class _Line:
 
     def follows(self, seq: int, digest: str | None) -> bool:
         """Tell whether this is the record after the one of that number and digest (None: any digest)."""
-        return self.link is not None and self.link.seq == seq + 1 and digest in {None, self.link.prev}
+        return self.link is not None and self.link.seq == seq + 1 and (digest is None or digest == self.link.prev)
 
 
 @dataclass(slots=True)
@@ -98,12 +97,14 @@ class _Reading:
     at: _Line | None = None
     findings: list[ChainFinding] = field(default_factory=list)
     more: int = 0
+    asked: frozenset[int] = frozenset()
+    """The numbers of the known records."""
     read: dict[int, str | None] = field(default_factory=dict)
     """The digest of each known record as the log has it, by number."""
 
     def take(self, line: _Line, seq: int, digest: str | None) -> None:
         self.seq, self.digest, self.at = seq, digest, line
-        if any(seq == known.head.seq for known in self.known):
+        if seq in self.asked:
             self.read[seq] = digest
 
     def find(self, line: _Line, seq: int, what: str) -> None:
@@ -127,7 +128,8 @@ def verify(
     Raises OSError if a file cannot be read.
     """
     found = segments(disk, folder)
-    reading, count, unfinished = _Reading(tuple(known)), 0, 0
+    reading = _Reading(tuple(known), asked=frozenset(one.head.seq for one in known))
+    count = unfinished = 0
     stream = _all_lines(disk, folder, found)
     line = next(stream, None)
     while line is not None:
