@@ -19,10 +19,11 @@ from signer.errors import ConfigError, NotUnderstood
 from signer.home.layout import Home
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
+from signer.lanes.shares import kind_of
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Usage
 from signer.operator.ledger import with_ledger
-from signer.operator.readiness import readiness_of
+from signer.operator.readiness import calls_counted, readiness_of
 from signer.policy import decide, load_policy
 from signer.policy.cases import NOT_UNDERSTOOD
 from signer.policy.orders import refs_of
@@ -54,10 +55,10 @@ def explain(
 ) -> int:
     """Say what a policy answers to a CALL, and why.
 
-    It shows which rule said what, what the call would charge and what is left. CALL is an endpoint with its fields:
-    AddOrder pair=XBTUSD type=buy ordertype=limit volume=0.01 price=50000. With --client it also says whether an order
-    would pass now. That names halts, a revocation, the keys, and another policy that the gateway has in force. Exit
-    status 1 if the call would be refused.
+    It shows which rule said what, what the call would take of each cap and of `max_calls`, and what is left. CALL is an
+    endpoint with its fields: AddOrder pair=XBTUSD type=buy ordertype=limit volume=0.01 price=50000. With --client it
+    also says whether an order would pass now. That names halts, a revocation, the keys, and another policy that the
+    gateway has in force. Exit status 1 if the call would be refused.
     """
     if (client is None) == (name is None):
         raise click.UsageError("Give either --client or --policy.")
@@ -77,7 +78,8 @@ def explain(
     facts = Facts(venue.pairs.by_id, known.placed, SystemClock().now_us())
     decision = decide(policy, client or ANYBODY, understood, facts)
     now = _now(home, client)
-    answer = _answer(call, client, decision, _charge_rows(decision, known.usage), now)
+    calls = _call_rows(policy, understood, calls_counted(home, client) if client else None)
+    answer = _answer(call, client, decision, _charge_rows(decision, known.usage), calls, now)
     if as_json:
         show_json(answer)
     else:
@@ -94,7 +96,7 @@ def _policy(home: Home, name: str, venue: Venue) -> Policy:
 
 
 def _answer(
-    call: str, client: str | None, decision: Decision, charges: list[Row], now: Readiness | None
+    call: str, client: str | None, decision: Decision, charges: list[Row], calls: list[Row], now: Readiness | None
 ) -> dict[str, Any]:
     return {
         "call": call,
@@ -102,9 +104,10 @@ def _answer(
         "policy": decision.policy,
         "policy_hash": decision.policy_hash,
         "allowed": decision.allowed,
-        "fits": all(row["fits"] for row in charges),
+        "fits": all(row["fits"] for row in [*charges, *calls]),
         "rules": [{"rule": hit.rule, "allows": hit.allows, "reason": hit.reason} for hit in decision.hits],
         "charges": charges,
+        "calls": calls,
         "obstacles": [str(each) for each in now.of_client(client or "")] if now else [],
         "notes": [str(each) for each in now.notes] if now else [],
     }
@@ -163,16 +166,41 @@ def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[Row]:
     return rows
 
 
+def _call_rows(policy: Policy, call: Call, counted: Mapping[tuple[str, int], int] | None) -> list[Row]:
+    """Return how many calls of each limit of ``max_calls`` the call takes, and how many are left before it.
+
+    ``left`` is None where no gateway has counted. A cancel is counted and always fits.
+    """
+    kind, needs = kind_of(call)
+    rows: list[Row] = []
+    for limit in policy.max_calls.get(kind, ()):
+        left = None if counted is None else max(limit.calls - counted.get((kind, limit.window_s), 0), 0)
+        fits = kind == "cancel" or needs <= (limit.calls if left is None else left)
+        rows.append({"limit": limit.name, "needs": needs, "left": left, "fits": fits})
+    return rows
+
+
+def _verdict(answer: Mapping[str, Any]) -> str:
+    if not answer["allowed"]:
+        return "denied"
+    if answer["fits"]:
+        return "allowed"
+    over_cap = not all(row["fits"] for row in answer["charges"])
+    return f"allowed, but {'over a cap' if over_cap else 'too many calls within a window of max_calls'}"
+
+
 def _show_answer(answer: Mapping[str, Any]) -> None:
-    said = "denied" if not answer["allowed"] else "allowed" if answer["fits"] else "allowed, but over a cap"
+    said = _verdict(answer)
     who = f" by client {answer['client']}" if answer["client"] else ""
     click.echo(f"{answer['call']}{who} under policy {answer['policy']} ({answer['policy_hash'][:16]}): {said}\n")
     rules = answer["rules"]
     says = [{"says": "yes" if hit["allows"] else "NO", "rule": hit["rule"], "reason": hit["reason"]} for hit in rules]
     show_rows(says, none="")
-    if answer["charges"]:
-        click.echo("")
-        show_rows(answer["charges"], none="")
+    calls = [{**row, "left": "not known" if row["left"] is None else row["left"]} for row in answer["calls"]]
+    for rows in (answer["charges"], calls):
+        if rows:
+            click.echo("")
+            show_rows(rows, none="")
 
 
 def _now(home: Home, client: str | None) -> Readiness | None:
@@ -190,7 +218,7 @@ def _show_now(now: Readiness | None, client: str | None) -> None:
 def _show_not_understood(call: str, error: str, as_json: bool) -> int:
     if as_json:
         rule = {"rule": NOT_UNDERSTOOD, "allows": False, "reason": error}
-        show_json({"call": call, "allowed": False, "rules": [rule], "charges": []})
+        show_json({"call": call, "allowed": False, "rules": [rule], "charges": [], "calls": []})
     else:
         click.echo(f"{call} is refused before any policy is asked: {error}")
     return 1

@@ -84,7 +84,7 @@ class Gateway:
         self._watch = watch
         self._outcomes = Outcomes(ledger, audit, pending, watch)
         self.aiming = Aiming(ledger, pending, self._outcomes, look_ups, clock)
-        self._paces = Paces(clock, watch.warn)
+        self.paces = Paces(clock, watch.warn)
 
     async def answer(self, request: Request) -> Response:
         """Answer one private call. The caller lets this run to its end even if the client hangs up."""
@@ -130,12 +130,12 @@ class Gateway:
 
     def _require_pace(self, trace: Trace, client: Client, call: Call, facts: Facts) -> None:
         """Raise `Refused` if the call exceeds the policy's pace or the client's share of the venue's order counters."""
-        self._paces.require(client.info.name, client.policy.max_calls, call)
+        self.paces.require(client.info.name, client.policy.max_calls, call)
         own = meant(client.policy, client.info.name, facts)
         targets = {one.venue_id: one for ref in call.targets for one in known_targets(ref, own) if not one.closed}
         trace.costs = trace.venue.order_costs(call, list(targets.values()), trace.started_us)
         counters = self._account(trace, client).pairs
-        self._paces.require_share(client.info.name, call, trace.costs, counters)
+        self.paces.require_share(client.info.name, call, trace.costs, counters)
 
     async def _let_settle(self, client: Client, target: OrderRef) -> None:
         """Wait until the outcome of ``target`` is in the ledger, since a bot may change an order at once."""
@@ -294,8 +294,8 @@ class Gateway:
             raise NotAuthentic(RefusalKind.INVALID_KEY, detail=f"client {client.info.name} was revoked while it waited")
         if trace.costs:
             counters = self._account(trace, client).pairs
-            self._paces.require_share(client.info.name, call, trace.costs, counters)
-            self._paces.count(client.info.name, trace.costs, counters)
+            self.paces.require_share(client.info.name, call, trace.costs, counters)
+            self.paces.count(client.info.name, trace.costs, counters)
             trace.costs = {}  # a cancel of several requests counts once
 
     def _relayed(self, trace: Trace, answer: WireAnswer) -> Response:

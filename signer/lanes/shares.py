@@ -314,6 +314,11 @@ class Paces:
         for _, times in lately:
             times.extend([now] * calls)
 
+    def counted(self, client: str, max_calls: Mapping[CallKind, tuple[CallLimit, ...]]) -> Mapping[CallLimit, int]:
+        """Return how many calls each limit of ``max_calls`` counts now."""
+        now = self._clock.monotonic()
+        return {limit: len(self._lately(client, limit, now)) for limits in max_calls.values() for limit in limits}
+
     def require_share(self, client: str, call: Call, costs: Mapping[str, float], counters: PairCounters) -> None:
         """Raise `NotServed` if the client has used its share of a pair's counter."""
         now = self._clock.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from signer.errors import KeyStoreError, LedgerError, SignerError
@@ -38,6 +38,21 @@ def readiness_of(home: Home, client: str = "") -> Readiness:
         unknown = Obstacle("unknown", f"the gateway does not know client {client}", "run `signer reload`")
         return replace(answer, clients={client: [unknown]})
     return answer
+
+
+def calls_counted(home: Home, client: str) -> Mapping[tuple[str, int], int] | None:
+    """Ask the gateway how many calls of a client its ``max_calls`` count now, keyed by kind and window in seconds.
+
+    None if no gateway answers: the counts are kept in its memory alone.
+    """
+    running = holder(home.lock)
+    if running is None or not running.serves:
+        return None
+    try:
+        rows = ask_within(BRAKE_S, home.admin, "calls", client=client)
+        return {(row["kind"], row["window_s"]): row["calls"] for row in rows}
+    except (SignerError, KeyError, TypeError):
+        return None
 
 
 def _alone(home: Home, everybody: Sequence[Obstacle], *notes: Obstacle) -> Readiness:

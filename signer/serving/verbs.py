@@ -11,6 +11,7 @@ from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import AT_ONCE, Snapshot
 from signer.gateway.trace import operator_record
 from signer.keycheck.checks import KeyChecks
+from signer.lanes.shares import Paces
 from signer.model import Json
 from signer.serving.admin import Operator, Verb
 
@@ -33,6 +34,7 @@ class AdminVerbs:
         take_back: TakeBack,
         key_checks: KeyChecks,
         recovery: Recovery,
+        paces: Paces,
         *,
         clock: Clock,
     ) -> None:
@@ -42,11 +44,13 @@ class AdminVerbs:
         self._take_back = take_back
         self._key_checks = key_checks
         self._recovery = recovery
+        self._paces = paces
         self._clock = clock
 
     def table(self) -> Mapping[str, Verb]:
         """Return the verbs, keyed by the word that asks for each."""
         return {
+            "calls": self._calls,
             "probe": self._probe,
             "record": self._record,
             "drained": self._drained,
@@ -74,6 +78,16 @@ class AdminVerbs:
         from_when = {api_key: int(str(from_us)) for api_key, from_us in named.items()} | of_client
         self._take_back(from_when, now_us)
         return {"in_force": len(from_when.keys() & clients.keys())}
+
+    async def _calls(self, _: Operator, question: Mapping[str, Json]) -> Json:
+        """Tell how many calls of a client each limit of ``max_calls`` counts now. An unknown client has no limit."""
+        client = next(
+            (one for one in self._snapshot().clients.values() if one.info.name == question.get("client")), None
+        )
+        if client is None:
+            return []
+        counted = self._paces.counted(client.info.name, client.policy.max_calls)
+        return [{"kind": limit.kind, "window_s": limit.window_s, "calls": calls} for limit, calls in counted.items()]
 
     async def _unknown(self, _: Operator, __: Mapping[str, Json]) -> Json:
         """List the calls whose outcome is unknown: how often each was looked up, and why in vain."""

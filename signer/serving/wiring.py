@@ -230,6 +230,7 @@ class Wiring:
             self.reloads.take_back,
             self.key_checks,
             self.recovery,
+            self.gateway.paces,
             clock=self._clock,
         )
         clearing = Clearing(

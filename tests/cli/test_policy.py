@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -177,11 +178,13 @@ def test_explain_to_a_client(home: Home, capsys: pytest.CaptureFixture[str]) -> 
         {"cap": "notional 10000 USD / 24h", "unit": "USD", "needs": "1000", "left": "8000", "fits": True},
         {"cap": "orders 60 / 1m", "unit": "orders", "needs": "1", "left": "59", "fits": True},
     ]
+    assert answer["calls"] == [{"limit": "at most 20 new in 10s", "needs": 1, "left": None, "fits": True}]
     assert signer(home, "explain", "--client", "bot", *ORDER) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("AddOrder by client bot under policy spot-trader (")
     assert "): allowed\n" in shown
     assert "notional 10000 USD / 24h" in shown
+    assert re.search("at most 20 new in 10s +1 +not known", shown)
 
 
 @pytest.mark.parametrize("window", ["24h", "1d", "1440m"])

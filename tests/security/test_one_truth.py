@@ -117,6 +117,21 @@ async def test_halts_are_said_alike(rig: Rig, tmp_path: Path, capfd: pytest.Capt
         assert await on.made.call(on.bot, "AddOrder", LIMIT) == []
 
 
+async def test_explain_shows_what_max_calls_leaves(rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """`policy explain` says how many calls are left, as the gateway counts them, and whether another one passes."""
+    bot = rig.bot(rig.policy(WIDE + '[[max_calls]]\nwindow = "1h"\nnew = 2\n'))
+    home = rig.copied(tmp_path)[0].home
+    explain = ("policy", "explain", "--client", bot.name, "--json", "AddOrder", *ORDER)
+    async with inside(home) as made:
+        on = Bench(made, bot, capfd, home.config)
+        for left in (2, 1, 0):
+            status, answer = await on.told(*explain)
+            row = {"limit": "at most 2 new in 1h", "needs": 1, "left": left, "fits": left > 0}
+            assert (status, answer["allowed"], answer["calls"]) == (0 if left else 1, True, [row])
+            refused = await made.call(bot, "AddOrder", LIMIT)
+            assert (refused == []) == (left > 0)
+
+
 async def test_keys_and_stores_are_said_alike(rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A key that is refused, stopped, or whose store is sealed; and the gateway does what they say."""
     async with bench(rig, tmp_path, capfd) as on:
