@@ -22,7 +22,7 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, final
 
 from signer.contracts import Clock, Ledger, LookUps, Venue
@@ -60,6 +60,10 @@ class KnownClosed:
         """Return whether the order is known to be closed."""
         heard_us = self._heard_us.get((placed.account, placed.venue_id), 0)
         return placed.closed or heard_us is None or heard_us - placed.placed_us >= YOUNG_US
+
+    def marked(self, placed: Iterable[PlacedOrder]) -> tuple[PlacedOrder, ...]:
+        """Return the orders, with those marked as closed that are known to be."""
+        return tuple(replace(one, closed=True) if not one.closed and self.has(one) else one for one in placed)
 
 
 READ_S = 3.0

@@ -120,6 +120,7 @@ class Gateway:
             ref: self._pending.merged(account, ref, await self._ledger.find_orders(account, ref))
             for ref in refs_of(call)
         }
+        placed = {ref: self.aiming.closed.marked(found) for ref, found in placed.items()}
         facts = Facts(trace.venue.pairs.by_id, placed, trace.started_us)
         decision = trace.decision = decide(client.policy, client.info.name, call, facts)
         if not decision.allowed:
@@ -197,6 +198,9 @@ class Gateway:
 
     async def _sent(self, trace: Trace, client: Client, call: Call) -> Response:
         answer, trace.result = await self._forward(trace, client, call, trace.journey)
+        replaces = call.change is not None and call.change.replaces and not call.dry_run
+        if replaces and trace.result.outcome is Outcome.ACCEPTED:
+            self.aiming.closed.note(client.info.account, call.targets, cancelled=True, now_us=trace.started_us)
         return self._relayed(trace, answer)
 
     async def _cancel(self, trace: Trace, client: Client, call: Call) -> Response:

@@ -144,11 +144,15 @@ def known_targets(ref: OrderRef, facts: Facts) -> tuple[PlacedOrder, ...]:
 
 
 def target_of(call: Call, facts: Facts) -> PlacedOrder | None:
-    """Return the one order that an edit or amend changes, None if it is not certain which."""
+    """Return the one order that an edit or amend changes, None if it is not certain which.
+
+    Of several orders with the same tag it is the one that may be open, if the others are known to be closed.
+    """
     if len(call.targets) != 1:
         return None
     known = known_targets(call.targets[0], facts)
-    return known[0] if len(known) == 1 else None
+    possible = known if len(known) == 1 else [one for one in known if not one.closed]
+    return possible[0] if len(possible) == 1 else None
 
 
 def changed(order: Order, change: Change) -> Order:

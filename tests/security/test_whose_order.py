@@ -92,6 +92,28 @@ def test_an_edit_by_a_userref_of_two_own_orders_is_refused(rig: Rig, bot: Bot) -
     assert "ownership" in denied(rig, bot, "EditOrder", {"txid": userref, "pair": "XBTUSD", "price": "19000"})
 
 
+def test_an_edit_by_a_userref_is_of_the_only_own_order_that_may_be_open(rig: Rig, bot: Bot) -> None:
+    """The bot's other orders of that userref were cancelled or replaced, which their answers have told."""
+    userref, edit = fresh(), {"pair": "XBTUSD", "price": "19000"}
+    cancelled, own = (rig.place(bot, **SMALL, userref=userref) for _ in range(2))
+    assert rig.call(bot, "CancelOrder", {"txid": cancelled}) == []
+    replaced = rig.result(bot, "EditOrder", {**edit, "txid": userref, "userref": userref})["txid"]
+    assert parse_qs(rig.arrivals()[-1].body.decode())["txid"] == [own]
+    edited = rig.result(bot, "EditOrder", {**edit, "txid": userref, "price": "18000"})["txid"]
+    assert parse_qs(rig.arrivals()[-1].body.decode())["txid"] == [replaced]
+    assert [rig.is_open(txid) for txid in (cancelled, own, replaced, edited)] == [False, False, False, True]
+
+
+def test_a_dry_run_of_an_edit_closes_nothing(rig: Rig, bot: Bot) -> None:
+    """The order that it names is cancelled by its userref afterwards."""
+    userref = fresh()
+    own = rig.place(bot, **SMALL, userref=userref)
+    edit = {"txid": userref, "pair": "XBTUSD", "price": "19000", "validate": "true"}
+    assert rig.call(bot, "EditOrder", edit) == []
+    assert rig.result(bot, "CancelOrder", {"txid": userref}) == {"count": 1}
+    assert not rig.is_open(own)
+
+
 @pytest.mark.parametrize("zeros", ["007", "+7", " 7", "7.0", "0x7"])
 def test_a_userref_has_one_spelling(rig: Rig, bot: Bot, zeros: str) -> None:
     """A userref that the exchange could read as another number is refused."""
