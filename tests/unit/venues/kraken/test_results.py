@@ -159,6 +159,8 @@ def test_a_dry_run_of_a_batch_places_nothing(result: Any) -> None:
     [
         answer({"txid": ["OA"]}, status=502),
         answer(None, "EOrder:Insufficient funds", status=403),
+        answer(None, "EAPI:Rate limit exceeded", status=429),
+        WireAnswer(429, "text/html", b"<html>"),
         WireAnswer(200, "text/html", b"<html>520</html>"),
         WireAnswer(200, "application/json", b'{"error":[],"result":{"txid":["OA"'),
         WireAnswer(200, "application/json", b""),
