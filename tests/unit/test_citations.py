@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.harness.sources import ROOT, text_of
+
 TEXTS = {".cfg", ".json", ".md", ".py", ".sh", ".toml", ".yaml", ".yml", ".service", ".conf", ".hcl", ""}
 
 SECTION = r"§[0-9]+[a-z]?(?:[.-][0-9]+)?"
@@ -21,7 +22,8 @@ FILE = re.compile(
 STANDARD = re.compile(r"(?:RFC [0-9]+|PKCS#11 v3\.0|NIST SP 800-38D) §[0-9.]+(?:(?:,| and) §[0-9.]+)*")
 
 
-def cited_from() -> list[Path]:
+@cache
+def cited_from() -> Sequence[Path]:
     """Every text file of the repository."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     paths = [ROOT / line for line in listed.stdout.decode().splitlines()]
@@ -48,12 +50,15 @@ def sections(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def cited(path: Path) -> Iterator[tuple[Path, list[str]]]:
+@cache
+def cited(path: Path) -> Sequence[tuple[Path, list[str]]]:
     """Each page that a file cites, with the sections of it; a page is looked for from the file, the root and docs/."""
-    for name, where in CITED.findall(joined(path.read_text(encoding="utf-8"))):
+    found = []
+    for name, where in CITED.findall(joined(text_of(path))):
         places = [folder / name for folder in (path.parent, ROOT, ROOT / "docs")]
         page = next((place for place in places if place.is_file()), places[-1])
-        yield page, re.findall(rf"{SECTION}|#[\w-]+", where) + re.findall(r"section (.*)", where)
+        found.append((page, re.findall(rf"{SECTION}|#[\w-]+", where) + re.findall(r"section (.*)", where)))
+    return found
 
 
 def test_every_citation_leads_somewhere() -> None:
@@ -77,7 +82,7 @@ def test_every_file_that_a_page_names_exists() -> None:
         (str(path.relative_to(ROOT)), name)
         for path in cited_from()
         if path.suffix in {".md", ".py"} and path.name != "CHANGELOG.md"
-        for name in FILE.findall(path.read_text(encoding="utf-8"))
+        for name in FILE.findall(text_of(path))
     }
     assert not [found for found in sorted(named) if not (ROOT / found[1]).exists()]
 
@@ -86,7 +91,7 @@ def test_no_section_stands_alone() -> None:
     """A section sign without a page or a standard before it means a page that the same file cites."""
     alone = []
     for path in cited_from():
-        text = STANDARD.sub("", CITED.sub("", joined(path.read_text(encoding="utf-8"))))
+        text = STANDARD.sub("", CITED.sub("", joined(text_of(path))))
         pages = [page for page, _ in cited(path) if page.is_file()] + [path] * (path.suffix == ".md")
         known = frozenset().union(*(sections(page) for page in pages))
         alone += [

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2] / "signer"
+from tests.harness.sources import MODULES, nodes_of, text_of
+from tests.harness.sources import PACKAGE as ROOT
+
 TESTS = Path(__file__).parent
 FLOORS: dict[str, int] = {
     "model": 0,
@@ -61,7 +63,7 @@ SOCKETS_AND_CLOCKS = {"socket", "ssl", "time", "random", "sqlite3", "subprocess"
 
 def modules() -> list[Path]:
     """Every file of the package."""
-    return sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.name not in ENTRIES)
+    return [path for path in MODULES if path.parent != ROOT or path.name not in ENTRIES]
 
 
 def place(path: Path) -> str:
@@ -73,7 +75,7 @@ def place(path: Path) -> str:
 def imported(path: Path) -> Sequence[str]:
     """Every module that a file imports, wherever in the file."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -81,11 +83,15 @@ def imported(path: Path) -> Sequence[str]:
     return names
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_down_only(path: Path) -> None:
-    """A file imports rooms of lower floors only, and packages that its room may use."""
-    here = place(path)
-    for name in imported(path):
+def imports(room: str) -> Iterator[tuple[Path, str]]:
+    """Each file of a room, with each module that it imports."""
+    return ((path, name) for path in modules() if place(path) == room for name in imported(path))
+
+
+@pytest.mark.parametrize("here", FLOORS)
+def test_imports_point_down_only(here: str) -> None:
+    """The files of a room import rooms of lower floors only, and packages that the room may use."""
+    for path, name in imports(here):
         top, *below = name.split(".")
         if top != "signer":
             assert top in sys.stdlib_module_names or THIRD_PARTY[top] & {here, "*"}, f"{path} imports {name}"
@@ -96,11 +102,10 @@ def test_imports_point_down_only(path: Path) -> None:
             assert here != "sandbox" or FLOORS[there] <= 1, f"{path}: the referee shares no code with the player"
 
 
-@pytest.mark.parametrize("path", [path for path in modules() if place(path) in PURE], ids=str)
-def test_the_lower_floors_are_pure(path: Path) -> None:
-    """What only decides opens no sockets and reads no clock."""
-    roots = {name.split(".")[0] for name in imported(path)}
-    assert not roots & SOCKETS_AND_CLOCKS
+def test_the_lower_floors_are_pure() -> None:
+    """Rooms that only decide open no sockets and read no clock."""
+    names = (found for room in PURE for found in imports(room))
+    assert [(path, name) for path, name in names if name.split(".")[0] in SOCKETS_AND_CLOCKS] == []
 
 
 def test_nothing_stands_loose() -> None:
@@ -118,11 +123,11 @@ def test_the_house_is_small() -> None:
 
 def test_files_and_functions_are_short() -> None:
     """No file has more than 400 lines, and no function more than 40, from its ``def`` to its last line."""
-    assert [path for path in modules() if len(path.read_text(encoding="utf-8").splitlines()) > 400] == []
+    assert [path for path in modules() if len(text_of(path).splitlines()) > 400] == []
     long = [
         f"{path.relative_to(ROOT)}:{node.name}"
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 40
     ]
     assert long == []
@@ -150,8 +155,8 @@ def test_no_two_classes_share_a_name() -> None:
     """A class is known by its name alone, wherever it stands; a contract and what implements it have two names."""
     places = [
         (node.name, str(path.relative_to(ROOT)))
-        for path in ROOT.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path in MODULES
+        for node in nodes_of(path)
         if isinstance(node, ast.ClassDef)
     ]
     counts = Counter(name for name, _ in places)
@@ -167,7 +172,7 @@ def test_there_is_one_composition_root() -> None:
     made = {
         (node.func.id, place(path))
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in OPENED_IN
     }
     assert made == set(OPENED_IN.items())

@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.harness.sources import MODULES, ROOT, name_of, nodes_of, text_of
 
-ROOT = Path(__file__).parents[2]
-LIST = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("\n## Words\n")[2]
+LIST = text_of(ROOT / "CONTRIBUTING.md").partition("\n## Words\n")[2]
 ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]*)\|$", LIST, re.M)[2:]
 
-CODE = sorted([*(ROOT / "signer").rglob("*.py"), *(ROOT / "tests").rglob("*.py")])
+CODE = [*MODULES, *sorted((ROOT / "tests").rglob("*.py"))]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.*")])
 
 
@@ -29,9 +28,9 @@ UNWANTED = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, ANYWHERE))})(?![\
 NAMES = {(word, kind) for word, kind in avoided() if kind != "anything"}
 
 
-def defined(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def defined(path: Path) -> Iterator[tuple[str, str]]:
     """Every class, method and parameter that a file defines, with which of these it is."""
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, ast.ClassDef):
             yield node.name, "class"
             yield from ((one.name, "method") for one in node.body if isinstance(one, ast.FunctionDef))
@@ -46,15 +45,17 @@ def test_the_list_is_understood() -> None:
     assert {("picture", "method"), ("most", "parameter"), ("Standing", "class"), ("Asked", "class")} <= NAMES
 
 
-@pytest.mark.parametrize("path", [*CODE, *PAGES], ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_word_of_the_list_is_used(path: Path) -> None:
+def test_no_word_of_the_list_is_used() -> None:
     """No word of the list stands in code, comments, messages or pages."""
-    if path == Path(__file__):
-        return
-    text = path.read_text(encoding="utf-8")
-    assert UNWANTED.findall(text) == []
-    if path.is_relative_to(ROOT / "signer"):
-        assert set(defined(ast.parse(text))) & NAMES == set()
+    others = [path for path in (*CODE, *PAGES) if path != Path(__file__)]
+    found = {name_of(path): UNWANTED.findall(text_of(path)) for path in others}
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_nothing_is_named_by_a_word_of_the_list() -> None:
+    """No class, method or parameter of the package has a name that is not for it."""
+    found = {name_of(path): set(defined(path)) & NAMES for path in MODULES}
+    assert {name: names for name, names in found.items() if names} == {}
 
 
 INVERTED = re.compile(
@@ -65,7 +66,7 @@ INVERTED = re.compile(
 
 def texts_of(path: Path) -> Iterator[str]:
     """The docstrings of a file, those behind names of a module or class too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         for one in (
             node.body if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else []
         ):
@@ -73,7 +74,7 @@ def texts_of(path: Path) -> Iterator[str]:
                 yield one.value.value
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "signer").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_docstring_begins_with_its_verb_or_its_noun(path: Path) -> None:
+def test_a_docstring_begins_with_its_verb_or_its_noun() -> None:
     """It does not begin in the middle of a sentence, nor with what the sentence is not about."""
-    assert [text.partition("\n")[0] for text in texts_of(path) if INVERTED.match(text)] == []
+    texts = ((name_of(path), text) for path in MODULES for text in texts_of(path))
+    assert [(name, text.partition("\n")[0]) for name, text in texts if INVERTED.match(text)] == []
