@@ -11,6 +11,7 @@ import pytest
 
 from signer.contracts import Venue
 from signer.home.lock import read_load
+from signer.model import Algorithm
 from signer.serving import loaded
 from signer.venues import open_venue
 from tests.harness.bots import LIMIT
@@ -32,7 +33,9 @@ async def test_a_reload_to_another_venue_is_refused_and_the_old_one_goes_on(
     home = rig.copied(tmp_path)[0].home
     async with inside(home) as made:
         monkeypatch.setattr(loaded, "open_venue", _venue)
-        monkeypatch.setattr(OkxLike, "has_passphrase", False)  # or the store would refuse it first
+        monkeypatch.setattr(OkxLike, "has_passphrase", False)  # or the keys would be refused first
+        for owner in ("client", "key"):
+            monkeypatch.setattr(OkxLike, f"{owner}_algorithm", Algorithm.HMAC_SHA512)
         before = made.wiring.gateway.snapshot
         text = home.config.read_text()
         assert "\n[accounts.main]\n" in text
