@@ -81,13 +81,12 @@ def _is_plain(values: Collection[object], depth: int) -> bool:
     if _PLAIN.issuperset(map(type, values)):
         return True
     for value in values:
+        if type(value) in _PLAIN:
+            continue
         if type(value) is dict:
             if not _WATCHED.isdisjoint(value) or not _is_plain(value.values(), depth + 1):
                 return False
-        elif type(value) is list:
-            if not _is_plain(value, depth + 1):
-                return False
-        elif type(value) not in _PLAIN:
+        elif type(value) is not list or not _is_plain(value, depth + 1):
             return False
     return depth <= MOST_DEPTH
 
