@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from signer.audit.chain import START
 from signer.audit.disk import Disk, Segment, lines, segments
 from signer.audit.reading import Link, unlink
+from signer.errors import AuditError
 from signer.model import ChainHead
 
 MOST_FINDINGS: Final = 100
@@ -125,7 +126,7 @@ def verify(
     """Read the log in ``folder`` from its first record to its last, and see that it holds all that is ``known``.
 
     A log that goes on beyond that is fine. ``progress`` is called now and then with the number of lines read.
-    Raises OSError if a file cannot be read.
+    Raises OSError if a file cannot be read, and `AuditError` for a record of another format.
     """
     found = segments(disk, folder)
     reading = _Reading(tuple(known), asked=frozenset(one.head.seq for one in known))
@@ -150,7 +151,14 @@ def verify(
 def _all_lines(disk: Disk, folder: Path, found: Sequence[Segment]) -> Iterator[_Line]:
     for segment in found:
         for number, raw in enumerate(lines(disk, folder / segment.name), start=1):
-            yield _Line(segment, number, raw, unlink(raw) if raw.endswith(b"\n") else None)
+            yield _Line(segment, number, raw, _unlinked(segment, number, raw) if raw.endswith(b"\n") else None)
+
+
+def _unlinked(segment: Segment, number: int, raw: bytes) -> Link | None:
+    try:
+        return unlink(raw)
+    except AuditError as error:
+        raise AuditError(error.what, where=f"{segment.name} line {number}", hint=error.hint) from None
 
 
 def _judge(reading: _Reading, line: _Line, after: _Line | None) -> None:

@@ -46,8 +46,8 @@ def test_nothing_is_appended_to_it(home: Home) -> None:
 
 
 def test_it_is_not_verified(home: Home) -> None:
-    """Verification ends with the error, and not with a finding for each line."""
-    with pytest.raises(AuditError, match="this program reads format"):
+    """Verification ends with the error at the segment and line, and not with a finding for each line."""
+    with pytest.raises(AuditError, match=r"audit-000001-\d+\.jsonl line 1: .* this program reads format"):
         verify(home.audit, (), LocalDisk())
 
 
@@ -56,7 +56,7 @@ def test_each_command_says_so(home: Home, capsys: pytest.CaptureFixture[str], co
     """Each command that reads the log ends with one line that has the hint."""
     assert main(["--home", str(home.folder), "audit", *command]) != 0
     said = capsys.readouterr().err
-    assert "audit log, record 1" in said
+    assert "this program reads format" in said
     assert "move the folder away and keep it" in said
 
 
