@@ -8,7 +8,8 @@ We are less strict: within a window of recent nonces calls may overtake each oth
 floor counts as used, and the floor rises as the window moves on. A bot that counts in milliseconds may share its
 credential with a script that counts in nanoseconds. So a nonce is compared only with nonces of the same length: each
 unit of a clock has its own number of digits for centuries. A nonce that follows the clock but lies far in the future
-would shut out the client after the next restart. Such a nonce is refused and not counted.
+would shut out the client after the next restart. Such a nonce is refused and not counted. The first nonce in a unit
+must not lie beyond every clock that clients are known to count by.
 
 A *timestamp* lies within the venue's window around our clock. All calls within the window are remembered.
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, final
 
 from typing_extensions import override
@@ -44,11 +45,20 @@ MOST_WINDOWS = 3
 In any other unit every nonce up to the highest accepted one counts as used."""
 MOST_AHEAD_US = 24 * 3600 * 1_000_000
 """How far a nonce may lie beyond both the clock and the client's last nonce, if the client counts by the clock."""
+EPOCHS_US: Mapping[int, Sequence[tuple[int, int]]] = {
+    12: ((1000, 1_577_836_800_000_000),),  # milliseconds since 2020 (docs/kraken.md §8.2)
+    18: ((10**7, -11_644_473_600_000_000), (10**7, -62_135_596_800_000_000)),  # ticks of Windows and of .NET
+}
+"""The clocks that do not count from 1970, by number of digits: their counts in a second, and when they were 0."""
+MOST_BEHIND_US = 10 * 365 * 24 * 3600 * 1_000_000
+"""How far the first nonce of a clock that does not count from 1970 may lie behind it."""
+RIGHT_SINCE_US = 1_767_225_600_000_000
+"""The first moment of 2026. If our clock shows an earlier one, it is certainly wrong and bounds no first nonce."""
 FORGIVEN = "forgiven"
 TIMES = "times"
 """The name of the mark of timestamps."""
 TOO_FAR_AHEAD = (
-    "the nonce lies more than a day beyond the clock and the client's last one, so it was not counted; "
+    "the nonce lies more than a day beyond the clock, and beyond the client's last one, so it was not counted; "
     "compare the clocks of the bot's machine and of this one, and the unit in which the bot counts"
 )
 FUTURE_US = 1_000_000
@@ -94,16 +104,27 @@ def unit_of(nonce: int) -> int:
 def too_far_ahead(nonce: int, last: int, now_us: int) -> bool:
     """Return whether ``nonce`` lies more than `MOST_AHEAD_US` beyond both the clock and ``last``.
 
-    ``last`` is the highest nonce of the same unit. The answer is False if ``last`` does not show that the client counts
-    by the clock: it is 0, a counter's, or too far ahead itself. Ticks that began before 1970 are too far ahead, and so
-    is every nonce if our own clock is wrong.
+    ``last`` is the highest nonce of the same unit, or 0. The answer is False if ``last`` does not show that the client
+    counts by the clock: it is a counter's, or too far ahead itself. Ticks that began before 1970 are too far ahead, and
+    so is every nonce if our own clock is wrong. A first nonce must fit one of the known clocks of its unit.
     """
     unit = unit_of(nonce)
-    if not unit or not last:
+    if not unit:
         return False
     scale: int = 10**unit
     now, most_ahead = now_us * scale // TEN_DIGITS_US, MOST_AHEAD_US * scale // TEN_DIGITS_US
+    if not last:
+        return nonce > now + most_ahead and now_us >= RIGHT_SINCE_US and not _fits_other_clock(nonce, now_us)
     return last <= now + most_ahead and nonce > max(now, last) + most_ahead
+
+
+def _fits_other_clock(nonce: int, now_us: int) -> bool:
+    """Return whether ``nonce`` is near a clock that does not count from 1970."""
+    for per_second, began_us in EPOCHS_US.get(unit_of(nonce), ()):
+        at_us = nonce * 1_000_000 // per_second + began_us
+        if now_us - MOST_BEHIND_US <= at_us <= now_us + MOST_AHEAD_US:
+            return True
+    return False
 
 
 def name_of(client: str, fingerprint: str) -> str:

@@ -24,7 +24,7 @@ UNITS: Mapping[str, int] = {
     "microseconds": NOW_US,
     "tens of nanoseconds": NOW_US * 100,
     "nanoseconds": NOW_US * 1000,
-    "the highest": 2**64 - 1,
+    "tenths of nanoseconds": NOW_US * 10_000,
 }
 
 
@@ -58,8 +58,8 @@ class Life:
         return True
 
 
-@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit != "the highest"])
-@pytest.mark.parametrize("larger", ["nanoseconds", "the highest", "tens of nanoseconds"])
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit != "tenths of nanoseconds"])
+@pytest.mark.parametrize("larger", ["nanoseconds", "tenths of nanoseconds", "tens of nanoseconds"])
 def test_a_nonce_in_a_larger_unit_locks_nobody_out(unit: str, larger: str) -> None:
     """The client goes on in its usual unit, before and after a restart."""
     life = Life()
@@ -139,6 +139,46 @@ def test_a_nonce_from_far_in_the_future_shuts_nobody_out(unit: str, ahead_s: int
     life.restart()
     assert not life.accepted(UNITS[unit] + ahead_s * per_second)
     assert life.accepted(UNITS[unit] + 10 * per_second)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("ahead_s", [DAY_S + 60, 400 * DAY_S, 5_000_000_000])
+def test_a_first_nonce_from_far_in_the_future_shuts_nobody_out(unit: str, ahead_s: int, strict: bool) -> None:
+    """A wrong date in the first call of a client, or in its first call in a unit, leaves no mark."""
+    life = Life(strict=strict)
+    far = UNITS[unit] + ahead_s * {**PER_SECOND, "tenths of nanoseconds": 10**10}.get(unit, 1000)
+    if far < 2**64:
+        assert not life.accepted(far)
+    life.restart()
+    assert life.accepted(UNITS[unit])
+
+
+@pytest.mark.parametrize("nonce", [2**64 - 1, 10**19 - 1, 10**18 - 1, 9_999_999_999_999, 5_000_000_000], ids=str)
+def test_a_first_nonce_of_no_known_clock_is_refused(nonce: int) -> None:
+    """After it the client could make few calls or none in that unit, and in no larger one."""
+    life = Life()
+    assert not life.accepted(nonce)
+    assert not life.marks
+
+
+@pytest.mark.parametrize("hours", [-24 * 365 * 9, -14, 0, 14])
+@pytest.mark.parametrize("unit", [*UNITS, ".NET ticks", "Windows ticks"])
+def test_a_first_nonce_of_each_known_clock_passes(unit: str, hours: int) -> None:
+    """The clock of the bot's machine may be in another time zone, or far behind."""
+    ticks = {".NET ticks": NOW_US * 10 + 621_355_968 * 10**9, "Windows ticks": NOW_US * 10 + 116_444_736 * 10**9}
+    per_second = {**PER_SECOND, "tenths of nanoseconds": 10**10, ".NET ticks": 10**7, "Windows ticks": 10**7}
+    first = {**UNITS, **ticks}[unit] + hours * 3600 * per_second.get(unit, 1000)
+    if first > 0:  # a clock since 2020 shows nothing nine years ago
+        assert Life().accepted(first)
+
+
+@pytest.mark.parametrize("year", [1970, 2025])
+def test_our_own_clock_before_its_time_bounds_no_first_nonce(year: int) -> None:
+    """A machine without a battery begins in 1970 until it hears the time."""
+    life = Life()
+    life.now_us = (year - 1970) * 365 * 24 * 3600 * 1_000_000
+    assert all(life.accepted(nonce) for nonce in UNITS.values())
 
 
 def test_the_refusal_says_what_to_look_at() -> None:
