@@ -1,8 +1,8 @@
-"""Asks a person at a terminal, so that nothing of what is typed reaches the shell.
+"""Asks a person at a terminal, so that no typed text reaches the shell.
 
-Whoever pastes a key and a secret pastes two lines at once, perhaps more. What a command does not read stays in the
-terminal's input, and the shell would run it and keep it in its history. So the terminal shows nothing from the first
-question to the last, and what is left over is thrown away, however the command ends.
+A person who pastes a key and a secret pastes two lines at once, or more. Lines that a command does not read stay in the
+terminal's input. The shell would run them and keep them in its history. So the terminal shows nothing from the first
+question to the last, and the command throws the unread lines away when it ends, even by an error.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def has_terminal() -> bool:
 
 @contextlib.contextmanager
 def quiet_terminal() -> Iterator[None]:
-    """Show nothing that is typed inside the block, and leave none of it for the shell. Blocks may be nested."""
+    """Hide text that is typed inside the block, and leave none of it for the shell. Blocks may be nested."""
     if not has_terminal():
         yield
         return
@@ -51,7 +51,7 @@ def quiet_terminal() -> Iterator[None]:
 
 
 def ask_hidden(question: str) -> str:
-    """Read the next line that is typed, unseen. Raises `click.Abort` where there is none (Ctrl-D)."""
+    """Read the next typed line without showing it. Raises `click.Abort` where there is none (Ctrl-D)."""
     with quiet_terminal():
         click.echo(f"{question}: ", nl=False, err=True)
         line = b""
@@ -77,7 +77,7 @@ def ask_new(question: str) -> str:
 
 
 def tried(ask: Callable[[], T]) -> T:
-    """Answer what ``ask`` answers; it is called up to `TRIES` times. Raises the `KeyStoreError` of the last try."""
+    """Return the answer of ``ask``, which is called up to `TRIES` times. Raises the `KeyStoreError` of the last try."""
     with quiet_terminal():
         for left in reversed(range(TRIES)):
             try:

@@ -38,7 +38,7 @@ def tail(home: Home, count: int, follow: bool, as_json: bool) -> None:
 @_as_json
 @click.pass_obj
 def show(home: Home, record_id: str, as_json: bool) -> int:
-    """Show all that is recorded of one call. Exit status 1 if there is nothing."""
+    """Show all records of one call. Exit status 1 if there is nothing."""
     found = False
     for line, fields in records(audit_folder(home)):
         if fields.get("id") == record_id:

@@ -86,7 +86,7 @@ def audit_folder(home: Home) -> Path:
 def records(folder: Path, *, quiet: bool = False) -> Iterator[tuple[bytes, Fields]]:
     """Read all records, oldest first. An unfinished last line is passed over.
 
-    A line that is no record is told of on stderr, unless ``quiet``.
+    For a line that is no record it prints a warning on stderr, unless ``quiet``.
     """
     disk = LocalDisk()
     for segment in segments(disk, folder):
@@ -119,9 +119,9 @@ def show_record(line: bytes, fields: Fields, *, as_json: bool) -> None:
 
 
 def _told(fields: Fields) -> Fields:
-    """Put the orders of ``fields`` into words, and leave out what says nothing new.
+    """Put the orders of ``fields`` into words, and leave out members that say nothing new.
 
-    That is the rules of an allowed call, and the missing ids of orders that were not placed.
+    These are the rules of an allowed call, and the missing ids of orders that were not placed.
     """
     told = {**fields, "orders": "; ".join(map(str, orders(fields)))}
     ids = fields.get("venue_ids")
@@ -142,7 +142,7 @@ def _in_json(character: str) -> str:
 
 
 def show_whole(fields: Fields) -> None:
-    """Show a record with all that it holds, a line for each field."""
+    """Show a whole record, a line for each field."""
     click.echo(f"{plain(fields.get('kind'))}  #{fields['seq']}  {moment(fields)}")
     for name, value in fields.items():
         if name not in {"kind", "seq", "time", "prev", "v"} and value not in (None, "", [], {}):
@@ -150,7 +150,7 @@ def show_whole(fields: Fields) -> None:
 
 
 def plain(value: Json) -> str:
-    """Write a value for a terminal: what a caller put into a record must not move the cursor or hide a line."""
+    """Write a value for a terminal. A caller's text in a record must not move the cursor or hide a line."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         text = ",".join(map(str, value))
     else:
@@ -159,7 +159,7 @@ def plain(value: Json) -> str:
 
 
 def moment(fields: Fields) -> str:
-    """Write when it happened, for a person, in UTC."""
+    """Write the time of a record for a person, in UTC."""
     at = fields.get("time")
     if not isinstance(at, int):
         return "(no time)"

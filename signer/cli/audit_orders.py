@@ -12,7 +12,7 @@ Fields = Mapping[str, Json]
 
 @dataclass(frozen=True, slots=True)
 class OrderWords:
-    """Holds an order, or a change of one, as the call wrote it; empty where it says nothing."""
+    """Holds an order, or a change of one, as the call wrote it. Missing parts are empty."""
 
     pair: str
     side: str
@@ -40,7 +40,7 @@ def orders(record: Fields) -> Iterator[OrderWords]:
 
 
 def venue_ids(record: Fields) -> Iterator[str]:
-    """Find every order id in a record: those that the venue gave, and those that the call is about."""
+    """Find every order id in a record: the ids that the venue gave, and the ids that the call names."""
     ids = record.get("venue_ids")
     if isinstance(ids, list):
         yield from (each for each in ids if isinstance(each, str))

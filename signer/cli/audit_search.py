@@ -1,4 +1,4 @@
-"""`signer audit search`: find records by what they say, and print them as lines, as the log has them, or as a table."""
+"""`signer audit search`: find records by their content, and print them as lines, as in the log, or as a table."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _pair_id(home: Home, text: str | None) -> str | None:
 def _calls(folder: Path, pair: str | None, venue_id: str | None) -> Callable[[Fields], bool] | None:
     """Tell whether a record is of a call that fits; None if every call does.
 
-    An outcome does not repeat its order, and an intent knows no order id yet: they are found by each other.
+    An outcome does not repeat its order, and an intent has no order id yet, so each is found by the other.
     """
     if pair is None and venue_id is None:
         return None

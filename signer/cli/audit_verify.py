@@ -1,4 +1,4 @@
-"""`signer audit verify`: prove that nobody changed the log, and say up to which record that is proven."""
+"""`signer audit verify`: prove that nobody changed the log, and name the last proven record."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def _read_heads(_ctx: click.Context, _param: click.Parameter, texts: Sequence[st
 def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], as_json: bool) -> int:
     """Find any record that was edited, removed, inserted, moved or cut off. Exit status 1 if there is one.
 
-    FOLDER is a copy of a log, on whatever machine. Without it the home's own log is read, and its ledger is asked how
+    FOLDER is a copy of a log, on any machine. Without it, the command reads the home's own log, and its ledger says how
     far the log must reach.
     """
-    # The ledger is asked first: records that are written while we read can only lie beyond its head.
+    # Ask the ledger first: a record that is written meanwhile can then only lie beyond its head.
     known = (*heads, *(() if folder else from_ledger(_ledger_head(home))))
     place = audit_folder(home) if folder is None else _copied(folder)
     try:
@@ -63,7 +63,7 @@ def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], as_jso
 
 
 def _copied(folder: Path) -> Path:
-    """Answer ``folder`` if it holds a log. Raises `AuditError` if not."""
+    """Return ``folder`` if it holds a log. Raises `AuditError` if not."""
     if not folder.is_dir() or not segments(LocalDisk(), folder):
         raise AuditError(
             "holds no audit log", where=str(folder), hint="name the folder in which the audit-*.jsonl files lie"
@@ -129,7 +129,7 @@ def _end_proven(report: Report) -> bool:
 
 
 def _unproven_end(report: Report) -> str:
-    """Say what is not proven about the log's end, and what would prove it."""
+    """Say that the log's end is not proven, and how to prove it."""
     if not report.known:
         cut = "no record of it is known from elsewhere, so it may have been cut off or written anew"
         return f"note: the end is not proven: {cut}; give --head SEQ:DIGEST as an earlier verify printed it"

@@ -62,7 +62,7 @@ def _group(text: str, **table: Lazy) -> LazyGroup:
 AUDIT = _group(
     "Read and verify the audit log.",
     search=Lazy("audit_search:search", "Find records."),
-    show=Lazy("audit:show", "Show all that is recorded of one call."),
+    show=Lazy("audit:show", "Show all records of one call."),
     tail=Lazy("audit:tail", "Show the last records."),
     verify=Lazy("audit_verify:verify", "Find any record that was edited, removed, inserted, moved or cut off."),
 )

@@ -60,7 +60,7 @@ class Lines:
 def connect(
     home: Home, *, library: str, client: str, env_file: Path | None, tls: bool, ca_file: Path | None, as_json: bool
 ) -> None:
-    """Print what `HELP` says."""
+    """Print the lines. The help text is `HELP`."""
     chosen, gateway = LIBRARIES[library], load_config(home.config).gateway
     listener = _listener(chosen, library, gateway, tls, home)
     lines = _lines(chosen, listener, str(ca_file or TlsFolder(home.tls).ca), private_ca=not gateway.tls.certificate)
@@ -73,9 +73,10 @@ def connect(
 
 
 def base_url(home: Home) -> str:
-    """Find the URL for a bot that takes one: that of the first plain listener, else of the first with TLS.
+    """Find the URL for a bot that takes one: the first plain listener's, else the first TLS listener's.
 
-    Reads the running gateway's listeners, because port 0 takes any free port; without one, signer.toml's.
+    It reads the running gateway's listeners, because port 0 takes any free port. Without a gateway it reads
+    signer.toml's.
     """
     running = holder(home.lock)
     if running is not None and running.serves:

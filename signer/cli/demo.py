@@ -53,7 +53,7 @@ def _run(folder: Path, stay: bool, env_file: Path | None) -> int:
 
 
 class Story:
-    """Goes through the steps, each with what must be seen, and counts those that went otherwise."""
+    """Goes through the steps, compares each with its expected result, and counts the failures."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -62,7 +62,7 @@ class Story:
         self._bot = _krakenex(stage)
 
     def told(self) -> int:
-        """Tell it all; 0 if everything went as it should, else 1."""
+        """Run all steps; 0 if every step succeeded, else 1."""
         self._say("[bold]signer[/bold]: a bot trades, and never holds the key")
         self._say(f"  sandbox exchange  {self._stage.sandbox.url}  holds the money")
         self._say(f"  gateway           {self._stage.gateway_url}  holds the real key, encrypted")
@@ -97,7 +97,7 @@ class Story:
         self._step(f"{what} is refused, and never reaches the exchange", rule in reason and untouched, reason)
 
     def _arrived(self, endpoint: str) -> int:
-        """Count the calls to an endpoint that have reached the exchange; the gateway's own go to others."""
+        """Count the calls to an endpoint that reached the exchange. The gateway's own calls use other endpoints."""
         return len(self._stage.sandbox.control.arrivals(endpoint=endpoint))
 
     def _cancel(self, txid: str) -> None:

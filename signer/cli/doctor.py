@@ -1,4 +1,4 @@
-"""`signer doctor`: looks at everything, and prints a page: what is fine, what is not, and the hint for each."""
+"""`signer doctor`: examines everything and prints a page with each finding and its hint."""
 
 from __future__ import annotations
 

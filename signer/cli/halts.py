@@ -1,4 +1,4 @@
-"""`signer halt`, `resume` and `status`: the operator's brake, and what is going on; whether a gateway runs or not."""
+"""`signer halt`, `resume` and `status`: brake, and look at the home. They need no running gateway."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from signer.operator.session import Session
 from signer.operator.status import HomeStatus, status_of
 
 MOST_REASON = 120
-"""Characters; the reason is part of the answer that a halted bot gets (`Halted.because`)."""
+"""Characters of a reason, which is part of a halted bot's answer (`Halted.because`)."""
 
 
 @click.command()
@@ -35,7 +35,7 @@ MOST_REASON = 120
 def halt(session: Session, *, client: str, account: str, reason: str, cancel_orders: bool) -> int:
     """Refuse orders at once, and say which ones are open.
 
-    The halt is of a client, of an account, or of everybody. Exit status 5 if --cancel-orders could not cancel all that
+    The halt concerns one client, one account or everybody. Exit status 5 if --cancel-orders could not cancel all that
     is open.
     """
     _require_one(client, account)
@@ -51,7 +51,7 @@ def halt(session: Session, *, client: str, account: str, reason: str, cancel_ord
 def resume(session: Session, *, client: str, account: str, every: bool, reason: str) -> int:
     """End a halt.
 
-    It is that of a client, of an account, or every one. Exit status 1 if there is none.
+    Name its client or account, or give --all. Exit status 1 if there is none.
     """
     _require_one(client, account, every)
     if not (client or account or every):

@@ -1,4 +1,4 @@
-"""`signer init`: a complete home, or nothing."""
+"""`signer init`: make a complete home, or none."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def init(
 
 
 def _passphrase(no_input: bool, file: Path | None) -> tuple[Passphrase, str]:
-    """Return the passphrase, and its text if it must be kept in the home because nobody else knows it."""
+    """Return the passphrase, and its text if the home must keep it because nobody else knows it."""
     if file is not None:
         return from_file(file), ""
     if no_input:

@@ -41,7 +41,7 @@ def backup(session: Session, *, file: Path, force: bool, reason: str) -> None:
 @reason_option
 @opens_store
 def restore(session: Session, *, file: Path, older_than_now: bool, reason: str) -> None:
-    """Put the backup FILE in the key store's place. It opens with the passphrase that it was made under."""
+    """Put the backup FILE in the key store's place. It opens with the passphrase that was in force when it was made."""
     restore_backup(session, file, older=older_than_now, reason=reason)
 
 

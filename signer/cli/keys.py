@@ -41,7 +41,7 @@ from signer.operator.session import Session
 def add(session: Session, *, name: str, account: str, role: str, stdin: bool, file: Path | None, reason: str) -> None:
     """Keep a real API key under NAME, its secret in the account's store.
 
-    Asks for it, or reads it with --stdin or --file.
+    The command asks for the key, or reads it with --stdin or --file.
     """
     config = require_account(session.home, account)
     given, store = credential_and_store(session, stdin=stdin, file=file)
@@ -119,10 +119,10 @@ def test(session: Session, *, name: str, as_json: bool, reason: str) -> int:
 def rotate(
     session: Session, *, name: str, stdin: bool, file: Path | None, other_permissions: bool, reason: str
 ) -> None:
-    """Put a new key in the place of NAME's. It is tried out first; no bot notices, and no call is lost."""
+    """Put a new key in the place of NAME's. The new key is tried out first. No bot notices, and no call is lost."""
     home, config = session.home, load_config(session.home.config)
     if not store_of(home, name):
-        open_store(session).credential(name)  # says which there are, before anybody pastes a key
+        open_store(session).credential(name)  # raises for an unknown name before a person pastes a key
     given, store = credential_and_store(session, stdin=stdin, file=file)
     operator.rotate_key(session, store, config, name, given, other_permissions=other_permissions, reason=reason)
     _remind(kept_replaced(home.replaced, store.credentials()))
@@ -138,7 +138,7 @@ def rotate(
 def move(session: Session, *, name: str, to: str, stdin: bool, file: Path | None, reason: str) -> None:
     """Have another store keep the secret of NAME. The old copy is destroyed when both have signed alike.
 
-    The key is asked for, or read with --stdin or --file, where its store does not give a secret back.
+    If its store does not give a secret back, the command asks for the key, or reads it with --stdin or --file.
     """
     config = load_config(session.home.config)
     with quiet_terminal():  # the key before the passphrase, as `credential_and_store` does
@@ -151,7 +151,7 @@ def move(session: Session, *, name: str, to: str, stdin: bool, file: Path | None
 
 
 def _require_consent(info: CredentialInfo, cut_off: Sequence[str]) -> None:
-    """Ask, if clients would be left without any key. Raises `click.Abort` for a no, `KeyStoreError` for nobody."""
+    """Ask, if clients would lose their last key. Raises `click.Abort` for a no, `KeyStoreError` without a terminal."""
     if not cut_off:
         return
     what = f"it is the last key of account {info.account}, and without it no call of {', '.join(cut_off)} passes"
@@ -190,7 +190,7 @@ def _row(one: operator.ListedKey) -> Row:
 
 
 def _replaced_row(key: Replaced) -> Row:
-    """Return a row like `_row`'s, of a key that signs nothing any more."""
+    """Return a row like `_row`'s for a replaced key."""
     unknown = dict.fromkeys(("store", "used", "tested", "permissions", "expires"))
     return {
         "name": key.name,

@@ -17,7 +17,7 @@ from signer.home.layout import Home
 from signer.serving.hardening import close_off
 
 CANNOT = 5
-"""Exit status where the system or a store refuses what must work."""
+"""Exit status if the system or a store fails."""
 
 EXIT_STATUS = {
     "config": 3,
@@ -51,7 +51,7 @@ def cli(ctx: click.Context, home: str | None) -> None:
 
 
 def run() -> int:
-    """Run the whole process. It is closed to others on this machine before it can know a secret."""
+    """Run the whole process. It closes itself to others on this machine before it reads any secret."""
     close_off()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that has no umlauts is no reason for a traceback

@@ -1,4 +1,4 @@
-"""Shows what a halted or revoked client has open, and what came of cancelling it; each answers an exit status."""
+"""Shows a halted or revoked client's open orders, or cancels them. Each function returns an exit status."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from signer.operator.open_orders import cancel_open, open_orders
 from signer.operator.session import Session
 
 NOT_ALL = 5
-"""Exit status where orders may still be open that were to be cancelled (docs/cli.md)."""
+"""Exit status if orders that had to be cancelled may still be open (docs/cli.md)."""
 MOST_SHOWN = 50
 
 
 def show_open(session: Session, client: str, account: str) -> int:
-    """Show what may be open; always 0, for the brake itself has worked."""
+    """Show orders that may be open. Always 0, because the brake itself has worked."""
     found = open_orders(session, client, account)
     if found is None:
         return 0
@@ -32,7 +32,7 @@ def show_open(session: Session, client: str, account: str) -> int:
 
 
 def clear(session: Session, client: str, account: str) -> int:
-    """Cancel what may be open, and say what could not be."""
+    """Cancel orders that may be open, and name those that could not be cancelled."""
     cleared = cancel_open(session, client, account)
     if cleared.why_not:
         warn(cleared.why_not)

@@ -1,4 +1,4 @@
-"""`signer orders`: calls whose outcome is unknown, and how a person ends one; whether a gateway runs or not."""
+"""`signer orders`: list calls of unknown outcome, and close one by hand. They need no running gateway."""
 
 from __future__ import annotations
 

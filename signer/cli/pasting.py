@@ -1,4 +1,4 @@
-"""Reads a real API key that a person has: from standard input, from a file, or as it is pasted into the terminal."""
+"""Reads a person's real API key from standard input, from a file, or from a paste at the terminal."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from signer.operator.session import Session
 def credential_and_store(session: Session, *, stdin: bool, file: Path | None) -> tuple[ApiKeySecret, FileKeyStore]:
     """Read a key, then open the key store.
 
-    The key comes first: who pastes it expects to be asked for it, and what is pasted at a question for a passphrase
-    would end in the shell.
+    The key comes first, because a person who pastes it expects that question. A key that is pasted at the question for
+    a passphrase would end in the shell.
     """
     with quiet_terminal():
         return read_credential(stdin, file), open_store(session)
@@ -33,7 +33,7 @@ def credential_and_store(session: Session, *, stdin: bool, file: Path | None) ->
 def read_credential(stdin: bool, file: Path | None) -> ApiKeySecret:
     """Read an API key and secret from standard input, a file of any known format, or a prompt.
 
-    Raises `KeyStoreError`, or a usage error where there is nothing to read from.
+    Raises `KeyStoreError`, or a usage error if there is no source to read from.
     """
     if stdin and file:
         raise click.UsageError("--stdin and --file exclude each other.")
@@ -47,7 +47,7 @@ def read_credential(stdin: bool, file: Path | None) -> ApiKeySecret:
 
 
 def _from_file(path: Path) -> ApiKeySecret:
-    """Read the key in a file that somebody has: it may lie open, and should not lie there for long."""
+    """Read the key from a person's file. Warn if others can read the file, and tell the person to delete it."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         raise KeyStoreError("it is not a regular file", where=str(path), hint="name the right file")

@@ -1,6 +1,7 @@
-"""`signer policy`: whether policies are well made, what they answer to a call and why, and whether their cases hold.
+"""`signer policy`: check policies and run their cases.
 
-Key store, ledger and wiring are imported only by what needs them: `check` and `test` run in a pipeline without a home.
+A function imports key store, ledger and wiring only if it needs them, because `check` and `test` run in a pipeline
+without a home.
 """
 # ruff: noqa: PLC0415
 
@@ -25,7 +26,7 @@ from signer.policy.load import CASES_SUFFIX, policy_files
 from signer.policy.unreachable import unreachable
 
 BAD_SETTING = 3
-"""Exit status, as of a `ConfigError` (docs/cli.md)."""
+"""Exit status of a `ConfigError` (docs/cli.md)."""
 
 
 @click.command()
@@ -77,7 +78,7 @@ def _current_pairs(home: Home) -> Pairs:
 
     try:
         return current_pairs(home, load_config(home.config), Terminal(home.keys))
-    except ConfigError as error:  # a policy is good or bad whatever the settings are
+    except ConfigError as error:  # broken settings do not keep a policy from being checked
         warn(f"the exchange's list of pairs cannot be had: {error}")
         return known_venue(home).pairs
 
@@ -117,7 +118,7 @@ def _show_checked(row: Mapping[str, object]) -> None:
 
 
 def _results(folder: Path, venue: Venue) -> list[dict[str, str]]:
-    """Run each case in a folder. Raises `ConfigError` if there are none, or some belong to no policy."""
+    """Run each case in a folder. Raises `ConfigError` if there is none, or if a case belongs to no policy."""
     policies = {cases_path(file): file for file in policy_files(folder)}
     files = sorted(folder.glob(f"*{CASES_SUFFIX}"))
     if not files:

@@ -1,4 +1,4 @@
-"""`signer policy explain`: what a policy answers to a call and why, and whether an order would pass now."""
+"""`signer policy explain`: show how a policy decides a call, and whether an order would pass now."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ANYBODY = "anybody"
 
 @dataclass(frozen=True, slots=True)
 class KnownToLedger:
-    """What the ledger knows of a client and of the orders that its call names."""
+    """Holds the ledger's facts about a client and about the orders that its call names."""
 
     placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
     usage: Sequence[Usage]
@@ -68,7 +68,7 @@ def explain(
         policy = _policy(home, entry.policy if entry else str(name), venue)
     except ConfigError:
         if not as_json:
-            _show_now(_now(home, client), client)  # a gateway may go on with what it loaded of the file before
+            _show_now(_now(home, client), client)  # a gateway may go on with the policy that it loaded before
         raise
     try:
         understood = venue.call_of(call, _fields(fields))
@@ -204,7 +204,7 @@ def _show_answer(answer: Mapping[str, Any]) -> None:
 
 
 def _now(home: Home, client: str | None) -> Readiness | None:
-    """Tell whether an order of that client would pass now; None if nobody in particular asks."""
+    """Tell whether an order of that client would pass now; None without a client."""
     if client is None:
         return None
     return readiness_of(home, client)

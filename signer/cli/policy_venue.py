@@ -1,4 +1,4 @@
-"""What commands on policies know of the venue: as the gateway of this home knows it, or as it is built in."""
+"""Opens the venue for commands on policies: with the home's list of pairs, or with the built-in one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from signer.venues import open_venue
 
 
 def known_venue(home: Home) -> Venue:
-    """Open the venue as the gateway of this home knows it; the usual one without a home."""
+    """Open the venue as the gateway of this home knows it. Without a home, open the default venue."""
     if not home.pairs.exists() and not home.config.exists():
         return open_venue(DEFAULT_VENUE)
     from signer.serving.loaded import venue_of  # noqa: PLC0415 - a pipeline checks policies without a home

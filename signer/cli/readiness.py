@@ -8,7 +8,7 @@ from signer.serving.readiness import Readiness
 
 
 def lines(readiness: Readiness, name: str = "") -> Iterator[str]:
-    """Say the answer, then why, then what else should be known; of one client if ``name`` is given."""
+    """Say whether orders pass, then why not, then the notes. If ``name`` is given, judge that client."""
     found = readiness.of_client(name) if name else readiness.everybody
     stopped = bool(found or readiness.not_ready_reason)
     yield f"Orders pass now: {'no' if stopped else 'yes' if readiness.asked else 'not checked'}"

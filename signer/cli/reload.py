@@ -17,8 +17,7 @@ BAD_SETTING = 3
 def reload(home: Home) -> int:
     """Let the running gateway read its home again.
 
-    It takes up clients, keys, policies and accounts as they are now. The exchange's list of pairs is fetched first, so
-    that a policy may name what was listed just now. Exit status 3 if a policy that a client has does not load; all
-    else is taken up.
+    It takes up clients, keys, policies and accounts as they are now. It fetches the exchange's list of pairs first, so
+    that a policy may name a new pair. Exit status 3 if a client's policy does not load; everything else is taken up.
     """
     return 0 if reload_home(on_home(home)) else BAD_SETTING

@@ -1,4 +1,4 @@
-"""How every command shows what it found: as a table fitted to the terminal, as fields, or as JSON for scripts."""
+"""Shows the result of a command: as a table fitted to the terminal, as fields, or as JSON for scripts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Row = Mapping[str, object]
 
 GAP = "  "
 LEAST_WIDTH = 8
-"""Characters that a column keeps, however narrow the terminal is."""
+"""Fewest characters of a column, even on a narrow terminal."""
 
 
 def show(rows: Sequence[Row], *, as_json: bool, none: str) -> None:
-    """Show ``rows`` as JSON or as a table; ``none`` is said where there is no row."""
+    """Show ``rows`` as JSON or as a table. Without rows, the table is the text ``none``."""
     if as_json:
         show_json(rows)
     else:
@@ -34,7 +34,7 @@ def show_json(value: object) -> None:
 
 
 def show_line(value: object) -> None:
-    """Show a value for scripts in one line, which whoever waits for it reads whole."""
+    """Show a value for scripts in one line, so that a reader gets all of it at once."""
     click.echo(json.dumps(value))
 
 
@@ -57,7 +57,7 @@ def show_fields(fields: Row) -> None:
 def table(rows: Sequence[Row], width: int | None) -> list[str]:
     """Lay out ``rows``, which have the same keys, as lines of at most ``width`` characters if that can be.
 
-    None is no bound: a line stays a line for whoever searches it.
+    None is no bound: a program that searches the lines finds each row on one line.
     """
     cells = [[key.upper() for key in rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
     widths = _fitted([max(map(len, column)) for column in zip(*cells, strict=True)], width)
@@ -80,7 +80,7 @@ def _lines(row: list[str], widths: list[int]) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    """Write a value in one line that moves no cursor: the exchange names keys and permissions as it likes."""
+    """Write a value in one line that moves no cursor, because names of keys and permissions come from the exchange."""
     if isinstance(value, list):
         return ", ".join(printable(str(each)) for each in value) or "any"
     return "never" if value is None else str(value).lower() if isinstance(value, bool) else printable(str(value))

@@ -1,4 +1,4 @@
-"""Starts a sandbox exchange and a gateway in front of it, each in a process of its own, to show signer on."""
+"""Starts a sandbox exchange and a gateway in front of it, each in its own process, for a demonstration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STOP_S = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Holds what runs, and what the bot knows: its virtual credential and the gateway's address."""
+    """Holds the running processes, and the bot's virtual credential with the gateway's address."""
 
     home: Path
     sandbox: RunningSandbox
@@ -31,7 +31,7 @@ class Stage:
     api_secret: str
 
     def env(self) -> dict[str, str]:
-        """Give the environment that a bot is started with, and where the sandbox can be watched."""
+        """Return a bot's environment, with the address at which the sandbox can be watched."""
         return {
             "KRAKEN_BASE_URL": self.gateway_url,
             "KRAKEN_API_KEY": self.api_key,
@@ -68,7 +68,7 @@ def free_port() -> int:
 
 
 def signer(home: Path, *arguments: str, stdin: str = "") -> str:
-    """Run a command as a person would; what it printed. Raises `HomeError` with its own message if it fails."""
+    """Run a command as a person would, and return its output. Raises `HomeError` with its own message if it fails."""
     done = subprocess.run(_command(home, *arguments), input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise HomeError(f"`signer {' '.join(arguments)}` failed: {done.stderr.strip()}", where=str(home))

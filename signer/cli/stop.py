@@ -1,4 +1,4 @@
-"""`signer stop`: end the gateway that runs on a home, after what is under way."""
+"""`signer stop`: end the gateway that runs on a home, after the calls under way."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ from signer.operator.stop import stop_gateway
 def stop(session: Session, *, reason: str) -> None:
     """Stop the gateway that runs on this home.
 
-    No new call is taken; those under way are answered and recorded.
+    It takes no new call. Calls under way are answered and recorded.
     """
     stop_gateway(session, reason)

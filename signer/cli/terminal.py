@@ -1,4 +1,4 @@
-"""The person at this terminal: told on its two streams, and asked where it has somebody who can answer."""
+"""The person at this terminal, who reads its two streams and may answer questions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 def warn(text: str, weight: str = "warning") -> None:
-    """Print one line on stderr. Where that leads to a full disk, the command goes on without it."""
+    """Print one line on stderr. If stderr leads to a full disk, the command goes on without the line."""
     with contextlib.suppress(OSError):
         click.echo(f"signer: {weight}: {text}", err=True)
 
 
 @final
 class Terminal(Person):
-    """Results go to standard output, everything else to standard error."""
+    """Shows results on standard output, and everything else on standard error."""
 
     def __init__(self, keys: Path) -> None:
         self._keys = keys

@@ -1,4 +1,4 @@
-"""`signer tls`: a private CA, for bots that cannot be told another address than the exchange's own."""
+"""`signer tls`: a private CA for bots that know only the exchange's own address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from signer.tls.authority import ServerName, permitted_names, server_name
 from signer.tls.folder import TlsFolder
 
 ALWAYS = (str(urlsplit(DEFAULT_ORIGIN).hostname), "localhost", "127.0.0.1", "::1")
-"""What bots call it, whatever else they do."""
+"""Names by which every bot may call the gateway."""
 
 
 def read_hosts(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> list[ServerName]:

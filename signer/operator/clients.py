@@ -33,7 +33,7 @@ HandOver = contextlib.AbstractContextManager[None]
 
 @dataclass(frozen=True, slots=True)
 class NewClient:
-    """Describes a client that is to be made."""
+    """Describes a new client."""
 
     name: str
     account: str
@@ -64,7 +64,7 @@ def require_policy(home: Home, policy: str) -> None:
 def add_client(
     session: Session, store: FileKeyStore, client: NewClient, credential: ApiKeySecret, hand_over: HandOver, reason: str
 ) -> None:
-    """Keep a client and its virtual credential. Raises `SignerError`."""
+    """Store a client and its virtual credential. Raises `SignerError`."""
     config = require_account(session.home, client.account)
     known_by = fingerprint(credential.api_key)
     with on_record(session, "clients add", reason, client=client.name) as operation, hand_over:
@@ -159,7 +159,7 @@ async def _forgiven(ledger: SqliteLedger, prefix: str) -> int:
 
 
 def _confirm(session: Session, done: str, credential: ApiKeySecret) -> None:
-    """Tell it as a note: the result is the bot's environment file, and nothing else."""
+    """Tell it as a note, because the command's only result is the bot's environment file."""
     credential.secret.wipe()
     session.person.note(f"{done} (fingerprint {fingerprint(credential.api_key)}).")
 

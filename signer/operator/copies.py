@@ -1,4 +1,4 @@
-"""Puts a secret into another store before anything names it, and takes it out if what follows fails."""
+"""Puts a secret into another store before the key store's file names it, and removes it if a later step fails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Copies:
 
     @contextlib.contextmanager
     def kept(self, elsewhere: SigningStore | None, info: CredentialInfo, secret: Secret) -> Iterator[None]:
-        """Keep the secret in ``elsewhere`` from here on, if the block ends well. None is the file itself."""
+        """Keep the secret in ``elsewhere`` from now on if the block succeeds. None is the file itself."""
         if elsewhere is None:
             yield
             return
@@ -33,7 +33,7 @@ class Copies:
 
     @contextlib.contextmanager
     def undone(self, elsewhere: SigningStore, info: CredentialInfo) -> Iterator[None]:
-        """Take the secret out of ``elsewhere`` again if the block fails before the file says that it is there."""
+        """Remove the secret from ``elsewhere`` if the block fails before the file names it."""
         try:
             yield
         except BaseException:
@@ -42,7 +42,7 @@ class Copies:
             raise
 
     def destroy(self, elsewhere: SigningStore | None, info: CredentialInfo) -> None:
-        """Destroy a secret that nothing names any more. If that fails it is of no use, and its owner is told."""
+        """Destroy a secret that no entry names any more. If that fails, warn that it is still there."""
         try:
             if elsewhere is not None:
                 elsewhere.remove(info)

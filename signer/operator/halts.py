@@ -1,4 +1,4 @@
-"""Refuses orders at once, of a client, an account or everybody, whatever else is broken; and ends that."""
+"""Halts the orders of a client, an account or everybody, even if other parts are broken, and ends halts."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Resumed(NamedTuple):
 def halt_orders(session: Session, client: str, account: str, reason: str) -> None:
     """Refuse orders at once: of a client, of an account, or, if both are empty, of everybody.
 
-    Works without a key store, settings or a gateway that read. Raises `ConfigError` if the name is known to be wrong,
-    `SignerError` if the ledger does not take the halt.
+    It needs no readable key store, no readable settings and no gateway. Raises `ConfigError` if the name is known to be
+    wrong, `SignerError` if the ledger does not take the halt.
     """
     if account:
         _require_account(session, account)

@@ -1,4 +1,4 @@
-"""Makes a home: whole, or not at all."""
+"""Makes a complete home, or none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from signer.policy.schema import json_schema
 from signer.venues import open_venue
 
 SCHEMA = "policy.schema.json"
-"""What the first line of each example policy names, so that editors find it beside them."""
+"""The schema's file name in the first line of each example policy. Editors look for it beside the policy."""
 
 CONFIG = """\
 # signer's settings. Every key is explained in docs/configuration.md.
@@ -37,7 +37,7 @@ class BadSettings(ConfigError):
 
 
 def require_free(home: Home) -> None:
-    """Raises `HomeError` if anything is in the home's place already."""
+    """Raises `HomeError` if the home's path exists already."""
     empty = home.folder.is_dir() and not any(home.folder.iterdir())
     if home.folder.exists() and not empty:
         hint = "choose another --home, or move it away yourself"

@@ -23,7 +23,7 @@ def judged(
 ) -> Sequence[Finding]:
     """Judge ``key`` as that of credential ``name``; ``moved`` says that its nonce moved without us.
 
-    Warns where the policies do not load: then nobody can say what is asked of the key.
+    Warns if the policies do not load, because the needs of the key are not known then.
     """
     home, now_us = session.home, SystemClock().now_us()
     others = accounts_told(home.probes, store.credential(name), store.credentials())
@@ -37,7 +37,7 @@ def judged(
 
 
 def warn_of_lacking(session: Session, config: Config, store: FileKeyStore, account: str, policy: str) -> None:
-    """Warn of what ``policy`` promises and no key of the account may do, as far as the exchange has told."""
+    """Warn of calls that ``policy`` allows but no key of the account may make, as far as the exchange has told."""
     for info in store.credentials():
         probe = kept_probe(session.home.probes, info.fingerprint) if info.account == account else None
         if probe is not None:

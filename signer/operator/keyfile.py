@@ -1,4 +1,4 @@
-"""What a person does to the key store's file as a whole: another passphrase, a backup, a restore; each on record."""
+"""Changes the passphrase of the key store's file, backs the file up and restores it, each on record."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def back_up(session: Session, store: FileKeyStore, file: Path, *, replace: bool,
 
 
 def restore(session: Session, file: Path, *, older: bool, reason: str) -> None:
-    """Put a backup in the key store's place. It opens with the passphrase that it was made under.
+    """Put a backup in the key store's place. It opens with the passphrase that was in force when it was made.
 
     ``older``: also if the key store was changed since. Raises `SignerError`.
     """

@@ -1,4 +1,4 @@
-"""What a person does to the real credentials: keep, prove, rotate, move and remove them, each on record."""
+"""Keeps, proves, rotates, moves and removes the real credentials for a person, each on record."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from signer.serving.clock import SystemClock
 
 
 class ListedKey(NamedTuple):
-    """Holds what is known here about a real credential."""
+    """Holds a real credential with its last use and the venue's last answer."""
 
     info: CredentialInfo
     used_us: int | None
-    """When it last signed a call, to within some seconds; None if it never did."""
+    """The time of its last call, to within some seconds; None if it never signed one."""
     probe: Probe | None
-    """What the venue last said of it."""
+    """The venue's last answer about it."""
 
 
 class ProvedKey(NamedTuple):
-    """Holds what the venue says of a key, and what is wrong with it."""
+    """Holds the venue's answer about a key, and the findings about it."""
 
     key: KeyInfo
     findings: Sequence[Finding]
@@ -68,7 +68,7 @@ def add_key(
 ) -> None:
     """Keep a real API key under ``name``, its secret in the store of ``account``.
 
-    A gateway that runs proves it at once: until then it signs reads only. Raises `SignerError`.
+    A running gateway proves it at once. Until then it signs reads only. Raises `SignerError`.
     """
     kept_in, known_by = config.accounts[account].store, fingerprint(credential.api_key)
     elsewhere = signing_store(session, kept_in, config)
@@ -109,9 +109,10 @@ def rotate_key(
     other_permissions: bool,
     reason: str,
 ) -> None:
-    """Put the key ``given`` in the place of that of ``name``; no bot notices. Raises `SignerError`: the old one stays.
+    """Put the key ``given`` in the place of ``name``'s key; no bot notices. If it raises `SignerError`, the old key
+    stays.
 
-    ``other_permissions``: whether it may be able to do less or more than the old one.
+    ``other_permissions`` says whether the new key may have fewer or more permissions than the old one.
     """
     old = store.credential(name)
     elsewhere = signing_store(session, old.store, config)
@@ -162,7 +163,7 @@ def confirm_deleted(session: Session, name: str, known_by: str, *, reason: str) 
 
     Raises `KeyStoreError` if no such key is to be deleted.
     """
-    open_store(session)  # ask for the passphrase: who ends the reminder to delete a key must be trusted
+    open_store(session)  # ask for the passphrase: only a trusted person may end the reminder to delete a key
     with on_record(session, "keys confirm-deleted", reason, credential=name) as operation:
         operation.detail = f"fingerprint {known_by}"
         forget_replaced(session.home.replaced, name, known_by)
@@ -187,7 +188,7 @@ def _prove_new(session: Session, store: FileKeyStore, config: Config, name: str)
 
 
 def _require_apart(here: str, there: str, config: Config) -> None:
-    """Raises `ConfigError` if both names lead to one place: the old copy would be the new one, and be destroyed."""
+    """Raises `ConfigError` if both stores are one place, because the new copy would be destroyed as the old one."""
     if HOME_FILE not in {here, there} and config.stores[here].place == config.stores[there].place:
         hint = f"to rename a store, give credentials of {here} anew with `signer keys remove` and `signer keys add`"
         raise ConfigError(f"the stores {here} and {there} are one place", where="signer.toml", hint=hint)

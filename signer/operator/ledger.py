@@ -28,7 +28,7 @@ async def opened_ledger(home: Home) -> AsyncIterator[SqliteLedger]:
 
 
 def with_ledger(home: Home, use: Callable[[SqliteLedger], Coroutine[None, None, T]]) -> T:
-    """Answer what ``use`` makes of the home's ledger."""
+    """Return the result of ``use`` on the home's ledger."""
 
     async def run() -> T:
         async with opened_ledger(home) as ledger:
@@ -38,9 +38,9 @@ def with_ledger(home: Home, use: Callable[[SqliteLedger], Coroutine[None, None, 
 
 
 def require_home(home: Home) -> None:
-    """Raises `HomeError` if nothing was ever made there: a folder named by mistake stays as it is.
+    """Raises `HomeError` if there is no home, so that a folder named by mistake stays as it is.
 
-    A ledger is enough: a brake works though signer.toml is gone.
+    A ledger is enough, because a brake must work even if signer.toml is gone.
     """
     if not (home.config.is_file() or home.ledger.is_file()):
         raise HomeError("there is no home here", where=str(home.folder), hint="run `signer init`, or give --home")

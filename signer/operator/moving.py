@@ -1,4 +1,4 @@
-"""Moves a secret from one store to another: the old copy goes when both have signed alike and no call needs it."""
+"""Moves a secret from one store to another. The old copy is destroyed last, when no call needs it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Move:
             yield
 
     async def _require_same(self, info: CredentialInfo, moved: CredentialInfo, given: ApiKeySecret | None) -> None:
-        """Raises `KeyStoreError` unless what each store signs is a signature by the same secret."""
+        """Raises `KeyStoreError` unless both stores sign with the same secret."""
         message, algorithm = secrets.token_bytes(32), info.algorithm
         known = signing_handle(given.secret, algorithm) if given else self.store.signing_key(info.name, algorithm)
         for store, where in ((self.source, info), (self.target, moved)):

@@ -1,4 +1,4 @@
-"""Finds what a halted or revoked client has open at the exchange, and has it cancelled."""
+"""Finds the open orders of a halted or revoked client, and cancels them through the gateway."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from signer.operator.session import Session
 from signer.serving.admin import ask, ask_within
 
 LIST_S = 10.0
-"""How long a brake that has worked waits to be told what is open."""
+"""How long a brake that has worked waits for the list of open orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders:
-    """Lists what may be open of ``who``."""
+    """Lists the orders of ``who`` that may be open."""
 
     who: str
     rows: Sequence[Mapping[str, Any]]
-    """A row for each order, as far as they are told."""
+    """A row for each order in the gateway's answer."""
     count: int
-    """How many there are in all."""
+    """The number of orders in all."""
     unsettled: Sequence[str] = ()
     """Names of orders that may exist: the outcome of their call is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """Says what came of cancelling the open orders of ``who``."""
+    """Holds the result of cancelling the open orders of ``who``."""
 
     who: str
     count: int = 0
@@ -43,18 +43,18 @@ class Cleared:
     """Why an order may still be open, by its id at the venue."""
     unsettled: Sequence[str] = ()
     gateway: bool = True
-    """Whether a gateway serves, which alone can cancel."""
+    """Whether a gateway serves. Only a gateway can cancel."""
     why_not: str = ""
-    """Why nothing is known to be cancelled; empty if the gateway has done it."""
+    """Why the gateway did not confirm any cancel; empty if it did."""
 
     @property
     def all_closed(self) -> bool:
-        """Whether nothing is left open, as far as the gateway knows."""
+        """Whether no order is left open, as far as the gateway knows."""
         return not (self.why_not or self.left or self.unsettled)
 
 
 def open_orders(session: Session, client: str, account: str) -> OpenOrders | None:
-    """Find what may be open, from the running gateway or else the ledger; None, with a warning, if neither tells."""
+    """List the orders that may be open, by the gateway or else the ledger; None, with a warning, if neither answers."""
     home, who, told = session.home, whom(client, account), None
     try:
         if serves(home):
@@ -72,7 +72,7 @@ def open_orders(session: Session, client: str, account: str) -> OpenOrders | Non
 
 
 def cancel_open(session: Session, client: str, account: str) -> Cleared:
-    """Have the running gateway cancel what may be open. Raises nothing: `Cleared.why_not` says why it did not."""
+    """Make the gateway cancel the open orders. Raises nothing: `Cleared.why_not` says why it did not."""
     home, who = session.home, whom(client, account)
     try:
         if not serves(home):

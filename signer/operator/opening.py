@@ -1,4 +1,4 @@
-"""Opens what a home keeps: the key store with its passphrase, and the stores that keep secrets elsewhere."""
+"""Opens the key store of a home with its passphrase, and the stores that keep secrets elsewhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ INSECURE_VALUE = "anyone-can-open-it"
 
 
 def require_folder(home: Home) -> None:
-    """Raises `HomeError` if the home's folder is not there."""
+    """Raises `HomeError` if the home's folder does not exist."""
     if not home.folder.is_dir():
         raise HomeError("there is no such home", where=str(home.folder), hint="make it with `signer init`")
 
@@ -48,8 +48,8 @@ def require_account(home: Home, account: str) -> Config:
 def open_store(session: Session) -> FileKeyStore:
     """Open the home's key store for an act. Raises `KeyStoreError`.
 
-    A person who is asked for the passphrase may try again. `serve` opens it otherwise: it never takes a store that was
-    made for tests.
+    A person who is asked for the passphrase may try again. `serve` opens it in another way, and never takes a store
+    that was made for tests.
     """
     home, person = session.home, session.person
     require_folder(home)
@@ -64,7 +64,7 @@ def open_store(session: Session) -> FileKeyStore:
 
 
 def known_passphrase(session: Session) -> Passphrase:
-    """Find the existing store's passphrase, or ask for it once. Raises `KeyStoreError` if nobody can tell it."""
+    """Find the existing store's passphrase, or ask for it once. Raises `KeyStoreError` if it cannot be had."""
     require_folder(session.home)
     return passphrase_source(session) or session.person.passphrase()
 
@@ -89,9 +89,9 @@ def create_store(home: Home, person: Person, passphrase: Passphrase) -> FileKeyS
 
 
 def store_of(home: Home, credential: str) -> str:
-    """Say which store keeps the secret of a credential; empty if there is no such credential.
+    """Return the store that keeps the secret of a credential; empty if there is no such credential.
 
-    The key store's list tells it, which is not sealed: open the store, which proves the list, before you act on it.
+    It reads the key store's list, which is not sealed. Open the store, which proves the list, before you act on it.
     Raises `KeyStoreError` if the file does not read.
     """
     abouts = [entry.about for entry in read_envelope(home.keys).entries]
@@ -124,7 +124,7 @@ async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: Signin
 
 
 def known_marks(session: Session) -> Mapping[str, int]:
-    """Read the ledger's marks. If it fails, warn and answer none: a client must be revoked all the same."""
+    """Read the ledger's marks. If that fails, warn and return none, because a revocation must work all the same."""
 
     async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
         return await ledger.marks()

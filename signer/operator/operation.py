@@ -1,7 +1,7 @@
-"""Does an act on record: alone with the home, or beside the gateway that runs on it.
+"""Does an act on record, alone with the home or beside a running gateway.
 
-Only one process at a time writes the audit chain and takes nonces of a credential. So a command asks the gateway if one
-runs, and else holds the home's lock until it is done.
+Only one process at a time may write the audit chain and take nonces of a credential. So a command asks the running
+gateway, or else holds the home's lock until it is done.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_REASON = 200
 MOST_DETAIL = 300
 
 Record = Callable[[Mapping[str, Json]], None]
-"""Puts what a command says of itself into the audit log, durably."""
+"""Puts a command's record into the audit log, durably."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Operation:
     beside: bool
     """Whether a gateway runs."""
     detail: str = ""
-    """Text for the record, beside who did what to whom."""
+    """Text for the record, beside the person, the act and its target."""
     alone: Alone | None = None
     """The ledger and the log, if no gateway runs."""
 
@@ -61,12 +61,12 @@ class Operation:
         return bool(ask(self.session.home.admin, "close", number=number, venue_ids=list(venue_ids), reason=reason))
 
     def take_up(self) -> None:
-        """Have the gateway read the home again, if one runs. Raises `HomeError` if it does not."""
+        """Make a running gateway read the home again. Raises `HomeError` if it does not."""
         if self.beside:
             reload.reload_running(self.session.home, self.session.person)
 
     def drain(self) -> None:
-        """Wait until the gateway, if one runs, uses no key that it has let go of."""
+        """Wait until a running gateway has finished all calls that use a replaced key."""
         if self.beside:
             ask(self.session.home.admin, "drained")
 
@@ -102,7 +102,7 @@ def on_record(
 def _log(
     session: Session, stack: contextlib.ExitStack, *, proceed_unrecorded: bool
 ) -> tuple[Record, bool, Alone | None]:
-    """Find what puts a record into the home's log: the gateway, if one runs (second value), else the act (third)."""
+    """Return a function that writes to the home's log, whether a gateway does the writing, and else who does."""
     home, person = session.home, session.person
     try:
         lock = take_lock(home)
@@ -134,7 +134,7 @@ def _tried(record: Record, person: Person) -> Record:
 
 
 def _warned(_: Mapping[str, Json]) -> None:
-    """Tell whether it has been said already that nothing is recorded."""
+    """Tell whether the warning that nothing is recorded was shown already."""
 
 
 def _warn_unrecorded(error: SignerError, person: Person) -> None:

@@ -15,7 +15,7 @@ from signer.operator.session import Session
 from signer.serving.admin import ask
 
 NOT_PLACED = "-"
-"""Stands in the place of the id of an order that was not placed."""
+"""Stands for the id of an order that was not placed."""
 
 
 class UnknownCall(NamedTuple):
@@ -25,7 +25,7 @@ class UnknownCall(NamedTuple):
     tries: int
     """How often the running gateway has asked the venue about it."""
     why: str
-    """Why the gateway has not found out yet what became of it."""
+    """Why the gateway does not know the outcome yet."""
 
 
 def unknown_calls(home: Home) -> Sequence[UnknownCall]:
@@ -40,7 +40,7 @@ def unknown_calls(home: Home) -> Sequence[UnknownCall]:
 
 
 def close_unknown(session: Session, act: str, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
-    """Settle an unknown call with the ids of its orders at the venue, or with none release it.
+    """Settle an unknown call with the ids of its orders at the venue. Without ids, release it.
 
     None stands for an order that was not placed. Whether there is an unknown call of that ``number``. Raises
     `SignerError`.

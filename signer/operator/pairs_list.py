@@ -1,4 +1,4 @@
-"""Fetches the exchange's list of pairs for whoever judges policies, and keeps it in the home."""
+"""Fetches the exchange's list of pairs, by which policies are judged, and keeps it in the home."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FRESH_S = 60.0
 
 
 def current_pairs(home: Home, config: Config, person: Person) -> Pairs:
-    """Fetch the exchange's list; if that takes over `FETCH_S` or fails, warn and answer the last one known."""
+    """Fetch the exchange's list. If that takes over `FETCH_S` or fails, warn and return the last known list."""
     venue = venue_of(home, config)
     if not _is_fresh(home):
         try:
@@ -64,7 +64,7 @@ async def _fetched(venue: Venue, config: Config, before: Mapping[str, Json] | No
 
 
 def _fits(home: Home, listed: Pairs) -> bool:
-    """Tell whether as many policies load with ``listed`` as with the list that is known."""
+    """Tell whether as many policies load with ``listed`` as with the known list."""
     before = venue_of(home).pairs
     return len(_loadable(home, listed)) >= len(_loadable(home, before))
 

@@ -1,4 +1,4 @@
-"""Says how a person is told what happened, and asked what only a person knows."""
+"""The contract for telling a person about results and asking for a passphrase."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Person(Protocol):
-    """Stands for whoever sits at the terminal, or behind a form."""
+    """Stands for the person at a terminal or behind a form."""
 
     def say(self, text: str) -> None:
         """Tell the result of an act."""
@@ -23,7 +23,7 @@ class Person(Protocol):
         """Warn of something. Never raises: a full disk must not keep a brake from working."""
 
     def passphrase(self) -> Passphrase:
-        """Ask for the passphrase of the key store. Raises `KeyStoreError` where nobody can be asked."""
+        """Ask for the passphrase of the key store. Raises `KeyStoreError` if nobody can answer."""
 
     def retry(self, attempt: Callable[[], T]) -> T:
-        """Answer what ``attempt`` answers. It may be called again after a `KeyStoreError`, if the person can."""
+        """Return the result of ``attempt``. It may be repeated after a `KeyStoreError` if the person can try again."""

@@ -1,4 +1,4 @@
-"""Asks the venue what a key may do: through the gateway that runs, or alone with nonces above those of the home."""
+"""Asks the venue about a key: through the running gateway, or alone with nonces above the home's."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from signer.upstream import UpstreamPool
 from signer.venues import open_venue
 
 MakeKey = Callable[[], Awaitable[SigningKey]]
-"""Fetches the handle of a credential from wherever its secret lives; awaited in the event loop that will use it."""
+"""Fetches the handle of a credential from its store. It is awaited in the event loop that will use the handle."""
 
 
 Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[ProbeResult]]
-"""Asks the venue what a credential may do; its key is used if no gateway runs. Raises `SignerError`."""
+"""Asks the venue about a credential. Its key is used if no gateway runs. Raises `SignerError`."""
 
 
 class Heard(NamedTuple):
-    """Holds what the venue said of a key."""
+    """Holds the venue's answer about a key."""
 
     key: KeyInfo
     moved: bool
-    """Whether its nonce moved without us."""
+    """Whether its nonce rose without our calls."""
 
     @classmethod
     def of(cls, asked: ProbeResult, name: str) -> Heard:
@@ -49,7 +49,7 @@ class Heard(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def asking(session: Session) -> AsyncIterator[Ask]:
-    """Give a function that asks the venue about credentials, not on record: through the gateway that runs, or alone.
+    """Yield a function that asks the venue about credentials, not on record: through the running gateway, or alone.
 
     Raises `HomeError` if the home is not to be had.
     """
@@ -78,7 +78,7 @@ async def _given(key: SigningKey) -> SigningKey:
 
 
 def told_by_gateway(home: Home, info: CredentialInfo, told: Any) -> ProbeResult:
-    """Read what the gateway heard just now, as it says and keeps it."""
+    """Read the answer that the gateway has just had and kept."""
     if not told["heard"]:
         return ProbeResult(None, moved=True)
     kept = kept_probe(home.probes, info.fingerprint)

@@ -1,4 +1,4 @@
-"""Whether an order would pass now, as the running gateway says; without one, as far as the home alone can tell."""
+"""Says whether an order would pass now, by the running gateway or else by the home alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Has the running gateway read its home again, and waits until it has."""
+"""Makes the running gateway read its home again, and waits until it has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOK_EVERY_S = 0.02
 
 
 def take_up(session: Session, what: str) -> bool:
-    """Have a running gateway take up the change ``what``; whether one runs.
+    """Make a running gateway take up the change ``what``; whether one runs.
 
     Raises `HomeError` if it did not take it up, with a warning that the change is saved.
     """
@@ -35,7 +35,7 @@ def take_up(session: Session, what: str) -> bool:
 
 
 def reload_running(home: Home, person: Person) -> str | None:
-    """Have the gateway on ``home`` reload, and wait until it has: a line that says so, or None if none runs.
+    """Make the gateway on ``home`` reload, and wait until it has. Return a line that says so, or None if none runs.
 
     Raises `HomeError` if it did not take the change up; the old settings are then still in force.
     """
@@ -60,9 +60,9 @@ def reload_running(home: Home, person: Person) -> str | None:
 
 
 def reload_home(session: Session) -> bool:
-    """Have the running gateway read its home again, with the exchange's list of pairs fetched first.
+    """Make the running gateway read its home again, after a fetch of the exchange's list of pairs.
 
-    Whether every policy that a client has did load. Raises `HomeError` if no gateway runs.
+    Return whether every client's policy loaded. Raises `HomeError` if no gateway runs.
     """
     from signer.operator.pairs_list import current_pairs, warn_of_unlisted  # noqa: PLC0415 - a brake reloads without it
 

@@ -1,7 +1,7 @@
-"""Puts one key in another's place: what fails on the way leaves the old one in force.
+"""Replaces one key by another. If any step fails, the old key stays in force.
 
-Order matters. The new secret is kept before anything names it, proved before anything relies on it, and the old one
-goes only when no call under way can still need it.
+The order of the steps matters. The new secret is stored before the key store names it, and proved before a call relies
+on it. The old secret is destroyed only when no call under way can still need it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from signer.serving.clock import SystemClock
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Puts a new key of the account in the place of a credential's."""
+    """Replaces a credential's key by a new key of the account."""
 
     store: FileKeyStore
     config: Config
@@ -38,11 +38,11 @@ class Rotation:
 
     @property
     def session(self) -> Session:
-        """Whoever rotates."""
+        """The person who rotates."""
         return self.operation.session
 
     def rotate(self, old: CredentialInfo, given: ApiKeySecret, *, other_permissions: bool) -> None:
-        """Rotate; the old key is one of `kept_replaced` then. Any error leaves it in force."""
+        """Rotate. The old key is then one of `kept_replaced`. Any error leaves it in force."""
         new = self._renewed(old, given)
         before = self._before(old, other_permissions)
         with Copies(self.store, self.session.person).kept(self.elsewhere, new, given.secret):
@@ -79,7 +79,7 @@ class Rotation:
         )
 
     def _before(self, old: CredentialInfo, other_permissions: bool) -> KeyInfo | None:
-        """Ask what the old key may do; if the venue refuses it by now, answer what it last said."""
+        """Ask what the old key may do. If the venue refuses the key by now, return its last answer."""
         try:
             return self.operation.probe(old, self.config, lambda: handle_of(old, self.store, self.elsewhere)).key
         except VenueError as error:
@@ -97,7 +97,7 @@ class Rotation:
 
 
 def _require_same_account(before: KeyInfo | None, after: KeyInfo, person: Person) -> None:
-    """Raises `KeyStoreError` if the venue says that the keys are of two accounts: bots would trade on another."""
+    """Raises `KeyStoreError` if the keys belong to two accounts at the venue. Bots would change their account."""
     if before is None or not before.account or not after.account:
         person.warn(
             "whether the new key is of the same account cannot be told: the exchange does not say; see its name there"

@@ -1,4 +1,4 @@
-"""Binds one person to one home, with the event loop in which connections of stores live."""
+"""Binds one person to one home, with the event loop of the stores' connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @final
 class Session:
-    """Holds what every act of one command or one form needs. Use it as a context manager, or `close` it."""
+    """Holds person, home and event loop for the acts of one command or form. Use it as a context manager."""
 
     def __init__(
         self, home: Home, person: Person, *, passphrase_file: Path | None = None, vault_token_file: Path | None = None
@@ -24,9 +24,9 @@ class Session:
         self.home = home
         self.person = person
         self.passphrase_file = passphrase_file
-        """Where the passphrase of the key store is read, if somebody has said so."""
+        """The file with the passphrase of the key store, if one was named."""
         self.vault_token_file = vault_token_file
-        """Where the token of a Vault's administrator is read, if somebody has said so."""
+        """The file with the token of a Vault's administrator, if one was named."""
         self._runner = asyncio.Runner()
         self._closing = contextlib.ExitStack()
 
@@ -37,7 +37,7 @@ class Session:
         self.close()
 
     def run(self, work: Coroutine[None, None, T]) -> T:
-        """Run ``work`` in the session's event loop: a store's connections live and die in it."""
+        """Run ``work`` in the session's event loop, to which the stores' connections belong."""
         return self._runner.run(work)
 
     def call_on_close(self, close: Callable[[], object]) -> None:
@@ -45,7 +45,7 @@ class Session:
         self._closing.callback(close)
 
     def close(self) -> None:
-        """End the event loop, and before it whatever was opened in it."""
+        """Close everything that was opened in the event loop, then end the loop."""
         try:
             self._closing.close()
         finally:

@@ -1,4 +1,4 @@
-"""Ends the gateway that runs on a home, after what is under way."""
+"""Ends the gateway that runs on a home, after the calls under way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from signer.serving.admin import BRAKE_S, ask_within
 from signer.serving.clock import SystemClock
 
 STOP_S = 90.0
-"""How long a stop may take: a gateway answers what is in flight first. As long as systemd waits (TimeoutStopSec)."""
+"""How long a stop may take, because a gateway first answers calls in flight. systemd waits as long (TimeoutStopSec)."""
 LOOK_EVERY_S = 0.05
 
 
@@ -36,7 +36,7 @@ def stop_gateway(session: Session, reason: str) -> None:
 
 
 def _record(session: Session, running: Holder, reason: str) -> None:
-    """Record in the gateway's own log who stops it. One that does not answer is stopped all the same."""
+    """Record in the gateway's own log who stops it. A gateway that does not answer is stopped all the same."""
     if not running.serves:
         return
     told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": "stop", "stage": "begun"}

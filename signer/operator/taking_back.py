@@ -1,6 +1,6 @@
-"""Takes a virtual credential back: in the running gateway, in the key store, and by a halt if in doubt.
+"""Takes a virtual credential back in the running gateway and in the key store, and halts the client if in doubt.
 
-None of it needs a home that reads: not signer.toml, not the policies. The gateway is asked before the passphrase is.
+It works even if signer.toml and the policies do not read. It tells the gateway before it asks for the passphrase.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ REASON = "its credential is taken back"
 
 @dataclass(slots=True)
 class TakingBack:
-    """Keeps what is known, step by step, about whether the bot can still call."""
+    """Keeps track, step by step, of whether the bot can still call."""
 
     session: Session
     client: str
     confirmed: bool = False
     """Whether the running gateway says that it refuses the credential."""
     in_force: int = 0
-    """How many credentials it knew of those that were named."""
+    """How many of the named credentials were in force there."""
     gateway: bool = False
-    """Whether a gateway runs: if none does, nothing that fails lets the bot call."""
+    """Whether a gateway runs. Without one the bot cannot call, even if a step fails."""
     halted: bool = False
 
     def tell_gateway(self, from_when: Mapping[str, int], *, all_of_client: bool = False) -> None:
-        """Have a gateway that serves refuse these API keys, each from that time on (microseconds since the epoch).
+        """Make a serving gateway refuse these API keys, each from its time on (microseconds since the epoch).
 
-        If it does not confirm, the person is warned and the client halted.
-        A gateway that is about to start is not asked: `settle` waits for it.
+        If it does not confirm, the person is warned and the client halted. A gateway that is about to start is not
+        asked: `settle` waits for it.
         """
         running = holder(self.session.home.lock)
         if running is None or not running.serves:
@@ -80,7 +80,7 @@ class TakingBack:
             )
 
     def store_failed(self) -> None:
-        """Say what holds though the key store could not be changed, and keep a restart from undoing it."""
+        """Say that the key store was not changed, and halt the client so that a restart does not let it in."""
         if self.confirmed:
             self._warn(
                 f"the running gateway refuses {self.client}, but the key store does not: a restart would let it in"
@@ -89,9 +89,9 @@ class TakingBack:
             self.halt()
 
     def settle(self) -> bool:
-        """Have a gateway read the home again, once the key store is changed.
+        """Make a gateway read the home again, after the key store was changed.
 
-        Whether it is certain that no gateway takes the credential; if not, the client is halted.
+        Returns whether it is certain that no gateway takes the credential. If not, the client is halted.
         """
         try:
             note = reload.reload_running(self.session.home, self.session.person)
@@ -118,8 +118,8 @@ class TakingBack:
 def revoke_client(session: Session, name: str, reason: str, *, then: Callable[[], None]) -> bool:
     """Refuse every call of the client from now on, for good. Whether it is certain that no gateway takes one.
 
-    ``then`` deals with the open orders. It is called also where the key store could not be changed, because the
-    gateway refuses the client or halts it all the same.
+    ``then`` deals with the open orders. It is called even if the key store was not changed, because the client is
+    refused or halted all the same.
 
     Raises `KeyStoreError` if the key store cannot be changed, or nobody knows the client.
     """
