@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from signer.audit.disk import Disk, LocalDisk
 from signer.audit.log import FileAuditLog, leave_thread
+from signer.audit.unfinished import finish_recorded
 from signer.contracts import Clock, Ledger, Worker
 from signer.home.layout import Home
 from signer.offload.worker import ThreadWorker
@@ -22,6 +23,7 @@ async def open_audit(
 ) -> FileAuditLog:
     """Open the log of ``home`` where it ends, checked against the head that ``ledger`` keeps.
 
+    What a crash left unfinished between the two is finished (`signer.audit.unfinished`).
     Writes run on ``worker``, else on a thread that ends when the log is closed; ``on_alarm`` is called there.
     ``bounds`` are those of `FileAuditLog`. Raises `AuditError` or `LedgerError`.
     """
@@ -32,7 +34,9 @@ async def open_audit(
     else:
         log = FileAuditLog(home.audit, clock, worker, disk, on_alarm, leave_thread, **bounds)
     try:
-        await log.open(await ledger.head())
+        head = await ledger.head()
+        await log.open(head)
+        await finish_recorded(ledger, log, home.audit, disk, head.seq if head is not None else 0)
     except BaseException:
         await log.close()
         raise

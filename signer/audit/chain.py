@@ -38,7 +38,7 @@ MOST_DEPTH: Final = 16
 REDACTED: Final = "(redacted)"
 
 KINDS: Final = (
-    *("intent", "outcome", "read", "denied", "login-failed", "reconciled", "start", "reload", "stop"),
+    *("intent", "outcome", "read", "denied", "login-failed", "reconciled", "closed", "start", "reload", "stop"),
     *("throttled", "operator", "credential", "lane", "segment", "recovered", "dropped"),
 )
 """What a record can be of (docs/audit-record.schema.json)."""

@@ -14,10 +14,12 @@ import click
 from signer.audit.disk import LocalDisk, segments
 from signer.audit.verify import KnownHead, Report, from_ledger
 from signer.audit.verify import verify as verify_log
+from signer.book.compare import BookReport
 from signer.cli.audit_lines import audit_folder, plain
 from signer.errors import AuditError
 from signer.home.layout import Home
 from signer.model import ChainHead
+from signer.operator.book import compare_book
 from signer.serving.clock import SystemClock
 
 _HEAD = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})", re.IGNORECASE)
@@ -43,23 +45,34 @@ def _read_heads(_ctx: click.Context, _param: click.Parameter, texts: Sequence[st
     metavar="SEQ:DIGEST",
     help="A record that the log must hold, as an earlier verify printed it.",
 )
+@click.option("--book", "with_book", is_flag=True, help="Also compare what the log says is spent with the ledger.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
-def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], as_json: bool) -> int:
+def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], with_book: bool, as_json: bool) -> int:
     """Find any record that was edited, removed, inserted, moved or cut off. Exit status 1 if there is one.
 
     FOLDER is a copy of a log, on any machine. Without it, the command reads the home's own log, and its ledger says how
     far the log must reach.
+
+    With --book caps, open calls, orders and halts are worked out from the log alone and compared with the ledger, also
+    beside a running gateway. Exit status 1 if they differ, or if the log's beginning is missing.
     """
+    if folder is not None and with_book:
+        raise click.UsageError("--book compares with the ledger of the home: leave FOLDER out.")
     # Ask the ledger first: a record that is written meanwhile can then only lie beyond its head.
     known = (*heads, *(() if folder else from_ledger(_ledger_head(home))))
     place = audit_folder(home) if folder is None else _copied(folder)
     try:
         report = verify_log(place, known, LocalDisk(), _progress if sys.stderr.isatty() else None)
+        book = compare_book(home) if with_book else None
     except OSError as error:
         raise AuditError(f"cannot be read: {error.strerror}", where=str(error.filename or place)) from error
-    click.echo(json.dumps(_as_object(report), indent=2) if as_json else _as_text(report))
-    return 0 if report.ok else 1
+    if as_json:
+        told = _as_object(report) | ({} if book is None else {"book": _book_as_object(book)})
+        click.echo(json.dumps(told, indent=2))
+    else:
+        click.echo("\n".join([_as_text(report), *([] if book is None else _book_as_text(book))]))
+    return 0 if report.ok and (book is None or book.ok) else 1
 
 
 def _copied(folder: Path) -> Path:
@@ -103,6 +116,28 @@ def _as_object(report: Report) -> dict[str, object]:
         "findings": findings,
         "more_findings": report.more,
     }
+
+
+def _book_as_object(book: BookReport) -> dict[str, object]:
+    return {
+        "ok": book.ok,
+        "records": book.records,
+        "first": book.first_seq,
+        "digest": book.digest,
+        "differences": book.differences,
+        "contradictions": book.contradictions,
+        "unfinished": book.unfinished,
+    }
+
+
+def _book_as_text(book: BookReport) -> list[str]:
+    said = [plain(text) for text in (*book.contradictions, *book.differences)]
+    said += [plain(f"unfinished: {text}") for text in book.unfinished]
+    if book.first_seq > 1:
+        missing = "what was spent before is missing, so it proves no book"
+        said.append(f"the log begins at record {book.first_seq}: {missing}")
+    verdict = "log and ledger say the same" if book.ok else "LOG AND LEDGER DIFFER"
+    return [*said, f"book {book.digest}: {verdict}"]
 
 
 def _as_text(report: Report) -> str:

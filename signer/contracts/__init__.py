@@ -149,16 +149,20 @@ class Ledger(Protocol):
         the same transaction, at no cost.
         """
 
+    def now_us(self) -> int:
+        """Return the moment by which charges are dated now: the clock's, but none before the latest that was used."""
+
     async def release(self, reservation: int) -> None:
         """Give back all that is held: the venue rejected the call, or it was never sent."""
 
-    async def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
+    async def settle(self, reservation: int, venue_ids: Sequence[str | None], at_us: int = 0) -> None:
         """Record an accepted call: spend the charges of orders with a venue id, give the rest back.
 
-        The orders are remembered. For an edit or amend ``venue_ids`` has the one order's id after the change.
+        What is spent is dated at ``at_us``, which its record says too; 0: now. The orders are remembered. For an
+        edit or amend ``venue_ids`` has the one order's id after the change.
         """
 
-    async def settle_found(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
+    async def settle_found(self, reservation: int, venue_ids: Sequence[str | None], at_us: int = 0) -> None:
         """Settle the orders that have an id; those without one stay held under the same number (`without_legs`)."""
 
     async def hold(self, reservation: int) -> None:
@@ -167,14 +171,23 @@ class Ledger(Protocol):
     async def open_intents(self) -> Sequence[OpenIntent]:
         """Return the reservations without outcome, oldest first."""
 
+    async def last_reservation(self) -> int:
+        """Return the highest number that a reservation ever had; 0 if there was none."""
+
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Return orders placed through us that ``ref`` names, any client's, newest first. Empty if we know of none."""
 
-    async def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> None:
-        """Mark the orders as closed that were placed before then and are not ``listed``, the venue ids that are open.
+    async def absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> Sequence[str]:
+        """Return orders that were placed before then, may be open, and are not ``listed``, the venue ids that are.
 
-        Only closed orders are ever forgotten.
+        The answer is bounded: there may be more after these were marked.
         """
+
+    async def reappeared(self, account: str, listed: Sequence[str]) -> Sequence[PlacedOrder]:
+        """Return the orders that are marked as closed and that the venue lists as open."""
+
+    async def mark(self, account: str, venue_ids: Sequence[str], *, closed: bool) -> None:
+        """Mark these orders as closed, or as open. Only closed orders are ever forgotten."""
 
     async def may_be_open(self, account: str) -> int:
         """Return how many orders the account has that are not known to be closed."""

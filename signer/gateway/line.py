@@ -349,6 +349,7 @@ class Gateway:
             replaces=call.change is not None and call.change.replaces,
             # Nobody else can have given our own new reference to an older order, so a rough time does.
             venue_us=self._venue_time.earliest_us(client.info.account, rough=trace.unnamed),
+            held_us=self._ledger.now_us(),
         )
 
     def _parse(self, trace: Trace, decoded: Decoded) -> Call:

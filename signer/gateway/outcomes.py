@@ -233,6 +233,8 @@ class Outcomes:
             await asyncio.wait(self._finishing)
 
     async def _finish(self, trace: Trace, told: asyncio.Event) -> None:
+        if trace.reservation is not None:
+            trace.settled_us = self._ledger.now_us()
         if trace.owed:
             self._audit.note(outcome_record(trace))
         elif trace.recorded:
@@ -251,7 +253,7 @@ class Outcomes:
 
     async def _settle(self, reservation: int, trace: Trace) -> None:
         if trace.outcome is Outcome.ACCEPTED and trace.result is not None:
-            await self._ledger.settle(reservation, trace.result.venue_ids)
+            await self._ledger.settle(reservation, trace.result.venue_ids, trace.settled_us)
         elif trace.outcome is Outcome.UNKNOWN:
             await self._ledger.hold(reservation)
         else:

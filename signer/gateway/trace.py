@@ -12,6 +12,7 @@ from signer.gateway.credential import KeyStatus
 from signer.gateway.forward import Journey
 from signer.gateway.snapshot import Client, Snapshot
 from signer.model import Call, Charge, Decision, Intent, Json, Outcome, PlacedOrder, Request, VenueResult
+from signer.model.wire import as_json
 
 
 @dataclass(slots=True)
@@ -31,6 +32,8 @@ class Trace:
     """The venue ids by which a change or cancel names its orders to the venue."""
     intent: Intent | None = None
     reservation: int | None = None
+    settled_us: int = 0
+    """The moment by which the ledger dates what the call spent in the end."""
     recorded: bool = False
     """Whether the intent is durable in the audit log, so that an outcome record must follow."""
     owed: bool = False
@@ -97,13 +100,17 @@ MOST_DROPPED = 20
 
 def intent_record(trace: Trace) -> dict[str, Json]:
     """Return the record of a call that is about to be sent. It must be durable before the call leaves."""
-    return {"kind": "intent", **_who(trace), **_what(trace)}
+    entry: dict[str, Json] = {"kind": "intent", **_who(trace), **_what(trace)}
+    if trace.intent is not None and trace.reservation is not None:
+        entry |= held_fields(trace.intent, trace.reservation)
+    return entry
 
 
 def outcome_record(trace: Trace) -> dict[str, Json]:
     """Return the record of an intent's outcome. The intent's record of the same id holds the call."""
-    at_us = trace.journey.answered_us or trace.started_us
-    return {"kind": "outcome", **_who(trace), "time": at_us, **_result(trace)}
+    time_us = trace.journey.answered_us or trace.started_us
+    entry: dict[str, Json] = {"kind": "outcome", **_who(trace), "time": time_us, **_result(trace)}
+    return entry if trace.reservation is None else entry | {"at": trace.settled_us}
 
 
 def read_record(trace: Trace) -> dict[str, Json]:
@@ -133,18 +140,45 @@ def most_bytes(trace: Trace) -> int:
 
 
 def reconciled_record(
-    intent: Intent, outcome: Outcome, venue_ids: Sequence[str | None], now_us: int
+    intent: Intent, outcome: Outcome, venue_ids: Sequence[str | None], at_us: int, *, part: bool = False
 ) -> dict[str, Json]:
-    """Return the record of what a look-up found out about an intent of unknown outcome."""
+    """Return the record of what was found out about an intent of unknown outcome.
+
+    ``at_us`` is the moment by which the ledger dates what was spent. ``part``: orders without an id stay open.
+    """
     return {
         "kind": "reconciled",
-        "time": now_us,
+        "time": at_us,
+        "at": at_us,
+        "part": part,
         "id": intent.record,
         "client": intent.client,
         "account": intent.account,
         "endpoint": intent.endpoint,
         "outcome": outcome.value,
         "venue_ids": list(venue_ids),
+    }
+
+
+def closed_record(
+    account: str, venue_ids: Sequence[str], reappeared: Sequence[PlacedOrder], now_us: int
+) -> dict[str, Json]:
+    """Return the record of orders that the venue lists as open no more, and of closed ones that it lists again."""
+    listed: list[Json] = [
+        {
+            "venue_id": placed.venue_id,
+            "client": placed.client,
+            "placed": placed.placed_us,
+            "order": as_json(placed.order),
+        }
+        for placed in reappeared
+    ]
+    return {
+        "kind": "closed",
+        "time": now_us,
+        "account": account,
+        "venue_ids": list(venue_ids),
+        "reappeared": listed,
     }
 
 
@@ -243,6 +277,19 @@ def _what(trace: Trace) -> dict[str, Json]:
     return entry
 
 
+def held_fields(intent: Intent, reservation: int) -> dict[str, Json]:
+    """Return what the ledger holds of a call: with the rest of the record it reads back as the same intent."""
+    return {
+        "reservation": reservation,
+        "charges": [_charge(charge) for charge in intent.charges],
+        "at": intent.held_us,
+        "venue_time": intent.venue_us,
+        "orders": as_json(intent.orders),
+        "targets": as_json(intent.targets),
+        "replaces": intent.replaces,
+    }
+
+
 def _result(trace: Trace) -> dict[str, Json]:
     journey, result = trace.journey, trace.result
     return {
@@ -265,4 +312,12 @@ def _since(trace: Trace, at_us: int) -> int:
 
 
 def _charge(charge: Charge) -> dict[str, Json]:
-    return {"cap": charge.cap, "scope": charge.scope, "amount": f"{charge.amount:f}", "unit": charge.unit}
+    return {
+        "cap": charge.cap,
+        "scope": charge.scope,
+        "unit": charge.unit,
+        "window_s": charge.window_s,
+        "limit": f"{charge.limit:f}",
+        "amount": f"{charge.amount:f}",
+        "leg": charge.leg,
+    }

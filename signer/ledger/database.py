@@ -17,7 +17,7 @@ from signer.errors import LedgerError
 from signer.ledger.caps import ledger_errors, read_halts, to_intent, to_order, usage
 from signer.model import ChainHead, Halt, OpenIntent, OrderRef, PlacedOrder, RefKind, Usage
 
-VERSION = 2
+VERSION = 3
 """Kept in ``PRAGMA user_version``; a database of another version is refused."""
 
 BUSY_S = 2.0
@@ -41,7 +41,7 @@ TABLES = (
     # AUTOINCREMENT: a number is never given twice, so a late settle cannot hit another call's reservation.
     """CREATE TABLE reservations (
         id INTEGER PRIMARY KEY AUTOINCREMENT, held_us INTEGER NOT NULL, unknown INTEGER NOT NULL DEFAULT 0,
-        intent TEXT NOT NULL
+        after_seq INTEGER NOT NULL, intent TEXT NOT NULL
     ) STRICT""",
     """CREATE TABLE orders (
         id INTEGER PRIMARY KEY, account TEXT NOT NULL, client TEXT NOT NULL, venue_id TEXT NOT NULL, client_tag TEXT,
@@ -131,7 +131,7 @@ def resumed_by(client: str, account: str) -> str:
 
 
 CLOSED_AT_ONCE = 1000
-"""How many orders one transaction marks as closed at most: some 10 ms."""
+"""How many orders one record, and one transaction, marks as closed at most: some 10 ms."""
 
 NEWEST = 16
 """A client that gives all its orders the same tag is answered with so many of its closed ones."""
@@ -158,21 +158,32 @@ def find(db: sqlite3.Connection, account: str, ref: OrderRef) -> Sequence[Placed
     ]
 
 
-def close_absent(db: sqlite3.Connection, account: str, listed: Sequence[str], placed_before_us: int) -> bool:
-    """Mark the account's orders as closed that were placed before then and that the venue does not list as open.
+def absent(db: sqlite3.Connection, account: str, listed: Sequence[str], placed_before_us: int) -> Sequence[str]:
+    """Return the account's orders that are not known to be closed, were placed before then and are not listed."""
+    query = """SELECT venue_id FROM orders WHERE account = ? AND closed = 0 AND placed_us < ?
+        AND venue_id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"""
+    rows = db.execute(query, (account, placed_before_us, json.dumps(list(listed)), CLOSED_AT_ONCE))
+    return [venue_id for (venue_id,) in rows]
 
-    An order that it lists is open, even if it was marked as closed. Closes a bounded number, so that no reserve waits
-    long. Returns whether there may be more.
-    """
-    names = json.dumps(list(listed))
-    close = """UPDATE orders SET closed = 1 WHERE id IN (
-        SELECT id FROM orders WHERE account = ? AND closed = 0 AND placed_us < ?
-        AND venue_id NOT IN (SELECT value FROM json_each(?)) LIMIT ?)"""
-    closed = db.execute(close, (account, placed_before_us, names, CLOSED_AT_ONCE)).rowcount
-    reopen = """UPDATE orders SET closed = 0 WHERE account = ? AND closed = 1
-        AND venue_id IN (SELECT value FROM json_each(?))"""
-    db.execute(reopen, (account, names))
-    return closed == CLOSED_AT_ONCE
+
+def reappeared(db: sqlite3.Connection, account: str, listed: Sequence[str]) -> Sequence[PlacedOrder]:
+    """Return the account's orders that are marked as closed and listed."""
+    query = """SELECT client, venue_id, document, placed_us FROM orders WHERE account = ? AND closed = 1
+        AND venue_id IN (SELECT value FROM json_each(?)) ORDER BY id"""
+    rows = db.execute(query, (account, json.dumps(list(listed)))).fetchall()
+    return [PlacedOrder(account, client, name, to_order(text), placed_us) for client, name, text, placed_us in rows]
+
+
+def mark(db: sqlite3.Connection, account: str, venue_ids: Sequence[str], *, closed: bool) -> None:
+    """Mark the account's orders of these ids as closed, or as open."""
+    update = "UPDATE orders SET closed = ? WHERE account = ? AND venue_id IN (SELECT value FROM json_each(?))"
+    db.execute(update, (closed, account, json.dumps(list(venue_ids))))
+
+
+def last_reservation(db: sqlite3.Connection) -> int:
+    """Return the highest number that a reservation ever had; 0 if there was none."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'reservations'").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def may_be_open(db: sqlite3.Connection, account: str) -> int:
@@ -227,13 +238,28 @@ class LedgerReader:
     def open_intents(self) -> Sequence[OpenIntent]:
         """Return the reservations without outcome, oldest first."""
         with ledger_errors(self._path):
-            rows = self._db.execute("SELECT id, intent, unknown FROM reservations ORDER BY id").fetchall()
-        return [OpenIntent(number, to_intent(text), bool(unknown)) for number, text, unknown in rows]
+            rows = self._db.execute("SELECT id, intent, unknown, after_seq FROM reservations ORDER BY id").fetchall()
+        return [OpenIntent(number, to_intent(text), bool(unknown), after) for number, text, unknown, after in rows]
+
+    def last_reservation(self) -> int:
+        """Return the highest number that a reservation ever had; 0 if there was none."""
+        with ledger_errors(self._path):
+            return last_reservation(self._db)
 
     def orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Return orders that ``ref`` names, newest first."""
         with ledger_errors(self._path):
             return find(self._db, account, ref)
+
+    def absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> Sequence[str]:
+        """Return orders that may be open, were placed before then and are not listed: a bounded number."""
+        with ledger_errors(self._path):
+            return absent(self._db, account, listed, placed_before_us)
+
+    def reappeared(self, account: str, listed: Sequence[str]) -> Sequence[PlacedOrder]:
+        """Return orders that are marked as closed and listed."""
+        with ledger_errors(self._path):
+            return reappeared(self._db, account, listed)
 
     def may_be_open(self, account: str) -> int:
         """Count the account's orders that are not known to be closed."""

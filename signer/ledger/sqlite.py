@@ -87,17 +87,28 @@ class SqliteLedger(Ledger):
         await self._write(lambda books: books.release(reservation))
 
     @override
-    async def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
-        await self._write(lambda books: books.settle(reservation, venue_ids), self._patience_s)
+    def now_us(self) -> int:
+        return max(self._opened.books.seen_us, self._clock.now_us())
 
     @override
-    async def settle_found(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
-        await self._write(lambda books: books.settle_found(reservation, venue_ids))
+    async def settle(self, reservation: int, venue_ids: Sequence[str | None], at_us: int = 0) -> None:
+        await self._write(lambda books: books.settle(reservation, venue_ids, at_us), self._patience_s)
 
     @override
-    async def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> None:
-        while await self._write(lambda books: books.close_absent(account, listed, placed_before_us), self._patience_s):
-            pass
+    async def settle_found(self, reservation: int, venue_ids: Sequence[str | None], at_us: int = 0) -> None:
+        await self._write(lambda books: books.settle_found(reservation, venue_ids, at_us))
+
+    @override
+    async def absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> Sequence[str]:
+        return self._opened.reader.absent(account, listed, placed_before_us)
+
+    @override
+    async def reappeared(self, account: str, listed: Sequence[str]) -> Sequence[PlacedOrder]:
+        return self._opened.reader.reappeared(account, listed)
+
+    @override
+    async def mark(self, account: str, venue_ids: Sequence[str], *, closed: bool) -> None:
+        await self._write(lambda books: books.mark(account, venue_ids, closed=closed), self._patience_s)
 
     @override
     async def may_be_open(self, account: str) -> int:
@@ -110,6 +121,10 @@ class SqliteLedger(Ledger):
     @override
     async def open_intents(self) -> Sequence[OpenIntent]:
         return self._opened.reader.open_intents()
+
+    @override
+    async def last_reservation(self) -> int:
+        return self._opened.reader.last_reservation()
 
     @override
     async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:

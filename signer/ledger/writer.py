@@ -29,7 +29,7 @@ from signer.ledger.caps import (
     to_intent,
     unreadable,
 )
-from signer.ledger.database import close_absent, connect
+from signer.ledger.database import connect, mark
 from signer.model import ChainHead, Halt, Intent, PlacedOrder
 from signer.model.intents import without_legs
 
@@ -57,7 +57,8 @@ class LedgerWriter:
         self._caps = Caps(self._db)
         self._halts: Halts = {}
         self._version = -1
-        self._seen_us = 0
+        self.seen_us = 0
+        """The latest moment by which anything was dated. Any thread may read it."""
         self._now_us = 0
         self.refresh()
 
@@ -76,7 +77,7 @@ class LedgerWriter:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._follow()
-                self._now_us = max(self._seen_us, self._clock.now_us())
+                self._now_us = max(self.seen_us, self._clock.now_us())
                 results = [self._alone(job) for job in jobs]
                 self._db.execute("COMMIT")
             except BaseException:
@@ -102,13 +103,15 @@ class LedgerWriter:
         refuse_if_halted(self._halts, intent.client, intent.account)
         if self._room.short:
             raise LedgerError("the disk is full", where=str(self._path), hint="free some space")
-        needs = self._caps.fit(intent.charges, self._now_us)
-        self._caps.hold(needs, self._now_us)
-        self._see_now()
+        held_us = intent.held_us or self._now_us
+        needs = self._caps.fit(intent.charges, max(held_us, self._now_us))
+        self._caps.hold(needs, held_us)
+        self._see(held_us)
         if head is not None:
             self.keep_head(head)
-        write = "INSERT INTO reservations (held_us, intent) VALUES (?, ?) RETURNING id"
-        (number,) = self._db.execute(write, (self._now_us, from_intent(intent))).fetchone()
+        write = "INSERT INTO reservations (held_us, after_seq, intent) VALUES (?, ?, ?) RETURNING id"
+        row = (held_us, head.seq if head is not None else 0, from_intent(intent))
+        (number,) = self._db.execute(write, row).fetchone()
         return int(number)
 
     def release(self, reservation: int) -> None:
@@ -117,39 +120,46 @@ class LedgerWriter:
             intent, held_us = taken
             self._caps.give_back(intent.charges, held_us)
 
-    def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
-        """Keep what was accepted, give back the rest. A charge that no id speaks of stays: it may have happened."""
+    def settle(self, reservation: int, venue_ids: Sequence[str | None], at_us: int) -> None:
+        """Keep what was accepted, dated at ``at_us`` (0: now), and give back the rest.
+
+        A charge that no id speaks of stays: it may have happened.
+        """
         if (taken := self._take(reservation)) is not None:
             intent, held_us = taken
+            at_us = max(held_us, at_us or self._now_us)
             rejected = {leg for leg, venue_id in enumerate(venue_ids) if venue_id is None}
             self._caps.give_back((charge for charge in intent.charges if charge.leg in rejected), held_us)
             kept = [charge for charge in intent.charges if charge.leg not in rejected]
-            self._caps.date_anew(kept, held_us, self._now_us)
-            self._see_now()
-            for placed in placed_by(intent, venue_ids, self._now_us):
+            self._caps.date_anew(kept, held_us, at_us)
+            self._see(at_us)
+            for placed in placed_by(intent, venue_ids, at_us):
                 remember(self._db, placed)
 
-    def settle_found(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
-        """Keep what was found; what has no venue id stays open under the same number."""
+    def settle_found(self, reservation: int, venue_ids: Sequence[str | None], at_us: int) -> None:
+        """Keep what was found, dated at ``at_us`` (0: now); what has no venue id stays open under the same number."""
         row = self._db.execute("SELECT intent, held_us FROM reservations WHERE id = ?", (reservation,)).fetchone()
         if row is None:
             return
         intent, held_us = to_intent(row[0]), row[1]
+        at_us = max(held_us, at_us or self._now_us)
         found = {leg for leg, venue_id in enumerate(venue_ids) if venue_id is not None}
-        self._caps.date_anew([charge for charge in intent.charges if charge.leg in found], held_us, self._now_us)
-        self._see_now()
-        for placed in placed_by(intent, venue_ids, self._now_us):
+        self._caps.date_anew([charge for charge in intent.charges if charge.leg in found], held_us, at_us)
+        self._see(at_us)
+        for placed in placed_by(intent, venue_ids, at_us):
             remember(self._db, placed)
         left = from_intent(without_legs(intent, found))
         self._db.execute("UPDATE reservations SET intent = ? WHERE id = ?", (left, reservation))
 
-    def close_absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> bool:
-        """Mark as closed what the venue lists as open no more; whether there may be more to mark."""
-        return close_absent(self._db, account, listed, placed_before_us)
+    def mark(self, account: str, venue_ids: Sequence[str], *, closed: bool) -> None:
+        """Mark orders as closed, or as open."""
+        mark(self._db, account, venue_ids, closed=closed)
 
     def hold(self, reservation: int) -> None:
-        """Mark the outcome as unknown."""
-        self._db.execute("UPDATE reservations SET unknown = 1 WHERE id = ?", (reservation,))
+        """Mark the outcome as unknown. It is on record, so only later records can say more."""
+        update = """UPDATE reservations SET unknown = 1,
+            after_seq = max(after_seq, (SELECT coalesce(head_seq, 0) FROM state)) WHERE id = ?"""
+        self._db.execute(update, (reservation,))
 
     def raise_mark(self, name: str, at_least: int) -> None:
         """Store a mark, unless a higher one is stored."""
@@ -174,10 +184,10 @@ class LedgerWriter:
         self._halts = read_halts(self._db)
         return ended > 0
 
-    def _see_now(self) -> None:
+    def _see(self, at_us: int) -> None:
         """Store the time, so that a clock set back later brings back nothing that was counted."""
-        self._seen_us = self._now_us
-        self._db.execute("UPDATE state SET seen_us = ?", (self._now_us,))
+        self.seen_us = max(self.seen_us, at_us)
+        self._db.execute("UPDATE state SET seen_us = ?", (self.seen_us,))
 
     def _take(self, reservation: int) -> tuple[Intent, int] | None:
         take = "DELETE FROM reservations WHERE id = ? RETURNING intent, held_us"
@@ -203,7 +213,7 @@ class LedgerWriter:
             return
         self._caps.forget()
         (seen_us,) = self._db.execute("SELECT seen_us FROM state").fetchone()
-        self._seen_us = max(self._seen_us, seen_us)
+        self.seen_us = max(self.seen_us, seen_us)
         self._halts = read_halts(self._db)
         self._version = version
 
@@ -242,7 +252,8 @@ def remember(db: sqlite3.Connection, placed: PlacedOrder) -> None:
     """Store an order; where its id is known already (an amend), what it is now. Who placed it stays."""
     write = """INSERT INTO orders (account, client, venue_id, client_tag, client_id, placed_us, document)
         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, venue_id) DO UPDATE
-        SET client_tag = excluded.client_tag, client_id = excluded.client_id, document = excluded.document"""
+        SET client_tag = excluded.client_tag, client_id = excluded.client_id, document = excluded.document,
+        closed = 0"""
     order = placed.order
     row = (placed.account, placed.client, placed.venue_id, order.client_tag, order.client_id, placed.placed_us)
     db.execute(write, (*row, from_order(order)))

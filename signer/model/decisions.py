@@ -88,6 +88,8 @@ class Intent:
     """Whether the order replaces its target, under an id of its own."""
     venue_us: int = 0
     """The earliest that the venue's clock can have shown then; 0 if it was not known."""
+    held_us: int = 0
+    """The moment by which its charges are dated while it is open (`Ledger.now_us`); 0: when they are reserved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class OpenIntent:
     intent: Intent
     unknown: bool
     """True if it is known to have been sent without an answer; False if we crashed before we knew."""
+    after_seq: int = 0
+    """A record of the log before which nothing says how it ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 """A JSON value without floats: amounts travel as their text."""
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+_FIELDS: dict[type, Sequence[tuple[str, object]]] = {}
+"""The fields of each class of the model that was asked for, with their defaults."""
+
+
+def as_json(value: object) -> Json:
+    """Return a value of the model as JSON: amounts as decimal text, sets sorted, fields with their defaults left out.
+
+    Raises `TypeError` for a value that is none of the model.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value  # type: ignore[return-value]
+    if kind is Decimal:
+        return f"{value:f}"
+    if isinstance(value, tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if kind not in _FIELDS:
+        _FIELDS[kind] = [(one.name, one.default) for one in fields(value)]  # type: ignore[arg-type]
+    return {name: as_json(item) for name, default in _FIELDS[kind] if (item := getattr(value, name)) != default}
 
 
 Network: TypeAlias = IPv4Network | IPv6Network

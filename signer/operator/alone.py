@@ -44,10 +44,10 @@ class Alone:
         return self.session.run(self._close_unknown(number, venue_ids, reason))
 
     async def _close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
-        me, now_us = Operator.of(os.getuid()), SystemClock().now_us()
+        me = Operator.of(os.getuid())
         for one in await self.ledger.open_intents():
             if one.reservation == number:
-                await record_by_hand(self.ledger, self.log, one, venue_ids, me.name, me.uid, reason, now_us)
+                await record_by_hand(self.ledger, self.log, one, venue_ids, me.name, me.uid, reason)
                 return True
         return False
 

@@ -16,7 +16,7 @@ from signer.ledger.sqlite import SqliteLedger
 from signer.model import ChainHead, Charge, Halt, Order, OrderRef, PlacedOrder, Usage
 from signer.offload.worker import ThreadWorker
 from signer.venues.kraken.answers import words
-from tests.unit.ledger.calls import DAY_S, START_US, StillClock, charge, intent, order, used
+from tests.unit.ledger.calls import DAY_S, START_US, StillClock, charge, close_absent, intent, order, used
 
 
 @pytest.fixture(name="clock")
@@ -265,7 +265,7 @@ async def test_a_constant_userref_keeps_other_clients_in_sight(ledger: SqliteLed
     await ledger.settle(await ledger.reserve(intent(orders=many)), [f"O{number}" for number in range(40)])
     found = await ledger.find_orders("main", OrderRef("client-tag", "1"))
     assert [placed.client for placed in found] == ["bot"] * 40 + ["victim"]
-    await ledger.close_absent("main", ["O3"], START_US + 1)
+    await close_absent(ledger, "main", ["O3"], START_US + 1)
     found = await ledger.find_orders("main", OrderRef("client-tag", "1"))
     assert [placed.client for placed in found] == ["bot"] * 17 + ["victim"]
     assert (found[0].venue_id, found[16].venue_id) == ("O39", "O3")
@@ -306,11 +306,11 @@ async def test_an_order_is_closed_once_the_venue_lists_it_no_more(ledger: Sqlite
     await place(ledger, "OELSEWHERE", account="second")
     clock.us += 1
     await place(ledger, "OYOUNG")
-    await ledger.close_absent("main", ["OLISTED", "OSTRANGER"], START_US + 1)
+    await close_absent(ledger, "main", ["OLISTED", "OSTRANGER"], START_US + 1)
     assert await closed(ledger) == {"OLISTED": False, "OGONE": True, "OELSEWHERE": False, "OYOUNG": False}
-    await ledger.close_absent("main", ["OGONE"], START_US)
+    await close_absent(ledger, "main", ["OGONE"], START_US)
     assert await closed(ledger) == {"OLISTED": False, "OGONE": False, "OELSEWHERE": False, "OYOUNG": False}
-    await ledger.close_absent("main", [], START_US + 2)
+    await close_absent(ledger, "main", [], START_US + 2)
     assert (await ledger.may_be_open("main"), await ledger.may_be_open("second")) == (0, 1)
 
 
@@ -318,7 +318,7 @@ async def test_orders_that_may_be_open_are_never_forgotten(ledger: SqliteLedger,
     """However old they are and however many come after them; closed ones go after 90 days."""
     for txid in ("OLISTED", "OGONE"):
         await place(ledger, txid)
-    await ledger.close_absent("main", ["OLISTED"], START_US + 1)
+    await close_absent(ledger, "main", ["OLISTED"], START_US + 1)
     clock.us += 91 * DAY_S * 1_000_000
     for number in range(5):
         await place(ledger, f"ONEW{number}")
@@ -331,7 +331,7 @@ async def test_all_of_many_orders_are_closed(ledger: SqliteLedger, clock: StillC
     many = tuple(order(client_tag="1") for _ in range(2_100))
     await ledger.settle(await ledger.reserve(intent(orders=many)), [f"O{number}" for number in range(len(many))])
     clock.us += 1
-    await ledger.close_absent("main", ["O7"], clock.us)
+    await close_absent(ledger, "main", ["O7"], clock.us)
     found = await ledger.find_orders("main", OrderRef("client-tag", "1"))
     assert [one.venue_id for one in found if not one.closed] == ["O7"]
     assert len(found) == 17

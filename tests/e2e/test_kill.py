@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -121,6 +124,7 @@ def test_kill_under_load(tmp_path: Path, own_sandbox: RunningSandbox) -> None:
                 wait_for_orders(made, chance.randint(1, MOST_ORDERS_A_ROUND))
                 gateway = kill(gateway, victim)
             wait_for_orders(made, 1)
+            assert_log_makes_the_ledger(made)
         until(lambda: not made.status()["open"], "every unknown outcome closed")
     finally:
         gateway.stop()
@@ -133,6 +137,28 @@ def test_kill_under_load(tmp_path: Path, own_sandbox: RunningSandbox) -> None:
     assert_charged_once(made, bots, accepted)
     assert known_to_ledger(made, in_books) == set(in_books)
     made.verify()
+    assert_log_makes_the_ledger(made)
+    assert_a_stranger_agrees(made, bots)
+
+
+def assert_log_makes_the_ledger(made: MadeHome) -> None:
+    """The log alone gives the caps, open calls and orders of the ledger, also while orders are on their way."""
+    done = made.signer("audit", "verify", "--book")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def assert_a_stranger_agrees(made: MadeHome, bots: Iterable[Bot]) -> None:
+    """The program of docs/audit.md works out from the log what `signer status` says is used of each cap."""
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    program = next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "window_s" in text)
+    charges = [charge for record in made.records(kind="intent") for charge in record["charges"]]
+    for bot in bots:
+        caps = {(one["unit"], str(one["window_s"])) for one in charges if one["scope"] == f"client/{bot.name}"}
+        assert len(caps) == 2
+        for unit, window_s in caps:
+            asked = [sys.executable, "-I", "-c", program, made.home.audit, f"client/{bot.name}", unit, window_s]
+            said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+            assert Decimal(said) == made.used(bot.name)[unit]
 
 
 def accepted_calls(made: MadeHome) -> dict[str, str]:

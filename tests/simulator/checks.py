@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from signer.audit.verify import from_ledger, verify
+from signer.book.compare import BookComparison
+from signer.ledger.snapshot import take_snapshot
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import OrderRef
 from signer.policy.orders import limits_of
@@ -79,8 +81,25 @@ class Checks:
         if len(marks) != len(set(marks)):
             self._world.fail(f"the venue acted twice: {self.venue.deeds[-1]}")
 
+    def between_lives(self) -> None:
+        """Check after a crash that the log makes the ledger, but for acts that the crash cut in two."""
+        self._check_book(unfinished=True)
+
+    def _check_book(self, *, unfinished: bool) -> None:
+        snapshot = take_snapshot(self._path)
+        comparison = BookComparison(snapshot.book, snapshot.last, snapshot.head_seq)
+        for record in durable_records(self._world):
+            comparison.take(record)
+        report = comparison.report()
+        # The simulated operator halts in the ledger alone.
+        wrong = [text for text in report.differences if " is halted by " not in text] + report.contradictions
+        wrong += () if unfinished else report.unfinished
+        if wrong:
+            self._world.fail(f"the log and the ledger differ: {wrong}")
+
     async def at_the_end(self, ledger: SqliteLedger) -> None:
         """Check after recovery that books, clients, ledger and audit log agree."""
+        self._check_book(unfinished=False)
         self._check_told()
         for client in CLIENTS:
             used = {usage.cap: usage.used for usage in await ledger.usage(f"client/{client}")}

@@ -68,6 +68,7 @@ class Simulation:
             life.bury()
         if not ended:
             world.disk_crashes()
+            self.checks.between_lives()
         world.pass_time(world.random.uniform(0.5, 20.0))
         return bool(ended)
 

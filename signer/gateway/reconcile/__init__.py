@@ -116,7 +116,7 @@ class Recovery:
                 return False
             if not self.is_unknown(one):
                 raise ConfigError(f"the call {reservation} is under way", hint="wait for its outcome")
-            await record_by_hand(self._ledger, self._audit, one, venue_ids, by, uid, reason, self._clock.now_us())
+            await record_by_hand(self._ledger, self._audit, one, venue_ids, by, uid, reason)
             self._ended(one)
         return True
 
@@ -196,7 +196,7 @@ class Recovery:
         try:
             if account is None:
                 raise ConfigError(f"account {name} is not in signer.toml any more")
-            looks = self._looks.setdefault(name, Looks(self._ledger, self._venue_time, self._clock))
+            looks = self._looks.setdefault(name, Looks(self._ledger, self._audit, self._venue_time, self._clock))
             told = await looks.look(account, account.venue, wanted, lambda: self._refined(name))
         except SignerError as error:
             trouble = str(error)
@@ -238,12 +238,13 @@ class Recovery:
         """Settle the orders that were found, release those that were never placed, and wait for the rest."""
         found = {leg for leg, venue_id in enumerate(told.venue_ids) if venue_id is not None}
         if found:
-            await self._record(one, Outcome.ACCEPTED, told.venue_ids)
-            if len(found) == len(told.venue_ids):
-                await self._ledger.settle(one.reservation, told.venue_ids)
+            whole = len(found) == len(told.venue_ids)
+            at_us = await self._record(one, Outcome.ACCEPTED, told.venue_ids, part=not whole)
+            if whole:
+                await self._ledger.settle(one.reservation, told.venue_ids, at_us)
                 self._ended(one)
                 return
-            await self._ledger.settle_found(one.reservation, told.venue_ids)
+            await self._ledger.settle_found(one.reservation, told.venue_ids, at_us)
             left = without_legs(one.intent, found)
             missing = {leg for leg in range(len(told.venue_ids)) if leg not in found}
             self._pending.narrow(one.reservation, without_legs(one.intent, missing), left)
@@ -256,8 +257,13 @@ class Recovery:
             why = told.doubt or "the exchange does not list it, and it may still appear"
             self._remains(one, why, unread=told.unread)
 
-    async def _record(self, one: OpenIntent, outcome: Outcome, venue_ids: Sequence[str | None]) -> None:
-        await self._audit.record(reconciled_record(one.intent, outcome, venue_ids, self._clock.now_us()))
+    async def _record(
+        self, one: OpenIntent, outcome: Outcome, venue_ids: Sequence[str | None], *, part: bool = False
+    ) -> int:
+        """Record what was found, durably. Return the moment by which the ledger is to date it."""
+        at_us = self._ledger.now_us()
+        await self._audit.record(reconciled_record(one.intent, outcome, venue_ids, at_us, part=part))
+        return at_us
 
     def _remains(self, one: OpenIntent, why: str, *, unread: bool) -> None:
         self.schedule.again(one.reservation, why, unread=unread)

@@ -21,7 +21,6 @@ async def record_by_hand(
     by: str,
     uid: int,
     reason: str,
-    now_us: int,
 ) -> None:
     """Settle the intent by an id for each of its orders, or release it if no id is given.
 
@@ -32,9 +31,10 @@ async def record_by_hand(
         await _require_fit(ledger, one, venue_ids)
     outcome = Outcome.ACCEPTED if any(venue_ids) else Outcome.NOT_SENT
     said: dict[str, Json] = {"by": by, "uid": uid, "reason": reason}
-    await audit.record({**reconciled_record(one.intent, outcome, venue_ids, now_us), **said})
+    at_us = ledger.now_us()
+    await audit.record({**reconciled_record(one.intent, outcome, venue_ids, at_us), **said})
     if any(venue_ids):
-        await ledger.settle(one.reservation, venue_ids)
+        await ledger.settle(one.reservation, venue_ids, at_us)
     else:
         await ledger.release(one.reservation)
 

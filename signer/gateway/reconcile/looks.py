@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import final
 
-from signer.contracts import Clock, Ledger, Venue
+from signer.contracts import AuditLog, Clock, Ledger, Venue
+from signer.errors import AuditError
 from signer.gateway.forward import Account, VenueTime
 from signer.gateway.reconcile.listings import Listings
 from signer.gateway.reconcile.matching import LookupResult, Matching, Window, bearing_names_of
+from signer.gateway.trace import closed_record
 from signer.model import Intent, OpenIntent, OrderRef
 
 YOUNGEST_US = 120_000_000
@@ -19,8 +21,9 @@ YOUNGEST_US = 120_000_000
 class Looks:
     """Looks at one account. It remembers which intents were open when each order was first listed."""
 
-    def __init__(self, ledger: Ledger, venue_time: VenueTime, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, audit: AuditLog, venue_time: VenueTime, clock: Clock) -> None:
         self._ledger = ledger
+        self._audit = audit
         self._venue_time = venue_time
         self._clock = clock
         self._first_seen: Mapping[str, Collection[int]] = {}
@@ -36,7 +39,7 @@ class Looks:
         """
         asked_us, lists = self._clock.now_us(), Listings(account, venue, self._clock)
         opened = await lists.read_open()
-        await self._ledger.close_absent(account.name, opened, asked_us - YOUNGEST_US)
+        await close_absent(self._ledger, self._audit, account.name, tuple(opened), asked_us - YOUNGEST_US)
         # Each moment is taken once: read again, the two clocks give another, and the lists would seem too short.
         listed = self._windows(venue, wanted)
         if listed:
@@ -117,3 +120,26 @@ def _narrowed(known: Window, new: Window) -> Window:
     """Return what two windows of one moment have in common. The lists go back to ``known`` and no further."""
     least = max(known[0], new[0])
     return least, max(least, min(known[1], new[1]))
+
+
+async def close_absent(
+    ledger: Ledger, audit: AuditLog, account: str, listed: Sequence[str], placed_before_us: int
+) -> None:
+    """Mark the orders as closed that were placed before then and are not listed, and those as open that are.
+
+    Each step is on record before it is done. While the log cannot be written nothing is marked: the next list tells it
+    again. Raises `LedgerError`.
+    """
+    again = await ledger.reappeared(account, listed)
+    while True:
+        gone = await ledger.absent(account, listed, placed_before_us)
+        if not gone and not again:
+            return
+        try:
+            await audit.record(closed_record(account, gone, again, ledger.now_us()))
+        except AuditError:
+            return
+        await ledger.mark(account, gone, closed=True)
+        if again:
+            await ledger.mark(account, [placed.venue_id for placed in again], closed=False)
+        again = ()

@@ -9,11 +9,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from signer.audit.throttle import RecordThrottle
-from signer.gateway.trace import reconciled_record
-from signer.model import Intent, Json, Outcome
+from signer.gateway.trace import closed_record, reconciled_record
+from signer.model import Intent, Json, OrderRef, Outcome, PlacedOrder
+from signer.model.wire import as_json
 from tests.harness.clocks import NOON_US
 from tests.unit.audit.given import all_records, entry, new_log
 from tests.unit.audit.worse_disk import WorseDisk
+from tests.unit.ledger.calls import order
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "audit-record.schema.json").read_text(encoding="utf-8"))
 
@@ -23,7 +25,23 @@ INTENT: dict[str, Json] = {
     "fields": {"pair": "XXBTZUSD", "orders": [{"volume": "1.5", "close": {"ordertype": "limit"}}], "validate": False},
     "decision": "allow",
     "rules": ["pairs"],
-    "charges": [{"cap": "notional 5000 USD / 24h", "scope": "client/grid-bot", "amount": "12.50", "unit": "USD"}],
+    "charges": [
+        {
+            "cap": "notional 5000 USD / 24h",
+            "scope": "client/grid-bot",
+            "unit": "USD",
+            "window_s": 86_400,
+            "limit": "5000",
+            "amount": "12.50",
+            "leg": 0,
+        }
+    ],
+    "at": NOON_US,
+    "reservation": 1,
+    "venue_time": 0,
+    "orders": [as_json(order(flags=frozenset({"fciq"})))],
+    "targets": [as_json(OrderRef("client-tag", "7"))],
+    "replaces": False,
     "policy": "trader",
     "policy_hash": "ab" * 32,
 }
@@ -51,7 +69,10 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
     throttle.admit("10.0.0.9", "denied", 0)
     disk.room = 1 << 30
     intent = Intent("grid-bot", "main", "AddOrder", (), (), (), "b", NOON_US)
-    written = [INTENT, *throttle.summaries(NOON_US), reconciled_record(intent, Outcome.ACCEPTED, ["O1", None], NOON_US)]
+    placed = PlacedOrder("main", "grid-bot", "O2", order(), NOON_US)
+    found = reconciled_record(intent, Outcome.ACCEPTED, ["O1", None], NOON_US, part=True)
+    gone = closed_record("main", ["O1"], [placed], NOON_US)
+    written = [INTENT, *throttle.summaries(NOON_US), found, gone]
     for one in written:
         await log.record(one)
     await log.close()
@@ -61,7 +82,7 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
     await again.open()
     records = all_records(disk)
     assert {record["kind"] for record in records} == {
-        "segment", "read", "intent", "dropped", "throttled", "reconciled", "recovered",
+        "segment", "read", "intent", "dropped", "throttled", "reconciled", "closed", "recovered",
     }  # fmt: skip
     for record in records:
         Draft202012Validator(SCHEMA).validate(record)
@@ -82,6 +103,8 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
         {"v": 1},
         {"api_key": "x"},
         {"charges": [{"cap": "c", "scope": "s", "amount": "1e5", "unit": "USD"}]},
+        {"orders": [{"pair": "XXBTZUSD", "side": "buy", "order_type": "limit", "volume": "1e5"}]},
+        {"targets": [{"kind": "name", "value": "7"}]},
         {"policy_hash": None},
     ],
     ids=str,

@@ -212,7 +212,11 @@ class FakeLedger:
         """Keep the charges held."""
         self._fakes.step(f"hold {reservation}")
 
-    async def settle(self, reservation: int, venue_ids: Sequence[str | None]) -> None:
+    def now_us(self) -> int:
+        """Return the moment by which charges are dated."""
+        return 5
+
+    async def settle(self, reservation: int, venue_ids: Sequence[str | None], at_us: int = 0) -> None:
         """Spend the charges."""
         self._fakes.step(f"settle {reservation} {' '.join(map(str, venue_ids))}")
 

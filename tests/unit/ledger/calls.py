@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -53,6 +53,13 @@ def intent(*charges: Charge, orders: tuple[Order, ...] = (), client: str = "bot"
 async def used(ledger: Ledger, cap: str = "notional") -> Decimal:
     """What the ledger says is used of a cap of ``bot``."""
     return {usage.cap: usage.used for usage in await ledger.usage("client/bot")}.get(cap, Decimal(0))
+
+
+async def close_absent(ledger: Ledger, account: str, listed: Sequence[str], placed_before_us: int) -> None:
+    """Mark orders as the gateway does by a list of open ones (`signer.gateway.reconcile.looks`)."""
+    await ledger.mark(account, [one.venue_id for one in await ledger.reappeared(account, listed)], closed=False)
+    while gone := await ledger.absent(account, listed, placed_before_us):
+        await ledger.mark(account, gone, closed=True)
 
 
 class InlineWorker:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
+from signer.gateway.trace import held_fields
 from signer.ledger.caps import from_intent, from_order, to_intent, to_order
-from signer.ledger.database import close_absent, connect, find
+from signer.ledger.database import absent, connect, find, mark
 from signer.ledger.writer import KEPT_US, PRUNED_AT_ONCE, remember
-from signer.model import OrderRef, PlacedOrder
+from signer.model import Moment, OrderRef, PlacedOrder, Price
 from tests.unit.ledger.calls import START_US, charge, intent, order
 
 
@@ -24,7 +28,7 @@ def test_old_orders_are_swept_out_a_few_at_a_time(tmp_path: Path) -> None:
         remember(db, placed(f"OLD{number}"))
     remember(db, placed("YOUNG", START_US + 1))
     remember(db, placed("OPEN"))
-    close_absent(db, "main", ["OPEN"], START_US + 2)
+    mark(db, "main", absent(db, "main", ["OPEN"], START_US + 2), closed=True)
 
     def left() -> int:
         return int(db.execute("SELECT count(*) FROM orders").fetchone()[0])
@@ -46,3 +50,27 @@ def test_documents_are_exact() -> None:
     assert to_intent(from_intent(call)) == call
     assert str(to_intent(from_intent(call)).charges[1].amount) == "610.00100"
     assert to_order(from_order(whole)) == whole
+
+
+def test_a_record_reads_back_as_the_same_intent() -> None:
+    """The record of a call that is about to be sent holds all that the ledger holds, to the last zero of an amount."""
+    whole = order(
+        attached=(order(side="sell", price=Price(Decimal("2"), "+", percent=True)),),
+        flags=frozenset({"viqc", "fciq"}),
+        ends=Moment(60, from_now=True),
+        leverage=Decimal(5),
+        client_id="\u00e4",
+    )
+    call = replace(
+        intent(charge("1E-8"), charge("610.00100", leg=1), orders=(whole, order())),
+        targets=(OrderRef("client-tag", "7"),),
+        replaces=True,
+        venue_us=3,
+        held_us=START_US,
+    )
+    record = json.loads(json.dumps(held_fields(call, 1)))
+    names = {"at_us": START_US, "record": "r1", "client": "bot", "account": "main", "endpoint": "AddOrder"}
+    fields = {name: record[name] for name in ("orders", "targets", "charges", "replaces")}
+    again = {**names, **fields, "venue_us": record["venue_time"], "held_us": record["at"]}
+    assert to_intent(json.dumps(again)) == call
+    assert record["charges"][1]["amount"] == "610.00100"
