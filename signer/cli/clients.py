@@ -18,6 +18,7 @@ from signer.cli.options import (
     env_file_options,
     json_option,
     opens_store,
+    public_key_option,
     read_name,
     read_networks,
     reason_option,
@@ -26,13 +27,13 @@ from signer.cli.pasting import read_credential
 from signer.cli.showing import Row, show_json, show_rows
 from signer.home.layout import Home
 from signer.home.private_file import staged
-from signer.home.settings import DEFAULT_VENUE
 from signer.keys.entries import ClientChange
-from signer.keys.issue import ApiKeySecret, handed_over, issue
+from signer.keys.envelope import AboutClient
+from signer.keys.issue import MOST_BYTES, ApiKeySecret, KeyShape, handed_over, issue, issue_for, kept_of
 from signer.model import ClientInfo, Network
 from signer.operator import clients as operator
 from signer.operator.moments import utc
-from signer.operator.opening import open_store, require_account
+from signer.operator.opening import account_of, client_shape, open_store, require_account
 from signer.operator.session import Session
 from signer.operator.taking_back import revoke_client
 
@@ -42,6 +43,7 @@ from signer.operator.taking_back import revoke_client
 @click.option("--account", required=True, help="Account in signer.toml that it trades on.")
 @click.option("--policy", required=True, help="Policy that it is held to: a file of the home's policies folder.")
 @click.option("--import-stdin", is_flag=True, help='Take {"api_key": "…", "api_secret": "…"} rather than issue a pair.')
+@public_key_option
 @click.option(
     "--allow-from", multiple=True, metavar="CIDR", callback=read_networks, help="Source it may call from. Default: any."
 )
@@ -59,6 +61,7 @@ def add(
     account: str,
     policy: str,
     import_stdin: bool,
+    public_key: Path | None,
     allow_from: tuple[Network, ...],
     expires: int | None,
     nonces: Literal["window", "strict"],
@@ -70,10 +73,11 @@ def add(
     require_account(session.home, account)
     operator.require_policy(session.home, policy)
     store = open_store(session)
-    credential = read_credential(True, None) if import_stdin else issue()
+    shape = client_shape(session.home, account)
+    shown, kept = _credential(shape, public_key, import_stdin=import_stdin)
     client = operator.NewClient(name, account, policy, allow_from, expires, nonces)
-    hand_over = _handing_over(session.home, credential, env_file, force, show=not import_stdin)
-    operator.add_client(session, store, client, credential, hand_over, reason)
+    hand_over = _handing_over(session.home, shape, (shown, kept), env_file, force, show=not import_stdin)
+    operator.add_client(session, store, client, kept, hand_over, reason)
 
 
 @click.command("list")
@@ -120,18 +124,29 @@ def revoke(session: Session, *, name: str, reason: str, cancel_orders: bool) -> 
 @click.option(
     "--overlap", metavar="TIME", callback=read_duration, help="How long the old ones still work: 90s, 10m, 2h."
 )
+@public_key_option
 @env_file_options
 @reason_option
 @opens_store
-def rotate(session: Session, *, name: str, overlap: int | None, env_file: Path | None, force: bool, reason: str) -> int:
+def rotate(
+    session: Session,
+    *,
+    name: str,
+    overlap: int | None,
+    public_key: Path | None,
+    env_file: Path | None,
+    force: bool,
+    reason: str,
+) -> int:
     """Issue a new virtual key and secret to client NAME.
 
     It needs the passphrase, to seal the new secret. The old ones stop working at once, or after --overlap. Exit
     status 5 if the running gateway does not confirm that it refuses the old ones; the client is halted then.
     """
-    credential = issue()
-    hand_over = _handing_over(session.home, credential, env_file, force, show=True)
-    certain = operator.rotate_client(session, name, credential, hand_over, overlap_us=overlap, reason=reason)
+    shape = client_shape(session.home, account_of(session.home, AboutClient, name))
+    shown, kept = _credential(shape, public_key)
+    hand_over = _handing_over(session.home, shape, (shown, kept), env_file, force, show=True)
+    certain = operator.rotate_client(session, name, kept, hand_over, overlap_us=overlap, reason=reason)
     return 0 if certain else CANNOT
 
 
@@ -184,12 +199,39 @@ def forgive(session: Session, *, name: str, reason: str) -> None:
     operator.forgive_client(session, name, reason=reason)
 
 
+def _credential(
+    shape: KeyShape, public_key: Path | None, *, import_stdin: bool = False
+) -> tuple[ApiKeySecret, ApiKeySecret]:
+    """Return a client's credential as the bot is given it, and as it is kept.
+
+    They differ where we make the key pair. Raises `KeyStoreError`, or a usage error for options that exclude each
+    other.
+    """
+    if import_stdin and (public_key or shape.is_pair):
+        raise click.UsageError("--import-stdin takes a shared secret; for a key pair give --public-key alone.")
+    if public_key:
+        with public_key.open("rb") as file:
+            made = issue_for(file.read(MOST_BYTES).decode("ascii", "replace"), shape, where=str(public_key))
+        return made, made
+    given = read_credential(shape, stdin=True, file=None) if import_stdin else issue(shape)
+    return given, kept_of(given)
+
+
 @contextlib.contextmanager
 def _handing_over(
-    home: Home, credential: ApiKeySecret, env_file: Path | None, force: bool, *, show: bool
+    home: Home,
+    shape: KeyShape,
+    credential: tuple[ApiKeySecret, ApiKeySecret],
+    env_file: Path | None,
+    force: bool,
+    *,
+    show: bool,
 ) -> Iterator[None]:
-    """Give the bot its credential when the block that stores it ends without an error."""
-    content = handed_over(DEFAULT_VENUE, base_url(home), credential)
+    """Give the bot its credential, from `_credential`, when the block that stores it ends without an error."""
+    shown, kept = credential
+    content = handed_over(shape, base_url(home), shown, has_private=shape.is_pair and shown is kept)
+    if shown is not kept:
+        shown.secret.wipe()
     given: operator.HandOver = _shown_after(content) if show else contextlib.nullcontext()
     if env_file:
         given = staged(env_file, content, replace=force, exists="give --force to overwrite it, or name another")

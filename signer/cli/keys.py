@@ -15,12 +15,13 @@ from signer.cli.showing import Row, show_fields, show_json, show_rows
 from signer.errors import KeyStoreError
 from signer.findings import Weight
 from signer.home.settings import HOME_FILE, load_config
+from signer.keys.envelope import AboutCredential
 from signer.keys.replaced import Replaced, kept_replaced
 from signer.model import CredentialInfo, KeyInfo, Role
 from signer.operator import keys as operator
 from signer.operator.judging import warn_of
 from signer.operator.moments import utc
-from signer.operator.opening import open_store, require_account, store_of
+from signer.operator.opening import account_of, open_store, real_shape, require_account, store_of
 from signer.operator.session import Session
 
 
@@ -44,7 +45,7 @@ def add(session: Session, *, name: str, account: str, role: str, stdin: bool, fi
     The command asks for the key, or reads it with --stdin or --file.
     """
     config = require_account(session.home, account)
-    given, store = credential_and_store(session, stdin=stdin, file=file)
+    given, store = credential_and_store(session, real_shape(config, account), stdin=stdin, file=file)
     operator.add_key(session, store, config, name, given, account=account, role=Role(role), reason=reason)
 
 
@@ -123,7 +124,8 @@ def rotate(
     home, config = session.home, load_config(session.home.config)
     if not store_of(home, name):
         open_store(session).credential(name)  # raises for an unknown name before a person pastes a key
-    given, store = credential_and_store(session, stdin=stdin, file=file)
+    shape = real_shape(config, account_of(home, AboutCredential, name))
+    given, store = credential_and_store(session, shape, stdin=stdin, file=file)
     operator.rotate_key(session, store, config, name, given, other_permissions=other_permissions, reason=reason)
     _remind(kept_replaced(home.replaced, store.credentials()))
 
@@ -142,7 +144,10 @@ def move(session: Session, *, name: str, to: str, stdin: bool, file: Path | None
     """
     config = load_config(session.home.config)
     with quiet_terminal():  # the key before the passphrase, as `credential_and_store` does
-        given = None if store_of(session.home, name) in {HOME_FILE, to, ""} else read_credential(stdin, file)
+        given = None
+        if store_of(session.home, name) not in {HOME_FILE, to, ""}:
+            shape = real_shape(config, account_of(session.home, AboutCredential, name))
+            given = read_credential(shape, stdin=stdin, file=file)
         store = open_store(session)
     info = store.credential(name)
     if info.store == to:

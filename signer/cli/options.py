@@ -83,6 +83,13 @@ def key_options(function: FC) -> FC:
     return stdin(click.option("--file", type=click.Path(path_type=Path), help=text)(function))
 
 
+def public_key_option(function: FC) -> FC:
+    """Add ``--public-key``, for the commands that issue a credential."""
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    text = "PEM file with the public key of the bot's own pair, for an exchange whose clients sign by one."
+    return click.option("--public-key", type=file, metavar="FILE", help=text)(function)
+
+
 def env_file_options(function: FC) -> FC:
     """Add ``--env-file`` and ``--force``, for the commands that issue a credential."""
     force = click.option("--force", is_flag=True, help="Overwrite the env file.")

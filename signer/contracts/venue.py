@@ -63,6 +63,8 @@ class Venue(Protocol):
     """Whether the calls of one key leave one by one, each with a higher nonce, or several at a time without nonces."""
     has_passphrase: bool
     """Whether a credential shows a passphrase beside its signature."""
+    secret_bytes: int | None
+    """How many bytes the base64 of a shared secret stands for; None where its text is the secret itself."""
     time_unit_us: int
     """The unit that the venue cuts its time to, in microseconds."""
     headers: frozenset[str]

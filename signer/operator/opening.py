@@ -11,11 +11,11 @@ from signer.contracts import SigningKey, SigningStore
 from signer.errors import ConfigError, HomeError, LedgerError
 from signer.home.layout import Home
 from signer.home.private_file import read_private
-from signer.home.settings import HOME_FILE, Config, load_config
+from signer.home.settings import DEFAULT_VENUE, HOME_FILE, Config, load_config
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
-from signer.keys.envelope import AboutCredential
+from signer.keys.envelope import AboutClient, AboutCredential
 from signer.keys.file import FileKeyStore
-from signer.keys.issue import MOST_BYTES
+from signer.keys.issue import MOST_BYTES, KeyShape
 from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.renewal import read_envelope
 from signer.ledger.sqlite import SqliteLedger
@@ -114,6 +114,28 @@ def signing_store(session: Session, name: str, config: Config) -> SigningStore |
     store = stores.store(name, config)
     require_keeps(store, open_venue(config.venue), name)
     return store
+
+
+def account_of(home: Home, kind: type[AboutCredential | AboutClient], name: str) -> str:
+    """Say which account a credential or client is of; empty if there is none of that name. As `store_of`."""
+    abouts = [entry.about for entry in read_envelope(home.keys).entries]
+    return next((one.account for one in abouts if isinstance(one, kind) and one.name == name), "")
+
+
+def real_shape(config: Config, account: str) -> KeyShape:
+    """Return what a real key of ``account`` is made of: at the default venue if there is no such account."""
+    settings = config.accounts.get(account)
+    return KeyShape.of_real(open_venue(settings.venue if settings else DEFAULT_VENUE))
+
+
+def client_shape(home: Home, account: str) -> KeyShape:
+    """Return what a virtual key for ``account`` is made of: at the default venue if nothing tells which it is."""
+    try:
+        settings = load_config(home.config).accounts.get(account)
+        venue = open_venue(settings.venue if settings else DEFAULT_VENUE)
+    except ConfigError:
+        venue = open_venue(DEFAULT_VENUE)
+    return KeyShape.of_client(venue)
 
 
 async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None) -> SigningKey:

@@ -22,7 +22,7 @@ from signer.operator.ledger import with_ledger
 from signer.operator.session import Session
 from signer.secret import Secret, fingerprint
 from tests.harness.shell import Shell, pasted, shell
-from tests.harness.stores import API_KEY, CANARY, CLIENT_KEY, open_store, same_key
+from tests.harness.stores import API_KEY, CANARY, CLIENT_KEY, SHAPE, open_store, same_key
 
 SECRET = base64.b64encode(CANARY).decode()
 ADD = ("clients", "add", "bot", "--account", "spot", "--policy", "trader")
@@ -220,7 +220,7 @@ def test_two_that_add_at_once_both_succeed(sh: Shell) -> None:
         store = opened(session, path, passphrase)
         for name in others:
             other = opened(session, path, from_file(session.home.passphrase))
-            made = issue()
+            made = issue(SHAPE)
             other.add_client(name, "spot", "trader", *made, created_us=1)
         return store
 

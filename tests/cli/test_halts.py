@@ -26,6 +26,7 @@ from signer.offload.worker import ThreadWorker
 from signer.serving.admin import Operator
 from signer.serving.clock import SystemClock
 from signer.venues.kraken.answers import words
+from tests.harness.stores import SHAPE
 from tests.unit.ledger.calls import charge, intent
 
 CONFIG = "[accounts.main]\n[accounts.second]\n"
@@ -37,7 +38,7 @@ def _home(tmp_path: Path) -> Home:
     home.config.write_text(CONFIG)
     passphrase = Passphrase(b"only ever used in this test", where="test")
     store = FileKeyStore.create(home.keys, passphrase, INSECURE_TESTS_ONLY)
-    credential = issue()
+    credential = issue(SHAPE)
     store.add_client("bot", "main", "strict", credential.api_key, credential.secret, created_us=1)
     return home
 

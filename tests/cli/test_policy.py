@@ -26,6 +26,7 @@ from signer.serving.clock import SystemClock
 from signer.venues.kraken import orders as kraken_orders
 from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.vocabulary import WORDS
+from tests.harness.stores import SHAPE
 from tests.unit.policy.examples import add, order
 
 SHIPPED = Path(__file__).parents[2] / "policies"
@@ -44,7 +45,7 @@ def _home(tmp_path: Path) -> Home:
     store = FileKeyStore.create(
         home.keys, Passphrase(b"only ever used in this test", where="test"), INSECURE_TESTS_ONLY
     )
-    credential = issue()
+    credential = issue(SHAPE)
     store.add_client("bot", "main", "spot-trader", credential.api_key, credential.secret, created_us=1)
     return home
 

@@ -38,6 +38,7 @@ from tests.harness import quick_argon
 from tests.harness.bots import Bot
 from tests.harness.policies import POLICIES
 from tests.harness.quick_argon import make_quick, marked_bytes
+from tests.harness.stores import SHAPE
 from tests.harness.waiting import until
 
 make_quick()
@@ -148,7 +149,7 @@ class MadeHome:
 
     def add_client(self, name: str, account: str, policy: str, *, url: str = "", **options: Any) -> Bot:
         """A client with a new virtual credential."""
-        made = issue()
+        made = issue(SHAPE)
         now_us = SystemClock().now_us()
         self.store.add_client(name, account, policy, *made, created_us=now_us, **options)
         return Bot(name, made.api_key, made.secret.expose_to(b64encode).decode(), account, url)

@@ -8,13 +8,17 @@ from pathlib import Path
 from signer.contracts import ClientKey
 from signer.keys.argon import INSECURE_TESTS_ONLY
 from signer.keys.file import FileKeyStore
+from signer.keys.issue import KeyShape
 from signer.keys.passphrase import Passphrase
 from signer.model import Algorithm
 from signer.secret import HmacKey, Secret
+from signer.venues import open_venue
 
 PASSPHRASE_TEXT = "canary passphrase of the tests"
 CANARY = b"the-canary-secret-that-must-never-be-seen-anywhere-0123456789abc"
 """64 bytes."""
+SHAPE = KeyShape.of_real(open_venue("kraken"))
+"""What its API keys are made of, real and virtual."""
 API_KEY = "REALkey0" * 7
 CLIENT_KEY = "VIRTkey0" * 7
 MESSAGE = b"/0/private/Balance"

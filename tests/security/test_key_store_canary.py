@@ -20,6 +20,7 @@ from tests.harness.stores import (
     API_KEY,
     CANARY,
     PASSPHRASE_TEXT,
+    SHAPE,
     filled_store,
     new_store,
     open_store,
@@ -90,9 +91,9 @@ FAILURES: dict[str, Failure] = {
         "second", "spot", spellings(CANARY)[4].decode() + "==", Secret(CANARY), created_us=1
     ),
     "unknown client": lambda path: filled_store(path).update_client("absent", Secret(CANARY), api_key="K" * 56),
-    "bad JSON": lambda _: read_json(b'{"api_secret": "' + spellings(CANARY)[4], where="standard input"),
+    "bad JSON": lambda _: read_json(b'{"api_secret": "' + spellings(CANARY)[4], SHAPE, where="standard input"),
     "short secret": lambda _: read_json(
-        b'{"api_key": "key", "api_secret": "' + spellings(CANARY)[4] + b'"}', where="standard input"
+        b'{"api_key": "key", "api_secret": "' + spellings(CANARY)[4] + b'"}', SHAPE, where="standard input"
     ),
     "full disk": _full_disk,
     "edited entry": _edited,

@@ -22,7 +22,7 @@ UNITS: dict[str, int | Fraction] = {
 
 NO_BOUND = re.compile(
     r"(?:[\w.]+\.)?(?:VERSION|CONFIG_VERSION|MIB|DAY_US|DAY_S|SECOND_US|KEEP_SIZE|PR_SET_DUMPABLE|MCL_\w+"
-    r"|(SALT|KEY|SEED|API_KEY|DATA_KEY|NONCE|TAG|SECRET|SIGNATURE)_BYTES|CLOCK_DIGITS|TEN_DIGITS_US|_LARGEST_IN_SECONDS"
+    r"|(SALT|KEY|SEED|PASSPHRASE|API_KEY|DATA_KEY|NONCE|TAG|SECRET|SIGNATURE)_BYTES|CLOCK_DIGITS|TEN_DIGITS_US|_LARGEST_IN_SECONDS"
     r"|CANNOT|NOT_ALL|BAD_SETTING|WIDE)|gateway.snapshot.AT_ONCE|venues.kraken.key_info.LAST_S"
 )
 """Numbers that bound nothing: versions, the kernel's and cryptography's own, units, exit statuses."""

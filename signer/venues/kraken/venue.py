@@ -33,7 +33,7 @@ from signer.model.allowances import Tier
 from signer.model.ended import CancelAnswer, Ended
 from signer.model.quiet import QuietAsked
 from signer.model.sightings import Listing, Sighting
-from signer.secret import Secret
+from signer.secret import SECRET_BYTES, Secret
 from signer.venues.kraken import (
     answers,
     cancels,
@@ -85,6 +85,7 @@ class Kraken(Venue):
     name = "kraken"
     client_algorithm = key_algorithm = Algorithm.HMAC_SHA512
     has_passphrase = False
+    secret_bytes = SECRET_BYTES
     time_unit_us = 1_000_000
     lane: Literal["serial", "parallel"] = "serial"
     headers = frozenset({KEY_HEADER, SIGN_HEADER, "content-type"})

@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from signer.errors import KeyStoreError
+from signer.keys.issue import KeyShape
 from signer.keys.key_file import read_key_file
+from signer.model import Algorithm
+from tests.harness.stores import SHAPE
 
 KEY = base64.b64encode(bytes(range(42))).decode()
 RAW = bytes(range(64, 128))
@@ -52,7 +55,7 @@ BENT: Mapping[str, Callable[[str], bytes]] = {
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_people_have_is_read(name: str, bent: str) -> None:
     """The key and secret come out as they are, and what it was read as names neither."""
-    found = read_key_file(BENT[bent](FILES[name]), venue="kraken", where="key")
+    found = read_key_file(BENT[bent](FILES[name]), shape=SHAPE, where="key")
     assert found.credential.api_key == KEY
     assert found.credential.secret.expose_to(bytes) == RAW
     assert KEY not in found.kind
@@ -85,7 +88,7 @@ def test_a_secret_is_never_taken_for_a_name() -> None:
     """Names are shown: a line that ends in = looks like a variable, and its text may hold the word key by chance."""
     secret = "Ab1" * 25 + "key" + "Ab1" * 2 + "Abc" + "=="
     raw = f"my bot\n{KEY}\n{secret}\nONE_KEY={KEY}\nONE_SECRET={SECRET}\n".encode()
-    assert read_key_file(raw, venue="kraken", where="key").kind == "variables (ONE_KEY and ONE_SECRET)"
+    assert read_key_file(raw, shape=SHAPE, where="key").kind == "variables (ONE_KEY and ONE_SECRET)"
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -93,8 +96,60 @@ def test_what_is_none_or_could_be_two_is_refused(name: str) -> None:
     """A file without exactly one key is refused; the message quotes its names and none of its values."""
     raw, words = REFUSED[name]
     with pytest.raises(KeyStoreError) as caught:
-        read_key_file(raw, venue="kraken", where="key")
+        read_key_file(raw, shape=SHAPE, where="key")
     assert words in str(caught.value)
     assert KEY not in str(caught.value)
     assert SECRET not in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+TEXT = KeyShape("okx", Algorithm.HMAC_SHA256, None, has_passphrase=True)
+UUID, TOKEN, PHRASE = "1f2e3d4c-0000-4000-8000-aabbccddeeff", "0A1B2C3D4E5F60718293A4B5C6D7E8F9", "my own Phrase!"
+WITH_PASSPHRASE = {
+    "three lines": f"{UUID}\n{TOKEN}\n{PHRASE}\n",
+    "variables": f"OKX_API_KEY={UUID}\nOKX_API_SECRET={TOKEN}\nOKX_API_PASSPHRASE='{PHRASE}'\n",
+    "among others": f"KEY={UUID}\nSECRET={TOKEN}\nPASSPHRASE='{PHRASE}'\nDATABASE=x\n",
+    "named among others": (f"OKX_KEY={UUID}\nOKX_SECRET={TOKEN}\nOKX_PASSPHRASE='{PHRASE}'\nDB_PASSWORD=x\n"),
+    "our own JSON": json.dumps({"api_key": UUID, "api_secret": TOKEN, "api_passphrase": PHRASE}),
+    "ccxt": json.dumps({"apiKey": UUID, "secret": TOKEN, "password": PHRASE}),
+    "freqtrade": json.dumps({"exchange": {"name": "okx", "key": UUID, "secret": TOKEN, "password": PHRASE}}),
+}
+
+
+@pytest.mark.parametrize("name", WITH_PASSPHRASE)
+def test_a_passphrase_is_read_beside_the_key(name: str) -> None:
+    """A venue whose keys have one is given it, from each kind of file; what the file was read as does not name it."""
+    found = read_key_file(WITH_PASSPHRASE[name].encode(), shape=TEXT, where="key")
+    secret = found.credential.secret
+    assert (found.credential.api_key, secret.expose_to(bytes)) == (UUID, TOKEN.encode())
+    assert secret.passphrase is not None
+    assert secret.passphrase.expose_to(bytes) == PHRASE.encode()
+    assert PHRASE not in found.kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{UUID}\n{TOKEN}\n",
+        f"OKX_KEY={UUID}\nOKX_SECRET={TOKEN}\n",
+        f"KEY={UUID}\nSECRET={TOKEN}\nDB_PASSWORD=x\nAPI_PASSPHRASE=y\n",
+        json.dumps({"apiKey": UUID, "secret": TOKEN}),
+    ],
+)
+def test_a_missing_passphrase_is_asked_for(text: str) -> None:
+    """Without one, or with two that could be it, the key could never log in."""
+    with pytest.raises(KeyStoreError, match=r"passphrase, which is missing|no API key with a secret"):
+        read_key_file(text.encode(), shape=TEXT, where="key")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"apiKey": KEY, "secret": SECRET, "password": "x"}),
+        f"KRAKEN_KEY={KEY}\nKRAKEN_SECRET={SECRET}\nKRAKEN_PASSPHRASE=x\n",
+    ],
+)
+def test_a_passphrase_that_the_venue_does_not_know_is_refused(text: str) -> None:
+    """Kraken's keys have none beside the signature; what stands there may be the second factor that we cannot use."""
+    with pytest.raises(KeyStoreError, match="has no passphrase"):
+        read_key_file(text.encode(), shape=SHAPE, where="key")

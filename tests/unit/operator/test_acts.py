@@ -28,7 +28,7 @@ from signer.operator.stop import stop_gateway
 from signer.operator.taking_back import revoke_client
 from signer.secret import Secret
 from tests.harness.persons import Told
-from tests.harness.stores import API_KEY, CANARY, new_store
+from tests.harness.stores import API_KEY, CANARY, SHAPE, new_store
 
 ACTS = ("keys", "clients", "keyfile", "halts", "orders", "stop", "init", "reload", "taking_back", "open_orders")
 
@@ -70,7 +70,7 @@ class Taken(contextlib.nullcontext[None]):
 def add_bot(session: Session, hand_over: clients.HandOver | None = None) -> None:
     """Issue the client ``bot``."""
     bot = clients.NewClient("bot", "spot", "trader")
-    clients.add_client(session, open_store(session), bot, issue(), hand_over or contextlib.nullcontext(), "new")
+    clients.add_client(session, open_store(session), bot, issue(SHAPE), hand_over or contextlib.nullcontext(), "new")
 
 
 def add_main(session: Session) -> None:
@@ -119,7 +119,7 @@ def test_a_client_lives_and_ends_on_record(session: Session, told: Told) -> None
     add_bot(session)
     clients.update_client(session, "bot", {"expires_us": None}, reason="")
     assert clients.rotate_client(
-        session, "bot", issue(), contextlib.nullcontext(), overlap_us=3_600_000_000, reason="leaked"
+        session, "bot", issue(SHAPE), contextlib.nullcontext(), overlap_us=3_600_000_000, reason="leaked"
     )
     assert [info.name for info in clients.list_clients(session)[1]] == ["bot"]
     dealt_with: list[str] = []
@@ -149,7 +149,7 @@ def test_an_unknown_account_or_policy_is_refused_before_the_record(session: Sess
             session,
             open_store(session),
             clients.NewClient("bot", "absent", "trader"),
-            issue(),
+            issue(SHAPE),
             contextlib.nullcontext(),
             "",
         )

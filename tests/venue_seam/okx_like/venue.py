@@ -111,6 +111,7 @@ class OkxLike(Venue):
     client_algorithm = key_algorithm = Algorithm.HMAC_SHA256
     lane: Literal["serial", "parallel"] = "parallel"
     has_passphrase = True
+    secret_bytes = None
     headers = wire.HEADERS
     bases = (wire.BASE,)
     vocabulary = WORDS
