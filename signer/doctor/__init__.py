@@ -1,1 +1,1 @@
-"""What `signer doctor` looks at: one file for each subject, each giving findings. Nothing is changed by looking."""
+"""The checks of `signer doctor`: one file for each subject, each giving findings. They change nothing."""

@@ -1,4 +1,4 @@
-"""The ledger and the audit log: whether they open, agree with each other, and what in them waits for a person."""
+"""Checks whether ledger and audit log open and agree, and whether anything in them waits for a person."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _log(home: Home, kept: ChainHead | None) -> Iterator[Finding]:
 def _head(home: Home) -> ChainHead | None:
     """Return the last record; None if the last whole line is no record.
 
-    A segment that a crash left empty is passed over. Raises `AuditError` for a record of another format.
+    Skips a segment that a crash left empty. Raises `AuditError` for a record of another format.
     """
     disk = LocalDisk()
     for segment in reversed(segments(disk, home.audit)):

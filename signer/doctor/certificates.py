@@ -1,4 +1,4 @@
-"""The certificates that TLS listeners show, the CA behind them, and the one that bots' certificates are checked by."""
+"""Checks the certificates of TLS listeners, their CA, and the CA of the bots' certificates."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _named(home: Home, config: Config, now: datetime) -> Iterator[Finding]:
 
 
 def ending(about: str, certificate: x509.Certificate, now: datetime, hint: str, otherwise: str) -> Finding:
-    """Tell whether ``certificate`` ends soon; ``otherwise`` is what to say besides if not."""
+    """Tell whether ``certificate`` ends soon; ``otherwise`` is the further text if not."""
     ends = certificate.not_valid_after_utc
     if now >= ends:
         return error("certificate", about, f"expired on {ends:%Y-%m-%d}", hint)

@@ -1,6 +1,6 @@
-"""Whether the exchange can be reached, and whether its clock and ours agree.
+"""Checks whether the exchange can be reached, and whether its clock and ours agree.
 
-Nonces, expiry and the order of the log stand on our clock; it is compared with the exchange's public Time.
+Nonces, expiry and the order of the log depend on our clock. It is compared with the exchange's public Time.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ async def _ahead(venue: Venue, origin: str, addresses: Sequence[str], clock: Clo
 
 
 def judged(about: str, low: float, high: float) -> Finding:
-    """Return what to say of a clock that is ahead by ``low`` to ``high`` seconds (behind, where they are negative)."""
+    """Return the finding for a clock that is ahead by ``low`` to ``high`` seconds (behind, if they are negative)."""
     off = max(low, -high, 0.0)
     if off <= WARN_S:
         return fine("clock", about, "answers, and its clock and ours agree")

@@ -1,4 +1,4 @@
-"""The stores outside the home, and each credential: does its key sign, and is it what the settings ask of it?"""
+"""Checks the stores outside the home, and of each credential whether its key signs and fits the settings."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from signer.model import CredentialInfo
 from signer.secret import is_signature_size
 
 Ask = Callable[[CredentialInfo, Config, SigningKey | None], Awaitable[ProbeResult]]
-"""Asks the venue what a credential may do: through the running gateway, else with the key. Raises `SignerError`."""
+"""Asks the venue about a credential: through the running gateway, else with the key. Raises `SignerError`."""
 Asking = Callable[[], AbstractAsyncContextManager[Ask]]
-"""Has the home for as long as it is asked; raises `HomeError` if it is not to be had."""
+"""Holds the home while the questions are asked. Raises `HomeError` if it cannot be had."""
 MESSAGE = b"signer doctor"
 
 
@@ -44,7 +44,7 @@ async def examine(known: KnownHome, asking: Asking, clock: Clock) -> tuple[list[
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """A credential, its key if that signs, and what is to be said of it."""
+    """A credential, its key if that signs, and the findings about it."""
 
     info: CredentialInfo
     key: SigningKey | None
@@ -52,7 +52,7 @@ class _Signed:
 
 
 class _Examination:
-    """One look at all of them. ``heard`` is what the stores have to say while they are used."""
+    """One look at all stores and credentials. ``heard`` collects the stores' messages."""
 
     def __init__(
         self, known: KnownHome, config: Config, asking: Asking, clock: Clock, stores: SigningStores, heard: list[str]
@@ -82,7 +82,7 @@ class _Examination:
             async with self._asking() as ask:
                 looks = [self._judged(ask, one, required[one.info.name]) for one in signed]
                 judged: Sequence[Sequence[Finding]] = await asyncio.gather(*looks)
-        except HomeError as why:  # somebody else has the home, and goes on having it
+        except HomeError as why:  # another process keeps the home
             judged = [failed(f"credential {one.info.name}", why) for one in signed]
         pairs = zip(signed, judged, strict=True)
         return of_stores, [finding for one, said in pairs for finding in (*one.said, *said)]
@@ -124,7 +124,7 @@ class _Examination:
     async def _judged(self, ask: Ask, signed: _Signed, requirements: Requirements) -> Sequence[Finding]:
         info, about = signed.info, f"credential {signed.info.name}"
         if info.account not in self._config.accounts:
-            return []  # said of the settings
+            return []  # the settings' part reports it
         if signed.key is None and self._known.gateway is None:
             what, hint = f"cannot be tried without its store ({info.store})", "fix that first"
             return [] if signed.said else [warning("unproven", about, what, hint)]
@@ -144,7 +144,7 @@ class _Examination:
 
 
 def _said(about: str, text: str) -> Finding:
-    """Return what a store said to an operator: where, what, and the hint behind the last semicolon, if there is one."""
+    """Split a store's message into place, text, and the hint behind the last semicolon, if there is one."""
     what, _, hint = (text.partition("): ")[2] or text).partition("; ")
     return warning("store", about, what, hint)
 

@@ -1,4 +1,4 @@
-"""Room on the disks that the ledger and the audit log need, and what it costs to make a record durable there."""
+"""Checks the free space of the disks of ledger and audit log, and the time of a durable write there."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from signer.home.layout import Home
 
 MIB = 1 << 20
 LEAST_BYTES, FEW_BYTES = 64 * MIB, 1024 * MIB
-"""A segment of the log, and a good deal more than one. The log's own reserve is for cancels on a full disk alone."""
+"""Free space for an error (one segment of the log) and for a warning. The log's own reserve is for cancels only."""
 LEAST_FILES, FEW_FILES = 100, 10_000
 LEAST_DAYS, FEW_DAYS = 2.0, 14.0
 DAY_S = 24 * 3600.0
 WRITES = 20
 WRITE_BYTES = 4096
 SLOW_S = 0.010
-"""Every order waits for one such write, and again for the ledger's."""
+"""The slowest durable write without a warning. Every order waits for two: the log's and the ledger's."""
 HINT = "make room, or move old segments of the audit log away (docs/audit.md)"
 
 
@@ -39,7 +39,7 @@ def examine(home: Home, clock: Clock) -> list[Finding]:
 
 
 def room(folder: Path, disk: os.statvfs_result, bytes_a_day: float) -> Iterator[Finding]:
-    """Return what is left on ``disk``, and for how long if the log grows by ``bytes_a_day`` (0: not known)."""
+    """Report the free space of ``disk``, and how long it lasts if the log grows by ``bytes_a_day`` (0: not known)."""
     about, free = f"disk of {folder}", disk.f_bavail * disk.f_frsize
     days = free / bytes_a_day if bytes_a_day else float("inf")
     what = f"{_size(free)} free" + (f", room for {days:.0f} days of the audit log" if days < 1000 else "")
@@ -55,7 +55,7 @@ def room(folder: Path, disk: os.statvfs_result, bytes_a_day: float) -> Iterator[
 
 
 def sync_cost(folder: Path, clock: Clock) -> Iterator[Finding]:
-    """Measure in a file of its own how long a small write takes until it is durable: the median."""
+    """Measure in a separate file how long a small write takes until it is durable: the median."""
     about = f"disk of {folder}"
     try:
         took = statistics.median(_writes(folder, clock))

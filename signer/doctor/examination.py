@@ -1,4 +1,4 @@
-"""All of it, in the order of the page. A part that cannot be looked at is a finding, and never the end."""
+"""Runs all checks in the order of the page. A part that fails is a finding, and does not stop the others."""
 
 from __future__ import annotations
 
@@ -46,10 +46,11 @@ class Part:
 
 
 def examine(home: Home, opened: Opened, asking: Asking, ready: Ready, clock: Clock) -> Iterator[Part]:
-    """Look at ``home``, a part at a time. ``opened`` gives its key store, or raises; ``asking`` asks about keys,
-    ``ready`` whether orders pass.
+    """Examine ``home``, one part after the other.
 
-    Blocks, and is not for an event loop. Raises nothing.
+    ``opened`` returns its key store, or raises. ``asking`` asks about keys, and ``ready`` whether orders pass.
+
+    Blocks, so do not call it in an event loop. Raises nothing.
     """
     now_us = clock.now_us()
     if not home.folder.is_dir():
@@ -101,7 +102,7 @@ def _keys(known: KnownHome, asking: Asking, clock: Clock) -> Iterator[Part]:
 
 
 def _part(subject: str, look: Look) -> Part:
-    """Return what ``look`` finds, or that it could not look."""
+    """Return the findings of ``look``, or the finding that it failed."""
     try:
         return Part(subject, list(look()))
     except SignerError as why:

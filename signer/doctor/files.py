@@ -1,4 +1,4 @@
-"""Whose the files are, and who else may read or change them."""
+"""Checks who owns the files, and who else may read or change them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _secrets(home: Home) -> list[Path]:
 
 
 def _ours(home: Home) -> list[Path]:
-    """Return what signer itself writes there."""
+    """Return the files that signer itself writes there."""
     beside = [home.ledger.with_name(home.ledger.name + end) for end in ("", "-wal", "-shm")]
     known = [*beside, home.pairs, home.lock, home.state, home.tls / "ca.pem"]
     kept = [*sorted(home.audit.glob("audit-*.jsonl")), *sorted(home.probes.glob("*.json"))]
@@ -51,7 +51,7 @@ def _ours(home: Home) -> list[Path]:
 
 
 def _stated(home: Home) -> list[Path]:
-    """Return what a person writes there: it may well be a symlink, as in a Kubernetes volume."""
+    """Return the files that a person writes there. They may be symlinks, as in a Kubernetes volume."""
     known = [home.config, home.policies, *sorted(home.policies.glob("*.toml"))]
     return [path for path in known if os.path.lexists(path)]
 
@@ -112,7 +112,7 @@ def _own(path: Path) -> Iterator[Finding]:
 
 
 def _unwritten(path: Path) -> Iterator[Finding]:
-    """Check that nobody may change it but its owner, who is us or root."""
+    """Check that only its owner may change it, and that the owner is this user or root."""
     try:
         status = path.stat()
     except OSError as why:

@@ -1,4 +1,4 @@
-"""A home as far as it can be read: what does not read is a finding, and whatever else can be looked at is."""
+"""The readable parts of a home. An unreadable part is a finding, and the others are still examined."""
 
 from __future__ import annotations
 

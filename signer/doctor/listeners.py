@@ -1,4 +1,4 @@
-"""Where bots connect: whether the running gateway answers there with what is on disk, or whether one could listen."""
+"""Checks the listeners: whether the running gateway answers and is up to date, or whether one could listen."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def examine(known: KnownHome) -> list[Finding]:
 
 
 def urls(gateway: Holder) -> list[str]:
-    """Tell where a gateway that serves says that it listens."""
+    """Return the listeners that a serving gateway announces."""
     return gateway.listen.split(", ")
 
 
 def own_addresses(known: KnownHome) -> OwnAddresses:
-    """Tell where the gateway listens, or would."""
+    """Report where the gateway listens, or would listen."""
     if known.gateway is not None and known.gateway.serves:
         told = [urlsplit(url) for url in urls(known.gateway) if not url.startswith(UNIX)]
         places = [(url.hostname or "", url.port or 0) for url in told]
@@ -80,7 +80,7 @@ def _free(config: Config, home: Home) -> Iterator[Finding]:
 
 
 def answer(url: str) -> Finding:
-    """Return what the gateway at ``url`` says of itself."""
+    """Return the answer of the gateway at ``url`` about itself."""
     about = f"listener {url}"
     try:
         alive, _ = _get(url, "/-/health")
@@ -120,7 +120,7 @@ def _connection(url: str) -> http.client.HTTPConnection:
     assert parts.hostname is not None  # noqa: S101 - what a gateway announces
     if parts.scheme == "http":
         return http.client.HTTPConnection(parts.hostname, parts.port, timeout=ANSWER_S)
-    # Nothing is told to it and nothing it says is believed but that it is there; its names are the exchange's.
+    # The check only sees that a gateway answers: it sends no secret, and the certificate has the exchange's name.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=ANSWER_S, context=context)
@@ -138,7 +138,7 @@ def _get(url: str, path: str) -> tuple[int, str]:
 
 
 def loaded(home: Home, load: Load | None) -> Iterator[Finding]:
-    """Tell whether what the gateway runs by is what is on disk."""
+    """Tell whether the gateway runs by the files that are on disk now."""
     about = "what the gateway loaded"
     if load is None:
         yield error("load", about, "is not known", "restart it: it is of another version, or its state file is damaged")
@@ -157,6 +157,6 @@ def loaded(home: Home, load: Load | None) -> Iterator[Finding]:
 
 
 def _newer(home: Home, at_us: int) -> list[str]:
-    """Return what was changed since, by name. A folder changes when a file comes or goes."""
+    """Return the names of files that were changed since. A folder changes when a file comes or goes."""
     paths: list[Path] = [home.config, home.keys, home.policies, *sorted(home.policies.glob("*.toml"))]
     return [path.name for path in paths if path.exists() and path.stat().st_mtime_ns // 1000 > at_us]

@@ -9,7 +9,7 @@ from signer.findings import Finding
 from signer.serving.readiness import ALONE, Obstacle, Readiness
 
 SAID_ELSEWHERE = frozenset({"halt", "expired", "policy", "ledger", "home"})
-"""Kinds that the looks at the ledger, the home, the clients and the policies say with more words."""
+"""Kinds that the checks of ledger, home, clients and policies report with more detail."""
 HINT = "the findings of its causes say what to do; `signer status` lists them"
 
 

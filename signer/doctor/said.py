@@ -1,4 +1,4 @@
-"""Findings, said shortly."""
+"""Makes findings."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from signer.findings import Finding, Weight
 
 
 def fine(kind: str, about: str, what: str) -> Finding:
-    """Make a finding that says that all is well."""
+    """Make a finding without a problem."""
     return Finding(Weight.FINE, kind, about, what)
 
 
 def warning(kind: str, about: str, what: str, hint: str) -> Finding:
-    """Warn of something that works and should be known."""
+    """Make a warning about something that works."""
     return Finding(Weight.WARNING, kind, about, what, hint)
 
 
 def error(kind: str, about: str, what: str, hint: str) -> Finding:
-    """Report something that does not work, or is not safe."""
+    """Make an error about something that does not work, or is not safe."""
     return Finding(Weight.ERROR, kind, about, what, hint)
 
 

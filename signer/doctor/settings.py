@@ -1,4 +1,4 @@
-"""Settings, key store, policies and clients: whether each reads, and whether they fit each other."""
+"""Checks whether settings, key store, policies and clients read, and whether they fit each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REVIEW_AHEAD = timedelta(days=14)
 
 
 def read(home: Home, opened: Callable[[], FileKeyStore]) -> tuple[KnownHome, list[Finding]]:
-    """Read all of the home that reads, with a finding for what does not. ``opened`` gives the key store, or raises."""
+    """Read the home, with a finding for each part that does not read. ``opened`` returns the key store, or raises."""
     parts = load_home(home, opened)
     findings = [finding for about, why in parts.unread for finding in failed(about, why)]
     findings += _policies(home, parts)
@@ -30,7 +30,7 @@ def read(home: Home, opened: Callable[[], FileKeyStore]) -> tuple[KnownHome, lis
 
 
 def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
-    """Examine how the parts that were read fit each other, and what should be known of them."""
+    """Examine whether the readable parts fit each other, and what an operator should know about them."""
     findings: list[Finding] = []
     if known.config is not None:
         accounts = ", ".join(sorted(known.config.accounts))
@@ -51,7 +51,7 @@ def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
 
 
 def _policies(home: Home, parts: HomeParts) -> Iterator[Finding]:
-    """Yield each problem of a policy, and whom it concerns; one that concerns nobody is a warning."""
+    """Yield each problem of a policy, with its clients. A policy without clients gives a warning only."""
     if not home.policies.is_dir():
         hint = "run `signer init`, or make it"
         yield error("config", "policies", f"{home.policies}: there is no such folder", hint)

@@ -1,4 +1,4 @@
-"""Each Vault that signer.toml names: whether it serves, what it says of itself, and the certificate that it shows."""
+"""Checks each Vault that signer.toml names: whether it serves, its state, and its certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from signer.keys.vault_client import client, explained, table
 from signer.upstream.origin import Origin, tls_context
 
 HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200"
-"""Asked so that every state is answered with 200, and the answer tells which it is."""
+"""The question to which Vault answers 200 in every state, with the state in the answer."""
 
 
 def examine(name: str, config: VaultConfig, clock: Clock) -> list[Finding]:
@@ -34,7 +34,7 @@ def examine(name: str, config: VaultConfig, clock: Clock) -> list[Finding]:
 
 
 def _health(config: VaultConfig, where: str) -> Mapping[str, Any]:
-    vault = client(config.model_copy(update={"namespace": ""}), "")  # asked of the server, not of a namespace
+    vault = client(config.model_copy(update={"namespace": ""}), "")  # the server answers this, not a namespace
     try:
         with explained(where):
             return table(vault.adapter.get(HEALTH), where=where)

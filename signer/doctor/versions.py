@@ -1,4 +1,4 @@
-"""What runs here: signer, Python and the libraries that it stands on, and whether they are those that were locked."""
+"""Checks the versions of signer, Python and the libraries, and compares them with the locks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from signer.findings import Finding
 LEAST_PYTHON = (3, 11)
 SHOWN = ("gunicorn", "cryptography", "hvac")
 CHECKOUT = Path(signer.__file__).parents[1]
-"""Where the locks are, if this is a checkout; beside an installed package there are none, and nothing can be told."""
+"""The folder of the locks in a checkout. An installed package has none, and is not compared."""
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)(?: ;.*)? \\$", re.M)
 
 
@@ -49,7 +49,7 @@ def _libraries() -> Finding:
 
 
 def locked(folder: Path) -> Iterator[Finding]:
-    """Tell whether what is installed is what stands in the lock of ``folder`` that comes nearest to it."""
+    """Tell whether the installed versions are those of the lock in ``folder`` that comes nearest to them."""
     others = {lock: _others(lock) for lock in sorted(folder.glob("requirements*.lock"))}
     if not others:
         return

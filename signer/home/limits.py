@@ -10,7 +10,7 @@ from signer.home.checked import Count, Seconds, Strict
 
 
 class LimitsConfig(Strict):
-    """``[limits]``: bounds that keep a flood of one kind of call away from all other calls."""
+    """``[limits]``: bounds that keep a flood of one kind of call from harming all other calls."""
 
     public_calls_per_second_total: Count = 100
     """Public calls per second of all sources together, with a burst of ten seconds' worth."""
@@ -18,11 +18,13 @@ class LimitsConfig(Strict):
     """Public calls under way to the exchange, on connections of their own. Up to 256 more wait, a quarter of them from
     one source."""
     connections_per_source: Count = 512
-    """Connections of one source, or of one user at a unix socket; one more is closed at once. Those of a proxy in
-    ``trusted_proxies`` are of many callers and have no share."""
+    """Connections of one source, or of one user at a unix socket; one more is closed at once. A proxy in
+    ``trusted_proxies`` serves many callers, so it has no such bound.
+    """
     answers_mib: Annotated[int, Field(ge=80, le=65_536)] = 128
-    """Memory in MiB for all answers above 64 KiB that arrive or wait to be read: two exports. If it is full, whoever
-    holds most loses the connection with the oldest answer."""
+    """Memory in MiB for all answers above 64 KiB that arrive or wait to be read: two exports. If it is full, the client
+    or source that holds most loses the connection with the oldest answer.
+    """
     answer_seconds: Seconds = 60.0
     """Seconds that a client may take to read its answer; then its connection is closed. An export of 64 MiB needs 9
     Mbit/s."""

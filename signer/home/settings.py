@@ -37,7 +37,8 @@ class TlsConfig(Strict):
     key: str = ""
     """PEM file with the certificate's private key, not encrypted."""
     client_ca: str = ""
-    """PEM file of the CA of the bots' own certificates. Given: each must show one whose CN is its client's name."""
+    """PEM file of the CA of the bots' own certificates. If given, each bot must show one whose CN is its client's name.
+    """
 
     @model_validator(mode="after")
     def _together(self) -> TlsConfig:
@@ -141,11 +142,13 @@ class AccountConfig(Strict):
     """Calls of each kind (cancels, orders, reads) that may wait for a key's lane before more are refused; of one
     client at most a quarter. Taken at start."""
     call_seconds: Seconds = 14.0
-    """Seconds that a call may wait for its turn, and again for its answer. Bots should wait longer than twice as long:
-    some clients send an order again after 30 s."""
+    """Seconds that a call may wait for its turn, and again for its answer. Bots should wait more than twice as long,
+    because some clients send an order again after 30 s.
+    """
     tier: Literal["starter", "intermediate", "pro", "unlimited"] = "starter"
-    """The account's level at the exchange: how many calls its counters take. One that is too low only slows bots down.
-    Unlimited is the sandbox's."""
+    """The account's level at the exchange, which sets the size of its counters. A level that is too low only slows bots
+    down. ``unlimited`` is for the sandbox.
+    """
     gone_after_seconds: Seconds = 90.0
     """Seconds after which an order that got no answer, and that the venue does not know, counts as never placed. Taken
     at start; the longest of all accounts counts."""

@@ -69,10 +69,11 @@ class VaultKvConfig(VaultConfig):
     """``[stores.NAME] kind = "vault-kv"``: secrets are read from KV version 2 and kept as handles."""
 
     kind: Literal["vault-kv"]
-    """What keeps the secrets."""
+    """The kind of the store."""
     mount: MountPath = "secret"
-    """Where the engine is mounted: KV version 2, or Transit, which must be signer's own: who may sign with one key of
-    it may sign with all."""
+    """Where the engine is mounted: KV version 2, or Transit. A Transit mount must be signer's own, because a right to
+    sign with one of its keys is a right to all.
+    """
     prefix: MountPath = "signer"
     """Folder of the entries."""
 

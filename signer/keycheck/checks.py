@@ -1,7 +1,7 @@
-"""Asks the venue about every real key: at a start, daily, and when somebody wants to know.
+"""Asks the venue about every real key: at a start, daily, and on request.
 
-The answer is judged by what the settings ask (`signer.keycheck.judgement`). A key that is too powerful is refused from
-that moment. A key that the venue has not told of yet signs reads only.
+`signer.keycheck.judgement` compares the answer with the settings. A key that is too powerful is refused from that
+moment. A key without an answer yet signs reads only.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from signer.model import KeyInfo
 DAILY_S = 24 * 3600.0
 FIRST_AGAIN_S = 1.0
 MOST_AGAIN_S = 60.0
-"""How long a key that could not be asked about waits for the next question: at first, and at most."""
+"""How long the next question about an unproven key waits: at first, and at most."""
 
 REFUSES_NONCES = "the exchange refuses our nonces; another program uses this key, make one that this gateway alone has"
 
 Keep = Callable[[Credential, KeyInfo], Awaitable[None]]
-"""Keeps what the venue said, for lists and for reloads. Raises `SignerError`."""
+"""Keeps the venue's answers, for lists and for reloads. Raises `SignerError`."""
 
 
 @final
@@ -65,7 +65,7 @@ class KeyChecks:
                 self._could_not(credential, f"no answer within {within_s:g} s")
 
     async def run(self) -> None:
-        """Ask about all keys daily, and again and again about those without an answer."""
+        """Ask about all keys daily, and more often about those without an answer."""
         again_s, asked_all = FIRST_AGAIN_S, self._clock.monotonic()
         while True:
             if await self._woken(again_s if self._due() else MOST_AGAIN_S):
@@ -78,16 +78,17 @@ class KeyChecks:
             again_s = min(2 * again_s, MOST_AGAIN_S)
 
     async def prove(self, account: Account, credential: Credential, tries: int = TRIES) -> ProbeResult:
-        """Ask about one key now, and judge it. Raises `VenueError`; what was known of the key stays then.
+        """Ask about one key now, and judge it. If it raises `VenueError`, the earlier answer about the key stays in
+        force.
 
-        An answer shows that the venue takes the key: its lane, if it was stopped, goes on.
+        An answer shows that the venue takes the key, so a stopped lane goes on.
         """
         status = credential.status
         status.due = True
         asked = await probe(account, account.venue, credential, tries)
         status.moved = asked.moved
         status.key = asked.key or status.key
-        # Judged at once: no call goes by a key that is known and not judged. The others are compared with it.
+        # Judge it at once: a key with an answer must not sign unjudged. The others are compared with it.
         self._judge_all(account, self._requirements())
         if asked.key is None:
             self._could_not(credential, REFUSES_NONCES)
@@ -121,7 +122,7 @@ class KeyChecks:
     def _judge(
         self, account: Account, credential: Credential, requirements: Requirements, others: Mapping[str, str]
     ) -> None:
-        """Judge one key and say what has changed, so that a warning is heard once and not daily."""
+        """Judge one key and report only changes, so that a warning comes once and not daily."""
         status, now_us = credential.status, self._clock.now_us()
         before = status.word, status.findings
         status.found(judge_key(status.key, requirements, account.venue, now_us, moved=status.moved, others=others))
@@ -138,7 +139,7 @@ class KeyChecks:
         await asyncio.gather(*(self._try(account, credential) for account, credential in these))
 
     async def _try(self, account: Account, credential: Credential) -> None:
-        # A refused nonce counts towards a lockout too: whoever is known to be behind does not try thrice each time.
+        # A refused nonce counts towards a lockout too, so a key that is known to be behind is not tried three times.
         tries = 1 if credential.status.moved else TRIES
         try:
             await self.prove(account, credential, tries)
@@ -157,7 +158,7 @@ class KeyChecks:
         self._watch.alarm("credential", f"credential {credential.name} could not be asked about, {left}: {why}")
 
     async def _woken(self, within_s: float) -> bool:
-        """Wait for something new to judge; whether it came before that time was over."""
+        """Wait for a new key to judge; whether one came before that time was over."""
         try:
             async with asyncio.timeout(within_s):
                 await self._new.wait()
@@ -171,5 +172,5 @@ class KeyChecks:
         return [(account, credential) for account in accounts for credential in account.credentials]
 
     def _due(self) -> list[tuple[Account, Credential]]:
-        """Leave out keys that the venue refuses: each further try counts towards a lockout of the account."""
+        """Leave out keys that the venue refuses, because each further try counts towards a lockout of the account."""
         return [(account, each) for account, each in self._all() if each.status.due and not each.lane.stopped]

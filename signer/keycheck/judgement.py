@@ -1,8 +1,8 @@
 """Judges whether a real key fits the settings: as powerful as the calls that it signs need, and no more.
 
-A key is refused for what is dangerous in itself: a thief of the key, or a defect of ours, could take money out of the
-account or lock it up. What is merely more than needed is a warning, because it changes with each client: to revoke one
-bot must not stop the others. This module is pure; `signer.keycheck.probe` asks the venue.
+A key is refused for a permission that is dangerous in itself: a thief of the key, or a defect of ours, could take money
+out of the account or lock it up. A permission that is merely not needed is a warning, because the need changes with
+each client, and a revoked bot must not stop the others. This module is pure; `signer.keycheck.probe` asks the venue.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from signer.model import Action, Call, ClientInfo, CredentialInfo, KeyInfo, Role
 from signer.policy.policy import Policy
 
 SOON_US = 14 * 24 * 3600 * 1_000_000
-"""A key that ends within a fortnight is to be rotated now."""
+"""A key that ends within two weeks should be rotated now."""
 KINDS = (
     "may-withdraw",
     "may-earn",
@@ -40,17 +40,17 @@ MOST_WORD = 40
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What the settings ask of one credential."""
+    """The needs of the settings for one credential."""
 
     credential: str
     serves: bool = False
-    """Whether any client calls through its account: of a key that nobody uses nothing can be too much."""
+    """Whether any client calls through its account. A key without clients has no permission too many."""
     usable: frozenset[str] = frozenset()
     """Permissions that some call of some client can need of it."""
     promised: Mapping[str, Sequence[frozenset[str]]] = field(default_factory=dict)
     """The sets of permissions by policy: its calls need one of each set."""
     looked_up: Sequence[frozenset[str]] = ()
-    """Sets of permissions; the gateway's own reads, which look up lost orders, need one of each set."""
+    """Sets of permissions. The gateway's own look-ups of lost orders need one of each set."""
     waived: Mapping[str, str] = field(default_factory=dict)
     """Permissions that it may have all the same, with the reason."""
     excess: Weight = Weight.WARNING
@@ -65,7 +65,7 @@ def requirements_of(
     now_us: int,
     excess: Weight = Weight.WARNING,
 ) -> Mapping[str, Requirements]:
-    """Return what is asked of each credential, by its name, for the clients that may call now."""
+    """Return the needs for each credential, by its name, of the clients that may call now."""
     live = [(info, policy) for info, policy in clients if not info.revoked and not _over(info, now_us)]
     asked = [_required(info, credentials, live, venue, waivers.get(info.name, {})) for info in credentials]
     return {requirements.credential: replace(requirements, excess=excess) for requirements in asked}
@@ -79,7 +79,7 @@ def requirements_in(
     venue: Venue,
     now_us: int,
 ) -> Mapping[str, Requirements]:
-    """Return what the settings ask of each credential, by its name; a client without its policy asks nothing."""
+    """Return the settings' needs for each credential, by its name. A client without its policy needs nothing."""
     held = [(info, policies[info.policy]) for info in clients if info.policy in policies]
     excess = Weight.REFUSED if config.gateway.excess_permissions == "refuse" else Weight.WARNING
     return requirements_of(credentials, held, venue, config.waivers, now_us, excess)
@@ -94,10 +94,10 @@ def judge_key(
     moved: bool,
     others: Mapping[str, str],
 ) -> tuple[Finding, ...]:
-    """Judge what the venue last said of a key; one finding that all is well, if there is nothing else.
+    """Judge the venue's last answer about a key. Without any problem, the one finding is that all is well.
 
-    ``moved`` says that its nonce moved without us. ``others`` are the other credentials of its account here, each with
-    the account at the venue that its key is of.
+    ``moved`` says that its nonce rose without our calls. ``others`` are the other credentials of its account here, each
+    with the account at the venue that its key is of.
     """
     about = f"credential {requirements.credential}"
     judged = _judged(key, requirements, venue, now_us) if key is not None else ()
@@ -108,7 +108,7 @@ def judge_key(
 
 
 def judge_use(name: str, key: KeyInfo | None, *, moved: bool, others: Mapping[str, str]) -> Iterator[Finding]:
-    """Judge what can be judged of a key without knowing what the settings ask of it; as `judge_key`."""
+    """Judge a key without knowing the settings' needs for it, otherwise as `judge_key`."""
     about = f"credential {name}"
     stranger = next((other for other, account in others.items() if key and _differ(account, key.account)), "")
     if stranger:
@@ -122,7 +122,7 @@ def judge_use(name: str, key: KeyInfo | None, *, moved: bool, others: Mapping[st
 
 
 def _differ(one: str, other: str) -> bool:
-    """Tell whether these are two accounts at the venue; one that it did not tell may be any."""
+    """Tell whether these are two accounts at the venue. An account that the venue did not name may be any."""
     return bool(one and other) and one != other
 
 
@@ -150,7 +150,7 @@ def _judged(key: KeyInfo, requirements: Requirements, venue: Venue, now_us: int)
 
 
 def _too_powerful(key: KeyInfo, requirements: Requirements, venue: Venue) -> Iterator[_Judged]:
-    """Refuse what is dangerous in itself, whoever uses the key: no change of ours makes it so, or fixes it."""
+    """Refuse permissions that are dangerous in themselves, whatever the clients are."""
     excess = frozenset(key.permissions) - requirements.waived.keys()
     unknown, withdrawing, earning = excess - venue.permissions, excess & venue.withdrawing, excess & venue.earning
     if withdrawing:
@@ -186,7 +186,7 @@ def _too_weak(held: frozenset[str], requirements: Requirements) -> Iterator[_Jud
 
 
 def _missing(needs: Iterable[frozenset[str]], held: frozenset[str]) -> str:
-    """Name the sets of which nothing is held, but not a set of which a part is named already."""
+    """Name the sets of which the key has no permission, but not a set of which a part is named already."""
     unmet = {need for need in needs if not need & held}
     least = [need for need in unmet if not any(other < need for other in unmet)]
     return ", ".join(sorted(" or ".join(sorted(need)) for need in least))

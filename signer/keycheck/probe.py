@@ -1,4 +1,4 @@
-"""Asks the venue what one real key may do, through the same lane as every call that it signs."""
+"""Asks the venue about one real key, through the same lane as every call that the key signs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from signer.gateway.forward import Account, Journey
 from signer.model import KeyInfo, VenueResult, WireAnswer
 
 OPERATOR = f"{OURS}operator"
-"""Whose turn in the lane it is."""
+"""The name that the question has in the lane."""
 TRIES = 3
-"""A refused nonce lets the lane jump forward; more often than this, another program counts in larger ones."""
+"""How often a refused nonce lets the lane jump forward. If that is not enough, another program uses larger nonces."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What the venue said of a key when it was asked."""
+    """The venue's answer about a key."""
 
     key: KeyInfo | None
-    """None if it refuses every nonce of ours: another program counts in larger ones."""
+    """None if the venue refuses every nonce of ours, because another program uses larger ones."""
     moved: bool
-    """Whether its nonce moved without us since our last call."""
+    """Whether its nonce rose without our calls since our last one."""
 
 
 async def probe(account: Account, venue: Venue, credential: Credential, tries: int = TRIES) -> ProbeResult:
@@ -37,7 +37,7 @@ async def probe(account: Account, venue: Venue, credential: Credential, tries: i
         answer, result = await _answer(account, venue, credential, journey)
         if not result.bad_nonce:
             key = _read(venue, answer, result)
-            # Whatever the venue has seen of a key before we first used it, is no news of somebody who uses it too.
+            # Nonces from before our first use of the key do not show that another program uses it now.
             moved = used and (tried > 0 or _moved(key, journey, credential))
             credential.lane.learn(key.nonce)
             return ProbeResult(key, moved)
@@ -45,7 +45,7 @@ async def probe(account: Account, venue: Venue, credential: Credential, tries: i
 
 
 def known(asked: ProbeResult, name: str) -> KeyInfo:
-    """Return what ``asked`` says of the key of credential ``name``. Raises `VenueError` if it says nothing."""
+    """Return the key in ``asked`` of credential ``name``. Raises `VenueError` if there is none."""
     if asked.key is None:
         hint = "make a key that this gateway alone has"
         raise VenueError(f"the exchange refuses the nonces of {name}: another program uses this key", hint=hint)
@@ -53,7 +53,7 @@ def known(asked: ProbeResult, name: str) -> KeyInfo:
 
 
 def _read(venue: Venue, answer: WireAnswer, result: VenueResult) -> KeyInfo:
-    """Read what the answer says of the key. Raises `VenueError`, as `KeyRefused` where the venue refuses the key."""
+    """Read the key in the answer. Raises `VenueError`, as `KeyRefused` if the venue refuses the key."""
     try:
         return venue.read_key_info(answer)
     except VenueError as error:
@@ -75,8 +75,8 @@ async def _answer(
 def _moved(key: KeyInfo, journey: Journey, credential: Credential) -> bool:
     """Return whether the highest nonce that the venue has seen is one that we never used.
 
-    It may count the one that asked or not (its page does not say). Ours only rise, so none lies between that one
-    and the one before it. Of a key that we never used before, nothing can be told.
+    It may count the one that asked or not (its page does not say). Ours only rise, so none lies between that one and
+    the one before it. For a key that we never used before, the answer is no.
     """
     between = 0 < journey.after < key.nonce < journey.nonce
     return between or key.nonce > credential.lane.handed
