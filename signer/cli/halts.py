@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from signer.cli.main import CANNOT
 from signer.cli.open_orders import clear, show_open
 from signer.cli.options import (
     cancel_orders_option,
@@ -35,12 +36,13 @@ MOST_REASON = 120
 def halt(session: Session, *, client: str, account: str, reason: str, cancel_orders: bool) -> int:
     """Refuse orders at once, and say which ones are open.
 
-    The halt concerns one client, one account or everybody. Exit status 5 if --cancel-orders could not cancel all that
-    is open.
+    The halt is of a client, of an account, or of everybody. Exit status 5 if a gateway serves and does not confirm
+    within 3 seconds, if the halt is in memory only, or if --cancel-orders could not cancel all that is open.
     """
     _require_one(client, account)
-    halt_orders(session, client, account, reason)
-    return clear(session, client, account) if cancel_orders else show_open(session, client, account)
+    certain = halt_orders(session, client, account, reason)
+    left = clear(session, client, account) if cancel_orders else show_open(session, client, account)
+    return left or (0 if certain else CANNOT)
 
 
 @click.command()

@@ -219,6 +219,9 @@ class Ledger(Protocol):
     async def halts(self) -> Sequence[Halt]:
         """Return all halts in force."""
 
+    async def revoked(self) -> Mapping[str, int]:
+        """Return when each revoked client was revoked, by its name, whatever the key store says."""
+
 
 class AuditLog(Protocol):
     """The chain of records that proves what happened."""

@@ -10,6 +10,7 @@ from signer.audit.reading import unlink
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import AuditError, LedgerError
 from signer.findings import Finding
+from signer.home.brakes import read_brakes
 from signer.home.layout import Home
 from signer.ledger.database import LedgerReader, resumed_by, whom
 from signer.model import ChainHead, Halt, OpenIntent
@@ -20,8 +21,11 @@ VERIFY = "`signer audit verify` reads all of it and names the place"
 
 def examine(home: Home, *, running: bool) -> list[Finding]:
     """Examine ledger and log. While a gateway is ``running``, a call without outcome may be under way."""
+    brakes = read_brakes(home.brakes)
+    unrecorded = [_halted(halt) for halt in brakes.halts.values()]
+    unread = [_unread(name, why) for name, why in brakes.damaged.items()]
     if not home.ledger.exists():
-        return [fine("ledger", "ledger", "is made at the first start")]
+        return [fine("ledger", "ledger", "is made at the first start"), *unrecorded, *unread]
     try:
         reader = LedgerReader(home.ledger)
         try:
@@ -31,7 +35,13 @@ def examine(home: Home, *, running: bool) -> list[Finding]:
     except LedgerError as why:
         return failed("ledger", why)
     opened = fine("ledger", "ledger", "opens")
-    return [opened, *map(_halted, halts), *_unsettled(intents, running), *_log(home, kept)]
+    halted = [*map(_halted, halts), *unrecorded]
+    return [opened, *halted, *unread, *_unsettled(intents, running), *_log(home, kept)]
+
+
+def _unread(name: str, why: str) -> Finding:
+    hint = "`signer audit search` may tell what it was; remove the file to end this"
+    return error("brake", name, f"halts everybody, because it does not read: {why}", hint)
 
 
 def _halted(halt: Halt) -> Finding:

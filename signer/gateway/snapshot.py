@@ -50,10 +50,11 @@ class _TakenBack:
 
 @final
 class Revocations:
-    """Keeps the revoked API keys, and from when on each is refused, in memory until the gateway ends."""
+    """Keeps what was revoked, in memory until the gateway ends: clients, and API keys from a time on."""
 
     def __init__(self) -> None:
         self._taken: dict[str, _TakenBack] = {}
+        self._clients: dict[str, int] = {}
 
     def take_back(self, from_when: Mapping[str, int], now_us: int) -> None:
         """Refuse these API keys, each from its time on. A later time than the known one changes nothing."""
@@ -62,11 +63,29 @@ class Revocations:
             if known is None or from_us <= known.from_us:
                 self._taken[api_key] = _TakenBack(now_us, from_us)
 
+    def revoke(self, clients: Mapping[str, int]) -> None:
+        """Refuse every credential that one of these clients was given up to its time (microseconds)."""
+        for name, at_us in clients.items():
+            self._clients[name] = max(at_us, self._clients.get(name, at_us))
+
     def applied(self, clients: Mapping[str, Client]) -> Mapping[str, Client]:
-        """Return ``clients``, by API key, with the revoked keys marked as revoked or expiring."""
-        if not self._taken:
+        """Return ``clients``, by API key, with the revoked ones marked as revoked or expiring."""
+        if not (self._taken or self._clients):
             return clients
-        return {api_key: self._without(client, self._taken.get(api_key)) for api_key, client in clients.items()}
+        kept = {api_key: self._without(client, self._taken.get(api_key)) for api_key, client in clients.items()}
+        over = self._over(clients)
+        return {
+            api_key: replace(client, info=replace(client.info, revoked=True)) if client.info.name in over else client
+            for api_key, client in kept.items()
+        }
+
+    def _over(self, clients: Mapping[str, Client]) -> set[str]:
+        """Return the names of revoked clients that were not added anew since."""
+        newest = dict.fromkeys(self._clients, 0)
+        for client in clients.values():
+            if client.info.name in newest:  # of a credential that a rotation replaced the time is not known
+                newest[client.info.name] = max(newest[client.info.name], client.info.created_us)
+        return {name for name, created_us in newest.items() if created_us <= self._clients[name]}
 
     @staticmethod
     def _without(client: Client, taken: _TakenBack | None) -> Client:

@@ -56,6 +56,11 @@ class Home:
         return self.folder / "ledger.db"
 
     @property
+    def brakes(self) -> Path:
+        """The folder of the brakes that are not on record yet."""
+        return self.folder / "brakes"
+
+    @property
     def audit(self) -> Path:
         """The folder of audit segments."""
         return self.folder / "audit"

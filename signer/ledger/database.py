@@ -61,6 +61,8 @@ TABLES = (
         client TEXT NOT NULL, account TEXT NOT NULL, reason TEXT NOT NULL, halted_by TEXT NOT NULL,
         at_us INTEGER NOT NULL, PRIMARY KEY (client, account)
     ) STRICT, WITHOUT ROWID""",
+    # Never deleted: a key store that is put back must not bring a client back.
+    "CREATE TABLE revocations (client TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT, WITHOUT ROWID",
 )
 
 
@@ -297,3 +299,8 @@ class LedgerReader:
         """Return the halts in force, oldest first."""
         with ledger_errors(self._path):
             return list(read_halts(self._db).values())
+
+    def revoked(self) -> Mapping[str, int]:
+        """Return when each revoked client was revoked."""
+        with ledger_errors(self._path):
+            return dict(self._db.execute("SELECT client, at_us FROM revocations"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing_extensions import override
 
 from signer.contracts import Clock, Ledger, Worker
 from signer.errors import LedgerError
-from signer.ledger.caps import halt_for
+from signer.ledger.caps import Halts, halt_for, refuse_if_halted
 from signer.ledger.database import LedgerReader
 from signer.ledger.writer import Job, LedgerWriter
 from signer.model import ChainHead, Halt, Intent, OpenIntent, OrderRef, PlacedOrder, Usage
@@ -29,8 +30,22 @@ class _Opened:
     watcher: asyncio.Task[None]
 
 
+@dataclass(slots=True)
+class _Followed:
+    """The folder of brakes, and what is known of it."""
+
+    folder: Path
+    look: Callable[[], None]
+    looked_at: float
+    found: bool = True
+    """Whether there was anything in it."""
+
+
 HALT_POLL_S = 0.2
 """How often to look for what another process wrote; a halt acts on orders at once, on the rest within this."""
+
+BRAKES_AGE_S = 0.25
+"""How old the word of the brake files may be when a call asks whether it is halted."""
 
 PATIENCE_S = 0.02
 """How long what nobody waits for may wait for another write, to share its flush."""
@@ -60,6 +75,8 @@ class SqliteLedger(Ledger):
         self._patience_s = patience_s
         self._on_closed = on_closed
         self._open: _Opened | None = None
+        self._brakes: Halts = {}
+        self._follow: _Followed | None = None
 
     async def open(self) -> None:
         """Open or make the database. Raises `LedgerError` if it cannot be used, or is of a newer version."""
@@ -80,6 +97,7 @@ class SqliteLedger(Ledger):
 
     @override
     async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
+        refuse_if_halted(self._braked(), intent.client, intent.account)
         return await self._write(lambda books: books.reserve(intent, head))
 
     @override
@@ -161,19 +179,58 @@ class SqliteLedger(Ledger):
 
     @override
     def halted(self, client: str, account: str) -> Halt | None:
-        return halt_for(self._opened.books.halts, client, account)
+        return halt_for(self._braked(), client, account) or halt_for(self._opened.books.halts, client, account)
 
     @override
     async def halts(self) -> Sequence[Halt]:
         return self._opened.reader.halts()
 
+    @override
+    async def revoked(self) -> Mapping[str, int]:
+        return self._opened.reader.revoked()
+
     async def halt(self, halt: Halt) -> None:
         """Put a halt in force, for every process, at once."""
         await self._write(lambda books: books.halt(halt))
 
+    async def revoke(self, client: str, at_us: int) -> None:
+        """Remember for good that the client was revoked at that time."""
+        await self._write(lambda books: books.revoke(client, at_us))
+
+    def follow_brakes(self, folder: Path, look: Callable[[], None]) -> None:
+        """Have ``look`` called now, and as often as there is something in ``folder``: it calls `brake`."""
+        self._follow = _Followed(folder, look, self._clock.monotonic())
+        look()
+
+    async def watch_brakes(self) -> None:
+        """Look at the folder of brakes for ever, on the event loop: no disk that hangs holds this up."""
+        while True:
+            self._look_at_brakes(HALT_POLL_S / 2)
+            await asyncio.sleep(HALT_POLL_S)
+
+    def brake(self, halts: Halts) -> None:
+        """Put these halts in force in memory, in the place of those of the call before. Waits for no disk."""
+        self._brakes = halts
+
     async def resume(self, client: str, account: str) -> bool:
         """End the halt of exactly this client and account (empty for all); whether there was one."""
         return await self._write(lambda books: books.resume(client, account))
+
+    def _braked(self) -> Halts:
+        """Return the halts of `brake`. A process that was stopped looks again before its next order leaves."""
+        self._look_at_brakes(BRAKES_AGE_S)
+        return self._brakes
+
+    def _look_at_brakes(self, older_than_s: float) -> None:
+        """Look at the folder of brakes if the last look is older than that. An empty one costs a system call."""
+        follow = self._follow
+        if follow is None or self._clock.monotonic() - follow.looked_at <= older_than_s:
+            return
+        follow.looked_at = self._clock.monotonic()
+        found = _has_files(follow.folder)
+        if found or follow.found:
+            follow.found = found
+            follow.look()
 
     async def _write(self, job: Callable[[LedgerWriter], T], within: float = 0.0) -> T:
         return cast(T, await self._opened.batches.ask(job, within=within))
@@ -188,3 +245,13 @@ class SqliteLedger(Ledger):
         if self._open is None:
             raise LedgerError("the ledger is not open", where=str(self._path))
         return self._open
+
+
+def _has_files(folder: Path) -> bool:
+    """Tell whether anything is in the folder. One that cannot be read counts as if."""
+    try:
+        return bool(os.listdir(folder))  # noqa: PTH208 - five times a second
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True

@@ -184,6 +184,12 @@ class LedgerWriter:
         self._halts = read_halts(self._db)
         return ended > 0
 
+    def revoke(self, client: str, at_us: int) -> None:
+        """Remember that the client was revoked then, or later if that is known already."""
+        write = """INSERT INTO revocations VALUES (?, ?)
+            ON CONFLICT DO UPDATE SET at_us = max(at_us, excluded.at_us)"""
+        self._db.execute(write, (client, at_us))
+
     def _see(self, at_us: int) -> None:
         """Store the time, so that a clock set back later brings back nothing that was counted."""
         self.seen_us = max(self.seen_us, at_us)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from signer.errors import ConfigError
+from signer.errors import ConfigError, KeyStoreError, LedgerError
 from signer.gateway.replay import FORGIVEN, highest_of, name_of
 from signer.gateway.snapshot import AT_ONCE
 from signer.home.layout import Home
@@ -16,6 +16,7 @@ from signer.keys.file import FileKeyStore
 from signer.keys.issue import ApiKeySecret
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import ClientInfo, Network
+from signer.operator.braking import revoked_clients
 from signer.operator.judging import warn_of_lacking
 from signer.operator.ledger import with_ledger
 from signer.operator.moments import utc
@@ -48,8 +49,24 @@ class NewClient:
 def list_clients(session: Session) -> tuple[Sequence[ClientInfo], Sequence[ClientInfo]]:
     """List the clients, revoked ones included, and the former credentials that still pass."""
     store, now_us = open_store(session), SystemClock().now_us()
-    former = [info for info in store.former() if not info.revoked and (info.expires_us or 0) > now_us]
-    return store.clients(), former
+    revoked = _revoked(session)
+    clients = [replace(info, revoked=info.revoked or _is_over(info, revoked)) for info in store.clients()]
+    over = {info.name for info in clients if info.revoked}
+    former = [info for info in store.former() if info.name not in over and (info.expires_us or 0) > now_us]
+    return clients, former
+
+
+def _revoked(session: Session) -> Mapping[str, int]:
+    try:
+        return revoked_clients(session.home)
+    except LedgerError as error:
+        session.person.warn(f"which clients were revoked is told from the key store alone: {error}")
+        return {}
+
+
+def _is_over(info: ClientInfo, revoked: Mapping[str, int]) -> bool:
+    """Tell whether the client was revoked after it was made, whatever the key store says."""
+    return info.name in revoked and info.created_us <= revoked[info.name]
 
 
 def require_policy(home: Home, policy: str) -> None:
@@ -74,7 +91,7 @@ def add_client(
             client.account,
             client.policy,
             *credential,
-            created_us=SystemClock().now_us(),
+            created_us=max(SystemClock().now_us(), revoked_clients(session.home).get(client.name, 0) + 1),
             sources=client.sources,
             expires_us=client.expires_us,
             nonces=client.nonces,
@@ -100,6 +117,7 @@ def rotate_client(
     Returns whether it is certain that the old one is refused then. Raises `SignerError`.
     """
     store = open_store(session)
+    _require_not_over(session, store, name)
     old = [info.api_key for info in store.clients() if info.name == name]
     older = [info.api_key for info in store.former() if info.name == name]
     with on_record(session, "clients rotate", reason, client=name) as operation, hand_over:
@@ -115,6 +133,14 @@ def rotate_client(
         return taking.settle()
     take_up(session, f"the new credential of {name}")
     return True
+
+
+def _require_not_over(session: Session, store: FileKeyStore, name: str) -> None:
+    """Raise `KeyStoreError` for a client that was revoked, though an older key store was put back since."""
+    revoked = revoked_clients(session.home)
+    if any(info.name == name and _is_over(info, revoked) for info in store.clients()):
+        hint = f"`signer clients revoke {name}` once more, then `signer clients add {name} …` issues a new credential"
+        raise KeyStoreError(f"client {name!r} is revoked", where=str(session.home.ledger), hint=hint)
 
 
 def update_client(session: Session, name: str, changes: ClientChange, *, reason: str) -> None:

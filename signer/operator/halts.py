@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 from signer.errors import ConfigError, KeyStoreError
+from signer.home.brakes import read_brakes
 from signer.home.layout import Home
 from signer.home.settings import load_config
 from signer.keys.envelope import AboutClient
@@ -14,52 +14,42 @@ from signer.keys.renewal import read_envelope
 from signer.ledger.database import resumed_by, whom
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
+from signer.operator.braking import apply, new_brake
 from signer.operator.ledger import require_home, with_ledger
 from signer.operator.operation import on_record
 from signer.operator.session import Session
-from signer.serving.admin import Operator
-from signer.serving.clock import SystemClock
+from signer.serving.admin import ask
+from signer.serving.brakes import Resumed, end_halts
 
 
-class Resumed(NamedTuple):
-    """Says whom the halts were of that were ended."""
-
-    ended: Sequence[str]
-    left: Sequence[str]
-    """The clients that are still halted."""
-
-
-def halt_orders(session: Session, client: str, account: str, reason: str) -> None:
+def halt_orders(session: Session, client: str, account: str, reason: str) -> bool:
     """Refuse orders at once: of a client, of an account, or, if both are empty, of everybody.
 
-    It needs no readable key store, no readable settings and no gateway. Raises `ConfigError` if the name is known to be
-    wrong, `SignerError` if the ledger does not take the halt.
+    Works without a key store, settings, a log, or a gateway that answers. Returns whether the halt is certain to be in
+    effect, and to stay; the person is told what holds. Raises `ConfigError` if the name is known to be wrong,
+    `SignerError` if no gateway serves and the halt cannot be written anywhere.
     """
+    require_home(session.home)
     if account:
         _require_account(session, account)
     if client:
         _require_client(session, client)
-    by = Operator.of(os.getuid()).name
-    reason = reason or f"by {by}"
-    placed = Halt(client, account, reason, by, SystemClock().now_us())
-    # Halt first and record later: a gateway that hangs, or a full disk, must not delay the brake.
-    with_ledger(session.home, lambda ledger: ledger.halt(placed))
-    session.person.note(f"Halted {whom(client, account)}; `{resumed_by(client, account)}` ends it.")
-    with on_record(session, "halt", reason, proceed_unrecorded=True, client=client, account=account):
-        pass
+    brake = new_brake("halt", client, account, reason)
+    made = apply(session, replace(brake, reason=reason or f"by {brake.by}"))
+    made.tell(session, f"Halted {whom(client, account)}; `{resumed_by(client, account)}` ends it.")
+    return made.certain
 
 
 def resume_orders(session: Session, client: str, account: str, reason: str, *, every: bool) -> Resumed:
     """End the halt of a client or of an account, or every halt. Raises `SignerError`."""
-
-    async def end(ledger: SqliteLedger) -> Resumed:
-        named = [(one.client, one.account) for one in await ledger.halts()] if every else [(client, account)]
-        ended = [whom(*each) for each in named if await ledger.resume(*each)]
-        return Resumed(ended, [whom(left.client, left.account) for left in await ledger.halts()])
-
-    require_home(session.home)
+    home = session.home
+    require_home(home)
     with on_record(session, "resume", reason, client=client, account=account) as operation:
-        resumed = with_ledger(session.home, end)
+        if operation.alone is None:
+            told = ask(home.admin, "resume", client=client, account=account, every=every)
+            resumed = Resumed(told["ended"], told["left"])
+        else:
+            resumed = session.run(end_halts(home.brakes, operation.alone.ledger, client, account, every=every))
         ended = f"ended: {', '.join(resumed.ended)}" if every else ""
         operation.detail = ended if resumed.ended else no_halt(client, account)
     return resumed
@@ -72,12 +62,18 @@ def no_halt(client: str, account: str) -> str:
 
 def ways_to_resume(home: Home) -> Sequence[str]:
     """List the command that ends each halt that is in force. Raises `SignerError`."""
-
-    async def in_force(ledger: SqliteLedger) -> Sequence[str]:
-        return [resumed_by(halt.client, halt.account) for halt in await ledger.halts()]
-
     require_home(home)
-    return with_ledger(home, in_force)
+    return [resumed_by(halt.client, halt.account) for halt in halts_in_force(home)]
+
+
+def halts_in_force(home: Home) -> Sequence[Halt]:
+    """List the halts that the ledger has and those that are not on record yet. Raises `LedgerError`."""
+
+    async def stored(ledger: SqliteLedger) -> Sequence[Halt]:
+        return await ledger.halts()
+
+    in_ledger = with_ledger(home, stored) if home.ledger.exists() else ()
+    return [*({(halt.client, halt.account): halt for halt in in_ledger} | read_brakes(home.brakes).halts).values()]
 
 
 def _require_account(session: Session, account: str) -> None:

@@ -50,7 +50,8 @@ def restore(session: Session, file: Path, *, older: bool, reason: str) -> None:
     session.person.say(f"Restored the key store from {file}. Otherwise than before: {', '.join(changed) or 'nothing'}.")
     take_up(session, "the restored key store")
     if older:
-        session.person.say("A gateway that was told to revoke a client goes on refusing it until it is restarted.")
+        stays = "Clients that were revoked stay revoked; `signer clients add` issues them a new credential."
+        session.person.say(f"{stays} A gateway refuses credentials that were rotated away until it is restarted.")
 
 
 def _in_step(home: Home, new: Passphrase) -> contextlib.AbstractContextManager[None]:

@@ -7,12 +7,12 @@ gateway, or else holds the home's lock until it is done.
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from signer.errors import SignerError
+from signer.home.brakes import new_id
 from signer.home.layout import Home
 from signer.home.settings import AccountConfig, Config
 from signer.model import CredentialInfo, Json
@@ -73,20 +73,28 @@ class Operation:
 
 @contextlib.contextmanager
 def on_record(
-    session: Session, act: str, reason: str = "", *, proceed_unrecorded: bool = False, **whom: str
+    session: Session,
+    act: str,
+    reason: str = "",
+    *,
+    proceed_unrecorded: bool = False,
+    begun: str = "",
+    **whom: str,
 ) -> Iterator[Operation]:
     """Do ``act`` (the command's words) inside the block: recorded durably before it begins, and how it ended.
 
     ``whom`` is ``client``, ``account`` or ``credential``, left out if empty. ``proceed_unrecorded`` is for brakes: they
-    work without a record too, with a warning. An end that cannot be recorded is a warning as well. Raises `HomeError`
-    if the home is not to be had, and `AuditError` if the log takes no record: nothing was done then.
+    work without a record too, with a warning. ``begun`` is the id of an act whose begin is recorded elsewhere. An end
+    that cannot be recorded is a warning as well. Raises `HomeError` if the home is not to be had, and `AuditError` if
+    the log takes no record: nothing was done then.
     """
-    told = {"id": f"{SystemClock().now_us():014x}{secrets.token_hex(4)}", "act": act}
+    told = {"id": begun or new_id(SystemClock().now_us()), "act": act}
     told |= {key: name for key, name in whom.items() if name}
     with contextlib.ExitStack() as stack:
         record, beside, alone = _log(session, stack, proceed_unrecorded=proceed_unrecorded)
         operation = Operation(session, beside, alone=alone)
-        record({**told, "stage": "begun", **({"reason": reason} if reason else {})})
+        if not begun:
+            record({**told, "stage": "begun", **({"reason": reason} if reason else {})})
         try:
             yield operation
         except BaseException as error:

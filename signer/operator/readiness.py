@@ -12,8 +12,8 @@ from signer.home.lock import holder
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
 from signer.ledger.caps import Halts, halt_for, unreadable
-from signer.ledger.sqlite import SqliteLedger
-from signer.operator.ledger import with_ledger
+from signer.operator.braking import revoked_clients
+from signer.operator.halts import halts_in_force
 from signer.serving.admin import BRAKE_S, ask_within
 from signer.serving.loaded import policies_of, venue_of
 from signer.serving.readiness import ALONE, InForce, Obstacle, Readiness, judged, read_answer
@@ -58,19 +58,12 @@ def calls_counted(home: Home, client: str) -> Mapping[tuple[str, int], int] | No
 def _alone(home: Home, everybody: Sequence[Obstacle], *notes: Obstacle) -> Readiness:
     stopped = list(everybody)
     try:
-        halts = _halts(home)
+        halts: Halts = {(halt.client, halt.account): halt for halt in halts_in_force(home)}
     except LedgerError as error:
         halts = unreadable(time.time_ns() // 1000)
         stopped.append(Obstacle("ledger", str(error)))
     clients = list(_clients(home, stopped))
     return judged(clients, lambda client, account: halt_for(halts, client, account), {}, stopped, notes)
-
-
-def _halts(home: Home) -> Halts:
-    async def read(ledger: SqliteLedger) -> Halts:
-        return {(halt.client, halt.account): halt for halt in await ledger.halts()}
-
-    return with_ledger(home, read) if home.ledger.exists() else {}
 
 
 def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
@@ -79,6 +72,7 @@ def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
         entries = read_envelope(home.keys).entries
         venue = venue_of(home)
         policies = policies_of(home, venue.vocabulary, venue.pairs).policies
+        over = revoked_clients(home)
     except (KeyStoreError, SignerError) as error:
         stopped.append(Obstacle("home", str(error)))
         return
@@ -87,7 +81,7 @@ def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
             yield InForce(
                 about.name,
                 about.account,
-                revoked=about.revoked,
+                revoked=about.revoked or about.created_us <= over.get(about.name, -1),
                 expired=about.expires_us is not None and about.expires_us <= time.time_ns() // 1000,
                 unloaded="" if about.policy in policies else f"policy {about.policy} does not load",
             )

@@ -1,16 +1,15 @@
-"""Takes a virtual credential back in the running gateway and in the key store, and halts the client if in doubt.
+"""Takes a virtual credential back: in the running gateway, in the ledger, and in the key store.
 
-It works even if signer.toml and the policies do not read. It tells the gateway before it asks for the passphrase.
+None of it needs a home that reads: not signer.toml, not the policies. A revocation is a brake: it is in force before
+the passphrase is asked for, and every start honours it, whatever key store is there then.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from signer.errors import KeyStoreError, SignerError
-from signer.gateway.snapshot import AT_ONCE
 from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.keys.entries import no_such
@@ -18,14 +17,12 @@ from signer.keys.envelope import AboutClient, Former
 from signer.keys.file import FileKeyStore
 from signer.keys.renewal import read_envelope
 from signer.ledger.database import resumed_by
-from signer.model import Halt
 from signer.operator import reload
-from signer.operator.ledger import with_ledger
+from signer.operator.braking import Braking, apply, new_brake
 from signer.operator.opening import open_store
 from signer.operator.operation import on_record
 from signer.operator.session import Session
-from signer.serving.admin import BRAKE_S, Operator, ask_within
-from signer.serving.clock import SystemClock
+from signer.serving.admin import BRAKE_S, ask_within
 
 REASON = "its credential is taken back"
 """The reason of the halt that stands in for a gateway that did not confirm."""
@@ -33,20 +30,16 @@ REASON = "its credential is taken back"
 
 @dataclass(slots=True)
 class TakingBack:
-    """Keeps track, step by step, of whether the bot can still call."""
+    """Keeps what is known, step by step, about whether a bot can still call with a credential that was rotated."""
 
     session: Session
     client: str
     confirmed: bool = False
     """Whether the running gateway says that it refuses the credential."""
-    in_force: int = 0
-    """How many of the named credentials were in force there."""
-    gateway: bool = False
-    """Whether a gateway runs. Without one the bot cannot call, even if a step fails."""
     halted: bool = False
 
-    def tell_gateway(self, from_when: Mapping[str, int], *, all_of_client: bool = False) -> None:
-        """Make a serving gateway refuse these API keys, each from its time on (microseconds since the epoch).
+    def tell_gateway(self, from_when: Mapping[str, int]) -> None:
+        """Have a gateway that serves refuse these API keys, each from that time on (microseconds since the epoch).
 
         If it does not confirm, the person is warned and the client halted. A gateway that is about to start is not
         asked: `settle` waits for it.
@@ -54,39 +47,13 @@ class TakingBack:
         running = holder(self.session.home.lock)
         if running is None or not running.serves:
             return
-        self.gateway = True
-        client = self.client if all_of_client else ""
         try:
-            told = ask_within(BRAKE_S, self.session.home.admin, "take_back", client=client, credentials=dict(from_when))
+            ask_within(BRAKE_S, self.session.home.admin, "take_back", credentials=dict(from_when))
         except SignerError as error:
             self._warn_unconfirmed(f"process {running.pid}: {error}")
-            self.halt()
+            self._halt()
         else:
-            self.confirmed, self.in_force = True, int(told["in_force"])
-
-    def halt(self) -> None:
-        """Refuse the client's orders by the ledger, which every gateway reads, and which needs no key store."""
-        if self.halted:
-            return
-        halt = Halt(self.client, "", REASON, Operator.of(os.getuid()).name, SystemClock().now_us())
-        try:
-            with_ledger(self.session.home, lambda ledger: ledger.halt(halt))
-        except SignerError as error:
-            self._warn(f"the client cannot be halted either: {error}; stop the gateway (SIGTERM to its process)")
-        else:
-            self.halted = True
-            self._warn(
-                f"halted client {self.client} instead: no order of it passes; `{resumed_by(self.client, '')}` ends that"
-            )
-
-    def store_failed(self) -> None:
-        """Say that the key store was not changed, and halt the client so that a restart does not let it in."""
-        if self.confirmed:
-            self._warn(
-                f"the running gateway refuses {self.client}, but the key store does not: a restart would let it in"
-            )
-        if self.gateway:
-            self.halt()
+            self.confirmed = True
 
     def settle(self) -> bool:
         """Make a gateway read the home again, after the key store was changed.
@@ -96,15 +63,25 @@ class TakingBack:
         try:
             note = reload.reload_running(self.session.home, self.session.person)
         except SignerError as error:
-            if self.confirmed:
-                self._warn(f"the gateway refuses the credential, and has not read the home again: {error}")
-                return True
             self._warn_unconfirmed(str(error))
-            self.halt()
+            self._halt()
             return False
         if note:
             self.session.person.note(note)
         return True
+
+    def _halt(self) -> None:
+        """Refuse the client's orders by a halt, which needs no key store."""
+        if self.halted:
+            return
+        self.halted = True
+        try:
+            made = apply(self.session, new_brake("halt", self.client, "", REASON))
+        except SignerError as error:
+            self._warn(f"the client cannot be halted either: {error}; stop the gateway (SIGTERM to its process)")
+        else:
+            ends = f"`{resumed_by(self.client, '')}` ends that"
+            made.tell(self.session, f"Halted client {self.client} instead: no order of it passes; {ends}.")
 
     def _warn(self, text: str) -> None:
         self.session.person.warn(text)
@@ -118,28 +95,65 @@ class TakingBack:
 def revoke_client(session: Session, name: str, reason: str, *, then: Callable[[], None]) -> bool:
     """Refuse every call of the client from now on, for good. Whether it is certain that no gateway takes one.
 
-    ``then`` deals with the open orders. It is called even if the key store was not changed, because the client is
-    refused or halted all the same.
+    ``then`` deals with the open orders. It is called also where the key store could not be changed, because the
+    client is refused all the same.
 
     Raises `KeyStoreError` if the key store cannot be changed, or nobody knows the client.
     """
     listed = _listed(session, name)
-    taking = TakingBack(session, name)
-    taking.tell_gateway(dict.fromkeys(listed or (), AT_ONCE), all_of_client=True)
-    if listed == [] and not taking.in_force:
+    if listed == [] and not _gateway_knows(session, name):
         raise _unknown(session.home, name)
-    with on_record(session, "clients revoke", reason, proceed_unrecorded=True, client=name) as operation:
+    made = apply(session, new_brake("revoke", name, "", reason))
+    made.tell(session, f"Every call of client {name} is refused.")
+    with on_record(session, "clients revoke", proceed_unrecorded=True, begun=made.brake.id, client=name) as operation:
         try:
             done = _revoked_in_store(open_store(session), name)
         except BaseException:  # Ctrl-C at the prompt for the passphrase, too
-            taking.store_failed()
+            _store_failed(session, made)
             then()
             raise
         operation.detail = done
-    certain = taking.settle()
+    certain = _taken_up(session, made)
     session.person.note(f"{done} {name}." if certain else f"The key store says that {name} is revoked.")
     then()
     return certain
+
+
+def _store_failed(session: Session, made: Braking) -> None:
+    """Say what holds though the key store could not be changed."""
+    name = made.brake.client
+    if made.outlives:
+        session.person.warn(f"{name} stays revoked, but the key store does not say so; repeat this to have it changed")
+    else:
+        session.person.warn(f"neither key store nor ledger says that {name} is revoked: a restart would let it in")
+
+
+def _taken_up(session: Session, made: Braking) -> bool:
+    """Have a running gateway read the changed key store; whether it is certain that it refuses the client."""
+    try:
+        note = reload.reload_running(session.home, session.person)
+    except SignerError as error:
+        if made.in_effect:
+            session.person.warn(f"the client is refused, and the gateway has not read the home again: {error}")
+        else:
+            session.person.warn(f"THE BOT MAY STILL CALL: {error}")
+        return made.in_effect
+    if note:
+        session.person.note(note)
+    return True
+
+
+def _gateway_knows(session: Session, name: str) -> bool:
+    """Tell whether the running gateway has a client that the key store does not list, and have it refuse it."""
+    running = holder(session.home.lock)
+    if running is None or not running.serves:
+        return False
+    try:
+        told = ask_within(BRAKE_S, session.home.admin, "take_back", client=name, credentials={})
+    except SignerError as error:
+        session.person.warn(f"whether the gateway knows a client {name} is not known: {error}")
+        return False
+    return bool(told["in_force"])
 
 
 def _revoked_in_store(store: FileKeyStore, name: str) -> str:

@@ -76,6 +76,7 @@ class HomeInForce:
         config, venue = self.loaded.config, self.loaded.venue
         self.listing.say(self.loaded.policies.values(), complete=venue.pairs.complete)
         marks = await self._ledger.marks()
+        self.revocations.revoke(await self._ledger.revoked())
         accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
         return Snapshot({venue.name: venue}, self.revocations.applied(_clients(self.loaded)), accounts)
 

@@ -79,9 +79,14 @@ class Reloads:
 
     def take_back(self, from_when: Mapping[str, int], now_us: int) -> None:
         """Refuse these credentials, in the snapshot that is in force and in every later one."""
-        revocations, snapshot = self._in_force.revocations, self._gateway.snapshot
-        revocations.take_back(from_when, now_us)
-        self._gateway.snapshot = replace(snapshot, clients=revocations.applied(snapshot.clients))
+        self._in_force.revocations.take_back(from_when, now_us)
+        self.apply_revocations()
+
+    def apply_revocations(self) -> None:
+        """Refuse in the snapshot that is in force what was revoked since it was made."""
+        snapshot = self._gateway.snapshot
+        clients = self._in_force.revocations.applied(snapshot.clients)
+        self._gateway.snapshot = replace(snapshot, clients=clients)
 
     async def drained(self) -> None:
         """Wait until every call that is under way now has ended."""

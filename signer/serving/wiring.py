@@ -27,6 +27,7 @@ from signer.ledger import open_ledger
 from signer.offload.worker import ThreadWorker
 from signer.serving.admin import AdminSocket
 from signer.serving.background import Loops, count_refusals, keep_heads, note_refusals
+from signer.serving.brakes import BrakeWatch
 from signer.serving.clearing import Clearing
 from signer.serving.clock import SystemClock
 from signer.serving.health import Health
@@ -106,6 +107,7 @@ class Wiring:
         self._resuming.close()
         self.loops.cancel()
         await self.gateway.drained()
+        await self.brakes.close()
         self.recovery.stop()
         note_refusals(self._throttle, self.audit, self._clock)
         self.audit.note({"kind": "stop", "time": self._clock.now_us()})
@@ -147,6 +149,8 @@ class Wiring:
         listeners = Listeners(self._watch.alarm, self._record_lane, self._resuming.paused, self._resuming.locked)
         states = KeyStates(self.ledger, clock, listeners, self._kept_keys.believed)
         self._in_force = HomeInForce(loaded, self.ledger, states, self.pools, self._stores, self._watch)
+        revocations = self._in_force.revocations
+        self.brakes = BrakeWatch(home.brakes, self.ledger, self.audit, revocations, watch=self._watch, clock=clock)
 
     def _connect(self, snapshot: Snapshot, marks: Mapping[str, int]) -> None:
         """Build the line, the public calls and what looks after them. ``marks`` are the ledger's."""
@@ -196,6 +200,7 @@ class Wiring:
         self.reloads = Reloads(
             self._in_force, self.gateway, self.public, authenticator, self.key_checks, self.ledger, self._loads
         )
+        self.brakes.apply_with(self.reloads.apply_revocations)
         self._store_checks = StoreChecks(self._snapshot)
         self.health = Health(
             self._snapshot,
@@ -219,6 +224,7 @@ class Wiring:
             "refreshing pairs": self._in_force.listing.run(self.reloads.take_pairs, at_once=list_pairs),
             "asking about keys": self.key_checks.run(),
             "trying keys": self._store_checks.run(),
+            "looking at brakes": self.ledger.watch_brakes(),
         }
         return Loops(loops, self._watch.alarm)
 
@@ -236,7 +242,7 @@ class Wiring:
         clearing = Clearing(
             self._snapshot, self.gateway.aiming, self._pending, self.audit, clock=self._clock, watch=self._watch
         )
-        table = {**verbs.table(), **clearing.verbs(), "readiness": self.health.answer}
+        table = {**verbs.table(), **clearing.verbs(), **self.brakes.verbs(), "readiness": self.health.answer}
         return AdminSocket(self._home.admin, table, lambda text: self._watch.alarm("defect", text))
 
     def _snapshot(self) -> Snapshot:

@@ -367,7 +367,7 @@ def test_halt_and_resume_act_within_the_next_call(gateway: RunningGateway, accou
     """A halted client places nothing and may still read and cancel; after `resume` it trades again."""
     bot, other = gateway.client(account), gateway.client(account)
     (txid,) = bot.post("AddOrder", order(), next(NONCES)).json()["result"]["txid"]
-    assert gateway.made.signer("halt", "--client", bot.name, "--reason", "drill").returncode == 0
+    gateway.made.here("halt", "--client", bot.name, "--reason", "drill")
     assert asked(bot, "AddOrder", order()) == [DENIED, "EGeneral:Policy halt: drill"]
     assert asked(bot) == []
     assert asked(bot, "CancelOrder", {"txid": txid}) == []

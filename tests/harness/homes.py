@@ -29,6 +29,7 @@ from signer.keys.passphrase import Passphrase
 from signer.keys.probes import Probe, keep_probe
 from signer.keys.renewal import read_envelope
 from signer.model import KeyInfo, Role
+from signer.operator import braking
 from signer.sandbox.arrivals import Arrival
 from signer.sandbox.permissions import PERMISSIONS, TRADING
 from signer.sandbox.server import RunningSandbox
@@ -39,9 +40,10 @@ from tests.harness.bots import Bot
 from tests.harness.policies import POLICIES
 from tests.harness.quick_argon import make_quick, marked_bytes
 from tests.harness.stores import SHAPE
-from tests.harness.waiting import until
+from tests.harness.waiting import PATIENCE_S, until
 
 make_quick()
+braking.CONFIRM_S = PATIENCE_S  # a machine that pauses must not keep a brake of a test from being confirmed
 Record = dict[str, Any]
 PASSPHRASE = "9qLx-vTz4-Wm7k-RbJ2"
 """Like nothing that a program would hold by chance: some tests search for pieces of it."""

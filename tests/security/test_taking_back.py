@@ -13,18 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from signer.errors import ConfigError
+from signer.errors import ConfigError, HomeError
 from signer.gateway.snapshot import AT_ONCE, Revocations
 from signer.home.layout import Home
 from signer.home.lock import RELOAD
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase, from_file
 from signer.model import Json
-from signer.operator import reload, taking_back
+from signer.operator import braking, reload, taking_back
 from signer.serving.admin import ask
 from tests.harness.bots import LIMIT, Bot
 from tests.harness.inside import Inside, inside
 from tests.harness.rig import Rig
+from tests.harness.waiting import PATIENCE_S
 
 REFUSED = ["EAPI:Invalid key"]
 NEW_PASSPHRASE = b"another passphrase of this test"
@@ -98,6 +99,18 @@ def revoked(home: Home) -> set[str]:
     return {info.name for info in store.clients() if info.revoked}
 
 
+def revoked_in_force(made: Inside) -> set[str]:
+    """Return the clients that the running gateway refuses."""
+    clients = made.wiring.gateway.snapshot.clients.values()
+    return {client.info.name for client in clients if client.info.revoked}
+
+
+async def until(seen: Callable[[], object]) -> None:
+    """Wait for what the gateway in this process does by itself."""
+    while not seen():
+        await asyncio.sleep(0.01)
+
+
 async def test_revoke_and_rotate_act_whatever_state_the_home_is_in(
     rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,45 +156,68 @@ async def test_an_overlap_ends_although_no_reload_succeeds(rig: Rig, tmp_path: P
         assert 0 < client.info.expires_us - now_us <= 3_600_000_000
 
 
-async def test_a_gateway_that_does_not_confirm_is_halted_and_said(
+async def test_a_gateway_that_does_not_confirm_is_said(
     rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Never "Revoked" alone: the bot may still call, so its orders are halted by the ledger, and the command fails."""
+    """Never "Revoked" alone: the bot may still call, and the command fails. The brake's file reaches the gateway."""
     bot = rig.bot("wide")
     async with gateway(rig, tmp_path, bot) as made:
-        monkeypatch.setattr(taking_back, "BRAKE_S", 0.2)
+        monkeypatch.setattr(braking, "CONFIRM_S", 0.2)
         monkeypatch.setattr(reload, "RELOAD_S", 0.2)
         await made.wiring.admin.close()
         asyncio.get_running_loop().add_signal_handler(RELOAD, lambda: None)  # deaf on both ears
         assert await made.signer("clients", "revoke", bot.name) == 5
         said = capfd.readouterr().err
-        assert "THE BOT MAY STILL CALL" in said
+        assert "THE BOT MAY STILL TRADE" in said
         assert "Revoked" not in said
-        answer = await made.call(bot, "AddOrder", LIMIT)
-        assert "EGeneral:Policy halt: its credential is taken back" in answer
-        hint = said.partition("`signer resume")[2].partition("`")[0]
+        await asyncio.wait_for(until(lambda: bot.name in revoked_in_force(made)), PATIENCE_S)
+        assert await made.call(bot, "AddOrder", LIMIT) == REFUSED
         await made.wiring.admin.open()
+
+
+async def test_a_rotation_that_is_not_confirmed_halts_the_client(
+    rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old pair may still pass, so the client's orders are halted; the command fails and says how to end that."""
+    bot = rig.bot("wide")
+    async with gateway(rig, tmp_path, bot) as made:
+
+        def unanswered(*_: object, **__: object) -> None:
+            raise HomeError("the running gateway does not answer")
+
+        monkeypatch.setattr(taking_back, "ask_within", unanswered)
+        monkeypatch.setattr(reload, "RELOAD_S", 0.2)
+        asyncio.get_running_loop().add_signal_handler(RELOAD, lambda: None)
+        assert await made.signer("clients", "rotate", bot.name) == 5
+        said = capfd.readouterr().err
+        assert "THE BOT MAY STILL CALL" in said
+        assert "EGeneral:Policy halt: its credential is taken back" in await made.call(bot, "AddOrder", LIMIT)
+        hint = said.partition("`signer resume")[2].partition("`")[0]
         assert await made.signer("resume", *shlex.split(hint)) == 0
-        assert await made.wiring.ledger.halts() == []
+        assert made.wiring.ledger.halted(bot.name, "main") is None
 
 
 @pytest.mark.parametrize("passphrase", ["not the passphrase of this store", None], ids=["wrong", "none"])
-async def test_a_key_store_that_cannot_be_changed_leaves_a_halt(
+async def test_a_key_store_that_cannot_be_changed_does_not_let_it_in_again(
     rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str], passphrase: str | None
 ) -> None:
-    """The running gateway refuses the bot; a restart would not: its orders stay halted, and the command fails."""
+    """The command fails and says what to repeat; the ledger has the client revoked at every start."""
     bot = rig.bot("wide")
     async with gateway(rig, tmp_path, bot) as made:
-        if passphrase is None:
-            made.home.passphrase.unlink()
-        else:
+        kept = made.home.passphrase.read_bytes()
+        made.home.passphrase.unlink()
+        if passphrase is not None:
+            made.home.passphrase.touch(0o600)
             made.home.passphrase.write_text(passphrase)
         assert await made.signer("clients", "revoke", bot.name) == 4
         said = capfd.readouterr().err
-        assert "the key store does not: a restart would let it in" in said
+        assert f"{bot.name} stays revoked, but the key store does not say so" in said
         assert "Revoked" not in said
         assert await made.call(bot, "Balance") == REFUSED
-        assert [halt.client for halt in await made.wiring.ledger.halts()] == [bot.name]
+        made.home.passphrase.touch(0o600)
+        made.home.passphrase.write_bytes(kept)
+    async with inside(made.home) as again:
+        assert await again.call(bot, "Balance") == REFUSED
 
 
 async def test_a_revocation_is_on_record_and_a_wrong_name_changes_nothing(

@@ -220,6 +220,9 @@ class FakeLedger:
         """Spend the charges."""
         self._fakes.step(f"settle {reservation} {' '.join(map(str, venue_ids))}")
 
+    async def revoked(self) -> dict[str, int]:
+        return {}
+
     def halted(self, client: str, account: str) -> Halt | None:
         """Return the halt of the test."""
         return self._fakes.halt

@@ -1,0 +1,197 @@
+"""Puts a brake in force though the ledger, the log or the gateway does not answer, and says what is known of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from signer.errors import HomeError, SignerError
+from signer.home.brakes import Brake, file_brake, new_id, read_brakes, remove_brake
+from signer.home.layout import Home
+from signer.home.lock import Holder, holder
+from signer.ledger.sqlite import SqliteLedger
+from signer.operator.alone import opened_alone, take_lock
+from signer.operator.ledger import with_ledger
+from signer.operator.session import Session
+from signer.serving.admin import Operator, ask_within
+from signer.serving.brakes import record_brake
+from signer.serving.clock import SystemClock
+
+CONFIRM_S = 3.0
+"""How long a brake waits for the gateway to confirm that it is in force."""
+LEAST_S = 1.0
+"""How long the file of a brake is waited for at least, when the gateway has been waited for."""
+NO_DISK = "the disk does not answer"
+
+
+@dataclass(slots=True)
+class Braking:
+    """What is known of one brake."""
+
+    brake: Brake
+    filed: bool = False
+    """Whether its file is in the home, which every gateway honours."""
+    gateway: Holder | None = None
+    """The gateway that serves; None if none does."""
+    confirmed: bool = False
+    """Whether that gateway says that the brake is in force."""
+    recorded: bool = False
+    """Whether the ledger and the log have it."""
+    stored: bool = False
+    """Whether the ledger at least has it."""
+    why: str = ""
+    """Why it is not on record, or not confirmed."""
+
+    @property
+    def in_effect(self) -> bool:
+        """Whether it is certain that no call passes that it means to stop."""
+        return self.confirmed or (self.gateway is None and self.outlives)
+
+    @property
+    def outlives(self) -> bool:
+        """Whether it holds over a restart of the gateway."""
+        return self.filed or self.stored or self.recorded
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is in effect and stays so."""
+        return self.in_effect and self.outlives
+
+    def tell(self, session: Session, done: str) -> None:
+        """Tell the person what holds; ``done`` says it for a brake that is in effect."""
+        person = session.person
+        if self.in_effect:
+            person.note(done)
+        else:
+            assert self.gateway is not None  # noqa: S101 - for the type checker
+            pid = self.gateway.pid
+            then = "it takes the brake up when it runs again" if self.outlives else "the brake is written NOWHERE"
+            person.warn(
+                f"THE BOT MAY STILL TRADE: the gateway (process {pid}) has not confirmed within {CONFIRM_S:.0f} s"
+                f" ({self.why}); {then}; to be sure, end it (SIGKILL to the process and its workers)"
+            )
+        if self.in_effect and not self.outlives:
+            person.warn(f"in effect in memory only, so a restart of the gateway ends it: {self.why}")
+        elif self.in_effect and not self.recorded:
+            then = (
+                "it is recorded as soon as it can be" if self.filed or self.confirmed else "it is in the ledger alone"
+            )
+            person.warn(f"in effect, not on record: {self.why}; {then}")
+
+
+def new_brake(act: Literal["halt", "revoke"], client: str, account: str, reason: str) -> Brake:
+    """Make a brake of the person who runs this process, now."""
+    me, now_us = Operator.of(os.getuid()), SystemClock().now_us()
+    return Brake(new_id(now_us), act, client, account, reason, me.name, me.uid, now_us)
+
+
+def apply(session: Session, brake: Brake) -> Braking:
+    """Put the brake in force by every way that there is: a file, the running gateway's memory, the ledger.
+
+    Raises the ledger's `SignerError` if none of them works and no gateway serves.
+    """
+    made = Braking(brake)
+    filing = _Filing(session.home, brake)
+    running = holder(session.home.lock)
+    if running is not None and running.serves:
+        _ask_gateway(made, session.home, running)
+    filing.settle(made)
+    if running is None:
+        _record_alone(made, session)
+    elif not running.serves and made.filed:
+        made.why = made.why or f"process {running.pid} starts a gateway or changes the home"
+    if not (made.confirmed or made.filed or made.recorded):
+        _stored_or_said(made, session.home)
+    return made
+
+
+def revoked_clients(home: Home) -> Mapping[str, int]:
+    """Return when each client was revoked, as ledger and brake files have it. Raises `LedgerError`."""
+
+    async def stored(ledger: SqliteLedger) -> Mapping[str, int]:
+        return await ledger.revoked()
+
+    in_ledger = with_ledger(home, stored) if home.ledger.exists() else {}
+    filed = read_brakes(home.brakes).revoked
+    return {name: max(times.get(name, 0) for times in (in_ledger, filed)) for name in {*in_ledger, *filed}}
+
+
+class _Filing:
+    """Writes the file of a brake on a thread of its own: a disk that hangs must not delay the brake."""
+
+    def __init__(self, home: Home, brake: Brake) -> None:
+        self._home, self._brake = home, brake
+        self._error: SignerError | None = HomeError(NO_DISK, where=str(home.brakes))
+        self._until = time.monotonic() + CONFIRM_S
+        self._thread = threading.Thread(target=self._file, daemon=True)
+        self._thread.start()
+
+    def _file(self) -> None:
+        try:
+            file_brake(self._home.brakes, self._brake)
+        except SignerError as error:
+            self._error = error
+        else:
+            self._error = None
+
+    def settle(self, made: Braking) -> None:
+        """Wait for the file, and tell whether it is there."""
+        self._thread.join(max(LEAST_S, self._until - time.monotonic()))
+        made.filed = self._error is None
+        if self._error is not None:
+            made.why = made.why or str(self._error)
+
+
+def _ask_gateway(made: Braking, home: Home, running: Holder) -> None:
+    made.gateway = running
+    try:
+        told = ask_within(CONFIRM_S, home.admin, "brake", brake=asdict(made.brake))
+    except SignerError as error:
+        made.why = str(error)
+    else:
+        made.confirmed, made.recorded = True, bool(told["recorded"])
+        made.why = "" if made.recorded else "the gateway could not record it yet; see its log"
+
+
+def _record_alone(made: Braking, session: Session) -> None:
+    """Record the brake, and those that wait, while no gateway runs. If one starts meanwhile, it does so."""
+    home = session.home
+    try:
+        lock = take_lock(home)
+        if lock is None:
+            made.why = made.why or "a gateway has just started, which records it"
+            return
+        try:
+            with opened_alone(session) as alone:
+                for each in {made.brake.id: made.brake, **read_brakes(home.brakes).brakes}.values():
+                    now_us = SystemClock().now_us()
+                    session.run(record_brake(each, alone.ledger, alone.log, now_us))
+                    made.recorded = made.recorded or each.id == made.brake.id
+                    remove_brake(home.brakes, each.id)
+        finally:
+            lock.release()
+    except SignerError as error:
+        made.why = str(error)
+
+
+def _store(made: Braking, home: Home) -> None:
+    """Put the brake into the ledger itself, which every gateway reads. Raises `SignerError`."""
+    brake = made.brake
+    if brake.act == "halt":
+        with_ledger(home, lambda ledger: ledger.halt(brake.halt))
+    else:
+        with_ledger(home, lambda ledger: ledger.revoke(brake.client, brake.at_us))
+    made.stored = True
+
+
+def _stored_or_said(made: Braking, home: Home) -> None:
+    try:
+        _store(made, home)
+    except SignerError as error:
+        if made.gateway is None:
+            raise
+        made.why = f"{made.why}; {error}"
