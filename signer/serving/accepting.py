@@ -1,6 +1,6 @@
-"""Takes connections from one listener, and closes at once what is over its share.
+"""Takes connections from one listener, and closes those beyond a share at once.
 
-asyncio's own servers would make a transport, and begin a TLS handshake, for each connection before anybody is asked.
+asyncio's own servers would make a transport, and begin a TLS handshake, for each connection before any check.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from signer.serving.edge import UNIX, Sources
 from signer.serving.shares import ConnectionPlace, ConnectionShares
 
 AT_ONCE: Final = 64
-"""Connections taken in one turn of the event loop: a flood must not keep it from everything else."""
+"""Connections taken in one turn of the event loop, so that a flood does not block everything else."""
 PAUSE_S: Final = 0.2
-"""How long nothing is accepted after the system had no descriptor or memory for a connection."""
+"""How long the listener accepts nothing after the system had no descriptor or memory for a connection."""
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _CREDENTIALS = struct.Struct("3i")
 """Linux's ``struct ucred``: process, user, group (unix(7))."""
@@ -61,7 +61,7 @@ class Acceptor:
         self._listen()
 
     def stop(self) -> None:
-        """Take no more, and give up handshakes."""
+        """Accept no more connections, and end the handshakes under way."""
         self._stopped = True
         self._loop.remove_reader(self._sock)
         for task in self._beginning:
@@ -105,7 +105,7 @@ class Acceptor:
         task.add_done_callback(self._beginning.discard)
 
     async def _begin(self, connected: socket.socket, place: ConnectionPlace) -> None:
-        """Hand the connection to a protocol of its own, which leaves the place at its end."""
+        """Give the connection to its own protocol, which frees the place at its end."""
         in_time: dict[str, float] = {}
         if self._tls is not None:
             in_time = {"ssl_handshake_timeout": self._handshake_s, "ssl_shutdown_timeout": 1.0}

@@ -1,7 +1,7 @@
 """Listens for the operator on a unix socket in the home: one line of JSON each way (docs/cli.md).
 
-Whoever runs `signer keys …` beside a running gateway must not use a credential's nonces behind its back, nor write to
-its audit chain. So the command asks the gateway, which knows by the kernel's word (SO_PEERCRED) who asks.
+A command beside a running gateway must not use a credential's nonces without it, or write to its audit chain. So the
+command asks the gateway. The kernel (SO_PEERCRED) tells the gateway who asks.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from signer.model import Json
 MOST_BYTES = 64 * 1024
 """The most bytes of a question."""
 MOST_ANSWER = 4 * 1024 * 1024
-"""Bytes of an answer, which may name hundreds of orders and say of each why it could not be cancelled."""
+"""The most bytes of an answer, which may name hundreds of orders, each with the reason why it was not cancelled."""
 ASK_S = 10.0
-"""How long a caller may take to say what it wants."""
+"""How long a caller may take to send its question."""
 ANSWER_S = 120.0
-"""How long a command waits for the answer: a key may have to wait for its turn, and then for the exchange."""
+"""How long a command waits for the answer, because a key may have to wait for its turn and for the exchange."""
 BRAKE_S = 5.0
-"""How long a brake waits: a gateway that hangs must not keep it from what works without the gateway."""
+"""How long a brake waits, because a hanging gateway must not delay the steps that work without it."""
 _CREDENTIALS = struct.Struct("3i")
 """Linux's ``struct ucred``: process, user, group (unix(7))."""
 
@@ -64,7 +64,7 @@ class AdminSocket:
         self._on_defect = on_defect
 
     async def open(self) -> None:
-        """Listen. The home's lock is held, so what lies there is of a gateway that is gone."""
+        """Listen. The home's lock is held, so an existing socket belongs to a gateway that is gone."""
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         mask = os.umask(0o177)  # never reachable by others, not even before a chmod
@@ -76,7 +76,7 @@ class AdminSocket:
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=MOST_BYTES)
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._server.close()
         self._path.unlink(missing_ok=True)
 

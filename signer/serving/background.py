@@ -1,4 +1,4 @@
-"""Runs the loops beside the calls. None of them ends in silence."""
+"""Runs the loops beside the calls, and raises an alarm if one ends."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def note_refusals(throttle: RecordThrottle, audit: AuditLog, clock: Clock) -> No
 
 
 async def count_refusals(throttle: RecordThrottle, audit: AuditLog, clock: Clock) -> None:
-    """Note refusals once a minute, for ever."""
+    """Record the counts of refusals once a minute, without end."""
     while True:
         await asyncio.sleep(SUMMARY_EVERY_S)
         note_refusals(throttle, audit, clock)
 
 
 async def keep_heads(audit: AuditLog, ledger: Ledger, alarm: Callable[[str, str], None]) -> None:
-    """Have the ledger keep the head of the log once a second, for ever."""
+    """Make the ledger keep the head of the log once a second, without end."""
     kept = None
     while True:
         await asyncio.sleep(HEAD_EVERY_S)
@@ -43,7 +43,7 @@ async def keep_heads(audit: AuditLog, ledger: Ledger, alarm: Callable[[str, str]
 
 @final
 class Loops:
-    """The loops of one worker. Each has a name that says what it does."""
+    """The loops of one worker, each with a name."""
 
     def __init__(self, loops: Mapping[str, Coroutine[None, None, None]], alarm: Callable[[str, str], None]) -> None:
         """Start ``loops``; ``alarm`` is told when one ends."""

@@ -1,4 +1,4 @@
-"""Checks that the gateway can listen where it is told to; gunicorn would try on and say nothing."""
+"""Checks that the gateway can listen at its listeners, because gunicorn would retry without a message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOW_PORT = (
     "net.ipv4.ip_unprivileged_port_start, or choose a port above 1023"
 )
 _PASSING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
-"""Errors that may pass: another program may end, or the network come up. systemd then starts the gateway again."""
+"""Errors that may go away: another program may end, or the network may come up. systemd starts the gateway again."""
 
 _FOLDER = "choose a folder that only its owner may write to, such as /run/signer"
 
@@ -58,7 +58,7 @@ def group_id(name: str, where: Path) -> int:
 def _try_path(path: Path) -> None:
     """Check that nobody else may write to the folder of the path, and that nobody serves a socket there.
 
-    In a folder that all may write to, somebody could be there first, and have the bots talk to him.
+    In a folder that all may write to, another user could be there first, and receive the bots' calls.
     """
     try:
         folder = path.parent.stat()
@@ -78,7 +78,7 @@ def _try_path(path: Path) -> None:
 
 
 def _try_chown(folder: Path) -> None:
-    """gunicorn gives each unix socket its owner, and ends without a word where a filter of system calls forbids it."""
+    """Check that a unix socket may be given its owner. If a filter forbids that, gunicorn ends without a message."""
     try:
         os.chown(folder, -1, -1)  # changes nothing, so nothing but a filter can refuse it
     except PermissionError:

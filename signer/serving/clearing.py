@@ -1,7 +1,7 @@
-"""Lists or cancels all open orders of a client, an account or everybody, when an operator says so.
+"""Lists or cancels all open orders of a client, an account or everybody, for an operator.
 
-A halt or a revocation keeps new orders from leaving; what rests at the exchange stays there. Only orders that were
-placed through signer are meant, never those of the account owner's hand.
+A halt or a revocation keeps new orders from leaving, but orders at the exchange stay there. This concerns only orders
+that were placed through signer, never those that the account's owner placed by hand.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from signer.model.ended import Ended
 from signer.serving.admin import Operator, Verb
 
 SETTLE_S = 20.0
-"""How long orders on their way are waited for, and lost ones looked up."""
+"""How long to wait for orders on their way and for look-ups of lost ones."""
 CANCEL_S = 70.0
-"""How long cancels are begun."""
+"""How long new cancels are begun."""
 LAST_S = 20.0
-"""How long the last of them is waited for. All three are less than a command waits (`admin.ANSWER_S`)."""
+"""How long to wait for the last cancel. All three together are less than a command waits (`admin.ANSWER_S`)."""
 MOST_NAMED = 400
-"""Orders that one answer names; more of them are counted."""
+"""Orders that one answer names. Further ones are only counted."""
 
 
 @final
@@ -82,7 +82,7 @@ class Clearing:
         return [_text_of(name, venue.vocabulary) for venue, name in named]
 
     def _accounts(self, question: Mapping[str, Json]) -> list[Account]:
-        """Raises `ConfigError` for an account that is not in force: nothing of it can be listed or cancelled."""
+        """Raises `ConfigError` for an account that is not in force: its orders cannot be listed or cancelled."""
         named = question.get("account", "")
         if named and named not in self._snapshot().accounts:
             hint = "run `signer reload` if signer.toml has it, or see to its orders at the exchange"
@@ -90,7 +90,7 @@ class Clearing:
         return [account for name, account in self._snapshot().accounts.items() if named in {"", name}]
 
     async def _clear(self, operator: Operator, account: Account, client: str) -> Ended:
-        """Cancel what ``client`` (every client, if empty) has open on ``account``."""
+        """Cancel the open orders of ``client`` (of every client, if empty) on ``account``."""
         venue, now = account.venue, self._clock.monotonic()
         await self._aiming.settle_all(account, client, now + SETTLE_S)
         refs = [OrderRef("venue-id", one.venue_id) for one in await self._aiming.open_orders(account, venue, client)]
@@ -115,7 +115,7 @@ class Clearing:
     async def _record(
         self, operator: Operator, name: str, account: str, client: str, stage: str, refs: list[OrderRef]
     ) -> None:
-        """Record it if that is possible: a brake does not wait for a log that cannot be written."""
+        """Record it if possible, because a brake does not wait for a log that cannot be written."""
         venue_ids, now_us = [ref.value for ref in refs], self._clock.now_us()
         whom = {"id": name, "account": account, "client": client, "stage": stage}
         try:

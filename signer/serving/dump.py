@@ -1,7 +1,7 @@
-"""Says on SIGUSR1 what the gateway is doing: functions and lines, counts and names, never a value.
+"""Shows on SIGUSR1 what the gateway is doing: functions and lines, counts and names, never a value.
 
-Two halves. The threads' stacks come from `faulthandler`, in the signal's own handler: also when the event loop hangs in
-an endless loop or a call into C. The rest is told by the loop, if it still turns.
+It has two parts. The threads' stacks come from `faulthandler`, in the signal's own handler, so they are shown even if
+the event loop hangs in an endless loop or a call into C. The event loop shows the rest, if it still turns.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_LINES = 256
 
 
 def show_threads_on_signal(*, chain: bool = False) -> None:
-    """Have `SIGNAL` write where each thread is; with ``chain``, then do what was to be done at it before this call."""
+    """Make `SIGNAL` write where each thread is. With ``chain``, the handler from before this call runs afterwards."""
     faulthandler.register(SIGNAL, file=2, all_threads=True, chain=chain)
 
 

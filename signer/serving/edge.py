@@ -1,4 +1,4 @@
-"""Turns bytes into a `Request`, and a `Response` into bytes. Refuses everything odd before it is understood."""
+"""Turns bytes into a `Request`, and a `Response` into bytes. Refuses every odd request before it is read further."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ MAX_BODY = 64 * 1024
 """Bytes of a request's body. The largest call, a batch of fifteen orders, takes about 6 KiB."""
 TOO_LARGE = f"the body is too large: a request may have {MAX_BODY} bytes"
 SOONEST_ANSWER_S = 0.0011
-"""Seconds from a request to our own answer at least. Many bots use milliseconds as nonce and would repeat one
-(docs/kraken.md §8.14). The exchange itself never answers that fast."""
+"""Fewest seconds from a request to our own answer. Many bots use milliseconds as nonce and would repeat one
+(docs/kraken.md §8.14). The exchange itself never answers that fast.
+"""
 DEFECT = "a defect in the gateway; look the order up"
 FORWARDED = b"x-forwarded-for"
 CERTIFIED = "signer.certified"
-"""Key of the scope: the name in the peer's certificate, where the listener asks for one."""
+"""Key of the scope: the name in the peer's certificate, if the listener asks for one."""
 BODY = "signer.body"
 """Key of the scope: the whole body, if it came with its head, so that there is nothing to wait for."""
 SHOWN_KEY = "signer.shown_key"
-"""Key of the scope: the API key that a private request shows."""
+"""Key of the scope: the API key of a private request."""
 GO_ON = "signer.go_on"
 """Key of the scope: says ``100 Continue`` to a client that waits for it before it sends its body."""
 CONTINUE = "100-continue"
@@ -37,11 +38,11 @@ PLAIN = "text/plain; charset=utf-8"
 
 
 UNIX = "unix"
-"""The source of whoever comes over a unix socket: no address, so a client that is bound to some may not."""
+"""The source of a caller on a unix socket. It is no address, so a client with bound addresses is refused."""
 
 
 class Sources:
-    """Believes ``X-Forwarded-For`` of the named proxies, and of nobody else."""
+    """Trusts ``X-Forwarded-For`` only from the named proxies."""
 
     def __init__(self, trusted: Sequence[str]) -> None:
         self._unix = UNIX in trusted
@@ -54,10 +55,10 @@ class Sources:
         return bool(self._networks) and any(ipaddress.ip_address(peer) in network for network in self._networks)
 
     def source(self, peer: str, forwarded: Sequence[str]) -> str:
-        """Return who called, by the values of the header. Raises ValueError if a proxy does not say.
+        """Return the caller's address, by the values of the header. Raises ValueError if a proxy does not name it.
 
-        Each proxy appends whom it heard, so the list is read from its end: the first that is no proxy of ours is the
-        source, and what stands before it is only what that one claims.
+        Each proxy appends its own caller, so the list is read from its end. The first address that is no proxy of ours
+        is the source. The addresses before it are only a claim of that source.
         """
         if not self.trusts(peer):
             return peer
@@ -72,7 +73,7 @@ NO_PROXIES = Sources(())
 
 
 class BadRequest(Exception):
-    """The request is not one that we read at all; the connection is closed after the answer."""
+    """Raised for a request that we do not read at all. The connection is closed after the answer."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -81,7 +82,7 @@ class BadRequest(Exception):
 
 
 class Edge:
-    """Routes a request by its exact path to who answers it."""
+    """Routes a request by its exact path."""
 
     def __init__(
         self,
@@ -176,7 +177,7 @@ class Edge:
         )
 
     def _headers(self, pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-        """Return the few headers that we read. Refuse one that stands twice, since it could mean two things."""
+        """Return the few headers that we read. Refuse a repeated one, because it could mean two things."""
         found: dict[str, str] = {}
         for raw, value in pairs:
             name = self._once.get(raw.lower())
@@ -205,7 +206,7 @@ class Edge:
 
 
 def _place(defect: Exception) -> str:
-    """Name the exception and its place; a traceback's text could quote what was being worked on."""
+    """Name the exception and its place. A traceback's text could quote secret data."""
     frames = traceback.extract_tb(defect.__traceback__)
     return f"{type(defect).__name__} at " + " < ".join(
         f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-4:])
@@ -213,7 +214,7 @@ def _place(defect: Exception) -> str:
 
 
 def _exact_path(scope: Scope) -> str:
-    """Return the path as it stood in the request line: nothing is decoded, resolved or repaired."""
+    """Return the path exactly as it stood in the request line, without decoding or repair."""
     raw: bytes = scope["raw_path"]
     if not raw.startswith(b"/") or not raw.isascii():
         raise BadRequest(400, "the request target must be a plain absolute path")
@@ -221,11 +222,11 @@ def _exact_path(scope: Scope) -> str:
 
 
 FRAMING = frozenset({"content-length", "content-encoding", "transfer-encoding", "expect", "host"})
-"""The headers that we read whatever the venue is."""
+"""The headers that we read for every venue."""
 
 
 def _check_framing(headers: Mapping[str, str]) -> None:
-    """Refuse what the parser lets pass although a proxy before us could read it otherwise (RFC 9112 §6.1, §11.2)."""
+    """Refuse a head that a proxy could read in another way (RFC 9112 §6.1, §11.2), and that the parser lets pass."""
     if "content-encoding" in headers:
         raise BadRequest(415, "compressed bodies are not accepted")
     if headers.get("transfer-encoding", "chunked").lower() != "chunked":
@@ -250,7 +251,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 async def send_whole(send: Send, response: Response, *, close: bool = False) -> None:
-    """Send one answer with its length; with ``close`` it says that the connection ends with it."""
+    """Send one answer with its length. With ``close`` the connection ends after it."""
     kind, length = response.content_type.encode("latin-1"), str(len(response.body)).encode()
     headers = [(b"content-type", kind), (b"content-length", length)]
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]

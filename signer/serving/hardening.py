@@ -1,6 +1,6 @@
 """Keeps others on the machine from looking into this process (prctl(2), mlockall(2), getrlimit(2)).
 
-It knows nothing of secrets: it closes the process that has them.
+It handles no secrets. It protects the process that has them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KEPT = frozenset(
 
 
 def close_off() -> None:
-    """Leave no core file, be closed to other processes of the same user, make files for their owner only.
+    """Write no core file, close this process to others of the same user, and make files for their owner only.
 
     A process forked from this one is closed too; a program that it executes is not.
     """
@@ -40,7 +40,7 @@ def close_off() -> None:
 
 
 def lock_memory() -> bool:
-    """Keep what this process has in memory, now and later, out of swap. Whether that could be done.
+    """Keep the memory of this process, now and later, out of swap. Returns whether that succeeded.
 
     Only what is used is locked (MCL_ONFAULT), so it takes no more memory than before. A process forked from this one
     has to lock its own.
@@ -58,7 +58,7 @@ def lock_memory() -> bool:
 
 
 def has_swap(swaps: Path = SWAPS) -> bool:
-    """Return whether this machine writes memory to a disk; True if it does not say."""
+    """Return whether this machine writes memory to a disk; True if that is not known."""
     try:
         return len(swaps.read_text().splitlines()) > 1  # the first line is the head of the table
     except OSError:
@@ -66,8 +66,7 @@ def has_swap(swaps: Path = SWAPS) -> bool:
 
 
 def forget_variable(name: str) -> None:
-    """Take ``name`` out of the environment, and its value out of the memory that ``/proc/PID/environ`` shows: each of
-    them, if it stands there twice."""
+    """Remove ``name`` from the environment, and every value of it from the memory that ``/proc/PID/environ`` shows."""
     wanted = os.fsencode(name)
     for place, entry in _entries():
         found, equals, value = entry.partition(b"=")
@@ -91,7 +90,8 @@ def forget_environment(kept: Collection[str] = ()) -> None:
 
 
 def _overwrite(value: bytes) -> None:
-    """Wipe what Python would free as it is. CPython keeps the bytes at the end of the object; those of less than two
-    bytes are shared by everybody."""
+    """Wipe bytes that Python would free without a change. CPython keeps the bytes at the end of the object; objects of
+    less than two bytes are shared, so they stay.
+    """
     if sys.implementation.name == "cpython" and len(value) > 1:
         ctypes.memset(id(value) + bytes.__basicsize__ - 1, 0, len(value))

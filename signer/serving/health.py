@@ -1,4 +1,4 @@
-"""Looks at a running gateway: whether orders pass, its metrics, and what a dump says of it."""
+"""Examines a running gateway: whether orders pass, its metrics, and the lines of a dump."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from signer.upstream import UpstreamPool
 
 
 class Written(Protocol):
-    """An audit log that can say how it is."""
+    """An audit log that knows whether it can be written."""
 
     @property
     def healthy(self) -> bool:
@@ -37,7 +37,7 @@ class Written(Protocol):
 @final
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Looks at the parts of a gateway that runs, and changes none."""
+    """Reads the parts of a running gateway, and changes none."""
 
     snapshot: Callable[[], Snapshot]
     loaded: Callable[[], LoadedHome]
@@ -53,7 +53,7 @@ class Health:
     clock: Clock
 
     def readiness(self, notes: Sequence[Obstacle] = ()) -> Readiness:
-        """Tell whether an order would pass now, by what is known at this moment."""
+        """Tell whether an order would pass now, by present knowledge."""
         snapshot = self.snapshot()
         broken = Obstacle("audit", "the audit log cannot be written", "see that its disk has room, then restart")
         everybody = () if self.audit.healthy else (broken,)
@@ -61,13 +61,13 @@ class Health:
         return judged(self._clients(snapshot), self.ledger.halted, accounts, everybody, notes)
 
     async def answer(self, _: Operator, question: Mapping[str, Json]) -> Json:
-        """Answer the verb ``readiness``, with every key tried just now and what differs from the home."""
+        """Answer the verb ``readiness``, after a try of every key, with notes on differences from the home."""
         await self.checks.look()
         notes = [*self._of_reload(), *await asyncio.to_thread(lambda: list(self._of_policies()))]
         return self.readiness(notes).as_json(str(question.get("client", "")))
 
     def measure(self, metrics: Metrics) -> None:
-        """Set what is measured only when somebody looks."""
+        """Set the metrics that are measured only on request."""
         metrics.audit_healthy(self.audit.healthy)
         metrics.unknown_outcomes(self.recovery.held)
         metrics.policies_broken({one.policy: len(one.clients) for one in self.loaded().unloaded})
@@ -84,7 +84,7 @@ class Health:
                 metrics.credential(each.name, proven=each.word == "proven", found=found, expires_us=expires_us)
 
     def describe(self) -> list[str]:
-        """Say what is under way, in counts and names, a line each."""
+        """Describe the work under way, in counts and names, a line each."""
         lines = [self.readiness().not_ready_reason or "ready"]
         lines.append(f"{len(self.pending)} orders and changes open, {self.recovery.held} unknown outcomes held")
         for (name, _), lane in self.lanes.items():
@@ -93,7 +93,7 @@ class Health:
         return [*lines, *(f"upstream {upstream.origin}: {upstream.describe()}" for upstream in self.upstreams.values())]
 
     def _clients(self, snapshot: Snapshot) -> Iterator[InForce]:
-        """Yield each client once; it is over if none of its credentials passes."""
+        """Yield each client once. A client is over if none of its credentials passes."""
         by_name: dict[str, list[Client]] = {}
         for client in snapshot.clients.values():
             by_name.setdefault(client.info.name, []).append(client)
@@ -124,7 +124,7 @@ class Health:
         return [Obstacle(kind, f"no key may sign orders now: {told}", "`signer doctor` says why")]
 
     def _word(self, credential: Credential) -> str:
-        """Say why no order goes by it; empty if one would."""
+        """Say why the key signs no order; empty if it would sign one."""
         if credential.name in self.checks.away:
             return "out of reach in its store"
         return "" if credential.admits(Action.ORDER) else credential.word

@@ -29,7 +29,7 @@ Held: TypeAlias = tuple[CredentialInfo, StoreConfig | None]
 
 @final
 class HomeInForce:
-    """Makes snapshots of a loaded home. What is known of its keys outlives each snapshot."""
+    """Makes snapshots of a loaded home. Its knowledge of the keys outlives each snapshot."""
 
     def __init__(
         self,
@@ -52,16 +52,16 @@ class HomeInForce:
         self._ledger = ledger
 
     async def take(self, loaded: LoadedHome) -> None:
-        """Put ``loaded`` in the place of what was, with its keys. Raises `KeyStoreError`; nothing is changed then.
+        """Put ``loaded`` in force, with its keys. If it raises `KeyStoreError`, nothing has changed.
 
-        A store outside is asked for new keys only: a client is revoked at once, whether or not Vault answers today.
+        It asks an outside store for new keys only, so that a revocation does not depend on Vault.
         """
         places = [(info, loaded.config.stores.get(info.store)) for info in loaded.store.credentials()]
         keys = await asyncio.gather(*(self._signing_key(info, loaded) for info, _ in places))
         self.loaded, self.keys = loaded, dict(zip(places, keys, strict=True))
 
     async def fetch_pairs(self) -> bool:
-        """Fetch the list of pairs if a policy names one in vain, or none was ever fetched; whether it was."""
+        """Fetch the list of pairs if none was fetched yet, or if a policy names an unlisted pair; whether it did."""
         named_in_vain = any(policy.unlisted for policy in self.loaded.policies.values())
         if not named_in_vain and self.loaded.venue.pairs.complete:
             return False
@@ -72,7 +72,7 @@ class HomeInForce:
         self.loaded = relisted(self.loaded, venue)
 
     async def snapshot(self) -> Snapshot:
-        """Return the snapshot of what is loaded now."""
+        """Return the snapshot of the loaded home."""
         config, venue = self.loaded.config, self.loaded.venue
         self.listing.say(self.loaded.policies.values(), complete=venue.pairs.complete)
         marks = await self._ledger.marks()
@@ -94,7 +94,7 @@ class HomeInForce:
         return [finding for key, one in self.states.statuses.items() if key in live for finding in one.findings]
 
     async def _signing_key(self, info: CredentialInfo, loaded: LoadedHome) -> SigningKey:
-        """Return the handle of a credential, from wherever its secret lives. Raises `KeyStoreError`."""
+        """Return the handle of a credential from its store. Raises `KeyStoreError`."""
         if info.store == HOME_FILE:
             return loaded.store.signing_key(info.name, loaded.venue.key_algorithm)
         held = self.keys.get((info, loaded.config.stores.get(info.store)))

@@ -1,4 +1,4 @@
-"""Keeps on disk what the venue says of each real key, for lists and for the gateway's next reload."""
+"""Keeps the venue's answers about real keys on disk, for lists and for the gateway's next reload."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class KeptKeys:
         self._clock = clock
         self._worker = worker
         self.trusted = False
-        """Whether an answer that a command stored counts; at a start only the gateway's own questions do."""
+        """Whether an answer that a command stored counts. At a start only the gateway's own answers count."""
 
     def believed(self, info: CredentialInfo) -> KeyInfo | None:
-        """Return what the command heard, less than a day ago, that has just added this key."""
+        """Return the answer to the command that added this key, if it is less than a day old."""
         kept = kept_probe(self._folder, info.fingerprint) if self.trusted else None
         fresh = kept is not None and 0 <= self._clock.now_us() - kept.at_us < DAILY_S * 1_000_000
         return kept.key if kept is not None and fresh else None
 
     async def keep(self, credential: Credential, key: KeyInfo) -> None:
-        """Keep what the venue said just now. Raises `SignerError`."""
+        """Keep the venue's present answer. Raises `SignerError`."""
         kept = Probe(self._clock.now_us(), key)
         await self._worker.run(lambda: keep_probe(self._folder, fingerprint(credential.api_key), kept))

@@ -1,4 +1,4 @@
-"""Reads a home and checks it whole, before a process is forked or a port answers."""
+"""Reads a whole home and checks it, before a process is forked or a port answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class LoadedHome:
-    """A home that has been read and checked whole."""
+    """A home that was read and checked completely."""
 
     home: Home
     config: Config
@@ -33,7 +33,7 @@ class LoadedHome:
     venue: Venue
     """The venue of its accounts, with the pairs that are known."""
     policies: Mapping[str, Policy]
-    """The policies in force, keyed by name: those that clients have, and those that nobody has."""
+    """The policies in force, keyed by name, with and without clients."""
     unloaded: Sequence[Unloaded]
     passphrase_now: Callable[[], Passphrase | None]
     """Reads the passphrase without asking a person, for a reload after it was changed."""
@@ -47,11 +47,11 @@ class HomeParts:
     config: Config | None
     store: FileKeyStore | None
     venue: Venue
-    """The venue with the pairs that are known; the default venue if neither settings nor pairs read."""
+    """The venue with its known pairs; the default venue if neither settings nor pairs read."""
     policies: Loaded
-    """Those that load, and what is wrong with the others."""
+    """The policies that load, and the problems of the others."""
     unread: Sequence[tuple[str, SignerError]] = ()
-    """What does not read, and why."""
+    """The parts that do not read, with the reasons."""
 
     def misfits(self) -> Iterator[ConfigError]:
         """Yield everything in the key store that the settings have no place for."""
@@ -71,7 +71,7 @@ class HomeParts:
         yield from (ConfigError(what, where=where, hint=hint) for what, hint in self._of_other_venues(owners))
 
     def _of_other_venues(self, owners: Sequence[CredentialInfo | ClientInfo]) -> Iterator[tuple[str, str]]:
-        """Yield what is wrong, and the hint, with each key that signs otherwise than the venue of its account wants."""
+        """Yield problem and hint for each key that signs in another way than its account's venue wants."""
         for info in owners:
             is_real = isinstance(info, CredentialInfo)
             algorithm = self.venue.key_algorithm if is_real else self.venue.client_algorithm
@@ -93,7 +93,7 @@ class HomeParts:
     ) -> LoadedHome:
         """Return the home, if all of it reads and fits. Raises the first problem as `ConfigError` or `KeyStoreError`.
 
-        A policy that does not load concerns its own clients alone: they stay under what is ``in_force`` of it, or may
+        A policy that does not load affects its own clients alone: they keep the policy that is ``in_force``, or may
         only cancel.
         """
         for _, error in self.unread:
@@ -112,7 +112,7 @@ class HomeParts:
 
 
 def load_home(home: Home, opened: Callable[[], FileKeyStore]) -> HomeParts:
-    """Read all of ``home`` that reads, and collect every problem; changes nothing. ``opened`` gives the key store.
+    """Read ``home``, and collect every problem. It changes nothing. ``opened`` returns the key store.
 
     The start raises the first problem (`HomeParts.whole`); the doctor shows all.
     """
@@ -132,9 +132,9 @@ def _tried(about: str, read: Callable[[], T], unread: list[tuple[str, SignerErro
 
 
 def venue_of(home: Home, config: Config | None = None) -> Venue:
-    """Return the venue of the home's accounts, with the pairs last fetched or else those known to this version.
+    """Return the venue of the home's accounts, with the pairs last fetched or else the built-in ones.
 
-    Without ``config`` it is what signer.toml says, or the default venue where that does not read. Raises `ConfigError`
+    Without ``config`` it is the venue in signer.toml, or the default venue if that does not read. Raises `ConfigError`
     for an unknown venue or an unreadable list.
     """
     name = config.venue if config else _venue_named(home)
@@ -158,7 +158,7 @@ def _venue_named(home: Home) -> str:
 
 
 def requirements_now(loaded: LoadedHome, now_us: int) -> Mapping[str, Requirements]:
-    """Return what the settings ask of each credential, by its name."""
+    """Return the settings' needs for each credential, by its name."""
     store = loaded.store
     return requirements_in(loaded.config, store.credentials(), store.clients(), loaded.policies, loaded.venue, now_us)
 
@@ -174,10 +174,11 @@ def policies_of(home: Home, words: Vocabulary, pairs: Pairs) -> Loaded:
 def reread(before: LoadedHome, *, running: bool) -> LoadedHome:
     """Read the home as it is now, with the keys already derived.
 
-    Raises as `HomeParts.whole`, and if [gateway] or the venue has changed, which are taken at start.
+    Raises the errors of `HomeParts.whole`, and `ConfigError` if [gateway] or the venue has changed, which need a
+    restart.
 
-    ``running``: whether ``before`` is in force. A worker that starts does not know what was loaded last: the process
-    that it comes from has only what it read at its own start, which somebody may have narrowed since.
+    ``running`` says whether ``before`` is in force. A starting worker does not know the last loaded home. It inherits
+    only the home that its master read at the start, and a policy may be narrower since then.
     """
     in_force = before.policies if running else None
     fresh = load_home(before.home, lambda: _reopened(before)).whole(before.passphrase_now, in_force)
@@ -186,7 +187,7 @@ def reread(before: LoadedHome, *, running: bool) -> LoadedHome:
 
 
 def relisted(before: LoadedHome, venue: Venue) -> LoadedHome:
-    """Return what is in force, judged by the venue with another list of pairs.
+    """Return the home in force, judged by the venue with another list of pairs.
 
     Raises `ConfigError` if a policy does not load with it.
     """
@@ -222,7 +223,7 @@ def _under_new_passphrase(before: LoadedHome, changed: PassphraseChanged) -> Fil
 
 
 def _check_unmoved(before: LoadedHome, fresh: LoadedHome) -> None:
-    """Raise `ConfigError` if what is taken at start has changed: the listeners speak one venue's language."""
+    """Raise `ConfigError` if a setting has changed that needs a restart. The listeners speak one venue's language."""
     where, hint = str(fresh.home.config), "restart the gateway for that, or change it back"
     if fresh.config.gateway != before.config.gateway:
         raise ConfigError("[gateway] has changed", where=where, hint=hint)

@@ -50,5 +50,5 @@ class Loads:
         load = Load(os.getpid(), self._count, self._clock.now_us(), error, refused, __version__, broken, unused)
         try:
             write_load(loaded.home.state, load)
-        except OSError as unwritten:  # what is in force does not depend on it
+        except OSError as unwritten:  # the home is in force even if this file cannot be written
             self._watch.alarm("reload", f"what was loaded cannot be told to commands: {unwritten.strerror}")

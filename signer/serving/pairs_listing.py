@@ -1,7 +1,7 @@
 """Keeps the venue's list of pairs fresh, and warns of policies that name pairs which are not listed.
 
-A list is taken up whole and only if every policy still loads with it; the one known before stays in force otherwise. A
-pair that is not listed stops its own orders, and nothing else.
+A list is taken up as a whole, and only if every policy still loads with it. Otherwise the list before stays in force.
+An unlisted pair stops its own orders, and nothing else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from signer.venues import open_venue
 FETCH_S = 3.0
 DAILY_S = 24 * 3600.0
 FIRST_AGAIN_S = 60.0
-"""After a list that could not be had; each further failure doubles it, up to an hour."""
+"""The wait after a failed fetch. Each further failure doubles it, up to an hour."""
 MOST_AGAIN_S = 3600.0
 
 Take = Callable[[Venue], Awaitable[None]]
@@ -32,9 +32,9 @@ Take = Callable[[Venue], Awaitable[None]]
 
 
 def unlisted(policies: Iterable[Policy], *, complete: bool) -> Iterator[Finding]:
-    """Find the pairs that a policy names and the venue does not list; ``complete`` says that its own list is known.
+    """Find the pairs that a policy names and the venue does not list. ``complete`` says that the venue's list is known.
 
-    Without a complete list a pair is only unchecked, which nobody can fix, so it has no hint.
+    Without a complete list the pair is only unchecked. Nobody can fix that, so it has no hint.
     """
     for policy in policies:
         for name, hint in policy.unlisted.items():
@@ -48,7 +48,7 @@ def unlisted(policies: Iterable[Policy], *, complete: bool) -> Iterator[Finding]
 
 @final
 class PairsListing:
-    """Fetches the venue's list at a start that needs it, daily, and when somebody wants it."""
+    """Fetches the venue's list at a start that needs it, daily, and on request."""
 
     def __init__(
         self, path: Path, venue: Callable[[], Venue], upstream: Callable[[], Upstream], *, watch: Watch, clock: Clock
@@ -63,12 +63,12 @@ class PairsListing:
         self._counts: Mapping[str, int] = {}
 
     async def refresh(self, take: Take) -> bool:
-        """Fetch the list, put it in force and keep it; else alarm and go on with the one that is known."""
+        """Fetch the list, put it in force and keep it. If that fails, raise an alarm and go on with the known list."""
         try:
             venue, deadline = self._venue(), self._clock.monotonic() + FETCH_S
             fetched = await fetch_pairs(venue, self._upstream(), deadline, self._kept())
             await take(open_venue(venue.name, fetched))
-            save_pairs(self._path, fetched)  # only now: a list that our policies contradict would stop a start
+            save_pairs(self._path, fetched)  # only now: a start with a list that a policy contradicts fails
         except SignerError as error:
             self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
             return False
@@ -85,7 +85,7 @@ class PairsListing:
                 wait_s, again_s = again_s, min(2 * again_s, MOST_AGAIN_S)
 
     def say(self, policies: Collection[Policy], *, complete: bool) -> None:
-        """Warn of each pair that came to be unlisted, once."""
+        """Warn once of each newly unlisted pair."""
         self._counts = {policy.name: len(policy.unlisted) for policy in policies}
         found = {str(finding) for finding in unlisted(policies, complete=complete)}
         for text in sorted(found - self._said):
@@ -93,11 +93,11 @@ class PairsListing:
         self._said = frozenset(found)
 
     def measure(self, metrics: Metrics) -> None:
-        """Set how many pairs each policy names in vain."""
+        """Set how many unlisted pairs each policy names."""
         metrics.unlisted_pairs(self._counts)
 
     def want(self) -> None:
-        """Have it refreshed now."""
+        """Ask for a refresh now."""
         self._wanted.set()
 
     def _kept(self) -> Mapping[str, Json] | None:

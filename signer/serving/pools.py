@@ -47,7 +47,7 @@ class Pools:
         return self._pools[key]
 
     def close(self) -> None:
-        """Close the connections that no call is using, and the others as soon as their answers are there."""
+        """Close the idle connections now, and the others as soon as their answers have arrived."""
         for pool in self._pools.values():
             pool.close()
 

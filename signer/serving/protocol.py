@@ -1,4 +1,4 @@
-"""gunicorn's HTTP/1.1 protocol, with the bounds and the strictness that it lacks (tests/security/test_smuggling.py)."""
+"""gunicorn's HTTP/1.1 protocol, with further bounds and checks (tests/security/test_smuggling.py)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SERVER = b"Server: gunicorn/asgi\r\n"
 
 
 class Body:
-    """The body of one request: gunicorn's protocol feeds it, the application receives it."""
+    """The body of one request. gunicorn's protocol feeds it, and the application receives it."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -51,7 +51,7 @@ class Body:
 
     @property
     def begun(self) -> bool:
-        """Return whether some of it has arrived, or it is empty."""
+        """Return whether a part of it has arrived, or it is empty."""
         return bool(self._parts) or self.complete
 
     def whole(self) -> bytes | None:
@@ -59,7 +59,7 @@ class Body:
         return b"".join(self._parts) if self.complete and not self._gone else None
 
     async def receive(self) -> MutableMapping[str, Any]:
-        """Return what has arrived since the last time, or wait for it. This is ASGI's ``receive``."""
+        """Return the bytes that have arrived since the last call, or wait for some. This is ASGI's ``receive``."""
         while not (self._parts or self.complete or self._gone):
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -79,7 +79,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
     _ends = False
     """Whether the answer says ``Connection: close``."""
     _is_outdated = False
-    """Whether its client was let in by a CA that is not the one in force."""
+    """Whether its client was admitted by a CA that was replaced since."""
     _certified: str | None = None
     """The name in the client's certificate."""
     _watch: asyncio.TimerHandle | None = None
@@ -94,7 +94,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         self._place = place
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Take the connection, unless the worker stops."""
+        """Accept the connection, unless the worker stops."""
         certificate = transport.get_extra_info("peercert")
         self._certified = _common_name(certificate) if certificate else None
         peername = transport.get_extra_info("peername")
@@ -120,12 +120,12 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         self._flow_control.resume_writing()  # a writer that waits learns that the client is gone
 
     def close_if_idle(self) -> None:
-        """Take no further request, since the worker stops. One that is being answered ends the connection itself."""
+        """Take no further request, because the worker stops. A request under way ends the connection itself."""
         if self._current_request is None:
             self.transport.close()
 
     def let_in_anew(self) -> None:
-        """Have a new handshake decide: the CA that this client's certificate was judged by was replaced."""
+        """Require a new handshake, because the CA that admitted this client was replaced."""
         if self._certified is not None:
             self._is_outdated = True
             self.close_if_idle()
@@ -134,7 +134,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         self._watch = self.worker.loop.call_later(self.app.request_seconds, self._end_if_idle)
 
     def _end_if_idle(self) -> None:
-        """Close a connection that a slow sender of heads (slowloris), or one that only stays, holds for nothing."""
+        """Close a connection whose client sends its head slowly (slowloris), or sends nothing."""
         first, waited = self.req_count <= 1, self.worker.loop.time() - self._waits_since
         if self._current_request is None and (first or waited > KEEP_ALIVE_S):
             self.transport.abort()
@@ -142,7 +142,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             self._watch_again()
 
     def _feed_callback_parser(self, data: bytes) -> bool:
-        """Parse. What is not HTTP ends the connection; gunicorn would let its parser's error go to the log whole."""
+        """Parse. Bytes that are not HTTP end the connection. gunicorn would write the parser's error to the log."""
         try:
             return bool(super()._feed_callback_parser(data))
         except ValueError:  # the common base of the fast parser's two errors
@@ -151,7 +151,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             return False
 
     def _on_headers_complete(self) -> bool:
-        """Make ASGI's scope from the head that the parser has read: only what our application asks for."""
+        """Make ASGI's scope from the parsed head, with only the keys that our application uses."""
         parser = self._callback_parser
         path, _, query = parser.path.partition(b"?")
         self._current_request = {
@@ -170,12 +170,12 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         return bool(parser.method == b"HEAD")  # whose body is not read
 
     def _go_on(self) -> None:
-        """Have a client send the body that it holds back. One that has begun to send it waits for nothing."""
+        """Ask a client for the body that it holds back. A client that has begun to send needs no such answer."""
         if self._body_receiver is not None and not self._body_receiver.begun:
             self._safe_write(CONTINUE)
 
     async def _handle_connection(self) -> None:
-        """Serve one request after the other. gunicorn's own loop serves every protocol and application."""
+        """Serve one request after the other. It replaces gunicorn's own, more general loop."""
         try:
             while True:
                 self.req_count += 1
@@ -204,7 +204,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
     def _await_next(self) -> None:
         """Parse what came behind the last request as the beginning of the next one.
 
-        gunicorn would drop it, and take the rest for a request.
+        gunicorn would drop these bytes, and take the rest for a request.
         """
         behind = self._callback_parser.remaining()
         self._callback_parser.reset()
@@ -228,9 +228,9 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
                 await self._deliver(memoryview(body)[COUNTED_FROM:], self._holder(request))
 
     async def _deliver(self, rest: memoryview, holder: str) -> None:
-        """Send the rest of an answer as fast as its client reads, for as long as it may take.
+        """Send the rest of an answer as fast as its client reads, within the time limit.
 
-        In pieces, because a transport with TLS takes whatever it is given, and tells nobody how much it has not sent.
+        It sends pieces, because a TLS transport accepts any amount, and does not tell how much is still unsent.
         """
         hold = self.app.held.hold(holder, len(rest) + COUNTED_FROM, lambda: self._drop("answers_mib", holder))
         try:
@@ -252,7 +252,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         self.transport.abort()
 
     def _holder(self, request: Scope) -> str:
-        """Return whom an answer is counted for. Large private answers go to clients, whose key is proven."""
+        """Return the client or source whose share holds an answer. Clients of large private answers are proven."""
         key = request.get(SHOWN_KEY)
         if key:
             return f"the client with the key {fingerprint(key)}"

@@ -1,6 +1,6 @@
 """Judges whether an order would pass now, for `status`, `doctor`, `policy explain` and `/-/ready` alike.
 
-Pure: whoever asks says what is in force. A gateway that runs knows all of it; of a home alone only part is known.
+This module is pure: the caller says what is in force. A running gateway knows all of it, and a home alone only a part.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ OF_KEYS = frozenset({"key", "no-key", "store", "quiet"})
 ALONE = "alone"
 """Kind of the note that no gateway runs."""
 OVER = frozenset({"revoked", "expired"})
-"""Kinds of obstacles of clients that nobody waits for: they do not make a gateway unready."""
+"""Kinds of obstacles of clients that are over. They do not make a gateway unready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """One thing that keeps orders from passing, or should be known of what is in force."""
+    """One thing that keeps orders from passing, or a note about what is in force."""
 
     kind: str
     """A stable word: gateway, audit, halt, revoked, expired, policy, key, no-key, store, quiet, reload, changed."""
@@ -37,7 +37,7 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What somebody knows of a client: its account, and whether it is over or its policy does not load."""
+    """A client with its account, and whether it is over or its policy does not load."""
 
     name: str
     account: str
@@ -46,7 +46,7 @@ class InForce:
     unloaded: str = ""
     """Why its policy lets cancels pass only; empty if it loaded."""
     trades: bool = True
-    """Whether its policy grants orders or cancels at all: else a missing key for orders is no obstacle."""
+    """Whether its policy grants orders or cancels. If not, a missing key for orders is no obstacle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Readiness:
     clients: Mapping[str, Sequence[Obstacle]] = field(default_factory=dict)
     """What stops the orders of one client alone, keyed by its name; empty if they pass."""
     notes: Sequence[Obstacle] = ()
-    """What stops no order, but differs from the home's files or is not known."""
+    """Notes that stop no order: differences from the home's files, and unknown facts."""
     told: str | None = None
     """`not_ready_reason` as the gateway told it; ``clients`` are then only those that are stopped."""
 
@@ -75,7 +75,7 @@ class Readiness:
     def not_ready_reason(self) -> str:
         """Say why no order of anybody would pass; empty if one would, or nobody has one to place.
 
-        Names no client: anybody may ask.
+        It names no client, because anybody may ask.
         """
         if self.told is not None:
             return self.told
@@ -115,7 +115,7 @@ def judged(
     everybody: Sequence[Obstacle] = (),
     notes: Sequence[Obstacle] = (),
 ) -> Readiness:
-    """Judge what is in force. ``accounts`` tells of each what stops its orders, as its keys are."""
+    """Judge what is in force. ``accounts`` has the obstacles of each account's keys."""
     of_all = halted("", "")
     stopped = [*everybody, *([_halt(of_all)] if of_all else [])]
     return Readiness(stopped, {one.name: _of(one, halted, accounts, of_all) for one in clients}, notes)

@@ -1,4 +1,4 @@
-"""Puts another home in force while calls are served: whole, or not at all (*Must hold* 8)."""
+"""Puts another home in force while calls are served, as a whole or not at all (*Must hold* 8)."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Reloads:
         self._draining: set[asyncio.Task[None]] = set()
 
     async def reload(self, refresh_tls: Callable[[], None] = lambda: None) -> None:
-        """Read the home again and swap to it, or go on with what there is and say why.
+        """Read the home again and swap to it, or keep the loaded one and say why.
 
         ``refresh_tls`` takes up certificates, or raises `SignerError`.
         """
-        async with self._changing:  # one after the other, so that the last one swaps to what was read last
+        async with self._changing:  # one at a time, so that the last swap is to the home that was read last
             now = self._in_force
             before, keys = now.loaded, now.keys
             try:
@@ -63,11 +63,11 @@ class Reloads:
                 self._loads.failed(why, before, now.findings())
             else:
                 if any(policy.unlisted for policy in now.loaded.policies.values()):
-                    now.listing.want()  # after the change is in force, which may be a brake
+                    now.listing.want()  # only now, because the change may be a brake
                 self._loads.taken("reload", now.loaded, now.findings())
 
     async def take_pairs(self, venue: Venue) -> None:
-        """Put the venue with another list of pairs in force. Raises `SignerError`; what was in force stays then."""
+        """Put the venue with another list of pairs in force. If it raises `SignerError`, nothing has changed."""
         async with self._changing:  # only now, so that no revocation waits while the list is fetched
             before = self._in_force.loaded
             try:

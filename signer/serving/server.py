@@ -1,4 +1,4 @@
-"""gunicorn around the edge: one worker process, which comes back by itself."""
+"""Runs the edge under gunicorn, in one worker process, which gunicorn starts again if it dies."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class GatewayApp:
         self._watch.alarm("tls", f"the certificates cannot be renewed or loaded, the old ones stay: {error}")
 
     def connection_refused(self, bound: str, source: str) -> None:
-        """Note a connection that was closed as it came, by a bound of ``[limits]``, ``[gateway]`` or the system."""
+        """Note a connection that was closed at once, by a bound of ``[limits]``, ``[gateway]`` or the system."""
         self._watch.bound_hit(bound, f"a connection of {source or 'somebody'} was closed at once")
 
     def answer_dropped(self, bound: str, holder: str) -> None:
@@ -106,7 +106,7 @@ class GatewayApp:
         self._watch.bound_hit(bound, f"a connection of {holder} was closed: its answer was not read")
 
     def describe(self) -> list[str]:
-        """Say what it is doing, for a dump."""
+        """Describe its work, for a dump."""
         under_way = self._edge.under_way if self._edge else 0
         return [f"{under_way} requests under way", *(self._wiring.describe() if self._wiring else ["starting"])]
 
@@ -151,7 +151,7 @@ class GatewayApp:
         )
 
     def _local(self, path: str) -> Response | None:
-        """Answer an orchestrator: whether we live, whether we take orders, and the metrics."""
+        """Answer an orchestrator: whether the gateway lives, whether it takes orders, and the metrics."""
         if path == "/-/health":
             return Response(200, PLAIN, b"ok\n", ours=False)
         if path == "/-/ready":
@@ -168,10 +168,10 @@ class GatewayApp:
 
 
 class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's master with exactly one worker for ever: a second would race for nonces and the audit chain."""
+    """gunicorn's master with exactly one worker always. A second would race for nonces and the audit chain."""
 
     def handle_hup(self) -> None:
-        """Stop if the terminal is gone. Without a terminal, whoever sends the signal wants a reload."""
+        """Stop if the terminal is gone. Without a terminal the signal asks for a reload."""
         if self.app.ends_with_terminal:
             self.handle_term()
         else:
@@ -182,7 +182,7 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         self.kill_workers(RELOAD)
 
     def handle_usr1(self) -> None:
-        """Show what master and worker are doing (`signer.serving.dump`); there are no log files to reopen."""
+        """Show the work of master and worker (`signer.serving.dump`). There are no log files to reopen."""
         dump.say([f"master {os.getpid()}: {dump.versions()}", f"workers: {sorted(self.WORKERS) or 'none'}"])
         faulthandler.dump_traceback(2)
         self.kill_workers(dump.SIGNAL)
@@ -203,7 +203,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
     """The settings of gunicorn, and the way to run it."""
 
     def __init__(self, loaded: LoadedHome, ready: Callable[[list[str]], None]) -> None:
-        """``ready`` is told the URLs of all listeners. Raises `SignerError` for a listener that cannot be."""
+        """``ready`` gets the URLs of all listeners. Raises `SignerError` for a listener that cannot be used."""
         gateway, home = loaded.config.gateway, loaded.home
         require_descriptors(loaded.config, home.config)
         self.listeners = gateway.listeners
@@ -220,11 +220,11 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         self._failure = mmap.mmap(-1, MOST_CODE)  # shared with the workers, which end after they wrote it
         self.lifeline = Lifeline()
         self.ends_with_terminal = has_terminal()
-        self._unwrapped = Unwrapped()  # before any fork: a worker born again finds what the dead one unwrapped
+        self._unwrapped = Unwrapped()  # before any fork, so that a new worker finds what the dead one unwrapped
         super().__init__()
 
     def load_config(self) -> None:
-        """gunicorn's settings, all from ours: its own files, environment and command line are not read."""
+        """gunicorn's settings, all made from ours. gunicorn's own files, environment and command line are not read."""
         slowest = max(account.call_seconds for account in self._loaded.config.accounts.values())
         settings: MutableMapping[str, Any] = {
             "bind": [listener.bind for listener in self.listeners],

@@ -1,4 +1,4 @@
-"""Bounds the connections: of all together, of each source, with some kept for each listener."""
+"""Bounds the connections in all and by source, and keeps some for each listener."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import final
 class ConnectionShares:
     """Counts connections from their acceptance, before any handshake, until they have ended.
 
-    Half of ``limit`` is kept for the listeners, in equal parts: what one has not used of its part is nobody else's. So
-    a flood at one listener leaves the bots of another theirs. A source has at most ``of_source``.
+    Half of ``limit`` is kept for the listeners, in equal parts. No other listener can use a listener's part, so a flood
+    at one leaves the others their connections. A source has at most ``of_source``.
     """
 
     def __init__(self, limit: int, of_source: int, listeners: int) -> None:
@@ -50,7 +50,7 @@ class ConnectionShares:
 
 @final
 class ConnectionPlace:
-    """One connection's place; given back once, however often it is left."""
+    """One connection's place. It is given back once, even if it is left twice."""
 
     __slots__ = ("_left", "_listener", "_shares", "_source")
 
@@ -61,7 +61,7 @@ class ConnectionPlace:
         self._left = False
 
     def leave(self) -> None:
-        """Give the place back, since the connection has ended."""
+        """Give the place back, because the connection has ended."""
         if not self._left:
             self._left = True
             self._shares._leave(self._listener, self._source)

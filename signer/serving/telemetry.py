@@ -17,7 +17,7 @@ from signer.gateway.source_rate import SourceRate
 from signer.gateway.trace import Trace
 
 MOST_SERIES = 1024
-"""Most combinations of labels of one metric: a flood of new names must not fill the memory."""
+"""Most combinations of labels of one metric, so that a flood of new names does not fill the memory."""
 OTHER = "other"
 """The value of each label beyond that bound."""
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -26,7 +26,7 @@ Metric = TypeVar("Metric", bound=MetricWrapperBase)
 
 
 class _Series(Generic[Metric]):
-    """The series of one metric, looked up once each: the library's own look-up takes a lock every time."""
+    """The series of one metric, each looked up once, because the library's own look-up takes a lock every time."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
@@ -88,7 +88,7 @@ class Metrics:
         self._healthy = Gauge("signer_audit_healthy", "Whether the audit log can be written.", registry=registry)
 
     def call_finished(self, client: str, endpoint: str, outcome: str, seconds: float) -> None:
-        """Count a call and the time it took; ``client`` is empty for one that did not prove who it is."""
+        """Count a call and its time. ``client`` is empty for a caller that did not prove its identity."""
         self._calls[client, endpoint, outcome].inc()
         self._seconds[(endpoint,)].observe(seconds)
 
@@ -119,16 +119,16 @@ class Metrics:
         self._stopped[(credential,)].set(stopped)
 
     def quiet_left(self, account: str, credential: str, seconds: float) -> None:
-        """Note how long the venue wants quiet yet, of a key or (``credential`` empty) of all keys of an account."""
+        """Note how long the venue still wants quiet, from a key or (``credential`` empty) from all keys."""
         self._quiet[account, credential].set(seconds)
 
     def forget_credentials(self) -> None:
-        """Show nothing of keys that are gone."""
+        """Drop the series of keys that are gone."""
         for family in (self._proven, self._finding, self._expires, self._quiet):
             family.clear()
 
     def credential(self, name: str, *, proven: bool, found: Mapping[str, bool], expires_us: int | None) -> None:
-        """Note what is known of a real key: ``found`` has every kind of finding, and whether the key has it now."""
+        """Note the state of a real key. ``found`` has every kind of finding, and whether the key has it now."""
         self._proven[(name,)].set(proven)
         for kind, now in found.items():
             self._finding[name, kind].set(now)
@@ -142,7 +142,7 @@ class Metrics:
             self._broken[(policy,)].set(count)
 
     def unknown_outcomes(self, count: int) -> None:
-        """Note of how many calls the outcome is unknown."""
+        """Note the number of calls with an unknown outcome."""
         self._unknown.set(count)
 
     def unlisted_pairs(self, counts: Mapping[str, int]) -> None:
@@ -181,7 +181,7 @@ class LineLog:
             self._timer = asyncio.get_running_loop().call_later(EVERY_S, self.flush)
 
     def flush(self) -> None:
-        """Write what has been collected."""
+        """Write the collected lines."""
         self._timer = None
         lines, self._lines = self._lines, []
         if lines:
@@ -213,7 +213,7 @@ class GatewayWatch:
         self._bounds = SourceRate[str](1 / BOUND_LINE_S, 1, clock)
 
     def finished(self, trace: Trace) -> None:
-        """Count a request and write its line, unless it is one of too many from somebody who is no client."""
+        """Count a request and write its line. A request that is only counted has no line."""
         took_us = max(0, self._clock.now_us() - trace.started_us)
         client, outcome = trace.client_name, trace.outcome.value if trace.outcome else "refused"
         if not client:
@@ -236,7 +236,7 @@ class GatewayWatch:
         self._lines.line(time=self._clock.now_us(), level="warning", kind=kind, text=text)
 
     def bound_hit(self, bound: str, text: str) -> None:
-        """Count what a bound has kept out. A flood of it has a line a minute: the metric has the number."""
+        """Count a call or connection that a bound has kept out, with at most one line a minute."""
         self._metrics.bound_hit(bound)
         if self._bounds.take(bound):
             self.warn(bound, text)

@@ -1,4 +1,4 @@
-"""Keeps fresh what listeners with TLS show while the gateway runs."""
+"""Keeps the certificates of TLS listeners fresh while the gateway runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INIT = "make one with `signer tls init`, or name yours in [gateway.tls]"
 
 
 class ServerTls:
-    """One `ssl.SSLContext` for all listeners with TLS; each handshake takes the certificate that was loaded last."""
+    """One `ssl.SSLContext` for all TLS listeners. Each handshake uses the certificate that was loaded last."""
 
     def __init__(self, config: TlsConfig, home: Home, now: datetime) -> None:
         """Raises `ConfigError` or `KeyStoreError` for a file that cannot be used."""
@@ -36,17 +36,17 @@ class ServerTls:
         self.refresh(now)
 
     def refresh(self, now: datetime) -> bool:
-        """Renew a leaf of ours that ends soon, and load what has changed.
+        """Renew our own leaf if it ends soon, and load changed files.
 
-        Answers whether clients' certificates are judged by another CA from now on: connections that the one before
-        let in must then prove themselves anew. Raises as above; nothing changes then.
+        Returns whether clients' certificates are checked by another CA from now on. Connections that the old CA
+        admitted must then prove themselves again. If it raises the errors named above, nothing has changed.
         """
         if self._own is not None:
             self._own.renew_if_due(now)
         stamp, ca_stamp = (_stamp(self._certificate), _stamp(self._key)), self._stamp_of_ca()
         if (stamp, ca_stamp) == (self._stamp, self._ca_stamp):
             return False
-        # Into a context of its own: one that is in use could be left with an old key beside a new certificate.
+        # Load into a new context, because a failure could leave one in use with an old key beside a new certificate.
         shown = _context(self._client_ca)
         _load(shown, self._certificate, self._key, now)
         judged_anew = ca_stamp != self._ca_stamp
@@ -62,7 +62,7 @@ class ServerTls:
 
 
 def _context(client_ca: Path | None) -> ssl.SSLContext:
-    """Make a context without a certificate; a handshake uses the trust of the context that it was given last."""
+    """Make a context without a certificate. A handshake trusts the CAs of the context that it was given last."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -74,7 +74,7 @@ def _context(client_ca: Path | None) -> ssl.SSLContext:
 
 
 def _load(context: ssl.SSLContext, certificate: Path, key: Path, now: datetime) -> None:
-    """Have ``context`` show this certificate. Raises `ConfigError` if it, or its key, cannot be used now."""
+    """Make ``context`` show this certificate. Raises `ConfigError` if it, or its key, cannot be used now."""
     _require_private(key)
     _require_current(certificate, now)
     try:

@@ -1,4 +1,4 @@
-"""Does what an operator's command asks of a running gateway, by the admin socket."""
+"""Carries out an operator's commands in a running gateway, by the admin socket."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TakeBack: TypeAlias = Callable[[Mapping[str, int], int], None]
 
 @final
 class AdminVerbs:
-    """The verbs, over what is in force at the moment of each question."""
+    """The verbs of the admin socket. Each reads the snapshot that is in force at its question."""
 
     def __init__(
         self,
@@ -60,15 +60,15 @@ class AdminVerbs:
         }
 
     async def _drained(self, _: Operator, __: Mapping[str, Json]) -> Json:
-        """Answers when every call that was under way has ended: no key that was let go of is used any more."""
+        """Answer when every call that was under way has ended, so that no replaced key is used any more."""
         await self._await_drained()
         return None
 
     async def _taken_back(self, _: Operator, question: Mapping[str, Json]) -> Json:
         """Refuse virtual credentials: all of a client at once, and those of these API keys each from its time on.
 
-        Nothing is awaited: the next call, and each that waits for its turn, is refused. Answers how many of those in
-        force were meant.
+        It takes effect at once: the next call, and each that waits for its turn, is refused. Answers how many
+        credentials in force were named.
         """
         client, named = question.get("client", ""), question.get("credentials", {})
         if not isinstance(named, dict) or not all(isinstance(from_us, int) for from_us in named.values()):
@@ -90,7 +90,7 @@ class AdminVerbs:
         return [{"kind": limit.kind, "window_s": limit.window_s, "calls": calls} for limit, calls in counted.items()]
 
     async def _unknown(self, _: Operator, __: Mapping[str, Json]) -> Json:
-        """List the calls whose outcome is unknown: how often each was looked up, and why in vain."""
+        """List the calls whose outcome is unknown, with the number of look-ups and the reason of their failure."""
         return await self._recovery.tried()
 
     async def _close(self, operator: Operator, question: Mapping[str, Json]) -> Json:
@@ -104,13 +104,13 @@ class AdminVerbs:
         )
 
     async def _record(self, operator: Operator, question: Mapping[str, Json]) -> Json:
-        """Put what an operator does into the log, durably."""
+        """Put an operator's act into the log, durably."""
         told = {key: value for key, value in question.items() if key != "do"}
         await self._audit.record(operator_record(operator.uid, operator.name, told, self._clock.now_us()))
         return None
 
     async def _probe(self, _: Operator, question: Mapping[str, Json]) -> Json:
-        """Ask the venue what a key may do, judge it, and keep the answer where lists look for it."""
+        """Ask the venue about a key, judge the answer, and keep it for lists."""
         name = str(question.get("credential"))
         for account in self._snapshot().accounts.values():
             credential = account.credential(name)

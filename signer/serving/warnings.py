@@ -1,4 +1,4 @@
-"""Finds what is not wrong in a home, but should be known at every start."""
+"""Finds facts about a home that are no errors, but that every start should report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def warnings(loaded: LoadedHome, today: date) -> list[Finding]:
 
 
 def of_settings(config: Config) -> Iterator[Finding]:
-    """Warn of what signer.toml alone tells."""
+    """Warn of settings in signer.toml."""
     for listener in config.gateway.listeners:
         if listener.wide:
             why = "over TLS" if listener.kind == "tls" else f"without TLS: {config.gateway.allow_wide_listen}"
@@ -37,7 +37,7 @@ def of_settings(config: Config) -> Iterator[Finding]:
 
 
 def of_accounts(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
-    """Warn of accounts that nothing can be signed for."""
+    """Warn of accounts without a key."""
     for name in config.accounts:
         if not any(credential.account == name for credential in credentials):
             hint = f"add one with `signer keys add NAME --account {name} --stdin`"
@@ -45,7 +45,7 @@ def of_accounts(config: Config, credentials: Sequence[CredentialInfo]) -> Iterat
 
 
 def of_waivers(config: Config, credentials: Sequence[CredentialInfo]) -> Iterator[Finding]:
-    """Warn of what keys may do by a waiver, each with its reason, and of waivers that waive nothing."""
+    """Warn of permissions that a waiver allows, each with its reason, and of waivers without effect."""
     known = {info.name for info in credentials}
     for name, waived in config.waivers.items():
         if name not in known:
@@ -56,7 +56,7 @@ def of_waivers(config: Config, credentials: Sequence[CredentialInfo]) -> Iterato
 
 
 def of_policies(policies: Iterable[Policy], today: date, ahead: timedelta = timedelta()) -> Iterator[Finding]:
-    """Warn of policies that have no caps, and of those that are due to be reviewed within ``ahead``."""
+    """Warn of policies without caps, and of policies whose review is due within ``ahead``."""
     for policy in policies:
         about = f"policy {policy.name}"
         if policy.uncapped:

@@ -1,4 +1,4 @@
-"""Connects the parts of a gateway inside the worker process, and ends them: the composition root."""
+"""Connects the parts of a gateway inside the worker process, and closes them. This is the composition root."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from signer.upstream.held import HeldAnswers
 from signer.upstream.own_addresses import OwnAddresses
 
 KEY_ANSWERS_S = 5.0
-"""How long a start waits for what the venue says of the keys: with a venue that is away, reads pass all the same."""
+"""How long a start waits for the venue's answers about the keys. Reads pass even without them."""
 
 
 class Wiring:
@@ -82,7 +82,7 @@ class Wiring:
         return self._in_force.loaded
 
     async def start(self) -> None:
-        """Open the stores, reconcile what the last run left open, and begin to serve. Raises `SignerError`."""
+        """Open the stores, reconcile calls that the last run left open, and serve. Raises `SignerError`."""
         await self._open()
         fetched = await self._in_force.fetch_pairs()
         self._pending = Pending(await self.ledger.open_intents())
@@ -101,7 +101,7 @@ class Wiring:
         self._say_ready()
 
     async def stop(self) -> None:
-        """Settle and record what is under way, then close everything."""
+        """Settle and record the calls under way, then close everything."""
         self.ready = False
         await self.admin.close()
         self._resuming.close()
@@ -118,16 +118,16 @@ class Wiring:
         self._audit_worker.close()
 
     def not_ready_reason(self) -> str:
-        """Return why no order would be taken now; empty if all is well."""
+        """Return why no order would be taken now; empty if orders pass."""
         return self.health.readiness().not_ready_reason if self.ready else "starting or stopping"
 
     def measure(self, metrics: Metrics) -> None:
-        """Set what is measured only when somebody looks."""
+        """Set the metrics that are measured only on request."""
         self.health.measure(metrics)
         self._in_force.listing.measure(metrics)
 
     def describe(self) -> list[str]:
-        """Say what is under way, in counts and names, a line each."""
+        """Describe the work under way, in counts and names, a line each."""
         return self.health.describe() if self.ready else ["starting or stopping"]
 
     async def _open(self) -> None:
@@ -135,7 +135,7 @@ class Wiring:
         home, clock = self._home, self._clock
         self.ledger = await open_ledger(home, clock)
         self._store_marks = await self.ledger.marks()  # before the file: a command may change both meanwhile
-        # A worker in a dead one's place was forked from the first one's memory, which lacks later revocations.
+        # A worker that replaces a dead one was forked from the master's memory, which lacks later revocations.
         loaded = reread(self._read_before, running=False)
         self.audit = await open_audit(
             home,
@@ -153,7 +153,7 @@ class Wiring:
         self.brakes = BrakeWatch(home.brakes, self.ledger, self.audit, revocations, watch=self._watch, clock=clock)
 
     def _connect(self, snapshot: Snapshot, marks: Mapping[str, int]) -> None:
-        """Build the line, the public calls and what looks after them. ``marks`` are the ledger's."""
+        """Build the line, the public calls and the parts that look after them. ``marks`` are the ledger's."""
         clock, watch, config = self._clock, self._watch, self.loaded.config
         venue_time = VenueTime(clock)
         self.recovery = Recovery(
@@ -187,7 +187,7 @@ class Wiring:
         self._look_after(authenticator)
 
     def _look_after(self, authenticator: Authenticator) -> None:
-        """Build what checks keys and stores, takes up changes and reports health."""
+        """Build the checks of keys and stores, the reload and the health."""
         clock, watch = self._clock, self._watch
         self.key_checks = KeyChecks(
             self._snapshot,

@@ -33,9 +33,9 @@ NOTIFY_S = 1.0
 
 
 class Lifeline:
-    """A pipe whose writing end only the master holds: it ends in the moment in which the master dies.
+    """A pipe whose writing end only the master holds, so it closes when the master dies.
 
-    A worker without a master holds the home's lock, so the gateway could not be started again until it is gone.
+    A worker without a master still holds the home's lock, so no new gateway could start until it ends.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Lifeline:
 
 
 class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's ASGI worker, which reloads the home when told to and ends every signal's way in a clean stop."""
+    """gunicorn's ASGI worker, which reloads the home on a signal and stops cleanly on all others."""
 
     alive: bool
 
@@ -69,8 +69,8 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
 
     def init_signals(self) -> None:
         """Set the signals. Ctrl-C, which a terminal sends to the whole process group, is a clean stop like SIGTERM."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, {dump.SIGNAL})  # gunicorn lets it end the process for a moment
-        faulthandler.unregister(dump.SIGNAL)  # it would restore the master's handler
+        signal.pthread_sigmask(signal.SIG_BLOCK, {dump.SIGNAL})  # gunicorn would let it end the process for a moment
+        faulthandler.unregister(dump.SIGNAL)  # gunicorn would restore the master's handler
         super().init_signals()
         self.loop.add_signal_handler(RELOAD, self._reload)
         at_hangup = self.handle_exit_signal if self.app.ends_with_terminal else self._reload
@@ -90,7 +90,7 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
         self.asgi.reload(self._refresh_tls)
 
     def _refresh_tls(self) -> None:
-        """Take up certificates that have changed. Raises `SignerError`; those loaded before stay then."""
+        """Take up changed certificates. If it raises `SignerError`, those loaded before stay."""
         if self.app.tls is None:
             return
         try:
