@@ -16,7 +16,8 @@ from signer.doctor import disks
 from signer.home.layout import Home
 from signer.model import Role
 from signer.sandbox.faults import Errors
-from signer.sandbox.server import RunningSandbox, Settings
+from signer.sandbox.server import RunningSandbox
+from tests.harness.exchanges import small_exchange
 from tests.harness.gateways import running
 from tests.harness.homes import MadeHome
 
@@ -24,7 +25,7 @@ from tests.harness.homes import MadeHome
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[RunningSandbox]:
     """An exchange."""
-    with RunningSandbox(Settings(tier="unlimited")) as started:
+    with small_exchange() as started:
         yield started
 
 

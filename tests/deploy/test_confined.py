@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from signer.sandbox.server import RunningSandbox, Settings
 from tests.deploy.units import DROP_INS, UNIT, confinement, settings
 from tests.harness.bots import order
+from tests.harness.exchanges import small_exchange
 from tests.harness.homes import MadeHome
 
 KERNEL = tuple(int(number) for number in os.uname().release.split(".")[:2])
@@ -22,7 +22,7 @@ UNIX_SOCKET = next(path for path in DROP_INS if path.stem == "unix-socket")
 def test_an_order_goes_through_a_confined_gateway(tmp_path: Path) -> None:
     """TLS and plain listeners, the admin socket, a reload, an order, a clean stop: none needs more than is allowed."""
     confine = confinement(settings(UNIT)["Service"])
-    with RunningSandbox(Settings(tier="unlimited")) as sandbox:
+    with small_exchange() as sandbox:
         made = MadeHome(tmp_path / "home", sandbox)
         made.use_real_argon2id()
         made.add_account("confined")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from signer.sandbox.server import RunningSandbox, Settings
+from signer.sandbox.server import RunningSandbox
+from tests.harness.exchanges import small_exchange
 from tests.harness.gateways import RunningGateway, running
 from tests.harness.homes import MadeHome
 
@@ -47,8 +48,8 @@ def bots() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_sandbox() -> Iterator[RunningSandbox]:
-    """A sandbox without rate limits."""
-    with RunningSandbox(Settings(tier="unlimited")) as sandbox:
+    """A sandbox without rate limits, and with few pairs."""
+    with small_exchange() as sandbox:
         yield sandbox
 
 

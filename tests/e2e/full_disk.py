@@ -19,8 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from signer.lanes.nonces import AHEAD_US
-from signer.sandbox.server import RunningSandbox, Settings
 from tests.harness.bots import Bot
+from tests.harness.exchanges import small_exchange
 from tests.harness.gateways import RunningGateway, running
 from tests.harness.homes import MadeHome
 
@@ -95,7 +95,7 @@ def place(gateway: RunningGateway, account: str, bot: Bot) -> str:
 def main() -> None:
     """The whole story."""
     said: dict[str, list[str]] = {}
-    with TemporaryDirectory() as folder, disk(Path(folder)), RunningSandbox(Settings(tier="unlimited")) as sandbox:
+    with TemporaryDirectory() as folder, disk(Path(folder)), small_exchange() as sandbox:
         made = MadeHome(Path(folder) / "home", sandbox)
         account = "full"
         made.add_account(account)

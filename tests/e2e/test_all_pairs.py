@@ -47,9 +47,10 @@ def _listed(sandbox: RunningSandbox) -> dict[str, Any]:
 
 
 @pytest.fixture
-def full_list(shared_sandbox: RunningSandbox) -> dict[str, Any]:
+def full_list() -> dict[str, Any]:
     """The rows of the built-in list."""
-    return _listed(shared_sandbox)
+    with RunningSandbox(Settings(tier="unlimited")) as sandbox:
+        return _listed(sandbox)
 
 
 @pytest.fixture

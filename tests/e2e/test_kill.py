@@ -26,8 +26,9 @@ from signer.contracts import Ledger
 from signer.home.lock import holder
 from signer.model import OrderRef
 from signer.operator.ledger import with_ledger
-from signer.sandbox.server import RunningSandbox, Settings
+from signer.sandbox.server import RunningSandbox
 from tests.harness.bots import Bot, order
+from tests.harness.exchanges import small_exchange
 from tests.harness.gateways import RunningGateway
 from tests.harness.homes import MadeHome
 from tests.harness.waiting import free_port, until
@@ -104,7 +105,7 @@ def kill(gateway: RunningGateway, victim: str) -> RunningGateway:
 @pytest.fixture
 def own_sandbox() -> Iterator[RunningSandbox]:
     """An exchange that no other test has left a fault or a clock in."""
-    with RunningSandbox(Settings(tier="unlimited")) as sandbox:
+    with small_exchange() as sandbox:
         yield sandbox
 
 

@@ -17,9 +17,10 @@ from typing import Any
 from signer.operator.reload import reload_running
 from signer.sandbox.arrivals import Arrival
 from signer.sandbox.control_client import MadeKey
-from signer.sandbox.server import RunningSandbox, Settings
+from signer.sandbox.server import RunningSandbox
 from signer.secret import Secret
 from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
+from tests.harness.exchanges import small_exchange
 from tests.harness.gateways import RunningGateway
 from tests.harness.homes import MadeHome
 from tests.harness.persons import Told
@@ -148,7 +149,7 @@ class Rig:
 def serving_rig(folder: Path, settings: str = "") -> Iterator[Rig]:
     """A rig that serves, and is ended when the block ends."""
     with ExitStack() as stack:
-        sandbox = stack.enter_context(RunningSandbox(Settings(tier="unlimited", permissions=PERMISSIONS)))
+        sandbox = stack.enter_context(small_exchange(PERMISSIONS))
         rig = Rig(folder, sandbox, settings)
         rig.start()
         stack.callback(lambda: rig.gateway.stop())  # noqa: PLW0108 - whichever runs then

@@ -11,8 +11,8 @@ from pathlib import Path
 from signer.audit.throttle import IN_FULL
 from signer.cli.stage import signer
 from signer.sandbox.faults import Hang
-from signer.sandbox.server import RunningSandbox, Settings
 from tests.harness.bots import LIMIT
+from tests.harness.exchanges import small_exchange
 from tests.harness.rig import CREDENTIAL, PERMISSIONS, Rig
 from tests.harness.wire import Wire, ask, http
 
@@ -27,7 +27,7 @@ def _one_waits(rig: Rig) -> bool:
 
 def test_orders_that_find_no_place_leave_counts_and_no_intents(tmp_path: Path) -> None:
     """Of sixty orders that find no place none is recorded as an intent, and all are counted."""
-    with RunningSandbox(Settings(tier="unlimited", permissions=PERMISSIONS)) as sandbox:
+    with small_exchange(PERMISSIONS) as sandbox:
         rig = Rig(tmp_path, sandbox)
         config = rig.home.config
         config.write_text(config.read_text().replace("[accounts.main]\n", "[accounts.main]\nqueue = 1\n"))
