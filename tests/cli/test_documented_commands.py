@@ -25,7 +25,7 @@ CLI_DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 PROGRAMS = Path(sys.executable).parent
 PASSPHRASE = "five words for this test"
 API_KEY, API_SECRET = b64encode(b"k" * 42).decode(), b64encode(b"s" * 64).decode()
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 """Longer than anything here takes on a busy machine: it decides how a test fails, never whether."""
 TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 CTRL_C = "\x03"
