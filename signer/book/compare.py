@@ -7,12 +7,12 @@ between the two is named as unfinished, and is no difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
 from signer.book.book import Book
-from signer.book.reading import BookCall, Record, list_of
+from signer.book.reading import BookCall, Record, ids_of
 from signer.book.windows import Key, plain
 
 _ENDS: Final = ("outcome", "reconciled")
@@ -53,6 +53,8 @@ class BookComparison:
         """The records with which the calls began that are open by the log, by their ids."""
         self._intents: set[str] = set()
         """The calls that were open in the ledger and have an intent in the log."""
+        self._closed: dict[str, Collection[str | None]] = {}
+        """The orders of each account's last list of closed ones: the ledger marks them after that record."""
         self._unfinished: list[str] = []
 
     def take(self, record: Record) -> None:
@@ -67,8 +69,11 @@ class BookComparison:
             self._begin(record, name, number)
         elif kind in _ENDS and isinstance(name, str):
             self._end(record, name, number)
-        elif kind in _OTHERS and number > self._head_seq:
-            self._ledger.apply(record)
+        elif kind in _OTHERS:
+            if number > self._head_seq:
+                self._ledger.apply(record)
+            if kind == "closed":
+                self._closed[str(record.get("account"))] = _ids(record)
 
     def _begin(self, record: Record, name: str, seq: int) -> None:
         reservation = record["reservation"]
@@ -83,7 +88,7 @@ class BookComparison:
         if name not in self._log.calls:
             self._begun.pop(name, None)
         call = self._ledger.calls.get(name)
-        if call is None or (record.get("part") is True and _number_of_ids(record) != len(call.orders)):
+        if call is None or (record.get("part") is True and len(_ids(record)) != len(call.orders)):
             return  # the ledger has it already
         if record.get("outcome") != "unknown" and call.reservation <= self._last:
             self._unfinished.append(f"{_named(call)} ended in record {seq}; the ledger still holds it")
@@ -95,7 +100,7 @@ class BookComparison:
         report.contradictions += self._log.contradictions
         report.differences += self._calls(report.unfinished)
         report.differences += self._windows()
-        report.differences += self._orders()
+        report.differences += self._orders(report.unfinished)
         report.differences += self._halts()
         return report
 
@@ -128,12 +133,14 @@ class BookComparison:
             elif _slots(self._log, key, now_us) != _slots(self._ledger, key, now_us):
                 yield f"{where}: log and ledger have the same sum, spent at other times"
 
-    def _orders(self) -> Iterator[str]:
+    def _orders(self, unfinished: list[str]) -> Iterator[str]:
         for key in sorted(self._log.orders.keys() | self._ledger.orders.keys()):
             account, venue_id = key
             ours, theirs = self._log.orders.get(key), self._ledger.orders.get(key)
             what = f"order {venue_id} of account {account}"
-            if ours is None or theirs is None:
+            if ours is None and venue_id in self._closed.get(account, ()):
+                unfinished.append(f"{what} is closed on record; the ledger has not marked it yet")
+            elif ours is None or theirs is None:
                 said, other = ("ledger", "log") if ours is None else ("log", "ledger")
                 yield f"{what} may be open by the {said}, and not by the {other}"
             elif ours.order != theirs.order:
@@ -167,8 +174,8 @@ def _slots(book: Book, key: Key, now_us: int) -> object:
     return {slot: amount for slot, amount in window.slots.items() if slot >= oldest and amount}
 
 
-def _number_of_ids(record: Record) -> int:
+def _ids(record: Record) -> Sequence[str | None]:
     try:
-        return len(list_of(record["venue_ids"]))
+        return ids_of(record)
     except (KeyError, ValueError):
-        return 0
+        return ()

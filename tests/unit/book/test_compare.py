@@ -98,6 +98,16 @@ def test_what_a_crash_leaves_is_named_as_unfinished() -> None:
     ]
 
 
+def test_orders_that_are_closed_on_record_may_be_marked_later() -> None:
+    """The last list of closed orders is on record before the ledger marks them; an earlier one was marked."""
+    last, earlier = closed_record("main", ["Oa"], [], 9), closed_record("main", [], [], 10)
+    report = compared(WHOLE, [*WHOLE, last], last=3, head=7)
+    assert report.ok
+    assert report.unfinished == ["order Oa of account main is closed on record; the ledger has not marked it yet"]
+    report = compared(WHOLE, [*WHOLE, last, earlier], last=3, head=8)
+    assert report.differences == ["order Oa of account main may be open by the ledger, and not by the log"]
+
+
 def forgotten(records: Records) -> Records:
     """The ledger lost a call that was spent."""
     return records[2:]
