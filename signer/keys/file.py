@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, Unpack, final
 
 from typing_extensions import override
@@ -14,7 +14,7 @@ from signer.home.settings import HOME_FILE
 from signer.keys.entries import AboutT, ClientChange, CredentialChange, Editor, described, no_such
 from signer.keys.envelope import AboutClient, AboutCredential, Former, SealedEntry
 from signer.keys.infos import client_info, credential_info, former_info
-from signer.keys.key_pair import PrivateKey
+from signer.keys.key_pair import PrivateKey, signing_handle
 from signer.keys.renewal import read_envelope
 from signer.keys.sealed_file import ClientHandles, SealedFile
 from signer.model import Algorithm, ClientInfo, CredentialInfo, Network, Role
@@ -95,6 +95,7 @@ class FileKeyStore(SealedFile, KeyStore):
             has_passphrase=secret.passphrase is not None,
             store=elsewhere[0] if elsewhere else HOME_FILE,
         )
+        self._require_own_pairs([signing_handle(secret, algorithm)], [one.key for one in self._verifying.values()])
         if elsewhere is None:
             self._write(lambda editor: editor.added(about, secret))
         else:
@@ -124,6 +125,9 @@ class FileKeyStore(SealedFile, KeyStore):
             algorithm=new.algorithm,
             has_passphrase=new.has_passphrase,
         )
+        if secret is not None:
+            real = signing_handle(secret, new.algorithm)
+            self._require_own_pairs([real], [one.key for one in self._verifying.values()])
         self._write(lambda editor: editor.rekeyed(new.name, change, secret or Secret(b"")))
 
     def move_credential(self, name: str, to: str, secret: Secret | None) -> None:
@@ -188,6 +192,7 @@ class FileKeyStore(SealedFile, KeyStore):
             algorithm=algorithm,
             has_passphrase=secret.passphrase is not None,
         )
+        self._require_own_pairs(self._signing.values(), [secret.client_key(algorithm)])
         self._write(lambda editor: editor.added(about, secret))
 
     def update_client(self, name: str, secret: Secret | None = None, **change: Unpack[ClientChange]) -> None:
@@ -217,6 +222,7 @@ class FileKeyStore(SealedFile, KeyStore):
             algorithm=algorithm,
             has_passphrase=secret.passphrase is not None,
         )
+        self._require_own_pairs(self._signing.values(), [secret.client_key(algorithm)])
         if old_until_us is None:
             self._write(lambda editor: editor.changed(name, change, secret))
         else:
@@ -230,6 +236,13 @@ class FileKeyStore(SealedFile, KeyStore):
     def former_clients(self) -> Sequence[tuple[ClientInfo, ClientHandles]]:
         """List the clients of `former`, each with the handles of its old credential."""
         return [(info, self._verifying["former", info.name]) for info in self.former()]
+
+    def _require_own_pairs(self, real: Iterable[HmacKey | PrivateKey], clients: Sequence[ClientKey]) -> None:
+        """Raise `KeyStoreError` if a real key and a client's are one pair: the bot would have the real private key."""
+        for key in real:
+            if isinstance(key, PrivateKey) and any(map(key.is_half_of, clients)):
+                what = "a client has the key pair of a real credential, so its bot has the real private key"
+                raise KeyStoreError(what, where=str(self._path), hint="make a pair of its own for the client")
 
     def _client(self, name: str) -> ClientHandles:
         handles = self._verifying.get(("client", name))

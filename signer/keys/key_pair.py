@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from typing_extensions import override
 
-from signer.contracts import SigningKey
+from signer.contracts import ClientKey, SigningKey
 from signer.errors import KeyStoreError
 from signer.model import Algorithm
 from signer.secret import HMACS, LEAST_RSA_BITS, HmacKey, PublicKey, Secret, is_rsa_size
@@ -34,6 +34,8 @@ from signer.secret import HMACS, LEAST_RSA_BITS, HmacKey, PublicKey, Secret, is_
 Private: TypeAlias = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 SEED_BYTES = 32
 """An Ed25519 private key (RFC 8032 §5.1.5). Some venues show it with the public key of the same length behind it."""
+PROBE = b"signer: is this one pair?"
+"""No exchange takes it for a call."""
 _PRIVATE = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 
 
@@ -56,6 +58,10 @@ class PrivateKey(SigningKey):
     def matches(self, message: bytes, signature: bytes) -> bool:
         """Return whether ``signature`` is this key's over ``message``."""
         return self._public.matches(message, signature)
+
+    def is_half_of(self, client: ClientKey) -> bool:
+        """Return whether ``client`` verifies what this key signs, so that both are of one pair."""
+        return client.algorithm is self.algorithm and client.matches(PROBE, self._sign(PROBE))
 
     def __repr__(self) -> str:
         return "PrivateKey(…)"

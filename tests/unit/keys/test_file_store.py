@@ -13,6 +13,7 @@ from signer.errors import KeyStoreError
 from signer.keys import entries
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.file import FileKeyStore
+from signer.keys.key_pair import new_private, public_half
 from signer.model import Algorithm
 from signer.secret import Secret
 from tests.harness.stores import (
@@ -225,3 +226,21 @@ def test_an_entry_of_the_file_itself_is_written_as_before_there_were_other_store
     filled_store(tmp_path / "keys.json")
     entry = json.loads((tmp_path / "keys.json").read_text())["entries"][0]
     assert set(entry["about"]) == {"kind", "name", "account", "api_key", "created_us"}
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.ED25519, Algorithm.ECDSA_P256, Algorithm.RSA_SHA256])
+def test_a_bot_never_has_the_pair_of_a_real_key(tmp_path: Path, algorithm: Algorithm) -> None:
+    """A client's public key that belongs to a real private key is refused, whichever of the two comes first."""
+    store, (one, two) = new_store(tmp_path / KEYS), (new_private(algorithm) for _ in range(2))
+    ours = public_half(two, algorithm)
+    store.add_credential("main", "spot", API_KEY, one, created_us=1, algorithm=algorithm)
+    store.add_client("bot", "spot", "trader", CLIENT_KEY, ours, algorithm, created_us=2)
+    stolen = public_half(one, algorithm)
+    with pytest.raises(KeyStoreError, match="pair of its own"):
+        store.add_client("thief", "spot", "trader", CLIENT_KEY[::-1], stolen, algorithm, created_us=3)
+    with pytest.raises(KeyStoreError, match="pair of its own"):
+        store.rotate_client("bot", CLIENT_KEY[::-1], stolen, algorithm, created_us=3)
+    with pytest.raises(KeyStoreError, match="pair of its own"):
+        store.add_credential("second", "spot", API_KEY[::-1], two, created_us=3, algorithm=algorithm)
+    assert [info.name for info in store.clients()] == ["bot"]
+    assert [info.name for info in store.credentials()] == ["main"]
