@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +17,8 @@ from signer.cli.audit_lines import audit_folder, moment, records, show_record
 from signer.cli.audit_orders import Fields, OrderWords, orders, venue_ids
 from signer.cli.moments import read_moment
 from signer.home.layout import Home
-from signer.home.settings import DEFAULT_VENUE
 from signer.model import Json, Outcome
-from signer.venues import open_venue
+from signer.venues import open_venue, venue_names
 
 _COLUMNS: Final = (
     *("time", "seq", "kind", "id", "client", "account", "source", "endpoint"),
@@ -35,7 +34,7 @@ def _read_endpoint(_ctx: click.Context, _param: click.Parameter, text: str | Non
     """Read the name of an endpoint, in any case; a usage error if there is none such."""
     if text is None:
         return None
-    known = {name.lower(): name for name in open_venue(DEFAULT_VENUE).endpoints}
+    known = {name.lower(): name for venue in venue_names() for name in open_venue(venue).endpoints}
     if text.lower() not in known:
         raise click.BadParameter(f"{text[:40]!r} is no endpoint; write it as the exchange does")
     return known[text.lower()]
@@ -72,7 +71,7 @@ def search(
         raise click.UsageError("Give either --json or --csv.")
     folder = audit_folder(home)
     wanted = {name: value for name, value in equal.items() if value is not None}
-    calls = _calls(folder, _pair_id(home, pair), venue_id)
+    calls = _calls(folder, _pair_ids(home, pair), venue_id)
     write = _write_csv() if as_csv else lambda line, fields: show_record(line, fields, as_json=as_json)
     found = 0
     for line, fields in records(folder):
@@ -82,29 +81,29 @@ def search(
     return 0 if found else 1
 
 
-def _pair_id(home: Home, text: str | None) -> str | None:
-    """Find the venue's id of a pair; a usage error where there is none."""
-    from signer.serving.loaded import venue_of  # noqa: PLC0415 - only where a pair is given
+def _pair_ids(home: Home, text: str | None) -> Set[str] | None:
+    """Find a pair's id at each venue of the home; a usage error where there is none."""
+    from signer.serving.loaded import venues_of  # noqa: PLC0415 - only where a pair is given
 
     if text is None:
         return None
-    pair = venue_of(home).pairs.find(text)
-    if pair is None:
+    found = {pair.id for venue in venues_of(home).values() if (pair := venue.pairs.find(text)) is not None}
+    if not found:
         what = f"{text[:40]!r} is no pair that is listed now; find one that is gone by --text"
         raise click.BadParameter(what, param_hint="--pair")
-    return pair.id
+    return found
 
 
-def _calls(folder: Path, pair: str | None, venue_id: str | None) -> Callable[[Fields], bool] | None:
+def _calls(folder: Path, pairs: Set[str] | None, venue_id: str | None) -> Callable[[Fields], bool] | None:
     """Tell whether a record is of a call that fits; None if every call does.
 
     An outcome does not repeat its order, and an intent has no order id yet, so each is found by the other.
     """
-    if pair is None and venue_id is None:
+    if pairs is None and venue_id is None:
         return None
 
     def named(fields: Fields) -> Iterator[bool]:
-        yield pair is None or pair in _pairs(fields)
+        yield pairs is None or not pairs.isdisjoint(_pairs(fields))
         yield venue_id is None or venue_id in venue_ids(fields)
 
     wants = [set[Json](), set[Json]()]

@@ -71,7 +71,7 @@ def add(
 ) -> None:
     """Issue a virtual key and secret to client NAME. They are shown once, or written to --env-file."""
     require_account(session.home, account)
-    operator.require_policy(session.home, policy)
+    operator.require_policy(session.home, policy, account)
     store = open_store(session)
     shape = client_shape(session.home, account)
     shown, kept = _credential(shape, public_key, import_stdin=import_stdin)
@@ -175,7 +175,7 @@ def update(
         raise click.UsageError("An option and its opposite exclude each other.")
     changes = ClientChange()
     if policy is not None:
-        operator.require_policy(session.home, policy)
+        operator.require_policy(session.home, policy, account_of(session.home, AboutClient, name))
         changes["policy"] = policy
     if allow_from or allow_from_anywhere:
         changes["sources"] = allow_from
@@ -229,7 +229,7 @@ def _handing_over(
 ) -> Iterator[None]:
     """Give the bot its credential, from `_credential`, when the block that stores it ends without an error."""
     shown, kept = credential
-    content = handed_over(shape, base_url(home), shown, has_private=shape.is_pair and shown is kept)
+    content = handed_over(shape, base_url(home, shape.venue), shown, has_private=shape.is_pair and shown is kept)
     if shown is not kept:
         shown.secret.wipe()
     given: operator.HandOver = _shown_after(content) if show else contextlib.nullcontext()

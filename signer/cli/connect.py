@@ -17,12 +17,14 @@ from signer.errors import ConfigError
 from signer.home.layout import Home
 from signer.home.listener import Listener
 from signer.home.lock import holder
-from signer.home.settings import DEFAULT_ORIGIN, DEFAULT_VENUE, GatewayConfig, load_config
+from signer.home.settings import DEFAULT_ORIGIN, Config, GatewayConfig, load_config
+from signer.keys.envelope import AboutClient
+from signer.operator.opening import account_of
 from signer.tls.folder import TlsFolder, certified_names
+from signer.venues import venue_names
 from signer.venues.libraries import Library, libraries_of
 
-LIBRARIES = libraries_of(DEFAULT_VENUE)
-_NAMES = list(LIBRARIES)
+_NAMES = list(dict.fromkeys(library for venue in venue_names() for library in libraries_of(venue)))
 HELP = f"""Print the lines that lead a client library to this gateway.
 
 They are for the environment, /etc/hosts and the code; no secret is among them.
@@ -50,7 +52,7 @@ class Lines:
 
 
 @click.command(help=HELP)
-@click.argument("library", type=click.Choice(list(LIBRARIES)), metavar="LIBRARY")
+@click.argument("library", type=click.Choice(_NAMES), metavar="LIBRARY")
 @click.option("--client", required=True, callback=read_name, help="The client that the bot is.")
 @click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help="Its env file. Default: CLIENT.env.")
 @click.option("--tls", is_flag=True, help="By the TLS listener, even if there is a plain one.")
@@ -61,8 +63,10 @@ def connect(
     home: Home, *, library: str, client: str, env_file: Path | None, tls: bool, ca_file: Path | None, as_json: bool
 ) -> None:
     """Print the lines. The help text is `HELP`."""
-    chosen, gateway = LIBRARIES[library], load_config(home.config).gateway
-    listener = _listener(chosen, library, gateway, tls, home)
+    config = load_config(home.config)
+    gateway, venue = config.gateway, _venue(home, config, client)
+    chosen = _library(library, venue)
+    listener = _listener(chosen, library, config, venue, tls, home)
     lines = _lines(chosen, listener, str(ca_file or TlsFolder(home.tls).ca), private_ca=not gateway.tls.certificate)
     if gateway.tls.client_ca and listener.kind == "tls":
         lines.notes.append(f"The listener asks for a client certificate with the name {client} (docs/tls.md).")
@@ -72,27 +76,49 @@ def connect(
         _show(lines, client, env_file or Path(f"{client}.env"))
 
 
-def base_url(home: Home) -> str:
-    """Find the URL for a bot that takes one: the first plain listener's, else the first TLS listener's.
+def _venue(home: Home, config: Config, client: str) -> str:
+    """Find the venue of the client's account. Raises `ConfigError` if there may be several."""
+    if len(config.venues) == 1:
+        return config.venues[0]
+    account = account_of(home, AboutClient, client)
+    if account not in config.accounts:
+        what = f"there is no client {client}, so its venue is not known: the accounts are at {', '.join(config.venues)}"
+        raise ConfigError(what, where=str(home.keys), hint=f"run `signer clients add {client}` first")
+    return config.venue_of(account)
+
+
+def _library(name: str, venue: str) -> Library:
+    """Find how a library calls a venue. Raises `ConfigError` if that is not known."""
+    known = libraries_of(venue)
+    if name not in known:
+        hint = f"known are: {', '.join(known)}" if known else "see docs/clients.md"
+        raise ConfigError(f"how {name} calls {venue} is not known", hint=hint)
+    return known[name]
+
+
+def base_url(home: Home, venue: str) -> str:
+    """Find the URL for a bot of ``venue`` that takes one: its first plain listener's, else its first TLS listener's.
 
     It reads the running gateway's listeners, because port 0 takes any free port. Without a gateway it reads
     signer.toml's.
     """
     running = holder(home.lock)
     if running is not None and running.serves:
-        listeners = [_listening(url) for url in running.listen.split(", ")]
+        served = zip(running.venues, running.urls, strict=True)
+        listeners = [_listening(url) for served_venue, url in served if served_venue == venue]
     else:
-        listeners = list(load_config(home.config).gateway.listeners)
+        listeners = [listener for served_venue, listener in load_config(home.config).listeners if served_venue == venue]
     urls = [_reachable(listener).url for listener in listeners]
     called = sorted((url for url in urls if not url.startswith("unix:")), key=lambda url: url.startswith("https:"))
     return called[0] if called else "http://localhost"  # over a unix socket, which has no URL
 
 
-def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, home: Home) -> Listener:
-    """Choose the listener that a library calls. Raises `ConfigError` if it can use none of them."""
+def _listener(library: Library, name: str, config: Config, venue: str, tls: bool, home: Home) -> Listener:
+    """Choose the listener of ``venue`` that a library calls. Raises `ConfigError` if it can use none of them."""
+    listeners = [listener for served, listener in config.listeners if served == venue]
     wanted = ["tls"] if tls or library.hard_coded or library.needs_tls else ["tcp", "tls"]
     wanted += ["unix"] if library.unix and not tls else []
-    found = [listener for kind in wanted for listener in gateway.listeners if listener.kind == kind]
+    found = [listener for kind in wanted for listener in listeners if listener.kind == kind]
     if library.hard_coded:
         found = [listener for listener in found if listener.port == 443]
     where = str(home.config)
@@ -107,7 +133,7 @@ def _listener(library: Library, name: str, gateway: GatewayConfig, tls: bool, ho
         raise ConfigError(
             "gateway.listen: port 0 is another one at each start", where=where, hint="choose a fixed port"
         )
-    return _certified(_reachable(found[0]), gateway, home)
+    return _certified(_reachable(found[0]), config.gateway, home)
 
 
 def _certified(listener: Listener, gateway: GatewayConfig, home: Home) -> Listener:

@@ -17,6 +17,7 @@ from signer.cli.options import (
 from signer.cli.readiness import lines
 from signer.cli.showing import Row, show_json, show_rows
 from signer.home.layout import Home
+from signer.home.lock import Holder
 from signer.ledger.database import whom
 from signer.model.escaping import printable
 from signer.operator.halts import halt_orders, no_halt, resume_orders, ways_to_resume
@@ -85,8 +86,7 @@ def status(home: Home, *, as_json: bool) -> None:
         orders = found.readiness.as_json()
         show_json({"gateway": gateway, "orders": orders, "halts": halts, "open": unsettled, "usage": usage})
         return
-    told = "" if gateway is None else ", ".join(f"{key} {value}" for key, value in gateway.items())
-    click.echo("No gateway runs on this home." if gateway is None else f"A gateway runs: {told}.")
+    click.echo("No gateway runs on this home." if found.gateway is None else f"A gateway runs: {_told(found.gateway)}.")
     click.echo("\n".join(lines(found.readiness)))
     for title, rows in (("Halts", halts), ("Calls without a known outcome", unsettled), ("Caps in use", usage)):
         click.echo(f"\n{title}: {'' if rows else 'none'}".rstrip())
@@ -97,7 +97,17 @@ def status(home: Home, *, as_json: bool) -> None:
 def _gateway(found: HomeStatus) -> Row | None:
     if found.gateway is None:
         return None
-    return {"pid": found.gateway.pid, "since": utc(found.gateway.since_us), "listen": found.gateway.listen}
+    gateway = found.gateway
+    return {
+        "pid": gateway.pid,
+        "since": utc(gateway.since_us),
+        "listen": gateway.listen,
+        "venues": list(gateway.venues),
+    }
+
+
+def _told(gateway: Holder) -> str:
+    return f"pid {gateway.pid}, since {utc(gateway.since_us)}, listen {gateway.told}"
 
 
 def _halts(found: HomeStatus) -> list[Row]:

@@ -22,8 +22,7 @@ from signer.serving.loaded import words_of
 @click.pass_obj
 def unknown(home: Home, *, as_json: bool) -> None:
     """List the calls whose outcome is unknown, with their orders and what was tried."""
-    words = words_of(home)
-    rows = [_row(one, words) for one in unknown_calls(home)]
+    rows = [_row(one, words_of(home, one.call.intent.account)) for one in unknown_calls(home)]
     if as_json:
         show_json(rows)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from signer.cli.options import json_option
-from signer.cli.policy_venue import known_venue, names_of
+from signer.cli.policy_venue import known_venues, load_for, venue_option
 from signer.cli.readiness import lines
 from signer.cli.showing import Row, show_json, show_rows
 from signer.contracts import Venue
@@ -24,7 +24,7 @@ from signer.ledger.sqlite import SqliteLedger
 from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Usage
 from signer.operator.ledger import with_ledger
 from signer.operator.readiness import calls_counted, readiness_of
-from signer.policy import decide, load_policy
+from signer.policy import decide
 from signer.policy.cases import NOT_UNDERSTOOD
 from signer.policy.orders import refs_of
 from signer.policy.policy import Policy, format_amount
@@ -46,12 +46,20 @@ class KnownToLedger:
 @click.command()
 @click.option("--client", metavar="BOT", help="As this client: by its policy, with its orders and what it has used.")
 @click.option("--policy", "name", metavar="POLICY", help="By this policy of the home, or file, whoever asks.")
+@venue_option
 @json_option
 @click.argument("call")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.pass_obj
 def explain(
-    home: Home, *, client: str | None, name: str | None, as_json: bool, call: str, fields: tuple[str, ...]
+    home: Home,
+    *,
+    client: str | None,
+    name: str | None,
+    venue: str | None,
+    as_json: bool,
+    call: str,
+    fields: tuple[str, ...],
 ) -> int:
     """Say what a policy answers to a CALL, and why.
 
@@ -63,19 +71,13 @@ def explain(
     if (client is None) == (name is None):
         raise click.UsageError("Give either --client or --policy.")
     entry = None if client is None else _client(home, client)
-    venue = known_venue(home)
+    policy, at = _chosen(home, client, entry.policy if entry else str(name), venue, quiet=as_json)
     try:
-        policy = _policy(home, entry.policy if entry else str(name), venue)
-    except ConfigError:
-        if not as_json:
-            _show_now(_now(home, client), client)  # a gateway may go on with the policy that it loaded before
-        raise
-    try:
-        understood = venue.call_of(call, _fields(fields))
+        understood = at.call_of(call, _fields(fields))
     except NotUnderstood as error:
-        return _show_not_understood(call, " ".join(venue.words(error)), as_json)
+        return _show_not_understood(call, " ".join(at.words(error)), as_json)
     known = _known(home, entry, understood) if entry else KnownToLedger({}, ())
-    facts = Facts(venue.pairs.by_id, known.placed, SystemClock().now_us())
+    facts = Facts(at.pairs.by_id, known.placed, SystemClock().now_us())
     decision = decide(policy, client or ANYBODY, understood, facts)
     now = _now(home, client)
     calls = _call_rows(policy, understood, calls_counted(home, client) if client else None)
@@ -89,10 +91,15 @@ def explain(
     return 0 if answer["allowed"] and answer["fits"] and passes else 1
 
 
-def _policy(home: Home, name: str, venue: Venue) -> Policy:
-    """Load a policy of the home, or a file. Raises `ConfigError`."""
+def _chosen(home: Home, client: str | None, name: str, venue: str | None, *, quiet: bool) -> tuple[Policy, Venue]:
+    """Load a policy of the home, or a file, with its venue. Raises `ConfigError`; shows first what is in force."""
     path = Path(name) if name.endswith(".toml") else home.policies / f"{name}.toml"
-    return load_policy(path, venue.vocabulary, venue.pairs.find, names_of(venue.pairs))
+    try:
+        return load_for(path, known_venues(home, venue))
+    except ConfigError:
+        if not quiet:
+            _show_now(_now(home, client), client)  # a gateway may go on with what it loaded of the file before
+        raise
 
 
 def _answer(

@@ -59,7 +59,7 @@ def serve(session: Session, *, as_json: bool) -> int:
     for finding in warnings(loaded, datetime.now(UTC).date()):
         warn(str(finding))
 
-    server = GatewayServer(loaded, lambda urls: _announce(lock, home, urls, as_json=as_json))
+    server = GatewayServer(loaded, lambda listening: _announce(lock, home, listening, as_json=as_json))
     return _run(server)
 
 
@@ -80,14 +80,15 @@ def _loaded(session: Session) -> LoadedHome:
     return loaded
 
 
-def _announce(lock: HomeLock, home: Home, urls: list[str], *, as_json: bool) -> None:
-    """Print the ready line, once in the life of this gateway."""
+def _announce(lock: HomeLock, home: Home, listening: list[tuple[str, str]], *, as_json: bool) -> None:
+    """Print the ready line, once in the life of this gateway. ``listening`` has the venue and URL of each listener."""
     if lock.announced().listen != NOTHING_YET:
         return  # this worker replaces a dead one; the reader of the line has it, and may have closed the pipe
-    listening = ", ".join(urls)
-    lock.announce(Holder(os.getppid(), time.time_ns() // 1000, listening))
-    line = {"ready": True, "url": urls[0], "urls": urls, "home": str(home.folder)}
-    show_line(line) if as_json else click.echo(f"signer: ready on {listening}")
+    venues, urls = [venue for venue, _ in listening], [url for _, url in listening]
+    gateway = Holder(os.getppid(), time.time_ns() // 1000, ", ".join(urls), venues)
+    lock.announce(gateway)
+    line = {"ready": True, "url": urls[0], "urls": urls, "venues": venues, "home": str(home.folder)}
+    show_line(line) if as_json else click.echo(f"signer: ready on {gateway.told}")
     sys.stdout.flush()
 
 

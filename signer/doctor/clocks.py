@@ -6,7 +6,7 @@ Nonces, expiry and the order of the log depend on our clock. It is compared with
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from signer.contracts import Clock, Venue
 from signer.doctor.said import error, fine, warning
@@ -25,14 +25,17 @@ HINT = "set this machine's clock, and keep it set (`timedatectl set-ntp true`, c
 
 async def examine(config: Config, own: OwnAddresses, where: str, clock: Clock) -> list[Finding]:
     """Ask each origin that signer.toml names for its time, once."""
-    venue = open_venue(config.venue)
-    ways: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for key, (origin, addresses) in config.origins.items():
-        ways.setdefault((origin, tuple(addresses)), []).append(key)
     asked = [
-        _origin(venue, origin, addresses, keys[0], own, where, clock) for (origin, addresses), keys in ways.items()
+        _origin(open_venue(name), origin, addresses, key, own, where, clock)
+        for name in config.venues
+        for (origin, addresses), key in _ways(config, name).items()
     ]
     return [finding for found in await asyncio.gather(*asked) for finding in found]
+
+
+def _ways(config: Config, venue: str) -> Mapping[tuple[str, tuple[str, ...]], str]:
+    """List the origins of a venue with their addresses, each with a key that states it."""
+    return {(origin, tuple(addresses)): key for key, (origin, addresses) in config.origins_of(venue).items()}
 
 
 async def _origin(

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from signer.contracts import Clock, SigningKey
+from signer.contracts import Clock, SigningKey, Venue
 from signer.doctor.known import KnownHome
 from signer.doctor.said import error, failed, fine, warning
 from signer.errors import HomeError, SignerError
@@ -63,7 +63,6 @@ class _Examination:
         self._clock = clock
         self._stores = stores
         self._heard = heard
-        self._venue = known.venue
         self._usable = {HOME_FILE}
         self._credentials: Sequence[CredentialInfo] = known.store.credentials() if known.store else ()
 
@@ -73,11 +72,12 @@ class _Examination:
         store = self._known.store
         if store is None:
             return of_stores, []
-        credentials = self._credentials
+        credentials, known = self._credentials, self._known
         required = requirements_in(
-            self._config, credentials, store.clients(), self._known.policies, self._venue, self._clock.now_us()
+            self._config, credentials, store.clients(), known.policies, known.venues, self._clock.now_us()
         )
-        signed = [await self._signing(info, store) for info in credentials]
+        # Without its account or venue nothing can be asked of a key; the findings of the settings say so.
+        signed = [await self._signing(info, store) for info in credentials if info.name in required]
         try:
             async with self._asking() as ask:
                 looks = [self._judged(ask, one, required[one.info.name]) for one in signed]
@@ -107,8 +107,9 @@ class _Examination:
             return _Signed(info, None)
         try:
             key = await self._handle(info, store)
-            if not is_signature_size(self._venue.key_algorithm, len(await key.sign(MESSAGE))):
-                what = f"its store makes no signature by {self._venue.key_algorithm}"
+            algorithm = self._venue(info).key_algorithm
+            if not is_signature_size(algorithm, len(await key.sign(MESSAGE))):
+                what = f"its store makes no signature by {algorithm}"
                 return _Signed(info, None, [error("signature", about, what, "add the key anew")])
         except SignerError as why:
             self._heard.clear()
@@ -118,13 +119,11 @@ class _Examination:
 
     async def _handle(self, info: CredentialInfo, store: FileKeyStore) -> SigningKey:
         if info.store == HOME_FILE:
-            return store.signing_key(info.name, self._venue.key_algorithm)
+            return store.signing_key(info.name, self._venue(info).key_algorithm)
         return await self._stores.store(info.store, self._config).signing_key(info)
 
     async def _judged(self, ask: Ask, signed: _Signed, requirements: Requirements) -> Sequence[Finding]:
         info, about = signed.info, f"credential {signed.info.name}"
-        if info.account not in self._config.accounts:
-            return []  # the settings' part reports it
         if signed.key is None and self._known.gateway is None:
             what, hint = f"cannot be tried without its store ({info.store})", "fix that first"
             return [] if signed.said else [warning("unproven", about, what, hint)]
@@ -136,7 +135,10 @@ class _Examination:
             otherwise = f"see to it at the exchange, then `signer keys test {info.name}`"
             return [error("unproven", about, what, why.hint or hint or otherwise)]
         others = accounts_told(self._known.home.probes, info, self._credentials)
-        return judge_key(key, requirements, self._venue, now_us, moved=asked.moved, others=others)
+        return judge_key(key, requirements, self._venue(info), now_us, moved=asked.moved, others=others)
+
+    def _venue(self, info: CredentialInfo) -> Venue:
+        return self._known.venues[self._config.accounts[info.account].venue]
 
     def _overheard(self, about: str) -> list[Finding]:
         texts, self._heard[:] = list(dict.fromkeys(self._heard)), []

@@ -45,7 +45,7 @@ def _secrets(home: Home) -> list[Path]:
 def _ours(home: Home) -> list[Path]:
     """Return the files that signer itself writes there."""
     beside = [home.ledger.with_name(home.ledger.name + end) for end in ("", "-wal", "-shm")]
-    known = [*beside, home.pairs, home.lock, home.state, home.tls / "ca.pem"]
+    known = [*beside, *home.pairs_kept().values(), home.lock, home.state, home.tls / "ca.pem"]
     kept = [*sorted(home.audit.glob("audit-*.jsonl")), *sorted(home.probes.glob("*.json"))]
     kept += sorted(home.brakes.glob("*.json"))
     return [path for path in [*known, *kept] if os.path.lexists(path)]

@@ -9,12 +9,11 @@ from signer.contracts import Venue
 from signer.errors import ConfigError
 from signer.home.layout import Home
 from signer.home.lock import Holder
-from signer.home.settings import DEFAULT_VENUE, Config
+from signer.home.settings import Config
 from signer.keys.file import FileKeyStore
 from signer.policy.load import Loaded
 from signer.policy.policy import Policy
 from signer.serving.loaded import HomeParts
-from signer.venues import open_venue
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +25,11 @@ class KnownHome:
     store: FileKeyStore | None = None
     policies: Mapping[str, Policy] = field(default_factory=dict)
     """The policies that load."""
-    venue: Venue = field(default_factory=lambda: open_venue(DEFAULT_VENUE))
+    venues: Mapping[str, Venue] = field(default_factory=dict)
+    """The venues that could be opened, by name, with the pairs that are known."""
     gateway: Holder | None = None
     """The gateway that runs on the home, or is about to."""
 
     def misfits(self) -> Iterator[ConfigError]:
         """Yield everything in the key store that the settings have no place for."""
-        yield from HomeParts(self.home, self.config, self.store, self.venue, Loaded({}, {})).misfits()
+        yield from HomeParts(self.home, self.config, self.store, self.venues, Loaded({}, {})).misfits()

@@ -15,7 +15,7 @@ from signer.doctor.said import error, failed, fine, warning, when
 from signer.errors import ConfigError, ListenError
 from signer.findings import Finding
 from signer.home.layout import Home
-from signer.home.lock import Holder, Load, read_load
+from signer.home.lock import Load, read_load
 from signer.home.settings import Config
 from signer.serving.binding import group_id, require_bindable
 from signer.upstream.own_addresses import OwnAddresses
@@ -34,19 +34,14 @@ def examine(known: KnownHome) -> list[Finding]:
         what = f"process {gateway.pid} starts a gateway on this home, or changes it"
         return [warning("gateway", "gateway", what, "look again in a moment")]
     running = fine("gateway", "gateway", f"runs since {when(gateway.since_us)} (process {gateway.pid})")
-    answers = [answer(url) for url in urls(gateway)]
+    answers = [answer(url) for url in gateway.urls]
     return [running, *answers, *loaded(home, read_load(home.state))]
-
-
-def urls(gateway: Holder) -> list[str]:
-    """Return the listeners that a serving gateway announces."""
-    return gateway.listen.split(", ")
 
 
 def own_addresses(known: KnownHome) -> OwnAddresses:
     """Report where the gateway listens, or would listen."""
     if known.gateway is not None and known.gateway.serves:
-        told = [urlsplit(url) for url in urls(known.gateway) if not url.startswith(UNIX)]
+        told = [urlsplit(url) for url in known.gateway.urls if not url.startswith(UNIX)]
         places = [(url.hostname or "", url.port or 0) for url in told]
     else:
         listeners = known.config.gateway.listeners if known.config else ()

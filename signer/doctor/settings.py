@@ -26,7 +26,9 @@ def read(home: Home, opened: Callable[[], FileKeyStore]) -> tuple[KnownHome, lis
     parts = load_home(home, opened)
     findings = [finding for about, why in parts.unread for finding in failed(about, why)]
     findings += _policies(home, parts)
-    return KnownHome(home, parts.config, parts.store, parts.policies.policies, parts.venue, holder(home.lock)), findings
+    return KnownHome(
+        home, parts.config, parts.store, parts.policies.policies, parts.venues, holder(home.lock)
+    ), findings
 
 
 def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
@@ -42,7 +44,9 @@ def examine(known: KnownHome, now_us: int, today: date) -> list[Finding]:
     if known.policies:
         findings.append(fine("policies", "policies", f"read ({', '.join(sorted(known.policies))})"))
     findings += of_policies(known.policies.values(), today, REVIEW_AHEAD)
-    findings += unlisted(known.policies.values(), complete=known.venue.pairs.complete)
+    for name, venue in known.venues.items():
+        named = [policy for policy in known.policies.values() if policy.words.venue == name]
+        findings += unlisted(named, complete=venue.pairs.complete)
     if known.config is not None and known.store is not None:
         credentials = known.store.credentials()
         findings += [*of_accounts(known.config, credentials), *of_waivers(known.config, credentials)]
@@ -55,7 +59,7 @@ def _policies(home: Home, parts: HomeParts) -> Iterator[Finding]:
     if not home.policies.is_dir():
         hint = "run `signer init`, or make it"
         yield error("config", "policies", f"{home.policies}: there is no such folder", hint)
-    loaded, store = parts.policies, parts.store
+    loaded, store = parts.fitting(), parts.store
     for one in unloaded(loaded.broken, loaded.policies, store.clients() if store else (), {}, str(home.policies)):
         weight = Weight.ERROR if one.clients or store is None else Weight.WARNING
         for line in one.why.splitlines():

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from signer.errors import HomeError
 
+PAIRS = "pairs-"
+"""What the name of a list of pairs begins with; the rest is the venue's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -65,10 +68,13 @@ class Home:
         """The folder of audit segments."""
         return self.folder / "audit"
 
-    @property
-    def pairs(self) -> Path:
-        """The venue's table of pairs as last fetched."""
-        return self.folder / "pairs.json"
+    def pairs(self, venue: str) -> Path:
+        """The list of pairs of ``venue`` as last fetched."""
+        return self.folder / f"{PAIRS}{venue}.json"
+
+    def pairs_kept(self) -> Mapping[str, Path]:
+        """List the lists of pairs that are kept, by their venues."""
+        return {path.stem.removeprefix(PAIRS): path for path in sorted(self.folder.glob(f"{PAIRS}*.json"))}
 
     @property
     def probes(self) -> Path:

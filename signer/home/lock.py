@@ -27,6 +27,21 @@ class Holder:
     pid: int
     since_us: int
     listen: str
+    """The URLs of its listeners, with commas between."""
+    venues: list[str] = field(default_factory=list)
+    """The venue that each listener serves, in the same order."""
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs of its listeners, if it serves."""
+        return self.listen.split(", ")
+
+    @property
+    def told(self) -> str:
+        """Where it listens, for a person: each URL with its venue, if there are several."""
+        if len(set(self.venues)) < 2:
+            return self.listen
+        return ", ".join(f"{url} ({venue})" for url, venue in zip(self.urls, self.venues, strict=False))
 
     @property
     def serves(self) -> bool:
@@ -126,7 +141,7 @@ def _read(path: Path) -> Holder:
 
 def _held(path: Path) -> HomeBusy:
     by = _read(path)
-    what = f"another gateway (process {by.pid}, listening on {by.listen}) runs on this home"
+    what = f"another gateway (process {by.pid}, listening on {by.told}) runs on this home"
     if not by.serves:
         what = f"process {by.pid} starts a gateway on this home, or changes it"
     return HomeBusy(what, where=str(path.parent), hint="stop it first, or give this one a --home of its own")

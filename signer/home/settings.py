@@ -10,7 +10,7 @@ import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -25,6 +25,8 @@ from signer.home.stores import Pkcs11Config, StoreConfig
 DEFAULT_VENUE = "kraken"
 DEFAULT_ORIGIN = "https://api.kraken.com"
 CONFIG_VERSION = 1
+Listen: TypeAlias = str | list[str] | dict[str, str | list[str]]
+"""Addresses of listeners: one, several, or those of each venue by its name."""
 HOME_FILE = "file"
 """The name of the store that every home has: the encrypted file in it."""
 
@@ -50,8 +52,9 @@ class TlsConfig(Strict):
 class GatewayConfig(Strict):
     """``[gateway]``: where bots connect."""
 
-    listen: str | list[str] = "127.0.0.1:8787"
-    """Where bots connect: one or a list of ``address:port``, ``tls://address:port`` and ``unix:/path``."""
+    listen: str | list[str] | dict[str, str | list[str]] = "127.0.0.1:8787"
+    """Where bots connect: one or a list of ``address:port``, ``tls://address:port`` and ``unix:/path``. With accounts
+    at several venues it is a table with those of each, by its name: a listener serves one venue."""
     allow_wide_listen: str = ""
     """Why the gateway may listen beyond loopback in plain HTTP. Every start warns of it. Empty: it may not."""
     tls: TlsConfig = Field(default_factory=TlsConfig)
@@ -60,7 +63,7 @@ class GatewayConfig(Strict):
     trusted_proxies: list[str] = Field(default_factory=list)
     """Networks of reverse proxies (``"10.0.0.7/32"``), or ``"unix"``, whose ``X-Forwarded-For`` is believed."""
     public_origin: str = ""
-    """Where public calls go. Empty: to the origin of the first account."""
+    """Where public calls go. Empty: to the origin of the first account, or of the first at each of several venues."""
     public_resolve: list[str] = Field(default_factory=list)
     """Addresses of the host of ``public_origin``, if the resolver is not to be asked."""
     public_calls_per_second: Count = 20
@@ -81,9 +84,9 @@ class GatewayConfig(Strict):
 
     @field_validator("listen")
     @classmethod
-    def _listen(cls, value: str | list[str]) -> str | list[str]:
+    def _listen(cls, value: Listen) -> Listen:
         listeners = [Listener.parse(text) for text in _listed(value)]
-        if not listeners:
+        if not listeners or (isinstance(value, dict) and not all(value.values())):
             raise ValueError('name at least one address, such as "127.0.0.1:8787"')
         fixed = [listener.bind for listener in listeners if listener.kind == "unix" or listener.port]
         if len(set(fixed)) < len(fixed):
@@ -153,11 +156,22 @@ class AccountConfig(Strict):
     """Seconds after which an order that got no answer, and that the venue does not know, counts as never placed. Taken
     at start; the longest of all accounts counts."""
 
+    @field_validator("venue")
+    @classmethod
+    def _venue(cls, value: str) -> str:
+        return check_name(value, "venue")
+
     @field_validator("origin")
     @classmethod
     def _origin(cls, value: str) -> str:
         check_origin(value)
         return value
+
+    @model_validator(mode="after")
+    def _own_origin(self) -> AccountConfig:
+        if self.venue != DEFAULT_VENUE and "origin" not in self.model_fields_set:
+            raise ValueError(f"origin is missing: {DEFAULT_ORIGIN} is not that of {self.venue}; say where it trades")
+        return self
 
     @field_validator("resolve")
     @classmethod
@@ -220,29 +234,46 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
-    def _one_venue(self) -> Config:
-        venues = sorted({account.venue for account in self.accounts.values()})
-        if len(venues) > 1:
+    def _listeners_by_venue(self) -> Config:
+        listen, venues = self.gateway.listen, sorted(self.venues)
+        if isinstance(listen, dict) and sorted(listen) != venues:
+            at = f"{', '.join(venues)[:200]}, and gateway.listen has {', '.join(sorted(listen))[:200] or 'nothing'}"
+            raise ValueError(f"the accounts are at {at}; name there the listeners of each venue, and of no other")
+        if len(venues) > 1 and not isinstance(listen, dict):
+            example = ", ".join(f'{name} = "127.0.0.1:{8787 + number}"' for number, name in enumerate(venues[:3]))
             raise ValueError(
-                f"the accounts are at several venues ({', '.join(venues)[:200]}), and a listener serves one; "
-                "give each venue a home of its own"
+                f"the accounts are at several venues ({', '.join(venues)[:200]}), and a listener serves one; write "
+                f"gateway.listen = {{ {example} }}"
+            )
+        if len(venues) > 1 and self.gateway.public_origin:
+            raise ValueError(
+                "gateway.public_origin is of one venue, and the accounts are at several; remove it: public calls of a "
+                "venue go to the origin of its first account"
             )
         return self
 
     @property
-    def venue(self) -> str:
-        """The venue of all accounts, which is the one that the listeners serve."""
-        return next(iter(self.accounts.values())).venue
+    def listeners(self) -> tuple[tuple[str, Listener], ...]:
+        """Each listener with the venue that it serves, in the order of ``listen``."""
+        listen = self.gateway.listen
+        by_venue = listen if isinstance(listen, dict) else {self.venues[0]: listen}
+        return tuple((venue, Listener.parse(text)) for venue, texts in by_venue.items() for text in _listed(texts))
 
     @property
-    def public_origin(self) -> str:
-        """The origin for public calls."""
-        return self.gateway.public_origin or next(iter(self.accounts.values())).origin
+    def venues(self) -> tuple[str, ...]:
+        """The names of the accounts' venues, in the order in which signer.toml first names them."""
+        return tuple(dict.fromkeys(account.venue for account in self.accounts.values()))
 
-    @property
-    def public_resolve(self) -> list[str]:
-        """Addresses of the origin for public calls; empty if the resolver is asked."""
-        return self.gateway.public_resolve if self.gateway.public_origin else next(iter(self.accounts.values())).resolve
+    def venue_of(self, account: str) -> str:
+        """The venue of an account; for one that is not in signer.toml any more that of the first."""
+        return self.accounts[account].venue if account in self.accounts else self.venues[0]
+
+    def public(self, venue: str) -> tuple[str, list[str]]:
+        """The origin for public calls of ``venue``, and its addresses; none if the resolver is asked."""
+        if self.gateway.public_origin:
+            return self.gateway.public_origin, self.gateway.public_resolve
+        first = next(account for account in self.accounts.values() if account.venue == venue)
+        return first.origin, first.resolve
 
     @property
     def variables(self) -> frozenset[str]:
@@ -253,8 +284,13 @@ class Config(Strict):
     @property
     def origins(self) -> Mapping[str, tuple[str, list[str]]]:
         """Every origin and its addresses, by the key of signer.toml that states it."""
-        found = {f"accounts.{name}.origin": (each.origin, each.resolve) for name, each in self.accounts.items()}
-        return found | {"gateway.public_origin": (self.public_origin, self.public_resolve)}
+        return {key: way for venue in self.venues for key, way in self.origins_of(venue).items()}
+
+    def origins_of(self, venue: str) -> Mapping[str, tuple[str, list[str]]]:
+        """The origins of one venue, as in `origins`."""
+        accounts = {name: each for name, each in self.accounts.items() if each.venue == venue}
+        found = {f"accounts.{name}.origin": (each.origin, each.resolve) for name, each in accounts.items()}
+        return found | {"gateway.public_origin": self.public(venue)} if self.gateway.public_origin else found
 
 
 def load_config(path: Path) -> Config:
@@ -274,7 +310,10 @@ def load_config(path: Path) -> Config:
         raise ConfigError(_one_line(error), where=str(path), hint="docs/configuration.md lists every key") from None
 
 
-def _listed(listen: str | list[str]) -> list[str]:
+def _listed(listen: Listen) -> list[str]:
+    """List the addresses in their order."""
+    if isinstance(listen, dict):
+        return [text for texts in listen.values() for text in _listed(texts)]
     return [listen] if isinstance(listen, str) else listen
 
 

@@ -60,14 +60,21 @@ class Requirements:
 def requirements_of(
     credentials: Sequence[CredentialInfo],
     clients: Iterable[tuple[ClientInfo, Policy]],
-    venue: Venue,
+    venues: Mapping[str, Venue],
     waivers: Mapping[str, Mapping[str, str]],
     now_us: int,
     excess: Weight = Weight.WARNING,
 ) -> Mapping[str, Requirements]:
-    """Return the needs for each credential, by its name, of the clients that may call now."""
+    """Return the needs for each credential, by its name, of the clients that may call now.
+
+    ``venues`` are those of the accounts, by account. A credential of no such account is left out.
+    """
     live = [(info, policy) for info, policy in clients if not info.revoked and not _over(info, now_us)]
-    asked = [_required(info, credentials, live, venue, waivers.get(info.name, {})) for info in credentials]
+    asked = [
+        _required(info, credentials, live, venues[info.account], waivers.get(info.name, {}))
+        for info in credentials
+        if info.account in venues
+    ]
     return {requirements.credential: replace(requirements, excess=excess) for requirements in asked}
 
 
@@ -76,13 +83,17 @@ def requirements_in(
     credentials: Sequence[CredentialInfo],
     clients: Iterable[ClientInfo],
     policies: Mapping[str, Policy],
-    venue: Venue,
+    venues: Mapping[str, Venue],
     now_us: int,
 ) -> Mapping[str, Requirements]:
-    """Return the settings' needs for each credential, by its name. A client without its policy needs nothing."""
+    """Return the settings' needs for each credential, by its name. A client without its policy needs nothing.
+
+    ``venues`` are those that are known, by name.
+    """
+    of_accounts = {name: venues[each.venue] for name, each in config.accounts.items() if each.venue in venues}
     held = [(info, policies[info.policy]) for info in clients if info.policy in policies]
     excess = Weight.REFUSED if config.gateway.excess_permissions == "refuse" else Weight.WARNING
-    return requirements_of(credentials, held, venue, config.waivers, now_us, excess)
+    return requirements_of(credentials, held, of_accounts, config.waivers, now_us, excess)
 
 
 def judge_key(

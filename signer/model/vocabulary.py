@@ -12,6 +12,8 @@ from signer.model.orders import RefKind
 class Vocabulary:
     """What a policy for accounts of one venue may say, and how its answers name things."""
 
+    venue: str
+    """The venue's name."""
     permissions: tuple[str, ...]
     """The permissions that a policy may grant."""
     withheld: Mapping[str, str]

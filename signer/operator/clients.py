@@ -11,6 +11,7 @@ from signer.errors import ConfigError, KeyStoreError, LedgerError
 from signer.gateway.replay import FORGIVEN, highest_of, name_of
 from signer.gateway.snapshot import AT_ONCE
 from signer.home.layout import Home
+from signer.home.settings import Config, load_config
 from signer.keys.entries import ClientChange
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import ApiKeySecret
@@ -27,6 +28,7 @@ from signer.operator.session import Session
 from signer.operator.taking_back import TakingBack
 from signer.secret import fingerprint
 from signer.serving.clock import SystemClock
+from signer.serving.loaded import policies_of, venues_of
 
 HandOver = contextlib.AbstractContextManager[None]
 """Gives the bot its credential when the block that stores it ends without an error."""
@@ -69,13 +71,24 @@ def _is_over(info: ClientInfo, revoked: Mapping[str, int]) -> bool:
     return info.name in revoked and info.created_us <= revoked[info.name]
 
 
-def require_policy(home: Home, policy: str) -> None:
-    """Raises `ConfigError` unless the home has a policy file of that name."""
+def require_policy(home: Home, policy: str, account: str) -> None:
+    """Raises `ConfigError` unless the home has a policy file of that name, which is not for another venue."""
     files = sorted(home.policies.glob("*.toml"))
     known = [file.stem for file in files if not file.stem.endswith(".cases")]
     if policy not in known:
         hint = f"write {policy}.toml there; known are: {', '.join(known) or 'none'}"
         raise ConfigError(f"there is no policy {policy!r}", where=str(home.policies), hint=hint)
+    config = load_config(home.config)
+    if len(config.venues) > 1:
+        _require_venue(home, config, policy, account)
+
+
+def _require_venue(home: Home, config: Config, policy: str, account: str) -> None:
+    """Raises `ConfigError` if the policy is for another venue than that of the account; one that is broken may be."""
+    loaded, venue = policies_of(home, venues_of(home, config)).policies.get(policy), config.venue_of(account)
+    if loaded is not None and loaded.words.venue != venue:
+        what = f"policy {policy} is for {loaded.words.venue}, and account {account} is at {venue}"
+        raise ConfigError(what, where=str(home.policies / f"{policy}.toml"), hint=f"name a policy for {venue}")
 
 
 def add_client(

@@ -9,10 +9,11 @@ from pathlib import Path
 from signer.errors import ConfigError, HomeError
 from signer.home.layout import Home
 from signer.home.private_file import write_private
-from signer.home.settings import DEFAULT_VENUE, Config, load_config
+from signer.home.settings import Config, load_config
 from signer.keys.passphrase import Passphrase
+from signer.model import Vocabulary
 from signer.operator.opening import create_store
-from signer.operator.pairs_list import current_pairs
+from signer.operator.pairs_list import current_venues
 from signer.operator.person import Person
 from signer.policy.schema import json_schema
 from signer.venues import open_venue
@@ -28,6 +29,7 @@ version = 1
 listen = "{listen}"
 
 [accounts.{account}]
+venue = "{venue}"
 origin = "{origin}"
 """
 
@@ -58,10 +60,10 @@ def make_home(home: Home, person: Person, passphrase: Passphrase, settings: str,
         fresh = Home(Path(beside) / "home")
         fresh.folder.mkdir(mode=0o700)
         config = _settled(fresh, settings)
-        _copy_policies(fresh)
+        _copy_policies(fresh, open_venue(config.venues[0]).vocabulary)
         if kept_text:
             write_private(fresh.passphrase, kept_text.encode() + b"\n", replace=False)
-        current_pairs(fresh, config, person)  # policies are judged by it from the first start on
+        current_venues(fresh, config, person)  # policies are judged by it from the first start on
         person.note("signer: making the key store …")
         create_store(fresh, person, passphrase)
         if home.folder.exists():
@@ -77,9 +79,9 @@ def _settled(home: Home, settings: str) -> Config:
         raise BadSettings(error.what) from None
 
 
-def _copy_policies(home: Home) -> None:
+def _copy_policies(home: Home, words: Vocabulary) -> None:
     home.policies.mkdir(mode=0o700)
     for example in files("signer.example_policies").iterdir():
         if example.name.endswith(".toml"):
             write_private(home.policies / example.name, example.read_bytes(), replace=False)
-    write_private(home.policies / SCHEMA, json_schema(open_venue(DEFAULT_VENUE).vocabulary).encode(), replace=False)
+    write_private(home.policies / SCHEMA, json_schema(words).encode(), replace=False)

@@ -32,8 +32,8 @@ def judged(
     except SignerError as error:
         session.person.warn(f"whether the key is fit for its clients cannot be said: {error}")
         return list(judge_use(name, key, moved=moved, others=others))
-    requirements = requirements_now(loaded, now_us)[name]
-    return judge_key(key, requirements, loaded.venue, now_us, moved=moved, others=others)
+    requirements, venue = requirements_now(loaded, now_us)[name], loaded.venue_of(store.credential(name).account)
+    return judge_key(key, requirements, venue, now_us, moved=moved, others=others)
 
 
 def warn_of_lacking(session: Session, config: Config, store: FileKeyStore, account: str, policy: str) -> None:

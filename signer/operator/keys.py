@@ -71,7 +71,7 @@ def add_key(
     A running gateway proves it at once. Until then it signs reads only. Raises `SignerError`.
     """
     kept_in, known_by = config.accounts[account].store, fingerprint(credential.api_key)
-    elsewhere = signing_store(session, kept_in, config)
+    elsewhere = signing_store(session, kept_in, config, account)
     with on_record(session, "keys add", reason, credential=name) as operation:
         operation.detail = f"account {account}, role {role.value}, fingerprint {known_by}"
         store.add_credential(
@@ -93,7 +93,7 @@ def add_key(
 def prove_key(session: Session, store: FileKeyStore, config: Config, name: str, *, reason: str) -> ProvedKey:
     """Ask the venue, signed with the key, what it may do, and judge that. Raises `SignerError`."""
     info = store.credential(name)
-    elsewhere = signing_store(session, info.store, config)
+    elsewhere = signing_store(session, info.store, config, info.account)
     with on_record(session, "keys test", reason, credential=name) as operation:
         found = operation.probe(info, config, lambda: handle_of(info, store, elsewhere))
     return ProvedKey(found.key, judged(session, config, store, name, found.key, moved=found.moved))
@@ -115,7 +115,7 @@ def rotate_key(
     ``other_permissions`` says whether the new key may have fewer or more permissions than the old one.
     """
     old = store.credential(name)
-    elsewhere = signing_store(session, old.store, config)
+    elsewhere = signing_store(session, old.store, config, old.account)
     with on_record(session, "keys rotate", reason, credential=name) as operation:
         Rotation(store, config, operation, elsewhere).rotate(old, given, other_permissions=other_permissions)
     known_by = fingerprint(given.api_key)
@@ -136,7 +136,7 @@ def move_key(
 
     ``given`` is the key as its owner has it, for a store that gives no secret back. Raises `SignerError`.
     """
-    source, target = signing_store(session, info.store, config), signing_store(session, to, config)
+    source, target = (signing_store(session, each, config, info.account) for each in (info.store, to))
     _require_apart(info.store, to, config)
     with on_record(session, "keys move", reason, credential=info.name) as operation:
         operation.detail = f"from {info.store} to {to}"
@@ -149,7 +149,7 @@ def remove_key(
 ) -> None:
     """Forget a real credential for good, and destroy its secret unless ``leave_secret``. Raises `SignerError`."""
     info = store.credential(name)
-    elsewhere = None if leave_secret else signing_store(session, info.store, config)
+    elsewhere = None if leave_secret else signing_store(session, info.store, config, info.account)
     with on_record(session, "keys remove", reason, credential=name) as operation:
         operation.detail = f"account {info.account}, fingerprint {info.fingerprint}"
         store.remove_credential(name, elsewhere)

@@ -11,7 +11,7 @@ from signer.contracts import SigningKey, SigningStore
 from signer.errors import ConfigError, HomeError, LedgerError
 from signer.home.layout import Home
 from signer.home.private_file import read_private
-from signer.home.settings import DEFAULT_VENUE, HOME_FILE, Config, load_config
+from signer.home.settings import HOME_FILE, Config, load_config
 from signer.keys.argon import INSECURE_TESTS_ONLY, SECOND_CHOICE
 from signer.keys.envelope import AboutClient, AboutCredential
 from signer.keys.file import FileKeyStore
@@ -98,10 +98,17 @@ def store_of(home: Home, credential: str) -> str:
     return next((one.store for one in abouts if isinstance(one, AboutCredential) and one.name == credential), "")
 
 
-def signing_store(session: Session, name: str, config: Config) -> SigningStore | None:
-    """Open the store ``name`` for an administrator; None if that is the home's own file.
+def account_of(home: Home, kind: type[AboutCredential | AboutClient], name: str) -> str:
+    """Say which account a credential or client is of; empty if there is none of that name. As `store_of`."""
+    abouts = [entry.about for entry in read_envelope(home.keys).entries]
+    return next((one.account for one in abouts if isinstance(one, kind) and one.name == name), "")
 
-    Raises `ConfigError` or `KeyStoreError`.
+
+def signing_store(session: Session, name: str, config: Config, account: str) -> SigningStore | None:
+    """Open the store ``name`` for an administrator and keys of ``account``; None if that is the home's own file.
+
+    Raises `ConfigError` or `KeyStoreError`, also for a store that cannot sign for the account's venue. An account that
+    is not in the settings any more has no venue, and its keys may still be removed.
     """
     from signer.keys.stores import SigningStores, require_keeps  # noqa: PLC0415 - most homes need it not
 
@@ -112,30 +119,21 @@ def signing_store(session: Session, name: str, config: Config) -> SigningStore |
     stores = SigningStores(session.person.warn, interactive=True, admin_token=_admin_token(session.vault_token_file))
     session.call_on_close(lambda: session.run(stores.close()))
     store = stores.store(name, config)
-    require_keeps(store, open_venue(config.venue), name)
+    if account in config.accounts:
+        require_keeps(store, open_venue(config.venue_of(account)), name)
     return store
 
 
-def account_of(home: Home, kind: type[AboutCredential | AboutClient], name: str) -> str:
-    """Say which account a credential or client is of; empty if there is none of that name. As `store_of`."""
-    abouts = [entry.about for entry in read_envelope(home.keys).entries]
-    return next((one.account for one in abouts if isinstance(one, kind) and one.name == name), "")
-
-
 def real_shape(config: Config, account: str) -> KeyShape:
-    """Return what a real key of ``account`` is made of: at the default venue if there is no such account."""
-    settings = config.accounts.get(account)
-    return KeyShape.of_real(open_venue(settings.venue if settings else DEFAULT_VENUE))
+    """Return what a real key of ``account`` is made of; of an account that is not there, as at the first venue."""
+    return KeyShape.of_real(open_venue(config.venue_of(account)))
 
 
 def client_shape(home: Home, account: str) -> KeyShape:
-    """Return what a virtual key for ``account`` is made of: at the default venue if nothing tells which it is."""
-    try:
-        settings = load_config(home.config).accounts.get(account)
-        venue = open_venue(settings.venue if settings else DEFAULT_VENUE)
-    except ConfigError:
-        venue = open_venue(DEFAULT_VENUE)
-    return KeyShape.of_client(venue)
+    """Return what a virtual key for ``account`` is made of, whether signer.toml reads or not."""
+    from signer.serving.loaded import venue_named  # noqa: PLC0415 - brakes go without it
+
+    return KeyShape.of_client(open_venue(venue_named(home, account)))
 
 
 async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: SigningStore | None) -> SigningKey:

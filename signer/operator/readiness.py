@@ -15,7 +15,7 @@ from signer.ledger.caps import Halts, halt_for, unreadable
 from signer.operator.braking import revoked_clients
 from signer.operator.halts import halts_in_force
 from signer.serving.admin import BRAKE_S, ask_within
-from signer.serving.loaded import policies_of, venue_of
+from signer.serving.loaded import policies_of, venues_of
 from signer.serving.readiness import ALONE, InForce, Obstacle, Readiness, judged, read_answer
 
 NO_GATEWAY = Obstacle(
@@ -70,8 +70,7 @@ def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
     """Judge by the key store's own list, which needs no passphrase."""
     try:
         entries = read_envelope(home.keys).entries
-        venue = venue_of(home)
-        policies = policies_of(home, venue.vocabulary, venue.pairs).policies
+        policies = policies_of(home, venues_of(home)).policies
         over = revoked_clients(home)
     except (KeyStoreError, SignerError) as error:
         stopped.append(Obstacle("home", str(error)))

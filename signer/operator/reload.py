@@ -53,7 +53,7 @@ def reload_running(home: Home, person: Person) -> str | None:
                 raise HomeError(f"the running gateway did not take this up: {now.error}", hint=hint)
             for text in (*(f"refused: {each}" for each in now.refused), *now.broken, *now.unused):
                 person.warn(text)
-            return f"the gateway on {running.listen} has taken it up"
+            return f"the gateway on {running.told} has taken it up"
         time.sleep(LOOK_EVERY_S)
     hint = "look at its log; the change is stored and will be in force after a restart"
     raise HomeError("the running gateway did not answer the reload", where=str(home.folder), hint=hint)
@@ -64,12 +64,12 @@ def reload_home(session: Session) -> bool:
 
     Return whether every client's policy loaded. Raises `HomeError` if no gateway runs.
     """
-    from signer.operator.pairs_list import current_pairs, warn_of_unlisted  # noqa: PLC0415 - a brake reloads without it
+    from signer.operator.pairs_list import current_venues, warn_of_unlisted  # noqa: PLC0415 - a brake reloads without it
 
     home, person = session.home, session.person
     if holder(home.lock) is not None:
         with contextlib.suppress(ConfigError):  # the gateway says it too, and then `status` knows of the failed reload
-            current_pairs(home, load_config(home.config), person)
+            current_venues(home, load_config(home.config), person)
     done = reload_running(home, person)
     if done is None:
         raise HomeError("no gateway runs on this home", where=str(home.folder), hint="start it with `signer serve`")

@@ -31,7 +31,7 @@ def stop_gateway(session: Session, reason: str) -> None:
     _record(session, running, reason)
     _send(running, home)
     _await_end(home, running)
-    which = f"The gateway on {running.listen}" if running.serves else "The gateway"
+    which = f"The gateway on {running.told}" if running.serves else "The gateway"
     session.person.say(f"{which} has stopped.")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar, get_args
+from typing import NamedTuple, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -52,6 +52,16 @@ FORMS = {
 """The hint for each value that is text of a certain form."""
 
 
+class VenueTerms(NamedTuple):
+    """What policies for accounts of one venue are read by."""
+
+    words: Vocabulary
+    find: FindPair
+    """Returns the pair of any spelling."""
+    known: Collection[str] = ()
+    """The names of its pairs, of which the nearest is proposed for a misspelt one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """The policies of a folder, by name (the file's name without ``.toml``)."""
@@ -61,16 +71,15 @@ class Loaded:
     """The problems of each file that does not load, a line each, keyed by its name."""
 
 
-def load_policies(folder: Path, words: Vocabulary, find: FindPair, known: Collection[str] = ()) -> Loaded:
+def load_policies(folder: Path, venues: Mapping[str, VenueTerms]) -> Loaded:
     """Load every policy in ``folder``; a file with a problem is broken, and the others load.
 
-    ``find`` returns the pair of any spelling. ``known`` are the pair names to propose for a misspelt one. Raises
-    `ConfigError` if there is no such folder.
+    ``venues`` are those that a policy may be for, by name. Raises `ConfigError` if there is no such folder.
     """
     policies, broken = {}, {}
     for path in policy_files(folder):
         try:
-            policies[path.stem] = load_policy(path, words, find, known)
+            policies[path.stem] = load_policy(path, *terms_for(path, venues))
         except ConfigError as error:
             broken[path.stem] = str(error)
     return Loaded(policies, broken)
@@ -81,6 +90,22 @@ def policy_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ConfigError("there is no such folder", where=str(folder), hint="run `signer init`, or make it")
     return [path for path in sorted(folder.glob("*.toml")) if not path.name.endswith(CASES_SUFFIX)]
+
+
+def terms_for(path: Path, venues: Mapping[str, VenueTerms]) -> VenueTerms:
+    """Choose the venue that the policy in ``path`` is for: the only one, else that which it names.
+
+    Raises `ConfigError`.
+    """
+    if len(venues) == 1:
+        return next(iter(venues.values()))
+    named = _read_toml(path).get("venue")
+    found = venues.get(named) if isinstance(named, str) else None
+    if found is None:
+        what = "the key is missing" if named is None else f"{_quoted(named)} is no venue of the home's accounts"
+        hint = f"use one of: {', '.join(sorted(venues))}" if venues else "correct the venues in signer.toml first"
+        raise _error(path, [Problem("venue", what, hint)])
+    return found
 
 
 def load_policy(path: Path, words: Vocabulary, find: FindPair, known: Collection[str] = ()) -> Policy:

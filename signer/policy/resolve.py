@@ -66,6 +66,7 @@ class _Resolver:
         self._notionals = self._mosts("max_order_notional", file.max_order_notional, self._quotes)
         self._notional_caps, self._order_caps = self._caps()
         self._max_calls = self._call_limits()
+        self._demand_venue()
         self._demand_trading_words()
         self._demand_rails()
 
@@ -108,6 +109,7 @@ class _Resolver:
         for key, value in stated.items():
             if isinstance(value, list) and key not in {"cap", "max_calls"}:
                 stated[key] = sorted(set(value))
+        stated["venue"] = self._words.venue
         stated["schedule"] = _seconds(self._file.schedule) if self._file.schedule else None
         stated["pairs"] = sorted({pair.id for pair in self._pairs} | {name.upper() for name in self._unlisted})
         stated["max_order_size"] = _plain(self._sizes.values())
@@ -120,6 +122,11 @@ class _Resolver:
 
     def _note(self, key: str, what: str, hint: str) -> None:
         self.problems.append(Problem(key, what, hint))
+
+    def _demand_venue(self) -> None:
+        if self._file.venue not in {"", self._words.venue}:
+            what = f'"{self._file.venue[:40]}" is another venue than {self._words.venue}, by whose words it is read'
+            self._note("venue", what, f"name a venue of the home's accounts, or write {self._words.venue}")
 
     def _find_pairs(self, find: FindPair, known: Collection[str]) -> list[Pair]:
         found: dict[str, Pair] = {}

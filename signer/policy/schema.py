@@ -74,6 +74,7 @@ class PolicyFile(Table):
     permissions: tuple[str, ...] = Field(
         strict=False, description="The exchange's own words, as on the page of an API key."
     )
+    venue: str = Field("", description="The venue that it is for, needed only if the home has accounts at several.")
     pairs: tuple[str, ...] = Field((), strict=False, description="Pairs that may be traded, in any spelling.")
     sides: tuple[Side, ...] = Field((), strict=False, description="Sides that orders may have.")
     order_types: tuple[str, ...] = Field((), strict=False, description="Types that orders may have.")

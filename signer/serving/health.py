@@ -137,7 +137,7 @@ class Health:
     def _of_policies(self) -> Iterator[Obstacle]:
         """Yield the policies of clients whose files differ from what is in force. Reads files."""
         loaded = self.loaded()
-        now = policies_of(loaded.home, loaded.venue.vocabulary, loaded.venue.pairs).policies
+        now = policies_of(loaded.home, loaded.venues).policies
         for name in sorted({client.policy for client in loaded.store.clients() if not client.revoked}):
             if name not in now:
                 if not loaded.policies[name].only_cancels:

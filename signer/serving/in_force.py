@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TypeAlias, final
 
 from signer.contracts import Ledger, SigningKey, Venue
@@ -21,6 +21,7 @@ from signer.model import CredentialInfo
 from signer.serving.loaded import LoadedHome, relisted
 from signer.serving.pairs_listing import PairsListing
 from signer.serving.pools import Pools
+from signer.serving.telemetry import Metrics
 from signer.upstream import UpstreamPool
 
 Held: TypeAlias = tuple[CredentialInfo, StoreConfig | None]
@@ -45,9 +46,7 @@ class HomeInForce:
         self.states = states
         self.pools = pools
         self.stores = stores
-        self.listing = PairsListing(
-            loaded.home.pairs, lambda: self.loaded.venue, self.public_upstream, watch=watch, clock=states.clock
-        )
+        self.listings = {name: self._listing(name, watch) for name in loaded.venues}
         self.revocations = Revocations()
         self._ledger = ledger
 
@@ -60,12 +59,17 @@ class HomeInForce:
         keys = await asyncio.gather(*(self._signing_key(info, loaded) for info, _ in places))
         self.loaded, self.keys = loaded, dict(zip(places, keys, strict=True))
 
-    async def fetch_pairs(self) -> bool:
-        """Fetch the list of pairs if none was fetched yet, or if a policy names an unlisted pair; whether it did."""
-        named_in_vain = any(policy.unlisted for policy in self.loaded.policies.values())
-        if not named_in_vain and self.loaded.venue.pairs.complete:
-            return False
-        return await self.listing.refresh(self.judge_with)
+    async def fetch_pairs(self) -> Set[str]:
+        """Fetch each list of pairs that was not fetched yet, or that lacks a pair which a policy names.
+
+        Returns the venues whose list was fetched.
+        """
+        wanted = self.lacking() | {name for name, venue in self.loaded.venues.items() if not venue.pairs.complete}
+        return {name for name in sorted(wanted) if await self.listings[name].refresh(self.judge_with)}
+
+    def lacking(self) -> Set[str]:
+        """Return the venues that do not list a pair which a policy names."""
+        return {policy.words.venue for policy in self.loaded.policies.values() if policy.unlisted}
 
     async def judge_with(self, venue: Venue) -> None:
         """Judge the policies by the venue with another list of pairs. Raises `ConfigError`."""
@@ -73,16 +77,22 @@ class HomeInForce:
 
     async def snapshot(self) -> Snapshot:
         """Return the snapshot of the loaded home."""
-        config, venue = self.loaded.config, self.loaded.venue
-        self.listing.say(self.loaded.policies.values(), complete=venue.pairs.complete)
+        config, venues = self.loaded.config, self.loaded.venues
+        for name, venue in venues.items():
+            named = [policy for policy in self.loaded.policies.values() if policy.words.venue == name]
+            self.listings[name].say(named, complete=venue.pairs.complete)
         marks = await self._ledger.marks()
         self.revocations.revoke(await self._ledger.revoked())
         accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
-        return Snapshot({venue.name: venue}, self.revocations.applied(_clients(self.loaded)), accounts)
+        return Snapshot(venues, self.revocations.applied(_clients(self.loaded)), accounts)
 
-    def public_upstream(self) -> UpstreamPool:
-        """Return the connections for public calls."""
-        return self.pools.public(self.loaded.config)
+    def public_upstream(self, venue: str) -> UpstreamPool:
+        """Return the connections for public calls of a venue."""
+        return self.pools.public(self.loaded.config, venue)
+
+    def measure(self, metrics: Metrics) -> None:
+        """Set how many pairs each policy names in vain."""
+        metrics.unlisted_pairs({name: len(policy.unlisted) for name, policy in self.loaded.policies.items()})
 
     def live(self) -> set[KeyId]:
         """Return the credentials of the home, by name and fingerprint."""
@@ -93,15 +103,25 @@ class HomeInForce:
         live = self.live()
         return [finding for key, one in self.states.statuses.items() if key in live for finding in one.findings]
 
+    def _listing(self, venue: str, watch: Watch) -> PairsListing:
+        return PairsListing(
+            self.loaded.home.pairs(venue),
+            lambda: self.loaded.venues[venue],
+            lambda: self.public_upstream(venue),
+            watch=watch,
+            clock=self.states.clock,
+        )
+
     async def _signing_key(self, info: CredentialInfo, loaded: LoadedHome) -> SigningKey:
         """Return the handle of a credential from its store. Raises `KeyStoreError`."""
+        venue = loaded.venue_of(info.account)
         if info.store == HOME_FILE:
-            return loaded.store.signing_key(info.name, loaded.venue.key_algorithm)
+            return loaded.store.signing_key(info.name, venue.key_algorithm)
         held = self.keys.get((info, loaded.config.stores.get(info.store)))
         if held is not None:
             return held
         store = self.stores.store(info.store, loaded.config)
-        require_keeps(store, loaded.venue, info.store)
+        require_keeps(store, venue, info.store)
         return await store.signing_key(info)
 
     def _account(self, name: str, config: AccountConfig, marks: Mapping[str, int]) -> Account:
@@ -109,7 +129,7 @@ class HomeInForce:
         infos = [info for info in self.loaded.store.credentials() if info.account == name]
         keys = [(info, self.keys[info, stores.get(info.store)]) for info in infos]
         upstream = self.pools.of(config.origin, config.resolve)
-        return open_account(name, config, self.loaded.venue, keys, upstream, self.states, marks)
+        return open_account(name, config, self.loaded.venue_of(name), keys, upstream, self.states, marks)
 
 
 def _clients(loaded: LoadedHome) -> dict[str, Client]:
@@ -117,14 +137,13 @@ def _clients(loaded: LoadedHome) -> dict[str, Client]:
 
     A revoked one may be of another venue, which the account was at before. It is left out.
     """
-    store, policies, algorithm = loaded.store, loaded.policies, loaded.venue.client_algorithm
+    store, found = loaded.store, dict[str, Client]()
     now = [
-        (info, ClientHandles(store.client_key(info.name, algorithm), store.client_passphrase(info.name)))
+        (info, ClientHandles(store.client_key(info.name, info.algorithm), store.client_passphrase(info.name)))
         for info in store.clients()
-        if info.algorithm is algorithm
     ]
-    return {
-        info.api_key: Client(info, handles.key, policies[info.policy], handles.passphrase)
-        for info, handles in [*now, *store.former_clients()]
-        if info.policy in policies and info.algorithm is algorithm
-    }
+    for info, handles in [*now, *store.former_clients()]:
+        policy = loaded.policy_of(info)
+        if policy is not None and info.algorithm is loaded.venue_of(info.account).client_algorithm:
+            found[info.api_key] = Client(info, handles.key, policy, handles.passphrase)
+    return found

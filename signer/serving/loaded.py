@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from signer.contracts import Pairs, Venue
+from signer.contracts import Venue
 from signer.errors import ConfigError, KeyStoreError, PassphraseChanged, SignerError, WrongPassphrase
 from signer.home.layout import Home
 from signer.home.settings import DEFAULT_VENUE, HOME_FILE, Config, load_config
@@ -18,7 +18,7 @@ from signer.model import ClientInfo, CredentialInfo, Vocabulary
 from signer.policy.load import Loaded, load_policies
 from signer.policy.policy import Policy
 from signer.policy.unloaded import Unloaded, cancels_only, unloaded
-from signer.venues import open_venue
+from signer.venues import open_venue, terms_of, venue_names
 
 T = TypeVar("T")
 
@@ -30,13 +30,22 @@ class LoadedHome:
     home: Home
     config: Config
     store: FileKeyStore
-    venue: Venue
-    """The venue of its accounts, with the pairs that are known."""
+    venues: Mapping[str, Venue]
+    """The venues of its accounts by name, with the pairs that are known."""
     policies: Mapping[str, Policy]
     """The policies in force, keyed by name, with and without clients."""
     unloaded: Sequence[Unloaded]
     passphrase_now: Callable[[], Passphrase | None]
     """Reads the passphrase without asking a person, for a reload after it was changed."""
+
+    def venue_of(self, account: str) -> Venue:
+        """Return the venue of an account in the settings."""
+        return self.venues[self.config.accounts[account].venue]
+
+    def policy_of(self, client: ClientInfo) -> Policy | None:
+        """Return the policy in force for a client: cancels only, if its policy is for another venue."""
+        policy, words = self.policies.get(client.policy), self.venue_of(client.account).vocabulary
+        return policy if policy is None or policy.words.venue == words.venue else cancels_only(client.policy, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +55,8 @@ class HomeParts:
     home: Home
     config: Config | None
     store: FileKeyStore | None
-    venue: Venue
-    """The venue with its known pairs; the default venue if neither settings nor pairs read."""
+    venues: Mapping[str, Venue]
+    """The venues that could be opened, by name, with the pairs that are known."""
     policies: Loaded
     """The policies that load, and the problems of the others."""
     unread: Sequence[tuple[str, SignerError]] = ()
@@ -73,18 +82,24 @@ class HomeParts:
     def _of_other_venues(self, owners: Sequence[CredentialInfo | ClientInfo]) -> Iterator[tuple[str, str]]:
         """Yield problem and hint for each key that signs in another way than its account's venue wants."""
         for info in owners:
-            is_real = isinstance(info, CredentialInfo)
-            algorithm = self.venue.key_algorithm if is_real else self.venue.client_algorithm
-            fits = info.algorithm is algorithm and info.has_passphrase is self.venue.has_passphrase
-            if fits or (isinstance(info, ClientInfo) and info.revoked):
+            venue, is_real = self._venue_of(info.account), isinstance(info, CredentialInfo)
+            if venue is None or (isinstance(info, ClientInfo) and info.revoked):
+                continue
+            algorithm = venue.key_algorithm if is_real else venue.client_algorithm
+            if info.algorithm is algorithm and info.has_passphrase is venue.has_passphrase:
                 continue
             ours, theirs = (
                 f"{by}, with{'' if passphrase else 'out'} a passphrase"
-                for by, passphrase in ((info.algorithm, info.has_passphrase), (algorithm, self.venue.has_passphrase))
+                for by, passphrase in ((info.algorithm, info.has_passphrase), (algorithm, venue.has_passphrase))
             )
-            what = f"{info.name} signs by {ours}, and {self.venue.name} wants {theirs}"
+            what = f"{info.name} signs by {ours}, and {venue.name} wants {theirs}"
             anew = "remove it and add it anew" if is_real else f"rotate it: `signer clients rotate {info.name}`"
             yield what, f"change the venue of account {info.account} back, or {anew}"
+
+    def _venue_of(self, account: str) -> Venue | None:
+        """Return the venue of an account; None if the account or its venue is not known, which is said elsewhere."""
+        found = self.config.accounts.get(account) if self.config else None
+        return self.venues.get(found.venue) if found else None
 
     def whole(
         self,
@@ -101,14 +116,31 @@ class HomeParts:
         for misfit in self.misfits():
             raise misfit
         assert self.config is not None and self.store is not None  # noqa: S101, PT018 - else it is in ``unread``
-        before, loaded, words = in_force or {}, self.policies, self.venue.vocabulary
+        before, loaded = in_force or {}, self.fitting()
         folder, clients = str(self.home.policies), self.store.clients()
         without = unloaded(loaded.broken, loaded.policies, clients, before, folder)
+        venue = {client.policy: self.config.accounts[client.account].venue for client in clients}
         instead = {
-            one.policy: before.get(one.policy) or cancels_only(one.policy, words) for one in without if one.clients
+            one.policy: before.get(one.policy) or cancels_only(one.policy, self.venues[venue[one.policy]].vocabulary)
+            for one in without
+            if one.clients
         }
         policies = {**loaded.policies, **instead}
-        return LoadedHome(self.home, self.config, self.store, self.venue, policies, without, passphrase_now)
+        return LoadedHome(self.home, self.config, self.store, self.venues, policies, without, passphrase_now)
+
+    def fitting(self) -> Loaded:
+        """Return the policies, but as broken each that a client has whose account is at another venue."""
+        if self.config is None or self.store is None:
+            return self.policies
+        broken = dict(self.policies.broken)
+        for client in self.store.clients():
+            policy, account = self.policies.policies.get(client.policy), self.config.accounts.get(client.account)
+            if policy and account and not client.revoked and policy.words.venue != account.venue:
+                what = f"venue: it is for {policy.words.venue}, and client {client.name} trades at {account.venue}"
+                path = self.home.policies / f"{policy.name}.toml"
+                broken[policy.name] = f"{path}: {what}; give the client another policy with `signer clients update`"
+        good = {name: policy for name, policy in self.policies.policies.items() if name not in broken}
+        return Loaded(good, broken)
 
 
 def load_home(home: Home, opened: Callable[[], FileKeyStore]) -> HomeParts:
@@ -119,8 +151,14 @@ def load_home(home: Home, opened: Callable[[], FileKeyStore]) -> HomeParts:
     unread: list[tuple[str, SignerError]] = []
     config = _tried("signer.toml", lambda: load_config(home.config), unread)
     store = _tried("key store", opened, unread)
-    venue = _tried("list of pairs", lambda: venue_of(home, config), unread) or open_venue(DEFAULT_VENUE)
-    return HomeParts(home, config, store, venue, policies_of(home, venue.vocabulary, venue.pairs), unread)
+    venues = {}
+    for name in venues_named(home, config):
+        venue = _tried("list of pairs", lambda name=name: venue_of(home, name), unread)  # type: ignore[misc]
+        if venue is None and name in venue_names():
+            venue = open_venue(name)
+        if venue is not None:
+            venues[name] = venue
+    return HomeParts(home, config, store, venues, policies_of(home, venues), unread)
 
 
 def _tried(about: str, read: Callable[[], T], unread: list[tuple[str, SignerError]]) -> T | None:
@@ -131,44 +169,57 @@ def _tried(about: str, read: Callable[[], T], unread: list[tuple[str, SignerErro
         return None
 
 
-def venue_of(home: Home, config: Config | None = None) -> Venue:
-    """Return the venue of the home's accounts, with the pairs last fetched or else the built-in ones.
+def venue_of(home: Home, name: str) -> Venue:
+    """Return the venue ``name`` with the pairs last fetched, or else the built-in ones.
 
-    Without ``config`` it is the venue in signer.toml, or the default venue if that does not read. Raises `ConfigError`
-    for an unknown venue or an unreadable list.
+    Raises `ConfigError` for an unknown venue or an unreadable list.
     """
-    name = config.venue if config else _venue_named(home)
     try:
-        return open_venue(name, load_pairs(home.pairs))
+        return open_venue(name, load_pairs(home.pairs(name)))
     except ConfigError as error:
         where = error.where or f"{home.config}: accounts.*.venue"
         raise ConfigError(error.what, where=where, hint=error.hint) from None
 
 
-def words_of(home: Home) -> Vocabulary:
-    """Return the words of the home's venue, whether its list of pairs reads or not. Raises `ConfigError`."""
-    return open_venue(_venue_named(home)).vocabulary
+def venues_of(home: Home, config: Config | None = None) -> Mapping[str, Venue]:
+    """Return the venues of the home's accounts by name, as `venue_of`. Raises `ConfigError` as well."""
+    return {name: venue_of(home, name) for name in venues_named(home, config)}
 
 
-def _venue_named(home: Home) -> str:
+def venues_named(home: Home, config: Config | None = None) -> Sequence[str]:
+    """Name the venues of the home's accounts; without ``config`` and a signer.toml that reads, those with a list of
+    pairs in the home, else the one of an account that names none.
+    """
     try:
-        return load_config(home.config).venue
+        return (config or load_config(home.config)).venues
     except ConfigError:
-        return DEFAULT_VENUE
+        return [name for name in home.pairs_kept() if name in venue_names()] or [DEFAULT_VENUE]
+
+
+def words_of(home: Home, account: str) -> Vocabulary:
+    """Return the words of the account's venue, whether its list of pairs reads or not. Raises `ConfigError`."""
+    return open_venue(venue_named(home, account)).vocabulary
+
+
+def venue_named(home: Home, account: str) -> str:
+    """Name the venue of the account; the first of `venues_named` if signer.toml does not read."""
+    try:
+        return load_config(home.config).venue_of(account)
+    except ConfigError:
+        return venues_named(home)[0]
 
 
 def requirements_now(loaded: LoadedHome, now_us: int) -> Mapping[str, Requirements]:
     """Return the settings' needs for each credential, by its name."""
     store = loaded.store
-    return requirements_in(loaded.config, store.credentials(), store.clients(), loaded.policies, loaded.venue, now_us)
+    return requirements_in(loaded.config, store.credentials(), store.clients(), loaded.policies, loaded.venues, now_us)
 
 
-def policies_of(home: Home, words: Vocabulary, pairs: Pairs) -> Loaded:
-    """Read the policies of the home. Without their folder there are none."""
+def policies_of(home: Home, venues: Mapping[str, Venue]) -> Loaded:
+    """Read the policies of the home, each for one of ``venues``. Without their folder there are none."""
     if not home.policies.is_dir():
         return Loaded({}, {})
-    names = [pair.wsname for pair in pairs.by_id.values()]
-    return load_policies(home.policies, words, pairs.find, names)
+    return load_policies(home.policies, {name: terms_of(venue) for name, venue in venues.items()})
 
 
 def reread(before: LoadedHome, *, running: bool) -> LoadedHome:
@@ -191,8 +242,8 @@ def relisted(before: LoadedHome, venue: Venue) -> LoadedHome:
 
     Raises `ConfigError` if a policy does not load with it.
     """
-    policies = policies_of(before.home, venue.vocabulary, venue.pairs)
-    parts = HomeParts(before.home, before.config, before.store, venue, policies)
+    venues = {**before.venues, venue.name: venue}
+    parts = HomeParts(before.home, before.config, before.store, venues, policies_of(before.home, venues))
     fresh = parts.whole(before.passphrase_now, before.policies)
     known = {one.policy for one in before.unloaded}
     for one in fresh.unloaded:
@@ -223,9 +274,11 @@ def _under_new_passphrase(before: LoadedHome, changed: PassphraseChanged) -> Fil
 
 
 def _check_unmoved(before: LoadedHome, fresh: LoadedHome) -> None:
-    """Raise `ConfigError` if a setting has changed that needs a restart. The listeners speak one venue's language."""
+    """Raise `ConfigError` if a setting has changed that needs a restart. A listener speaks one venue's language."""
     where, hint = str(fresh.home.config), "restart the gateway for that, or change it back"
     if fresh.config.gateway != before.config.gateway:
         raise ConfigError("[gateway] has changed", where=where, hint=hint)
-    if fresh.venue.name != before.venue.name:
+    old = {name: account.venue for name, account in before.config.accounts.items()}
+    new = {name: account.venue for name, account in fresh.config.accounts.items()}
+    if set(old.values()) != set(new.values()) or any(new.get(name, venue) != venue for name, venue in old.items()):
         raise ConfigError("the venue of the accounts has changed", where=where, hint=hint)

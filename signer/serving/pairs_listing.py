@@ -18,7 +18,6 @@ from signer.gateway.trace import Watch
 from signer.market.pairs import fetch_pairs, load_pairs, save_pairs
 from signer.model import Json
 from signer.policy.policy import Policy
-from signer.serving.telemetry import Metrics
 from signer.venues import open_venue
 
 FETCH_S = 3.0
@@ -60,17 +59,18 @@ class PairsListing:
         self._clock = clock
         self._wanted = asyncio.Event()
         self._said: frozenset[str] = frozenset()
-        self._counts: Mapping[str, int] = {}
 
     async def refresh(self, take: Take) -> bool:
         """Fetch the list, put it in force and keep it. If that fails, raise an alarm and go on with the known list."""
+        venue, deadline = self._venue(), self._clock.monotonic() + FETCH_S
         try:
-            venue, deadline = self._venue(), self._clock.monotonic() + FETCH_S
             fetched = await fetch_pairs(venue, self._upstream(), deadline, self._kept())
             await take(open_venue(venue.name, fetched))
             save_pairs(self._path, fetched)  # only now: a start with a list that a policy contradicts fails
         except SignerError as error:
-            self._watch.alarm("pairs", f"the venue's pairs cannot be taken, those known before are used: {error}")
+            self._watch.alarm(
+                "pairs", f"the pairs of {venue.name} cannot be taken, those known before are used: {error}"
+            )
             return False
         return True
 
@@ -86,15 +86,10 @@ class PairsListing:
 
     def say(self, policies: Collection[Policy], *, complete: bool) -> None:
         """Warn once of each newly unlisted pair."""
-        self._counts = {policy.name: len(policy.unlisted) for policy in policies}
         found = {str(finding) for finding in unlisted(policies, complete=complete)}
         for text in sorted(found - self._said):
             self._watch.warn("pairs", text)
         self._said = frozenset(found)
-
-    def measure(self, metrics: Metrics) -> None:
-        """Set how many unlisted pairs each policy names."""
-        metrics.unlisted_pairs(self._counts)
 
     def want(self) -> None:
         """Ask for a refresh now."""

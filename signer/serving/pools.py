@@ -36,13 +36,14 @@ class Pools:
             self._pools[key] = UpstreamPool.open(origin, addresses=addresses, own=self._own, held=self._held)
         return self._pools[key]
 
-    def public(self, config: Config) -> UpstreamPool:
+    def public(self, config: Config, venue: str) -> UpstreamPool:
         """Open connections for public calls alone, so that a flood of them takes none from private calls."""
-        key = (PUBLIC, config.public_origin, *config.public_resolve)
+        origin, addresses = config.public(venue)
+        key = (PUBLIC, origin, *addresses)
         if key not in self._pools:
             at_once = config.limits.public_calls_at_once + 1  # one for the list of pairs
             self._pools[key] = UpstreamPool.open(
-                config.public_origin, addresses=config.public_resolve, own=self._own, limit=at_once, held=self._held
+                origin, addresses=addresses, own=self._own, limit=at_once, held=self._held
             )
         return self._pools[key]
 

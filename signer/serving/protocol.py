@@ -89,9 +89,11 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
     _peer: tuple[str, int] | None = None
     """Address and port of the client; none on a unix socket."""
 
-    def __init__(self, worker: Any, place: ConnectionPlace) -> None:
+    def __init__(self, worker: Any, place: ConnectionPlace, venue: str) -> None:
+        """``venue`` is the name of that which the listener serves."""
         super().__init__(worker)
         self._place = place
+        self._venue = venue
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Accept the connection, unless the worker stops."""
@@ -194,7 +196,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         assert request is not None  # noqa: S101 - made by the parser's callback
         assert body is not None  # noqa: S101 - made with it
         request[BODY] = body.whole()
-        await self.app.answer(request, body.receive, partial(self._send, request))
+        await self.app.answers[self._venue](request, body.receive, partial(self._send, request))
         # The parser keeps the last of two Connection headers; we close if either says so.
         first = parser.get_header(b"connection") or b""
         keep = parser.should_keep_alive and first.strip().lower() != b"close" and not self._ends

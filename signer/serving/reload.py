@@ -27,7 +27,7 @@ class Reloads:
         self,
         in_force: HomeInForce,
         gateway: Gateway,
-        public: PublicCalls,
+        public: Mapping[str, PublicCalls],
         authenticator: Authenticator,
         key_checks: KeyChecks,
         ledger: Ledger,
@@ -62,8 +62,8 @@ class Reloads:
                 why = str(error) if isinstance(error, SignerError) else f"a defect ({type(error).__name__})"
                 self._loads.failed(why, before, now.findings())
             else:
-                if any(policy.unlisted for policy in now.loaded.policies.values()):
-                    now.listing.want()  # only now, because the change may be a brake
+                for name in now.lacking():
+                    now.listings[name].want()  # only now, because the change may be a brake
                 self._loads.taken("reload", now.loaded, now.findings())
 
     async def take_pairs(self, venue: Venue) -> None:
@@ -98,10 +98,10 @@ class Reloads:
         snapshot = await now.snapshot()
         self._authenticator.forgive(await self._ledger.marks())
         self._key_checks.judge(snapshot)
-        self._public.venue = now.loaded.venue
         # Once more: a credential may have been taken back since the snapshot was begun.
         self._gateway.snapshot = replace(snapshot, clients=now.revocations.applied(snapshot.clients))
-        self._public.upstream = now.public_upstream()
+        for name, calls in self._public.items():
+            calls.venue, calls.upstream = now.loaded.venues[name], now.public_upstream(name)
         for key_id in now.states.lanes.keys() - now.live():
             task = asyncio.get_running_loop().create_task(self._retire(key_id))
             self._draining.add(task)

@@ -9,7 +9,8 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.sock import close_sockets
 
+from signer.contracts import Venue
 from signer.errors import NotServed, SignerError
 from signer.home.listener import Listener
 from signer.home.lock import RELOAD
@@ -60,7 +62,6 @@ class GatewayApp:
         on_failure: Callable[[SignerError], None],
     ) -> None:
         self._loaded = loaded
-        self._refusal = loaded.venue.refusal
         self._say_ready = ready
         self._own = own
         self._unwrapped = unwrapped
@@ -74,19 +75,17 @@ class GatewayApp:
         self._clock = SystemClock()
         self._watch = GatewayWatch(self._metrics, self._lines, self._clock)
         self._wiring: Wiring | None = None
-        self._edge: Edge | None = None
-        self.answer: Callable[[Scope, Receive, Send], Awaitable[None]] = self._refuse
-        """Answers an HTTP request: the edge, once the gateway serves and until it stops."""
+        self._edges: Mapping[str, Edge] = {}
+        self.answers: Mapping[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = self._refusals()
+        """What answers the requests at each venue's listeners: its edge, once the gateway serves and until it stops."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the lifespan, or answer an HTTP request."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        else:
-            await self.answer(scope, receive, send)
+        """Run the lifespan. Connections take the requests to `answers` themselves."""
+        assert scope["type"] == "lifespan"  # noqa: S101 - gunicorn calls for nothing else
+        await self._lifespan(receive, send)
 
-    async def _refuse(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_whole(send, self._refusal(NotServed.unavailable(STOPPING)), close=True)
+    def _refusals(self) -> Mapping[str, Callable[[Scope, Receive, Send], Awaitable[None]]]:
+        return {name: partial(_refuse, venue) for name, venue in self._loaded.venues.items()}
 
     def reload(self, refresh_tls: Callable[[], None]) -> None:
         """Read the certificates and the home again, in the background."""
@@ -107,7 +106,7 @@ class GatewayApp:
 
     def describe(self) -> list[str]:
         """Describe its work, for a dump."""
-        under_way = self._edge.under_way if self._edge else 0
+        under_way = sum(edge.under_way for edge in self._edges.values())
         return [f"{under_way} requests under way", *(self._wiring.describe() if self._wiring else ["starting"])]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -126,9 +125,9 @@ class GatewayApp:
             raise
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if self._edge is not None:
-            await self._edge.drained()  # gunicorn has waited for connections, which a client that hung up does not have
-        self.answer = self._refuse  # from here on no request is served: ledger and audit log are being closed
+        while busy := [edge for edge in self._edges.values() if edge.under_way]:
+            await busy[0].drained()  # gunicorn has waited for connections, which a client that hung up does not have
+        self.answers = self._refusals()  # from here on no request is served: ledger and audit log are being closed
         if self._wiring is not None:
             await self._wiring.stop()
         self._lines.flush()
@@ -139,10 +138,13 @@ class GatewayApp:
             self._loaded, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped, held=self.held
         )
         await wiring.start()
-        self.answer = self._edge = Edge(
-            wiring.loaded.venue,
+        self.answers = self._edges = {name: self._edge(wiring, venue) for name, venue in wiring.loaded.venues.items()}
+
+    def _edge(self, wiring: Wiring, venue: Venue) -> Edge:
+        return Edge(
+            venue,
             wiring.gateway.answer,
-            wiring.public.answer,
+            wiring.public[venue.name].answer,
             self._local,
             sources=Sources(self._loaded.config.gateway.trusted_proxies),
             clock=self._clock,
@@ -165,6 +167,10 @@ class GatewayApp:
         if self._wiring is not None:
             self._wiring.measure(self._metrics)
         return self._metrics.render()
+
+
+async def _refuse(venue: Venue, _scope: Scope, _receive: Receive, send: Send) -> None:
+    await send_whole(send, venue.refusal(NotServed.unavailable(STOPPING)), close=True)
 
 
 class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
@@ -202,20 +208,20 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """The settings of gunicorn, and the way to run it."""
 
-    def __init__(self, loaded: LoadedHome, ready: Callable[[list[str]], None]) -> None:
-        """``ready`` gets the URLs of all listeners. Raises `SignerError` for a listener that cannot be used."""
+    def __init__(self, loaded: LoadedHome, ready: Callable[[list[tuple[str, str]]], None]) -> None:
+        """``ready`` gets the venue and the URL of each listener. Raises `SignerError` for an unusable listener."""
         gateway, home = loaded.config.gateway, loaded.home
         require_descriptors(loaded.config, home.config)
-        self.listeners = gateway.listeners
-        for listener in self.listeners:
+        self.listeners = loaded.config.listeners
+        for _, listener in self.listeners:
             require_bindable(listener, home.config)
         self._group = group_id(gateway.socket_group, home.config) if gateway.socket_group else None
-        encrypted = any(listener.kind == "tls" for listener in self.listeners)
+        encrypted = any(listener.kind == "tls" for _, listener in self.listeners)
         self.tls = ServerTls(gateway.tls, home, utc_now(SystemClock().now_us())) if encrypted else None
         self.config = loaded.config
         self._loaded = loaded
         self._ready = ready
-        self._urls: list[str] = []
+        self._urls: list[tuple[str, str]] = []
         self._own = OwnAddresses()
         self._failure = mmap.mmap(-1, MOST_CODE)  # shared with the workers, which end after they wrote it
         self.lifeline = Lifeline()
@@ -227,7 +233,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         """gunicorn's settings, all made from ours. gunicorn's own files, environment and command line are not read."""
         slowest = max(account.call_seconds for account in self._loaded.config.accounts.values())
         settings: MutableMapping[str, Any] = {
-            "bind": [listener.bind for listener in self.listeners],
+            "bind": [listener.bind for _, listener in self.listeners],
             "worker_class": GatewayWorker,
             "workers": 1,
             "asgi_loop": "uvloop",
@@ -276,11 +282,11 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         except SignerError:
             close_sockets(arbiter.LISTENERS)
             raise
-        for sock, listener in zip(sockets, self.listeners, strict=True):
+        for sock, (venue, listener) in zip(sockets, self.listeners, strict=True):
             if listener.kind == "unix" and self._group is not None:
                 os.chown(listener.path, -1, self._group)
                 Path(listener.path).chmod(0o660)
-            self._urls.append(_url(sock, listener))
+            self._urls.append((venue, _url(sock, listener)))
 
 
 def _url(sock: socket.socket, listener: Listener) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 from signer.audit import close_audit, open_audit
 from signer.audit.throttle import RecordThrottle
@@ -93,7 +93,7 @@ class Wiring:
         self._connect(await self._in_force.snapshot(), marks)
         await self.key_checks.at_start(KEY_ANSWERS_S)
         # The start does not wait for a slow exchange: unknown outcomes stay held until they are looked up.
-        self.loops = self._begin_loops(list_pairs=not fetched)
+        self.loops = self._begin_loops(fetched)
         self.admin = self._admin_socket()
         await self.admin.open()
         self._loads.taken("start", self.loaded, self._in_force.findings())
@@ -124,7 +124,7 @@ class Wiring:
     def measure(self, metrics: Metrics) -> None:
         """Set the metrics that are measured only on request."""
         self.health.measure(metrics)
-        self._in_force.listing.measure(metrics)
+        self._in_force.measure(metrics)
 
     def describe(self) -> list[str]:
         """Describe the work under way, in counts and names, a line each."""
@@ -183,7 +183,10 @@ class Wiring:
             look_ups=self.recovery,
         )
         bounds = public_bounds(config, clock)
-        self.public = PublicCalls(self.loaded.venue, self._in_force.public_upstream(), bounds, clock, watch)
+        self.public = {
+            name: PublicCalls(venue, self._in_force.public_upstream(name), bounds, clock, watch)
+            for name, venue in self.loaded.venues.items()
+        }
         self._look_after(authenticator)
 
     def _look_after(self, authenticator: Authenticator) -> None:
@@ -216,17 +219,21 @@ class Wiring:
             clock,
         )
 
-    def _begin_loops(self, *, list_pairs: bool) -> Loops:
+    def _begin_loops(self, fetched: Set[str]) -> Loops:
+        """Begin the loops. ``fetched`` are the venues whose list of pairs is fresh."""
+        listings = {
+            f"refreshing pairs of {name}": listing.run(self.reloads.take_pairs, at_once=name not in fetched)
+            for name, listing in self._in_force.listings.items()
+        }
         loops = {
             "counting refusals": count_refusals(self._throttle, self.audit, self._clock),
             "keeping the log's head": keep_heads(self.audit, self.ledger, self._watch.alarm),
             "looking up lost outcomes": self.recovery.run(),
-            "refreshing pairs": self._in_force.listing.run(self.reloads.take_pairs, at_once=list_pairs),
             "asking about keys": self.key_checks.run(),
             "trying keys": self._store_checks.run(),
             "looking at brakes": self.ledger.watch_brakes(),
         }
-        return Loops(loops, self._watch.alarm)
+        return Loops(loops | listings, self._watch.alarm)
 
     def _admin_socket(self) -> AdminSocket:
         verbs = AdminVerbs(

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
@@ -24,7 +25,7 @@ from signer.serving.clock import SystemClock
 from signer.serving.edge import Sources
 from signer.serving.hardening import lock_memory
 from signer.serving.protocol import GatewayProtocol
-from signer.serving.shares import ConnectionShares
+from signer.serving.shares import ConnectionPlace, ConnectionShares
 from signer.tls.authority import utc_now
 
 TLS_LOOK_EVERY_S = 60.0
@@ -145,14 +146,17 @@ class GatewayWorker(gasgi.ASGIWorker):  # type: ignore[misc]  # gunicorn has no 
                 sock.sock,
                 number,
                 shares,
-                lambda place: GatewayProtocol(self, place),
+                partial(self._protocol, venue),
                 sources=sources,
                 on_refused=self.asgi.connection_refused,
                 tls=self.app.tls.context if listener.kind == "tls" else None,
                 handshake_s=self.asgi.request_seconds,
             )
-            for number, (sock, listener) in enumerate(zip(self.sockets, self.app.listeners, strict=True))
+            for number, (sock, (venue, listener)) in enumerate(zip(self.sockets, self.app.listeners, strict=True))
         ]
+
+    def _protocol(self, venue: str, place: ConnectionPlace) -> GatewayProtocol:
+        return GatewayProtocol(self, place, venue)
 
     async def _shutdown(self) -> None:
         """gunicorn would wait for connections that bots merely keep open, until its time is over."""

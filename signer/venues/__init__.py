@@ -12,6 +12,7 @@ from pkgutil import iter_modules
 from signer.contracts import Venue
 from signer.errors import ConfigError
 from signer.model import Json
+from signer.policy.load import VenueTerms
 
 
 def venue_names() -> tuple[str, ...]:
@@ -29,3 +30,8 @@ def open_venue(name: str, listed: Mapping[str, Json] | None = None) -> Venue:
         raise ConfigError(f'there is no venue "{name[:70]}"', hint=f"choose one of: {', '.join(known)}")
     venue: Venue = import_module(f"{__name__}.{name}.venue").opened(listed)
     return venue
+
+
+def terms_of(venue: Venue) -> VenueTerms:
+    """Return what policies for accounts of ``venue`` are read by."""
+    return VenueTerms(venue.vocabulary, venue.pairs.find, [pair.wsname for pair in venue.pairs.by_id.values()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Library:
 
 
 def libraries_of(venue: str) -> Mapping[str, Library]:
-    """Return the client libraries of a venue that is known, by the name that `signer connect` takes."""
+    """Return the client libraries that are known of a venue, by the name that `signer connect` takes."""
+    if find_spec(f"signer.venues.{venue}.libraries") is None:
+        return {}
     libraries: Mapping[str, Library] = import_module(f"signer.venues.{venue}.libraries").LIBRARIES
     return libraries

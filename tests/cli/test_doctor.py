@@ -87,7 +87,7 @@ def test_nothing_is_changed(made: MadeHome) -> None:
         assert gateway.is_ready()
 
     def state() -> dict[str, bytes]:
-        kept = [made.home.config, made.home.keys, made.home.passphrase, made.home.pairs]
+        kept = [made.home.config, made.home.keys, made.home.passphrase, made.home.pairs("kraken")]
         more = [*made.home.policies.iterdir(), *made.home.audit.iterdir()]
         return {str(path): path.read_bytes() for path in [*kept, *more]}
 
@@ -156,7 +156,7 @@ BROKEN: list[tuple[Callable[[Home], object], str]] = [
         "✗ {home}/policies/slow.toml: others may write to it (mode 0606)",
     ),
     (lambda home: home.folder.chmod(0o755), "! {home}: others may look into it (mode 0755)"),
-    (lambda home: home.pairs.write_text("{"), "✗ list of pairs: this is no list of pairs"),
+    (lambda home: home.pairs("kraken").write_text("{"), "✗ list of pairs: this is no list of pairs"),
     (
         lambda home: _rewrite(home.policies / "thrifty.toml", "sides", "side"),
         "✗ policy thrifty: side: there is no such key\n    → did you mean sides?",

@@ -39,7 +39,7 @@ def _home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
     home.policies.mkdir(parents=True)
     home.config.write_text("[accounts.main]\n")
-    save_pairs(home.pairs, LISTED)
+    save_pairs(home.pairs("kraken"), LISTED)
     for file in SHIPPED.glob("*.toml"):
         (home.policies / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     store = FileKeyStore.create(
@@ -130,7 +130,7 @@ def test_check_without_a_list_checks_the_rest(home: Home, tmp_path: Path, capsys
     """Without a list the command says that pairs are not checked, which is no problem."""
     typo = tmp_path / "typo.toml"
     typo.write_text(TYPO)
-    home.pairs.unlink()
+    home.pairs("kraken").unlink()
     home.config.write_text('[accounts.main]\norigin = "http://127.0.0.1:1"\n')
     assert signer(home, "check", str(typo)) == 0
     shown = capsys.readouterr()
@@ -144,7 +144,7 @@ def test_check_without_a_list_checks_the_rest(home: Home, tmp_path: Path, capsys
 
 def test_check_fetches_the_list_and_keeps_it(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An old list is fetched anew; it is kept only if no policy that loads stops loading with it."""
-    os.utime(home.pairs, (1, 1))
+    os.utime(home.pairs("kraken"), (1, 1))
     fresh = {**LISTED, "NEWUSD": {"altname": "NEWUSD", "wsname": "NEW/USD"}}
     asked = 0
 
@@ -157,15 +157,15 @@ def test_check_fetches_the_list_and_keeps_it(home: Home, tmp_path: Path, monkeyp
     typo = tmp_path / "new.toml"
     typo.write_text(TYPO.replace("SOL/USB", "NEW/USD"))
     assert signer(home, "check", str(typo)) == 0
-    assert (asked, load_pairs(home.pairs)) == (1, fresh)
+    assert (asked, load_pairs(home.pairs("kraken"))) == (1, fresh)
     assert signer(home, "check", str(typo)) == 0
     assert asked == 1
-    os.utime(home.pairs, (1, 1))
+    os.utime(home.pairs("kraken"), (1, 1))
     unbounded = (home.policies / "strict.toml").read_text()
     (home.policies / "hoping.toml").write_text(unbounded.replace("pairs = [", 'pairs = ["HOPE/CHF", '))
     fresh = {**fresh, "HOPECHF": {"altname": "HOPECHF", "wsname": "HOPE/CHF"}}
     assert signer(home, "check", str(typo)) == 0
-    assert (asked, "HOPECHF" in (load_pairs(home.pairs) or {})) == (2, False)
+    assert (asked, "HOPECHF" in (load_pairs(home.pairs("kraken")) or {})) == (2, False)
 
 
 def test_explain_to_a_client(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

@@ -154,8 +154,8 @@ def test_an_env_file_names_the_listener_that_a_bot_can_use(sh: Shell, tmp_path: 
 def test_a_gateway_that_listens_everywhere_is_called_by_its_name(sh: Shell, listen: str, called: str) -> None:
     """A bot elsewhere can do nothing with the wildcard that the running gateway announces."""
     lock = HomeLock(sh.home.lock)
-    lock.announce(Holder(os.getpid(), 1, listen))
+    lock.announce(Holder(os.getpid(), 1, listen, ["kraken"]))
     try:
-        assert base_url(sh.home) == f"{called}://{socket.gethostname()}:{listen.rpartition(':')[2]}"
+        assert base_url(sh.home, "kraken") == f"{called}://{socket.gethostname()}:{listen.rpartition(':')[2]}"
     finally:
         lock.release()

@@ -75,7 +75,7 @@ def test_init_keeps_the_exchanges_whole_list(
     monkeypatch.setenv(INSECURE_VARIABLE, INSECURE_VALUE)
     home = Home(tmp_path / "new")
     assert main(["--home", str(home.folder), "init", "--no-input", "--origin", exchange.url]) == 0
-    assert (load_pairs(home.pairs) or {}).keys() == full_list.keys() - {DELISTED}
+    assert (load_pairs(home.pairs("kraken")) or {}).keys() == full_list.keys() - {DELISTED}
 
 
 def test_a_policy_for_most_pairs_starts_a_new_gateway(
@@ -92,7 +92,7 @@ def test_a_policy_for_most_pairs_starts_a_new_gateway(
     done = made.signer("policy", "check", str(policy))
     assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
     assert "the exchange lists no SOL" in done.stderr
-    made.home.pairs.unlink()  # the gateway must fetch the list itself
+    made.home.pairs("kraken").unlink()  # the gateway must fetch the list itself
     bot = made.add_client("bot", "desk", "everything")
     with running(made) as gateway:
         until(lambda: "does not list" in gateway.log(), "the warning of the delisted pair")

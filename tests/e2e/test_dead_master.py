@@ -6,6 +6,7 @@ import os
 import select
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,8 +57,7 @@ async def test_no_request_is_served_once_the_books_are_closed() -> None:
     """A connection that is still there then is told so, in Kraken's words, and ends."""
     sent: list[dict[str, object]] = []
     app = GatewayApp.__new__(GatewayApp)
-    app._refusal = refusal
-    app.answer = app._refuse
+    app._loaded = SimpleNamespace(venues={"kraken": SimpleNamespace(refusal=refusal)})  # type: ignore[assignment]
 
     async def nothing() -> dict[str, object]:
         pytest.fail("the request is not read")
@@ -65,6 +65,6 @@ async def test_no_request_is_served_once_the_books_are_closed() -> None:
     async def keep(message: dict[str, object]) -> None:
         sent.append(message)
 
-    await app({"type": "http"}, nothing, keep)  # type: ignore[arg-type]
+    await app._refusals()["kraken"]({"type": "http"}, nothing, keep)  # type: ignore[arg-type]
     assert STOPPING.encode() in sent[1]["body"]  # type: ignore[operator]
     assert (b"connection", b"close") in sent[0]["headers"]  # type: ignore[operator]

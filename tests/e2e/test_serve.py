@@ -79,7 +79,13 @@ def test_one_ready_line(own: RunningGateway) -> None:
     """Standard output says once where it listens, even if a worker dies; by then it answers."""
     assert own.is_ready()
     own.kill_worker_and_wait()
-    assert own.ready == {"ready": True, "url": own.url, "urls": [own.url], "home": str(own.made.home.folder)}
+    assert own.ready == {
+        "ready": True,
+        "url": own.url,
+        "urls": [own.url],
+        "venues": ["kraken"],
+        "home": str(own.made.home.folder),
+    }
     assert own.stop() == 0
     assert own.rest_of_output == ""
 

@@ -78,6 +78,8 @@ class MadeHome:
     ) -> None:
         folder.mkdir(mode=0o700)
         self.home = Home(folder)
+        self.program: Sequence[str] = ("-P", quick_argon.__file__)
+        """What Python is told to run for each command."""
         self.sandbox = sandbox
         self.home.config.write_text(
             f'version = 1\n[gateway]\nlisten = "{listen}"\npublic_origin = "{sandbox.url}"\n{settings}\n'
@@ -177,7 +179,7 @@ class MadeHome:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line. `signer` itself cannot open the store, which it does not know for a quick one."""
-        return [sys.executable, "-P", quick_argon.__file__, "--home", str(self.home.folder), *arguments]
+        return [sys.executable, *self.program, "--home", str(self.home.folder), *arguments]
 
     def here(self, *arguments: str) -> str:
         """What a command prints that succeeds."""

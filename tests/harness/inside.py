@@ -79,7 +79,7 @@ async def inside(home: Home, **more: Any) -> AsyncIterator[Inside]:
     reloads: list[asyncio.Task[None]] = []
     loop.add_signal_handler(RELOAD, lambda: reloads.append(loop.create_task(wiring.reloads.reload())))
     await wiring.start()
-    lock.announce(Holder(os.getpid(), 1, "127.0.0.1:1"))
+    lock.announce(Holder(os.getpid(), 1, "127.0.0.1:1", ["kraken"]))
     try:
         yield Inside(home, wiring, metrics, watch, lock)
     finally:

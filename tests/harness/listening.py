@@ -23,6 +23,7 @@ from signer.serving.shares import ConnectionShares
 @asynccontextmanager
 async def listening(app: Any, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[str, int]]:
     """The address of a listener of the gateway's own kind, in front of ``app``, which is like `GatewayApp`."""
+    app.answers = {"kraken": app.answer}
     config = Config()
     config.set("http_parser", "fast")
     ASGIProtocol._check_h1c_protocol_available()
@@ -32,7 +33,7 @@ async def listening(app: Any, tls: ssl.SSLContext | None = None) -> AsyncIterato
         sock,
         0,
         ConnectionShares(100, 100, 1),
-        lambda place: GatewayProtocol(worker, place),
+        lambda place: GatewayProtocol(worker, place, "kraken"),
         sources=NO_PROXIES,
         on_refused=lambda _bound, _source: pytest.fail("nobody is refused"),
         tls=tls,

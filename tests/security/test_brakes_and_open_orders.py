@@ -165,5 +165,5 @@ def test_unknown_calls_are_listed_though_the_home_does_not_read(rig: Rig, tmp_pa
     """What may be open can be listed with settings and a list of pairs that do not read."""
     home = rig.copied(tmp_path)[0].home
     home.config.write_text("[")
-    home.pairs.write_text("{")
+    home.pairs("kraken").write_text("{")
     assert signer(home, "orders", "unknown") == 0

@@ -205,7 +205,7 @@ def test_nothing_that_a_gateway_writes_holds_a_secret(rig: Rig, bot: Bot, canary
         rig.call(bot, "AddOrder", {**LIMIT, **fields})
     rig.restart()
     written = dict(everything(rig))
-    assert {"metrics", "log", "ledger.db", "pairs.json", "gateway.json", "gateway.lock"} < written.keys()
+    assert {"metrics", "log", "ledger.db", "pairs-kraken.json", "gateway.json", "gateway.lock"} < written.keys()
     assert [name for name in written if name.endswith(".jsonl")]
     assert {name: canary.seen(text) for name, text in written.items() if canary.seen(text)} == {}
     assert b"Traceback" not in written["log"]

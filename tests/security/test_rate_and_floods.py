@@ -208,7 +208,7 @@ def connection(loop: Loop) -> tuple[GatewayProtocol, Transport]:
     app = SimpleNamespace(request_seconds=10.0)
     worker = SimpleNamespace(nr_conns=0, loop=loop, cfg=config, log=None, asgi=app, alive=True, connections=set())
     ASGIProtocol._check_h1c_protocol_available()
-    protocol, transport = GatewayProtocol(worker, ConnectionShares(8, 8, 1).enter(0, None)), Transport()
+    protocol, transport = GatewayProtocol(worker, ConnectionShares(8, 8, 1).enter(0, None), "kraken"), Transport()
     protocol.connection_made(transport)
     return protocol, transport
 

@@ -107,7 +107,7 @@ async def test_a_revocation_is_not_undone_by_what_began_before_it(rig: Rig, tmp_
     loaded = loaded_whole(home, from_file(home.passphrase))
     watch = GatewayWatch(Metrics(), LineLog(os.open(os.devnull, os.O_WRONLY)), clock)
     wiring = Wiring(loaded, watch, lambda: None)
-    origin = loaded.config.public_origin
+    origin, _ = loaded.config.public("kraken")
     slow = SlowUpstream(UpstreamPool.open(origin))
     wiring.pools._pools[PUBLIC, origin] = slow  # type: ignore[assignment]  # it has what is used of one
     await wiring.start()

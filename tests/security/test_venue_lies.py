@@ -64,7 +64,7 @@ def listed_by(home: Home, answer: object) -> tuple[Wiring, Listening]:
     """A gateway whose exchange answers that to every question, and what is heard of it."""
     loaded, watch = loaded_whole(home, from_file(home.passphrase)), Listening()
     wiring = Wiring(loaded, watch, lambda: None)
-    wiring.pools._pools[PUBLIC, loaded.config.public_origin] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
+    wiring.pools._pools[PUBLIC, loaded.config.public("kraken")[0]] = Lying(json.dumps(answer).encode())  # type: ignore[assignment]
     return wiring, watch
 
 
@@ -80,13 +80,13 @@ def listed_by(home: Home, answer: object) -> tuple[Wiring, Listening]:
 async def test_what_is_no_list_of_pairs_is_not_taken(rig: Rig, tmp_path: Path, answer: object) -> None:
     """The list known before stays in force and on disk, and it alarms."""
     home = rig.copied(tmp_path)[0].home
-    home.pairs.unlink(missing_ok=True)
+    home.pairs("kraken").unlink(missing_ok=True)
     wiring, watch = listed_by(home, answer)
     await wiring.start()
     pairs = wiring.gateway.snapshot.venues["kraken"].pairs.by_id
     await wiring.stop()
     assert "pairs" in watch.alarms
-    assert not home.pairs.exists()
+    assert not home.pairs("kraken").exists()
     assert (pairs["XXBTZUSD"].wsname, pairs["XETHZUSD"].wsname) == ("XBT/USD", "ETH/USD")
 
 
@@ -98,7 +98,7 @@ async def test_what_is_no_list_of_pairs_is_not_taken(rig: Rig, tmp_path: Path, a
 async def test_a_pair_that_the_exchange_lists_no_more_stops_alone(rig: Rig, tmp_path: Path, rows: Json) -> None:
     """The start and every policy go on without it; it is said, counted, and back when it is listed again."""
     home = rig.copied(tmp_path)[0].home
-    home.pairs.unlink(missing_ok=True)
+    home.pairs("kraken").unlink(missing_ok=True)
     wiring, watch = listed_by(home, {"error": [], "result": rows})
     await wiring.start()
     at_start = dict(wiring.loaded.policies)
@@ -117,7 +117,7 @@ async def test_a_pair_that_the_exchange_lists_no_more_stops_alone(rig: Rig, tmp_
 async def test_a_list_that_a_policy_cannot_live_with_is_not_taken(rig: Rig, tmp_path: Path) -> None:
     """A pair that its policy does not bound would stop the next start, so the list is not kept either."""
     home = rig.copied(tmp_path)[0].home
-    home.pairs.unlink(missing_ok=True)
+    home.pairs("kraken").unlink(missing_ok=True)
     narrow = home.policies / "narrow.toml"
     narrow.write_text(narrow.read_text().replace('"XBT/USD"', '"XBT/USD", "NEWBIE"'))
     rows = {"XXBTZUSD": XBTUSD, "XETHZUSD": ETHUSD, "NEWBIE": {"altname": "NEWBIE", "wsname": "NEW/BIE"}}
@@ -125,7 +125,7 @@ async def test_a_list_that_a_policy_cannot_live_with_is_not_taken(rig: Rig, tmp_
     await wiring.start()
     await wiring.stop()
     assert "pairs" in watch.alarms
-    assert not home.pairs.exists()
+    assert not home.pairs("kraken").exists()
 
 
 async def test_a_background_task_that_fails_is_heard_of(

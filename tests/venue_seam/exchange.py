@@ -49,7 +49,7 @@ class Exchange:
                 writer.write(b"HTTP/1.1 %d Said\r\ncontent-type: application/json\r\nx-rate-left: 7\r\n" % status)
                 writer.write(b"content-length: %d\r\n\r\n%b" % (len(raw), raw))
                 await writer.drain()
-        except asyncio.IncompleteReadError:
+        except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
@@ -70,8 +70,12 @@ class Exchange:
     ) -> tuple[int, dict[str, Any]] | None:
         path, _, query = target.partition("?")
         path = path.removeprefix("/api/v5/")
-        if path == "public/time":
-            return 200, {"code": "0", "msg": "", "data": [{"ts": str(time.time_ns() // 1_000_000)}]}
+        if path.startswith("public/"):
+            listed = {
+                "public/time": {"ts": str(time.time_ns() // 1_000_000)},
+                "public/instruments": {"instId": "BTC-USDT"},
+            }
+            return 200, {"code": "0", "msg": "", "data": [listed[path]]}
         signed = f"{headers['ok-access-timestamp']}{method}{target}".encode() + body
         expected = b64encode(hmac.digest(SECRET, signed, hashlib.sha256)).decode()
         if (headers["ok-access-sign"], headers["ok-access-passphrase"]) != (expected, PASSPHRASE):
@@ -94,6 +98,8 @@ class Exchange:
         if endpoint in {"GET trade/orders-pending", "GET trade/orders-history"}:
             live = endpoint.endswith("pending")
             return 200, {"code": "0", "data": [row for row in self.orders.values() if (row["state"] == "live") == live]}
+        if endpoint == "GET account/config":
+            return 200, {"code": "0", "data": [{"label": "", "perm": "read_only,trade", "ip": "192.0.2.1"}]}
         return 200, {"code": "0", "msg": "", "data": [{"totalEq": "1000"}]}
 
     def _place(self, row: dict[str, str]) -> dict[str, str]:

@@ -46,7 +46,7 @@ def _store(home: Home) -> FileKeyStore:
 async def test_an_act_signs_by_the_keys_algorithm(config: Config, store: FileKeyStore) -> None:
     """The handle of a credential makes the signature that its entry promises to the venue."""
     key = await handle_of(store.credential("main"), store, None)
-    assert key.algorithm is open_venue(config.venue).key_algorithm is Algorithm.HMAC_SHA256
+    assert key.algorithm is open_venue(config.venue_of("spot")).key_algorithm is Algorithm.HMAC_SHA256
     assert await key.sign(MESSAGE) == await Secret(CANARY).key(Algorithm.HMAC_SHA256).sign(MESSAGE)
 
 
@@ -73,6 +73,8 @@ async def test_the_doctor_expects_a_signature_of_the_venues_length(
         return signing_key(self, credential, algorithm)
 
     monkeypatch.setattr(FileKeyStore, "signing_key", watched)
-    _, found = await examine(KnownHome(home, config, store, venue=open_venue("okx_like")), Nobody, SystemClock())
+    _, found = await examine(
+        KnownHome(home, config, store, venues={"okx_like": open_venue("okx_like")}), Nobody, SystemClock()
+    )
     assert asked == [Algorithm.HMAC_SHA256]
     assert [one.weight for one in found if one.kind == "signature"] == [Weight.FINE]

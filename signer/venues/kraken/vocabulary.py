@@ -19,6 +19,7 @@ WITHHELD: Final = MappingProxyType(
 """Five of Kraken's thirteen permissions (docs/kraken.md §1i), with the reason why no policy grants them."""
 
 WORDS: Final = Vocabulary(
+    venue="kraken",
     permissions=(
         "query-funds",
         "add-funds",

@@ -47,7 +47,7 @@ def test_a_home_as_it_is_made_is_fine(home: Home) -> None:
         (lambda home: home.policies.chmod(0o730), ("error", "mode")),
         (lambda home: home.passphrase.touch(0o600), ("warning", "passphrase-beside")),
         (lambda home: home.passphrase.symlink_to(home.keys), ("error", "key-store")),
-        (lambda home: home.pairs.symlink_to(home.config), ("error", "symlink")),
+        (lambda home: home.pairs("kraken").symlink_to(home.config), ("error", "symlink")),
     ],
     ids=range(12),
 )

@@ -31,7 +31,8 @@ def test_the_defaults_are_loopback_and_kraken_over_tls(tmp_path: Path) -> None:
     path.write_text("[accounts.main]\n", encoding="utf-8")
     config = load_config(path)
     assert config.gateway.listen == "127.0.0.1:8787"
-    assert config.accounts["main"].origin == config.public_origin == "https://api.kraken.com"
+    assert (config.accounts["main"].venue, config.venues) == ("kraken", ("kraken",))
+    assert (config.accounts["main"].origin, []) == config.public("kraken") == ("https://api.kraken.com", [])
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,49 @@ def test_public_calls_go_where_the_first_account_trades(tmp_path: Path) -> None:
     """Public calls use the first account's origin and addresses, unless they have their own."""
     path = tmp_path / "signer.toml"
     path.write_text('[accounts.main]\nresolve = ["192.0.2.1"]\n', encoding="utf-8")
-    assert load_config(path).public_resolve == ["192.0.2.1"]
+    assert load_config(path).public("kraken") == ("https://api.kraken.com", ["192.0.2.1"])
     path.write_text('gateway.public_origin = "https://x.test"\n' + path.read_text(), encoding="utf-8")
-    assert load_config(path).public_resolve == []
+    assert load_config(path).public("kraken") == ("https://x.test", [])
+
+
+TWO = GOOD + '[accounts.other]\nvenue = "okx"\norigin = "https://okx.test"\nresolve = ["192.0.2.7"]\n'
+
+
+def test_each_venue_has_its_listeners_and_its_origin_for_public_calls(tmp_path: Path) -> None:
+    """The table of listeners has those of each venue, in its order; public calls go to a venue's first account."""
+    path = tmp_path / "signer.toml"
+    listen = '[gateway.listen]\nokx = "127.0.0.1:2"\nkraken = ["127.0.0.1:1", "unix:/run/bots"]\n'
+    path.write_text(TWO + listen, encoding="utf-8")
+    config = load_config(path)
+    told = [(venue, str(listener)) for venue, listener in config.listeners]
+    assert told == [("okx", "127.0.0.1:2"), ("kraken", "127.0.0.1:1"), ("kraken", "unix:/run/bots")]
+    assert config.public("okx") == ("https://okx.test", ["192.0.2.7"])
+    assert config.public("kraken") == ("https://api.kraken.com", [])
+    assert config.origins_of("okx") == {"accounts.other.origin": ("https://okx.test", ["192.0.2.7"])}
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        (TWO, "several venues", 'write gateway.listen = { kraken = "127.0.0.1:8787", okx = "127.0.0.1:8788" }'),
+        (TWO + "[gateway.listen]\nkraken = '127.0.0.1:1'\n", "kraken, okx", "of each venue, and of no other"),
+        (GOOD + "[gateway.listen]\nbybit = '127.0.0.1:1'\n", "bybit", "of each venue, and of no other"),
+        (TWO + "[gateway.listen]\nkraken = '127.0.0.1:1'\nokx = []\n", "gateway.listen", "at least one"),
+        (TWO + "[gateway.listen]\nkraken = '127.0.0.1:1'\nokx = '127.0.0.1:1'\n", "gateway.listen", "stands twice"),
+        (
+            TWO
+            + "[gateway]\npublic_origin = 'https://x.test'\nlisten = { kraken = '127.0.0.1:1', okx = '127.0.0.1:2' }\n",
+            "public_origin",
+            "remove it",
+        ),
+        ("[accounts.other]\nvenue = 'okx'\n", "accounts.other", "say where it trades"),
+        ("[accounts.other]\nvenue = '../x'\norigin = 'https://x.test'\n", "accounts.other.venue", "use a-z"),
+    ],
+)
+def test_what_does_not_fit_the_venues_is_named_with_its_hint(tmp_path: Path, text: str, key: str, says: str) -> None:
+    """A venue without a listener, or a listener without a venue, stops the start."""
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, text)
+    assert key in str(error.value)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)

@@ -53,7 +53,7 @@ def requirements(
 ) -> Requirements:
     """What is asked of a credential where one client's policy grants these permissions."""
     clients = [(client(**more), policy(permissions=sorted(permissions)))]
-    return requirements_of(credentials or [credential()], clients, VENUE, {of: waived or {}}, NOW_US)[of]
+    return requirements_of(credentials or [credential()], clients, {"main": VENUE}, {of: waived or {}}, NOW_US)[of]
 
 
 judge = partial(judge_key, moved=False, others={})
@@ -111,7 +111,7 @@ def test_a_change_of_ours_never_stops_a_proven_key(gone: dict[str, Any]) -> None
     reader = (replace(client(), name="reader"), policy(permissions=sorted(READS)))
     for trader in ({}, gone):
         both = [(client(**trader), policy(permissions=sorted(TRADES))), reader]
-        asked = requirements_of([credential()], both, VENUE, {}, NOW_US)["kraken"]
+        asked = requirements_of([credential()], both, {"main": VENUE}, {}, NOW_US)["kraken"]
         status = KeyStatus(key(*TRADES))
         status.found(judge(key(*TRADES), asked, VENUE, NOW_US))
         assert all(status.admits(action) for action in Action)
@@ -209,7 +209,9 @@ def test_what_is_refused_and_what_is_warned_of(granted: set[str], held: set[str]
     """At random, exactly the dangerous permissions are refused and exactly the unneeded ones warned of; waived ones are
     neither."""
     clients = [(client(), replace(policy(), permissions=frozenset(granted)))]
-    asked = requirements_of([credential()], clients, VENUE, {"kraken": dict.fromkeys(waived, "x")}, NOW_US)["kraken"]
+    asked = requirements_of([credential()], clients, {"main": VENUE}, {"kraken": dict.fromkeys(waived, "x")}, NOW_US)[
+        "kraken"
+    ]
     use = {
         word
         for each in ENDPOINTS.values()

@@ -143,7 +143,7 @@ def test_a_credential_that_cannot_be_handed_over_is_not_kept(session: Session) -
 def test_an_unknown_account_or_policy_is_refused_before_the_record(session: Session) -> None:
     """The hint names those that there are."""
     with pytest.raises(ConfigError, match="known are: trader"):
-        clients.require_policy(session.home, "absent")
+        clients.require_policy(session.home, "absent", "spot")
     with pytest.raises(ConfigError, match="known are: spot"):
         clients.add_client(
             session,

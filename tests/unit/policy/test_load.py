@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from signer.errors import ConfigError
 from signer.policy import load_policies, load_policy
+from signer.policy.load import VenueTerms
 from signer.policy.resolve import _near
 from signer.venues.kraken.vocabulary import WITHHELD, WORDS
 from tests.unit.policy.examples import KNOWN, TRADER, find, make, policy, policy_file
@@ -209,15 +211,43 @@ def test_hash_is_of_the_meaning() -> None:
     assert len({one.hash, policy(max_order_size=["0.4 XBT", "10 ETH"]).hash, policy(sides=["buy"]).hash}) == 3
 
 
+VENUES = {"kraken": VenueTerms(WORDS, find, KNOWN)}
+
+
+def test_each_policy_is_read_by_the_words_of_its_venue(tmp_path: Path) -> None:
+    """With several venues a policy names its own; one that names none, or another, is broken."""
+    okx = replace(WORDS, venue="okx", order_types=("post_only",))
+    policy_file(tmp_path / "here.toml", 'venue = "kraken"\n' + GOOD)
+    policy_file(tmp_path / "there.toml", 'venue = "okx"\n' + GOOD.replace('["limit"]', '["post_only"]'))
+    policy_file(tmp_path / "wrong.toml", 'venue = "okx"\n' + GOOD)
+    policy_file(tmp_path / "none.toml", GOOD)
+    policy_file(tmp_path / "unknown.toml", 'venue = "bybit"\n' + GOOD)
+    loaded = load_policies(tmp_path, {**VENUES, "okx": VenueTerms(okx, find, KNOWN)})
+    assert {name: one.words.venue for name, one in loaded.policies.items()} == {"here": "kraken", "there": "okx"}
+    assert "order_types" in loaded.broken["wrong"]
+    assert loaded.broken["none"] == f"{tmp_path}/none.toml: venue: the key is missing; use one of: kraken, okx"
+    assert '"bybit" is no venue of the home\'s accounts' in loaded.broken["unknown"]
+
+
+def test_the_only_venue_need_not_be_named(tmp_path: Path) -> None:
+    """To name it changes nothing, not even the hash; another one is refused."""
+    policy_file(tmp_path / "a.toml", GOOD)
+    policy_file(tmp_path / "b.toml", 'venue = "kraken"\n' + GOOD)
+    policy_file(tmp_path / "c.toml", 'venue = "okx"\n' + GOOD)
+    loaded = load_policies(tmp_path, VENUES)
+    assert loaded.policies["a"].hash == loaded.policies["b"].hash
+    assert loaded.broken["c"].startswith(f'{tmp_path}/c.toml: venue: "okx" is another venue than kraken')
+
+
 def test_a_broken_file_concerns_itself_alone(tmp_path: Path) -> None:
     """The others load, and of each broken one every problem is told; cases are no policies."""
     policy_file(tmp_path / "good.toml", GOOD)
     policy_file(tmp_path / "good.cases.toml", "nonsense")
-    loaded = load_policies(tmp_path, WORDS, find, KNOWN)
+    loaded = load_policies(tmp_path, VENUES)
     assert (set(loaded.policies), loaded.broken) == ({"good"}, {})
     policy_file(tmp_path / "bad.toml", "version = 1")
     policy_file(tmp_path / "worse.toml", "version = ")
-    loaded = load_policies(tmp_path, WORDS, find, KNOWN)
+    loaded = load_policies(tmp_path, VENUES)
     assert set(loaded.policies) == {"good"}
     assert loaded.broken["bad"] == f"{tmp_path / 'bad.toml'}: permissions: the key is missing; add permissions"
     assert loaded.broken["worse"].startswith(f"{tmp_path / 'worse.toml'}: not valid TOML: ")
@@ -226,7 +256,7 @@ def test_a_broken_file_concerns_itself_alone(tmp_path: Path) -> None:
 def test_folder_or_file_that_is_not_there(tmp_path: Path) -> None:
     """A missing file or folder is named; a missing folder is not a folder without policies."""
     with pytest.raises(ConfigError, match="there is no such folder"):
-        load_policies(tmp_path / "none", WORDS, find)
+        load_policies(tmp_path / "none", VENUES)
     with pytest.raises(ConfigError, match="there is no such file"):
         load_policy(tmp_path / "none.toml", WORDS, find)
 

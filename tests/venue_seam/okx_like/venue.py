@@ -46,6 +46,7 @@ READS = frozenset({"GET account/balance", "GET trade/order", OPEN, CLOSED})
 NEVER = frozenset({"POST asset/transfer", "POST asset/withdrawal", "POST users/subaccount/apikey"})
 PUBLIC = frozenset({"GET public/time", "GET public/instruments", "GET market/ticker"})
 WORDS = Vocabulary(
+    venue="okx_like",
     permissions=("read_only", "trade"),
     withheld=MappingProxyType({"withdraw": "money never leaves through signer"}),
     placing="trade",
