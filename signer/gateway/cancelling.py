@@ -9,8 +9,8 @@ cancelled fewer than we named, we ask for each again alone. It then answers a cl
 orders are cancelled all the same. A repeated cancel of one order does no harm. So we repeat a request that was refused
 only for its rate, until the time for the call is over.
 
-A request may act although its answer is lost. Each of its orders that the venue does not know afterwards is read, to
-tell the bot and the log whether it was cancelled or had been closed before.
+A request may act although its answer is lost. So its orders are read afterwards, to tell the bot and the log which were
+cancelled and which had been closed before.
 
 We remember the orders that the venue has called closed, and answer another cancel of them ourselves. A bot that cancels
 a closed order again and again would use up turns and points that other bots need.
@@ -229,8 +229,9 @@ class Cancelling:
             alone = [ref for ref in alone if await self._alone(ref)]
             if alone and not await self._waited():
                 break
-        if self.ended.untold:
-            await self._tell_untold()
+        lost = [ref for ref in self.ended.left if ref in self.doubted and ref.kind == "venue-id"]
+        if self.ended.untold or (lost and self.clock.monotonic() < self.deadline):
+            await self._read_states(lost)
         return self.ended
 
     async def _together(self, refs: Sequence[OrderRef]) -> Sequence[OrderRef]:
@@ -252,16 +253,20 @@ class Cancelling:
             self.ended.untold.append(ref)
         return answer.too_fast
 
-    async def _tell_untold(self) -> None:
-        """Read the orders that are gone after an unclear answer, and count those that were cancelled since we began."""
-        untold, limit = self.ended.untold, self.venue.reads_at_once
+    async def _read_states(self, lost: Sequence[OrderRef]) -> None:
+        """Read the ``lost`` orders, whose last answer was unclear, and those that are gone after an unclear answer.
+
+        Counts those that were cancelled since we began.
+        """
+        doubtful, limit = [*self.ended.untold, *lost], self.venue.reads_at_once
         shown: dict[str, Sighting] = {}
-        for start in range(0, len(untold), limit):
-            shown |= await self._shown(untold[start : start + limit])
-        closed_us = {ref: shown[ref.value].closed_us for ref in untold if ref.value in shown}
+        for start in range(0, len(doubtful), limit):
+            shown |= await self._shown(doubtful[start : start + limit])
+        closed_us = {ref: shown[ref.value].closed_us for ref in doubtful if ref.value in shown}
         told = {ref: at_us for ref, at_us in closed_us.items() if at_us is not None}
         self.ended.count += sum(shown[ref.value].cancelled and at_us >= self.since_us for ref, at_us in told.items())
-        self.ended.untold = [ref for ref in untold if ref not in told]
+        self.ended.untold = [ref for ref in self.ended.untold if ref not in told]
+        self.ended.end(ref for ref in lost if ref in told)
 
     async def _shown(self, refs: Sequence[OrderRef]) -> Mapping[str, Sighting]:
         """Return what the venue shows of these orders, by venue id; nothing if it does not answer in time."""

@@ -272,6 +272,18 @@ def test_a_batch_that_fails_is_made_up_for_one_by_one(rig: Rig, bot: Bot, fault:
     assert (outcome["outcome"], sorted(outcome["venue_ids"])) == ("accepted", sorted(txids))
 
 
+def test_a_cancel_of_one_order_whose_answer_is_lost_is_told(rig: Rig, bot: Bot) -> None:
+    """The exchange acted: the bot and the log hear that the order was cancelled. Else it is perhaps still open."""
+    acted, kept = rig.place(bot, **SMALL), rig.place(bot, **SMALL)
+    rig.sandbox.control.add_fault(CloseAfterActing(endpoint="CancelOrder"))
+    assert rig.result(bot, "CancelOrder", {"txid": acted}) == {"count": 1}
+    _, outcome = last_cancel(rig, bot)
+    assert (outcome["outcome"], outcome["venue_ids"]) == ("accepted", [acted])
+    rig.sandbox.control.add_fault(CloseBeforeReading(endpoint="CancelOrder"))
+    errors = rig.call(bot, "CancelOrder", {"txid": kept})
+    assert (errors[0], kept in " ".join(errors), rig.is_open(kept)) == ("EService:Unavailable", True, True)
+
+
 def test_a_refusal_that_is_of_no_order_is_not_repeated_for_each(rig: Rig, bot: Bot) -> None:
     """The answer names what may still be open, and no further request is sent."""
     txids = [rig.place(bot, **SMALL) for _ in range(3)]

@@ -191,6 +191,27 @@ def test_what_nobody_can_tell_after_a_lost_batch_is_unknown(shown: str, monkeypa
     assert ("perhaps by this cancel" in text, orders[1].value in text, "still open" in text) == (True, True, False)
 
 
+@pytest.mark.parametrize(("status", "outcome"), [("canceled", Outcome.ACCEPTED), ("closed", Outcome.REJECTED)])
+def test_what_a_lost_cancel_of_one_order_has_done_is_read(
+    status: str, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exchange shows whether our request cancelled the order, or whether it was filled before."""
+    (order,) = refs(1)
+    exchange = Exchange(lambda call: dict(row(order, status)) if call.endpoint == "QueryOrders" else "")
+    sequence = run(exchange, [order], monkeypatch)
+    assert sequence.result is not None
+    assert (sequence.result.outcome, sequence.ended.done, sequence.ended.left) == (outcome, [order], {})
+
+
+def test_an_order_that_is_open_after_a_lost_cancel_stays_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request may still be on its way, so the order is perhaps open and perhaps cancelled soon."""
+    (order,) = refs(1)
+    exchange = Exchange(lambda call: dict(row(order, "open")) if call.endpoint == "QueryOrders" else "")
+    sequence = run(exchange, [order], monkeypatch)
+    assert sequence.result is not None
+    assert (sequence.result.outcome, list(sequence.ended.left)) == (Outcome.UNKNOWN, [order])
+
+
 def test_what_is_too_fast_after_a_lost_batch_stays_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch may have cancelled the orders, although every later request was refused for its rate."""
     sequence = run(Exchange(lambda call: "" if len(call.targets) > 1 else TOO_FAST), refs(3), monkeypatch)
