@@ -61,6 +61,8 @@ class Book:
         """The orders that are not known to be closed, by account and venue id."""
         self.halts: dict[tuple[str, str], str] = {}
         """The reason of each halt in force, by client and account, either of them empty for all."""
+        self.revoked: dict[str, int] = {}
+        """When each revoked client was revoked: for good, whatever key store is there."""
         self.contradictions: list[str] = []
 
     def fit(self, intent: Intent, now_us: int) -> None:
@@ -160,6 +162,9 @@ class Book:
             if whom == ("", ""):
                 self.halts.clear()
             self.halts.pop(whom, None)
+        elif (act, stage) == ("clients revoke", "begun"):
+            at_us = number_of(record.get("acted", record.get("time", 0)))
+            self.revoked[whom[0]] = max(at_us, self.revoked.get(whom[0], 0))
 
     def _start(self, _: Record) -> None:
         """Count every open call as unknown: the run that began it has ended."""
@@ -205,6 +210,7 @@ class Book:
                 _order_json(*key, placed) for key, placed in sorted(self.orders.items(), key=lambda one: one[0])
             ],
             "halts": [[*whom, reason] for whom, reason in sorted(self.halts.items())],
+            "revoked": [[client, at_us] for client, at_us in sorted(self.revoked.items())],
         }
 
     @classmethod
@@ -218,6 +224,7 @@ class Book:
         book.calls = {call["id"]: call_of(call) for call in state["calls"]}
         book.orders = {(one["account"], one["venue_id"]): order_of(one)[1] for one in state["orders"]}
         book.halts = {(client, account): reason for client, account, reason in state["halts"]}
+        book.revoked = dict(state["revoked"])
         return book
 
 

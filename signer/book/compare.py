@@ -101,7 +101,7 @@ class BookComparison:
         report.differences += self._calls(report.unfinished)
         report.differences += self._windows()
         report.differences += self._orders(report.unfinished)
-        report.differences += self._halts()
+        report.differences += self._brakes()
         return report
 
     def _calls(self, unfinished: list[str]) -> list[str]:
@@ -146,12 +146,15 @@ class BookComparison:
             elif ours.order != theirs.order:
                 yield f"{what} is another order in the ledger"
 
-    def _halts(self) -> Iterator[str]:
+    def _brakes(self) -> Iterator[str]:
         for whom in sorted(self._log.halts.keys() ^ self._ledger.halts.keys()):
             said, other = ("log", "ledger") if whom in self._log.halts else ("ledger", "log")
             client, account = whom
             name = f"client {client}" if client else f"account {account}" if account else "everybody"
             yield f"{name} is halted by the {said}, and not by the {other}"
+        for client in sorted(self._log.revoked.keys() ^ self._ledger.revoked.keys()):
+            said, other = ("log", "ledger") if client in self._log.revoked else ("ledger", "log")
+            yield f"client {client} is revoked by the {said}, and not by the {other}"
 
 
 def _named(call: BookCall) -> str:

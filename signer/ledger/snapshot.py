@@ -53,6 +53,7 @@ def _read(db: sqlite3.Connection) -> LedgerSnapshot:
     for account, venue_id, client, placed_us, text in db.execute(query):
         book.orders[account, venue_id] = BookOrder(client, placed_us, _document(to_order(text)))
     book.halts = {whom: halt.reason for whom, halt in read_halts(db).items()}
+    book.revoked = dict(db.execute("SELECT client, at_us FROM revocations").fetchall())
     return LedgerSnapshot(book, last_reservation(db), head_seq)
 
 

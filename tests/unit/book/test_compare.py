@@ -58,13 +58,14 @@ def compared(
     return comparison.report()
 
 
-WHOLE = [begun("a", 1), ended("a"), begun("b", 2), ended("b", Outcome.REJECTED), begun("c", 3), said("halt", "begun")]
+WHOLE = [begun("a", 1), ended("a"), begun("b", 2), ended("b", Outcome.REJECTED), begun("c", 3)]
+WHOLE += [said("clients revoke", "begun"), said("halt", "begun")]
 
 
 def test_log_and_ledger_that_say_the_same() -> None:
     """Nothing is named, and the digest is that of the book."""
-    report = compared(WHOLE, WHOLE, last=3, head=6)
-    assert (report.ok, report.records, report.first_seq) == (True, 6, 1)
+    report = compared(WHOLE, WHOLE, last=3, head=7)
+    assert (report.ok, report.records, report.first_seq) == (True, 7, 1)
     assert (report.differences, report.unfinished, report.contradictions) == ([], [], [])
     book = Book()
     for record in numbered(WHOLE):
@@ -82,9 +83,9 @@ def test_records_that_came_after_the_ledger_was_read_are_no_difference() -> None
         said("resume", "done"),
         closed_record("main", ["Oa"], [], 9),
     ]
-    report = compared(WHOLE, [*WHOLE, *later], last=3, head=6)
+    report = compared(WHOLE, [*WHOLE, *later], last=3, head=7)
     assert report.ok
-    assert report.unfinished == ["call 3 (c) of ada ended in record 7; the ledger still holds it"]
+    assert report.unfinished == ["call 3 (c) of ada ended in record 8; the ledger still holds it"]
 
 
 def test_what_a_crash_leaves_is_named_as_unfinished() -> None:
@@ -101,10 +102,10 @@ def test_what_a_crash_leaves_is_named_as_unfinished() -> None:
 def test_orders_that_are_closed_on_record_may_be_marked_later() -> None:
     """The last list of closed orders is on record before the ledger marks them; an earlier one was marked."""
     last, earlier = closed_record("main", ["Oa"], [], 9), closed_record("main", [], [], 10)
-    report = compared(WHOLE, [*WHOLE, last], last=3, head=7)
+    report = compared(WHOLE, [*WHOLE, last], last=3, head=8)
     assert report.ok
     assert report.unfinished == ["order Oa of account main is closed on record; the ledger has not marked it yet"]
-    report = compared(WHOLE, [*WHOLE, last, earlier], last=3, head=8)
+    report = compared(WHOLE, [*WHOLE, last, earlier], last=3, head=9)
     assert report.differences == ["order Oa of account main may be open by the ledger, and not by the log"]
 
 
@@ -133,6 +134,11 @@ def unhalted(records: Records) -> Records:
     return records[:-1]
 
 
+def unrevoked(records: Records) -> Records:
+    """The ledger forgot that a client was revoked."""
+    return [record for record in records if record.get("act") != "clients revoke"]
+
+
 def closed(records: Records) -> Records:
     """The ledger takes an order for closed."""
     return [*records, closed_record("main", ["Oa"], [], 9)]
@@ -155,6 +161,7 @@ def other(records: Records) -> Records:
         (earlier, ["client/ada, USD in 86400 s: log and ledger have the same sum, spent at other times"]),
         (released, ["call 3 (c) of ada is open by the log; the ledger does not hold it", "client/ada, USD"]),
         (unhalted, ["client ada is halted by the log, and not by the ledger"]),
+        (unrevoked, ["client ada is revoked by the log, and not by the ledger"]),
         (closed, ["order Oa of account main may be open by the log, and not by the ledger"]),
         (other, ["order Oa of account main is another order in the ledger"]),
     ],
@@ -162,7 +169,7 @@ def other(records: Records) -> Records:
 )
 def test_each_change_of_the_ledger_is_found(change: Callable[[Records], Records], words: Sequence[str]) -> None:
     """Each difference is one line that names what differs, and the comparison fails."""
-    report = compared(change(list(WHOLE)), WHOLE, last=3, head=6)
+    report = compared(change(list(WHOLE)), WHOLE, last=3, head=7)
     assert not report.ok
     assert report.unfinished == []
     assert len(report.differences) == len(words)
