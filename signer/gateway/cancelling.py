@@ -210,7 +210,7 @@ class Cancelling:
     end: float
     """The monotonic time in seconds after which no answer is waited for."""
     since_us: int = 0
-    """The earliest time that the venue's clock can have shown when this cancel began, in microseconds."""
+    """The earliest time that the venue's clock can have shown when this cancel began, in microseconds; 0 if unknown."""
     ended: Ended = field(default_factory=Ended)
     journey: Journey = field(default_factory=Journey)
     """The journey of the last request that was sent."""
@@ -256,17 +256,23 @@ class Cancelling:
     async def _read_states(self, lost: Sequence[OrderRef]) -> None:
         """Read the ``lost`` orders, whose last answer was unclear, and those that are gone after an unclear answer.
 
-        Counts those that were cancelled since we began.
+        Counts those that were cancelled since we began. A name other than a venue id may be that of several orders, so
+        no reading tells what became of them. While the venue's clock is not known, nobody can tell whether an order was
+        cancelled before we began.
         """
-        doubtful, limit = [*self.ended.untold, *lost], self.venue.reads_at_once
+        doubtful, limit = (
+            [ref for ref in (*self.ended.untold, *lost) if ref.kind == "venue-id"],
+            self.venue.reads_at_once,
+        )
         shown: dict[str, Sighting] = {}
         for start in range(0, len(doubtful), limit):
             shown |= await self._shown(doubtful[start : start + limit])
-        closed_us = {ref: shown[ref.value].closed_us for ref in doubtful if ref.value in shown}
-        told = {ref: at_us for ref, at_us in closed_us.items() if at_us is not None}
-        self.ended.count += sum(shown[ref.value].cancelled and at_us >= self.since_us for ref, at_us in told.items())
-        self.ended.untold = [ref for ref in self.ended.untold if ref not in told]
-        self.ended.end(ref for ref in lost if ref in told)
+        closed = {ref: shown[ref.value] for ref in doubtful if ref.value in shown and shown[ref.value].closed_us}
+        told = {ref: one for ref, one in closed.items() if self.since_us or not one.cancelled}
+        self.ended.count += sum(one.cancelled and (one.closed_us or 0) >= self.since_us for one in told.values())
+        self.ended.end(ref for ref in lost if ref in closed)
+        untold = [*self.ended.untold, *(ref for ref in lost if ref in closed)]
+        self.ended.untold = [ref for ref in untold if ref not in told]
 
     async def _shown(self, refs: Sequence[OrderRef]) -> Mapping[str, Sighting]:
         """Return what the venue shows of these orders, by venue id; nothing if it does not answer in time."""

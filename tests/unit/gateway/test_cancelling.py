@@ -35,6 +35,8 @@ class Exchange:
         self.says = says
         self.calls: list[Call] = []
         self.now = 0.0
+        self.beside_error: dict[str, Json] = {}
+        """The result that stands beside an error. Such an answer is unclear."""
 
     def now_us(self) -> int:
         """The wall clock."""
@@ -54,19 +56,25 @@ class Exchange:
         if said == "":
             raise Unanswered("no answer")
         result: Json = {"count": said} if isinstance(said, int) else said
-        body: Json = {"error": [said]} if isinstance(said, str) else {"error": [], "result": result}
+        body: Json = (
+            {"error": [said], "result": self.beside_error} if isinstance(said, str) else {"error": [], "result": result}
+        )
         answer = WireAnswer(200, "application/json", json.dumps(body).encode())
         return answer, KRAKEN.read_answer(call, answer)
 
 
-def run(exchange: Exchange, orders: Sequence[OrderRef], monkeypatch: pytest.MonkeyPatch) -> Cancelling:
-    """Cancel ``orders`` there."""
+def run(
+    exchange: Exchange, orders: Sequence[OrderRef], monkeypatch: pytest.MonkeyPatch, since_us: int | None = None
+) -> Cancelling:
+    """Cancel ``orders`` there; the exchange's clock shows ``since_us`` then, `BEGAN_US` if it is None."""
 
     async def sleep(seconds: float) -> None:
         exchange.now += seconds
 
     monkeypatch.setattr("signer.gateway.cancelling.asyncio.sleep", sleep)
-    sequence = Cancelling(KRAKEN, exchange.send, exchange, CALL_S, 2 * CALL_S, BEGAN_US)
+    sequence = Cancelling(
+        KRAKEN, exchange.send, exchange, CALL_S, 2 * CALL_S, BEGAN_US if since_us is None else since_us
+    )
     main: Coroutine[None, None, Ended] = sequence.run(orders)
     asyncio.run(main)
     return sequence
@@ -210,6 +218,40 @@ def test_an_order_that_is_open_after_a_lost_cancel_stays_unknown(monkeypatch: py
     sequence = run(exchange, [order], monkeypatch)
     assert sequence.result is not None
     assert (sequence.result.outcome, list(sequence.ended.left)) == (Outcome.UNKNOWN, [order])
+
+
+def test_a_cancelled_order_does_not_count_while_the_exchange_s_clock_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody may have cancelled it long before. Of a filled order it is certain that we did not cancel it."""
+    orders = refs(2)
+    rows = [row(orders[0], "canceled", before_s=86_400), row(orders[1], "closed")]
+    sequence = run(Exchange(after_a_lost_batch(rows)), orders, monkeypatch, since_us=0)
+    assert (sequence.ended.count, sequence.ended.untold) == (0, orders[:1])
+    assert sequence.result is not None
+    assert sequence.result.outcome is Outcome.UNKNOWN
+
+
+def test_a_lost_cancel_of_a_cancelled_order_tells_nothing_while_the_exchange_s_clock_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The order is closed, and nobody can tell whether our request has done that."""
+    (order,) = refs(1)
+    exchange = Exchange(lambda call: dict(row(order, "canceled")) if call.endpoint == "QueryOrders" else "")
+    sequence = run(exchange, [order], monkeypatch, since_us=0)
+    assert (sequence.ended.count, sequence.ended.untold, sequence.ended.left) == (0, [order], {})
+
+
+def test_only_orders_that_have_a_venue_id_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tag is no id that the exchange could show, and must not spoil the reading of the other orders."""
+    tag, orders = OrderRef("client-tag", "7"), refs(2)
+    exchange = Exchange(after_a_lost_batch([row(one, "canceled") for one in orders]))
+    exchange.beside_error = {"count": 0}
+    sequence = run(exchange, [tag, *orders], monkeypatch)
+    assert [call.fields["txid"] for call in exchange.calls if call.endpoint == "QueryOrders"] == [
+        ",".join(order.value for order in orders)
+    ]
+    assert (sequence.ended.count, sequence.ended.untold) == (2, [tag])
 
 
 def test_what_is_too_fast_after_a_lost_batch_stays_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
