@@ -108,7 +108,7 @@ def _sighting(txid: str, row: Json, pairs: PairTable) -> Sighting:
     shown = cast("dict[str, Json]", row)
     descr = cast("dict[str, Json]", shown["descr"])
     pair = pairs.find(descr["pair"])
-    closed = shown.get("closetm")
+    closed_us = _microseconds(shown.get("closetm") or 0)
     return Sighting(
         venue_id=txid,
         pair=pair.id if pair else str(descr["pair"]),
@@ -120,7 +120,7 @@ def _sighting(txid: str, row: Json, pairs: PairTable) -> Sighting:
         client_tag=str(shown.get("userref") or ""),
         client_id=str(shown.get("cl_ord_id") or ""),
         opened_us=_microseconds(shown["opentm"]),
-        closed_us=None if closed is None else _microseconds(closed),
+        closed_us=closed_us or None,  # 0 is how the venue writes that a moment is not there
         cancelled=shown.get("status") == "canceled",
     )
 

@@ -126,6 +126,7 @@ def test_a_row_is_read_whole() -> None:
     other = sighting(userref=0, cl_ord_id="bot-1", closetm=AT_S + 9, pair="NEWUSD")
     assert (other.client_tag, other.client_id, other.pair) == ("", "bot-1", "NEWUSD")
     assert other.closed_us == (AT_S + 9) * 1_000_000
+    assert sighting(closetm=0).closed_us is None
 
 
 def test_a_page_of_closed_orders_says_how_many_there_are() -> None:
