@@ -83,7 +83,7 @@ class Matching:
             for reference in _references(seen) if seen.venue_id not in taken else ():
                 self._by_reference.setdefault(reference, []).append(seen)
         self._claims = Counter(
-            seen.venue_id for one in intents for order in _distinct(one) for seen in self._candidates(one, order)[0]
+            seen.venue_id for one in intents for order in _distinct(one) for seen in self._claimed(one, order)
         )
 
     def told(self, one: OpenIntent) -> LookupResult:
@@ -108,6 +108,11 @@ class Matching:
         if any(self._claims[seen.venue_id] > 1 for seen in candidates):
             return [], "the order at the exchange that is like it may be that of another call"
         return [seen.venue_id for seen in candidates], OLDER_OR_UNLISTED if doubtful else ""
+
+    def _claimed(self, one: OpenIntent, order: Order) -> list[Sighting]:
+        """Return the listed orders that may be this one, also those of which only the pair is doubtful."""
+        candidates, doubtful = self._candidates(one, order)
+        return [*candidates, *(seen for seen in doubtful if seen.opened_us >= self._windows[one.reservation][0])]
 
     def _candidates(self, one: OpenIntent, order: Order) -> tuple[list[Sighting], list[Sighting]]:
         """Return the listed orders that may be this one, oldest first, and those of which that is doubtful."""

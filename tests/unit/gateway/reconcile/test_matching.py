@@ -146,6 +146,21 @@ def test_an_order_that_two_intents_may_have_placed_is_neither_s(other: str) -> N
     assert "another call" in second.doubt
 
 
+def test_an_order_that_cannot_be_told_from_another_call_s_leaves_doubt() -> None:
+    """The pair of the other call is not listed, so the order may be that call's: it is settled for neither."""
+    unlisted = order(price=Price(Decimal(666)))
+
+    def alike(_: Intent, asked: Order, __: Sighting) -> bool | None:
+        return None if asked == unlisted else True
+
+    intents = [unknown(1, order()), unknown(2, unlisted, client="else")]
+    windows = {one.reservation: (SENT_US, SENT_US) for one in intents}
+    matching = Matching(intents, [seen("OA")], windows=windows, taken=(), first_seen={}, alike=alike)
+    results = [matching.told(one) for one in intents]
+    assert [one.venue_ids for one in results] == [(None,), (None,)]
+    assert all(one.doubt for one in results)
+
+
 def test_a_later_twin_claims_nothing_that_is_older() -> None:
     """An order opened before the second was sent can only be the first's."""
     later = unknown(2, order(), at_us=SENT_US + 500)
