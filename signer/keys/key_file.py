@@ -48,6 +48,9 @@ class _Pair(NamedTuple):
     secret: str
     passphrase: str = ""
 
+    def __repr__(self) -> str:
+        return f"_Pair({self.name!r}, …)"
+
 
 def read_key_file(raw: bytes | bytearray, *, shape: KeyShape, where: str) -> KeyFile:
     """Read the key and secret of the venue in a file, and the passphrase if its keys have one.

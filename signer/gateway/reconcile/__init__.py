@@ -224,8 +224,10 @@ class Recovery:
         if measuring is None or measuring.done():
             return False
         answered = asyncio.get_running_loop().create_task(self._venue_time.answered(account))
-        await asyncio.wait({measuring, answered}, return_when=asyncio.FIRST_COMPLETED)
-        answered.cancel()
+        try:
+            await asyncio.wait({measuring, answered}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answered.cancel()
         return True
 
     async def _is_list_due(self, name: str) -> bool:
