@@ -231,7 +231,8 @@ class Gateway:
         finally:
             trace.journey, trace.result = cancelling.journey, cancelling.result
         self._note_closed(trace, ended)
-        if len(cancelling.answers) == 1 and not unsettled and (len(refs) == 1 or not ended.left):
+        clear = cancelling.doubted.isdisjoint(ended.done)  # else we have read what became of an order
+        if clear and len(cancelling.answers) == 1 and not unsettled and (len(refs) == 1 or not ended.left):
             answer, result = cancelling.answers[0]
             trace.result = replace(result, venue_ids=tuple(ref.value for ref in ended.done))
             return self._relayed(trace, answer)

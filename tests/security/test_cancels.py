@@ -17,7 +17,15 @@ from urllib.parse import parse_qs
 import pytest
 
 from signer.sandbox.arrivals import Arrival
-from signer.sandbox.faults import CloseAfterActing, CloseBeforeReading, CloseMidAnswer, Errors, Latency
+from signer.sandbox.faults import (
+    CloseAfterActing,
+    CloseBeforeReading,
+    CloseMidAnswer,
+    Errors,
+    Latency,
+    Status,
+    Truncated,
+)
 from tests.harness.bots import Bot
 from tests.harness.policies import NARROW, WIDE
 from tests.harness.rig import Rig
@@ -272,10 +280,19 @@ def test_a_batch_that_fails_is_made_up_for_one_by_one(rig: Rig, bot: Bot, fault:
     assert (outcome["outcome"], sorted(outcome["venue_ids"])) == ("accepted", sorted(txids))
 
 
-def test_a_cancel_of_one_order_whose_answer_is_lost_is_told(rig: Rig, bot: Bot) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        CloseAfterActing(endpoint="CancelOrder"),
+        Status(endpoint="CancelOrder", acts=True, status=502),
+        Truncated(endpoint="CancelOrder"),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_a_cancel_of_one_order_whose_answer_is_lost_is_told(rig: Rig, bot: Bot, fault: Any) -> None:
     """The exchange acted: the bot and the log hear that the order was cancelled. Else it is perhaps still open."""
     acted, kept = rig.place(bot, **SMALL), rig.place(bot, **SMALL)
-    rig.sandbox.control.add_fault(CloseAfterActing(endpoint="CancelOrder"))
+    rig.sandbox.control.add_fault(fault)
     assert rig.result(bot, "CancelOrder", {"txid": acted}) == {"count": 1}
     _, outcome = last_cancel(rig, bot)
     assert (outcome["outcome"], outcome["venue_ids"]) == ("accepted", [acted])
