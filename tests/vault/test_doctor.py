@@ -22,6 +22,7 @@ from signer.home.stores import VaultConfig
 from signer.keycheck.probe import ProbeResult
 from signer.model import CredentialInfo, KeyInfo
 from signer.serving.clock import SystemClock
+from signer.venues import open_venue
 from tests.unit.doctor.looking import said
 from tests.unit.upstream.certificates import Authority
 from tests.vault.custody import Custody, token_settings, vault_settings
@@ -59,7 +60,7 @@ def look(folder: Path, table: dict[str, Any], *names: str, admin: str = "", ask:
     made = Custody.made(folder, table, admin)
     for name in names:
         made.add(name)
-    known = KnownHome(Home(folder), made.config, made.file)
+    known = KnownHome(Home(folder), made.config, made.file, venues={"kraken": open_venue("kraken")})
     asyncio.run(made.close())
     return [*asyncio.run(credentials.examine(known, ask, SystemClock()))]
 
@@ -161,7 +162,7 @@ def test_a_pin_that_was_wrong_is_not_given_again(token: Token, tmp_path: Path) -
         with pytest.raises(pkcs11.exceptions.PinIncorrect):
             slot.open(user_pin="wrong")
         before = flags()
-        known = KnownHome(Home(tmp_path), made.config, made.file)
+        known = KnownHome(Home(tmp_path), made.config, made.file, venues={"kraken": open_venue("kraken")})
         stores, keys = asyncio.run(credentials.examine(known, asking, SystemClock()))
         assert (said(stores), said(keys)) == ([("warning", "store")], [("error", "key-store")])
         assert flags() == before
