@@ -142,6 +142,8 @@ class BrakeWatch:
     async def _brake(self, operator: Operator, question: Mapping[str, Json]) -> Json:
         """Put a brake in force at once; whether it is on record as well."""
         brake = replace(parse_brake(question.get("brake")), by=operator.name, uid=operator.uid)
+        if brake.id in self._done:  # its file was faster than this question
+            return {"recorded": True}
         self._told[brake.id] = brake
         self._put_in_force()
         self._wait_no_more()
