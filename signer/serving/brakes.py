@@ -25,7 +25,7 @@ from signer.serving.admin import Operator, Verb
 
 RETRY_S = 1.0
 """How long a brake that could not be recorded waits before it is tried again."""
-RECORD_S = 1.0
+RECORD_S = 2.0
 """How long an operator waits to hear whether a brake is on record; it is in force before."""
 MOST_DONE = 1000
 """Brakes that are remembered after they were recorded or ended."""
