@@ -27,6 +27,7 @@ from signer.gateway.forward import VenueTime
 from signer.gateway.line import Gateway
 from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile import Recovery
+from signer.gateway.replay import AHEAD_S
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
 from signer.home.layout import Home
@@ -74,6 +75,10 @@ class Bot:
     last_ms: int = 0
     sign: Callable[[bytes], bytes] | None = None
     """How it signs, if not by its secret."""
+
+    def is_above_the_mark(self) -> bool:
+        """Whether a gateway that has restarted since the last call would take the time of another."""
+        return time.time_ns() // 1_000_000 > self.last_ms + AHEAD_S * 1000
 
     def request(self, method: str, path: str, told: Any = None, *, late_ms: int = 0) -> Request:
         """A signed request with ``told`` as its body."""

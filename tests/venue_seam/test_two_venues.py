@@ -23,6 +23,7 @@ from tests.harness import bots
 from tests.harness.gateways import RunningGateway
 from tests.harness.homes import MadeHome
 from tests.harness.policies import POLICIES
+from tests.harness.waiting import until
 from tests.harness.wire import Answer, ask, http
 from tests.venue_seam import beside_kraken
 from tests.venue_seam.exchange import API_KEY, PASSPHRASE, SECRET, Exchange, exchange
@@ -164,6 +165,7 @@ async def test_a_client_under_a_policy_of_another_venue_may_only_cancel(both: Bo
     assert (await both.ask(both.url("kraken"), both.kraken.request("AddOrder", bots.order()))).errors == []
     await asyncio.to_thread(both.gateway.stop)
     both.gateway = await asyncio.to_thread(RunningGateway, both.made)
+    await asyncio.to_thread(until, both.okx.is_above_the_mark, "a time above the mark that the restart left")
     denied = json.loads((await both.call("POST", "trade/order", LIMIT)).body)
     assert (denied["code"], denied["data"][0]["sCode"]) == ("1", "50027")
     assert (
