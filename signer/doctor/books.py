@@ -12,7 +12,7 @@ from signer.errors import AuditError, LedgerError
 from signer.findings import Finding
 from signer.home.brakes import read_brakes
 from signer.home.layout import Home
-from signer.ledger.database import LedgerReader, resumed_by, whom
+from signer.ledger.database import LedgerReader, ended_by, whom
 from signer.model import ChainHead, Halt, OpenIntent
 from signer.model.escaping import printable
 
@@ -46,8 +46,7 @@ def _unread(name: str, why: str) -> Finding:
 
 def _halted(halt: Halt) -> Finding:
     what = f"halted by {halt.by} since {when(halt.at_us)}: {printable(halt.reason)}"
-    hint = f"`{resumed_by(halt.client, halt.account)}` ends it"
-    return warning("halt", whom(halt.client, halt.account), what, hint)
+    return warning("halt", whom(halt.client, halt.account), what, ended_by(halt))
 
 
 def _unsettled(intents: list[OpenIntent], running: bool) -> Iterator[Finding]:

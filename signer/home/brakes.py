@@ -60,7 +60,9 @@ class FiledBrakes:
         """Return the halts that they make, keyed by client and account. A damaged file halts everybody."""
         found = {(one.client, one.account): one.halt for one in self.brakes.values() if one.act == "halt"}
         if self.damaged:
-            found["", ""] = Halt("", "", f"{'; '.join(self.damaged)} does not read", "signer", 0)
+            reason = f"{'; '.join(self.damaged)} does not read"
+            cure = "remove what does not read; `signer audit search` may tell what it was"
+            found["", ""] = Halt("", "", reason, "signer", 0, cure)
         return found
 
     @property

@@ -180,7 +180,9 @@ def halt_for(halts: Halts, client: str, account: str) -> Halt | None:
 
 def unreadable(now_us: int) -> Halts:
     """Return what to believe while the store cannot be read: an operator's halt might be in it."""
-    return {("", ""): Halt("", "", "the ledger cannot be read", "signer", now_us)}
+    return {
+        ("", ""): Halt("", "", "the ledger cannot be read", "signer", now_us, "it ends when the ledger can be read")
+    }
 
 
 def refuse_if_halted(halts: Halts, client: str, account: str) -> None:

@@ -132,6 +132,11 @@ def resumed_by(client: str, account: str) -> str:
     return f"signer resume {named if client or account else '--all'}"
 
 
+def ended_by(halt: Halt) -> str:
+    """Return the hint that says how a halt ends."""
+    return halt.cure or f"`{resumed_by(halt.client, halt.account)}` ends it"
+
+
 CLOSED_AT_ONCE = 1000
 """How many orders one record, and one transaction, marks as closed at most: some 10 ms."""
 

@@ -113,6 +113,8 @@ class Halt:
     reason: str
     by: str
     at_us: int
+    cure: str = ""
+    """What ends a halt that is ours and no operator's; empty if `signer resume` ends it."""
 
 
 @dataclass(frozen=True, slots=True)

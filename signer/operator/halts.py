@@ -61,9 +61,9 @@ def no_halt(client: str, account: str) -> str:
 
 
 def ways_to_resume(home: Home) -> Sequence[str]:
-    """List the command that ends each halt that is in force. Raises `SignerError`."""
+    """List the command that ends each operator's halt that is in force. Raises `SignerError`."""
     require_home(home)
-    return [resumed_by(halt.client, halt.account) for halt in halts_in_force(home)]
+    return [resumed_by(halt.client, halt.account) for halt in halts_in_force(home) if not halt.cure]
 
 
 def halts_in_force(home: Home) -> Sequence[Halt]:

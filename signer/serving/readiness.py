@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from signer.ledger.database import resumed_by, whom
+from signer.ledger.database import ended_by, whom
 from signer.model import Halt, Json
 from signer.model.escaping import printable
 
@@ -143,4 +143,4 @@ def _of(
 
 def _halt(halt: Halt) -> Obstacle:
     what = f"{whom(halt.client, halt.account)} is halted by {halt.by}: {printable(halt.reason)}"
-    return Obstacle("halt", what, f"`{resumed_by(halt.client, halt.account)}` ends it")
+    return Obstacle("halt", what, ended_by(halt))

@@ -240,7 +240,9 @@ async def test_a_damaged_file_halts_everybody_and_says_so(
         assert await made.call(bot, "CancelAll") == []
         assert [text for text in made.watch.heard if named in text and "remove it to end this" in text]
         assert await made.signer("status") == 0
-        assert named in capfd.readouterr().out
+        shown = capfd.readouterr().out
+        assert f"{named}; remove what does not read" in shown
+        assert "resume" not in shown
         await made.signer("resume", "--all")
         assert f"Still halted: everybody ({named})." in capfd.readouterr().err
         damaged.unlink()
