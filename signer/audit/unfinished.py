@@ -29,7 +29,11 @@ async def finish_recorded(ledger: Ledger, audit: AuditLog, folder: Path, disk: D
     last = await ledger.last_reservation()
     first = min((known_seq, *(one.after_seq for one in held.values())))
     given_back: dict[str, Mapping[str, Json]] = {}
+    read = first
     for record in records_after(disk, folder, first):
+        before, read = read, int(str(record["seq"]))
+        if read != before + 1:
+            given_back.clear()  # their ends may be among the records that are missing
         name, kind = str(record.get("id")), record.get("kind")
         reservation = record.get("reservation")
         if kind == "intent" and isinstance(reservation, int) and reservation <= last and name not in held:
@@ -38,6 +42,8 @@ async def finish_recorded(ledger: Ledger, audit: AuditLog, folder: Path, disk: D
             given_back.pop(name, None)
             if name in held:
                 held |= {one.intent.record: one for one in await _end(ledger, held.pop(name), record)}
+    if read < known_seq:
+        return
     for record in given_back.values():
         entry = _never_sent(record, ledger.now_us())
         try:
@@ -51,10 +57,10 @@ async def _end(ledger: Ledger, one: OpenIntent, record: Mapping[str, Json]) -> I
     number, at_us = one.reservation, int(str(record.get("at", 0)))
     ids = record.get("venue_ids")
     venue_ids = [None if each is None else str(each) for each in ids] if isinstance(ids, list) else []
-    if record.get("outcome") == "unknown":
-        await ledger.hold(number)
-    elif record.get("outcome") != "accepted":
+    if record.get("outcome") in {"rejected", "not-sent"}:
         await ledger.release(number)
+    elif record.get("outcome") != "accepted":
+        await ledger.hold(number)
     elif record.get("part") is not True:
         await ledger.settle(number, venue_ids, at_us)
     elif len(venue_ids) == len(one.intent.orders):  # else the ledger has it already

@@ -17,7 +17,7 @@ from signer.gateway.trace import held_fields, reconciled_record
 from signer.home.layout import Home
 from signer.ledger import open_ledger
 from signer.ledger.sqlite import SqliteLedger
-from signer.model import Intent, Json, OrderRef, Outcome
+from signer.model import ChainHead, Intent, Json, OrderRef, Outcome
 from tests.unit.ledger.calls import START_US, StillClock, charge, intent, order, used
 
 CALL = replace(
@@ -106,6 +106,24 @@ async def test_a_call_that_was_never_sent_ends_on_record(tmp_path: Path) -> None
     await (await started(home, [begun(CALL, number)])).close()
     assert [record["kind"] for record in records(home)] == ["segment", "intent", "reconciled"]
     assert (records(home)[-1]["id"], records(home)[-1]["outcome"]) == (CALL.record, "not-sent")
+
+
+@pytest.mark.parametrize("cut", ["middle", "end"])
+async def test_a_log_that_lacks_records_ends_no_call(tmp_path: Path, cut: str) -> None:
+    """Somebody took the record of the call's end away, so the log must not say that it was never sent."""
+    home = Home(tmp_path)
+    number = await reserved(home)
+    ended = reconciled_record(CALL, Outcome.ACCEPTED, ["OA", "OB"], LATER_US)
+    await (await started(home, [begun(CALL, number), ended, {"kind": "stop", "time": LATER_US}])).close()
+    (segment,) = home.audit.iterdir()
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(b"".join([*lines[:2], *(lines[3:] if cut == "middle" else [])]))
+    ledger = await open_ledger(home, StillClock())
+    held = await ledger.reserve(replace(CALL, record="another"), ChainHead(1, "0" * 64))
+    await (await started(home, [])).close()
+    assert held > number
+    assert not [one for one in records(home) if one["kind"] == "reconciled" and one["outcome"] == "not-sent"]
+    await ledger.close()
 
 
 async def test_a_call_of_another_ledger_is_left_alone(tmp_path: Path) -> None:

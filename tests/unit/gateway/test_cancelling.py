@@ -223,7 +223,7 @@ def test_an_order_that_is_open_after_a_lost_cancel_stays_unknown(monkeypatch: py
 def test_a_cancelled_order_does_not_count_while_the_exchange_s_clock_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Somebody may have cancelled it long before. Of a filled order it is certain that we did not cancel it."""
+    """Somebody may have cancelled it long before. We have certainly not cancelled an order that was filled."""
     orders = refs(2)
     rows = [row(orders[0], "canceled", before_s=86_400), row(orders[1], "closed")]
     sequence = run(Exchange(after_a_lost_batch(rows)), orders, monkeypatch, since_us=0)
