@@ -1,8 +1,9 @@
 """The book: what may still be spent and what is open, as a fold over the records of the audit log.
 
-`Book.apply` is the only way to change it. It takes every record and raises nothing: a kind that it does not know
-changes nothing. A record that contradicts the book counts by the stricter of both, and `Book.contradictions` names it.
-Time comes from the records alone, so every machine that folds the same log has the same book.
+`Book.apply` is the only way to change it, but for `retract`, which undoes a begin that the log did not take. `apply`
+takes every record and raises nothing: a kind that it does not know changes nothing. A record that contradicts the book
+counts by the stricter of both, and `Book.contradictions` names it. Time comes from the records alone, so every machine
+that folds the same log has the same book.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, final
 
+from signer.book.orders import BookOrders, OrderKey
 from signer.book.reading import (
     UNREADABLE,
     BookCall,
@@ -27,6 +29,7 @@ from signer.book.reading import (
     order_of,
     text_of,
 )
+from signer.book.rows import BookChanges, Row, RowKey, RowKind, item_of, live_slots, read_item
 from signer.book.windows import (
     EXACT,
     Key,
@@ -36,15 +39,16 @@ from signer.book.windows import (
     moved,
     needs_of,
     overdue_of,
-    plain,
     require_fit,
     slot_at,
 )
-from signer.errors import Halted
-from signer.model import Charge, Intent, Json
+from signer.errors import Halted, NotServed
+from signer.model import ChainHead, Charge, Halt, Intent, Json, Usage
 
 MOST_CONTRADICTIONS: Final = 1_000
 """How many contradictions are named. A book of a damaged log stays bounded."""
+
+ORDER_UNSETTLED: Final = "an earlier call for this order has no outcome yet; nothing was sent"
 
 
 @final
@@ -54,32 +58,67 @@ class Book:
     def __init__(self) -> None:
         self.now_us = 0
         """The latest moment by which anything was dated."""
+        self.last = 0
+        """The highest number that a call ever had."""
         self.windows: dict[Key, Window] = {}
+        self.caps: dict[Key, tuple[str, Decimal]] = {}
+        """The name and limit that the last charge gave each cap, for people to read. Nothing is decided by it."""
         self.calls: dict[str, BookCall] = {}
-        """The calls whose end is not known, by the id of their records."""
-        self.orders: dict[tuple[str, str], BookOrder] = {}
-        """The orders that are not known to be closed, by account and venue id."""
-        self.halts: dict[tuple[str, str], str] = {}
-        """The reason of each halt in force, by client and account, either of them empty for all."""
+        """The calls whose end is not known, by the id of their records, oldest first."""
+        self.placed = BookOrders()
+        self.halts: dict[tuple[str, str], Halt] = {}
+        """The halts in force, by client and account, either of them empty for all."""
         self.revoked: dict[str, int] = {}
         """When each revoked client was revoked: for good, whatever key store is there."""
         self.contradictions: list[str] = []
+        self._touched: set[RowKey] = set()
+
+    @property
+    def orders(self) -> Mapping[OrderKey, BookOrder]:
+        """The orders that are not known to be closed, by account and venue id."""
+        return self.placed.open
 
     def fit(self, intent: Intent, now_us: int) -> None:
-        """Raises `Halted`, or `NotReserved` naming what is short, unless ``intent`` may be held now."""
-        whom = (("", ""), ("", intent.account), (intent.client, ""), (intent.client, intent.account))
-        for key in whom:
-            if key in self.halts:
-                raise Halted.because(self.halts[key])
-        require_fit(needs_of(intent.charges), lambda key: self.used(key, now_us))
+        """Raises `Halted`, `NotReserved` naming what is short, or `NotServed` unless ``intent`` may begin now."""
+        halt = self.halted(intent.client, intent.account)
+        if halt is not None:
+            raise Halted.because(halt.reason)
+        if any(_is_in_the_way(call, intent) for call in self.calls.values()):
+            raise NotServed.unavailable(ORDER_UNSETTLED)
+        needs = needs_of(intent.charges)
+        overdue = self._overdue(now_us) if needs else {}
+        require_fit(needs, lambda key: self._used(key, now_us, overdue))
+
+    def halted(self, client: str, account: str) -> Halt | None:
+        """Return the widest halt that stops this client on this account."""
+        if not self.halts:
+            return None
+        whom = (("", ""), ("", account), (client, ""), (client, account))
+        return next((self.halts[key] for key in whom if key in self.halts), None)
 
     def used(self, key: Key, now_us: int) -> Decimal:
         """Return what is used of a cap at ``now_us``, or at the book's own time if that is later."""
-        now_us = max(self.now_us, now_us)
+        return self._used(key, now_us, self._overdue(now_us))
+
+    def usage(self, scope: str, now_us: int) -> Sequence[Usage]:
+        """Return what is used now of each cap that the scope was charged for, ordered by name."""
+        found = sorted((said, key) for key, said in self.caps.items() if key[0] == scope)
+        return [Usage(name, *key, self.used(key, now_us), limit) for (name, limit), key in found]
+
+    def scopes(self) -> Sequence[str]:
+        """Return every scope that was charged."""
+        return sorted({key[0] for key in self.caps})
+
+    def _used(self, key: Key, now_us: int, overdue: Mapping[Key, Decimal]) -> Decimal:
         window = self.windows.get(key)
-        used = window.used(now_us) if window is not None else Decimal(0)
-        held = ((call.charges, call.held_us) for call in self.calls.values())
-        return EXACT.add(used, overdue_of(held, now_us).get(key, Decimal(0)))
+        used = window.used(max(self.now_us, now_us)) if window is not None else Decimal(0)
+        return EXACT.add(used, overdue[key]) if key in overdue else used
+
+    def _overdue(self, now_us: int) -> Mapping[Key, Decimal]:
+        now_us = max(self.now_us, now_us)
+        # A window is a second at least, so a call that is under way is passed over at once.
+        held = ((call.charges, call.held_us) for call in self.calls.values() if now_us - call.held_us > 1_000_000)
+        return overdue_of(held, now_us)
 
     def apply(self, record: Record) -> None:
         """Change the book by one record. Total: it raises nothing, whatever the record holds."""
@@ -91,16 +130,25 @@ class Book:
             except UNREADABLE:
                 self._contradict(record, f"the {kind} does not read, and changes nothing")
 
+    def retract(self, name: str) -> None:
+        """Undo the begin of a call, because no log has it."""
+        call = self.calls.pop(name, None)
+        if call is not None:
+            self._touched.add(("call", (name,)))
+            self._give_back(call.charges, call.held_us)
+            self.last -= call.reservation == self.last
+
     def _begin(self, record: Record) -> None:
         if "reservation" not in record:  # a cancel, or a call that holds nothing
             return
         call = call_of(record)
         self._hold(needs_of(call.charges), call.held_us)
         self._see(call.held_us)
+        self.last = max(self.last, call.reservation)
         if call.id in self.calls:
             self._contradict(record, f"call {call.id} is begun a second time, and its charges count twice")
         else:
-            self.calls[call.id] = call
+            self._keep(call)
 
     def _conclude(self, record: Record) -> None:
         if "at" not in record:  # of a call that held nothing
@@ -113,12 +161,13 @@ class Book:
             if not by_look_up or outcome == "accepted":
                 self._contradict(record, f"call {name} ends, and is not open")
         elif outcome == "unknown":
-            self.calls[name] = replace(call, unknown=True)
+            self._keep(replace(call, unknown=True))
         elif outcome == "accepted":
             self._accept(record, call, venue_ids, at_us)
         else:
-            del self.calls[name]
+            self._end(call)
             self._give_back(call.charges, call.held_us)
+        self._see(at_us)
 
     def _accept(self, record: Record, call: BookCall, venue_ids: Sequence[str | None], at_us: int) -> None:
         at_us = max(at_us, call.held_us)
@@ -128,9 +177,9 @@ class Book:
             self._contradict(record, f"call {call.id} has {len(call.orders)} orders, and {len(venue_ids)} are answered")
         if record.get("part") is True:
             self._date_anew([charge for charge in call.charges if charge.leg in found], call.held_us, at_us)
-            self.calls[call.id] = call.without(found)
+            self._keep(call.without(found))
         else:
-            del self.calls[call.id]
+            self._end(call)
             self._give_back([charge for charge in call.charges if charge.leg in absent], call.held_us)
             self._date_anew([charge for charge in call.charges if charge.leg not in absent], call.held_us, at_us)
         self._see(at_us)
@@ -138,50 +187,81 @@ class Book:
             if venue_id is not None:
                 self._place(record, call, venue_id, order, at_us)
 
+    def _keep(self, call: BookCall) -> None:
+        self.calls[call.id] = call
+        self._touched.add(("call", (call.id,)))
+
+    def _end(self, call: BookCall) -> None:
+        del self.calls[call.id]
+        self._touched.add(("call", (call.id,)))
+
     def _place(self, record: Record, call: BookCall, venue_id: str, order: Document, at_us: int) -> None:
-        known = self.orders.get((call.account, venue_id))
-        if known is not None and known.client != call.client and not call.changes:
+        known = self.placed.get((call.account, venue_id))
+        if known is not None and known.client != call.client and not call.targets:
             self._contradict(record, f"order {venue_id} of {known.client} is placed again by {call.client}")
-        placed = BookOrder(call.client, at_us, order) if known is None else replace(known, order=order)
-        self.orders[call.account, venue_id] = placed
+        placed = BookOrder(call.client, at_us, order)
+        self._put((call.account, venue_id), placed if known is None else replace(known, order=order, closed=False))
+
+    def _put(self, key: OrderKey, order: BookOrder) -> None:
+        self.placed.put(key, order)
+        self._touched.add(("order", key))
 
     def _close(self, record: Record) -> None:
         account = text_of(record["account"])
         gone, again = ids_of(record), [order_of(one) for one in list_of(record["reappeared"])]
         for venue_id in gone:
-            self.orders.pop((account, str(venue_id)), None)
+            key = account, str(venue_id)
+            if self.placed.close(key):
+                self._touched.add(("order", key))
         for venue_id, placed in again:
-            self.orders[account, venue_id] = placed
+            self._put((account, venue_id), placed)
 
     def _operate(self, record: Record) -> None:
         act, stage = record.get("act"), record.get("stage")
         whom = text_of(record.get("client", "")), text_of(record.get("account", ""))
+        at_us = number_of(record.get("acted", record.get("time", 0)))
         if (act, stage) == ("halt", "begun"):
-            self.halts[whom] = text_of(record.get("reason", ""))
+            reason, by = text_of(record.get("reason", "")), text_of(record.get("by", ""))
+            self.halts[whom] = Halt(*whom, reason, by, at_us)
+            self._touched.add(("halt", whom))
         elif (act, stage) == ("resume", "done"):
-            if whom == ("", ""):
-                self.halts.clear()
-            self.halts.pop(whom, None)
+            for ended in list(self.halts) if whom == ("", "") else [whom]:
+                self.halts.pop(ended, None)
+                self._touched.add(("halt", ended))
         elif (act, stage) == ("clients revoke", "begun"):
-            at_us = number_of(record.get("acted", record.get("time", 0)))
             self.revoked[whom[0]] = max(at_us, self.revoked.get(whom[0], 0))
+            self._touched.add(("revoked", (whom[0],)))
 
-    def _start(self, _: Record) -> None:
-        """Count every open call as unknown: the run that began it has ended."""
-        self.calls = {name: replace(call, unknown=True) for name, call in self.calls.items()}
+    def _open(self, record: Record) -> None:
+        """Count every open call as unknown, because the run that began it has ended."""
+        for call in list(self.calls.values()):
+            self._keep(replace(call, unknown=True))
+        self._see(number_of(record.get("at", 0)))
+
+    def _recover(self, record: Record) -> None:
+        self._see(number_of(record.get("at", 0)))
 
     def _hold(self, needs: Iterable[Need], at_us: int) -> None:
         for need in needs:
-            window = self.windows.setdefault(need.key, Window(need.key[2], {}))
+            window = self.windows.get(need.key)
+            if window is None:
+                window = self.windows[need.key] = Window(need.key[2], {})
             window.drop_old(self.now_us)
             window.add(slot_at(at_us, window.window_s), need.amount)
+            self._touched.add(("window", need.key))
+            said = need.cap, need.limit
+            if self.caps.get(need.key) != said:
+                self.caps[need.key] = said
+                self._touched.add(("cap", need.key))
 
     def _give_back(self, charges: Iterable[Charge], held_us: int) -> None:
         for charge in charges:
-            window = self.windows.get(key_of(charge))
+            key = key_of(charge)
+            window = self.windows.get(key)
             slot = slot_at(held_us, charge.window_s)
             if window is not None and slot in window.slots:
                 window.add(slot, -charge.amount)
+                self._touched.add(("window", key))
 
     def _date_anew(self, charges: Sequence[Charge], held_us: int, at_us: int) -> None:
         late = moved(charges, held_us, at_us)
@@ -195,37 +275,96 @@ class Book:
         if len(self.contradictions) < MOST_CONTRADICTIONS:
             self.contradictions.append(f"record {record.get('seq', '?')}: {what}")
 
+    def take_changes(self, head: ChainHead, *, whole: bool = False) -> BookChanges:
+        """Return what changed since the last call of this (all that there is, if ``whole``), as of record ``head``."""
+        keys, self._touched = (self._keys() if whole else self._touched), set()
+        rows = [Row(kind, key, self._value(kind, key)) for kind, key in keys]
+        return BookChanges(head, self.now_us, self.last, rows, whole)
+
+    def _keys(self) -> set[RowKey]:
+        tables = self._tables()
+        keys = {(kind, key if isinstance(key, tuple) else (key,)) for kind, table in tables.items() for key in table}
+        return keys | {("order", key) for key in self.placed.closed}
+
+    def _tables(self) -> Mapping[RowKind, Mapping[Any, Any]]:
+        return {
+            "window": self.windows,
+            "cap": self.caps,
+            "call": self.calls,
+            "order": self.placed.open,
+            "halt": self.halts,
+            "revoked": self.revoked,
+        }
+
+    def _value(self, kind: RowKind, key: Any) -> object:
+        if kind == "order":
+            return self.placed.get(key)
+        if kind == "window":
+            return live_slots(self.windows[key], self.now_us)
+        return self._tables()[kind].get(key[0] if kind in {"call", "revoked"} else key)
+
+    def touch(self, changes: BookChanges) -> None:
+        """Count the rows of `take_changes` as changed again, because they were not stored."""
+        self._touched.update((row.kind, row.key) for row in changes.rows)
+
+    def put(self, row: Row) -> None:
+        """Take a row that a checkpoint or an archive kept."""
+        if row.kind == "window":
+            self.windows[row.key] = Window(row.key[2], row.value)
+        elif row.kind == "order":
+            self.placed.put(row.key, row.value)
+        else:
+            table: Any = self._tables()[row.kind]
+            table[row.key[0] if row.kind in {"call", "revoked"} else row.key] = row.value
+
     def digest(self) -> str:
-        """Return the SHA-256 (hex) of `state`, which is the same for every book that the same records made."""
-        text = json.dumps(self.state(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+        """Return the SHA-256 (hex) of `state` without the caps' names: the same for all that folded the same log."""
+        state = {name: rows for name, rows in self.state().items() if name != "cap"}
+        return hashlib.sha256(json.dumps(state, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
 
     def state(self) -> dict[str, Json]:
-        """Return all that the book knows but its contradictions, as JSON with one spelling for one state."""
-        return {
-            "now": self.now_us,
-            "windows": [_window_json(key, window, self.now_us) for key, window in sorted(self.windows.items())],
-            "calls": [_call_json(call) for _, call in sorted(self.calls.items())],
-            "orders": [
-                _order_json(*key, placed) for key, placed in sorted(self.orders.items(), key=lambda one: one[0])
-            ],
-            "halts": [[*whom, reason] for whom, reason in sorted(self.halts.items())],
-            "revoked": [[client, at_us] for client, at_us in sorted(self.revoked.items())],
-        }
+        """Return all that the book knows of what counts and may be open, as JSON with one spelling for one state."""
+        state: dict[str, Json] = {"now": self.now_us}
+        for kind in self._tables():
+            keys = sorted(key for of, key in self._keys() if of == kind)
+            rows = [Row(kind, key, self._value(kind, key)) for key in keys]
+            state[kind] = [item_of(row) for row in rows if _counts(row)]
+        return state
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Book:
         """Return the book that `state` was taken of. Raises what `UNREADABLE` names if it is damaged."""
         book = cls()
-        book.now_us = state["now"]
-        for scope, unit, window_s, slots in state["windows"]:
-            amounts = {slot: Decimal(amount) for slot, amount in slots}
-            book.windows[scope, unit, window_s] = Window(window_s, amounts)
-        book.calls = {call["id"]: call_of(call) for call in state["calls"]}
-        book.orders = {(one["account"], one["venue_id"]): order_of(one)[1] for one in state["orders"]}
-        book.halts = {(client, account): reason for client, account, reason in state["halts"]}
-        book.revoked = dict(state["revoked"])
+        book.now_us = number_of(state["now"])
+        kinds: Sequence[RowKind] = tuple(book._tables())
+        for kind in kinds:
+            for item in state[kind]:
+                book.put(read_item(kind, item))
+        book.last = max((call.reservation for call in book.calls.values()), default=0)
         return book
+
+
+def _is_in_the_way(call: BookCall, intent: Intent) -> bool:
+    """Return whether an open call keeps ``intent`` from beginning.
+
+    The charge of a change is calculated from the order as it is now. Two changes at once could together add more than
+    was charged, so they go one after the other. Two clients may not give the same client's id to orders at the same
+    time either.
+    """
+    if call.account != intent.account:
+        return False
+    if call.targets:
+        return any(target in call.targets for target in intent.targets)
+    if call.client == intent.client or intent.targets:
+        return False
+    names = {order.client_id for order in intent.orders if order.client_id}
+    return bool(names) and any(order.get("client_id") in names for order in call.orders)
+
+
+def _counts(row: Row) -> bool:
+    if row.kind == "order":
+        return not row.value.closed
+    return bool(row.value) or row.kind != "window"
 
 
 _CHANGES: Final[Mapping[str, Callable[[Book, Record], None]]] = {
@@ -234,47 +373,9 @@ _CHANGES: Final[Mapping[str, Callable[[Book, Record], None]]] = {
     "reconciled": Book._conclude,
     "closed": Book._close,
     "operator": Book._operate,
-    "start": Book._start,
+    "opened": Book._open,
+    "recovered": Book._recover,
 }
 
-
-def _window_json(key: Key, window: Window, now_us: int) -> Json:
-    oldest = window.oldest(now_us)
-    slots: list[Json] = [[slot, plain(amount)] for slot, amount in window.slots.items() if slot >= oldest and amount]
-    return [*key, slots]
-
-
-def _call_json(call: BookCall) -> Json:
-    return {
-        "id": call.id,
-        "reservation": call.reservation,
-        "client": call.client,
-        "account": call.account,
-        "at": call.held_us,
-        "orders": [dict(order) for order in call.orders],
-        "charges": [_charge_json(charge) for charge in call.charges],
-        "targets": [True] if call.changes else [],
-        "unknown": call.unknown,
-    }
-
-
-def _charge_json(charge: Charge) -> Json:
-    return {
-        "cap": charge.cap,
-        "scope": charge.scope,
-        "unit": charge.unit,
-        "window_s": charge.window_s,
-        "limit": plain(charge.limit),
-        "amount": plain(charge.amount),
-        "leg": charge.leg,
-    }
-
-
-def _order_json(account: str, venue_id: str, placed: BookOrder) -> Json:
-    return {
-        "account": account,
-        "venue_id": venue_id,
-        "client": placed.client,
-        "placed": placed.placed_us,
-        "order": dict(placed.order),
-    }
+BOOK_KINDS: Final = frozenset(_CHANGES)
+"""The kinds of records that can change the book."""

@@ -10,15 +10,20 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, TypeAlias
 
+from pydantic import TypeAdapter, ValidationError
+
 from signer.errors import LedgerError
-from signer.model import Charge, Json
+from signer.model import Charge, Intent, Json, Order, OrderRef, PlacedOrder, RefKind
 
 Record: TypeAlias = Mapping[str, Json]
 Document: TypeAlias = Mapping[str, Json]
 """An order as JSON (`signer.model.wire.as_json`)."""
 
 UNREADABLE: Final = (KeyError, TypeError, ValueError, ArithmeticError, LedgerError)
-"""What reading a damaged record raises."""
+"""The errors that reading a damaged record raises."""
+
+_ORDER: Final = TypeAdapter(Order)
+_KINDS: Final[Mapping[str, RefKind]] = {"venue-id": "venue-id", "client-id": "client-id", "client-tag": "client-tag"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,14 @@ class BookCall:
     """The moment by which its charges are dated."""
     orders: Sequence[Document]
     charges: Sequence[Charge]
-    changes: bool = False
-    """Whether it changes an order, so that another may have placed the one that it names."""
+    targets: Sequence[OrderRef] = ()
+    """The orders that it changes, which another client may have placed."""
+    replaces: bool = False
+    endpoint: str = ""
+    at_us: int = 0
+    """When the call came, by our clock."""
+    venue_us: int = 0
+    """The earliest that the venue's clock can have shown then; 0 if it was not known."""
     unknown: bool = False
     """Whether its answer is lost; otherwise it is under way."""
 
@@ -44,14 +55,37 @@ class BookCall:
         charges = [replace(charge, leg=left.index(charge.leg)) for charge in self.charges if charge.leg in left]
         return replace(self, orders=[self.orders[leg] for leg in left], charges=charges)
 
+    def intent(self) -> Intent:
+        """Return the intent that the call began with. Raises `LedgerError` if an order of it does not read."""
+        return Intent(
+            client=self.client,
+            account=self.account,
+            endpoint=self.endpoint,
+            orders=tuple(order_from(order) for order in self.orders),
+            targets=tuple(self.targets),
+            charges=tuple(self.charges),
+            record=self.id,
+            at_us=self.at_us,
+            replaces=self.replaces,
+            venue_us=self.venue_us,
+            held_us=self.held_us,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BookOrder:
-    """An order that may be open at the venue."""
+    """An order that was placed at the venue."""
 
     client: str
     placed_us: int
     order: Document
+    closed: bool = False
+    """Whether it is known to be closed; if not, it may be open."""
+
+    def placed(self, account: str, venue_id: str) -> PlacedOrder:
+        """Return the order with its names. Raises `LedgerError` if it does not read."""
+        order = order_from(self.order)
+        return PlacedOrder(account, self.client, venue_id, order, self.placed_us, closed=self.closed)
 
 
 def call_of(record: Record) -> BookCall:
@@ -64,9 +98,26 @@ def call_of(record: Record) -> BookCall:
         held_us=number_of(record["at"]),
         orders=[document_of(order) for order in list_of(record["orders"])],
         charges=[charge_of(charge) for charge in list_of(record["charges"])],
-        changes=bool(list_of(record["targets"])),
+        targets=[_ref_of(target) for target in list_of(record["targets"])],
+        replaces=record.get("replaces") is True,
+        endpoint=text_of(record.get("endpoint", "")),
+        at_us=number_of(record.get("time", 0)),
+        venue_us=number_of(record.get("venue_time", 0)),
         unknown=record.get("unknown") is True,
     )
+
+
+def _ref_of(value: Json) -> OrderRef:
+    fields = document_of(value)
+    return OrderRef(_KINDS[text_of(fields["kind"])], text_of(fields["value"]))
+
+
+def order_from(document: Document) -> Order:
+    """Return the order that a document describes. Raises `LedgerError` if it does not read."""
+    try:
+        return _ORDER.validate_python(document)
+    except ValidationError:
+        raise LedgerError("an order in the book does not read", hint="run `signer audit verify --book`") from None
 
 
 def charge_of(value: Json) -> Charge:

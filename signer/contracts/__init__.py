@@ -5,25 +5,21 @@ Clock and randomness are contracts too, so that the whole line runs in a determi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
+from signer.contracts.journal import Checkpoint as Checkpoint
+from signer.contracts.journal import Journal as Journal
+from signer.contracts.journal import Known as Known
+from signer.contracts.journal import Marks as Marks
 from signer.contracts.venue import Pairs as Pairs
 from signer.contracts.venue import Venue as Venue
 from signer.model import (
     Algorithm,
-    ChainHead,
     ClientInfo,
     CredentialInfo,
-    Halt,
-    Intent,
-    Json,
-    OpenIntent,
-    OrderRef,
-    PlacedOrder,
     Priority,
-    Usage,
     WireAnswer,
     WireRequest,
 )
@@ -134,110 +130,6 @@ class SigningStore(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and sessions."""
-
-
-class Ledger(Protocol):
-    """All state that must be atomic: what is reserved and spent, halts, nonce marks, orders of clients.
-
-    Every method raises `LedgerError` if the store fails; nothing is then half done.
-    """
-
-    async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
-        """Hold all charges of ``intent``, or none. Returns the reservation's number once it is durable.
-
-        Raises `NotReserved` (a cap would be passed; names the cap and what is left) or `Halted`. ``head`` is stored in
-        the same transaction, at no cost.
-        """
-
-    def now_us(self) -> int:
-        """Return the moment by which charges are dated now: the clock's, but none before the latest that was used."""
-
-    async def release(self, reservation: int) -> None:
-        """Give back all that is held: the venue rejected the call, or it was never sent."""
-
-    async def settle(self, reservation: int, venue_ids: Sequence[str | None], at_us: int = 0) -> None:
-        """Record an accepted call: spend the charges of orders with a venue id, give the rest back.
-
-        What is spent is dated at ``at_us``, which its record says too; 0: now. The orders are remembered. For an
-        edit or amend ``venue_ids`` has the one order's id after the change.
-        """
-
-    async def settle_found(self, reservation: int, venue_ids: Sequence[str | None], at_us: int = 0) -> None:
-        """Settle the orders that have an id; those without one stay held under the same number (`without_legs`)."""
-
-    async def hold(self, reservation: int) -> None:
-        """Keep everything held until it is reconciled: the outcome is unknown."""
-
-    async def open_intents(self) -> Sequence[OpenIntent]:
-        """Return the reservations without outcome, oldest first."""
-
-    async def last_reservation(self) -> int:
-        """Return the highest number that a reservation ever had; 0 if there was none."""
-
-    async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
-        """Return orders placed through us that ``ref`` names, any client's, newest first. Empty if we know of none."""
-
-    async def absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> Sequence[str]:
-        """Return orders that were placed before then, may be open, and are not ``listed``, the venue ids that are.
-
-        The answer is bounded: there may be more after these were marked.
-        """
-
-    async def reappeared(self, account: str, listed: Sequence[str]) -> Sequence[PlacedOrder]:
-        """Return the orders that are marked as closed and that the venue lists as open."""
-
-    async def mark(self, account: str, venue_ids: Sequence[str], *, closed: bool) -> None:
-        """Mark these orders as closed, or as open. Only closed orders are ever forgotten."""
-
-    async def may_be_open(self, account: str) -> int:
-        """Return how many orders the account has that are not known to be closed."""
-
-    async def open_orders(self, account: str, client: str) -> Sequence[PlacedOrder]:
-        """Return orders that are not known to be closed, newest first; of any account or client where empty."""
-
-    async def usage(self, scope: str) -> Sequence[Usage]:
-        """Return what is used now of each cap that the scope has ever been charged for."""
-
-    async def marks(self) -> Mapping[str, int]:
-        """Return stored high-water marks by name.
-
-        ``credential/NAME`` and ``client/NAME`` are of nonces, ``key-store/ID`` is of the file's generations.
-        """
-
-    async def raise_mark(self, name: str, at_least: int) -> None:
-        """Store a mark ahead of use; never lowers one. Durable when this returns."""
-
-    async def keep_head(self, head: ChainHead) -> None:
-        """Remember the audit chain's last durable record, so that a truncated log is found out."""
-
-    async def head(self) -> ChainHead | None:
-        """Return the chain head last kept."""
-
-    def halted(self, client: str, account: str) -> Halt | None:
-        """Return the halt in force, from memory, at most 0.25 s old; `reserve` always reads the store."""
-
-    async def halts(self) -> Sequence[Halt]:
-        """Return all halts in force."""
-
-    async def revoked(self) -> Mapping[str, int]:
-        """Return when each revoked client was revoked, by its name, whatever the key store says."""
-
-
-class AuditLog(Protocol):
-    """The chain of records that proves what happened."""
-
-    async def record(self, entry: Mapping[str, Json], *, within: float = 0.0, urgent: bool = False) -> None:
-        """Append ``entry``; durable when this returns. Raises `AuditError` if it cannot be.
-
-        A patient caller (``within`` seconds) rides along with the next flush. ``urgent`` may use the reserve space: for
-        cancels on a full disk.
-        """
-
-    def note(self, entry: Mapping[str, Json]) -> None:
-        """Append ``entry`` in the background; bounded loss at a crash, never an error to the caller."""
-
-    def head(self) -> ChainHead | None:
-        """Return the last durable record."""
 
 
 class LookUps(Protocol):

@@ -1,0 +1,86 @@
+"""The orders that the book knows, and which of them a name means."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, TypeAlias, final
+
+from signer.book.reading import BookOrder
+from signer.model import OrderRef
+
+OrderKey: TypeAlias = tuple[str, str]
+"""Account and venue id."""
+
+_FIELDS: Final = (("client-tag", "client_tag"), ("client-id", "client_id"))
+
+
+@final
+class BookOrders:
+    """The orders that may be open, and those closed ones that are kept nowhere else yet."""
+
+    def __init__(self) -> None:
+        self.open: dict[OrderKey, BookOrder] = {}
+        """The orders that are not known to be closed, oldest first."""
+        self.closed: dict[OrderKey, BookOrder] = {}
+        """The orders that closed since the last checkpoint."""
+        self._named: dict[tuple[str, str, str], dict[str, None]] = {}
+        """The venue ids of open orders by account, kind of name and name."""
+
+    def get(self, key: OrderKey) -> BookOrder | None:
+        """Return an order, open or closed; None if it is not in memory."""
+        return self.open.get(key) or self.closed.get(key)
+
+    def put(self, key: OrderKey, order: BookOrder) -> None:
+        """Keep an order as it is now."""
+        self._forget_names(key)
+        (self.open if order.closed else self.closed).pop(key, None)
+        (self.closed if order.closed else self.open)[key] = order
+        for name in () if order.closed else _names(key[0], order):
+            self._named.setdefault(name, {})[key[1]] = None
+
+    def close(self, key: OrderKey) -> bool:
+        """Count an order as closed. Return whether it was open."""
+        order = self.open.get(key)
+        if order is not None:
+            self.put(key, replace(order, closed=True))
+        return order is not None
+
+    def let_go(self, keys: Collection[OrderKey]) -> None:
+        """Forget the closed ones of these orders, because a checkpoint has them."""
+        for key in keys:
+            self.closed.pop(key, None)
+
+    def bearing(self, account: str, ref: OrderRef) -> Sequence[tuple[OrderKey, BookOrder]]:
+        """Return the orders in memory that a name means, newest first: the open ones, then the closed ones."""
+        if ref.kind == "venue-id":
+            found = self.get((account, ref.value))
+            return [] if found is None else [((account, ref.value), found)]
+        names = self._named.get((account, ref.kind, ref.value), {})
+        open_ones = [((account, venue_id), self.open[account, venue_id]) for venue_id in reversed(names)]
+        wanted = (account, ref.kind, ref.value)
+        closed = [(key, one) for key, one in reversed(self.closed.items()) if wanted in set(_names(key[0], one))]
+        return [*open_ones, *closed]
+
+    def of(self, account: str, client: str = "") -> Iterator[tuple[OrderKey, BookOrder]]:
+        """Yield the open orders of a client on an account (of any, where empty), newest first."""
+        for key, one in reversed(self.open.items()):
+            if account in {"", key[0]} and client in {"", one.client}:
+                yield key, one
+
+    def _forget_names(self, key: OrderKey) -> None:
+        known = self.open.get(key)
+        for name in _names(key[0], known) if known is not None else ():
+            bearers = self._named.get(name, {})
+            bearers.pop(key[1], None)
+            if not bearers:
+                self._named.pop(name, None)
+
+
+def _names(account: str, order: BookOrder) -> Iterator[tuple[str, str, str]]:
+    """Yield the names that an order bears, with its account and the kind of name."""
+    document: Mapping[str, object] = order.order
+    for kind, field in _FIELDS:
+        value = document.get(field)
+        if isinstance(value, str):
+            yield account, kind, value
