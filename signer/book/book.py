@@ -15,6 +15,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, final
 
+from signer.book.halts import halt_for
 from signer.book.orders import BookOrders, OrderKey
 from signer.book.reading import (
     UNREADABLE,
@@ -91,10 +92,7 @@ class Book:
 
     def halted(self, client: str, account: str) -> Halt | None:
         """Return the widest halt that stops this client on this account."""
-        if not self.halts:
-            return None
-        whom = (("", ""), ("", account), (client, ""), (client, account))
-        return next((self.halts[key] for key in whom if key in self.halts), None)
+        return halt_for(self.halts, client, account)
 
     def used(self, key: Key, now_us: int) -> Decimal:
         """Return what is used of a cap at ``now_us``, or at the book's own time if that is later."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from signer.book.halts import whom
 from signer.cli.main import CANNOT
 from signer.cli.open_orders import clear, show_open
 from signer.cli.options import (
@@ -18,7 +19,6 @@ from signer.cli.readiness import lines
 from signer.cli.showing import Row, show_json, show_rows
 from signer.home.layout import Home
 from signer.home.lock import Holder
-from signer.ledger.database import whom
 from signer.model.escaping import printable
 from signer.operator.halts import halt_orders, no_halt, resume_orders, ways_to_resume
 from signer.operator.moments import utc

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from signer.book.halts import resumed_by, whom
 from signer.errors import ConfigError, KeyStoreError
 from signer.home.brakes import read_brakes
 from signer.home.layout import Home
 from signer.home.settings import load_config
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
-from signer.ledger.database import resumed_by, whom
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
 from signer.operator.braking import apply, new_brake

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from signer.book.halts import resumed_by
 from signer.errors import KeyStoreError, SignerError
 from signer.home.layout import Home
 from signer.home.lock import holder
@@ -16,7 +17,6 @@ from signer.keys.entries import no_such
 from signer.keys.envelope import AboutClient, Former
 from signer.keys.file import FileKeyStore
 from signer.keys.renewal import read_envelope
-from signer.ledger.database import resumed_by
 from signer.operator import reload
 from signer.operator.braking import Braking, apply, new_brake
 from signer.operator.opening import open_store

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, final
 
+from signer.book.halts import whom
 from signer.contracts import AuditLog, Clock
 from signer.errors import HomeBusy, HomeError, SignerError
 from signer.gateway.snapshot import Revocations
 from signer.gateway.trace import Watch, operator_record
 from signer.home.brakes import NO_BRAKES, Brake, FiledBrakes, parse_brake, read_brakes, remove_brake
-from signer.ledger.database import whom
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Json
 from signer.serving.admin import Operator, Verb

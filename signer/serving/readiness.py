@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from signer.ledger.database import ended_by, whom
+from signer.book.halts import ended_by, whom
 from signer.model import Halt, Json
 from signer.model.escaping import printable
 
