@@ -15,7 +15,6 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, final
 
-from signer.book.halts import halt_for
 from signer.book.orders import BookOrders, OrderKey
 from signer.book.reading import (
     UNREADABLE,
@@ -45,6 +44,7 @@ from signer.book.windows import (
 )
 from signer.errors import Halted, NotServed
 from signer.model import ChainHead, Charge, Halt, Intent, Json, Usage
+from signer.model.halts import halt_for
 
 MOST_CONTRADICTIONS: Final = 1_000
 """How many contradictions are named. A book of a damaged log stays bounded."""

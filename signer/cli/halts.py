@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from signer.book.halts import whom
 from signer.cli.main import CANNOT
 from signer.cli.open_orders import clear, show_open
 from signer.cli.options import (
@@ -20,6 +19,7 @@ from signer.cli.showing import Row, show_json, show_rows
 from signer.home.layout import Home
 from signer.home.lock import Holder
 from signer.model.escaping import printable
+from signer.model.halts import whom
 from signer.operator.halts import halt_orders, no_halt, resume_orders, ways_to_resume
 from signer.operator.moments import utc
 from signer.operator.session import Session

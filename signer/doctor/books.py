@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from signer.audit.chain import START
 from signer.audit.disk import LocalDisk, last_line, segments
 from signer.audit.reading import unlink
-from signer.book.halts import ended_by, whom
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import AuditError, LedgerError
 from signer.findings import Finding
@@ -16,6 +15,7 @@ from signer.home.layout import Home
 from signer.ledger.database import LedgerReader
 from signer.model import ChainHead, Halt, OpenIntent
 from signer.model.escaping import printable
+from signer.model.halts import ended_by, whom
 
 VERIFY = "`signer audit verify` reads all of it and names the place"
 

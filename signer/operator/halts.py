@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from signer.book.halts import resumed_by, whom
 from signer.errors import ConfigError, KeyStoreError
 from signer.home.brakes import read_brakes
 from signer.home.layout import Home
@@ -14,6 +13,7 @@ from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
+from signer.model.halts import resumed_by, whom
 from signer.operator.braking import apply, new_brake
 from signer.operator.ledger import require_home, with_ledger
 from signer.operator.operation import on_record

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from signer.book.halts import whom
 from signer.errors import SignerError
 from signer.gateway.trace import order_row
 from signer.home.layout import Home
 from signer.home.lock import holder
+from signer.model.halts import whom
 from signer.operator.ledger import with_ledger
 from signer.operator.session import Session
 from signer.serving.admin import ask, ask_within

@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from signer.book.halts import Halts, halt_for
 from signer.errors import KeyStoreError, LedgerError, SignerError
 from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
-from signer.ledger.caps import unreadable
+from signer.model.halts import Halts, halt_for, unreadable
 from signer.operator.braking import revoked_clients
 from signer.operator.halts import halts_in_force
 from signer.serving.admin import BRAKE_S, ask_within

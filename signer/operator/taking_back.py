@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from signer.book.halts import resumed_by
 from signer.errors import KeyStoreError, SignerError
 from signer.home.layout import Home
 from signer.home.lock import holder
@@ -17,6 +16,7 @@ from signer.keys.entries import no_such
 from signer.keys.envelope import AboutClient, Former
 from signer.keys.file import FileKeyStore
 from signer.keys.renewal import read_envelope
+from signer.model.halts import resumed_by
 from signer.operator import reload
 from signer.operator.braking import Braking, apply, new_brake
 from signer.operator.opening import open_store

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, final
 
-from signer.book.halts import whom
 from signer.contracts import AuditLog, Clock
 from signer.errors import HomeBusy, HomeError, SignerError
 from signer.gateway.snapshot import Revocations
@@ -21,6 +20,7 @@ from signer.gateway.trace import Watch, operator_record
 from signer.home.brakes import NO_BRAKES, Brake, FiledBrakes, parse_brake, read_brakes, remove_brake
 from signer.ledger.sqlite import SqliteLedger
 from signer.model import Json
+from signer.model.halts import whom
 from signer.serving.admin import Operator, Verb
 
 RETRY_S = 1.0

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from signer.book.halts import ended_by, whom
 from signer.model import Halt, Json
 from signer.model.escaping import printable
+from signer.model.halts import ended_by, whom
 
 MOST_CLIENTS = 100
 """Stopped clients that one answer lists, because the admin socket's answer is bounded."""

@@ -1,4 +1,4 @@
-"""Which halt stops a call, and the words for whom a halt is of and what ends it."""
+"""Halts: which one is in force for a call, and the words that say whom it stops and what ends it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 from signer.model import Halt
 
 Halts: TypeAlias = Mapping[tuple[str, str], Halt]
-"""Halts keyed by client and account, either of them empty for all."""
+"""Halts by client and account, either of them empty for all."""
 
 
 def halt_for(halts: Halts, client: str, account: str) -> Halt | None:
@@ -18,6 +18,12 @@ def halt_for(halts: Halts, client: str, account: str) -> Halt | None:
         return None
     whom = (("", ""), ("", account), (client, ""), (client, account))
     return next((halts[key] for key in whom if key in halts), None)
+
+
+def unreadable(now_us: int) -> Halts:
+    """Return the halts to believe while those on record cannot be read: an operator may have halted everybody."""
+    cure = "it ends when the book can be read"
+    return {("", ""): Halt("", "", "the book cannot be read", "signer", now_us, cure)}
 
 
 def whom(client: str, account: str) -> str:
