@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from signer.book.halts import ended_by, halt_for, resumed_by, whom
 
 from signer.model import Halt
+from signer.model.halts import ended_by, halt_for, resumed_by, unreadable, whom
 
 
 def halt(client: str, account: str) -> Halt:
@@ -37,6 +37,9 @@ def test_a_halt_names_whom_it_stops_and_what_ends_it(client: str, account: str, 
     assert ended_by(halt(client, account)) == f"`{command}` ends it"
 
 
-def test_a_halt_of_ours_names_its_own_end() -> None:
-    """No command ends a halt that the signer made."""
-    assert ended_by(Halt("", "", "drill", "signer", 1, "it ends by itself")) == "it ends by itself"
+def test_everybody_is_halted_while_the_halts_cannot_be_read() -> None:
+    """The hint names no command, because no command ends this halt."""
+    found = halt_for(unreadable(7), "bot", "main")
+    assert found is not None
+    assert (found.by, found.at_us, ended_by(found)) == ("signer", 7, found.cure)
+    assert found.cure
