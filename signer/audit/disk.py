@@ -6,12 +6,14 @@ new file's name is durable when `Disk.open` returns. Every method may raise OSEr
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol, final
 
@@ -44,8 +46,20 @@ class File(Protocol):
     def size(self) -> int | None:
         """Return the file's length, or None if its path no longer leads to it: it was removed or replaced."""
 
+    def seal(self) -> None:
+        """Let nobody open the file for writing any more."""
+
     def close(self) -> None:
         """Give the file back. Never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """A file as it lies on the disk."""
+
+    size: int
+    sealed: bool
+    """Whether nobody may open it for writing (`File.seal`)."""
 
 
 class Disk(Protocol):
@@ -54,8 +68,20 @@ class Disk(Protocol):
     def prepare(self, folder: Path) -> None:
         """Make the folder, private to this user. Raises `AuditError` if others can enter an existing one."""
 
+    def lock(self, folder: Path) -> Callable[[], None]:
+        """Lock the folder for this process alone. Returns what gives the lock back; the end of the process does too.
+
+        Raises `AuditError` if another holds it.
+        """
+
     def names(self, folder: Path) -> Sequence[str]:
         """Return names of the files in the folder; none if there is no folder."""
+
+    def status(self, path: Path) -> FileStatus:
+        """Return the size of a file, and whether it is sealed."""
+
+    def unseal(self, path: Path) -> None:
+        """Let a sealed file be opened for writing again."""
 
     def read(self, path: Path, offset: int, limit: int) -> bytes:
         """Read up to ``limit`` bytes from ``offset``; empty at the end."""
@@ -74,9 +100,36 @@ class LocalDisk:
         if stat.S_IMODE(folder.stat().st_mode) & 0o077:
             raise AuditError("others can enter the audit folder", where=str(folder), hint=f"run: chmod 700 {folder}")
 
+    def lock(self, folder: Path) -> Callable[[], None]:
+        """Take an exclusive flock(2) on the folder itself."""
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(number)
+            hint = "stop the other, or wait until it has ended"
+            raise AuditError("another process writes this log", where=str(folder), hint=hint) from None
+        except OSError:
+            os.close(number)
+            raise
+        return partial(os.close, number)
+
     def names(self, folder: Path) -> Sequence[str]:
         """Return names of the files in the folder."""
         return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+    def status(self, path: Path) -> FileStatus:
+        """Return its size, and whether its mode is 0400."""
+        found = path.stat(follow_symlinks=False)
+        return FileStatus(found.st_size, sealed=not found.st_mode & stat.S_IWUSR)
+
+    def unseal(self, path: Path) -> None:
+        """Give it the mode 0600, unless it is a symbolic link."""
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.fchmod(number, 0o600)
+        finally:
+            os.close(number)
 
     def read(self, path: Path, offset: int, limit: int) -> bytes:
         """Read up to ``limit`` bytes from ``offset``."""
@@ -108,12 +161,13 @@ class LocalFile:
     def __init__(self, path: Path, number: int) -> None:
         self._path = path
         self._number = number
+        self._own = os.fstat(number)
 
     def append(self, data: bytes) -> None:
         """Write all of ``data``: the system may take it in pieces."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._number, rest) :]
+        written = os.write(self._number, data)
+        while written < len(data):
+            written += os.write(self._number, data[written:])
 
     def sync(self) -> None:
         """Sync the data and the length, which is all the metadata that reading needs (fdatasync(2))."""
@@ -129,12 +183,15 @@ class LocalFile:
 
     def size(self) -> int | None:
         """Return the length of what stands at the path, if that is this file."""
-        own = os.fstat(self._number)
         try:
             there = self._path.stat(follow_symlinks=False)
         except FileNotFoundError:
             return None
-        return there.st_size if os.path.samestat(own, there) else None
+        return there.st_size if os.path.samestat(self._own, there) else None
+
+    def seal(self) -> None:
+        """Give the file the mode 0400; this descriptor can still write."""
+        os.fchmod(self._number, 0o400)
 
     def close(self) -> None:
         """Give the file back; what was synced needs nothing more."""
@@ -156,7 +213,12 @@ class Segment:
 
 def utc_day(now_us: int) -> str:
     """Return the day of a time, as ``20261123``."""
-    return datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y%m%d")
+    return _day(now_us // 86_400_000_000)
+
+
+@lru_cache(maxsize=4)
+def _day(days: int) -> str:
+    return datetime.fromtimestamp(days * 86_400, UTC).strftime("%Y%m%d")
 
 
 def segments(disk: Disk, folder: Path) -> Sequence[Segment]:

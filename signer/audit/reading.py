@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Collection
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -26,14 +25,13 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 _DIGEST_AT = len(b',"digest":"') + 64 + len(b'"}')
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One record as read back: its place in the chain, and all its fields but the digest."""
 
     seq: int
     prev: str
     digest: str
-    fields: Mapping[str, Json]
+    fields: dict[str, Json]
 
 
 def unlink(line: bytes) -> Link | None:
@@ -42,10 +40,20 @@ def unlink(line: bytes) -> Link | None:
     Return None if the digest is not that of the line's bytes, or if the line is not in canonical form. Raises
     `AuditError` for a record of another version.
     """
+    link = parse(line)
+    return link if link is not None and _is_canonical(_body(line.removesuffix(b"\n")), link.fields) else None
+
+
+def parse(line: bytes) -> Link | None:
+    """Return the record in a line as `unlink` does, but in whatever form its JSON is: in a quarter of the time.
+
+    That is enough for a program that reads by one parser. The digest is over the bytes, so the chain proves them in
+    this form as well, and a person who can forge digests can forge a record in canonical form too.
+    """
     line = line.removesuffix(b"\n")
-    body = line[:-_DIGEST_AT] + b"}"
+    body = _body(line)
     digest = hashlib.sha256(body).hexdigest()
-    if line != b'%b,"digest":"%b"}' % (body[:-1], digest.encode("ascii")):
+    if line[-_DIGEST_AT:] != b',"digest":"%b"}' % digest.encode("ascii"):
         return None
     try:
         fields = orjson.loads(body)
@@ -58,7 +66,11 @@ def unlink(line: bytes) -> Link | None:
         return None
     if version != VERSION:
         raise _other_version(seq, version)
-    return Link(seq, prev, digest, fields) if _is_canonical(body, fields) else None
+    return Link(seq, prev, digest, fields)
+
+
+def _body(line: bytes) -> bytes:
+    return line[:-_DIGEST_AT] + b"}"
 
 
 def _is_canonical(body: bytes, fields: dict[str, Json]) -> bool:

@@ -7,11 +7,11 @@ call that was given back and never sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from signer.audit.disk import Disk, Segment, lines, segments
-from signer.audit.reading import unlink
+from signer.audit.disk import Disk
+from signer.audit.tail import records_after
 from signer.contracts import AuditLog, Ledger
 from signer.errors import AuditError
 from signer.model import Json, OpenIntent
@@ -73,23 +73,3 @@ def _never_sent(intent: Mapping[str, Json], now_us: int) -> dict[str, Json]:
     entry: dict[str, Json] = {"kind": "reconciled", "time": now_us, "at": now_us, "part": False}
     entry |= {name: intent[name] for name in ("id", "client", "account", "endpoint") if name in intent}
     return entry | {"outcome": "not-sent", "venue_ids": []}
-
-
-def records_after(disk: Disk, folder: Path, seq: int) -> Iterator[Mapping[str, Json]]:
-    """Read the sound records after the one of that number, oldest first."""
-    for segment in _segments_after(disk, folder, seq):
-        for line in lines(disk, folder / segment.name):
-            link = unlink(line) if line.endswith(b"\n") else None
-            if link is not None and link.seq > seq:
-                yield link.fields
-
-
-def _segments_after(disk: Disk, folder: Path, seq: int) -> list[Segment]:
-    """Return the segments that can hold records after that number, oldest first."""
-    found: list[Segment] = []
-    for segment in reversed(segments(disk, folder)):
-        found.insert(0, segment)
-        first = unlink(next(lines(disk, folder / segment.name), b""))
-        if first is not None and first.seq <= seq + 1:
-            break
-    return found

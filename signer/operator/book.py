@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from signer.audit.disk import LocalDisk
-from signer.audit.unfinished import records_after
+from signer.audit.tail import records_after
 from signer.book.compare import BookComparison, BookReport
 from signer.errors import LedgerError
 from signer.home.layout import Home

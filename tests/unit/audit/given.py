@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from signer.audit.chain import Appender
-from signer.audit.disk import lines, segments
+from signer.audit.appender import Appender
+from signer.audit.chain import Appender as OldAppender
+from signer.audit.disk import Disk, lines, segments
 from signer.audit.log import FileAuditLog, Flusher, Waiting
 from signer.model import ChainHead, Json
 from tests.harness.clocks import NOON_US, SetClock
@@ -48,6 +49,37 @@ def entry(name: str = "call", kind: str = "read") -> dict[str, Json]:
     }
 
 
+def new_appender(
+    disk: Disk, clock: SetClock | None = None, segment_bytes: int = 2000, folder: Path = FOLDER
+) -> Appender:
+    """The writing end of a log, with small segments."""
+    return Appender(folder, clock or SetClock(), AtOnce(), disk, segment_bytes, ROOM)
+
+
+async def opened_appender(
+    disk: Disk, kept: ChainHead | None = None, clock: SetClock | None = None, segment_bytes: int = 2000
+) -> Appender:
+    """The same, open."""
+    appender = new_appender(disk, clock, segment_bytes)
+    await appender.open(kept)
+    await appender.begin()
+    return appender
+
+
+def write_log(folder: Path, disk: Disk, batches: Sequence[Sequence[str]], segment_bytes: int = 2000) -> ChainHead:
+    """Write intents of these names in these batches, close the log and return its head."""
+
+    async def write() -> ChainHead:
+        appender = new_appender(disk, segment_bytes=segment_bytes, folder=folder)
+        await appender.open(None)
+        for batch in batches:
+            await appender.append([entry(name, "intent") for name in batch])
+        await appender.close()
+        return appender.head
+
+    return asyncio.run(write())
+
+
 def new_log(disk: WorseDisk, alarms: list[str], **limits: int) -> FileAuditLog:
     """A log on ``disk`` whose alarms are collected."""
     return FileAuditLog(
@@ -58,7 +90,7 @@ def new_log(disk: WorseDisk, alarms: list[str], **limits: int) -> FileAuditLog:
 def new_flusher(disk: WorseDisk, clock: SetClock | None = None, segment_bytes: int = 2000) -> Flusher:
     """The worker's half alone, with small segments."""
     clock = clock or SetClock()
-    appender = Appender(FOLDER, clock, disk, segment_bytes, ROOM)
+    appender = OldAppender(FOLDER, clock, disk, segment_bytes, ROOM)
     return Flusher(appender, clock, lambda _text: None, "audit")
 
 

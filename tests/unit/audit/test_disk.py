@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.disk import LocalDisk
+from signer.audit.disk import FileStatus, LocalDisk
 from signer.errors import AuditError
 
 
@@ -81,3 +81,25 @@ def test_claimed_room_is_really_taken(tmp_path: Path) -> None:
     file.close()
     found = (tmp_path / "file").stat()
     assert (found.st_size, found.st_blocks * 512 >= 1 << 20) == (5, True)
+
+
+def test_one_holds_the_lock(tmp_path: Path) -> None:
+    """The folder is locked for one alone until that gives the lock back."""
+    unlock = LocalDisk().lock(tmp_path)
+    with pytest.raises(AuditError, match="another process writes this log"):
+        LocalDisk().lock(tmp_path)
+    unlock()
+    LocalDisk().lock(tmp_path)()
+
+
+def test_a_sealed_file_is_read_only(tmp_path: Path) -> None:
+    """A sealed file has mode 0400, and 0600 again once it is unsealed."""
+    path = tmp_path / "file"
+    file = LocalDisk().open(path)
+    file.append(b"hello")
+    assert LocalDisk().status(path) == FileStatus(5, sealed=False)
+    file.seal()
+    assert (LocalDisk().status(path), stat.S_IMODE(path.stat().st_mode)) == (FileStatus(5, sealed=True), 0o400)
+    LocalDisk().unseal(path)
+    assert (LocalDisk().status(path).sealed, stat.S_IMODE(path.stat().st_mode)) == (False, 0o600)
+    file.close()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.chain import Appender
 from signer.audit.disk import LocalDisk
 from signer.audit.reading import VERSION
+from signer.audit.tail import records_after
 from signer.audit.verify import verify
 from signer.cli.main import main
 from signer.doctor.books import examine
@@ -17,17 +17,14 @@ from signer.errors import AuditError
 from signer.home.layout import Home
 from signer.ledger.writer import LedgerWriter
 from tests.harness.clocks import SetClock
-from tests.unit.audit.given import entry
+from tests.unit.audit.given import new_appender, write_log
 
 
 @pytest.fixture(params=[VERSION - 1, VERSION + 1])
 def home(tmp_path: Path, request: pytest.FixtureRequest) -> Home:
     """A home whose log has one record of an older or newer format, with a right digest."""
     home = Home(tmp_path)
-    log = Appender(home.audit, SetClock(), LocalDisk())
-    log.open(None)
-    log.append([entry("one")])
-    log.close()
+    write_log(home.audit, LocalDisk(), [["one"]])
     LedgerWriter(home.ledger, SetClock()).close()
     path = next(home.audit.iterdir())
     body = path.read_bytes().splitlines()[0][:-77].replace(b'"v":%d' % VERSION, b'"v":%d' % request.param)
@@ -36,13 +33,19 @@ def home(tmp_path: Path, request: pytest.FixtureRequest) -> Home:
     return home
 
 
-def test_nothing_is_appended_to_it(home: Home) -> None:
+async def test_nothing_is_appended_to_it(home: Home) -> None:
     """A gateway does not start on it, and the file stays as it is."""
     path = next(home.audit.iterdir())
     before = path.read_bytes()
     with pytest.raises(AuditError, match="this program reads format"):
-        Appender(home.audit, SetClock(), LocalDisk()).open(None)
+        await new_appender(LocalDisk(), folder=home.audit).open(None)
     assert path.read_bytes() == before
+
+
+def test_no_book_is_made_of_it(home: Home) -> None:
+    """Reading its records ends with the error at once."""
+    with pytest.raises(AuditError, match="this program reads format"):
+        list(records_after(LocalDisk(), home.audit, 0))
 
 
 def test_it_is_not_verified(home: Home) -> None:

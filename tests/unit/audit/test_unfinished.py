@@ -12,7 +12,7 @@ import pytest
 
 from signer.audit import close_audit, open_audit
 from signer.audit.disk import LocalDisk
-from signer.audit.unfinished import records_after
+from signer.audit.tail import records_after
 from signer.gateway.trace import held_fields, reconciled_record
 from signer.home.layout import Home
 from signer.ledger import open_ledger

@@ -7,6 +7,9 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from signer.audit.disk import FileStatus
+from signer.errors import AuditError
+
 
 class Crashed(BaseException):
     """The machine died. No BaseException that a program may handle: nothing runs any more."""
@@ -22,6 +25,7 @@ class Inode:
         """How many bytes there is room for, whatever else fills the disk."""
         self.lost_from: int | None = None
         """A failed sync dropped the pages from here on; the next sync will call them good, and they are not."""
+        self.sealed = False
 
 
 class WorseDisk:
@@ -36,13 +40,30 @@ class WorseDisk:
         self.trouble: Callable[[int, str], int | type[Crashed] | None] = lambda _number, _name: None
         self.steps = 0
         self.syncs = 0
+        self.locked = False
 
     def prepare(self, folder: Path) -> None:
         self.step("prepare")
 
+    def lock(self, folder: Path) -> Callable[[], None]:
+        if self.locked:
+            raise AuditError("another process writes this log", where=str(folder))
+        self.locked = True
+        return self._unlock
+
+    def _unlock(self) -> None:
+        self.locked = False
+
     def names(self, folder: Path) -> Sequence[str]:
         self.step("names")
         return [path.name for path in self.files if path.parent == folder]
+
+    def status(self, path: Path) -> FileStatus:
+        return FileStatus(len(self.files[path].seen), self.files[path].sealed)
+
+    def unseal(self, path: Path) -> None:
+        self.step("unseal")
+        self.files[path].sealed = False
 
     def read(self, path: Path, offset: int, limit: int) -> bytes:
         return bytes(self.files[path].seen[offset : offset + limit])
@@ -50,11 +71,14 @@ class WorseDisk:
     def open(self, path: Path) -> WorseFile:
         inode = self.files.setdefault(path, Inode())
         self.step("open")
+        if inode.sealed:
+            raise PermissionError(errno.EACCES, "it is sealed")
         return WorseFile(self, path, inode)
 
     def crash(self, chance: random.Random) -> None:
         """Start anew with what the disk happens to have kept."""
         self.trouble = lambda _number, _name: None
+        self.locked = False
         for inode in self.files.values():
             survivors = [inode.durable]
             if inode.lost_from is None:
@@ -126,6 +150,10 @@ class WorseFile:
 
     def size(self) -> int | None:
         return len(self._inode.seen) if self._disk.files.get(self._path) is self._inode else None
+
+    def seal(self) -> None:
+        self._disk.step("seal")
+        self._inode.sealed = True
 
     def close(self) -> None:
         """Do nothing."""
