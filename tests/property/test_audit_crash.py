@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import random
@@ -11,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.audit.log import Waiting
+from signer.audit.appender import Appender
 from signer.audit.verify import from_ledger, verify
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
-from tests.unit.audit.given import FOLDER, durable, entry, ids, new_flusher
+from tests.unit.audit.given import FOLDER, entry, ids, new_appender
 from tests.unit.audit.worse_disk import Crashed, WorseDisk
 
 
@@ -29,19 +30,29 @@ class Run:
         self.named = 0
 
     def go(self, batches: list[int], *, urgent: bool = False) -> None:
-        """Open a log and give it batches of so many records, each led by a background one."""
-        flusher = new_flusher(self.disk)
-        flusher.open(self.kept)
+        """Open a log and give it batches of so many records."""
+        asyncio.run(self._go(batches, urgent=urgent))
+
+    async def _go(self, batches: list[int], *, urgent: bool) -> None:
+        log = new_appender(self.disk)
+        await log.open(self.kept)
+        with contextlib.suppress(OSError):
+            await log.begin()
         for size in batches:
             names = [f"r{self.named + index}" for index in range(size)]
             self.named += size
-            batch = [Waiting([entry(f"n{self.named}")], None, False, 0)]
-            batch += [durable(name, urgent=urgent and index == 0) for index, name in enumerate(names)]
-            for name, answer in zip(names, flusher.serve(batch)[1:], strict=True):
-                if answer is None:
-                    self.acknowledged.append(name)
-                    self.kept = flusher.head
-        flusher.close()
+            if not await self._append(log, names, urgent=False) and urgent:
+                await self._append(log, names[:1], urgent=True)
+        await log.close()
+
+    async def _append(self, log: Appender, names: list[str], *, urgent: bool) -> bool:
+        try:
+            await log.append([entry(name, "intent") for name in names], urgent=urgent)
+        except OSError:
+            return False
+        self.acknowledged += names
+        self.kept = log.head
+        return True
 
     def check(self) -> None:
         """Check that the log is complete after a restart without faults, has nothing twice, is unbroken and goes on."""
@@ -102,7 +113,7 @@ def test_random_faults_and_crashes(
     run = Run(disk)
     for crash_after in crashes:
         disk.trouble = faults(failing, disk.steps + crash_after)
-        with contextlib.suppress(Crashed, AuditError):
+        with contextlib.suppress(Crashed, AuditError, OSError):
             run.go(batches, urgent=urgent)
         disk.crash(chance)
     disk.room = 1 << 30

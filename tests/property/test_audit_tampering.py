@@ -15,7 +15,7 @@ from signer.audit.disk import segments
 from signer.audit.reading import unlink
 from signer.audit.verify import from_ledger, verify
 from signer.model import ChainHead
-from tests.unit.audit.given import FOLDER, durable, head_of, new_flusher
+from tests.unit.audit.given import FOLDER, write_log
 from tests.unit.audit.worse_disk import WorseDisk
 
 SIZES = st.lists(st.integers(1, 4), min_size=3, max_size=8)
@@ -26,11 +26,8 @@ Line = tuple[str, bytes]
 def new_log(sizes: list[int]) -> tuple[WorseDisk, ChainHead]:
     """A log of that many batches, over several segments."""
     disk = WorseDisk()
-    flusher = new_flusher(disk, segment_bytes=1200)
-    flusher.open(None)
-    for batch, size in enumerate(sizes):
-        flusher.serve([durable(f"{batch}-{index}") for index in range(size)])
-    return disk, head_of(flusher)
+    batches = [[f"{batch}-{index}" for index in range(size)] for batch, size in enumerate(sizes)]
+    return disk, write_log(FOLDER, disk, batches, segment_bytes=1200)
 
 
 def read(disk: WorseDisk) -> list[Line]:

@@ -10,11 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.chain import Appender
 from signer.audit.disk import LocalDisk
-from signer.audit.log import Flusher
-from tests.harness.clocks import SetClock
-from tests.unit.audit.given import durable, head_of
+from tests.unit.audit.given import write_log
 
 
 def stranger(folder: Path) -> tuple[int, str]:
@@ -31,13 +28,9 @@ def stranger(folder: Path) -> tuple[int, str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A log of two segments."""
-    disk, path = LocalDisk(), tmp_path / "audit"
-    flusher = Flusher(Appender(path, SetClock(), disk, 700, 10), SetClock(), print, "audit")
-    flusher.open(None)
-    for name in ("é", "b", "c", "d"):
-        flusher.serve([durable(name)])
-    (tmp_path / "head").write_text(f"{head_of(flusher).seq} {head_of(flusher).digest}\n", encoding="ascii")
-    flusher.close()
+    path = tmp_path / "audit"
+    head = write_log(path, LocalDisk(), [["é"], ["b"], ["c"], ["d"]], segment_bytes=700)
+    (tmp_path / "head").write_text(f"{head.seq} {head.digest}\n", encoding="ascii")
     return path
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.chain import Appender
 from signer.audit.disk import LocalDisk
 from signer.doctor.books import examine
 from signer.home.layout import Home
 from signer.ledger.writer import LedgerWriter
 from signer.model import ChainHead, Halt
 from tests.harness.clocks import SetClock
-from tests.unit.audit.given import entry
+from tests.unit.audit.given import write_log
 from tests.unit.doctor.looking import said
 from tests.unit.ledger.calls import charge, intent
 
@@ -21,13 +20,10 @@ from tests.unit.ledger.calls import charge, intent
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """Three records in the log, and a ledger that remembers the last."""
-    home, clock = Home(tmp_path), SetClock()
-    log = Appender(home.audit, clock, LocalDisk())
-    log.open(None)
-    log.append([entry("one"), entry("two")])
-    log.close()
-    books = LedgerWriter(home.ledger, clock)
-    books.keep_head(log.head)
+    home = Home(tmp_path)
+    head = write_log(home.audit, LocalDisk(), [["one", "two"]])
+    books = LedgerWriter(home.ledger, SetClock())
+    books.keep_head(head)
     books.close()
     return home
 
@@ -57,10 +53,7 @@ def test_a_log_that_was_written_anew(home: Home) -> None:
     books = LedgerWriter(home.ledger, SetClock())
     books.keep_head(ChainHead(4, "f" * 64))
     books.close()
-    log = Appender(home.audit, SetClock(), LocalDisk())
-    log.open(None)
-    log.append([entry("three")])
-    log.close()
+    write_log(home.audit, LocalDisk(), [["three"]])
     found = examine(home, running=False)
     assert (said(found), "not the one that the ledger knows" in found[-1].what) == ([("error", "audit")], True)
 
