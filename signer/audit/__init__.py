@@ -1,51 +1,47 @@
-"""The audit log: a chain of records on disk that proves what happened (docs/audit.md), behind `contracts.AuditLog`."""
+"""The audit log: a chain of records on disk that proves what happened (docs/audit.md), behind `contracts.Journal`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from signer.audit.disk import Disk, LocalDisk
-from signer.audit.log import FileAuditLog, leave_thread
-from signer.audit.unfinished import finish_recorded
-from signer.contracts import Clock, Ledger, Worker
+from signer.audit.journal import FileJournal, leave_thread
+from signer.contracts import Checkpoint, Clock, Marks, Worker
 from signer.home.layout import Home
 from signer.offload.worker import ThreadWorker
 
 
-async def open_audit(
+async def open_journal(
     home: Home,
-    ledger: Ledger,
+    marks: Marks,
+    checkpoint: Checkpoint,
     clock: Clock,
     on_alarm: Callable[[str], None],
     worker: Worker | None = None,
     disk: Disk | None = None,
     **bounds: int,
-) -> FileAuditLog:
-    """Open the log of ``home`` where it ends, checked against the head that ``ledger`` keeps.
+) -> FileJournal:
+    """Open the journal of ``home`` where its log ends, checked against the head that ``marks`` keeps.
 
-    What a crash left unfinished between the two is finished (`signer.audit.unfinished`).
-    Writes run on ``worker``, else on a thread that ends when the log is closed; ``on_alarm`` is called there.
-    ``bounds`` are those of `FileAuditLog`. Raises `AuditError` or `LedgerError`.
+    Writes run on ``worker``, else on a thread that ends when the journal is closed; ``on_alarm`` may be called there.
+    ``bounds`` are those of `FileJournal`. Raises `AuditError` or `LedgerError`.
     """
-    disk = disk or LocalDisk()
-    if worker is None:
-        thread = ThreadWorker("audit")
-        log = FileAuditLog(home.audit, clock, thread, disk, on_alarm, thread.close, **bounds)
-    else:
-        log = FileAuditLog(home.audit, clock, worker, disk, on_alarm, leave_thread, **bounds)
+    disk, thread = disk or LocalDisk(), None if worker is not None else ThreadWorker("audit")
+    on_closed = leave_thread if thread is None else thread.close
+    writer = worker if thread is None else thread
+    assert writer is not None  # noqa: S101 - for the type checker
+    journal = FileJournal(home.audit, clock, writer, disk, checkpoint, on_alarm, on_closed, **bounds)
     try:
-        head = await ledger.head()
-        await log.open(head)
-        await finish_recorded(ledger, log, home.audit, disk, head.seq if head is not None else 0)
+        await journal.open(await marks.head())
     except BaseException:
-        await log.close()
+        await journal.close()
         raise
-    return log
+    return journal
 
 
-async def close_audit(log: FileAuditLog, ledger: Ledger) -> None:
-    """Write what waits, close the log, and have ``ledger`` keep its head."""
-    await log.close()
-    head = log.head()
+async def close_journal(journal: FileJournal, marks: Marks) -> None:
+    """Write what waits, close the journal, and have ``marks`` keep its head."""
+    await journal.close()
+    head = journal.head()
     if head is not None:
-        await ledger.keep_head(head)
+        await marks.keep_head(head)

@@ -305,6 +305,13 @@ class Book:
         """Count the rows of `take_changes` as changed again, because they were not stored."""
         self._touched.update((row.kind, row.key) for row in changes.rows)
 
+    def let_go(self, changes: BookChanges) -> None:
+        """Forget the closed orders among rows that are stored now."""
+        closed = self.placed.closed
+        self.placed.let_go(
+            [row.key for row in changes.rows if row.kind == "order" and closed.get(row.key) is row.value]
+        )
+
     def put(self, row: Row) -> None:
         """Take a row that a checkpoint or an archive kept."""
         if row.kind == "window":

@@ -1,0 +1,250 @@
+"""The journal: `contracts.Journal` over the segments of a folder, with the book in memory and a checkpoint beside.
+
+A record is applied to the book when it is taken. So nobody else can spend what a begin holds, and a change may follow
+its order at once. The log gets the records in the order in which they were applied (`signer.audit.flushes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, final
+
+from typing_extensions import override
+
+from signer.audit.appender import ROOM_BYTES, SEGMENT_BYTES, Appender
+from signer.audit.behind import WrittenBehind
+from signer.audit.braked import Braked
+from signer.audit.chain import fit
+from signer.audit.disk import Disk
+from signer.audit.flushes import MOST_NOTES, FlushCounters, Flushes, Record
+from signer.audit.replaying import replay
+from signer.book.book import Book
+from signer.book.halts import halt_for
+from signer.book.questions import BookQuestions
+from signer.contracts import Checkpoint, Clock, Journal, Worker
+from signer.errors import AuditError, Halted
+from signer.home.disk_space import FULL
+from signer.model import ChainHead, Halt, Intent, Json
+
+ENDS: Final = frozenset({"outcome", "reconciled"})
+
+
+def leave_thread() -> None:
+    """Do nothing: the thread is not ours to end."""
+
+
+@final
+class FileJournal(BookQuestions, Journal):
+    """All that must be durable, in the segments of one folder.
+
+    Entries are taken as they are and must not be changed afterwards. ``on_alarm`` is called on the worker's thread or
+    the event loop, once when the log fails and once when it works again.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        worker: Worker,
+        disk: Disk,
+        checkpoint: Checkpoint,
+        on_alarm: Callable[[str], None],
+        on_closed: Callable[[], None] = leave_thread,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        room_bytes: int = ROOM_BYTES,
+        most_notes: int = MOST_NOTES,
+        checkpoint_every: int = WrittenBehind.EVERY,
+    ) -> None:
+        super().__init__(Book(), checkpoint, self.now_us)
+        self.braked = Braked(clock)
+        self._folder = folder
+        self._clock = clock
+        self._worker = worker
+        self._disk = disk
+        self._checkpoint = checkpoint
+        self._on_alarm = on_alarm
+        self._on_closed = on_closed
+        self._appender = Appender(folder, clock, worker, disk, segment_bytes, room_bytes)
+        self._behind = WrittenBehind(checkpoint, worker, on_alarm, checkpoint_every)
+        self._flushes = Flushes(self._appender, clock, self, on_alarm, str(folder), most_notes)
+        self._base_us, self._base_s = 0, clock.monotonic()
+        self._movers: list[asyncio.Future[None]] = []
+        self._opened = False
+
+    async def open(self, kept: ChainHead | None = None) -> None:
+        """Continue the log where it ends, repaired if a crash tore its end, and load its book.
+
+        ``kept`` is the head that the marks know. Raises `AuditError` if the log cannot be written, if another process
+        writes it, or if it ends in what no crash leaves.
+        """
+        try:
+            await self._appender.open(kept)
+            replayed = await self._worker.run(lambda: replay(self._disk, self._folder, self._checkpoint))
+            self._book, notices = replayed.book, replayed.notices
+            self._appender.notices |= dict.fromkeys(notices)
+            for notice in notices:
+                self._on_alarm(notice)
+            self._behind.replayed(self._book, replayed)
+            self._base_us, self._base_s = max(self._book.now_us, self._clock.now_us()), self._clock.monotonic()
+            await self._begin()
+        except BaseException as error:
+            await self._appender.close()
+            if isinstance(error, OSError):
+                raise self._flushes.refusal(error) from error
+            raise
+        self._opened = True
+        if not all(call.unknown for call in self._book.calls.values()):
+            self.conclude({"kind": "opened", "time": self._clock.now_us(), "at": self.now_us()})
+
+    async def close(self) -> None:
+        """Write what waits and the checkpoint, give the files back, and call ``on_closed``."""
+        if self._opened:
+            await self._flushes.settled()
+            self._opened = False
+            if self._flushes.at_rest:
+                await self._behind.finish(self._book, self._appender.head)
+            self._flushes.close()
+            await self._appender.close()
+            await self._worker.run(self._checkpoint.close)
+        self._on_closed()
+
+    @override
+    def now_us(self) -> int:
+        passed_us = int((self._clock.monotonic() - self._base_s) * 1_000_000)
+        return max(self._book.now_us, self._base_us + passed_us)
+
+    @override
+    async def begin(self, intent: Intent, entry: Mapping[str, Json]) -> int:
+        self._require_open()
+        halt, now_us = self.halted(intent.client, intent.account), self.now_us()
+        if halt is not None:
+            raise Halted.because(halt.reason)
+        self._book.fit(intent, now_us)
+        number = self._book.last + 1
+        record = fit({**entry, "reservation": number, "at": now_us})
+        self._book.apply(record)
+        taken = self._flushes.wait_for(record, "begin")
+        try:
+            await taken.wait()
+        except asyncio.CancelledError:
+            self._flushes.abandon(taken)
+            raise
+        return number
+
+    @override
+    def conclude(self, entry: Mapping[str, Json]) -> None:
+        self._require_open()
+        record = fit(entry)
+        self._apply(record)
+        self._flushes.take(record, "fact")
+
+    @override
+    async def record(self, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
+        self._require_open()
+        record = fit(entry)
+        self._apply(record)
+        await self._flushes.wait_for(record, "fact", urgent=urgent).wait()
+
+    @override
+    def note(self, entry: Mapping[str, Json]) -> None:
+        if not self._opened:
+            self._flushes.dropped += 1
+            return
+        try:
+            self._flushes.take(fit(entry), "note")
+        except AuditError as error:
+            self._flushes.dropped += 1
+            self._on_alarm(f"a background record was refused: {error}")
+
+    @override
+    async def moved(self) -> None:
+        mover = asyncio.get_running_loop().create_future()
+        self._movers.append(mover)
+        try:
+            await mover
+        finally:
+            if mover in self._movers:
+                self._movers.remove(mover)
+
+    @override
+    async def settled(self) -> None:
+        await self._flushes.settled()
+
+    @override
+    def head(self) -> ChainHead | None:
+        return self._appender.head if self._appender.head.seq else None
+
+    @property
+    @override
+    def healthy(self) -> bool:
+        return self._opened and self._flushes.healthy
+
+    @override
+    def halted(self, client: str, account: str) -> Halt | None:
+        return halt_for(self.braked.now(), client, account) or self._book.halted(client, account)
+
+    @property
+    def counters(self) -> FlushCounters:
+        """What was done since `open`, for metrics."""
+        return self._flushes.counters
+
+    @property
+    def dropped(self) -> int:
+        """How many notes found no room since `open`."""
+        return self._flushes.dropped
+
+    def digest_at_rest(self) -> tuple[int, str] | None:
+        """Return the number of the last record and the book's digest there; None while records are being written."""
+        return (self._appender.head.seq, self._book.digest()) if self._flushes.at_rest else None
+
+    def retract(self, record: Record) -> None:
+        """Undo a begin that is not durable (`signer.audit.flushes.Flushed`)."""
+        self._book.retract(str(record["id"]))
+        self._tell_movers()
+
+    def give_up(self, record: Record) -> None:
+        """Record that a call is not sent, though its begin has become durable."""
+        entry: dict[str, Json] = {"kind": "outcome", "time": self._clock.now_us(), "at": self.now_us()}
+        entry |= {name: record[name] for name in ("id", "client", "account", "source", "endpoint") if name in record}
+        self.conclude(entry | {"outcome": "not-sent", "venue_ids": []})
+
+    def refused(self, error: OSError) -> Record:
+        """Return the fact that records were refused, and for which reason."""
+        text = f"records were refused: {error.strerror or error}"
+        return {"kind": "recovered", "time": self._clock.now_us(), "at": self.now_us(), "text": text}
+
+    def before_flush(self, *, is_all: bool) -> None:
+        """Take what a checkpoint is to store, while the book is that of the flush's last record."""
+        if is_all:
+            self._behind.take_if_due(self._book)
+
+    async def after_flush(self, *, is_durable: bool, idle: bool) -> None:
+        """Store the checkpoint that became due, or a slice of it."""
+        await self._behind.flushed(self._book, self._appender.head, is_durable=is_durable, idle=idle)
+
+    def _apply(self, record: Record) -> None:
+        self._book.apply(record)
+        if record.get("kind") in ENDS:
+            self._tell_movers()
+
+    def _tell_movers(self) -> None:
+        movers, self._movers = self._movers, []
+        for mover in movers:
+            if not mover.done():
+                mover.set_result(None)
+
+    async def _begin(self) -> None:
+        """Record what the opening found. A full disk does not keep the gateway from starting: cancels have room."""
+        try:
+            await self._appender.begin()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._flushes.started_full(error)
+
+    def _require_open(self) -> None:
+        if not self._opened:
+            raise AuditError("the audit log is not open", where=str(self._folder))

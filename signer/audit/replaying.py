@@ -1,0 +1,82 @@
+"""Makes the book at a start: the checkpoint, and the records of the log that came after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from signer.audit.disk import Disk
+from signer.audit.tail import found, records_after
+from signer.book.book import Book
+from signer.contracts import Checkpoint
+from signer.errors import LedgerError
+from signer.model import ChainHead
+
+SPILL_EVERY: Final = 50_000
+"""After so many records, a book that is made anew is stored, and lets its closed orders go."""
+
+
+@dataclass(slots=True)
+class Replayed:
+    """The book as the log makes it, and how it came about."""
+
+    book: Book
+    stored_seq: int
+    """The record that the checkpoint stands for; 0 without one."""
+    last_seq: int
+    whole: bool
+    """Whether there is no checkpoint to go on from."""
+    notices: list[str] = field(default_factory=list)
+
+
+def replay(disk: Disk, folder: Path, checkpoint: Checkpoint) -> Replayed:
+    """Load the checkpoint and fold the rest of the log. Blocks.
+
+    A checkpoint that is damaged or of another log is put aside, and the book is made from the whole log. Raises
+    `AuditError` for a record of another format.
+    """
+    notices: list[str] = []
+    loaded = _loaded(disk, folder, checkpoint, notices)
+    book, head = loaded or (Book(), ChainHead(0, ""))
+    replayed = Replayed(book, head.seq, head.seq, loaded is None, notices)
+    for record in records_after(disk, folder, head.seq):
+        seq = record["seq"]
+        assert isinstance(seq, int)  # noqa: S101 - a sound record has it
+        if replayed.last_seq - replayed.stored_seq >= SPILL_EVERY and seq == replayed.last_seq + 1:
+            _spill(replayed, checkpoint, str(record["prev"]))
+        if seq != replayed.last_seq + 1:
+            notices.append(f"records {replayed.last_seq + 1} to {seq - 1} are missing, and the book lacks them")
+        book.apply(record)
+        replayed.last_seq = seq
+    return replayed
+
+
+def _loaded(disk: Disk, folder: Path, checkpoint: Checkpoint, notices: list[str]) -> tuple[Book, ChainHead] | None:
+    try:
+        loaded = checkpoint.load()
+    except LedgerError as error:
+        notices.append(f"the book is made anew from the log: {error}")
+        checkpoint.discard()
+        return None
+    if loaded is not None and found(disk, folder, loaded[1]) is False:
+        notices.append(f"the checkpoint is of another log at record {loaded[1].seq}: the book is made anew")
+        checkpoint.discard()
+        return None
+    return loaded
+
+
+def _spill(replayed: Replayed, checkpoint: Checkpoint, digest: str) -> None:
+    """Store the book, so that a long log does not keep all its closed orders in memory."""
+    changes = replayed.book.take_changes(ChainHead(replayed.last_seq, digest), whole=replayed.whole)
+    try:
+        checkpoint.begin(changes)
+        while not checkpoint.step():
+            pass
+    except LedgerError as error:
+        replayed.book.touch(changes)
+        replayed.notices.append(f"the book's checkpoint cannot be written: {error}")
+        replayed.whole, replayed.stored_seq = True, replayed.last_seq
+        return
+    replayed.book.let_go(changes)
+    replayed.whole, replayed.stored_seq = False, replayed.last_seq
