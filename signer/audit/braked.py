@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, final
 
-from signer.book.halts import Halts
 from signer.contracts import Clock
+from signer.model.halts import Halts
 
 LOOK_EVERY_S: Final = 0.2
 """How often the folder of brakes is looked at."""

@@ -151,15 +151,15 @@ class Flushes:
         self._start()
         return taken
 
-    def take(self, record: Record, kind: Kind) -> None:
+    def take(self, record: Record, kind: Kind, *, urgent: bool = False) -> None:
         """Take a record that nobody waits for. A note too many is counted only."""
         if kind == "note":
             if self._notes >= self._most_notes:
                 self.dropped += 1
                 return
             self._notes += 1
-        self._waiting.append(Taken(record, kind, self._clock.monotonic()))
-        if len(self._waiting) >= FLUSH_NOTES and self.healthy:
+        self._waiting.append(Taken(record, kind, self._clock.monotonic(), urgent=urgent))
+        if urgent or (len(self._waiting) >= FLUSH_NOTES and self.healthy):
             self._start()
         elif self._flushing is None:
             self._arm(FLUSH_S if self.healthy else RETRY_S)
@@ -170,12 +170,17 @@ class Flushes:
         if done is not None and done.done() and not done.cancelled() and done.exception() is None:
             self._flushed.give_up(taken.record)
 
-    async def settled(self) -> None:
-        """Wait until all that was taken is durable, or cannot be written now."""
-        while self._waiting or self._flushing is not None:
-            await asyncio.shield(self._start())
-            if not self.healthy:
-                return
+    async def settled(self) -> bool:
+        """Wait until all that was taken so far is durable, or its flush has failed. Return whether it is durable."""
+        newest = self._waiting or self._in_flight
+        if not newest:
+            return True
+        last, loop = newest[-1], asyncio.get_running_loop()
+        if last.done is None:
+            last.done = loop.create_future()
+        self._start()
+        await asyncio.wait({last.done})
+        return not last.done.cancelled() and last.done.exception() is None
 
     def started_full(self, error: OSError) -> None:
         """Begin with a log that cannot be written now, because the disk is full."""

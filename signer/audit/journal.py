@@ -21,12 +21,12 @@ from signer.audit.disk import Disk
 from signer.audit.flushes import MOST_NOTES, FlushCounters, Flushes, Record
 from signer.audit.replaying import replay
 from signer.book.book import Book
-from signer.book.halts import halt_for
 from signer.book.questions import BookQuestions
 from signer.contracts import Checkpoint, Clock, Journal, Worker
 from signer.errors import AuditError, Halted
 from signer.home.disk_space import FULL
 from signer.model import ChainHead, Halt, Intent, Json
+from signer.model.halts import halt_for
 
 ENDS: Final = frozenset({"outcome", "reconciled"})
 
@@ -102,7 +102,8 @@ class FileJournal(BookQuestions, Journal):
     async def close(self) -> None:
         """Write what waits and the checkpoint, give the files back, and call ``on_closed``."""
         if self._opened:
-            await self._flushes.settled()
+            while not self._flushes.at_rest and await self._flushes.settled():
+                pass
             self._opened = False
             if self._flushes.at_rest:
                 await self._behind.finish(self._book, self._appender.head)
@@ -135,11 +136,11 @@ class FileJournal(BookQuestions, Journal):
         return number
 
     @override
-    def conclude(self, entry: Mapping[str, Json]) -> None:
+    def conclude(self, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
         self._require_open()
         record = fit(entry)
         self._apply(record)
-        self._flushes.take(record, "fact")
+        self._flushes.take(record, "fact", urgent=urgent)
 
     @override
     async def record(self, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
@@ -170,8 +171,8 @@ class FileJournal(BookQuestions, Journal):
                 self._movers.remove(mover)
 
     @override
-    async def settled(self) -> None:
-        await self._flushes.settled()
+    async def settled(self) -> bool:
+        return await self._flushes.settled()
 
     @override
     def head(self) -> ChainHead | None:

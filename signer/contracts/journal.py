@@ -68,14 +68,17 @@ class Journal(Known, Protocol):
         if the log does not take it within five seconds. Nothing is held then, and nothing may be sent.
         """
 
-    def conclude(self, entry: Mapping[str, Json]) -> None:
-        """Apply a fact, as how a call ended. It is durable with the next flush, and owed to the log until then."""
+    def conclude(self, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
+        """Apply a fact, as how a call ended. It is durable with the next flush, and owed to the log until then.
+
+        ``urgent`` asks for that flush at once, and may use the reserve space: for brakes.
+        """
 
     async def record(self, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
         """Apply a fact. It is durable when this returns.
 
         Raises `AuditError` if it is not: it counts all the same, and is owed to the log. ``urgent`` may use the
-        reserve space: for brakes, and cancels on a full disk.
+        reserve space: for cancels on a full disk.
         """
 
     def note(self, entry: Mapping[str, Json]) -> None:
@@ -84,8 +87,8 @@ class Journal(Known, Protocol):
     async def moved(self) -> None:
         """Wait until the end of a call is known, or its answer is lost."""
 
-    async def settled(self) -> None:
-        """Wait until all that was taken is durable, or cannot be written now."""
+    async def settled(self) -> bool:
+        """Wait until all that was taken so far is durable, or cannot be written now. Return whether it is durable."""
 
     def head(self) -> ChainHead | None:
         """Return the last durable record."""
