@@ -61,7 +61,7 @@ class WrittenBehind:
         self._last_seq = head.seq
         taken, self._taken = self._taken, None
         if taken is not None and is_durable:
-            await self._begin(book, replace(taken, head=head))
+            await self._begin(replace(taken, head=head))
         elif taken is not None:
             book.touch(taken)
         if self._storing is not None and (idle or self._last_seq - self._stored_seq >= PRESSING * self._every):
@@ -69,19 +69,16 @@ class WrittenBehind:
 
     async def finish(self, book: Book, head: ChainHead) -> None:
         """Store all that the book is at its last record, at a clean stop. Does nothing if that is stored."""
+        await self._all_steps(book)
+        if head.seq != self._stored_seq or self._whole:
+            await self._begin(book.take_changes(head, whole=self._whole))
+            await self._all_steps(book)
+
+    async def _all_steps(self, book: Book) -> None:
         while self._storing is not None:
             await self._step(book)
-        if head.seq != self._stored_seq or self._whole:
-            await self._begin(book, book.take_changes(head, whole=self._whole))
-            while self._storing is not None:
-                await self._step(book)
 
-    @property
-    def busy(self) -> bool:
-        """Whether rows wait to be stored."""
-        return self._storing is not None
-
-    async def _begin(self, book: Book, changes: BookChanges) -> None:
+    async def _begin(self, changes: BookChanges) -> None:
         self._storing, self._whole = changes, False
         try:
             await self._worker.run(lambda: self._checkpoint.begin(changes))

@@ -13,13 +13,14 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from signer.audit.appender import ROOM_BYTES, SEGMENT_BYTES, Appender
+from signer.audit.appender import Appender
 from signer.audit.behind import WrittenBehind
 from signer.audit.braked import Braked
 from signer.audit.chain import fit
 from signer.audit.disk import Disk
 from signer.audit.flushes import MOST_NOTES, FlushCounters, Flushes, Record
 from signer.audit.replaying import replay
+from signer.audit.segment_writer import ROOM_BYTES, SEGMENT_BYTES
 from signer.book.book import Book
 from signer.book.questions import BookQuestions
 from signer.contracts import Checkpoint, Clock, Journal, Worker
