@@ -198,8 +198,8 @@ class FileJournal(BookQuestions, Journal):
         """How many notes found no room since `open`."""
         return self._flushes.dropped
 
+    @override
     def digest_at_rest(self) -> tuple[int, str] | None:
-        """Return the number of the last record and the book's digest there; None while records are being written."""
         return (self._appender.head.seq, self._book.digest()) if self._flushes.at_rest else None
 
     def retract(self, record: Record) -> None:

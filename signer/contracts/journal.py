@@ -93,6 +93,9 @@ class Journal(Known, Protocol):
     def head(self) -> ChainHead | None:
         """Return the last durable record."""
 
+    def digest_at_rest(self) -> tuple[int, str] | None:
+        """Return the number of the last record and the book's digest there; None while records are being written."""
+
     @property
     def healthy(self) -> bool:
         """Return whether the last write went well."""
