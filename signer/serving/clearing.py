@@ -12,7 +12,8 @@ from typing import final
 
 from signer.contracts import Clock, Journal
 from signer.errors import AuditError, ConfigError, Refused
-from signer.gateway.cancelling import Aiming, Cancelling
+from signer.gateway.aiming import Aiming
+from signer.gateway.cancelling import Cancelling
 from signer.gateway.credential import OURS
 from signer.gateway.forward import Account, Journey
 from signer.gateway.snapshot import Snapshot

@@ -104,7 +104,7 @@ class AdminVerbs:
 
     async def _unknown(self, _: Operator, __: Mapping[str, Json]) -> Json:
         """List the calls whose outcome is unknown, with the number of look-ups and the reason of their failure."""
-        return await self._recovery.tried()
+        return self._recovery.tried()
 
     async def _close(self, operator: Operator, question: Mapping[str, Json]) -> Json:
         """Settle or release a call whose outcome is unknown, as the operator says; whether there is one."""
