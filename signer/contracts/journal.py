@@ -103,6 +103,16 @@ class Journal(Known, Protocol):
     def halted(self, client: str, account: str) -> Halt | None:
         """Return the halt in force, on record or not."""
 
+    @property
+    def clock_ahead_us(self) -> int:
+        """Return how far the machine's clock was ahead of the last record at the start, while nobody agrees with it.
+
+        Nothing begins until `trust_clock`. 0: the clock is believed.
+        """
+
+    def trust_clock(self) -> None:
+        """Believe the machine's clock, because the venue's clock agrees with it, or a person."""
+
 
 class Checkpoint(Protocol):
     """Keeps the book's state beside the log, so that a start need not fold all of it. Blocks: for a worker's thread.

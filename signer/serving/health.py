@@ -17,6 +17,7 @@ from signer.keycheck.store_checks import StoreChecks
 from signer.lanes import CredentialLane
 from signer.model import Action, Json, Role
 from signer.serving.admin import Operator
+from signer.serving.clock_check import ACCEPT
 from signer.serving.loaded import LoadedHome, policies_of
 from signer.serving.loads import Loads
 from signer.serving.readiness import InForce, Obstacle, Readiness, judged
@@ -44,7 +45,8 @@ class Health:
         """Tell whether an order would pass now, by present knowledge."""
         snapshot = self.snapshot()
         broken = Obstacle("audit", "the audit log cannot be written", "see that its disk has room, then restart")
-        everybody = () if self.journal.healthy else (broken,)
+        doubted = Obstacle("clock", "nobody has confirmed that the clock is right", ACCEPT)
+        everybody = [each for each, is_so in ((broken, not self.journal.healthy), (doubted, self._is_doubted)) if is_so]
         accounts = {name: self._of_keys(account) for name, account in snapshot.accounts.items()}
         return judged(self._clients(snapshot), self.journal.halted, accounts, everybody, notes)
 
@@ -53,6 +55,10 @@ class Health:
         await self.checks.look()
         notes = [*self._of_reload(), *await asyncio.to_thread(lambda: list(self._of_policies()))]
         return self.readiness(notes).as_json(str(question.get("client", "")))
+
+    @property
+    def _is_doubted(self) -> bool:
+        return bool(self.journal.clock_ahead_us)
 
     def measure(self, metrics: Metrics) -> None:
         """Set the metrics that are measured only on request."""

@@ -30,6 +30,7 @@ from signer.serving.background import Loops, count_refusals, keep_heads, note_re
 from signer.serving.brakes import BrakeWatch
 from signer.serving.clearing import Clearing
 from signer.serving.clock import SystemClock
+from signer.serving.clock_check import ClockCheck
 from signer.serving.health import Health
 from signer.serving.in_force import HomeInForce
 from signer.serving.kept_keys import KeptKeys
@@ -90,6 +91,7 @@ class Wiring:
         await self.marks.raise_mark(*self.loaded.store.mark)
         await self._in_force.take(self.loaded)
         self._connect(await self._in_force.snapshot(), marks)
+        await self._clock_check.at_start()
         await self.key_checks.at_start(KEY_ANSWERS_S)
         # The start does not wait for a slow exchange: unknown outcomes stay held until they are looked up.
         self.loops = self._begin_loops(fetched)
@@ -200,6 +202,7 @@ class Wiring:
         )
         self.brakes.apply_with(self.reloads.apply_revocations)
         self._store_checks = StoreChecks(self._snapshot)
+        self._clock_check = ClockCheck(self._snapshot, self.journal, watch=watch, clock=clock)
         self.health = Health(
             self._snapshot,
             lambda: self.loaded,
@@ -225,6 +228,7 @@ class Wiring:
             "asking about keys": self.key_checks.run(),
             "trying keys": self._store_checks.run(),
             "looking at brakes": self.journal.braked.watch(),
+            "asking for the time": self._clock_check.run(),
         }
         return Loops(loops | listings, self._watch.alarm)
 
@@ -240,7 +244,9 @@ class Wiring:
             clock=self._clock,
         )
         clearing = Clearing(self._snapshot, self.gateway.aiming, self.journal, clock=self._clock, watch=self._watch)
-        table = {**verbs.table(), **clearing.verbs(), **self.brakes.verbs(), "readiness": self.health.answer}
+        parts = (clearing.verbs(), self.brakes.verbs(), self._clock_check.verbs())
+        table = {**verbs.table(), **{word: verb for part in parts for word, verb in part.items()}}
+        table["readiness"] = self.health.answer
         return AdminSocket(self._home.admin, table, lambda text: self._watch.alarm("defect", text))
 
     def _snapshot(self) -> Snapshot:
