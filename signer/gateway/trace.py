@@ -208,7 +208,8 @@ def lane_record(account: str, credential: str, state: str, text: str, now_us: in
 
 
 _TOLD = {
-    "id": 32, "act": 32, "stage": 8, "client": 64, "account": 64, "credential": 64, "reason": 200, "detail": 300
+    "id": 32, "act": 32, "stage": 8, "unit": 32, "client": 64, "account": 64, "credential": 64, "reason": 200,
+    "detail": 300,
 }  # fmt: skip
 """The fields that a command may add to the log, and how many characters each may have."""
 
