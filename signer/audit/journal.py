@@ -85,11 +85,12 @@ class FileJournal(BookQuestions, Journal):
         writes it, or if it ends in what no crash leaves.
         """
         try:
-            await self._appender.open(kept)
+            await self._appender.lock()
             replayed = await self._worker.run(lambda: replay(self._disk, self._folder, self._checkpoint))
-            self._book, notices = replayed.book, replayed.notices
-            self._appender.notices |= dict.fromkeys(notices)
-            for notice in notices:
+            self._book = replayed.book
+            gaps = await self._appender.open(max(filter(None, (kept, replayed.known)), key=_seq_of, default=None))
+            self._appender.notices |= dict.fromkeys(replayed.notices)
+            for notice in (*replayed.notices, *gaps):
                 self._on_alarm(notice)
             self._behind.replayed(self._book, replayed)
             self._time.start(self._book.now_us)
@@ -263,3 +264,7 @@ class FileJournal(BookQuestions, Journal):
     def _require_open(self) -> None:
         if not self._opened:
             raise AuditError("the audit log is not open", where=str(self._folder))
+
+
+def _seq_of(head: ChainHead) -> int:
+    return head.seq
