@@ -254,8 +254,9 @@ class Book:
 
     def _date_anew(self, charges: Sequence[Charge], held_us: int, at_us: int) -> None:
         late = moved(charges, held_us, at_us)
-        self._give_back(late, held_us)
-        self._hold(needs_of(late), at_us)
+        if late:
+            self._give_back(late, held_us)
+            self._hold(needs_of(late), at_us)
 
     def _see(self, at_us: int) -> None:
         self.now_us = max(self.now_us, at_us)
