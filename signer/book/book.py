@@ -15,7 +15,6 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, final
 
-from signer.book.acts import ACTS
 from signer.book.orders import BookOrders, OrderKey
 from signer.book.reading import (
     UNREADABLE,
@@ -58,8 +57,10 @@ class Book:
     """The state after all records that were applied."""
 
     def __init__(self) -> None:
-        self.now_us = 0
-        """The latest moment by which anything was dated."""
+        self._seen_us = 0
+        """The latest moment that no retraction takes back."""
+        self._held_us = 0
+        """The latest moment by which the charges of an open call are dated."""
         self.last = 0
         """The highest number that a call ever had."""
         self.windows: dict[Key, Window] = {}
@@ -73,8 +74,16 @@ class Book:
         self.revoked: dict[str, int] = {}
         """When each revoked client was revoked: for good, whatever key store is there."""
         self.contradictions: list[str] = []
-        self.touched: set[RowKey] = set()
-        """The rows that changed since `take_changes`."""
+        self._touched: set[RowKey] = set()
+
+    @property
+    def now_us(self) -> int:
+        """Return the latest moment by which anything was dated."""
+        return max(self._seen_us, self._held_us)
+
+    @now_us.setter
+    def now_us(self, moment_us: int) -> None:
+        self._seen_us = moment_us
 
     @property
     def orders(self) -> Mapping[OrderKey, BookOrder]:
@@ -134,8 +143,9 @@ class Book:
         """Undo the begin of a call, because no log has it."""
         call = self.calls.pop(name, None)
         if call is not None:
-            self.touched.add(("call", (name,)))
+            self._touched.add(("call", (name,)))
             self._give_back(call.charges, call.held_us)
+            self._held_us = max((other.held_us for other in self.calls.values()), default=0)
             self.last -= call.reservation == self.last
 
     def _begin(self, record: Record) -> None:
@@ -143,11 +153,12 @@ class Book:
             return
         call = call_of(record)
         self._hold(needs_of(call.charges), call.held_us)
-        self._see(call.held_us)
         self.last = max(self.last, call.reservation)
         if call.id in self.calls:
+            self._see(call.held_us)
             self._contradict(record, f"call {call.id} is begun a second time, and its charges count twice")
         else:
+            self._held_us = max(self._held_us, call.held_us)
             self._keep(call)
 
     def _conclude(self, record: Record) -> None:
@@ -156,6 +167,7 @@ class Book:
         name, outcome, at_us = text_of(record["id"]), text_of(record["outcome"]), number_of(record["at"])
         venue_ids, by_look_up = ids_of(record), record["kind"] == "reconciled"
         call = self.calls.get(name)
+        self._see(at_us if call is None else max(at_us, call.held_us))
         if call is None:
             # A crash before the intent was on record leaves only the end of the look-up.
             if not by_look_up or outcome == "accepted":
@@ -167,7 +179,6 @@ class Book:
         else:
             self._end(call)
             self._give_back(call.charges, call.held_us)
-        self._see(at_us)
 
     def _accept(self, record: Record, call: BookCall, venue_ids: Sequence[str | None], at_us: int) -> None:
         at_us = max(at_us, call.held_us)
@@ -182,29 +193,29 @@ class Book:
             self._end(call)
             self._give_back([charge for charge in call.charges if charge.leg in absent], call.held_us)
             self._date_anew([charge for charge in call.charges if charge.leg not in absent], call.held_us, at_us)
-        self._see(at_us)
         for venue_id, order in zip(venue_ids, call.orders, strict=False):
             if venue_id is not None:
                 self._place(record, call, venue_id, order, at_us)
 
     def _keep(self, call: BookCall) -> None:
         self.calls[call.id] = call
-        self.touched.add(("call", (call.id,)))
+        self._touched.add(("call", (call.id,)))
 
     def _end(self, call: BookCall) -> None:
         del self.calls[call.id]
-        self.touched.add(("call", (call.id,)))
+        self._touched.add(("call", (call.id,)))
 
     def _place(self, record: Record, call: BookCall, venue_id: str, order: Document, at_us: int) -> None:
-        known = self.placed.get((call.account, venue_id))
+        # One that had closed counts as a new one: a checkpoint may have let it go.
+        known = self.orders.get((call.account, venue_id))
         if known is not None and known.client != call.client and not call.targets:
             self._contradict(record, f"order {venue_id} of {known.client} is placed again by {call.client}")
         placed = BookOrder(call.client, at_us, order)
-        self._put((call.account, venue_id), placed if known is None else replace(known, order=order, closed=False))
+        self._put((call.account, venue_id), placed if known is None else replace(known, order=order))
 
     def _put(self, key: OrderKey, order: BookOrder) -> None:
         self.placed.put(key, order)
-        self.touched.add(("order", key))
+        self._touched.add(("order", key))
 
     def _close(self, record: Record) -> None:
         account = text_of(record["account"])
@@ -212,14 +223,25 @@ class Book:
         for venue_id in gone:
             key = account, str(venue_id)
             if self.placed.close(key):
-                self.touched.add(("order", key))
+                self._touched.add(("order", key))
         for venue_id, placed in again:
             self._put((account, venue_id), placed)
 
     def _operate(self, record: Record) -> None:
-        act = ACTS.get((str(record.get("act")), str(record.get("stage"))))
-        if act is not None:
-            act(self, record)
+        act, stage = record.get("act"), record.get("stage")
+        whom = text_of(record.get("client", "")), text_of(record.get("account", ""))
+        at_us = number_of(record.get("acted", record.get("time", 0)))
+        if (act, stage) == ("halt", "begun"):
+            reason, by = text_of(record.get("reason", "")), text_of(record.get("by", ""))
+            self.halts[whom] = Halt(*whom, reason, by, at_us)
+            self._touched.add(("halt", whom))
+        elif (act, stage) == ("resume", "done"):
+            for ended in list(self.halts) if whom == ("", "") else [whom]:
+                self.halts.pop(ended, None)
+                self._touched.add(("halt", ended))
+        elif (act, stage) == ("clients revoke", "begun"):
+            self.revoked[whom[0]] = max(at_us, self.revoked.get(whom[0], 0))
+            self._touched.add(("revoked", (whom[0],)))
 
     def _open(self, record: Record) -> None:
         """Count every open call as unknown, because the run that began it has ended."""
@@ -227,21 +249,18 @@ class Book:
             self._keep(replace(call, unknown=True))
         self._see(number_of(record.get("at", 0)))
 
-    def _recover(self, record: Record) -> None:
-        self._see(number_of(record.get("at", 0)))
-
     def _hold(self, needs: Iterable[Need], at_us: int) -> None:
         for need in needs:
             window = self.windows.get(need.key)
             if window is None:
                 window = self.windows[need.key] = Window(need.key[2], {})
-            window.drop_old(self.now_us)
+            window.drop_old(self._seen_us)
             window.add(slot_at(at_us, window.window_s), need.amount)
-            self.touched.add(("window", need.key))
+            self._touched.add(("window", need.key))
             said = need.cap, need.limit
             if self.caps.get(need.key) != said:
                 self.caps[need.key] = said
-                self.touched.add(("cap", need.key))
+                self._touched.add(("cap", need.key))
 
     def _give_back(self, charges: Iterable[Charge], held_us: int) -> None:
         for charge in charges:
@@ -250,13 +269,12 @@ class Book:
             slot = slot_at(held_us, charge.window_s)
             if window is not None and slot in window.slots:
                 window.add(slot, -charge.amount)
-                self.touched.add(("window", key))
+                self._touched.add(("window", key))
 
     def _date_anew(self, charges: Sequence[Charge], held_us: int, at_us: int) -> None:
         late = moved(charges, held_us, at_us)
-        if late:
-            self._give_back(late, held_us)
-            self._hold(needs_of(late), at_us)
+        self._give_back(late, held_us)
+        self._hold(needs_of(late), at_us)
 
     def _see(self, at_us: int) -> None:
         self.now_us = max(self.now_us, at_us)
@@ -267,7 +285,7 @@ class Book:
 
     def take_changes(self, head: ChainHead, *, whole: bool = False) -> BookChanges:
         """Return what changed since the last call of this (all that there is, if ``whole``), as of record ``head``."""
-        keys, self.touched = (self._keys() if whole else self.touched), set()
+        keys, self._touched = (self._keys() if whole else self._touched), set()
         rows = [Row(kind, key, self._value(kind, key)) for kind, key in keys]
         return BookChanges(head, self.now_us, self.last, rows, whole)
 
@@ -295,7 +313,7 @@ class Book:
 
     def touch(self, changes: BookChanges) -> None:
         """Count the rows of `take_changes` as changed again, because they were not stored."""
-        self.touched.update((row.kind, row.key) for row in changes.rows)
+        self._touched.update((row.kind, row.key) for row in changes.rows)
 
     def let_go(self, changes: BookChanges) -> None:
         """Forget the closed orders among rows that are stored now."""
@@ -371,7 +389,6 @@ _CHANGES: Final[Mapping[str, Callable[[Book, Record], None]]] = {
     "closed": Book._close,
     "operator": Book._operate,
     "opened": Book._open,
-    "recovered": Book._recover,
 }
 
 BOOK_KINDS: Final = frozenset(_CHANGES)
