@@ -1,4 +1,4 @@
-"""Step 1 with nothing behind it, on a clock and a ledger of our own."""
+"""Step 1 with nothing behind it, on a clock and marks of our own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from signer.contracts import Ledger
+from signer import contracts
 from signer.errors import LedgerError, Refused
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.snapshot import Client, Snapshot
@@ -51,7 +51,7 @@ class Heard:
 
 
 class Marks:
-    """The nonce marks of a ledger, and nothing else of it."""
+    """The stored marks of nonces, and nothing else."""
 
     def __init__(self) -> None:
         self.kept: dict[str, int] = {}
@@ -90,7 +90,9 @@ class Doorway:
     def restart(self) -> None:
         """Forget all but what the ledger keeps."""
         kept = dict(self.marks.kept)
-        self.authenticator = Authenticator(cast(Ledger, self.marks), self.clock, kept, on_alarm=self.alarms.append)
+        self.authenticator = Authenticator(
+            cast(contracts.Marks, self.marks), self.clock, kept, on_alarm=self.alarms.append
+        )
 
     def bot(self, name: str = "bot", **about: Any) -> Bot:
         """A new client."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
-from signer.contracts import AuditLog, Ledger, LookUps, Throttle, Venue
+from signer.book.book import Book
+from signer.book.questions import BookQuestions
+from signer.contracts import Journal, LookUps, Throttle, Venue
 from signer.errors import Refused
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.forward import Account, Journey, VenueTime
 from signer.gateway.line import Gateway
-from signer.gateway.outcomes import Pending
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
 from signer.lanes.shares import PairCounters
 from signer.model import (
     Call,
-    ChainHead,
     ClientInfo,
     Decoded,
     Halt,
@@ -46,6 +46,10 @@ UNCLEAR = VenueResult(Outcome.UNKNOWN)
 INFO = ClientInfo("bot", "main", "trader", "KEY", "print", (), None, "window", revoked=False, created_us=1)
 
 
+async def nothing_found() -> None:
+    """Find nothing out."""
+
+
 class Fakes:
     """All that a gateway stands on. ``done`` lists the steps; ``fails`` has what a step raises, by its name."""
 
@@ -57,31 +61,31 @@ class Fakes:
         """What happens while the call waits for its turn."""
         self.halt: Halt | None = None
         self.known: tuple[PlacedOrder, ...] = (placed(),)
-        """The orders that the ledger knows, whatever is asked."""
+        """The orders that are on record, whatever is asked."""
+        self.look_up: Callable[[], Awaitable[None]] = nothing_found
+        """What a look-up finds out."""
         self.admits = True
         self.alarms: list[str] = []
         self.intent: Intent | None = None
         self.trace: Trace | None = None
-        self.pending = Pending()
+        self.journal = FakeJournal(self)
         self.client = Client(INFO, cast("object", None), policy)  # type: ignore[arg-type]
         self.accounts = {"main": cast("Account", FakeAccount(self))}
         self.gateway = Gateway(
             self.snapshot(),
             cast("Authenticator", FakeAuthenticator(self)),
-            cast("Ledger", FakeLedger(self)),
-            cast("AuditLog", FakeAudit(self)),
-            self.pending,
+            cast("Journal", self.journal),
             cast("Throttle", SimpleNamespace(admit=lambda *_: self.admits)),
             cast("VenueTime", SimpleNamespace(earliest_us=lambda *_, **__: 0)),
             clock=VirtualClock(),
             randomness=random.Random(1),  # noqa: S311 - repeatable
             watch=self,
-            look_ups=cast("LookUps", SimpleNamespace()),
+            look_ups=cast("LookUps", FakeLookUps(self)),
         )
 
     def snapshot(self, *, revoked: bool = False) -> Snapshot:
         """Return what the gateway knows of its one client."""
-        client = replace(self.client, info=replace(INFO, revoked=revoked))
+        client = replace(self.client, info=replace(self.client.info, revoked=revoked))
         return Snapshot({"toy": cast("Venue", FakeVenue(self))}, {"KEY": client}, self.accounts)
 
     def step(self, name: str) -> None:
@@ -91,10 +95,9 @@ class Fakes:
             raise self.fails[name]
 
     async def answer(self) -> str:
-        """Make the call; return the answer's text once all is concluded."""
+        """Make the call; return the answer's text."""
         response = await self.gateway.answer(REQUEST)
         self.done.append("answer")
-        await self.gateway.drained()
         return response.body.decode()
 
     def finished(self, trace: Trace) -> None:
@@ -187,54 +190,34 @@ class FakeVenue:
         return "orders"
 
 
-class FakeLedger:
-    """A ledger that keeps nothing."""
+class FakeJournal(BookQuestions):
+    """A journal without a log: a book in memory, and the kinds of the records that it was given."""
 
     def __init__(self, fakes: Fakes) -> None:
+        self.book = Book()
+        super().__init__(self.book, None, lambda: 5)
         self._fakes = fakes
 
-    async def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+    def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Return the known orders."""
         self._fakes.step("find")
         return self._fakes.known
 
-    async def reserve(self, intent: Intent, head: ChainHead | None = None) -> int:
-        """Hold the charges."""
+    async def begin(self, intent: Intent, entry: Mapping[str, Json]) -> int:
+        """Hold the charges, and record the call."""
         self._fakes.intent = intent
-        self._fakes.step("reserve")
-        return 7
+        self.book.fit(intent, self.now_us())
+        self._fakes.step("begin")
+        number = self.book.last + 1
+        self.book.apply({**entry, "reservation": number, "at": self.now_us()})
+        return number
 
-    async def release(self, reservation: int) -> None:
-        """Give the charges back."""
-        self._fakes.step(f"release {reservation}")
+    def conclude(self, entry: Mapping[str, Json]) -> None:
+        """Apply how a call ended."""
+        self._fakes.step(f"conclude {entry['outcome']}")
+        self.book.apply(entry)
 
-    async def hold(self, reservation: int) -> None:
-        """Keep the charges held."""
-        self._fakes.step(f"hold {reservation}")
-
-    def now_us(self) -> int:
-        """Return the moment by which charges are dated."""
-        return 5
-
-    async def settle(self, reservation: int, venue_ids: Sequence[str | None], at_us: int = 0) -> None:
-        """Spend the charges."""
-        self._fakes.step(f"settle {reservation} {' '.join(map(str, venue_ids))}")
-
-    async def revoked(self) -> dict[str, int]:
-        return {}
-
-    def halted(self, client: str, account: str) -> Halt | None:
-        """Return the halt of the test."""
-        return self._fakes.halt
-
-
-class FakeAudit:
-    """An audit log that keeps the kinds of its records."""
-
-    def __init__(self, fakes: Fakes) -> None:
-        self._fakes = fakes
-
-    async def record(self, entry: Mapping[str, Json], *, within: float = 0.0, urgent: bool = False) -> None:
+    async def record(self, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
         """Write down the kind of a durable record."""
         self._fakes.step(f"record {'urgent ' * urgent}{entry['kind']}")
 
@@ -242,9 +225,31 @@ class FakeAudit:
         """Note a record in the background."""
         self._fakes.step(f"note {entry['kind']}")
 
-    def head(self) -> ChainHead | None:
-        """Return that there is no head yet."""
-        return None
+    def halted(self, client: str, account: str) -> Halt | None:
+        """Return the halt of the test."""
+        return self._fakes.halt
+
+    @property
+    def spent(self) -> bool:
+        """Whether a charge is held or spent."""
+        return any(amount for window in self.book.windows.values() for amount in window.slots.values())
+
+    @property
+    def under_way(self) -> list[bool]:
+        """Whether the outcome is unknown, of each call without an end."""
+        return [one.unknown for one in self.open_intents()]
+
+
+class FakeLookUps:
+    """Look-ups that find what the test says."""
+
+    def __init__(self, fakes: Fakes) -> None:
+        self._fakes = fakes
+
+    async def look_up(self, account: str) -> None:
+        """Find out."""
+        self._fakes.step("look up")
+        await self._fakes.look_up()
 
 
 class FakeAccount:

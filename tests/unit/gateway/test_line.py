@@ -29,7 +29,7 @@ CANCEL = cancel(TXID)
 AMEND = amend(TXID, volume=order().volume)
 WRITE = Call("export", Action.WRITE, {}, (CLOSE,))
 HALT = Halt("bot", "", "lunch", "operator", 1)
-BEGUN = ["authenticate", "parse", "place", "reserve", "record intent"]
+BEGUN = ["authenticate", "parse", "place", "begin"]
 """Steps 1 to 4 of an order."""
 
 
@@ -50,16 +50,16 @@ def failing(call: Call, step: str, error: Exception) -> Fakes:
     return made(call, lambda fakes: fakes.fails.update({step: error}))
 
 
-def test_an_order_is_reserved_and_recorded_before_it_is_sent() -> None:
-    """The answer does not wait for the outcome, which is recorded first and then settled."""
+def test_an_order_is_held_and_recorded_before_it_is_sent() -> None:
+    """Its outcome is in the book before its client is answered, and nobody waits for the disk."""
     fakes = made(ORDER)
     assert answered(fakes) == "the venue's words"
-    assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "answer", "record outcome", "settle 7 V1"]
+    assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "conclude accepted", "answer"]
     assert fakes.alarms == []
-    assert len(fakes.pending) == 0
+    assert (fakes.journal.under_way, fakes.journal.spent) == ([], True)
 
 
-def test_what_is_reserved_is_what_was_decided() -> None:
+def test_what_is_held_is_what_was_decided() -> None:
     """The intent has the orders and charges of the decision, and the id of the record."""
     fakes = made(ORDER)
     answered(fakes)
@@ -77,14 +77,15 @@ def test_what_is_reserved_is_what_was_decided() -> None:
         ("authenticate", NotUnderstood(RefusalKind.INVALID_ARGUMENTS), "denied", 1),
         ("parse", NotUnderstood(RefusalKind.UNKNOWN_ENDPOINT), "denied", 2),
         ("place", NotServed.unavailable("too many calls"), "denied", 3),
-        ("reserve", NotReserved(RefusalKind.CAP, "100 USD left"), "denied", 4),
-        ("reserve", Halted.because("lunch"), "denied", 4),
-        ("reserve", LedgerError("the disk is full"), "denied", 4),
+        ("begin", NotReserved(RefusalKind.CAP, "100 USD left"), "denied", 4),
+        ("begin", Halted.because("lunch"), "denied", 4),
+        ("begin", AuditError("the disk is full"), "denied", 4),
+        ("begin", LedgerError("a charge makes no sense"), "denied", 4),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_a_no_before_the_record_ends_the_call(step: str, error: Exception, kind: str, reached: int) -> None:
-    """No later step is asked; nothing is held, sent or pending; the refusal is noted."""
+    """No later step is asked; nothing is held, sent or under way; the refusal is noted."""
     fakes = failing(ORDER, step, error)
     expected = (
         error.kind.value
@@ -93,7 +94,7 @@ def test_a_no_before_the_record_ends_the_call(step: str, error: Exception, kind:
     )
     assert answered(fakes).startswith(expected)
     assert fakes.done == [*BEGUN[:reached], f"note {kind}", "answer"]
-    assert len(fakes.pending) == 0
+    assert (fakes.journal.under_way, fakes.journal.spent) == ([], False)
 
 
 def test_a_policy_that_denies_ends_the_call_before_anything_is_held() -> None:
@@ -104,10 +105,25 @@ def test_a_policy_that_denies_ends_the_call_before_anything_is_held() -> None:
 
 
 def test_an_order_that_cannot_be_recorded_is_not_sent() -> None:
-    """What was held is given back before its client is told."""
-    fakes = failing(ORDER, "record intent", AuditError("the disk is full"))
+    """Its client is told so."""
+    fakes = failing(ORDER, "begin", AuditError("the disk is full"))
     assert answered(fakes) == "unavailable: the audit log cannot be written; nothing was sent"
-    assert fakes.done == [*BEGUN, "release 7", "note denied", "answer"]
+
+
+def test_a_write_that_cannot_be_recorded_is_not_sent() -> None:
+    """The log is owed its record and that it was not sent."""
+    fakes = failing(WRITE, "record intent", AuditError("the disk is full"))
+    assert answered(fakes) == "unavailable: the audit log cannot be written; nothing was sent"
+    assert fakes.done == [*BEGUN[:3], "record intent", "conclude not-sent", "answer"]
+
+
+def test_closed_orders_that_cannot_be_read_end_the_call() -> None:
+    """Nobody knows whether the order that the call names is the client's: nothing is sent."""
+    fakes = failing(CANCEL, "find", LedgerError("the disk fails"))
+    assert answered(fakes) == "unavailable: the orders on record cannot be read; nothing was sent"
+    assert fakes.done == ["authenticate", "parse", "find", "note denied", "answer"]
+    assert fakes.trace is not None
+    assert fakes.trace.detail == "the disk fails"
 
 
 @pytest.mark.parametrize(
@@ -127,21 +143,24 @@ def test_a_brake_stops_a_call_that_waits_for_its_turn(
     fakes.meanwhile = lambda: meanwhile(fakes)
     assert answered(fakes) == answer
     assert not [step for step in fakes.done if step.startswith("send")]
-    assert fakes.done[-2:] == ["release 7" if call is ORDER else "record outcome", "answer"]
+    assert fakes.done[-2:] == ["conclude not-sent", "answer"]
+    assert (fakes.journal.under_way, fakes.journal.spent) == ([], False)
 
 
 def test_an_order_that_found_no_way_is_given_back() -> None:
-    """The outcome is recorded and the charges are released before the client is answered."""
+    """The charges are free before the client is answered."""
     fakes = failing(ORDER, "turn", NotServed.unavailable("no connection; nothing was sent"))
     assert answered(fakes) == "unavailable: no connection; nothing was sent"
-    assert fakes.done == [*BEGUN, "turn", "record outcome", "release 7", "answer"]
+    assert fakes.done == [*BEGUN, "turn", "conclude not-sent", "answer"]
+    assert (fakes.journal.under_way, fakes.journal.spent) == ([], False)
 
 
 def test_a_rejected_order_is_given_back_before_its_client_hears_of_it() -> None:
     """The venue's own words are the answer."""
     fakes = made(ORDER, result=REJECTED)
     assert answered(fakes) == "the venue's words"
-    assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "record outcome", "release 7", "answer"]
+    assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "conclude rejected", "answer"]
+    assert (fakes.journal.under_way, fakes.journal.spent) == ([], False)
 
 
 @pytest.mark.parametrize("unclear", ["no answer", "no result"])
@@ -151,26 +170,8 @@ def test_an_unknown_outcome_stays_held(unclear: str) -> None:
     if unclear == "no answer":
         fakes.fails["hear"] = Unanswered("cut off")
     assert "the outcome is unknown" in answered(fakes)
-    assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "answer", "record outcome", "hold 7"]
-    assert len(fakes.pending) == 1
-
-
-@pytest.mark.parametrize("step", ["record outcome", "settle 7 V1"])
-def test_an_outcome_is_written_until_it_is_written(step: str) -> None:
-    """A disk that fails for a while raises an alarm and loses nothing."""
-    fakes = failing(ORDER, step, AuditError("the disk is full"))
-    alarm = fakes.alarm
-
-    def heal(kind: str, text: str) -> None:
-        alarm(kind, text)
-        if len(fakes.alarms) == 3:
-            del fakes.fails[step]
-
-    fakes.alarm = heal  # type: ignore[method-assign]
-    fakes.gateway._outcomes._watch = fakes
-    answered(fakes)
-    assert fakes.done.count(step) == 4
-    assert fakes.done[-1] == "settle 7 V1"
+    assert fakes.done == [*BEGUN, "turn", "send AddOrder", "hear", "conclude unknown", "answer"]
+    assert (fakes.journal.under_way, fakes.journal.spent) == ([True], True)
 
 
 def test_a_read_costs_no_write_before_it_leaves() -> None:
@@ -204,13 +205,13 @@ def test_a_local_call_is_answered_by_us() -> None:
 
 
 def test_a_cancel_goes_for_the_clients_own_order_by_its_id() -> None:
-    """Whatever name the client gave it; it is recorded first, urgently, and reserves nothing."""
+    """Whatever name the client gave it; it is recorded first, urgently, and holds nothing."""
     fakes = made(cancel(OrderRef("client-id", "mine")))
     fakes.known = (placed("bot", order(client_id="mine"), txid="V9"),)
     assert answered(fakes) == "the venue's words"
     assert fakes.done == [
         "authenticate", "parse", "find", "find", "record urgent intent", "turn", "send CancelOrder V9", "hear",
-        "answer", "record outcome",
+        "conclude accepted", "answer",
     ]  # fmt: skip
 
 
@@ -229,20 +230,28 @@ def test_a_cancel_passes_a_halt() -> None:
 
 
 def test_a_cancel_that_the_log_cannot_take_goes_out_and_is_alarmed() -> None:
-    """Such a cancel is owed to the log: its intent and outcome are noted for when the log can take them."""
+    """The journal owes it to the log already, so nothing is noted a second time."""
     fakes = failing(CANCEL, "record urgent intent", AuditError("the disk is full"))
     assert answered(fakes) == "the venue's words"
-    assert f"send CancelOrder {TXID.value}" in fakes.done
-    assert [step for step in fakes.done if step.startswith("note")] == ["note intent", "note outcome"]
+    assert fakes.done[-4:] == [f"send CancelOrder {TXID.value}", "hear", "conclude accepted", "answer"]
     assert fakes.alarms == ["audit"]
 
 
-def test_a_change_waits_for_an_order_that_is_not_settled() -> None:
-    """An order that the ledger does not know yet is not changed: nothing is held or sent."""
-    fakes = made(ORDER, result=UNCLEAR)
+def test_a_change_may_follow_its_order_at_once() -> None:
+    """The order is in the book before its client is answered, with its venue id."""
+    fakes = made(add(order(client_id="mine")))
+    answered(fakes)
+    fakes.call, fakes.done = amend(OrderRef("client-id", "mine")), []
+    fakes.known = tuple(placed.placed(*key) for key, placed in fakes.journal.book.orders.items())
+    assert answered(fakes) == "the venue's words"
+    assert "send AmendOrder V1" in fakes.done
+
+
+def test_a_change_of_an_order_without_an_outcome_is_refused() -> None:
+    """An order that has no venue id yet is not changed: nothing is held or sent."""
+    fakes = made(add(order(client_id="mine")), result=UNCLEAR)
     answered(fakes)
     fakes.call, fakes.known, fakes.done = amend(OrderRef("client-id", "mine")), (), []
-    fakes.pending._orders[7] = (placed("bot", order(client_id="mine"), txid=""),)
     assert "an earlier call for this order has no outcome yet" in answered(fakes)
     assert fakes.done == ["authenticate", "parse", "find", "note denied", "answer"]
 
@@ -251,10 +260,19 @@ def test_two_changes_of_one_order_go_one_after_the_other() -> None:
     """The second change is refused while the first has no outcome, since both would start from what the order was."""
     fakes = made(AMEND, result=UNCLEAR)
     answered(fakes)
-    assert "hold 7" in fakes.done
+    assert fakes.journal.under_way == [True]
     fakes.done = []
     assert "an earlier call for this order has no outcome yet" in answered(fakes)
-    assert "reserve" not in fakes.done
+    assert "begin" not in fakes.done
+
+
+def test_a_name_that_another_client_s_order_on_its_way_bears_is_not_taken() -> None:
+    """A cancel by that name could mean either order."""
+    fakes = made(add(order(client_id="mine")), result=UNCLEAR)
+    answered(fakes)
+    fakes.client = replace(fakes.client, info=replace(fakes.client.info, name="other"))
+    fakes.gateway.snapshot, fakes.known, fakes.done = fakes.snapshot(), (), []
+    assert "choose another" in answered(fakes)
 
 
 def test_an_account_that_was_removed_meanwhile_is_not_used() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.contracts import AuditLog, Ledger, Venue
+from signer.contracts import Journal, Venue
 from signer.errors import NotServed
 from signer.gateway.forward import Account, VenueTime
 from signer.gateway.reconcile.looks import Looks
@@ -35,20 +35,20 @@ class PlacingVenue(FakeVenue):
 
 
 class OneOpen:
-    """A ledger with one open intent, which knows no order."""
+    """A journal with one open intent, which knows no order."""
 
-    async def open_intents(self) -> Sequence[OpenIntent]:
+    def open_intents(self) -> Sequence[OpenIntent]:
         return (MISSING,)
 
-    async def absent(self, account: str, _listed: Sequence[str], _before_us: int) -> Sequence[str]:
+    def absent(self, account: str, _listed: Sequence[str], _before_us: int) -> Sequence[str]:
         assert account == "main"
         return ()
 
-    async def reappeared(self, account: str, _listed: Sequence[str]) -> Sequence[PlacedOrder]:
+    def reappeared(self, account: str, _listed: Sequence[str]) -> Sequence[PlacedOrder]:
         assert account == "main"
         return ()
 
-    async def find_orders(self, account: str, _: OrderRef) -> Sequence[PlacedOrder]:
+    def find_orders(self, account: str, _: OrderRef) -> Sequence[PlacedOrder]:
         assert account == "main"
         return ()
 
@@ -76,7 +76,7 @@ async def looked(
     answer: Callable[[Call], Listing | None], readings: Iterable[Window], more_answers: int = 0
 ) -> LookupResult:
     """What one look says of the intent whose outcome is lost; the clock is asked ``more_answers`` times meanwhile."""
-    looks = Looks(cast("Ledger", OneOpen()), cast("AuditLog", None), cast("VenueTime", Shown(readings)), VirtualClock())
+    looks = Looks(cast("Journal", OneOpen()), cast("VenueTime", Shown(readings)), VirtualClock())
     account, left = cast("Account", MainAccount(answer)), [True] * more_answers
 
     async def refined() -> bool:
