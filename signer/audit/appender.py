@@ -45,16 +45,21 @@ class Appender:
         self._lock = LogLock(folder, worker, disk)
         self._writer = SegmentWriter(folder, worker, disk, self._lock, self.notices, segment_bytes, room_bytes)
 
-    async def open(self, kept: ChainHead | None) -> None:
+    async def lock(self) -> None:
+        """Lock the log for this process. Raises `AuditError` if another holds it, and OSError."""
+        await self._lock.take()
+
+    async def open(self, kept: ChainHead | None) -> Sequence[str]:
         """Lock the log, find its end and make it fit to append to.
 
         ``kept`` is the last record that is known from elsewhere. If the log does not reach it, records are missing:
-        the chain then goes on after ``kept``, so that `verify` finds the gap for ever. Raises OSError, and `AuditError`
-        if another process holds the log, or if its end is neither whole nor what a crash leaves.
+        the chain then goes on after ``kept``, so that `verify` finds the gap for ever. Returns the sentence that says
+        so. Raises OSError, and `AuditError` if another process holds the log, or if its end is neither whole nor what
+        a crash leaves.
         """
-        await self._lock.take()
+        await self.lock()
         try:
-            await self._find_end(kept)
+            return await self._find_end(kept)
         except BaseException:
             await self.close()
             raise
@@ -111,25 +116,26 @@ class Appender:
         own += ({"kind": "recovered", "time": now, "text": notice} for notice in told)
         return own
 
-    async def _find_end(self, kept: ChainHead | None) -> None:
+    async def _find_end(self, kept: ChainHead | None) -> Sequence[str]:
         ends = await self._worker.run(partial(find_ends, self._disk, self._folder))
         if ends and ends[-1].head is not None:
             self.head, self._writer.holding = ends[-1].head, ends[-1].segment.number
         if kept is not None and self.head.seq <= kept.seq and self.head != kept:
-            self._leap(kept)
-            return
+            return [self._leap(kept)]
         for end in ends:
             await self._cut_torn_end(end)
         if ends:
             await self._writer.continue_at(ends[0])
+        return []
 
-    def _leap(self, kept: ChainHead) -> None:
+    def _leap(self, kept: ChainHead) -> str:
         if self.head.seq == kept.seq:
             notice = f"record {kept.seq} of the log is not the one that was written then: records are missing"
         else:
             notice = f"the log ends at record {self.head.seq} and record {kept.seq} was written: records are missing"
         self.notices[notice] = None
         self.head = kept
+        return notice
 
     async def _cut_torn_end(self, end: SegmentEnd) -> None:
         """Cut off what a crash left of an unfinished write. Only here: a log that lacks known records is evidence."""

@@ -19,15 +19,18 @@ from signer.audit.braked import Braked
 from signer.audit.chain import fit
 from signer.audit.disk import Disk
 from signer.audit.flushes import MOST_NOTES, FlushCounters, Flushes, Record
+from signer.audit.record_clock import RecordClock
 from signer.audit.replaying import replay
 from signer.audit.segment_writer import ROOM_BYTES, SEGMENT_BYTES
 from signer.book.book import Book
 from signer.book.questions import BookQuestions
 from signer.contracts import Checkpoint, Clock, Journal, Worker
-from signer.errors import AuditError, Halted
+from signer.errors import AuditError, Halted, NotServed
 from signer.home.disk_space import FULL
 from signer.model import ChainHead, Halt, Intent, Json
 from signer.model.halts import halt_for
+
+CLOCK_DOUBTED: Final = "the gateway's clock may be wrong, and nobody has confirmed it yet; nothing was sent"
 
 ENDS: Final = frozenset({"outcome", "reconciled"})
 
@@ -71,7 +74,7 @@ class FileJournal(BookQuestions, Journal):
         self._appender = Appender(folder, clock, worker, disk, segment_bytes, room_bytes)
         self._behind = WrittenBehind(checkpoint, worker, on_alarm, checkpoint_every)
         self._flushes = Flushes(self._appender, clock, self, on_alarm, str(folder), most_notes)
-        self._base_us, self._base_s = 0, clock.monotonic()
+        self._time = RecordClock(clock)
         self._movers: list[asyncio.Future[None]] = []
         self._opened = False
 
@@ -82,14 +85,15 @@ class FileJournal(BookQuestions, Journal):
         writes it, or if it ends in what no crash leaves.
         """
         try:
-            await self._appender.open(kept)
+            await self._appender.lock()
             replayed = await self._worker.run(lambda: replay(self._disk, self._folder, self._checkpoint))
-            self._book, notices = replayed.book, replayed.notices
-            self._appender.notices |= dict.fromkeys(notices)
-            for notice in notices:
+            self._book = replayed.book
+            gaps = await self._appender.open(max(filter(None, (kept, replayed.known)), key=_seq_of, default=None))
+            self._appender.notices |= dict.fromkeys(replayed.notices)
+            for notice in (*replayed.notices, *gaps):
                 self._on_alarm(notice)
             self._behind.replayed(self._book, replayed)
-            self._base_us, self._base_s = max(self._book.now_us, self._clock.now_us()), self._clock.monotonic()
+            self._time.start(self._book.now_us)
             await self._begin()
         except BaseException as error:
             await self._appender.close()
@@ -115,8 +119,7 @@ class FileJournal(BookQuestions, Journal):
 
     @override
     def now_us(self) -> int:
-        passed_us = int((self._clock.monotonic() - self._base_s) * 1_000_000)
-        return max(self._book.now_us, self._base_us + passed_us)
+        return max(self._book.now_us, self._time.now_us())
 
     @override
     async def begin(self, intent: Intent, entry: Mapping[str, Json]) -> int:
@@ -124,6 +127,8 @@ class FileJournal(BookQuestions, Journal):
         halt, now_us = self.halted(intent.client, intent.account), self.now_us()
         if halt is not None:
             raise Halted.because(halt.reason)
+        if self._time.ahead_us:
+            raise NotServed.unavailable(CLOCK_DOUBTED)
         self._book.fit(intent, now_us)
         number = self._book.last + 1
         record = fit({**entry, "reservation": number, "at": now_us})
@@ -189,6 +194,15 @@ class FileJournal(BookQuestions, Journal):
         return halt_for(self.braked.now(), client, account) or self._book.halted(client, account)
 
     @property
+    @override
+    def clock_ahead_us(self) -> int:
+        return self._time.ahead_us
+
+    @override
+    def trust_clock(self) -> None:
+        self._time.trust()
+
+    @property
     def counters(self) -> FlushCounters:
         """What was done since `open`, for metrics."""
         return self._flushes.counters
@@ -198,8 +212,8 @@ class FileJournal(BookQuestions, Journal):
         """How many notes found no room since `open`."""
         return self._flushes.dropped
 
+    @override
     def digest_at_rest(self) -> tuple[int, str] | None:
-        """Return the number of the last record and the book's digest there; None while records are being written."""
         return (self._appender.head.seq, self._book.digest()) if self._flushes.at_rest else None
 
     def retract(self, record: Record) -> None:
@@ -250,3 +264,7 @@ class FileJournal(BookQuestions, Journal):
     def _require_open(self) -> None:
         if not self._opened:
             raise AuditError("the audit log is not open", where=str(self._folder))
+
+
+def _seq_of(head: ChainHead) -> int:
+    return head.seq

@@ -29,7 +29,12 @@ class LogLock:
         self._unlock: Callable[[], None] | None = None
 
     async def take(self) -> None:
-        """Make the folder if it is missing, and lock it; wait for a worker that ends late. Raises `AuditError`."""
+        """Make the folder if it is missing, and lock it, unless it is locked already.
+
+        Waits for a worker that ends late. Raises `AuditError` if that does not end.
+        """
+        if self._unlock is not None:
+            return None
         await self._worker.run(partial(self._disk.prepare, self._folder))
         for _ in range(TRIES):
             with contextlib.suppress(AuditError):

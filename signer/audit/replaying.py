@@ -27,6 +27,8 @@ class Replayed:
     last_seq: int
     whole: bool
     """Whether there is no checkpoint to go on from."""
+    known: ChainHead | None = None
+    """The record that the checkpoint stood for at the start. A log that does not reach it has lost records."""
     notices: list[str] = field(default_factory=list)
 
 
@@ -39,7 +41,7 @@ def replay(disk: Disk, folder: Path, checkpoint: Checkpoint) -> Replayed:
     notices: list[str] = []
     loaded = _loaded(disk, folder, checkpoint, notices)
     book, head = loaded or (Book(), ChainHead(0, ""))
-    replayed = Replayed(book, head.seq, head.seq, loaded is None, notices)
+    replayed = Replayed(book, head.seq, head.seq, loaded is None, None if loaded is None else head, notices)
     for record in records_after(disk, folder, head.seq):
         seq = record["seq"]
         assert isinstance(seq, int)  # noqa: S101 - a sound record has it

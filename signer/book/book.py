@@ -15,6 +15,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, final
 
+from signer.book.acts import ACTS
 from signer.book.orders import BookOrders, OrderKey
 from signer.book.reading import (
     UNREADABLE,
@@ -74,7 +75,8 @@ class Book:
         self.revoked: dict[str, int] = {}
         """When each revoked client was revoked: for good, whatever key store is there."""
         self.contradictions: list[str] = []
-        self._touched: set[RowKey] = set()
+        self.touched: set[RowKey] = set()
+        """The rows that changed since `take_changes`."""
 
     @property
     def now_us(self) -> int:
@@ -143,7 +145,7 @@ class Book:
         """Undo the begin of a call, because no log has it."""
         call = self.calls.pop(name, None)
         if call is not None:
-            self._touched.add(("call", (name,)))
+            self.touched.add(("call", (name,)))
             self._give_back(call.charges, call.held_us)
             self._held_us = max((other.held_us for other in self.calls.values()), default=0)
             self.last -= call.reservation == self.last
@@ -199,11 +201,11 @@ class Book:
 
     def _keep(self, call: BookCall) -> None:
         self.calls[call.id] = call
-        self._touched.add(("call", (call.id,)))
+        self.touched.add(("call", (call.id,)))
 
     def _end(self, call: BookCall) -> None:
         del self.calls[call.id]
-        self._touched.add(("call", (call.id,)))
+        self.touched.add(("call", (call.id,)))
 
     def _place(self, record: Record, call: BookCall, venue_id: str, order: Document, at_us: int) -> None:
         # One that had closed counts as a new one: a checkpoint may have let it go.
@@ -215,7 +217,7 @@ class Book:
 
     def _put(self, key: OrderKey, order: BookOrder) -> None:
         self.placed.put(key, order)
-        self._touched.add(("order", key))
+        self.touched.add(("order", key))
 
     def _close(self, record: Record) -> None:
         account = text_of(record["account"])
@@ -223,25 +225,14 @@ class Book:
         for venue_id in gone:
             key = account, str(venue_id)
             if self.placed.close(key):
-                self._touched.add(("order", key))
+                self.touched.add(("order", key))
         for venue_id, placed in again:
             self._put((account, venue_id), placed)
 
     def _operate(self, record: Record) -> None:
-        act, stage = record.get("act"), record.get("stage")
-        whom = text_of(record.get("client", "")), text_of(record.get("account", ""))
-        at_us = number_of(record.get("acted", record.get("time", 0)))
-        if (act, stage) == ("halt", "begun"):
-            reason, by = text_of(record.get("reason", "")), text_of(record.get("by", ""))
-            self.halts[whom] = Halt(*whom, reason, by, at_us)
-            self._touched.add(("halt", whom))
-        elif (act, stage) == ("resume", "done"):
-            for ended in list(self.halts) if whom == ("", "") else [whom]:
-                self.halts.pop(ended, None)
-                self._touched.add(("halt", ended))
-        elif (act, stage) == ("clients revoke", "begun"):
-            self.revoked[whom[0]] = max(at_us, self.revoked.get(whom[0], 0))
-            self._touched.add(("revoked", (whom[0],)))
+        act = ACTS.get((str(record.get("act")), str(record.get("stage"))))
+        if act is not None:
+            act(self, record)
 
     def _open(self, record: Record) -> None:
         """Count every open call as unknown, because the run that began it has ended."""
@@ -256,11 +247,11 @@ class Book:
                 window = self.windows[need.key] = Window(need.key[2], {})
             window.drop_old(self._seen_us)
             window.add(slot_at(at_us, window.window_s), need.amount)
-            self._touched.add(("window", need.key))
+            self.touched.add(("window", need.key))
             said = need.cap, need.limit
             if self.caps.get(need.key) != said:
                 self.caps[need.key] = said
-                self._touched.add(("cap", need.key))
+                self.touched.add(("cap", need.key))
 
     def _give_back(self, charges: Iterable[Charge], held_us: int) -> None:
         for charge in charges:
@@ -269,12 +260,13 @@ class Book:
             slot = slot_at(held_us, charge.window_s)
             if window is not None and slot in window.slots:
                 window.add(slot, -charge.amount)
-                self._touched.add(("window", key))
+                self.touched.add(("window", key))
 
     def _date_anew(self, charges: Sequence[Charge], held_us: int, at_us: int) -> None:
         late = moved(charges, held_us, at_us)
-        self._give_back(late, held_us)
-        self._hold(needs_of(late), at_us)
+        if late:
+            self._give_back(late, held_us)
+            self._hold(needs_of(late), at_us)
 
     def _see(self, at_us: int) -> None:
         self.now_us = max(self.now_us, at_us)
@@ -285,7 +277,7 @@ class Book:
 
     def take_changes(self, head: ChainHead, *, whole: bool = False) -> BookChanges:
         """Return what changed since the last call of this (all that there is, if ``whole``), as of record ``head``."""
-        keys, self._touched = (self._keys() if whole else self._touched), set()
+        keys, self.touched = (self._keys() if whole else self.touched), set()
         rows = [Row(kind, key, self._value(kind, key)) for kind, key in keys]
         return BookChanges(head, self.now_us, self.last, rows, whole)
 
@@ -313,7 +305,7 @@ class Book:
 
     def touch(self, changes: BookChanges) -> None:
         """Count the rows of `take_changes` as changed again, because they were not stored."""
-        self._touched.update((row.kind, row.key) for row in changes.rows)
+        self.touched.update((row.kind, row.key) for row in changes.rows)
 
     def let_go(self, changes: BookChanges) -> None:
         """Forget the closed orders among rows that are stored now."""

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeAlias
 
 from signer.book.book import Book
 from signer.book.orders import OrderKey
-from signer.book.reading import BookOrder
+from signer.book.reading import BookCall, BookOrder
 from signer.model import Halt, OpenIntent, OrderRef, PlacedOrder, Usage
 
 CLOSED_AT_ONCE: Final = 1_000
@@ -43,6 +43,7 @@ class BookQuestions:
         self._book = book
         self._closed = closed
         self._clock_us = now_us
+        self._read: dict[str, tuple[BookCall, OpenIntent]] = {}
 
     def now_us(self) -> int:
         """Return the moment by which charges are dated now: the clock's, or the book's if that is later."""
@@ -51,7 +52,15 @@ class BookQuestions:
     def open_intents(self) -> Sequence[OpenIntent]:
         """Return the calls without a known end, oldest first. Raises `LedgerError` if an order does not read."""
         calls = sorted(self._book.calls.values(), key=lambda call: call.reservation)
-        return [OpenIntent(call.reservation, call.intent(), call.unknown) for call in calls]
+        self._read = {call.id: self._read_once(call) for call in calls}
+        return [intent for _, intent in self._read.values()]
+
+    def _read_once(self, call: BookCall) -> tuple[BookCall, OpenIntent]:
+        """Return a call with its intent. It is read anew only if a record has changed the call."""
+        known = self._read.get(call.id)
+        if known is not None and known[0] is call:
+            return known
+        return call, OpenIntent(call.reservation, call.intent(), call.unknown)
 
     def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Return the open orders that ``ref`` names, newest first; if there are none, the newest closed ones."""

@@ -93,12 +93,25 @@ class Journal(Known, Protocol):
     def head(self) -> ChainHead | None:
         """Return the last durable record."""
 
+    def digest_at_rest(self) -> tuple[int, str] | None:
+        """Return the number of the last record and the book's digest there; None while records are being written."""
+
     @property
     def healthy(self) -> bool:
         """Return whether the last write went well."""
 
     def halted(self, client: str, account: str) -> Halt | None:
         """Return the halt in force, on record or not."""
+
+    @property
+    def clock_ahead_us(self) -> int:
+        """Return how far the machine's clock was ahead of the last record at the start, while nobody agrees with it.
+
+        Nothing begins until `trust_clock`. 0: the clock is believed.
+        """
+
+    def trust_clock(self) -> None:
+        """Believe the machine's clock, because the venue's clock agrees with it, or a person."""
 
 
 class Checkpoint(Protocol):

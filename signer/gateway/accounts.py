@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, final
 
-from signer.contracts import Clock, Ledger, SigningKey, Upstream, Venue
+from signer.contracts import Clock, Marks, SigningKey, Upstream, Venue
 from signer.gateway.credential import Credential, Hearing, KeyStatus, Listeners, Quiet
 from signer.gateway.forward import Account
 from signer.home.settings import AccountConfig
@@ -30,11 +30,11 @@ Believed: TypeAlias = Callable[[CredentialInfo], KeyInfo | None]
 class KeyStates:
     """Keeps each real key's lane, status, read counter and requests for quiet."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, listeners: Listeners, believed: Believed = lambda _: None) -> None:
+    def __init__(self, stored: Marks, clock: Clock, listeners: Listeners, believed: Believed = lambda _: None) -> None:
         self.lanes: dict[KeyId, CredentialLane] = {}
         self.statuses: dict[KeyId, KeyStatus] = {}
         self.clock = clock
-        self._ledger = ledger
+        self._stored = stored
         self._listeners = listeners
         self._believed = believed
         self._reads: dict[KeyId, SharedCounter] = {}
@@ -90,7 +90,7 @@ class KeyStates:
     def _nonces(self, info: CredentialInfo, marks: Mapping[str, int]) -> NonceSource:
         mark = f"credential/{info.name}/{info.fingerprint}"  # a new key under the name begins anew
         alarm = lambda text: self._listeners.alarm("nonce", text)  # noqa: E731
-        return NonceSource(mark, marks.get(mark, 0), self._ledger.raise_mark, self.clock, on_alarm=alarm)
+        return NonceSource(mark, marks.get(mark, 0), self._stored.raise_mark, self.clock, on_alarm=alarm)
 
     def _status(self, info: CredentialInfo) -> KeyStatus:
         key_id = (info.name, info.fingerprint)
@@ -110,8 +110,8 @@ def open_account(
 ) -> Account:
     """Build the account ``name`` from its settings and from what ``states`` keeps of its ``keys``.
 
-    A lane keeps its depth and its queue lengths through reloads. ``marks`` are the ledger's. Raises `ConfigError` for a
-    tier that the venue does not know.
+    A lane keeps its depth and its queue lengths through reloads. ``marks`` are the stored ones. Raises `ConfigError`
+    for a tier that the venue does not know.
     """
     tier = venue.tier(config.tier)
     return Account(

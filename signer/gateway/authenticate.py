@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from secrets import token_bytes
 
-from signer.contracts import Clock, Ledger, Venue
+from signer.contracts import Clock, Marks, Venue
 from signer.errors import LedgerError, NotAuthentic, NotServed, RefusalKind, Refused
 from signer.gateway.replay import FORGIVEN, Replays, name_of, replays_of
 from signer.gateway.snapshot import Client, Snapshot
@@ -44,9 +44,10 @@ class Authenticator:
     """
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, marks: Mapping[str, int], *, on_alarm: Callable[[str], None]
+        self, stored: Marks, clock: Clock, marks: Mapping[str, int], *, on_alarm: Callable[[str], None]
     ) -> None:
-        self._ledger = ledger
+        """``marks``: what is ``stored`` of the clients' nonces and timestamps at the start."""
+        self._stored = stored
         self._clock = clock
         self._marks = marks
         self._replays: dict[str, Replays] = {}
@@ -121,12 +122,13 @@ class Authenticator:
         if replays is None:
             strict = client.info.nonces == "strict"
             replays = self._replays[name] = replays_of(fresh, name, self._marks, strict=strict)
+        now_us = self._clock.now_us()
         try:
-            replays.accept(fresh, digest, self._clock.now_us())
+            replays.accept(fresh, digest, now_us)
         except NotAuthentic as refused:
             why = refused.detail or USED_NONCE
             raise NotAuthentic(refused.kind, detail=f"client {client.info.name}: {why}") from None
-        if replays.mark_for(fresh, self._clock.now_us()) is not None:
+        if replays.mark_for(fresh, now_us) is not None:
             await self._raise_mark(replays, fresh)
 
     async def _raise_mark(self, replays: Replays, fresh: Freshness) -> None:
@@ -136,7 +138,7 @@ class Authenticator:
             if wanted is None:
                 return
             try:
-                await self._ledger.raise_mark(*wanted)
+                await self._stored.raise_mark(*wanted)
             except LedgerError as error:
                 raise NotServed.unavailable("the nonce cannot be stored now; nothing was sent") from error
             replays.stored(fresh, wanted[1])

@@ -1,16 +1,17 @@
 """Answers a bot's private call, by the numbered steps of docs/design.md's straight line.
 
-The line knows contracts and no backends. A call is decided, reserved and recorded before it goes upstream. A call that
-we do not understand is refused. An order is never sent twice. What an order of unknown outcome charged stays held until
+The line knows contracts and no backends. A call is decided, held and recorded before it goes upstream. A call that we
+do not understand is refused. An order is never sent twice. What an order of unknown outcome charged stays held until
 its outcome is reconciled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from signer.contracts import AuditLog, Clock, Ledger, LookUps, Randomness, Throttle
+from signer.book.book import ORDER_UNSETTLED
+from signer.contracts import Clock, Journal, LookUps, Randomness, Throttle
 from signer.errors import (
     AuditError,
     Halted,
@@ -23,12 +24,21 @@ from signer.errors import (
     TooLarge,
     Unanswered,
 )
+from signer.gateway.aiming import Aiming
 from signer.gateway.authenticate import Authenticator
-from signer.gateway.cancelling import Aiming, Cancelling
+from signer.gateway.cancelling import Cancelling
 from signer.gateway.forward import Account, Journey, VenueTime, relayed
-from signer.gateway.outcomes import Outcomes, Pending, name_of
 from signer.gateway.snapshot import Client, Snapshot
-from signer.gateway.trace import Trace, Watch, intent_record, most_bytes, read_record, refusal_kind, refusal_record
+from signer.gateway.trace import (
+    Trace,
+    Watch,
+    intent_record,
+    most_bytes,
+    outcome_record,
+    read_record,
+    refusal_kind,
+    refusal_record,
+)
 from signer.lanes.shares import Paces
 from signer.model import (
     Action,
@@ -39,16 +49,19 @@ from signer.model import (
     Intent,
     OrderRef,
     Outcome,
+    PlacedOrder,
     Request,
     Response,
     VenueResult,
     WireAnswer,
 )
 from signer.model.ended import Ended
-from signer.policy.orders import known_targets, meant, refs_of, target_of
+from signer.policy.orders import refs_of
 from signer.policy.rules import decide, denial
 
-ORDER_UNSETTLED = "an earlier call for this order has no outcome yet; nothing was sent"
+LOOK_UP_S = 5.0
+"""How long a call waits for the look-up of an order whose answer was lost, as it may be the one that the call names."""
+MAY_BE_LOST = "this may be an order of an earlier call that has no outcome yet; nothing was sent"
 UNSETTLED_NAME = "an earlier call of that name has no outcome yet"
 NO_ANSWER = "no whole answer came back"
 UNKNOWN_OUTCOME = "the outcome is unknown: look the order up before trying again"
@@ -61,9 +74,7 @@ class Gateway:
         self,
         snapshot: Snapshot,
         authenticator: Authenticator,
-        ledger: Ledger,
-        audit: AuditLog,
-        pending: Pending,
+        journal: Journal,
         throttle: Throttle,
         venue_time: VenueTime,
         *,
@@ -74,21 +85,19 @@ class Gateway:
     ) -> None:
         self.snapshot = snapshot
         self._authenticator = authenticator
-        self._ledger = ledger
-        self._audit = audit
-        self._pending = pending
+        self._journal = journal
         self._throttle = throttle
         self._venue_time = venue_time
         self._clock = clock
         self._randomness = randomness
         self._watch = watch
-        self._outcomes = Outcomes(ledger, audit, pending, watch)
-        self.aiming = Aiming(ledger, pending, self._outcomes, look_ups, clock)
+        self.aiming = Aiming(journal, look_ups, clock)
         self.paces = Paces(clock, watch.warn)
 
     async def answer(self, request: Request) -> Response:
         """Answer one private call. The caller lets this run to its end even if the client hangs up."""
-        trace = Trace(self._new_id(), request, self.snapshot, self._clock.now_us())
+        now_us = self._clock.now_us()
+        trace = Trace(self._new_id(now_us), request, self.snapshot, now_us)
         try:
             client, decoded = await self._authenticator.authenticate(request, trace.snapshot)  # 1
             trace.client = client
@@ -99,12 +108,16 @@ class Gateway:
             if call.action is Action.READ or call.dry_run:
                 return await self._read(trace, client, call)
             if call.action is Action.CANCEL and not call.whole_account:
-                return await self._cancel(trace, client, call)  # 5 to 8
+                return await self._cancel(trace, client, call)  # 4 to 8
             self._account(trace, client).require_place(call, client.info.name)
-            await self._reserve(trace, client, call, decision)  # 4
-            return await self._act(trace, call, lambda: self._sent(trace, client, call))  # 5 to 8
+            if call.action is Action.ORDER:
+                trace.intent = self._intent(trace, client, call, decision)
+            return await self._act(trace, call, lambda: self._sent(trace, client, call))  # 4 to 8
         except Refused as refused:
             return self._refuse(trace, refused)
+        except LedgerError as error:
+            unreadable = NotServed.unavailable("the orders on record cannot be read; nothing was sent")
+            return self._refuse(trace, unreadable, error)
         finally:
             self._watch.finished(trace)
 
@@ -113,77 +126,60 @@ class Gateway:
 
         Returns the call to send, which names a changed order by its venue id.
         """
-        account = client.info.account
-        if call.change is not None:
-            await self._let_settle(client, call.targets[0])
-        placed = {
-            ref: self._pending.merged(account, ref, await self._ledger.find_orders(account, ref))
-            for ref in refs_of(call)
-        }
-        placed = {ref: self.aiming.closed.marked(found) for ref, found in placed.items()}
+        placed = await self._placed(client, call)
         facts = Facts(trace.venue.pairs.by_id, placed, trace.started_us)
         decision = trace.decision = decide(client.policy, client.info.name, call, facts)
         if not decision.allowed:
             raise denial(decision)
         if not call.local:
-            self._require_pace(trace, client, call, facts)
-        return self._of_settled_order(trace, client, call, facts), decision
+            self._require_pace(trace, client, call, decision)
+        return self._by_venue_id(trace, call, decision), decision
 
-    def _require_pace(self, trace: Trace, client: Client, call: Call, facts: Facts) -> None:
+    async def _placed(self, client: Client, call: Call) -> dict[OrderRef, tuple[PlacedOrder, ...]]:
+        """Return the orders, any client's, that the call names.
+
+        An order whose answer was lost has no venue id in the book before it is looked up. While the client has one, an
+        id that the book lacks may be that order's, so the call waits for the look-up. Raises `NotServed` if that does
+        not tell. An account-wide cancel need not wait, because it goes out by every name that it has.
+        """
+        account, owner = client.info.account, _owner(client)
+        placed = self.aiming.named(account, refs_of(call))
+        wide = not owner and call.action is Action.CANCEL
+        if wide or not _lacks_an_id(call, placed) or not self.aiming.without_id(account, owner, lost=True):
+            return placed
+        await self.aiming.look_up(account, self._clock.monotonic() + LOOK_UP_S)
+        placed = self.aiming.named(account, refs_of(call))
+        if _lacks_an_id(call, placed) and self.aiming.without_id(account, owner, lost=True):
+            raise NotServed.unavailable(MAY_BE_LOST)
+        return placed
+
+    def _require_pace(self, trace: Trace, client: Client, call: Call, decision: Decision) -> None:
         """Raise `Refused` if the call exceeds the policy's pace or the client's share of the venue's order counters."""
         self.paces.require(client.info.name, client.policy.max_calls, call)
-        own = meant(client.policy, client.info.name, facts)
-        targets = {one.venue_id: one for ref in call.targets for one in known_targets(ref, own) if not one.closed}
-        trace.costs = trace.venue.order_costs(call, list(targets.values()), trace.started_us)
+        targets = [one for one in decision.targets if not one.closed]
+        trace.costs = trace.venue.order_costs(call, targets, trace.started_us)
         counters = self._account(trace, client).pairs
         self.paces.require_share(client.info.name, call, trace.costs, counters)
 
-    async def _let_settle(self, client: Client, target: OrderRef) -> None:
-        """Wait until the outcome of ``target`` is in the ledger, since a bot may change an order at once."""
-        if self._is_unsettled(client, target):
-            await self._outcomes.caught_up()
-
-    def _of_settled_order(self, trace: Trace, client: Client, call: Call, facts: Facts) -> Call:
+    def _by_venue_id(self, trace: Trace, call: Call, decision: Decision) -> Call:
         """Return a change with its order named by venue id, and any other call as it is.
 
-        Raises `NotServed` if the order is not settled yet. Such an order may have no venue id. After a crash a changed
-        order could no longer be recognised by what it was placed as.
+        Raises `NotServed` if the order has no venue id yet. After a crash a changed order could no longer be recognised
+        by what it was placed as.
         """
         if call.change is None:
             return call
-        target = target_of(call, meant(client.policy, client.info.name, facts))
-        if target is None or not target.venue_id or self._is_unsettled(client, call.targets[0]):
+        (target,) = decision.targets
+        if not target.venue_id:
             raise NotServed.unavailable(ORDER_UNSETTLED)
         trace.named = (target.venue_id,)
         return trace.venue.changed_by_id(call, target.venue_id)
 
-    def _is_unsettled(self, client: Client, target: OrderRef) -> bool:
-        """Return whether ``target`` names an order that the client may change and that is not in the ledger yet."""
-        owner = "" if client.policy.whole_account else client.info.name
-        return self._pending.names(client.info.account, target, owner)
-
-    async def _reserve(self, trace: Trace, client: Client, call: Call, decision: Decision) -> None:
-        """Step 4: reserve all charges of an order, or none of them. Raises `Refused`."""
-        if call.action is not Action.ORDER:
-            return
-        intent = trace.intent = self._intent(trace, client, call, decision)
-        if not self._pending.begin(intent):  # the charges were calculated from a state that another call may change
-            raise NotServed.unavailable(ORDER_UNSETTLED)
-        try:
-            trace.reservation = await self._ledger.reserve(intent, self._audit.head())
-        except LedgerError as error:
-            self._pending.end(intent)
-            raise NotServed.unavailable("the ledger cannot be written; nothing was sent") from error
-        except Refused:
-            self._pending.end(intent)
-            raise
-        self._pending.add(trace.reservation, intent)
-
     async def _act(self, trace: Trace, call: Call, send: Callable[[], Awaitable[Response]]) -> Response:
-        """Take a call that changes something through steps 5 to 8. ``send`` does the sending."""
+        """Take a call that changes something through steps 4 to 8. ``send`` does the sending."""
         try:
-            await self._record_intent(trace, call)  # 5
-            return await send()  # 6, 7
+            await self._begin(trace, call)  # 4
+            return await send()  # 5, 6
         except Unanswered as error:
             why = error.what if isinstance(error, TooLarge) else NO_ANSWER
             refused = NotServed.unavailable(f"{why}, {UNKNOWN_OUTCOME}")
@@ -193,8 +189,32 @@ class Gateway:
             trace.refused(refused)
             raise
         finally:
-            trace.note_outcome()
-            await self._outcomes.conclude(trace)  # 8
+            if trace.recorded:
+                self._conclude(trace)  # 7
+
+    async def _begin(self, trace: Trace, call: Call) -> None:
+        """Step 4: hold all charges of an order, or none of them, and record the call, in one durable act.
+
+        A call that holds nothing is recorded. A cancel goes out even if it is not on record yet. Raises `Refused`.
+        """
+        record = intent_record(trace)
+        try:
+            if trace.intent is not None:
+                trace.reservation = await self._journal.begin(trace.intent, record)
+                trace.recorded = True
+            else:
+                trace.recorded = True  # the log is owed this record even if it cannot take it now
+                await self._journal.record(record, urgent=call.action is Action.CANCEL)
+        except AuditError as error:
+            if call.action is not Action.CANCEL:
+                raise NotServed.unavailable("the audit log cannot be written; nothing was sent") from error
+            what = f"a cancel of {trace.client_name} ({' '.join(trace.named) or call.endpoint})"
+            self._watch.alarm(error.code, f"{what} goes out and is not on record yet: {error}")
+
+    def _conclude(self, trace: Trace) -> None:
+        """Step 7: apply the outcome to the book, and record it. Nobody waits for the disk."""
+        trace.note_outcome()
+        self._journal.conclude(outcome_record(trace, self._journal.now_us()))
 
     async def _sent(self, trace: Trace, client: Client, call: Call) -> Response:
         answer, trace.result = await self._forward(trace, client, call, trace.journey)
@@ -204,14 +224,14 @@ class Gateway:
         return self._relayed(trace, answer)
 
     async def _cancel(self, trace: Trace, client: Client, call: Call) -> Response:
-        """Take a cancel of named orders through steps 5 to 8.
+        """Take a cancel of named orders through steps 4 to 8.
 
         The cancel reaches only the client's own orders, each by its venue id. It spends nothing and passes every halt.
         """
         venue, account = trace.venue, self._account(trace, client)
         now = self._clock.monotonic()
-        owner = "" if client.policy.whole_account else client.info.name
-        aim = await self.aiming.aim(account, venue, call.targets, owner, now + account.call_seconds / 2)
+        until = now + account.call_seconds / 2
+        aim = await self.aiming.aim(account, venue, call.targets, _owner(client), until)
         trace.named = tuple(ref.value for ref in aim.refs)
         unsettled = dict.fromkeys(aim.unsettled, UNSETTLED_NAME)
         if not aim.refs:
@@ -247,32 +267,15 @@ class Gateway:
             self.aiming.closed.note(trace.client.info.account, ended.done, cancelled=cancelled, now_us=trace.started_us)
 
     async def _read(self, trace: Trace, client: Client, call: Call) -> Response:
-        """Take a call that changes nothing through steps 6 and 7. It is recorded only after its answer."""
+        """Take a call that changes nothing through steps 5, 6 and 8. It is recorded only after its answer."""
         try:
             response = await self._sent(trace, client, call)
         except Unanswered as error:
             why = f"{error.what}; {error.hint}" if isinstance(error, TooLarge) else "the exchange did not answer"
             raise NotServed.unavailable(why) from error
         trace.note_outcome()
-        self._audit.note(read_record(trace))
+        self._journal.note(read_record(trace))
         return response
-
-    async def _record_intent(self, trace: Trace, call: Call) -> None:
-        """Record the call before it is sent. Raises `NotServed` if the log fails.
-
-        A cancel goes out all the same, and its record is written as soon as the log takes it.
-        """
-        record = intent_record(trace)
-        try:
-            await self._audit.record(record, urgent=call.action is Action.CANCEL)
-        except AuditError as error:
-            if call.action is not Action.CANCEL:
-                raise NotServed.unavailable("the audit log cannot be written; nothing was sent") from error
-            what = f"a cancel of {trace.client_name} ({' '.join(trace.named) or call.endpoint})"
-            self._watch.alarm(error.code, f"{what} goes out and is not on record yet: {error}")
-            self._audit.note(record)
-            trace.owed = True
-        trace.recorded = True
 
     async def _forward(
         self, trace: Trace, client: Client, call: Call, journey: Journey
@@ -291,7 +294,7 @@ class Gateway:
     def _check(self, trace: Trace, client: Client, call: Call) -> None:
         """Raise `Refused` if the client was halted or revoked, or has used up its share, while it waited."""
         # Asked of every call: it is what has brakes looked at, revocations among them.
-        halt = self._ledger.halted(client.info.name, client.info.account)
+        halt = self._journal.halted(client.info.name, client.info.account)
         if halt is not None and call.action not in {Action.READ, Action.CANCEL}:
             raise Halted.because(halt.reason)
         now = self.snapshot.clients.get(client.info.api_key)
@@ -313,18 +316,18 @@ class Gateway:
         trace.errors = result.errors
         return relayed(trace.venue, answer)
 
-    def _refuse(self, trace: Trace, refused: Refused) -> Response:
+    def _refuse(self, trace: Trace, refused: Refused, cause: Exception | None = None) -> Response:
         if trace.client is None and isinstance(refused, NotUnderstood):
             trace.client = self._authenticator.author(trace.request, trace.snapshot)
-        trace.refused(refused)
+        trace.refused(refused, cause)
         if not trace.recorded and self._worth_a_record(trace, refusal_kind(refused)):
-            self._audit.note(refusal_record(trace, refused))
+            self._journal.note(refusal_record(trace, refused))
         return trace.venue.refusal(refused, trace.call)
 
     def _own_answer(self, trace: Trace, client: Client, call: Call) -> Response:
         trace.outcome = Outcome.ACCEPTED
         if self._worth_a_record(trace, "read"):
-            self._audit.note(read_record(trace))
+            self._journal.note(read_record(trace))
         return trace.venue.own_answer(call, client.info, client.policy.permissions)
 
     def _worth_a_record(self, trace: Trace, kind: str) -> bool:
@@ -350,7 +353,6 @@ class Gateway:
             replaces=call.change is not None and call.change.replaces,
             # Nobody else can have given our own new reference to an older order, so a rough time does.
             venue_us=self._venue_time.earliest_us(client.info.account, rough=trace.unnamed),
-            held_us=self._ledger.now_us(),
         )
 
     def _parse(self, trace: Trace, decoded: Decoded) -> Call:
@@ -364,17 +366,23 @@ class Gateway:
         trace.unnamed = _is_unnamed(call)
         return venue.with_own_refs(call, self._randomness.getrandbits)
 
-    def _new_id(self) -> str:
+    def _new_id(self, now_us: int) -> str:
         """Return a unique id that sorts by time: 14 hex digits of microseconds, then 8 random ones."""
-        return f"{self._clock.now_us():014x}{self._randomness.getrandbits(32):08x}"
+        return f"{now_us:014x}{self._randomness.getrandbits(32):08x}"
 
-    async def drained(self) -> None:
-        """Wait until every outcome is recorded and settled."""
-        await self._outcomes.drained()
+
+def _owner(client: Client) -> str:
+    """Return whose orders the client may cancel and change: its own name, or empty for every client's."""
+    return "" if client.policy.whole_account else client.info.name
+
+
+def _lacks_an_id(call: Call, placed: Mapping[OrderRef, Sequence[PlacedOrder]]) -> bool:
+    """Return whether the call names an order by a venue id that no order in ``placed`` has."""
+    return any(ref.kind == "venue-id" and not placed[ref] for ref in call.targets)
 
 
 def _is_unnamed(call: Call) -> bool:
     """Return whether the client names no order that the call places, so that each gets a reference of ours."""
     if call.change is not None:
         return call.change.replaces and call.change.client_tag is None
-    return not any(name_of(order) for order in call.orders)
+    return not any(order.names for order in call.orders)

@@ -32,12 +32,9 @@ class Trace:
     """The venue ids by which a change or cancel names its orders to the venue."""
     intent: Intent | None = None
     reservation: int | None = None
-    settled_us: int = 0
-    """The moment by which the ledger dates what the call spent in the end."""
+    """The number of the call in the book; None if it holds nothing."""
     recorded: bool = False
-    """Whether the intent is durable in the audit log, so that an outcome record must follow."""
-    owed: bool = False
-    """Whether this is a cancel that the log could not take. It goes out, and its records follow later."""
+    """Whether the intent is in the audit log or owed to it, so that an outcome record must follow."""
     costs: Mapping[str, float] = field(default_factory=dict)
     """What the call adds to the venue's order counters, by pair."""
     journey: Journey = field(default_factory=Journey)
@@ -99,30 +96,34 @@ MOST_DROPPED = 20
 
 
 def intent_record(trace: Trace) -> dict[str, Json]:
-    """Return the record of a call that is about to be sent. It must be durable before the call leaves."""
-    entry: dict[str, Json] = {"kind": "intent", **_who(trace), **_what(trace)}
-    if trace.intent is not None and trace.reservation is not None:
-        entry |= held_fields(trace.intent, trace.reservation)
-    return entry
+    """Return the record of a call that is about to be sent. It must be durable before the call leaves.
+
+    The journal adds the number of a call that holds charges, and the moment by which these are dated.
+    """
+    held = _charges(trace) if trace.intent is None else held_fields(trace.intent)
+    return {"kind": "intent", **_who(trace), **_what(trace), **held}
 
 
-def outcome_record(trace: Trace) -> dict[str, Json]:
-    """Return the record of an intent's outcome. The intent's record of the same id holds the call."""
+def outcome_record(trace: Trace, now_us: int) -> dict[str, Json]:
+    """Return the record of an intent's outcome. The intent's record of the same id holds the call.
+
+    ``now_us`` is the moment by which what the call spent is dated.
+    """
     time_us = trace.journey.answered_us or trace.started_us
     entry: dict[str, Json] = {"kind": "outcome", **_who(trace), "time": time_us, **_result(trace)}
-    return entry if trace.reservation is None else entry | {"at": trace.settled_us}
+    return entry if trace.reservation is None else entry | {"at": now_us}
 
 
 def read_record(trace: Trace) -> dict[str, Json]:
     """Return the record of a call that changed nothing, with its outcome."""
-    return {"kind": "read", **_who(trace), **_what(trace), **_result(trace)}
+    return {"kind": "read", **_who(trace), **_what(trace), **_charges(trace), **_result(trace)}
 
 
 def refusal_record(trace: Trace, refused: Refused) -> dict[str, Json]:
     """Return the record of a call that we refused before anything left, with the rules that refused it."""
     entry: dict[str, Json] = {"kind": refusal_kind(refused), **_who(trace)}
     if trace.call is not None:
-        entry |= _what(trace)
+        entry |= {**_what(trace), **_charges(trace)}
     return entry | {"rules": list(trace.rules), "errors": list(trace.errors), "detail": trace.detail[:200]}
 
 
@@ -144,7 +145,7 @@ def reconciled_record(
 ) -> dict[str, Json]:
     """Return the record of what was found out about an intent of unknown outcome.
 
-    ``at_us`` is the moment by which the ledger dates what was spent. ``part``: orders without an id stay open.
+    ``at_us`` is the moment by which what was spent is dated. ``part``: orders without an id stay open.
     """
     return {
         "kind": "reconciled",
@@ -207,7 +208,8 @@ def lane_record(account: str, credential: str, state: str, text: str, now_us: in
 
 
 _TOLD = {
-    "id": 32, "act": 32, "stage": 8, "client": 64, "account": 64, "credential": 64, "reason": 200, "detail": 300
+    "id": 32, "act": 32, "stage": 8, "unit": 32, "client": 64, "account": 64, "credential": 64, "reason": 200,
+    "detail": 300,
 }  # fmt: skip
 """The fields that a command may add to the log, and how many characters each may have."""
 
@@ -273,16 +275,18 @@ def _what(trace: Trace) -> dict[str, Json]:
         entry["policy"] = decision.policy
         entry["policy_hash"] = decision.policy_hash
         entry["rules"] = [hit.rule for hit in decision.hits if hit.allows == decision.allowed]
-        entry["charges"] = [_charge(charge) for charge in decision.charges]
     return entry
 
 
-def held_fields(intent: Intent, reservation: int) -> dict[str, Json]:
-    """Return what the ledger holds of a call: with the rest of the record it reads back as the same intent."""
+def _charges(trace: Trace) -> dict[str, Json]:
+    """Return the charges of a call that holds none of them."""
+    return {} if trace.decision is None else {"charges": [_charge(charge) for charge in trace.decision.charges]}
+
+
+def held_fields(intent: Intent) -> dict[str, Json]:
+    """Return what the book holds of a call: with the rest of the record it reads back as the same intent."""
     return {
-        "reservation": reservation,
         "charges": [_charge(charge) for charge in intent.charges],
-        "at": intent.held_us,
         "venue_time": intent.venue_us,
         "orders": as_json(intent.orders),
         "targets": as_json(intent.targets),

@@ -54,9 +54,14 @@ class Home:
         return self.folder / "passphrase"
 
     @property
-    def ledger(self) -> Path:
-        """The SQLite ledger."""
-        return self.folder / "ledger.db"
+    def book(self) -> Path:
+        """The checkpoint: the state that the audit log made, so that a start need not read all of the log."""
+        return self.folder / "book.db"
+
+    @property
+    def marks(self) -> Path:
+        """The high-water marks: of nonces, of the key file's generation and of the audit log."""
+        return self.folder / "marks.db"
 
     @property
     def brakes(self) -> Path:

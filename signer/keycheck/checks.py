@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import final
 
-from signer.contracts import AuditLog, Clock
+from signer.contracts import Clock, Journal
 from signer.errors import SignerError
 from signer.findings import Weight
 from signer.gateway.credential import Credential
@@ -42,14 +42,14 @@ class KeyChecks:
         requirements_of: Callable[[], Mapping[str, Requirements]],
         keep: Keep,
         *,
-        audit: AuditLog,
+        journal: Journal,
         watch: Watch,
         clock: Clock,
     ) -> None:
         self._snapshot = snapshot
         self._requirements = requirements_of
         self._keep = keep
-        self._audit = audit
+        self._journal = journal
         self._watch = watch
         self._clock = clock
         self._new = asyncio.Event()
@@ -133,7 +133,7 @@ class KeyChecks:
                 self._watch.alarm("credential", f"{finding.weight}: {finding}")
             elif finding.weight is Weight.WARNING:
                 self._watch.warn("credential", str(finding))
-        self._audit.note(credential_record(account.name, credential.name, status, now_us))
+        self._journal.note(credential_record(account.name, credential.name, status, now_us))
 
     async def _ask(self, these: Iterable[tuple[Account, Credential]]) -> None:
         await asyncio.gather(*(self._try(account, credential) for account, credential in these))

@@ -95,7 +95,7 @@ class NoNonces(LaneNonces):
 class NonceSource(LaneNonces):
     """Hands out nonces of the credential behind the mark ``name`` (``credential/NAME``).
 
-    ``mark`` is the stored mark at the start (0 if there is none), ``raise_mark`` the ledger's method of that name. The
+    ``mark`` is the stored mark at the start (0 if there is none), ``raise_mark`` stores a higher one (`Marks`). The
     mark is stored ``ahead_us`` ahead of use and refreshed in the background when half of that is used, so that a lane
     waits for the store once. ``on_alarm`` hears, in words, of a second refused nonce within a minute.
     """

@@ -1,4 +1,4 @@
-"""What a policy decides by, what it says, and what the ledger holds by it."""
+"""What a policy decides by, what it says, and what the book holds by it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Facts:
     pairs: Mapping[str, Pair]
     """Keyed by canonical id."""
     placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
-    """What the ledger knows of each of the call's targets, any client's, newest first."""
+    """The known orders that each of the call's names means, any client's, newest first."""
     now_us: int = 0
     """When the call came: what a start or an end at a Unix second is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a call would use of a cap. `decide` names charges; only the ledger counts them."""
+    """What a call would use of a cap. `decide` names charges; only the book counts them."""
 
     cap: str
     """Stable name of the cap as the policy writes it, as ``notional 5000 USD / 24h``."""
@@ -63,6 +63,8 @@ class Decision:
     """Empty unless allowed, and for a dry run."""
     policy: str
     policy_hash: str
+    targets: tuple[PlacedOrder, ...] = ()
+    """The orders that the call's names reach. A change has one, or none if it is not certain which."""
 
     @property
     def denials(self) -> tuple[RuleHit, ...]:

@@ -69,6 +69,12 @@ class Order:
     attached: tuple[Order, ...] = ()
     """The orders of the other side that each fill places."""
 
+    @property
+    def names(self) -> tuple[OrderRef, ...]:
+        """The names that the client or we gave it, the one that is unique among open orders first."""
+        by_id = (OrderRef("client-id", self.client_id),) if self.client_id else ()
+        return by_id if self.client_tag is None else (*by_id, OrderRef("client-tag", self.client_tag))
+
 
 @dataclass(frozen=True, slots=True)
 class OrderRef:
@@ -115,11 +121,12 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
-    """An order that the ledger knows: who placed it and what it was last known to be."""
+    """An order that was placed through us: who placed it and what it was last known to be."""
 
     account: str
     client: str
     venue_id: str
+    """Empty while the end of the call that places it is not known."""
     order: Order
     placed_us: int
     closed: bool = False

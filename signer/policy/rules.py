@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from signer.errors import NotAllowed, RefusalKind
-from signer.model import Action, Call, Charge, Decision, Facts, Order, OrderRef, Price, RuleHit
+from signer.model import Action, Call, Charge, Decision, Facts, Order, OrderRef, PlacedOrder, Price, RuleHit
 from signer.policy.orders import (
     EXACT,
     Leg,
@@ -47,18 +47,20 @@ def decide(policy: Policy, client: str, call: Call, facts: Facts) -> Decision:
     is denied.
     """
     taken, facts = client_ids(policy, client, call, facts), meant(policy, client, facts)
-    orders = _orders(call, facts)
+    targets = _targets(call, facts)
+    orders = _orders(call, targets)
     legs = legs_of(policy, orders, facts) if orders else ()
     denials: list[RuleHit] = []
     allows: dict[RuleHit, None] = {}  # a dict keeps their order and holds each once
-    for hit in (*_hits_of_call(policy, call, facts), *taken, *_hits_of_orders(policy, call, legs)):
+    for hit in (*_hits_of_call(policy, call, facts, targets), *taken, *_hits_of_orders(policy, call, legs)):
         if hit.allows:
             allows[hit] = None
         else:
             denials.append(hit)
     allowed = not denials and bool(allows)
-    charges = charges_of(policy, client, call, facts, legs) if allowed and legs and not call.dry_run else ()
-    return Decision(allowed, (*denials, *allows), orders, charges, policy.name, policy.hash)
+    charged = allowed and legs and not call.dry_run
+    charges = charges_of(policy, client, legs, _counted_before(policy, call, facts, targets)) if charged else ()
+    return Decision(allowed, (*denials, *allows), orders, charges, policy.name, policy.hash, targets)
 
 
 def denial(decision: Decision) -> NotAllowed:
@@ -73,21 +75,26 @@ def denial(decision: Decision) -> NotAllowed:
     return NotAllowed(RefusalKind.NOT_PERMITTED, "default: no rule allows this call", rules=rules)
 
 
-def _orders(call: Call, facts: Facts) -> tuple[Order, ...]:
+def _targets(call: Call, facts: Facts) -> tuple[PlacedOrder, ...]:
+    """Return the orders that the call's names reach, each once; of a change the one order, if it is certain which."""
+    if call.change is not None:
+        target = target_of(call, facts)
+        return () if target is None else (target,)
+    return tuple({one.venue_id: one for ref in call.targets for one in known_targets(ref, facts)}.values())
+
+
+def _orders(call: Call, targets: tuple[PlacedOrder, ...]) -> tuple[Order, ...]:
     """Return the orders that the call would leave: those it places, or its target as changed."""
-    if call.change is None:
-        return call.orders
-    target = target_of(call, facts)
-    return (changed(target.order, call.change),) if target else ()
+    return call.orders if call.change is None else tuple(changed(one.order, call.change) for one in targets)
 
 
-def _hits_of_call(policy: Policy, call: Call, facts: Facts) -> list[RuleHit]:
+def _hits_of_call(policy: Policy, call: Call, facts: Facts, targets: tuple[PlacedOrder, ...]) -> list[RuleHit]:
     return [
         *never_list(call),
         *loaded(policy, call),
         *permissions(policy, call),
-        *ownership(policy, call, facts),
-        *change(policy, call, facts),
+        *ownership(policy, call, facts, targets),
+        *change(policy, call, targets),
     ]
 
 
@@ -96,13 +103,13 @@ def _hits_of_orders(policy: Policy, call: Call, legs: tuple[Leg, ...]) -> list[R
     return [hit for rule in rules for leg in legs if (hit := rule(policy, leg)) is not None]
 
 
-def charges_of(policy: Policy, client: str, call: Call, facts: Facts, legs: tuple[Leg, ...]) -> tuple[Charge, ...]:
+def charges_of(policy: Policy, client: str, legs: tuple[Leg, ...], before: Mapping[int, Decimal]) -> tuple[Charge, ...]:
     """Return the charges of an allowed call: for each leg, closing orders included, its notional and one order.
 
     An edit counts in full, because it places a new order. An amend counts what it adds to the order. What it takes off
-    is not given back, so that going down and up again cannot exceed a cap.
+    is not given back, so that going down and up again cannot exceed a cap. ``before`` has what the legs were charged
+    for before, by their places.
     """
-    before = _counted_before(policy, call, facts)
     scope = f"client/{client}"
     charges: list[Charge] = []
     for place, leg in enumerate(legs):
@@ -114,12 +121,13 @@ def charges_of(policy: Policy, client: str, call: Call, facts: Facts, legs: tupl
     return tuple(charges)
 
 
-def _counted_before(policy: Policy, call: Call, facts: Facts) -> dict[int, Decimal]:
+def _counted_before(
+    policy: Policy, call: Call, facts: Facts, targets: tuple[PlacedOrder, ...]
+) -> Mapping[int, Decimal]:
     """Return the notional that each leg of an amended order was charged for before, by its place."""
     if call.change is None or call.change.replaces:
         return {}
-    target = target_of(call, facts)
-    legs = legs_of(policy, (target.order,), facts) if target else ()
+    legs = legs_of(policy, tuple(one.order for one in targets), facts)
     return {place: leg.notional for place, leg in enumerate(legs) if leg.notional is not None}
 
 
@@ -157,7 +165,7 @@ def permissions(policy: Policy, call: Call) -> Iterator[RuleHit]:
             yield _deny("permissions", f"{call.endpoint} needs {' or '.join(sorted(need))}")
 
 
-def ownership(policy: Policy, call: Call, facts: Facts) -> Iterator[RuleHit]:
+def ownership(policy: Policy, call: Call, facts: Facts, targets: tuple[PlacedOrder, ...]) -> Iterator[RuleHit]:
     """Require that a client cancels and changes only its own orders, unless its policy covers the account."""
     if call.whole_account:
         yield (
@@ -165,7 +173,7 @@ def ownership(policy: Policy, call: Call, facts: Facts) -> Iterator[RuleHit]:
             if policy.whole_account
             else _deny("ownership", f"{call.endpoint} reaches orders of everyone on the account")
         )
-    if call.change is not None and target_of(call, facts) is None:
+    if call.change is not None and not targets:
         own_id = policy.words.refs["venue-id"]
         yield _deny("ownership", f"{call.endpoint} must name one order that was placed through signer, by its {own_id}")
         return
@@ -189,11 +197,11 @@ def client_ids(policy: Policy, client: str, call: Call, facts: Facts) -> Iterato
             yield _deny(word.replace("_", "-"), f"the {word} {order.client_id} is in use; choose another", "limit")
 
 
-def change(policy: Policy, call: Call, facts: Facts) -> Iterator[RuleHit]:
+def change(policy: Policy, call: Call, targets: tuple[PlacedOrder, ...]) -> Iterator[RuleHit]:
     """Deny what no edit or amend may do, whatever the order becomes."""
-    target = None if call.change is None else target_of(call, facts)
-    if call.change is None or target is None:
+    if call.change is None or not targets:
         return
+    (target,) = targets
     if call.change.pair not in {None, target.order.pair}:
         yield _deny("change", f"the order is of {target.order.pair}, not of {call.change.pair}")
     # The venue does not document whether it reads the new volume in the old unit.

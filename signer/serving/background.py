@@ -7,35 +7,35 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import final
 
 from signer.audit.throttle import RecordThrottle
-from signer.contracts import AuditLog, Clock, Ledger
+from signer.contracts import Clock, Journal, Marks
 from signer.errors import SignerError
 
 SUMMARY_EVERY_S = 60.0
 HEAD_EVERY_S = 1.0
 
 
-def note_refusals(throttle: RecordThrottle, audit: AuditLog, clock: Clock) -> None:
+def note_refusals(throttle: RecordThrottle, journal: Journal, clock: Clock) -> None:
     """Put the counts of refusals that had no record of their own into the log."""
     for entry in throttle.summaries(clock.now_us()):
-        audit.note(entry)
+        journal.note(entry)
 
 
-async def count_refusals(throttle: RecordThrottle, audit: AuditLog, clock: Clock) -> None:
+async def count_refusals(throttle: RecordThrottle, journal: Journal, clock: Clock) -> None:
     """Record the counts of refusals once a minute, without end."""
     while True:
         await asyncio.sleep(SUMMARY_EVERY_S)
-        note_refusals(throttle, audit, clock)
+        note_refusals(throttle, journal, clock)
 
 
-async def keep_heads(audit: AuditLog, ledger: Ledger, alarm: Callable[[str, str], None]) -> None:
-    """Make the ledger keep the head of the log once a second, without end."""
+async def keep_heads(journal: Journal, marks: Marks, alarm: Callable[[str, str], None]) -> None:
+    """Make the marks keep the head of the log once a second, without end."""
     kept = None
     while True:
         await asyncio.sleep(HEAD_EVERY_S)
-        head = audit.head()
+        head = journal.head()
         if head is not None and head != kept:
             try:
-                await ledger.keep_head(head)
+                await marks.keep_head(head)
                 kept = head
             except SignerError as error:
                 alarm(error.code, str(error))

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
-from signer.contracts import AuditLog, Clock
+from signer.contracts import Clock, Journal
 from signer.errors import AuditError, ConfigError, Refused
-from signer.gateway.cancelling import Aiming, Cancelling
+from signer.gateway.aiming import Aiming
+from signer.gateway.cancelling import Cancelling
 from signer.gateway.credential import OURS
 from signer.gateway.forward import Account, Journey
-from signer.gateway.outcomes import Pending
 from signer.gateway.snapshot import Snapshot
 from signer.gateway.trace import Watch, clearing_record, order_row
 from signer.model import Call, Json, OrderRef, VenueResult, Vocabulary, WireAnswer
@@ -40,16 +40,14 @@ class Clearing:
         self,
         snapshot: Callable[[], Snapshot],
         aiming: Aiming,
-        pending: Pending,
-        audit: AuditLog,
+        journal: Journal,
         *,
         clock: Clock,
         watch: Watch,
     ) -> None:
         self._snapshot = snapshot
         self._aiming = aiming
-        self._pending = pending
-        self._audit = audit
+        self._journal = journal
         self._clock = clock
         self._watch = watch
 
@@ -78,7 +76,7 @@ class Clearing:
 
     def _unsettled(self, accounts: Sequence[Account], client: str) -> list[Json]:
         """Name the orders that have no id yet, as a person looks for them at the exchange."""
-        named = [(one.venue, name) for one in accounts for name in self._pending.unsettled(one.name, client)]
+        named = [(one.venue, name) for one in accounts for name in self._aiming.unsettled(one.name, client)]
         return [_text_of(name, venue.vocabulary) for venue, name in named]
 
     def _accounts(self, question: Mapping[str, Json]) -> list[Account]:
@@ -119,7 +117,9 @@ class Clearing:
         venue_ids, now_us = [ref.value for ref in refs], self._clock.now_us()
         whom = {"id": name, "account": account, "client": client, "stage": stage}
         try:
-            await self._audit.record(clearing_record(operator.uid, operator.name, whom, venue_ids, now_us), urgent=True)
+            await self._journal.record(
+                clearing_record(operator.uid, operator.name, whom, venue_ids, now_us), urgent=True
+            )
         except AuditError as error:
             self._watch.alarm(error.code, f"cancels of an operator are not on record: {error}")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import final
 
-from signer.contracts import Clock, Ledger
+from signer.contracts import Clock, Journal
 from signer.gateway.credential import Credential
 from signer.gateway.forward import Account
-from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import Client, Snapshot
 from signer.keycheck.judgement import KINDS
@@ -18,20 +17,12 @@ from signer.keycheck.store_checks import StoreChecks
 from signer.lanes import CredentialLane
 from signer.model import Action, Json, Role
 from signer.serving.admin import Operator
+from signer.serving.clock_check import ACCEPT
 from signer.serving.loaded import LoadedHome, policies_of
 from signer.serving.loads import Loads
 from signer.serving.readiness import InForce, Obstacle, Readiness, judged
 from signer.serving.telemetry import Metrics
 from signer.upstream import UpstreamPool
-
-
-class Written(Protocol):
-    """An audit log that knows whether it can be written."""
-
-    @property
-    def healthy(self) -> bool:
-        """Whether it can be written."""
-        ...
 
 
 @final
@@ -41,12 +32,10 @@ class Health:
 
     snapshot: Callable[[], Snapshot]
     loaded: Callable[[], LoadedHome]
-    ledger: Ledger
-    audit: Written
+    journal: Journal
     lanes: Mapping[tuple[str, str], CredentialLane]
     """The lanes, keyed by name and fingerprint of their credentials."""
     upstreams: Mapping[tuple[str, ...], UpstreamPool]
-    pending: Pending
     recovery: Recovery
     checks: StoreChecks
     loads: Loads
@@ -56,9 +45,10 @@ class Health:
         """Tell whether an order would pass now, by present knowledge."""
         snapshot = self.snapshot()
         broken = Obstacle("audit", "the audit log cannot be written", "see that its disk has room, then restart")
-        everybody = () if self.audit.healthy else (broken,)
+        doubted = Obstacle("clock", "nobody has confirmed that the clock is right", ACCEPT)
+        everybody = [each for each, is_so in ((broken, not self.journal.healthy), (doubted, self._is_doubted)) if is_so]
         accounts = {name: self._of_keys(account) for name, account in snapshot.accounts.items()}
-        return judged(self._clients(snapshot), self.ledger.halted, accounts, everybody, notes)
+        return judged(self._clients(snapshot), self.journal.halted, accounts, everybody, notes)
 
     async def answer(self, _: Operator, question: Mapping[str, Json]) -> Json:
         """Answer the verb ``readiness``, after a try of every key, with notes on differences from the home."""
@@ -66,9 +56,13 @@ class Health:
         notes = [*self._of_reload(), *await asyncio.to_thread(lambda: list(self._of_policies()))]
         return self.readiness(notes).as_json(str(question.get("client", "")))
 
+    @property
+    def _is_doubted(self) -> bool:
+        return bool(self.journal.clock_ahead_us)
+
     def measure(self, metrics: Metrics) -> None:
         """Set the metrics that are measured only on request."""
-        metrics.audit_healthy(self.audit.healthy)
+        metrics.audit_healthy(self.journal.healthy)
         metrics.unknown_outcomes(self.recovery.held)
         metrics.policies_broken({one.policy: len(one.clients) for one in self.loaded().unloaded})
         for (name, _), lane in self.lanes.items():
@@ -86,7 +80,7 @@ class Health:
     def describe(self) -> list[str]:
         """Describe the work under way, in counts and names, a line each."""
         lines = [self.readiness().not_ready_reason or "ready"]
-        lines.append(f"{len(self.pending)} orders and changes open, {self.recovery.held} unknown outcomes held")
+        lines.append(f"{len(self.journal.open_intents())} calls open, {self.recovery.held} unknown outcomes held")
         for (name, _), lane in self.lanes.items():
             stopped = ", paused" if lane.paused else ", stopped" if lane.stopped else ""
             lines.append(f"lane {name}: {lane.load} under way, {lane.waiting} of them waiting for their turn{stopped}")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Set
 from typing import TypeAlias, final
 
-from signer.contracts import Ledger, SigningKey, Venue
+from signer.contracts import Known, Marks, SigningKey, Venue
 from signer.findings import Finding
 from signer.gateway import open_account
 from signer.gateway.accounts import KeyId, KeyStates
@@ -35,7 +35,8 @@ class HomeInForce:
     def __init__(
         self,
         loaded: LoadedHome,
-        ledger: Ledger,
+        marks: Marks,
+        known: Known,
         states: KeyStates,
         pools: Pools,
         stores: SigningStores,
@@ -48,7 +49,8 @@ class HomeInForce:
         self.stores = stores
         self.listings = {name: self._listing(name, watch) for name in loaded.venues}
         self.revocations = Revocations()
-        self._ledger = ledger
+        self._marks = marks
+        self._known = known
 
     async def take(self, loaded: LoadedHome) -> None:
         """Put ``loaded`` in force, with its keys. If it raises `KeyStoreError`, nothing has changed.
@@ -81,8 +83,8 @@ class HomeInForce:
         for name, venue in venues.items():
             named = [policy for policy in self.loaded.policies.values() if policy.words.venue == name]
             self.listings[name].say(named, complete=venue.pairs.complete)
-        marks = await self._ledger.marks()
-        self.revocations.revoke(await self._ledger.revoked())
+        marks = await self._marks.marks()
+        self.revocations.revoke(self._known.revoked())
         accounts = {name: self._account(name, account, marks) for name, account in config.accounts.items()}
         return Snapshot(venues, self.revocations.applied(_clients(self.loaded)), accounts)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import final
 
 from signer import __version__
-from signer.contracts import AuditLog, Clock
+from signer.contracts import Clock, Journal
 from signer.findings import Finding, Weight
 from signer.gateway.trace import Watch
 from signer.home.lock import Load, write_load
@@ -19,8 +19,8 @@ from signer.serving.loaded import LoadedHome
 class Loads:
     """The loads of one worker."""
 
-    def __init__(self, audit: AuditLog, watch: Watch, clock: Clock) -> None:
-        self._audit = audit
+    def __init__(self, journal: Journal, watch: Watch, clock: Clock) -> None:
+        self._journal = journal
         self._watch = watch
         self._clock = clock
         self._count = 0
@@ -30,7 +30,7 @@ class Loads:
     def taken(self, kind: str, loaded: LoadedHome, of_keys: Sequence[Finding]) -> None:
         """Report that the home was put in force, by a ``start`` or a ``reload``."""
         policies: dict[str, Json] = {policy.name: policy.hash for policy in loaded.policies.values()}
-        self._audit.note({"kind": kind, "time": self._clock.now_us(), "version": __version__, "policies": policies})
+        self._journal.note({"kind": kind, "time": self._clock.now_us(), "version": __version__, "policies": policies})
         for one in loaded.unloaded:
             say = self._watch.alarm if one.clients else self._watch.warn
             say("policy", str(one.finding()))

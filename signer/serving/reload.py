@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import final
 
-from signer.contracts import Ledger, Venue
+from signer.contracts import Marks, Venue
 from signer.errors import SignerError
 from signer.gateway.accounts import KeyId
 from signer.gateway.authenticate import Authenticator
@@ -30,7 +30,7 @@ class Reloads:
         public: Mapping[str, PublicCalls],
         authenticator: Authenticator,
         key_checks: KeyChecks,
-        ledger: Ledger,
+        marks: Marks,
         loads: Loads,
     ) -> None:
         self._in_force = in_force
@@ -38,7 +38,7 @@ class Reloads:
         self._public = public
         self._authenticator = authenticator
         self._key_checks = key_checks
-        self._ledger = ledger
+        self._marks = marks
         self._loads = loads
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
@@ -96,7 +96,7 @@ class Reloads:
     async def _swap(self) -> None:
         now = self._in_force
         snapshot = await now.snapshot()
-        self._authenticator.forgive(await self._ledger.marks())
+        self._authenticator.forgive(await self._marks.marks())
         self._key_checks.judge(snapshot)
         # Once more: a credential may have been taken back since the snapshot was begun.
         self._gateway.snapshot = replace(snapshot, clients=now.revocations.applied(snapshot.clients))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias, final
 
-from signer.contracts import AuditLog, Clock
+from signer.contracts import Clock, Journal
 from signer.errors import ConfigError, KeyStoreError, VenueError
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import AT_ONCE, Snapshot
@@ -18,6 +18,9 @@ from signer.serving.admin import Operator, Verb
 MOST_REASON = 200
 """Characters of a reason that go on record."""
 
+MOST_TRIES = 100
+"""How often the journal is awaited until it is at rest."""
+
 TakeBack: TypeAlias = Callable[[Mapping[str, int], int], None]
 """Refuses the credentials with these API keys, each from its time on. The last argument is the present time."""
 
@@ -29,7 +32,7 @@ class AdminVerbs:
     def __init__(
         self,
         snapshot: Callable[[], Snapshot],
-        audit: AuditLog,
+        journal: Journal,
         drained: Callable[[], Awaitable[None]],
         take_back: TakeBack,
         key_checks: KeyChecks,
@@ -39,7 +42,7 @@ class AdminVerbs:
         clock: Clock,
     ) -> None:
         self._snapshot = snapshot
-        self._audit = audit
+        self._journal = journal
         self._await_drained = drained
         self._take_back = take_back
         self._key_checks = key_checks
@@ -57,7 +60,17 @@ class AdminVerbs:
             "take_back": self._taken_back,
             "unknown": self._unknown,
             "close": self._close,
+            "book": self._book,
         }
+
+    async def _book(self, _: Operator, __: Mapping[str, Json]) -> Json:
+        """Tell the book's digest at a record, at a moment when all is on record. None if calls leave no such moment."""
+        for _try in range(MOST_TRIES):
+            await self._journal.settled()
+            found = self._journal.digest_at_rest()
+            if found is not None:
+                return {"seq": found[0], "digest": found[1]}
+        return None
 
     async def _drained(self, _: Operator, __: Mapping[str, Json]) -> Json:
         """Answer when every call that was under way has ended, so that no replaced key is used any more."""
@@ -91,7 +104,7 @@ class AdminVerbs:
 
     async def _unknown(self, _: Operator, __: Mapping[str, Json]) -> Json:
         """List the calls whose outcome is unknown, with the number of look-ups and the reason of their failure."""
-        return await self._recovery.tried()
+        return self._recovery.tried()
 
     async def _close(self, operator: Operator, question: Mapping[str, Json]) -> Json:
         """Settle or release a call whose outcome is unknown, as the operator says; whether there is one."""
@@ -106,7 +119,7 @@ class AdminVerbs:
     async def _record(self, operator: Operator, question: Mapping[str, Json]) -> Json:
         """Put an operator's act into the log, durably."""
         told = {key: value for key, value in question.items() if key != "do"}
-        await self._audit.record(operator_record(operator.uid, operator.name, told, self._clock.now_us()))
+        await self._journal.record(operator_record(operator.uid, operator.name, told, self._clock.now_us()))
         return None
 
     async def _probe(self, _: Operator, question: Mapping[str, Json]) -> Json:

@@ -6,14 +6,13 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Set
 
-from signer.audit import close_audit, open_audit
+from signer.audit import close_journal, open_journal
 from signer.audit.throttle import RecordThrottle
 from signer.gateway.accounts import KeyStates
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.credential import Listeners
 from signer.gateway.forward import VenueTime
 from signer.gateway.line import Gateway
-from signer.gateway.outcomes import Pending
 from signer.gateway.public import PublicCalls
 from signer.gateway.reconcile import Recovery
 from signer.gateway.resuming import Resuming
@@ -23,13 +22,15 @@ from signer.keycheck.checks import KeyChecks
 from signer.keycheck.store_checks import StoreChecks
 from signer.keys.stores import SigningStores
 from signer.keys.unwrapped import Unwrapped
-from signer.ledger import open_ledger
+from signer.ledger import open_marks
+from signer.ledger.checkpoint import BookFile
 from signer.offload.worker import ThreadWorker
 from signer.serving.admin import AdminSocket
 from signer.serving.background import Loops, count_refusals, keep_heads, note_refusals
 from signer.serving.brakes import BrakeWatch
 from signer.serving.clearing import Clearing
 from signer.serving.clock import SystemClock
+from signer.serving.clock_check import ClockCheck
 from signer.serving.health import Health
 from signer.serving.in_force import HomeInForce
 from signer.serving.kept_keys import KeptKeys
@@ -85,12 +86,12 @@ class Wiring:
         """Open the stores, reconcile calls that the last run left open, and serve. Raises `SignerError`."""
         await self._open()
         fetched = await self._in_force.fetch_pairs()
-        self._pending = Pending(await self.ledger.open_intents())
-        marks = await self.ledger.marks()
+        marks = await self.marks.marks()
         self.loaded.store.require_latest(self._store_marks)
-        await self.ledger.raise_mark(*self.loaded.store.mark)
+        await self.marks.raise_mark(*self.loaded.store.mark)
         await self._in_force.take(self.loaded)
         self._connect(await self._in_force.snapshot(), marks)
+        await self._clock_check.at_start()
         await self.key_checks.at_start(KEY_ANSWERS_S)
         # The start does not wait for a slow exchange: unknown outcomes stay held until they are looked up.
         self.loops = self._begin_loops(fetched)
@@ -101,18 +102,17 @@ class Wiring:
         self._say_ready()
 
     async def stop(self) -> None:
-        """Settle and record the calls under way, then close everything."""
+        """Record what the calls have ended in, then close everything."""
         self.ready = False
         await self.admin.close()
         self._resuming.close()
         self.loops.cancel()
-        await self.gateway.drained()
         await self.brakes.close()
         self.recovery.stop()
-        note_refusals(self._throttle, self.audit, self._clock)
-        self.audit.note({"kind": "stop", "time": self._clock.now_us()})
-        await close_audit(self.audit, self.ledger)
-        await self.ledger.close()
+        note_refusals(self._throttle, self.journal, self._clock)
+        self.journal.note({"kind": "stop", "time": self._clock.now_us()})
+        await close_journal(self.journal, self.marks)
+        await self.marks.close()
         self.pools.close()
         await self._stores.close()
         self._audit_worker.close()
@@ -131,50 +131,47 @@ class Wiring:
         return self.health.describe() if self.ready else ["starting or stopping"]
 
     async def _open(self) -> None:
-        """Open the ledger, read the home, and open the audit log, in that order."""
+        """Open the marks, read the home, and open the journal, in that order."""
         home, clock = self._home, self._clock
-        self.ledger = await open_ledger(home, clock)
-        self._store_marks = await self.ledger.marks()  # before the file: a command may change both meanwhile
+        self.marks = await open_marks(home)
+        self._store_marks = await self.marks.marks()  # before the file: a command may change both meanwhile
         # A worker that replaces a dead one was forked from the master's memory, which lacks later revocations.
         loaded = reread(self._read_before, running=False)
-        self.audit = await open_audit(
+        self.journal = await open_journal(
             home,
-            self.ledger,
+            self.marks,
+            BookFile(home.book),
             clock,
             self._thread_alarm("audit"),
             self._audit_worker,
             segment_bytes=loaded.config.audit.segment_mib * 1024 * 1024,
         )
-        self._loads = Loads(self.audit, self._watch, clock)
+        self._loads = Loads(self.journal, self._watch, clock)
         listeners = Listeners(self._watch.alarm, self._record_lane, self._resuming.paused, self._resuming.locked)
-        states = KeyStates(self.ledger, clock, listeners, self._kept_keys.believed)
-        self._in_force = HomeInForce(loaded, self.ledger, states, self.pools, self._stores, self._watch)
+        states = KeyStates(self.marks, clock, listeners, self._kept_keys.believed)
+        self._in_force = HomeInForce(loaded, self.marks, self.journal, states, self.pools, self._stores, self._watch)
         revocations = self._in_force.revocations
-        self.brakes = BrakeWatch(home.brakes, self.ledger, self.audit, revocations, watch=self._watch, clock=clock)
+        self.brakes = BrakeWatch(home.brakes, self.journal, revocations, watch=self._watch, clock=clock)
 
     def _connect(self, snapshot: Snapshot, marks: Mapping[str, int]) -> None:
-        """Build the line, the public calls and the parts that look after them. ``marks`` are the ledger's."""
+        """Build the line, the public calls and the parts that look after them. ``marks`` are those stored."""
         clock, watch, config = self._clock, self._watch, self.loaded.config
         venue_time = VenueTime(clock)
         self.recovery = Recovery(
             self._snapshot,
-            self.ledger,
-            self.audit,
-            self._pending,
+            self.journal,
             venue_time,
             clock=clock,
             watch=watch,
             gone_after_s=max(account.gone_after_seconds for account in config.accounts.values()),
         )
         authenticator = Authenticator(
-            self.ledger, clock, marks, on_alarm=lambda text: watch.alarm("failing-source", text)
+            self.marks, clock, marks, on_alarm=lambda text: watch.alarm("failing-source", text)
         )
         self.gateway = Gateway(
             snapshot,
             authenticator,
-            self.ledger,
-            self.audit,
-            self._pending,
+            self.journal,
             self._throttle,
             venue_time,
             clock=clock,
@@ -196,23 +193,22 @@ class Wiring:
             self._snapshot,
             lambda: requirements_now(self.loaded, clock.now_us()),
             self._kept_keys.keep,
-            audit=self.audit,
+            journal=self.journal,
             watch=watch,
             clock=clock,
         )
         self.reloads = Reloads(
-            self._in_force, self.gateway, self.public, authenticator, self.key_checks, self.ledger, self._loads
+            self._in_force, self.gateway, self.public, authenticator, self.key_checks, self.marks, self._loads
         )
         self.brakes.apply_with(self.reloads.apply_revocations)
         self._store_checks = StoreChecks(self._snapshot)
+        self._clock_check = ClockCheck(self._snapshot, self.journal, watch=watch, clock=clock)
         self.health = Health(
             self._snapshot,
             lambda: self.loaded,
-            self.ledger,
-            self.audit,
+            self.journal,
             self._in_force.states.lanes,
             self.pools.all,
-            self._pending,
             self.recovery,
             self._store_checks,
             self._loads,
@@ -226,19 +222,20 @@ class Wiring:
             for name, listing in self._in_force.listings.items()
         }
         loops = {
-            "counting refusals": count_refusals(self._throttle, self.audit, self._clock),
-            "keeping the log's head": keep_heads(self.audit, self.ledger, self._watch.alarm),
+            "counting refusals": count_refusals(self._throttle, self.journal, self._clock),
+            "keeping the log's head": keep_heads(self.journal, self.marks, self._watch.alarm),
             "looking up lost outcomes": self.recovery.run(),
             "asking about keys": self.key_checks.run(),
             "trying keys": self._store_checks.run(),
-            "looking at brakes": self.ledger.watch_brakes(),
+            "looking at brakes": self.journal.braked.watch(),
+            "asking for the time": self._clock_check.run(),
         }
         return Loops(loops | listings, self._watch.alarm)
 
     def _admin_socket(self) -> AdminSocket:
         verbs = AdminVerbs(
             self._snapshot,
-            self.audit,
+            self.journal,
             self.reloads.drained,
             self.reloads.take_back,
             self.key_checks,
@@ -246,17 +243,17 @@ class Wiring:
             self.gateway.paces,
             clock=self._clock,
         )
-        clearing = Clearing(
-            self._snapshot, self.gateway.aiming, self._pending, self.audit, clock=self._clock, watch=self._watch
-        )
-        table = {**verbs.table(), **clearing.verbs(), **self.brakes.verbs(), "readiness": self.health.answer}
+        clearing = Clearing(self._snapshot, self.gateway.aiming, self.journal, clock=self._clock, watch=self._watch)
+        parts = (clearing.verbs(), self.brakes.verbs(), self._clock_check.verbs())
+        table = {**verbs.table(), **{word: verb for part in parts for word, verb in part.items()}}
+        table["readiness"] = self.health.answer
         return AdminSocket(self._home.admin, table, lambda text: self._watch.alarm("defect", text))
 
     def _snapshot(self) -> Snapshot:
         return self.gateway.snapshot
 
     def _record_lane(self, account: str, credential: str, state: str, text: str) -> None:
-        self.audit.note(lane_record(account, credential, state, text, self._clock.now_us()))
+        self.journal.note(lane_record(account, credential, state, text, self._clock.now_us()))
 
     def _thread_alarm(self, kind: str) -> Callable[[str], None]:
         """Return an alarm of that kind that may be raised on any thread."""

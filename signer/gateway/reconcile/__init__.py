@@ -1,6 +1,6 @@
 """Finds out what became of each intent whose outcome was lost by a crash or a missing answer.
 
-An order that the venue's lists show for certain is settled. An order that may still appear waits. What only a person
+An order that the venue's lists show for certain is the call's. An order that may still appear waits. What only a person
 can tell stays held, with an alarm (`signer orders`). No order is ever sent again. The same lists show which orders are
 closed.
 """
@@ -12,10 +12,9 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from signer.contracts import AuditLog, Clock, Ledger, Venue
+from signer.contracts import Clock, Journal, Venue
 from signer.errors import ConfigError, SignerError
 from signer.gateway.forward import Account, VenueTime
-from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile.by_hand import record_by_hand
 from signer.gateway.reconcile.looks import Looks
 from signer.gateway.reconcile.matching import LookupResult
@@ -36,14 +35,12 @@ MANY_OPEN = 500
 
 
 class Recovery:
-    """Settles or releases open intents by the orders that the venue lists."""
+    """Ends calls whose outcome is unknown, by the orders that the venue lists."""
 
     def __init__(
         self,
         snapshot: Callable[[], Snapshot],
-        ledger: Ledger,
-        audit: AuditLog,
-        pending: Pending,
+        journal: Journal,
         venue_time: VenueTime,
         *,
         clock: Clock,
@@ -54,17 +51,12 @@ class Recovery:
 
         That time does not begin with the intent's own time, because the wall clock may have been set since.
         """
-        self.held = 0
-        """How many outcomes were unknown at the last look."""
         self.schedule = Schedule(clock, gone_after_s)
         self._snapshot = snapshot
-        self._ledger = ledger
-        self._audit = audit
-        self._pending = pending
+        self._journal = journal
         self._venue_time = venue_time
         self._clock = clock
         self._watch = watch
-        self._left: set[int] = set()
         self._looks: dict[str, Looks] = {}
         self._listed: dict[str, tuple[float, float]] = {}
         """When each account's open orders were last listed, and after how many seconds they are listed again if no
@@ -75,22 +67,18 @@ class Recovery:
         self._measuring: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Hold the intents that the last run left open, then look up unknown outcomes while the gateway runs."""
-        try:
-            await self._hold_what_was_left()
-        except SignerError as error:
-            self._watch.alarm(error.code, f"calls that the last run left open cannot be held now: {error}")
+        """Look up unknown outcomes while the gateway runs; those that the last run left open come at once."""
         while True:
             await self._look_at_all()
             await asyncio.sleep(EVERY_S)
 
     def stop(self) -> None:
-        """End the look-ups that others asked for, because the ledger is about to be closed."""
+        """End the look-ups that others asked for, because the journal is about to be closed."""
         for task in (*self._asked, *self._measuring.values()):
             task.cancel()
 
     async def look_up(self, account: str) -> None:
-        """Look up all unknown outcomes of the account now, and settle what is certain.
+        """Look up all unknown outcomes of the account now, and conclude what is certain.
 
         All who ask before the look-up has begun share it. It may wait for the key's read counter, a minute at most.
         """
@@ -103,53 +91,47 @@ class Recovery:
     async def close_by_hand(
         self, reservation: int, venue_ids: Sequence[str | None], *, by: str, uid: int, reason: str
     ) -> bool:
-        """Settle an unknown outcome by an operator's ids, or release it if there are none, and record that.
+        """Conclude an unknown outcome by an operator's ids, or as not sent if there are none.
 
-        Returns whether there is such an intent. Raises `ConfigError` if its call is under way or the ids do not fit.
+        Returns whether there is such an intent. Raises `ConfigError` if its call is under way or the ids do not fit,
+        and `AuditError` if the operator's word is in effect and not on record yet.
         """
-        seen = await self._open_intent(reservation)
+        seen = self._open_intent(reservation)
         if seen is None:
             return False
         async with self._lock(seen.intent.account):
-            one = await self._open_intent(reservation)  # a look-up may have settled it or a part of it meanwhile
+            one = self._open_intent(reservation)  # a look-up may have concluded it or a part of it meanwhile
             if one is None:
                 return False
-            if not self.is_unknown(one):
+            if not one.unknown:
                 raise ConfigError(f"the call {reservation} is under way", hint="wait for its outcome")
-            await record_by_hand(self._ledger, self._audit, one, venue_ids, by, uid, reason)
-            self._ended(one)
+            await record_by_hand(self._journal, one, venue_ids, by, uid, reason)
         return True
 
-    async def _open_intent(self, reservation: int) -> OpenIntent | None:
-        return next((one for one in await self._ledger.open_intents() if one.reservation == reservation), None)
-
-    async def tried(self) -> dict[str, Json]:
+    def tried(self) -> dict[str, Json]:
         """Return for each unknown outcome, by reservation, how often it was looked up and why it is still unknown."""
-        unknown = [one.reservation for one in await self._ledger.open_intents() if self.is_unknown(one)]
-        tries = {number: self.schedule.tries(number) for number in unknown}
+        tries = {one.reservation: self.schedule.tries(one.reservation) for one in self._unknown()}
         return {str(number): {"tries": one.number, "why": one.why} for number, one in tries.items()}
 
-    def is_unknown(self, one: OpenIntent) -> bool:
-        """Return whether the intent's outcome is lost; else its call is under way."""
-        return one.unknown or one.reservation in self._left
+    @property
+    def held(self) -> int:
+        """How many outcomes are unknown now."""
+        return len(self._unknown())
 
-    async def _hold_what_was_left(self) -> None:
-        left = await self._ledger.open_intents()
-        self._left = {one.reservation for one in left}
-        for intent in left:
-            await self._ledger.hold(intent.reservation)
+    def _open_intent(self, reservation: int) -> OpenIntent | None:
+        return next((one for one in self._journal.open_intents() if one.reservation == reservation), None)
+
+    def _unknown(self) -> Sequence[OpenIntent]:
+        return [one for one in self._journal.open_intents() if one.unknown]
 
     async def _look_at_all(self) -> None:
         try:
-            named = {one.intent.account for one in await self._ledger.open_intents()}
+            named = {one.intent.account for one in self._unknown()}
             accounts = sorted(named | self._snapshot().accounts.keys())
             await asyncio.gather(*(self._look_in_turn(account) for account in accounts))
-            unknown = [one for one in await self._ledger.open_intents() if self.is_unknown(one)]
+            self.schedule.keep_only({one.reservation for one in self._unknown()})
         except SignerError as error:
             self._cannot_look(error)
-            return
-        self.held = len(unknown)
-        self.schedule.keep_only({one.reservation for one in unknown})
 
     async def _look_in_turn(self, account: str) -> None:
         async with self._lock(account):
@@ -170,7 +152,7 @@ class Recovery:
         self._watch.alarm(error.code, f"unknown outcomes cannot be looked up now: {error}")
 
     def _lock(self, account: str) -> asyncio.Lock:
-        """Return the lock under which intents of the account are closed."""
+        """Return the lock under which unknown outcomes of the account are concluded."""
         return self._locks.setdefault(account, asyncio.Lock())
 
     async def _look(self, name: str, *, forced: bool) -> None:
@@ -182,12 +164,10 @@ class Recovery:
         account = snapshot.accounts.get(name)
         if account is not None:
             self._measure_if_due(account, account.venue)
-        unknown = [
-            one for one in await self._ledger.open_intents() if one.intent.account == name and self.is_unknown(one)
-        ]
+        unknown = [one for one in self._unknown() if one.intent.account == name]
         due = {one.reservation for one in unknown if self.schedule.is_due(one.reservation)}
         wanted = unknown if forced else [one for one in unknown if one.reservation in due]
-        if not wanted and not await self._is_list_due(name):
+        if not wanted and not self._is_list_due(name):
             return
         if not (self._venue_time.earliest_us(name, rough=True) or all(one.intent.venue_us for one in wanted)):
             await self._refined(name)
@@ -196,7 +176,7 @@ class Recovery:
         try:
             if account is None:
                 raise ConfigError(f"account {name} is not in signer.toml any more")
-            looks = self._looks.setdefault(name, Looks(self._ledger, self._audit, self._venue_time, self._clock))
+            looks = self._looks.setdefault(name, Looks(self._journal, self._venue_time, self._clock))
             told = await looks.look(account, account.venue, wanted, lambda: self._refined(name))
         except SignerError as error:
             trouble = str(error)
@@ -204,7 +184,7 @@ class Recovery:
         self._listed[name] = asked_at, LIST_AGAIN_S if trouble else LISTED_EVERY_S
         for one in wanted:
             result = told.get(one.reservation) or LookupResult.of_unread(one, trouble)
-            await self._conclude(one, result, asked_at, due=one.reservation in due)
+            self._conclude(one, result, asked_at, due=one.reservation in due)
 
     def _measure_if_due(self, account: Account, venue: Venue) -> None:
         """Begin to measure the venue's clock if that is due and not under way."""
@@ -230,49 +210,35 @@ class Recovery:
             answered.cancel()
         return True
 
-    async def _is_list_due(self, name: str) -> bool:
+    def _is_list_due(self, name: str) -> bool:
         asked_at, wait_s = self._listed.get(name, (float("-inf"), 0.0))
-        open_now = await self._ledger.may_be_open(name)
+        open_now = self._journal.may_be_open(name)
         wait_s = min(wait_s, LIST_AGAIN_S) if open_now > MANY_OPEN else wait_s
         return open_now > 0 and self._clock.monotonic() >= asked_at + wait_s
 
-    async def _conclude(self, one: OpenIntent, told: LookupResult, asked_at: float, *, due: bool) -> None:
-        """Settle the orders that were found, release those that were never placed, and wait for the rest."""
+    def _conclude(self, one: OpenIntent, told: LookupResult, asked_at: float, *, due: bool) -> None:
+        """Conclude the orders that were found and those that were never placed, and wait for the rest."""
         found = {leg for leg, venue_id in enumerate(told.venue_ids) if venue_id is not None}
         if found:
             whole = len(found) == len(told.venue_ids)
-            at_us = await self._record(one, Outcome.ACCEPTED, told.venue_ids, part=not whole)
+            self._record(one, Outcome.ACCEPTED, told.venue_ids, part=not whole)
             if whole:
-                await self._ledger.settle(one.reservation, told.venue_ids, at_us)
-                self._ended(one)
                 return
-            await self._ledger.settle_found(one.reservation, told.venue_ids, at_us)
-            left = without_legs(one.intent, found)
-            missing = {leg for leg in range(len(told.venue_ids)) if leg not in found}
-            self._pending.narrow(one.reservation, without_legs(one.intent, missing), left)
-            one = replace(one, intent=left)
+            one = replace(one, intent=without_legs(one.intent, found))
         if not one.intent.orders or self.schedule.is_gone(one.reservation, asked_at, told.doubt):
-            await self._record(one, Outcome.NOT_SENT, ())
-            await self._ledger.release(one.reservation)
-            self._ended(one)
+            self._record(one, Outcome.NOT_SENT, ())
         elif due:
             why = told.doubt or "the exchange does not list it, and it may still appear"
             self._remains(one, why, unread=told.unread)
 
-    async def _record(
+    def _record(
         self, one: OpenIntent, outcome: Outcome, venue_ids: Sequence[str | None], *, part: bool = False
-    ) -> int:
-        """Record what was found, durably. Return the moment by which the ledger is to date it."""
-        at_us = self._ledger.now_us()
-        await self._audit.record(reconciled_record(one.intent, outcome, venue_ids, at_us, part=part))
-        return at_us
+    ) -> None:
+        now_us = self._journal.now_us()
+        self._journal.conclude(reconciled_record(one.intent, outcome, venue_ids, now_us, part=part))
 
     def _remains(self, one: OpenIntent, why: str, *, unread: bool) -> None:
         self.schedule.again(one.reservation, why, unread=unread)
         what = f"the outcome of {one.intent.record} ({one.intent.client}) is unknown; its charges stay held"
         hint = f"`signer orders unknown` shows it, `signer orders settle {one.reservation}` or `release` ends it"
         self._watch.alarm("unknown-outcome", f"{what}: {why}; {hint}")
-
-    def _ended(self, one: OpenIntent) -> None:
-        self._pending.forget(one.reservation)
-        self._pending.end(one.intent)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import final
 
-from signer.contracts import AuditLog, Clock, Ledger, Venue
-from signer.errors import AuditError
+from signer.contracts import Clock, Journal, Venue
 from signer.gateway.forward import Account, VenueTime
 from signer.gateway.reconcile.listings import Listings
 from signer.gateway.reconcile.matching import LookupResult, Matching, Window, bearing_names_of
@@ -21,9 +20,8 @@ YOUNGEST_US = 120_000_000
 class Looks:
     """Looks at one account. It remembers which intents were open when each order was first listed."""
 
-    def __init__(self, ledger: Ledger, audit: AuditLog, venue_time: VenueTime, clock: Clock) -> None:
-        self._ledger = ledger
-        self._audit = audit
+    def __init__(self, journal: Journal, venue_time: VenueTime, clock: Clock) -> None:
+        self._journal = journal
         self._venue_time = venue_time
         self._clock = clock
         self._first_seen: Mapping[str, Collection[int]] = {}
@@ -39,18 +37,18 @@ class Looks:
         """
         asked_us, lists = self._clock.now_us(), Listings(account, venue, self._clock)
         opened = await lists.read_open()
-        await close_absent(self._ledger, self._audit, account.name, tuple(opened), asked_us - YOUNGEST_US)
+        close_absent(self._journal, account.name, tuple(opened), asked_us - YOUNGEST_US)
         # Each moment is taken once: read again, the two clocks give another, and the lists would seem too short.
         listed = self._windows(venue, wanted)
         if listed:
             await lists.read_closed(min(since_us for since_us, _ in listed.values()))
         await lists.read_missing([venue_id for one in wanted if (venue_id := venue.amended_id(one.intent))])
-        # Read the intents after the lists: each listed order of ours is then of an open intent or in the ledger.
-        now_open = [one for one in await self._ledger.open_intents() if one.intent.account == account.name]
+        # Read the intents after the lists: each listed order of ours is then of an open intent or in the book.
+        now_open = [one for one in self._journal.open_intents() if one.intent.account == account.name]
         intents = {one.reservation: one for one in (*now_open, *wanted)}.values()
         windows = self._windows(venue, intents) | listed
         while True:
-            matching = await self._matching(account.name, venue, lists, now_open, windows)
+            matching = self._matching(account.name, venue, lists, now_open, windows)
             told = {one.reservation: self._told(one, venue, lists, matching, listed) for one in wanted}
             if not any(one.rough for one in told.values()) or not await refined():
                 return told
@@ -68,7 +66,7 @@ class Looks:
             return intent.venue_us, intent.venue_us
         return self._venue_time.shown_at(intent.account, intent.at_us)
 
-    async def _matching(
+    def _matching(
         self,
         account: str,
         venue: Venue,
@@ -83,20 +81,14 @@ class Looks:
             placing,
             lists.sightings.values(),
             windows=windows,
-            taken=await self._known(
-                account, (seen.venue_id for seen in bearing_names_of(placing, lists.sightings.values()))
-            ),
+            taken=self._known(account, (seen.venue_id for seen in bearing_names_of(placing, lists.sightings.values()))),
             first_seen=self._first_seen,
             alike=venue.is_alike,
         )
 
-    async def _known(self, account: str, venue_ids: Iterable[str]) -> set[str]:
-        """Return those of ``venue_ids`` that the ledger knows, of any client."""
-        return {
-            venue_id
-            for venue_id in venue_ids
-            if await self._ledger.find_orders(account, OrderRef("venue-id", venue_id))
-        }
+    def _known(self, account: str, venue_ids: Iterable[str]) -> set[str]:
+        """Return those of ``venue_ids`` that are known as orders of any client."""
+        return {one for one in venue_ids if self._journal.find_orders(account, OrderRef("venue-id", one))}
 
     @staticmethod
     def _told(
@@ -122,24 +114,15 @@ def _narrowed(known: Window, new: Window) -> Window:
     return least, max(least, min(known[1], new[1]))
 
 
-async def close_absent(
-    ledger: Ledger, audit: AuditLog, account: str, listed: Sequence[str], placed_before_us: int
-) -> None:
-    """Mark the orders as closed that were placed before then and are not listed, and those as open that are.
+def close_absent(journal: Journal, account: str, listed: Sequence[str], placed_before_us: int) -> None:
+    """Record the orders as closed that were placed before then and are not listed, and those as open that are.
 
-    Each step is on record before it is done. While the log cannot be written nothing is marked: the next list tells it
-    again. Raises `LedgerError`.
+    Raises `LedgerError`.
     """
-    again = await ledger.reappeared(account, listed)
+    again = journal.reappeared(account, listed)
     while True:
-        gone = await ledger.absent(account, listed, placed_before_us)
+        gone = journal.absent(account, listed, placed_before_us)
         if not gone and not again:
             return
-        try:
-            await audit.record(closed_record(account, gone, again, ledger.now_us()))
-        except AuditError:
-            return
-        await ledger.mark(account, gone, closed=True)
-        if again:
-            await ledger.mark(account, [placed.venue_id for placed in again], closed=False)
+        journal.conclude(closed_record(account, gone, again, journal.now_us()))
         again = ()

@@ -1,6 +1,6 @@
 """Matches listed orders with our intents. Only a match that excludes every other one counts. Pure.
 
-A listed order is a candidate for an intent's order if four things hold. It is alike. The ledger does not know it as
+A listed order is a candidate for an intent's order if four things hold. It is alike. The book does not know it as
 another order. It was not seen before the intent was there. It was opened at or after the moment when the intent was
 sent. While that moment is known only roughly, no order counts that was opened between the earliest and the latest
 moment. A twin that the owner or another bot placed must never become the client's, because a client may change and

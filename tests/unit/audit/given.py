@@ -1,4 +1,4 @@
-"""What the audit log's tests are given: a clock, a worker, entries, and a log to use them with."""
+"""What the audit log's tests are given: a worker, entries, and a log to use them with."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from signer.audit.appender import Appender
-from signer.audit.chain import Appender as OldAppender
 from signer.audit.disk import Disk, lines, segments
-from signer.audit.log import FileAuditLog, Flusher, Waiting
+from signer.audit.journal import FileJournal
 from signer.model import ChainHead, Json
 from tests.harness.clocks import NOON_US, SetClock
+from tests.unit.audit.checkpoints import KeptCheckpoint
 from tests.unit.audit.worse_disk import WorseDisk
 
 T = TypeVar("T")
@@ -80,23 +80,17 @@ def write_log(folder: Path, disk: Disk, batches: Sequence[Sequence[str]], segmen
     return asyncio.run(write())
 
 
-def new_log(disk: WorseDisk, alarms: list[str], **limits: int) -> FileAuditLog:
-    """A log on ``disk`` whose alarms are collected."""
-    return FileAuditLog(
-        FOLDER, SetClock(), AtOnce(), disk, alarms.append, lambda: None, **{"room_bytes": ROOM, **limits}
-    )
-
-
-def new_flusher(disk: WorseDisk, clock: SetClock | None = None, segment_bytes: int = 2000) -> Flusher:
-    """The worker's half alone, with small segments."""
-    clock = clock or SetClock()
-    appender = OldAppender(FOLDER, clock, disk, segment_bytes, ROOM)
-    return Flusher(appender, clock, lambda _text: None, "audit")
-
-
-def durable(name: str, *, urgent: bool = False) -> Waiting:
-    """A batch's item for one durable record."""
-    return Waiting([], entry(name, "intent"), urgent, 0)
+def new_journal(
+    disk: WorseDisk,
+    alarms: list[str],
+    clock: SetClock | None = None,
+    checkpoint: KeptCheckpoint | None = None,
+    **limits: int,
+) -> FileJournal:
+    """A journal on ``disk`` whose alarms are collected."""
+    bounds: dict[str, Any] = {"room_bytes": ROOM, **limits}
+    worker, checkpoint = AtOnce(), checkpoint or KeptCheckpoint()
+    return FileJournal(FOLDER, clock or SetClock(), worker, disk, checkpoint, alarms.append, **bounds)
 
 
 def all_records(disk: WorseDisk) -> list[dict[str, Json]]:
@@ -109,8 +103,8 @@ def ids(disk: WorseDisk) -> list[Json]:
     return [record["id"] for record in all_records(disk) if "id" in record]
 
 
-def head_of(log: FileAuditLog | Flusher) -> ChainHead:
+def head_of(journal: FileJournal) -> ChainHead:
     """The head, which must be there."""
-    head = log.head() if isinstance(log, FileAuditLog) else log.head
+    head = journal.head()
     assert head is not None
     return head

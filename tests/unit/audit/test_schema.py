@@ -13,7 +13,9 @@ from signer.gateway.trace import closed_record, reconciled_record
 from signer.model import Intent, Json, OrderRef, Outcome, PlacedOrder
 from signer.model.wire import as_json
 from tests.harness.clocks import NOON_US
-from tests.unit.audit.given import all_records, entry, new_log
+from tests.unit.audit.checkpoints import KeptCheckpoint
+from tests.unit.audit.given import all_records, entry
+from tests.unit.audit.opened import opened
 from tests.unit.audit.worse_disk import WorseDisk
 from tests.unit.ledger.calls import order
 
@@ -60,8 +62,8 @@ def test_the_schema_is_one() -> None:
 async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers, recovered, dropped and throttled records, reads, intents and look-ups are all valid."""
     disk = WorseDisk()
-    log = new_log(disk, [], most_notes=1)
-    await log.open()
+    checkpoint = KeptCheckpoint()
+    log = await opened(disk, checkpoint=checkpoint, most_notes=1)
     disk.room = disk.used()
     log.note(entry("a"))
     log.note(entry("dropped"))
@@ -76,13 +78,12 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
     for one in written:
         await log.record(one)
     await log.close()
-    again = new_log(disk, [])
     for path, inode in disk.files.items():
         inode.seen += b"torn" if path.suffix == ".jsonl" else b""
-    await again.open()
+    await opened(disk, checkpoint=checkpoint)
     records = all_records(disk)
     assert {record["kind"] for record in records} == {
-        "segment", "read", "intent", "dropped", "throttled", "reconciled", "closed", "recovered",
+        "segment", "read", "intent", "dropped", "throttled", "reconciled", "closed", "recovered", "opened",
     }  # fmt: skip
     for record in records:
         Draft202012Validator(SCHEMA).validate(record)

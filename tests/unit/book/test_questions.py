@@ -140,6 +140,19 @@ def test_calls_are_answered_oldest_first() -> None:
     assert found == [(1, "r1", False), (2, "r2", True)]
 
 
+def test_an_open_call_is_read_anew_only_once_it_has_changed() -> None:
+    """A call whose answer is lost meanwhile is answered as unknown, and the calls beside it are not read again."""
+    book = Book()
+    for number in (1, 2):
+        book.put(Row("call", (f"r{number}",), BookCall(f"r{number}", number, "bot", "main", 1, [], [])))
+    asked = known(book)
+    before = asked.open_intents()
+    book.apply({"kind": "outcome", "id": "r1", "outcome": "unknown", "venue_ids": [], "at": 2})
+    after = asked.open_intents()
+    assert [one.unknown for one in after] == [True, False]
+    assert after[1] is before[1]
+
+
 def test_brakes_and_the_time() -> None:
     """Halts are answered oldest first, and time is the clock's unless the book has seen a later one."""
     book = Book()

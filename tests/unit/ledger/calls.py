@@ -1,17 +1,14 @@
-"""Calls and a clock for the ledger's tests."""
+"""Calls, a clock and a worker for tests of what is durable."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, TypeVar
 
-from signer.contracts import Ledger
-from signer.ledger.database import connect
+from signer.contracts import Known
 from signer.model import Charge, Intent, Order, Price
 
 T = TypeVar("T")
@@ -50,16 +47,9 @@ def intent(*charges: Charge, orders: tuple[Order, ...] = (), client: str = "bot"
     return Intent(client, "main", endpoint, orders, (), charges, "r1", START_US)
 
 
-async def used(ledger: Ledger, cap: str = "notional") -> Decimal:
-    """What the ledger says is used of a cap of ``bot``."""
-    return {usage.cap: usage.used for usage in await ledger.usage("client/bot")}.get(cap, Decimal(0))
-
-
-async def close_absent(ledger: Ledger, account: str, listed: Sequence[str], placed_before_us: int) -> None:
-    """Mark orders as the gateway does by a list of open ones (`signer.gateway.reconcile.looks`)."""
-    await ledger.mark(account, [one.venue_id for one in await ledger.reappeared(account, listed)], closed=False)
-    while gone := await ledger.absent(account, listed, placed_before_us):
-        await ledger.mark(account, gone, closed=True)
+def used(known: Known, cap: str = "notional") -> Decimal:
+    """What is used of a cap of ``bot``."""
+    return {usage.cap: usage.used for usage in known.usage("client/bot")}.get(cap, Decimal(0))
 
 
 class InlineWorker:
@@ -73,20 +63,3 @@ class InlineWorker:
         except Exception as error:  # the caller's to see
             answer.set_exception(error)
         return answer
-
-
-class Breakable:
-    """A connection on which one statement can be made to fail, as a disk would."""
-
-    def __init__(self, path: Path) -> None:
-        self._db = connect(path)
-        self.broken = ""
-
-    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        """Execute a statement, unless it is the broken one."""
-        if statement == self.broken:
-            raise sqlite3.OperationalError("disk I/O error")
-        return self._db.execute(statement, *values)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._db, name)

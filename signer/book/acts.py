@@ -1,0 +1,71 @@
+"""What an operator's act changes in the book, by the act's words and its stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from signer.book.reading import Record, number_of, text_of
+from signer.book.windows import Window, key_of, slot_at
+from signer.model import Halt
+
+if TYPE_CHECKING:
+    from signer.book.book import Book
+
+
+def halt(book: Book, record: Record) -> None:
+    """Put a halt in force, in the place of one for the same client and account."""
+    whom = _whom(record)
+    book.halts[whom] = Halt(*whom, text_of(record.get("reason", "")), text_of(record.get("by", "")), _at_us(record))
+    book.touched.add(("halt", whom))
+
+
+def resume(book: Book, record: Record) -> None:
+    """End a halt; the halt of everybody takes all others with it."""
+    whom = _whom(record)
+    for ended in list(book.halts) if whom == ("", "") else [whom]:
+        book.halts.pop(ended, None)
+        book.touched.add(("halt", ended))
+
+
+def revoke(book: Book, record: Record) -> None:
+    """Remember for good that a client was revoked then."""
+    client, _ = _whom(record)
+    book.revoked[client] = max(_at_us(record), book.revoked.get(client, 0))
+    book.touched.add(("revoked", (client,)))
+
+
+def accept_clock(book: Book, record: Record) -> None:
+    """Go on from the time of the machine's clock."""
+    book.now_us = max(book.now_us, _at_us(record))
+
+
+def reset_caps(book: Book, record: Record) -> None:
+    """Forget what a client has spent of its caps (of one unit, if the record names it), but not what is held."""
+    client, _ = _whom(record)
+    unit = text_of(record.get("unit", ""))
+    wanted = [key for key in book.windows if key[0] == f"client/{client}" and unit in {"", key[1]}]
+    for key in wanted:
+        book.windows[key] = Window(key[2], {})
+        book.touched.add(("window", key))
+    for call in book.calls.values():
+        for charge in call.charges:
+            if key_of(charge) in wanted:
+                book.windows[key_of(charge)].add(slot_at(call.held_us, charge.window_s), charge.amount)
+
+
+ACTS: Final[Mapping[tuple[str, str], Callable[[Book, Record], None]]] = {
+    ("halt", "begun"): halt,
+    ("resume", "done"): resume,
+    ("clients revoke", "begun"): revoke,
+    ("clock accept", "done"): accept_clock,
+    ("caps reset", "done"): reset_caps,
+}
+
+
+def _whom(record: Record) -> tuple[str, str]:
+    return text_of(record.get("client", "")), text_of(record.get("account", ""))
+
+
+def _at_us(record: Record) -> int:
+    return number_of(record.get("acted", record.get("time", 0)))
