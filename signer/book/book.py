@@ -277,7 +277,7 @@ class Book:
 
     def take_changes(self, head: ChainHead, *, whole: bool = False) -> BookChanges:
         """Return what changed since the last call of this (all that there is, if ``whole``), as of record ``head``."""
-        keys, self.touched = (self._keys() if whole else self.touched), set()
+        keys, self.touched = (self.touched | self._keys() if whole else self.touched), set()
         rows = [Row(kind, key, self._value(kind, key)) for kind, key in keys]
         return BookChanges(head, self.now_us, self.last, rows, whole)
 

@@ -45,6 +45,8 @@ STEPS = st.one_of(
     st.tuples(st.just("halt"), _WHOM),
     st.tuples(st.just("resume"), _WHOM),
     st.tuples(st.just("revoke"), st.sampled_from(CLIENTS)),
+    st.tuples(st.just("reset"), st.tuples(st.sampled_from(CLIENTS), st.sampled_from(["", "USD", "EUR"]))),
+    st.tuples(st.just("accept_clock"), st.none()),
     st.tuples(st.just("wait"), st.integers(-5_000_000, 70_000_000) | st.integers(0, 4_000_000_000)),
     st.tuples(st.just("restart"), st.none()),
     st.tuples(st.just("fail"), st.tuples(_CALLS, st.integers(0, 9), _CALLS)),
@@ -228,6 +230,15 @@ class History:
 
     def _revoke(self, client: str) -> None:
         self._take(self._operate("clients revoke", "begun", client, "") | {"acted": self.clock_us - 1})
+
+    def _reset(self, value: tuple[str, str]) -> None:
+        """A person resets what is left of a client's caps."""
+        client, unit = value
+        self._take(self._operate("caps reset", "done", client, "") | ({"unit": unit} if unit else {}))
+
+    def _accept_clock(self, _: None) -> None:
+        """A person says that the machine's clock is right."""
+        self._take(self._operate("clock accept", "done", "", ""))
 
     def _operate(self, act: str, stage: str, client: str, account: str) -> Record:
         named = {key: value for key, value in (("client", client), ("account", account)) if value}

@@ -93,6 +93,15 @@ class PlainFold:
                 self.halts[whom] = record.get("reason", ""), record["by"], at
             case "resume", "done":
                 self.halts = {one: halt for one, halt in self.halts.items() if any(whom) and one != whom}
+            case "clock accept", "done":
+                self.now = max(self.now, at)
+            case "caps reset", "done":
+                scope, unit = f"client/{whom[0]}", record.get("unit", "")
+                self.charges = [
+                    held
+                    for held in self.charges
+                    if held.is_open or held.cap[0] != scope or unit not in {"", held.cap[1]}
+                ]
             case "clients revoke", "begun":
                 self.revoked[whom[0]] = max(at, self.revoked.get(whom[0], 0))
 
