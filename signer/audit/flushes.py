@@ -135,6 +135,8 @@ class Flushes:
         self._notes = 0
         self._in_flight: Sequence[Taken] = ()
         self._drops_told = 0
+        self._on_flushed: list[asyncio.Future[None]] = []
+        """Those who wait for the end of the flush under way."""
         self._flushing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -171,16 +173,16 @@ class Flushes:
             self._flushed.give_up(taken.record)
 
     async def settled(self) -> bool:
-        """Wait until all that was taken so far is durable, or its flush has failed. Return whether it is durable."""
-        newest = self._waiting or self._in_flight
-        if not newest:
-            return True
-        last, loop = newest[-1], asyncio.get_running_loop()
-        if last.done is None:
-            last.done = loop.create_future()
-        self._start()
-        await asyncio.wait({last.done})
-        return not last.done.cancelled() and last.done.exception() is None
+        """Wait until all that was taken so far is durable, or a flush has failed. Return whether none has failed."""
+        newest, failures = self._waiting or self._in_flight, self.counters.failures
+        while newest and (newest[-1] in self._waiting or newest[-1] in self._in_flight):
+            if self.counters.failures > failures:
+                return False
+            self._start()
+            ended = asyncio.get_running_loop().create_future()
+            self._on_flushed.append(ended)
+            await ended
+        return self.counters.failures == failures
 
     def started_full(self, error: OSError) -> None:
         """Begin with a log that cannot be written now, because the disk is full."""
@@ -211,9 +213,7 @@ class Flushes:
     async def _flush_all(self) -> None:
         try:
             while self._waiting:
-                batch = self._waiting[:AT_ONCE]
-                del self._waiting[:AT_ONCE]
-                is_durable = await self._flush(batch)
+                is_durable = await self._flush(self._next_batch())
                 await self._flushed.after_flush(is_durable=is_durable, idle=not self._is_pressing())
                 if not self._is_pressing():
                     return
@@ -221,6 +221,15 @@ class Flushes:
             self._flushing = None
             if self._waiting:
                 self._arm(FLUSH_S if self.healthy else RETRY_S)
+
+    def _next_batch(self) -> list[Taken]:
+        """Take the records to write now. A log that has failed tries the notes last: many may wait for it."""
+        pressing = [] if self.healthy else [one for one in self._waiting if one.kind != "note"]
+        if pressing:
+            self._waiting = [one for one in self._waiting if one.kind == "note"]
+            return pressing
+        batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+        return batch
 
     def _is_pressing(self) -> bool:
         """Return whether the next flush is to begin at once."""
@@ -239,14 +248,22 @@ class Flushes:
             await self._failed(batch, error)
             return False
         except BaseException:  # a defect, or the end of the loop: nobody may wait for ever
+            self.counters.failures += 1
             for one in batch:
                 one.tell(AuditError("the audit log has failed", where=self._where, hint="restart the gateway"))
             raise
         finally:
             self._watch.cancel()
             self._in_flight = ()
+            self._tell_flushed()
         self._written(batch)
         return True
+
+    def _tell_flushed(self) -> None:
+        on_flushed, self._on_flushed = self._on_flushed, []
+        for ended in on_flushed:
+            if not ended.done():
+                ended.set_result(None)
 
     async def _append(self, batch: Sequence[Taken], *, urgent: bool = False) -> None:
         own = await self._appender.append([one.record for one in batch], urgent=urgent)

@@ -33,6 +33,39 @@ class AtOnce:
         return answer
 
 
+class HeldWorker(AtOnce):
+    """A worker that counts its jobs, and can be told to hold them back, as a disk that hangs."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        self.held: list[Callable[[], object]] | None = None
+
+    def run(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        self.jobs += 1
+        if self.held is None:
+            return super().run(job)
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.held.append(lambda: self._do(job, answer))
+        return answer
+
+    def _do(self, job: Callable[[], T], answer: asyncio.Future[T]) -> None:
+        done = super().run(job)
+        if not answer.done():
+            error = done.exception()
+            answer.set_result(done.result()) if error is None else answer.set_exception(error)
+
+    async def until_held(self) -> None:
+        """Wait until a job is held back."""
+        while not self.held:
+            await asyncio.sleep(0)
+
+    def release(self) -> None:
+        """Do the jobs that were held back, and hold no more."""
+        held, self.held = self.held or [], None
+        for job in held:
+            job()
+
+
 def entry(name: str = "call", kind: str = "read") -> dict[str, Json]:
     """A record's content that the schema accepts."""
     return {

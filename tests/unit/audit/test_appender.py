@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -16,33 +14,11 @@ from signer.audit.verify import from_ledger, verify
 from signer.errors import AuditError
 from signer.model import ChainHead
 from tests.harness.clocks import SetClock
-from tests.unit.audit.given import FOLDER, ROOM, AtOnce, all_records, entry, ids, new_appender, opened_appender
+from tests.unit.audit.given import FOLDER, ROOM, HeldWorker, all_records, entry, ids, new_appender, opened_appender
 from tests.unit.audit.opened import fail_steps, heal
 from tests.unit.audit.worse_disk import WorseDisk
 
-T = TypeVar("T")
 DAY_US = 86_400_000_000
-
-
-class CountingWorker(AtOnce):
-    """A worker that counts its jobs, and can be told to hold them back."""
-
-    def __init__(self) -> None:
-        self.jobs = 0
-        self.held: list[Callable[[], object]] | None = None
-
-    def run(self, job: Callable[[], T]) -> asyncio.Future[T]:
-        self.jobs += 1
-        if self.held is None:
-            return super().run(job)
-        self.held.append(job)
-        return asyncio.get_running_loop().create_future()
-
-    def release(self) -> None:
-        """Do the jobs that were held back, and hold no more."""
-        held, self.held = self.held or [], None
-        for job in held:
-            job()
 
 
 def contents(disk: WorseDisk, number: int = 0) -> bytearray:
@@ -52,7 +28,7 @@ def contents(disk: WorseDisk, number: int = 0) -> bytearray:
 
 async def test_an_append_is_one_job() -> None:
     """All that happens beside the event loop for an append is one job with one write and one sync."""
-    disk, worker = WorseDisk(), CountingWorker()
+    disk, worker = WorseDisk(), HeldWorker()
     log = Appender(FOLDER, SetClock(), worker, disk)
     await log.open(None)
     await log.append([entry("first")])
@@ -216,14 +192,13 @@ async def test_an_attempt_at_a_segment_leaves_no_hole_in_the_numbers(step: str) 
 
 async def test_what_a_caller_gave_up_is_no_part_of_the_log() -> None:
     """An append that is cancelled while the disk hangs is cut off before the next one, though it was written late."""
-    disk, worker = WorseDisk(), CountingWorker()
+    disk, worker = WorseDisk(), HeldWorker()
     log = Appender(FOLDER, SetClock(), worker, disk, room_bytes=ROOM)
     await log.open(None)
     await log.append([entry("first")])
     worker.held = []
     hung = asyncio.ensure_future(log.append([entry("given-up")]))
-    while not worker.held:
-        await asyncio.sleep(0)
+    await worker.until_held()
     hung.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hung
