@@ -67,6 +67,16 @@ AUDIT = _group(
     verify=Lazy("audit_verify:verify", "Find any record that was edited, removed, inserted, moved or cut off."),
 )
 
+CAPS = _group(
+    "Look after what clients have spent of their caps.",
+    reset=Lazy("caps:reset", "Forget what client NAME has spent of its caps."),
+)
+
+CLOCK = _group(
+    "Confirm the clock by which caps are counted.",
+    accept=Lazy("clock:accept", "Say that this machine's clock is right, though it is far ahead of the last record."),
+)
+
 CLIENTS = _group(
     "Issue virtual credentials to bots, and take them back.",
     add=Lazy("clients:add", "Issue a virtual key and secret to client NAME."),
@@ -118,7 +128,9 @@ TLS = _group(
 
 COMMANDS: Mapping[str, Lazy | LazyGroup] = {
     "audit": AUDIT,
+    "caps": CAPS,
     "clients": CLIENTS,
+    "clock": CLOCK,
     "connect": Lazy("connect:connect", "Print the lines that lead a client library to this gateway."),
     "demo": Lazy("demo:demo", "Show an order pass, a withdrawal refused, and the log verified."),
     "doctor": Lazy("doctor:doctor", "Examine files, keys, exchange, listeners, disk and versions."),

@@ -133,9 +133,9 @@ class BrakeWatch:
         if self._recording is not None:
             self._recording.cancel()
             await asyncio.wait([self._recording])
-        await self._journal.settled()
-        for brake in self._owed.values() if not self._journal.healthy else ():
-            if brake.id not in self._filed.brakes:
+        is_recorded = await self._is_recorded()
+        for brake in self._owed.values():
+            if not is_recorded and brake.id not in self._filed.brakes:
                 self._watch.alarm("brake", f"{_what(brake)} was in memory only, and ends with this process")
 
     def verbs(self) -> Mapping[str, Verb]:
