@@ -1,26 +1,26 @@
-"""The ledger: all state that must be atomic, behind `contracts.Ledger`."""
+"""The ledger: the marks, and the checkpoint of the book, each in a SQLite file of its own."""
 
 from __future__ import annotations
 
-from signer.contracts import Clock, Worker
+from signer.contracts import Worker
 from signer.home.layout import Home
-from signer.ledger.sqlite import SqliteLedger
+from signer.ledger.marks import SqliteMarks
 from signer.offload.worker import ThreadWorker
 
 
-async def open_ledger(home: Home, clock: Clock, worker: Worker | None = None) -> SqliteLedger:
-    """Open the ledger of ``home``, beside a running gateway or not; makes it if there is none.
+async def open_marks(home: Home, worker: Worker | None = None) -> SqliteMarks:
+    """Open the marks of ``home``, beside a running gateway or not; makes the file if there is none.
 
-    Writes run on ``worker``, else on a thread that ends when the ledger is closed. Raises `LedgerError`.
+    They are written on ``worker``, else on a thread that ends when they are closed. Raises `LedgerError`.
     """
     if worker is None:
-        thread = ThreadWorker("ledger")
-        ledger = SqliteLedger(home.ledger, clock, thread, on_closed=thread.close)
+        thread = ThreadWorker("marks")
+        marks = SqliteMarks(home.marks, thread, on_closed=thread.close)
     else:
-        ledger = SqliteLedger(home.ledger, clock, worker)
+        marks = SqliteMarks(home.marks, worker)
     try:
-        await ledger.open()
+        await marks.open()
     except BaseException:
-        await ledger.close()
+        await marks.close()
         raise
-    return ledger
+    return marks
