@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from signer.ledger.writer import LedgerWriter
 
 from signer.audit.disk import LocalDisk
 from signer.audit.reading import VERSION
@@ -15,7 +16,6 @@ from signer.cli.main import main
 from signer.doctor.books import examine
 from signer.errors import AuditError
 from signer.home.layout import Home
-from signer.ledger.writer import LedgerWriter
 from tests.harness.clocks import SetClock
 from tests.unit.audit.given import new_appender, write_log
 

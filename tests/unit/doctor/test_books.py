@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from signer.ledger.writer import LedgerWriter
 
 from signer.audit.disk import LocalDisk
 from signer.doctor.books import examine
 from signer.home.layout import Home
-from signer.ledger.writer import LedgerWriter
 from signer.model import ChainHead, Halt
 from tests.harness.clocks import SetClock
 from tests.unit.audit.given import write_log
