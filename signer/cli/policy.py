@@ -1,6 +1,6 @@
 """`signer policy`: check policies and run their cases.
 
-A function imports key store, ledger and wiring only if it needs them, because `check` and `test` run in a pipeline
+A function imports key store, book and wiring only if it needs them, because `check` and `test` run in a pipeline
 without a home.
 """
 # ruff: noqa: PLC0415

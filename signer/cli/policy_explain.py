@@ -20,10 +20,9 @@ from signer.home.layout import Home
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
 from signer.lanes.shares import kind_of
-from signer.ledger.sqlite import SqliteLedger
 from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Usage
-from signer.operator.ledger import with_ledger
 from signer.operator.readiness import calls_counted, readiness_of
+from signer.operator.reading_book import read_book
 from signer.policy import decide
 from signer.policy.cases import NOT_UNDERSTOOD
 from signer.policy.orders import refs_of
@@ -36,8 +35,8 @@ ANYBODY = "anybody"
 
 
 @dataclass(frozen=True, slots=True)
-class KnownToLedger:
-    """Holds the ledger's facts about a client and about the orders that its call names."""
+class KnownToBook:
+    """Holds the book's facts about a client and about the orders that its call names."""
 
     placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
     usage: Sequence[Usage]
@@ -76,7 +75,7 @@ def explain(
         understood = at.call_of(call, _fields(fields))
     except NotUnderstood as error:
         return _show_not_understood(call, " ".join(at.words(error)), as_json)
-    known = _known(home, entry, understood) if entry else KnownToLedger({}, ())
+    known = _known(home, entry, understood) if entry else KnownToBook({}, ())
     facts = Facts(at.pairs.by_id, known.placed, SystemClock().now_us())
     decision = decide(policy, client or ANYBODY, understood, facts)
     now = _now(home, client)
@@ -140,17 +139,15 @@ def _fields(texts: Sequence[str]) -> dict[str, str]:
     return fields
 
 
-def _known(home: Home, client: AboutClient, call: Call) -> KnownToLedger:
-    async def ask(ledger: SqliteLedger) -> KnownToLedger:
-        placed = {ref: tuple(await ledger.find_orders(client.account, ref)) for ref in refs_of(call)}
-        return KnownToLedger(placed, await ledger.usage(f"client/{client.name}"))
-
-    return with_ledger(home, ask)
+def _known(home: Home, client: AboutClient, call: Call) -> KnownToBook:
+    with read_book(home) as book:
+        placed = {ref: tuple(book.find_orders(client.account, ref)) for ref in refs_of(call)}
+        return KnownToBook(placed, book.usage(f"client/{client.name}"))
 
 
 def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[Row]:
     """Return what the call needs of each cap, and what is left of it before the call."""
-    # Match by the ledger's key: a cap's name holds its limit, and usage outlives a changed limit.
+    # Match by the book's key: a cap's name holds its limit, and usage outlives a changed limit.
     used = {(row.scope, row.unit, row.window_s): row.used for row in usage}
     needs: dict[tuple[str, str, int], Decimal] = {}
     caps: dict[tuple[str, str, int], Charge] = {}

@@ -17,7 +17,7 @@ from signer.cli.terminal import warn
 from signer.home.layout import Home
 from signer.home.lock import NOTHING_YET, Holder, HomeLock
 from signer.keys.passphrase import VARIABLE
-from signer.operator.opening import known_marks, known_passphrase, passphrase_source, require_folder
+from signer.operator.opening import known_passphrase, marks_or_warn, passphrase_source, require_folder
 from signer.operator.session import Session
 from signer.serving.hardening import forget_environment, forget_variable, has_swap, lock_memory
 
@@ -69,7 +69,7 @@ def _loaded(session: Session) -> LoadedHome:
     from signer.serving.loaded import load_home  # noqa: PLC0415
 
     home = session.home
-    marks = known_marks(session)  # before the file: a command may change both meanwhile
+    marks = marks_or_warn(session)  # before the file: a command may change both meanwhile
     passphrase = known_passphrase(session)
     forget_variable(VARIABLE)
     parts = load_home(home, lambda: FileKeyStore.open(home.keys, passphrase))

@@ -1,43 +1,47 @@
-"""Checks whether ledger and audit log open and agree, and whether anything in them waits for a person."""
+"""Checks whether log, checkpoint and marks open and agree, and whether anything in the book waits for a person."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from signer.audit.chain import START
-from signer.audit.disk import LocalDisk, last_line, segments
-from signer.audit.reading import unlink
+from signer.audit.disk import LocalDisk
+from signer.audit.tail import find_ends, found, records_after
+from signer.book.book import Book
+from signer.book.questions import BookQuestions
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import AuditError, LedgerError
 from signer.findings import Finding
 from signer.home.brakes import read_brakes
 from signer.home.layout import Home
-from signer.ledger.database import LedgerReader
+from signer.ledger import open_marks
+from signer.ledger.reading import ReadBook, read_book
 from signer.model import ChainHead, Halt, OpenIntent
 from signer.model.escaping import printable
 from signer.model.halts import ended_by, whom
 
 VERIFY = "`signer audit verify` reads all of it and names the place"
+ANEW = "the next start makes it anew from the log; nothing is lost"
 
 
-def examine(home: Home, *, running: bool) -> list[Finding]:
-    """Examine ledger and log. While a gateway is ``running``, a call without outcome may be under way."""
+def examine(home: Home, now_us: int, *, running: bool) -> list[Finding]:
+    """Examine log, checkpoint and marks. While a gateway is ``running``, a call without outcome may be under way."""
     brakes = read_brakes(home.brakes)
-    unrecorded = [_halted(halt) for halt in brakes.halts.values()]
-    unread = [_unread(name, why) for name, why in brakes.damaged.items()]
-    if not home.ledger.exists():
-        return [fine("ledger", "ledger", "is made at the first start"), *unrecorded, *unread]
+    halted = [_halted(halt) for halt in brakes.halts.values()]
+    halted += [_unread(name, why) for name, why in brakes.damaged.items()]
+    if not (home.audit.is_dir() or home.marks.exists()):
+        return [fine("audit", "audit log", "is made at the first start"), *halted]
+    # What is behind is read first: whatever a gateway writes meanwhile, the log reaches it.
+    kept, of_marks = _kept_head(home)
     try:
-        reader = LedgerReader(home.ledger)
-        try:
-            kept, halts, intents = reader.head(), list(reader.halts()), list(reader.open_intents())
-        finally:
-            reader.close()
-    except LedgerError as why:
-        return failed("ledger", why)
-    opened = fine("ledger", "ledger", "opens")
-    halted = [*map(_halted, halts), *unrecorded]
-    return [opened, *halted, *unread, *_unsettled(intents, running), *_log(home, kept)]
+        book, of_book = _book(home, now_us)
+        log = _log(home, kept, None if not isinstance(book, ReadBook) else book.checkpoint_head)
+        on_record = [*map(_halted, book.halts()), *_unknown(book.open_intents(), running)]
+    except (AuditError, LedgerError) as why:
+        return [*of_marks, *failed("audit log", why), *halted]
+    return [*of_marks, *of_book, *on_record, *halted, *log]
 
 
 def _unread(name: str, why: str) -> Finding:
@@ -50,45 +54,79 @@ def _halted(halt: Halt) -> Finding:
     return warning("halt", whom(halt.client, halt.account), what, ended_by(halt))
 
 
-def _unsettled(intents: list[OpenIntent], running: bool) -> Iterator[Finding]:
-    held = [one for one in intents if one.unknown or not running]
-    if held:
-        what = f"{counted(len(held), 'call')} without a known outcome; what they charged stays held"
+def _unknown(intents: Sequence[OpenIntent], running: bool) -> Iterator[Finding]:
+    open_ones = [one for one in intents if one.unknown or not running]
+    if open_ones:
+        what = f"{counted(len(open_ones), 'call')} without a known outcome; what they charged stays held"
         hint = "`signer status` lists them; the gateway looks them up at the exchange while it runs"
-        yield warning("unknown-outcome", f"ledger, since {when(held[0].intent.at_us)}", what, hint)
+        yield warning("unknown-outcome", f"book, since {when(open_ones[0].intent.at_us)}", what, hint)
 
 
-def _log(home: Home, kept: ChainHead | None) -> Iterator[Finding]:
-    about = "audit log"
+def _kept_head(home: Home) -> tuple[ChainHead | None, list[Finding]]:
+    """Return the record that the marks know, and what is to be said of the marks."""
+    if not home.marks.exists():
+        hint = "restore it from a backup; without it nobody notices that the log or the key store was put back"
+        return None, [warning("marks", "marks.db", "is missing", hint)]
     try:
-        head = _head(home)
-    except AuditError as why:
-        yield from failed(about, why)
-        return
-    if head is None:
-        yield error("audit", about, "its last whole line is not a record of it", VERIFY)
-    elif kept is not None and head.seq < kept.seq:
-        what = f"ends at record {head.seq}, and the ledger knows record {kept.seq}: records are missing"
-        yield error("audit", about, what, VERIFY)
-    elif kept is not None and head.seq == kept.seq and head.digest != kept.digest:
-        yield error("audit", about, f"record {head.seq} is not the one that the ledger knows", VERIFY)
-    else:
-        what = f"reaches what the ledger knows of it (record {head.seq}); `signer audit verify` proves the rest"
-        yield fine("audit", about, what)
+        return asyncio.run(_ask_marks(home)), [fine("marks", "marks.db", "opens")]
+    except LedgerError as why:
+        return None, failed("marks.db", why)
 
 
-def _head(home: Home) -> ChainHead | None:
-    """Return the last record; None if the last whole line is no record.
+async def _ask_marks(home: Home) -> ChainHead | None:
+    marks = await open_marks(home)
+    try:
+        return await marks.head()
+    finally:
+        await marks.close()
 
-    Skips a segment that a crash left empty. Raises `AuditError` for a record of another format.
-    """
-    disk = LocalDisk()
-    for segment in reversed(segments(disk, home.audit)):
-        path = home.audit / segment.name
-        line, end = last_line(disk, path, path.stat().st_size)
-        record = unlink(line)
-        if record is not None:
-            return ChainHead(record.seq, record.digest)
-        if end:
-            return None
-    return START
+
+def _book(home: Home, now_us: int) -> tuple[BookQuestions, list[Finding]]:
+    """Return the book, and what is to be said of its checkpoint. Raises `AuditError` if the log does not read."""
+    after = partial(records_after, LocalDisk(), home.audit)
+    try:
+        book = read_book(home, after, lambda: now_us)
+    except LedgerError as why:
+        return _folded(home, now_us), [warning("checkpoint", "book.db", why.what, ANEW)]
+    book.close()
+    stands = book.checkpoint_head
+    if stands is None:
+        return book, [fine("checkpoint", "book.db", "is made by the gateway")]
+    if found(LocalDisk(), home.audit, stands) is False:
+        what = f"is of another log: record {stands.seq} is another one"
+        return _folded(home, now_us), [warning("checkpoint", "book.db", what, ANEW)]
+    behind = max(_end(home).seq - stands.seq, 0)
+    return book, [
+        fine("checkpoint", "book.db", f"stands for record {stands.seq}, {counted(behind, 'record')} behind the log")
+    ]
+
+
+def _folded(home: Home, now_us: int) -> BookQuestions:
+    """Return the book that the log makes without a checkpoint."""
+    book = Book()
+    for record in records_after(LocalDisk(), home.audit, 0):
+        book.apply(record)
+    return BookQuestions(book, None, lambda: now_us)
+
+
+def _log(home: Home, kept: ChainHead | None, stands: ChainHead | None) -> Iterator[Finding]:
+    """Say whether the log reaches the record that the marks know, and the one that the checkpoint stands for."""
+    end = _end(home)
+    for head, knows in ((kept, "marks.db knows"), (stands, "book.db stands for")):
+        if head is None:
+            continue
+        known = found(LocalDisk(), home.audit, head)
+        if known is None:
+            what = f"ends at record {end.seq}, and {knows} record {head.seq}: records are missing"
+            yield error("audit", "audit log", what, VERIFY)
+            return
+        if known is False and head is kept:
+            yield error("audit", "audit log", f"record {head.seq} is not the one that {knows}", VERIFY)
+            return
+    what = f"reaches what is known of it (record {end.seq}); `signer audit verify` proves the rest"
+    yield fine("audit", "audit log", what)
+
+
+def _end(home: Home) -> ChainHead:
+    """Return the last record. Raises `AuditError` if the last whole line is no record, or of another format."""
+    return next((end.head for end in find_ends(LocalDisk(), home.audit) if end.head is not None), START)

@@ -1,4 +1,4 @@
-"""Checks the free space of the disks of ledger and audit log, and the time of a durable write there."""
+"""Checks the free space of the disks of home and audit log, and the time of a durable write to the log."""
 
 from __future__ import annotations
 
@@ -24,18 +24,17 @@ DAY_S = 24 * 3600.0
 WRITES = 20
 WRITE_BYTES = 4096
 SLOW_S = 0.010
-"""The slowest durable write without a warning. Every order waits for two: the log's and the ledger's."""
+"""The slowest durable write without a warning. Every order waits for one."""
 HINT = "make room, or move old segments of the audit log away (docs/audit.md)"
 
 
 def examine(home: Home, clock: Clock) -> list[Finding]:
-    """Examine each file system that ledger and audit log are on."""
+    """Examine each file system that home and audit log are on."""
     folders = {folder.stat().st_dev: folder for folder in (home.folder, home.audit) if folder.is_dir()}
     found: list[Finding] = []
     for folder in folders.values():
         found += room(folder, os.statvfs(folder), _bytes_a_day(home, clock))
-        found += sync_cost(folder, clock)
-    return found
+    return [*found, *sync_cost(home.audit if home.audit.is_dir() else home.folder, clock)]
 
 
 def room(folder: Path, disk: os.statvfs_result, bytes_a_day: float) -> Iterator[Finding]:
@@ -64,7 +63,7 @@ def sync_cost(folder: Path, clock: Clock) -> Iterator[Finding]:
         return
     what = f"a record is durable in {took * 1000:.1f} ms"
     if took > SLOW_S:
-        hint = "put the home on a local SSD: each order waits for two such writes"
+        hint = "put the home on a local SSD: each order waits for such a write"
         yield warning("sync", about, what, hint)
     else:
         yield fine("sync", about, what)

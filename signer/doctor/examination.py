@@ -75,7 +75,7 @@ def _home(home: Home, opened: Opened, asking: Asking, ready: Ready, clock: Clock
     yield _part("orders", lambda: orders.examine(ready()))
     yield _part("listeners", lambda: listeners.examine(known))
     yield _part("tls", lambda: certificates.examine(home, config, now, running=serves))
-    yield _part("ledger and audit log", lambda: books.examine(home, running=serves))
+    yield _part("book and audit log", lambda: books.examine(home, now_us, running=serves))
     yield _part("disk", lambda: disks.examine(home, clock))
 
 

@@ -44,7 +44,9 @@ def _secrets(home: Home) -> list[Path]:
 
 def _ours(home: Home) -> list[Path]:
     """Return the files that signer itself writes there."""
-    beside = [home.ledger.with_name(home.ledger.name + end) for end in ("", "-wal", "-shm")]
+    beside = [
+        path.with_name(path.name + end) for path in (home.marks, home.book) for end in ("", "-wal", "-shm", "-spare")
+    ]
     known = [*beside, *home.pairs_kept().values(), home.lock, home.state, home.tls / "ca.pem"]
     kept = [*sorted(home.audit.glob("audit-*.jsonl")), *sorted(home.probes.glob("*.json"))]
     kept += sorted(home.brakes.glob("*.json"))

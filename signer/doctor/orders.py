@@ -8,8 +8,8 @@ from signer.doctor.said import error, fine, warning
 from signer.findings import Finding
 from signer.serving.readiness import ALONE, Obstacle, Readiness
 
-SAID_ELSEWHERE = frozenset({"halt", "expired", "policy", "ledger", "home"})
-"""Kinds that the checks of ledger, home, clients and policies report with more detail."""
+SAID_ELSEWHERE = frozenset({"halt", "expired", "policy", "book", "home"})
+"""Kinds that the checks of book, home, clients and policies report with more detail."""
 HINT = "the findings of its causes say what to do; `signer status` lists them"
 
 

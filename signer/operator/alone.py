@@ -1,4 +1,4 @@
-"""Holds a home for an act while no gateway runs on it: only one process at a time writes the audit chain."""
+"""Holds a home for an act while no gateway runs on it: only one process at a time writes the log."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from signer.audit import close_audit, open_audit
-from signer.audit.log import FileAuditLog
-from signer.errors import HomeError
+from signer.audit import close_journal, open_journal
+from signer.audit.journal import FileJournal
+from signer.errors import AuditError, HomeError
 from signer.gateway.reconcile.by_hand import record_by_hand
 from signer.gateway.trace import operator_record
 from signer.home.layout import Home
 from signer.home.lock import NOTHING_YET, Holder, HomeLock, holder
-from signer.ledger import open_ledger
-from signer.ledger.sqlite import SqliteLedger
+from signer.ledger import open_marks
+from signer.ledger.checkpoint import BookFile
+from signer.ledger.marks import SqliteMarks
 from signer.model import Json
 from signer.operator.session import Session
 from signer.serving.admin import Operator
@@ -28,42 +29,44 @@ LOOK_EVERY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Holds the home's ledger and audit log, opened by the act itself."""
+    """Holds the home's journal and marks, opened by the act itself."""
 
     session: Session
-    ledger: SqliteLedger
-    log: FileAuditLog
+    journal: FileJournal
+    marks: SqliteMarks
 
     def record(self, told: Mapping[str, Json]) -> None:
         """Put what an act says of itself into the log, durably. Raises `AuditError`."""
         me = Operator.of(os.getuid())
-        self.session.run(self.log.record(operator_record(me.uid, me.name, told, SystemClock().now_us())))
+        self.session.run(self.journal.record(operator_record(me.uid, me.name, told, SystemClock().now_us())))
 
     def close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
-        """Settle or release an unknown call; whether there is one of that number."""
-        return self.session.run(self._close_unknown(number, venue_ids, reason))
-
-    async def _close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
+        """Record the end of an unknown call; whether there is one of that number. Raises `SignerError`."""
         me = Operator.of(os.getuid())
-        for one in await self.ledger.open_intents():
+        for one in self.journal.open_intents():
             if one.reservation == number:
-                await record_by_hand(self.ledger, self.log, one, venue_ids, me.name, me.uid, reason)
+                try:
+                    self.session.run(record_by_hand(self.journal, one, venue_ids, me.name, me.uid, reason))
+                except AuditError as error:
+                    what = f"the call {number} is not ended, because that cannot be recorded"
+                    raise AuditError(what, where=str(self.session.home.audit), hint="see to the disk") from error
                 return True
         return False
 
 
 @contextlib.contextmanager
 def opened_alone(session: Session) -> Iterator[Alone]:
-    """Open the ledger and the log of a home whose lock is held. Raises `SignerError`."""
-    ledger = session.run(open_ledger(session.home, SystemClock()))
+    """Open the journal and the marks of a home whose lock is held. Raises `SignerError`."""
+    home, clock = session.home, SystemClock()
+    marks = session.run(open_marks(home))
     try:
-        log = session.run(open_audit(session.home, ledger, SystemClock(), session.person.warn))
+        journal = session.run(open_journal(home, marks, BookFile(home.book), clock, session.person.warn))
         try:
-            yield Alone(session, ledger, log)
+            yield Alone(session, journal, marks)
         finally:
-            session.run(close_audit(log, ledger))
+            session.run(close_journal(journal, marks))
     finally:
-        session.run(ledger.close())
+        session.run(marks.close())
 
 
 def take_lock(home: Home) -> HomeLock | None:

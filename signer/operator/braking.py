@@ -1,4 +1,4 @@
-"""Puts a brake in force though the ledger, the log or the gateway does not answer, and says what is known of it."""
+"""Puts a brake in force though neither the log nor the gateway answers, and says what is known of it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from signer.errors import HomeError, SignerError
+from signer.contracts import Known
+from signer.errors import HomeBusy, HomeError, SignerError
 from signer.home.brakes import Brake, file_brake, new_id, read_brakes, remove_brake
 from signer.home.layout import Home
 from signer.home.lock import Holder, holder
-from signer.ledger.sqlite import SqliteLedger
 from signer.operator.alone import opened_alone, take_lock
-from signer.operator.ledger import with_ledger
+from signer.operator.reading_book import read_book
 from signer.operator.session import Session
 from signer.serving.admin import Operator, ask_within
 from signer.serving.brakes import record_brake
@@ -40,9 +40,7 @@ class Braking:
     confirmed: bool = False
     """Whether that gateway says that the brake is in force."""
     recorded: bool = False
-    """Whether the ledger and the log have it."""
-    stored: bool = False
-    """Whether the ledger at least has it."""
+    """Whether the log has it."""
     why: str = ""
     """Why it is not on record, or not confirmed."""
 
@@ -54,7 +52,7 @@ class Braking:
     @property
     def outlives(self) -> bool:
         """Whether it holds over a restart of the gateway."""
-        return self.filed or self.stored or self.recorded
+        return self.filed or self.recorded
 
     @property
     def certain(self) -> bool:
@@ -77,10 +75,7 @@ class Braking:
         if self.in_effect and not self.outlives:
             person.warn(f"in effect in memory only, so a restart of the gateway ends it: {self.why}")
         elif self.in_effect and not self.recorded:
-            then = (
-                "it is recorded as soon as it can be" if self.filed or self.confirmed else "it is in the ledger alone"
-            )
-            person.warn(f"in effect, not on record: {self.why}; {then}")
+            person.warn(f"in effect, not on record: {self.why}; it is recorded as soon as it can be")
 
 
 def new_brake(act: Literal["halt", "revoke"], client: str, account: str, reason: str) -> Brake:
@@ -90,9 +85,9 @@ def new_brake(act: Literal["halt", "revoke"], client: str, account: str, reason:
 
 
 def apply(session: Session, brake: Brake) -> Braking:
-    """Put the brake in force by every way that there is: a file, the running gateway's memory, the ledger.
+    """Put the brake in force by every way that there is: a file, the running gateway's memory, a record in the log.
 
-    Raises the ledger's `SignerError` if none of them works and no gateway serves.
+    Raises `SignerError` if neither a file nor a record can be written and no gateway serves.
     """
     made = Braking(brake)
     filing = _Filing(session.home, brake)
@@ -102,22 +97,21 @@ def apply(session: Session, brake: Brake) -> Braking:
     filing.settle(made)
     if running is None:
         _record_alone(made, session)
-    elif not running.serves and made.filed:
-        made.why = made.why or f"process {running.pid} starts a gateway or changes the home"
-    if not (made.confirmed or made.filed or made.recorded):
-        _stored_or_said(made, session.home)
+    elif not running.serves:
+        _leave_to_gateway(made, f"process {running.pid} starts a gateway or changes the home")
     return made
 
 
+def revoked_in(home: Home, book: Known) -> Mapping[str, int]:
+    """Return when each client was revoked: on record, or by a file that lies in the home."""
+    on_record, filed = book.revoked(), read_brakes(home.brakes).revoked
+    return {name: max(times.get(name, 0) for times in (on_record, filed)) for name in {*on_record, *filed}}
+
+
 def revoked_clients(home: Home) -> Mapping[str, int]:
-    """Return when each client was revoked, as ledger and brake files have it. Raises `LedgerError`."""
-
-    async def stored(ledger: SqliteLedger) -> Mapping[str, int]:
-        return await ledger.revoked()
-
-    in_ledger = with_ledger(home, stored) if home.ledger.exists() else {}
-    filed = read_brakes(home.brakes).revoked
-    return {name: max(times.get(name, 0) for times in (in_ledger, filed)) for name in {*in_ledger, *filed}}
+    """Return when each client was revoked. Raises `AuditError` or `LedgerError` if the book does not read."""
+    with read_book(home) as book:
+        return revoked_in(home, book)
 
 
 class _Filing:
@@ -157,41 +151,37 @@ def _ask_gateway(made: Braking, home: Home, running: Holder) -> None:
         made.why = "" if made.recorded else "the gateway could not record it yet; see its log"
 
 
+def _leave_to_gateway(made: Braking, what: str) -> None:
+    """Leave the record to a gateway that starts, which honours the file. Raises `HomeBusy` if there is no file."""
+    if not made.filed:
+        raise HomeBusy(f"the brake is written nowhere: {made.why}, and {what}", hint="repeat this")
+    made.why = made.why or what
+
+
 def _record_alone(made: Braking, session: Session) -> None:
-    """Record the brake, and those that wait, while no gateway runs. If one starts meanwhile, it does so."""
-    home = session.home
+    """Record the brake, and those that wait, while no gateway runs.
+
+    Raises `SignerError` if that cannot be, and the brake has no file either.
+    """
     try:
-        lock = take_lock(home)
+        lock = take_lock(session.home)
         if lock is None:
-            made.why = made.why or "a gateway has just started, which records it"
+            _leave_to_gateway(made, "a gateway has just started, which records it")
             return
         try:
-            with opened_alone(session) as alone:
-                for each in {made.brake.id: made.brake, **read_brakes(home.brakes).brakes}.values():
-                    now_us = SystemClock().now_us()
-                    session.run(record_brake(each, alone.ledger, alone.log, now_us))
-                    made.recorded = made.recorded or each.id == made.brake.id
-                    remove_brake(home.brakes, each.id)
+            _record_all(made, session)
         finally:
             lock.release()
     except SignerError as error:
+        if not made.outlives:
+            raise
         made.why = str(error)
 
 
-def _store(made: Braking, home: Home) -> None:
-    """Put the brake into the ledger itself, which every gateway reads. Raises `SignerError`."""
-    brake = made.brake
-    if brake.act == "halt":
-        with_ledger(home, lambda ledger: ledger.halt(brake.halt))
-    else:
-        with_ledger(home, lambda ledger: ledger.revoke(brake.client, brake.at_us))
-    made.stored = True
-
-
-def _stored_or_said(made: Braking, home: Home) -> None:
-    try:
-        _store(made, home)
-    except SignerError as error:
-        if made.gateway is None:
-            raise
-        made.why = f"{made.why}; {error}"
+def _record_all(made: Braking, session: Session) -> None:
+    home = session.home
+    with opened_alone(session) as alone:
+        for each in {made.brake.id: made.brake, **read_brakes(home.brakes).brakes}.values():
+            session.run(record_brake(each, alone.journal, SystemClock().now_us()))
+            made.recorded = made.recorded or each.id == made.brake.id
+            remove_brake(home.brakes, each.id)

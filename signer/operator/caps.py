@@ -15,7 +15,8 @@ def reset_caps(session: Session, client: str, unit: str, reason: str) -> Sequenc
     Return the names of these caps; none if it has spent nothing, and then nothing is recorded. Raises `SignerError`.
     """
     require_home(session.home)
-    used = [cap for cap in read_book(session.home).usage(f"client/{client}") if cap.used and unit in {"", cap.unit}]
+    with read_book(session.home) as book:
+        used = [cap for cap in book.usage(f"client/{client}") if cap.used and unit in {"", cap.unit}]
     if used:
         with on_record(session, "caps reset", reason, client=client, unit=unit) as operation:
             operation.must_record = True

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from signer.errors import ConfigError, KeyStoreError, LedgerError
+from signer.contracts import Marks
+from signer.errors import AuditError, ConfigError, KeyStoreError, LedgerError
 from signer.gateway.replay import FORGIVEN, highest_of, name_of
 from signer.gateway.snapshot import AT_ONCE
 from signer.home.layout import Home
@@ -15,14 +16,13 @@ from signer.home.settings import Config, load_config
 from signer.keys.entries import ClientChange
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import ApiKeySecret
-from signer.ledger.sqlite import SqliteLedger
 from signer.model import ClientInfo, Network
 from signer.operator.braking import revoked_clients
 from signer.operator.judging import warn_of_lacking
-from signer.operator.ledger import with_ledger
 from signer.operator.moments import utc
 from signer.operator.opening import open_store, require_account
 from signer.operator.operation import on_record
+from signer.operator.reading_book import with_marks
 from signer.operator.reload import take_up
 from signer.operator.session import Session
 from signer.operator.taking_back import TakingBack
@@ -61,7 +61,7 @@ def list_clients(session: Session) -> tuple[Sequence[ClientInfo], Sequence[Clien
 def _revoked(session: Session) -> Mapping[str, int]:
     try:
         return revoked_clients(session.home)
-    except LedgerError as error:
+    except (AuditError, LedgerError) as error:
         session.person.warn(f"which clients were revoked is told from the key store alone: {error}")
         return {}
 
@@ -153,7 +153,7 @@ def _require_not_over(session: Session, store: FileKeyStore, name: str) -> None:
     revoked = revoked_clients(session.home)
     if any(info.name == name and _is_over(info, revoked) for info in store.clients()):
         hint = f"`signer clients revoke {name}` once more, then `signer clients add {name} …` issues a new credential"
-        raise KeyStoreError(f"client {name!r} is revoked", where=str(session.home.ledger), hint=hint)
+        raise KeyStoreError(f"client {name!r} is revoked", where=str(session.home.audit), hint=hint)
 
 
 def update_client(session: Session, name: str, changes: ClientChange, *, reason: str) -> None:
@@ -182,7 +182,7 @@ def forgive_client(session: Session, name: str, *, reason: str) -> None:
         return
     prefix = name_of(client.name, client.fingerprint)
     with on_record(session, "clients forgive", reason, client=name) as operation:
-        highest = with_ledger(session.home, lambda ledger: _forgiven(ledger, prefix))
+        highest = with_marks(session.home, lambda marks: _forgiven(marks, prefix))
         operation.detail = f"nonces up to {highest} count in their own unit only"
     session.person.say(
         f"Forgave client {name}: its next nonce may be lower than {highest}, in a unit of another length."
@@ -190,10 +190,9 @@ def forgive_client(session: Session, name: str, *, reason: str) -> None:
     take_up(session, f"what {name} is forgiven")
 
 
-async def _forgiven(ledger: SqliteLedger, prefix: str) -> int:
-    marks: Mapping[str, int] = await ledger.marks()
-    highest = highest_of(prefix, marks)
-    await ledger.raise_mark(f"{prefix}/{FORGIVEN}", highest)
+async def _forgiven(marks: Marks, prefix: str) -> int:
+    highest = highest_of(prefix, await marks.marks())
+    await marks.raise_mark(f"{prefix}/{FORGIVEN}", highest)
     return highest
 
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from signer.contracts import Known
 from signer.errors import ConfigError, KeyStoreError
 from signer.home.brakes import read_brakes
 from signer.home.layout import Home
 from signer.home.settings import load_config
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
-from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt
 from signer.model.halts import resumed_by, whom
 from signer.operator.braking import apply, new_brake
-from signer.operator.ledger import require_home, with_ledger
 from signer.operator.operation import on_record
+from signer.operator.reading_book import read_book, require_home
 from signer.operator.session import Session
-from signer.serving.admin import ask
+from signer.serving.admin import Operator, ask
 from signer.serving.brakes import Resumed, end_halts
+from signer.serving.clock import SystemClock
 
 
 def halt_orders(session: Session, client: str, account: str, reason: str) -> bool:
@@ -49,9 +51,11 @@ def resume_orders(session: Session, client: str, account: str, reason: str, *, e
             told = ask(home.admin, "resume", client=client, account=account, every=every)
             resumed = Resumed(told["ended"], told["left"])
         else:
-            resumed = session.run(end_halts(home.brakes, operation.alone.ledger, client, account, every=every))
-        ended = f"ended: {', '.join(resumed.ended)}" if every else ""
-        operation.detail = ended if resumed.ended else no_halt(client, account)
+            by, now_us, journal = Operator.of(os.getuid()), SystemClock().now_us(), operation.alone.journal
+            resumed = session.run(end_halts(home.brakes, journal, client, account, every=every, by=by, now_us=now_us))
+        # The record of each end is the end itself: another one could end a halt that has begun meanwhile.
+        operation.last_stage = "" if resumed.ended else "failed"
+        operation.detail = no_halt(client, account)
     return resumed
 
 
@@ -63,17 +67,14 @@ def no_halt(client: str, account: str) -> str:
 def ways_to_resume(home: Home) -> Sequence[str]:
     """List the command that ends each operator's halt that is in force. Raises `SignerError`."""
     require_home(home)
-    return [resumed_by(halt.client, halt.account) for halt in halts_in_force(home) if not halt.cure]
+    with read_book(home) as book:
+        return [resumed_by(halt.client, halt.account) for halt in halts_in(home, book) if not halt.cure]
 
 
-def halts_in_force(home: Home) -> Sequence[Halt]:
-    """List the halts that the ledger has and those that are not on record yet. Raises `LedgerError`."""
-
-    async def stored(ledger: SqliteLedger) -> Sequence[Halt]:
-        return await ledger.halts()
-
-    in_ledger = with_ledger(home, stored) if home.ledger.exists() else ()
-    return [*({(halt.client, halt.account): halt for halt in in_ledger} | read_brakes(home.brakes).halts).values()]
+def halts_in(home: Home, book: Known) -> Sequence[Halt]:
+    """List the halts in force: those on record, and those whose file lies in the home."""
+    on_record = {(halt.client, halt.account): halt for halt in book.halts()}
+    return [*(on_record | read_brakes(home.brakes).halts).values()]
 
 
 def _require_account(session: Session, account: str) -> None:

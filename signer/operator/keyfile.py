@@ -8,7 +8,7 @@ from pathlib import Path
 from signer.home.layout import Home
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import Passphrase, in_step
-from signer.operator.opening import known_marks, known_passphrase, open_file
+from signer.operator.opening import known_passphrase, marks_or_warn, open_file
 from signer.operator.operation import on_record
 from signer.operator.reload import take_up
 from signer.operator.session import Session
@@ -45,7 +45,7 @@ def restore(session: Session, file: Path, *, older: bool, reason: str) -> None:
     with on_record(session, "keyfile restore", reason) as operation:
         operation.detail = f"{file}{', older than now' if older else ''}"
         with _in_step(home, then):
-            changed = saved.restore(home.keys, known_marks(session), older=older)
+            changed = saved.restore(home.keys, marks_or_warn(session), older=older)
     then.wipe()
     session.person.say(f"Restored the key store from {file}. Otherwise than before: {', '.join(changed) or 'nothing'}.")
     take_up(session, "the restored key store")

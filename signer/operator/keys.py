@@ -14,13 +14,12 @@ from signer.keys.issue import ApiKeySecret
 from signer.keys.probes import Probe, forget_probe, kept_probe
 from signer.keys.replaced import Replaced, forget_replaced, kept_replaced
 from signer.lanes.nonces import used_us
-from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo, KeyInfo, Role
 from signer.operator.judging import judged, warn_of
-from signer.operator.ledger import with_ledger
 from signer.operator.moving import Move
 from signer.operator.opening import handle_of, open_store, signing_store
 from signer.operator.operation import Operation, on_record
+from signer.operator.reading_book import known_marks
 from signer.operator.reload import take_up
 from signer.operator.rotation import Rotation
 from signer.operator.session import Session
@@ -196,10 +195,5 @@ def _require_apart(here: str, there: str, config: Config) -> None:
 
 def _last_used(home: Home) -> Mapping[str, int]:
     """Find when each credential last signed a call, by its fingerprint, from the mark that its nonces have reached."""
-
-    async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
-        return await ledger.marks()
-
-    now_us = SystemClock().now_us()
-    found = with_ledger(home, marks).items()
+    now_us, found = SystemClock().now_us(), known_marks(home).items()
     return {name.rpartition("/")[2]: used_us(mark, now_us) for name, mark in found if name.startswith("credential/")}

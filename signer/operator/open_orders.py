@@ -11,7 +11,7 @@ from signer.gateway.trace import order_row
 from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.model.halts import whom
-from signer.operator.ledger import with_ledger
+from signer.operator.reading_book import read_book
 from signer.operator.session import Session
 from signer.serving.admin import ask, ask_within
 
@@ -54,17 +54,18 @@ class Cleared:
 
 
 def open_orders(session: Session, client: str, account: str) -> OpenOrders | None:
-    """List the orders that may be open, by the gateway or else the ledger; None, with a warning, if neither answers."""
+    """List the orders that may be open, by the gateway or else the book; None, with a warning, if neither answers."""
     home, who, told = session.home, whom(client, account), None
     try:
         if serves(home):
             told = ask_within(LIST_S, home.admin, "open_orders", client=client, account=account)
     except SignerError as error:
-        session.person.warn(f"what is open is told from the ledger: {error}")
+        session.person.warn(f"what is open is told from the audit log: {error}")
     if told:
         return OpenOrders(who, told["orders"], told["count"], told["unsettled"])
     try:
-        rows = _from_ledger(home, client, account)
+        with read_book(home) as book:
+            rows = [dict(order_row(one)) for one in book.open_orders(account, client)]
     except SignerError as error:
         session.person.warn(f"what {who} has open cannot be told: {error}")
         return None
@@ -89,8 +90,3 @@ def serves(home: Home) -> bool:
     """Tell whether a gateway serves on ``home``."""
     running = holder(home.lock)
     return running is not None and running.serves
-
-
-def _from_ledger(home: Home, client: str, account: str) -> Sequence[Mapping[str, Any]]:
-    """Return the order as the gateway last knew it."""
-    return [dict(order_row(one)) for one in with_ledger(home, lambda ledger: ledger.open_orders(account, client))]

@@ -18,10 +18,9 @@ from signer.keys.file import FileKeyStore
 from signer.keys.issue import MOST_BYTES, KeyShape
 from signer.keys.passphrase import Passphrase, find_passphrase, settle
 from signer.keys.renewal import read_envelope
-from signer.ledger.sqlite import SqliteLedger
 from signer.model import CredentialInfo
-from signer.operator.ledger import with_ledger
 from signer.operator.person import Person
+from signer.operator.reading_book import known_marks, with_marks
 from signer.operator.session import Session
 from signer.venues import open_venue
 
@@ -53,7 +52,7 @@ def open_store(session: Session) -> FileKeyStore:
     """
     home, person = session.home, session.person
     require_folder(home)
-    marks = known_marks(session)  # before the file: another act may change both meanwhile
+    marks = marks_or_warn(session)  # before the file: another act may change both meanwhile
     source = passphrase_source(session)
     if source is not None:
         store = _opened(session, source)
@@ -77,7 +76,7 @@ def passphrase_source(session: Session) -> Passphrase | None:
 
 
 def open_file(session: Session, path: Path, passphrase: Passphrase) -> FileKeyStore:
-    """Open the key store at ``path``; the home's ledger counts its changes. Raises `KeyStoreError`."""
+    """Open the key store at ``path``; the home's marks count its changes. Raises `KeyStoreError`."""
     allowed = allow_test_profile(session.person)
     return FileKeyStore.open(path, passphrase, allow_test_profile=allowed, written=partial(_keep_mark, session))
 
@@ -143,14 +142,10 @@ async def handle_of(info: CredentialInfo, store: FileKeyStore, elsewhere: Signin
     return store.signing_key(info.name, info.algorithm)
 
 
-def known_marks(session: Session) -> Mapping[str, int]:
-    """Read the ledger's marks. If that fails, warn and return none, because a revocation must work all the same."""
-
-    async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
-        return await ledger.marks()
-
+def marks_or_warn(session: Session) -> Mapping[str, int]:
+    """Read the home's marks. If that fails, warn and return none, because a revocation must work all the same."""
     try:
-        return with_ledger(session.home, marks)
+        return known_marks(session.home)
     except LedgerError as error:
         session.person.warn(f"whether the key store was put back to an earlier state cannot be known: {error}")
         return {}
@@ -176,7 +171,7 @@ def _opened(session: Session, passphrase: Passphrase) -> FileKeyStore:
 
 def _keep_mark(session: Session, name: str, generation: int) -> None:
     try:
-        with_ledger(session.home, lambda ledger: ledger.raise_mark(name, generation))
+        with_marks(session.home, lambda marks: marks.raise_mark(name, generation))
     except LedgerError as error:
         warn = session.person.warn
         warn(f"the change is made, but until the next start nobody would notice if it were undone: {error}")

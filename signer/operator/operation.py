@@ -1,7 +1,7 @@
 """Does an act on record, alone with the home or beside a running gateway.
 
-Only one process at a time may write the audit chain and take nonces of a credential. So a command asks the running
-gateway, or else holds the home's lock until it is done.
+Only one process at a time may write the log and take nonces of a credential. So a command asks the running gateway, or
+else holds the home's lock until it is done.
 """
 
 from __future__ import annotations
@@ -40,8 +40,12 @@ class Operation:
     """Whether a gateway runs."""
     detail: str = ""
     """Text for the record, beside the person, the act and its target."""
+    last_stage: str = "done"
+    """The stage of the last record; empty if the act itself has recorded its end."""
+    must_record: bool = False
+    """Whether the last record is the act itself, so that the command fails if it cannot be recorded."""
     alone: Alone | None = None
-    """The ledger and the log, if no gateway runs."""
+    """The journal and the marks, if no gateway runs."""
 
     def probe(self, info: CredentialInfo, config: Config, key: MakeKey) -> Heard:
         """Ask the venue about a credential that is in force; ``key`` is used if no gateway runs."""
@@ -55,7 +59,7 @@ class Operation:
         return Heard.of(self.session.run(ask_venue(self.session, info, config, key)), info.name)
 
     def close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
-        """Settle or release a call whose outcome is unknown; whether there is one of that number."""
+        """Record the end of a call whose outcome is unknown; whether there is one of that number."""
         if self.alone is not None:
             return self.alone.close_unknown(number, venue_ids, reason)
         return bool(ask(self.session.home.admin, "close", number=number, venue_ids=list(venue_ids), reason=reason))
@@ -85,8 +89,8 @@ def on_record(
 
     ``whom`` is ``client``, ``account`` or ``credential``, left out if empty. ``proceed_unrecorded`` is for brakes: they
     work without a record too, with a warning. ``begun`` is the id of an act whose begin is recorded elsewhere. An end
-    that cannot be recorded is a warning as well. Raises `HomeError` if the home is not to be had, and `AuditError` if
-    the log takes no record: nothing was done then.
+    that cannot be recorded is a warning as well, but of `Operation.must_record`. Raises `HomeError` if the home is not
+    to be had, and `AuditError` if the log takes no record: nothing was done then.
     """
     told = {"id": begun or new_id(SystemClock().now_us()), "act": act}
     told |= {key: name for key, name in whom.items() if name}
@@ -102,9 +106,10 @@ def on_record(
                 {**told, "stage": "failed", "detail": str(error)[:MOST_DETAIL] or type(error).__name__}
             )
             raise
-        _tried(record, session.person)(
-            {**told, "stage": "done", **({"detail": operation.detail[:MOST_DETAIL]} if operation.detail else {})}
-        )
+        if operation.last_stage:
+            detail = {"detail": operation.detail[:MOST_DETAIL]} if operation.detail else {}
+            end = record if operation.must_record else _tried(record, session.person)
+            end({**told, "stage": operation.last_stage, **detail})
 
 
 def _log(

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from signer.home.layout import Home
-from signer.ledger.sqlite import SqliteLedger
 from signer.model import OpenIntent
-from signer.operator.ledger import require_home, with_ledger
 from signer.operator.open_orders import serves
 from signer.operator.operation import on_record
+from signer.operator.reading_book import read_book, require_home
 from signer.operator.session import Session
 from signer.serving.admin import ask
 
@@ -32,7 +31,7 @@ def unknown_calls(home: Home) -> Sequence[UnknownCall]:
     """List the calls whose outcome is unknown; without a gateway, every call that is open. Raises `SignerError`."""
     require_home(home)
     tries: Mapping[str, Any] | None = ask(home.admin, "unknown") if serves(home) else None
-    calls = with_ledger(home, _open)
+    calls = _open_intents(home)
     if tries is None:
         return [UnknownCall(one, 0, "no gateway runs") for one in calls]
     told = [(one, tries[str(one.reservation)]) for one in calls if str(one.reservation) in tries]
@@ -40,13 +39,13 @@ def unknown_calls(home: Home) -> Sequence[UnknownCall]:
 
 
 def close_unknown(session: Session, act: str, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
-    """Settle an unknown call with the ids of its orders at the venue. Without ids, release it.
+    """End an unknown call with the ids of its orders at the venue; without ids, as one that placed nothing.
 
     None stands for an order that was not placed. Whether there is an unknown call of that ``number``. Raises
     `SignerError`.
     """
     require_home(session.home)
-    found = next((one for one in with_ledger(session.home, _open) if one.reservation == number), None)
+    found = next((one for one in _open_intents(session.home) if one.reservation == number), None)
     if found is None:
         return False
     intent = found.intent
@@ -62,5 +61,6 @@ def listed(venue_ids: Sequence[str | None]) -> str:
     return ", ".join(venue_id or NOT_PLACED for venue_id in venue_ids)
 
 
-async def _open(ledger: SqliteLedger) -> Sequence[OpenIntent]:
-    return await ledger.open_intents()
+def _open_intents(home: Home) -> Sequence[OpenIntent]:
+    with read_book(home) as book:
+        return book.open_intents()

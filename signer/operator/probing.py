@@ -16,7 +16,7 @@ from signer.home.layout import Home
 from signer.home.settings import AccountConfig, Config
 from signer.keycheck.probe import ProbeResult, known, probe
 from signer.keys.probes import Probe, keep_probe, kept_probe
-from signer.ledger import open_ledger
+from signer.ledger import open_marks
 from signer.model import CredentialInfo, KeyInfo
 from signer.operator.alone import take_lock
 from signer.operator.session import Session
@@ -96,15 +96,15 @@ async def ask_venue(session: Session, info: CredentialInfo, config: AccountConfi
 
 
 async def _asked(session: Session, info: CredentialInfo, config: AccountConfig, key: MakeKey) -> ProbeResult:
-    """Ask with nonces that go on from the ledger's mark and raise it, so that the gateway's go on above them."""
+    """Ask with nonces that go on from the stored mark and raise it, so that the gateway's go on above them."""
     clock, upstream = SystemClock(), UpstreamPool.open(config.origin, addresses=config.resolve)
-    ledger = await open_ledger(session.home, clock)
+    marks = await open_marks(session.home)
     try:
         venue = open_venue(config.venue)
-        states = KeyStates(ledger, clock, Listeners(lambda _kind, text: session.person.warn(text)))
-        marks = await ledger.marks()
-        account = open_account(info.account, config, venue, [(info, await key())], upstream, states, marks)
+        states = KeyStates(marks, clock, Listeners(lambda _kind, text: session.person.warn(text)))
+        stored = await marks.marks()
+        account = open_account(info.account, config, venue, [(info, await key())], upstream, states, stored)
         return await probe(account, venue, account.credentials[0])
     finally:
         upstream.close()
-        await ledger.close()
+        await marks.close()

@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from signer.errors import KeyStoreError, LedgerError, SignerError
+from signer.errors import AuditError, LedgerError, SignerError
 from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
 from signer.model.halts import Halts, halt_for, unreadable
-from signer.operator.braking import revoked_clients
-from signer.operator.halts import halts_in_force
+from signer.operator.braking import revoked_in
+from signer.operator.halts import halts_in
+from signer.operator.reading_book import read_book
 from signer.serving.admin import BRAKE_S, ask_within
 from signer.serving.loaded import policies_of, venues_of
 from signer.serving.readiness import ALONE, InForce, Obstacle, Readiness, judged, read_answer
@@ -58,21 +59,22 @@ def calls_counted(home: Home, client: str) -> Mapping[tuple[str, int], int] | No
 def _alone(home: Home, everybody: Sequence[Obstacle], *notes: Obstacle) -> Readiness:
     stopped = list(everybody)
     try:
-        halts: Halts = {(halt.client, halt.account): halt for halt in halts_in_force(home)}
-    except LedgerError as error:
-        halts = unreadable(time.time_ns() // 1000)
-        stopped.append(Obstacle("ledger", str(error)))
-    clients = list(_clients(home, stopped))
+        with read_book(home) as book:
+            halts: Halts = {(halt.client, halt.account): halt for halt in halts_in(home, book)}
+            over = revoked_in(home, book)
+    except (AuditError, LedgerError) as error:
+        halts, over = unreadable(time.time_ns() // 1000), {}
+        stopped.append(Obstacle("book", str(error)))
+    clients = list(_clients(home, over, stopped))
     return judged(clients, lambda client, account: halt_for(halts, client, account), {}, stopped, notes)
 
 
-def _clients(home: Home, stopped: list[Obstacle]) -> Iterator[InForce]:
-    """Judge by the key store's own list, which needs no passphrase."""
+def _clients(home: Home, over: Mapping[str, int], stopped: list[Obstacle]) -> Iterator[InForce]:
+    """Judge by the key store's own list, which needs no passphrase; ``over`` says when which client was revoked."""
     try:
         entries = read_envelope(home.keys).entries
         policies = policies_of(home, venues_of(home)).policies
-        over = revoked_clients(home)
-    except (KeyStoreError, SignerError) as error:
+    except SignerError as error:
         stopped.append(Obstacle("home", str(error)))
         return
     for about in (entry.about for entry in entries):

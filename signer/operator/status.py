@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from signer.home.layout import Home
 from signer.home.lock import Holder, holder
-from signer.ledger.sqlite import SqliteLedger
 from signer.model import Halt, OpenIntent, Usage
-from signer.operator.halts import halts_in_force
-from signer.operator.ledger import require_home, with_ledger
+from signer.operator.halts import halts_in
 from signer.operator.readiness import readiness_of
+from signer.operator.reading_book import read_book, require_home
 from signer.serving.readiness import Readiness
 
 
@@ -29,9 +28,6 @@ def status_of(home: Home) -> HomeStatus:
     """Look at the home and at the gateway that runs on it. Raises `SignerError`."""
     require_home(home)
     gateway, readiness = holder(home.lock), readiness_of(home)
-    return HomeStatus(gateway, readiness, halts_in_force(home), *with_ledger(home, _tables))
-
-
-async def _tables(ledger: SqliteLedger) -> tuple[Sequence[OpenIntent], Sequence[Usage]]:
-    usage = [used for scope in await ledger.scopes() for used in await ledger.usage(scope)]
-    return await ledger.open_intents(), usage
+    with read_book(home) as book:
+        usage = [used for scope in book.scopes() for used in book.usage(scope)]
+        return HomeStatus(gateway, readiness, halts_in(home, book), book.open_intents(), usage)

@@ -1,4 +1,4 @@
-"""Takes a virtual credential back: in the running gateway, in the ledger, and in the key store.
+"""Takes a virtual credential back: in the running gateway, on record, and in the key store.
 
 None of it needs a home that reads: not signer.toml, not the policies. A revocation is a brake: it is in force before
 the passphrase is asked for, and every start honours it, whatever key store is there then.
@@ -125,7 +125,7 @@ def _store_failed(session: Session, made: Braking) -> None:
     if made.outlives:
         session.person.warn(f"{name} stays revoked, but the key store does not say so; repeat this to have it changed")
     else:
-        session.person.warn(f"neither key store nor ledger says that {name} is revoked: a restart would let it in")
+        session.person.warn(f"neither key store nor log says that {name} is revoked: a restart would let it in")
 
 
 def _taken_up(session: Session, made: Braking) -> bool:
