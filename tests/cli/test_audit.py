@@ -13,12 +13,14 @@ import pytest
 
 from signer.audit.chain import KINDS, SEGMENT_BYTES
 from signer.audit.disk import LocalDisk
-from signer.audit.log import FileAuditLog
+from signer.audit.journal import FileJournal
 from signer.cli import audit_lines
 from signer.cli.main import main
-from signer.ledger.sqlite import SqliteLedger
+from signer.home.layout import Home
+from signer.ledger.checkpoint import BookFile
 from signer.model import ChainHead, Json
 from signer.offload.worker import ThreadWorker
+from signer.operator.reading_book import with_marks
 from signer.serving.clock import SystemClock
 from tests.harness.clocks import NOON_US, SetClock
 from tests.unit.audit.given import entry
@@ -43,31 +45,23 @@ def write_log(
 
     async def write() -> ChainHead | None:
         worker = ThreadWorker("audit")
-        log = FileAuditLog(
-            home / "audit", SetClock(), worker, LocalDisk(), print, segment_bytes=segment_bytes, room_bytes=10
-        )
-        await log.open()
+        checkpoint = BookFile(home / "book.db")
+        limits = {"segment_bytes": segment_bytes, "room_bytes": 10}
+        journal = FileJournal(home / "audit", SetClock(), worker, LocalDisk(), checkpoint, print, **limits)
+        await journal.open()
         for one in entries:
-            await log.record(one)
-        await log.close()
+            await journal.record(one)
+        await journal.close()
         worker.close()
-        return log.head()
+        return journal.head()
 
     return asyncio.run(write())
 
 
 def keep_head(home: Path, head: ChainHead) -> None:
-    """Let the home's ledger know a head."""
-
-    async def keep() -> None:
-        worker = ThreadWorker("ledger")
-        ledger = SqliteLedger(home / "ledger.db", SystemClock(), worker)
-        await ledger.open()
-        await ledger.keep_head(head)
-        await ledger.close()
-        worker.close()
-
-    asyncio.run(keep())
+    """Let the home's marks know a head."""
+    Home(home).audit.mkdir(exist_ok=True)
+    with_marks(Home(home), lambda marks: marks.keep_head(head))
 
 
 def run(home: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -173,7 +167,7 @@ def test_readers_pass_over_an_unfinished_line_and_tell_of_a_bad_one(
 
 
 def test_verify_says_ok_and_knows_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 0 for an untouched log; the ledger's head is asked, and a log that goes beyond it is fine."""
+    """Status 0 for an untouched log; the marks' head is asked, and a log that goes beyond it is fine."""
     head = write_log(tmp_path, CALLS[:2])
     assert head is not None
     keep_head(tmp_path, head)
@@ -181,7 +175,7 @@ def test_verify_says_ok_and_knows_the_end(tmp_path: Path, capsys: pytest.Capture
     status, out, _ = run(tmp_path, capsys, "verify", "--json")
     answer = json.loads(out)
     assert (status, answer["ok"], answer["records"]) == (0, True, 4)
-    assert answer["known"] == [{"by": "the ledger", "seq": head.seq, "digest": head.digest}]
+    assert answer["known"] == [{"by": "the marks", "seq": head.seq, "digest": head.digest}]
     assert answer["end_proven"] is False
     end = answer["head"]
     assert run(tmp_path, capsys, "verify")[1].splitlines() == [
@@ -236,19 +230,19 @@ def test_verify_finds_an_edit_and_a_cut_end(tmp_path: Path, capsys: pytest.Captu
     status, out, _ = run(tmp_path, capsys, "verify")
     assert status == 1
     assert f"{path.name} line 2: record 2 was edited" in out
-    assert "the log ends at record 3 and the ledger knows record 4" in out
+    assert "the log ends at record 3 and the marks know record 4" in out
     answer = json.loads(run(tmp_path, capsys, "verify", "--json")[1])
     assert [(finding["line"], finding["seq"]) for finding in answer["findings"]] == [(2, 2), (3, 4)]
 
 
-def test_verify_without_a_ledger_says_what_it_cannot_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a kept head the answer says that the end cannot be judged; no ledger is made."""
+def test_verify_without_marks_says_what_it_cannot_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a kept head the answer says that the end cannot be judged; no marks are made."""
     write_log(tmp_path, CALLS)
     status, out, _ = run(tmp_path, capsys, "verify")
     assert status == 0
     assert "the end is not proven" in out
     assert "give --head SEQ:DIGEST" in out
-    assert not (tmp_path / "ledger.db").exists()
+    assert not (tmp_path / "marks.db").exists()
 
 
 ORDERS: list[Mapping[str, Json]] = [

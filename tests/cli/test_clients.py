@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,10 +14,9 @@ from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase, from_file
 from signer.keys.probes import Probe, keep_probe
-from signer.ledger.sqlite import SqliteLedger
 from signer.model import Algorithm, KeyInfo
 from signer.operator import opening
-from signer.operator.ledger import with_ledger
+from signer.operator.reading_book import known_marks, with_marks
 from signer.operator.session import Session
 from signer.secret import Secret, fingerprint
 from tests.harness.shell import Shell, pasted, shell
@@ -263,15 +261,11 @@ def test_forgive_is_for_strict_clients_and_on_record(sh: Shell) -> None:
     sh.run(*ADD, "--nonces", "strict")
     api_key = str(_listed(sh)[0]["fingerprint"])
     name = f"client/bot/{api_key}"
-    with_ledger(sh.home, lambda ledger: ledger.raise_mark(f"{name}/19", 1_795_000_000_000_000_000))
+    with_marks(sh.home, lambda marks: marks.raise_mark(f"{name}/19", 1_795_000_000_000_000_000))
     status, out, _ = sh.run("clients", "forgive", "bot", "--reason", "curl counted in nanoseconds")
     assert (status, "1795000000000000000" in out) == (0, True)
     assert sh.reloads[-1] == sh.home
-
-    async def marks(ledger: SqliteLedger) -> Mapping[str, int]:
-        return await ledger.marks()
-
-    kept = {each: mark for each, mark in with_ledger(sh.home, marks).items() if each.startswith("client/")}
+    kept = {each: mark for each, mark in known_marks(sh.home).items() if each.startswith("client/")}
     assert kept == {f"{name}/19": 1_795_000_000_000_000_000, f"{name}/forgiven": 1_795_000_000_000_000_000}
     assert "clients forgive" in sh.run("audit", "tail")[1]
     assert sh.run("clients", "forgive", "nobody")[0] == 3

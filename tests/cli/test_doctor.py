@@ -57,7 +57,7 @@ def test_a_good_home(made: MadeHome) -> None:
     """Every subject is told of, the key was asked about, warnings alone are no reason to fail."""
     status, page = doctor(made)
     assert status == 0, page
-    for line in ("Files", "Settings", "Keys", "Exchange", "Listeners", "Ledger and audit log", "Disk", "Versions"):
+    for line in ("Files", "Settings", "Keys", "Exchange", "Listeners", "Book and audit log", "Disk", "Versions"):
         assert f"\n{line}\n" in f"\n{page}"
     assert "  ✓ credential main-key: signs (role trade, store file)" in page
     assert "  ! credential main-key: may be used from any address\n    → allow only the address" in page
@@ -144,8 +144,9 @@ def _open_audit(home: Home) -> None:
     home.audit.chmod(0o777)
 
 
-def _drop_ledger(home: Home) -> None:
-    home.ledger.write_text("nonsense")
+def _drop_databases(home: Home) -> None:
+    home.book.write_text("nonsense")
+    home.marks.write_text("nonsense")
 
 
 BROKEN: list[tuple[Callable[[Home], object], str]] = [
@@ -167,7 +168,11 @@ BROKEN: list[tuple[Callable[[Home], object], str]] = [
         ),
         "! policy tracker: was to be reviewed by 2020-01-31",
     ),
-    (_drop_ledger, "✗ ledger: the ledger failed: file is not a database"),
+    (
+        _drop_databases,
+        "! book.db: the checkpoint cannot be used: file is not a database\n    → the next start makes it anew from",
+    ),
+    (_drop_databases, "✗ marks.db: the file of marks cannot be used: file is not a database\n    → restore marks.db"),
     (_open_audit, "✗ {home}/audit: others may write to it (mode 0777)"),
     (
         lambda home: _rewrite(home.config, 'listen = "127.0.0.1:0"', 'listen = "tls://127.0.0.1:0"'),
@@ -176,7 +181,7 @@ BROKEN: list[tuple[Callable[[Home], object], str]] = [
 ]
 
 
-def test_a_home_broken_in_ten_ways(made: MadeHome) -> None:
+def test_a_home_broken_in_eleven_ways(made: MadeHome) -> None:
     """Each is a line with its hint, none hides another, and what is whole is still told of."""
     for spoil, _ in BROKEN:
         spoil(made.home)

@@ -289,7 +289,7 @@ def test_the_recipe_without_a_terminal_works(tmp_path: Path) -> None:
         ("signer init --no-input && signer init --no-input", 3),
         ("signer init --no-input && signer reload", 3),
         ("signer init --no-input && signer keys list --passphrase-file missing", 4),
-        ("signer init --no-input && echo nonsense > ~/.signer/ledger.db && signer status", 5),
+        ("signer init --no-input && echo nonsense > ~/.signer/book.db && signer status", 5),
     ],
 )
 def test_what_goes_wrong_ends_with_the_documented_status(tmp_path: Path, command: str, status: int) -> None:

@@ -7,12 +7,13 @@ import fcntl
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from signer.audit.journal import FileJournal
 from signer.cli.main import main
 from signer.errors import Halted
 from signer.home.layout import Home
@@ -20,12 +21,10 @@ from signer.keys.argon import INSECURE_TESTS_ONLY
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
-from signer.ledger import sqlite
-from signer.ledger.sqlite import SqliteLedger
-from signer.offload.worker import ThreadWorker
+from signer.model import Outcome
 from signer.serving.admin import Operator
-from signer.serving.clock import SystemClock
 from signer.venues.kraken.answers import words
+from tests.harness.journals import begin, end, in_journal
 from tests.harness.stores import SHAPE
 from tests.unit.ledger.calls import charge, intent
 
@@ -43,37 +42,18 @@ def _home(tmp_path: Path) -> Home:
     return home
 
 
-@pytest.fixture(name="runner")
-def _runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
 def signer(home: Home, *arguments: str) -> int:
     """The exit status of a command on this home."""
     return main(["--home", str(home.folder), *arguments])
 
 
-def test_a_halt_reaches_a_running_gateway(home: Home, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gateway's ledger refuses orders from the next one on, sees the halt by itself, and sees it end."""
-    monkeypatch.setattr(sqlite, "HALT_POLL_S", 0.001)
-    worker = ThreadWorker("ledger")
-    ledger = SqliteLedger(home.ledger, SystemClock(), worker)
-    runner.run(ledger.open())
-
-    async def until(halted: bool) -> None:
-        while (ledger.halted("bot", "main") is not None) != halted:
-            await asyncio.sleep(0)
-
+def test_a_halt_is_in_force_in_the_next_run(home: Home) -> None:
+    """A journal that is opened then begins no call of the client, until the halt has ended."""
     assert signer(home, "halt", "--client", "bot", "--reason", "runaway") == 0
     with pytest.raises(Halted, match="halt: runaway"):
-        runner.run(ledger.reserve(intent()))
-    runner.run(until(True))
+        in_journal(home, lambda journal: begin(journal, intent()))
     assert signer(home, "resume", "--client", "bot") == 0
-    runner.run(until(False))
-    runner.run(ledger.reserve(intent()))
-    runner.run(ledger.close())
-    worker.close()
+    assert in_journal(home, lambda journal: begin(journal, intent())) == 1
 
 
 def test_halts_are_shown_and_ended_one_by_one(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +169,7 @@ def test_halt_and_resume_are_on_record(home: Home) -> None:
         ("resume", "begun", "bot", None, "fixed"),
         ("resume", "done", "bot", None, None),
         ("resume", "begun", None, "second", None),
-        ("resume", "done", None, "second", None),
+        ("resume", "failed", None, "second", None),
     ]
     assert {(one["uid"], one["by"]) for one in records(home)} == {(os.getuid(), Operator.of(os.getuid()).name)}
     assert records(home)[-1]["detail"] == "there is no halt of account second"
@@ -258,17 +238,17 @@ def test_status_tells_who_holds_the_home(home: Home, capsys: pytest.CaptureFixtu
     assert "No gateway runs on this home." in capsys.readouterr().out
 
 
-def test_status_shows_open_calls_and_caps(
-    home: Home, runner: asyncio.Runner, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What is in flight, what is unknown, and what each client has used of its caps."""
-    worker = ThreadWorker("ledger")
-    ledger = SqliteLedger(home.ledger, SystemClock(), worker, patience_s=0)
-    runner.run(ledger.open())
-    unknown = runner.run(ledger.reserve(intent(charge("12.50"))))
-    runner.run(ledger.hold(unknown))
-    runner.run(ledger.reserve(intent(charge("30"))))
-    assert signer(home, "status", "--json") == 0
+def test_status_shows_open_calls_and_caps(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is in flight, what is unknown, and what each client has used of its caps; beside a running gateway."""
+
+    async def call_twice(journal: FileJournal) -> None:
+        lost, open_one = intent(charge("12.50")), replace(intent(charge("30")), record="r2")
+        await begin(journal, lost)
+        await end(journal, lost, Outcome.UNKNOWN)
+        await begin(journal, open_one)
+        assert await asyncio.to_thread(signer, home, "status", "--json") == 0
+
+    in_journal(home, call_twice)
     shown = json.loads(capsys.readouterr().out)
     assert [call["state"] for call in shown["open"]] == ["unknown", "open"]
     (used,) = shown["usage"]
@@ -280,5 +260,10 @@ def test_status_shows_open_calls_and_caps(
     )
     assert signer(home, "status") == 0
     assert "client/bot" in capsys.readouterr().out
-    runner.run(ledger.close())
-    worker.close()
+
+
+def test_status_writes_nothing(home: Home) -> None:
+    """A home on which nothing ever ran has neither log, nor checkpoint, nor marks after a look at it."""
+    before = sorted(home.folder.iterdir())
+    assert signer(home, "status") == 0
+    assert sorted(home.folder.iterdir()) == before

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
+from signer.audit.journal import FileJournal
 from signer.cli.main import main
 from signer.home.layout import Home
-from signer.ledger.sqlite import SqliteLedger
-from signer.model import OrderRef
-from signer.offload.worker import ThreadWorker
-from signer.serving.clock import SystemClock
+from signer.model import OrderRef, Outcome
+from signer.operator.reading_book import read_book
+from tests.harness.journals import begin, end, in_journal, place
 from tests.unit.ledger.calls import charge, intent, order, used
-
-T = TypeVar("T")
 
 
 @pytest.fixture(name="home")
@@ -31,32 +29,17 @@ def _home(tmp_path: Path) -> Home:
     return home
 
 
-def in_ledger(home: Home, use: Callable[[SqliteLedger], Awaitable[T]]) -> T:
-    """What ``use`` makes of the home's ledger."""
-
-    async def run() -> T:
-        worker = ThreadWorker("ledger")
-        ledger = SqliteLedger(home.ledger, SystemClock(), worker)
-        await ledger.open()
-        try:
-            return await use(ledger)
-        finally:
-            await ledger.close()
-            worker.close()
-
-    return asyncio.run(run())
-
-
 def lost(home: Home, legs: int = 1) -> int:
     """A call whose outcome is unknown; its number."""
+    orders = tuple(order(client_tag=str(7 + leg)) for leg in range(legs))
+    call = intent(*(charge("10", leg=leg) for leg in range(legs)), orders=orders)
 
-    async def reserve(ledger: SqliteLedger) -> int:
-        orders = tuple(order(client_tag=str(7 + leg)) for leg in range(legs))
-        number = await ledger.reserve(intent(*(charge("10", leg=leg) for leg in range(legs)), orders=orders))
-        await ledger.hold(number)
+    async def lose(journal: FileJournal) -> int:
+        number = await begin(journal, call)
+        await end(journal, call, Outcome.UNKNOWN)
         return number
 
-    return in_ledger(home, reserve)
+    return in_journal(home, lose)
 
 
 def signer(home: Home, *arguments: object) -> int:
@@ -92,13 +75,13 @@ def test_unknown_calls_are_listed(home: Home, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_call_is_settled_by_hand(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """The order is the client's, what was not placed is given back, and the log says who said so and why."""
+    """The order is the client's, what was not placed is given back, and one record says so, by whom and why."""
     number = lost(home, legs=2)
     assert signer(home, "settle", number, "--txid", "OAAA-B,-", "--reason", "seen at Kraken") == 0
     assert unknown(home, capsys) == []
-    (known,) = in_ledger(home, lambda ledger: ledger.find_orders("main", OrderRef("venue-id", "OAAA-B")))
-    assert (known.client, known.order.client_tag) == ("bot", "7")
-    assert in_ledger(home, used) == Decimal(10)
+    with read_book(home) as book:
+        (known,) = book.find_orders("main", OrderRef("venue-id", "OAAA-B"))
+        assert (known.client, known.order.client_tag, used(book)) == ("bot", "7", Decimal(10))
     (record,) = records(home, kind="reconciled")
     assert (record["outcome"], record["venue_ids"]) == ("accepted", ["OAAA-B", None])
     assert (record["by"], record["uid"], record["reason"]) == (getpass.getuser(), os.getuid(), "seen at Kraken")
@@ -112,7 +95,8 @@ def test_a_call_is_released_by_hand(home: Home, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert signer(home, "release", number, "--reason", "never came", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"id": number, "closed": True, "txids": []}
-    assert in_ledger(home, used) == 0
+    with read_book(home) as book:
+        assert used(book) == 0
     (record,) = records(home, kind="reconciled")
     assert (record["outcome"], record["venue_ids"], record["reason"]) == ("not-sent", [], "never came")
 
@@ -124,7 +108,7 @@ def test_a_call_that_is_not_there_is_no(home: Home, capsys: pytest.CaptureFixtur
     assert "no unknown call" in capsys.readouterr().err
     assert signer(home, "settle", number + 1, "--txid", "OA", "--reason", "x", "--json") == 1
     assert json.loads(capsys.readouterr().out)["closed"] is False
-    assert records(home) == []
+    assert records(home, kind="operator") == []
 
 
 @pytest.mark.parametrize(
@@ -141,16 +125,14 @@ def test_what_does_not_fit_changes_nothing(
     home: Home, capsys: pytest.CaptureFixture[str], txids: str, status: int, said: str
 ) -> None:
     """The call stays unknown and its charges held; the message says why."""
-
-    async def place(ledger: SqliteLedger) -> None:
-        await ledger.settle(await ledger.reserve(intent(orders=(order(),))), ["OKNOWN"])
-
-    in_ledger(home, place)
+    known = replace(intent(orders=(order(),)), record="r0")
+    in_journal(home, lambda journal: place(journal, known, "OKNOWN"))
     number = lost(home)
     assert signer(home, "settle", number, "--txid", txids, "--reason", "x") == status
     assert said in capsys.readouterr().err
     assert [row["id"] for row in unknown(home, capsys)] == [number]
-    assert in_ledger(home, used) == 10
+    with read_book(home) as book:
+        assert used(book) == 10
     assert records(home, kind="reconciled") == []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -16,16 +15,15 @@ from signer.keys.argon import INSECURE_TESTS_ONLY
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
-from signer.ledger.sqlite import SqliteLedger
 from signer.market.pairs import load_pairs, save_pairs
 from signer.model import Call, Facts, Intent, Json
-from signer.offload.worker import ThreadWorker
 from signer.operator import pairs_list
 from signer.policy import decide, load_policy
 from signer.serving.clock import SystemClock
 from signer.venues.kraken import orders as kraken_orders
 from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.vocabulary import WORDS
+from tests.harness.journals import in_journal, place
 from tests.harness.stores import SHAPE
 from tests.unit.policy.examples import add, order
 
@@ -56,30 +54,22 @@ def signer(home: Home, *arguments: str) -> int:
 
 
 def spend(home: Home, call: Call, txid: str) -> None:
-    """Let the ledger of this home have settled ``call`` by the bot."""
+    """Let it be on record in this home that ``call`` by the bot was accepted."""
     pairs = PairTable.built_in()
     policy = load_policy(home.policies / "spot-trader.toml", WORDS, pairs.find)
     decision = decide(policy, "bot", call, Facts(pairs.by_id, {}))
 
-    async def settle() -> None:
-        worker = ThreadWorker("ledger")
-        ledger = SqliteLedger(home.ledger, SystemClock(), worker)
-        await ledger.open()
-        intent = Intent(
-            client="bot",
-            account="main",
-            endpoint=call.endpoint,
-            orders=decision.orders,
-            targets=(),
-            charges=decision.charges,
-            record="r",
-            at_us=SystemClock().now_us(),
-        )
-        await ledger.settle(await ledger.reserve(intent), [txid])
-        await ledger.close()
-        worker.close()
-
-    asyncio.run(settle())
+    intent = Intent(
+        client="bot",
+        account="main",
+        endpoint=call.endpoint,
+        orders=decision.orders,
+        targets=(),
+        charges=decision.charges,
+        record="r",
+        at_us=SystemClock().now_us(),
+    )
+    in_journal(home, lambda journal: place(journal, intent, txid))
 
 
 def test_check_names_every_problem(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +159,7 @@ def test_check_fetches_the_list_and_keeps_it(home: Home, tmp_path: Path, monkeyp
 
 
 def test_explain_to_a_client(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rules, charges and what the ledger says is left, for the client's own policy, without the passphrase."""
+    """Rules, charges and what the book says is left, for the client's own policy, without the passphrase."""
     spend(home, add(order("0.04", "50000")), "OAAAAA-AAAAA-AAAAAA")
     assert signer(home, "explain", "--json", "--client", "bot", *ORDER) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -192,7 +182,7 @@ def test_explain_to_a_client(home: Home, capsys: pytest.CaptureFixture[str]) -> 
 def test_explain_remembers_what_was_used_under_another_limit(
     home: Home, capsys: pytest.CaptureFixture[str], window: str
 ) -> None:
-    """A raised cap has left what the ledger says: limit less use, whatever the cap was called when it was charged."""
+    """A raised cap has left what the book says: limit less use, whatever the cap was called when it was charged."""
     file = home.policies / "spot-trader.toml"
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace('"10000 USD"', '"5000 USD"'), encoding="utf-8")
@@ -266,7 +256,7 @@ def test_explain_of_a_cap_that_is_used_up(home: Home, capsys: pytest.CaptureFixt
 
 
 def test_explain_knows_the_clients_orders(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ownership is answered from the ledger: the bot's own order may go, an unknown one not."""
+    """Ownership is answered from the book: the bot's own order may go, an unknown one not."""
     spend(home, add(order("0.01")), "OAAAAA-AAAAA-AAAAAA")
     assert signer(home, "explain", "--client", "bot", "CancelOrder", "txid=OAAAAA-AAAAA-AAAAAA") == 0
     assert signer(home, "explain", "--client", "bot", "CancelOrder", "txid=OBBBBB-BBBBB-BBBBBB") == 1

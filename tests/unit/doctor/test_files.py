@@ -20,7 +20,7 @@ def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
     for folder in (home.folder, home.audit, home.tls, home.policies):
         folder.mkdir(mode=0o700)
-    for path in (home.keys, home.ledger, home.tls / "ca-key.pem", home.audit / "audit-000001-20261123.jsonl"):
+    for path in (home.keys, home.marks, home.book, home.tls / "ca-key.pem", home.audit / "audit-000001-20261123.jsonl"):
         path.touch(0o600)
     for path in (home.config, home.policies / "trader.toml"):
         path.touch(0o644)
@@ -30,7 +30,7 @@ def home(tmp_path: Path) -> Home:
 def test_a_home_as_it_is_made_is_fine(home: Home) -> None:
     """A home as `init` makes it gives one line, which says how much was looked at."""
     found = only(examine(home, None))
-    assert (found.weight, "7 files" in found.what) == ("fine", True)
+    assert (found.weight, "8 files" in found.what) == ("fine", True)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,8 @@ def test_a_home_as_it_is_made_is_fine(home: Home) -> None:
         (lambda home: home.audit.chmod(0o777), ("error", "mode")),
         (lambda home: home.keys.chmod(0o640), ("error", "key-store")),
         (lambda home: (home.tls / "ca-key.pem").chmod(0o604), ("error", "key-store")),
-        (lambda home: home.ledger.chmod(0o620), ("error", "mode")),
+        (lambda home: home.marks.chmod(0o620), ("error", "mode")),
+        (lambda home: home.book.chmod(0o602), ("error", "mode")),
         (lambda home: home.config.chmod(0o664), ("error", "mode")),
         (lambda home: (home.policies / "trader.toml").chmod(0o646), ("error", "mode")),
         (lambda home: home.policies.chmod(0o730), ("error", "mode")),
@@ -49,7 +50,7 @@ def test_a_home_as_it_is_made_is_fine(home: Home) -> None:
         (lambda home: home.passphrase.symlink_to(home.keys), ("error", "key-store")),
         (lambda home: home.pairs("kraken").symlink_to(home.config), ("error", "symlink")),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_each_way_in(home: Home, spoil: Callable[[Home], object], expected: tuple[str, str]) -> None:
     """Each way for others to read or write the home gives one finding, with the hint."""
