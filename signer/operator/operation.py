@@ -43,7 +43,7 @@ class Operation:
     last_stage: str = "done"
     """The stage of the last record; empty if the act itself has recorded its end."""
     must_record: bool = False
-    """Whether the last record is the act itself, so that the command fails if it cannot be recorded."""
+    """Whether the act is done by its last record, so that it fails without."""
     alone: Alone | None = None
     """The journal and the marks, if no gateway runs."""
 

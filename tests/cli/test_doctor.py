@@ -170,7 +170,8 @@ BROKEN: list[tuple[Callable[[Home], object], str]] = [
     ),
     (
         _drop_databases,
-        "! book.db: the checkpoint cannot be used: file is not a database\n    → the next start makes it anew from",
+        "! book.db: the checkpoint cannot be used: file is not a database\n"
+        "    → the next start makes it anew from the log",
     ),
     (_drop_databases, "✗ marks.db: the file of marks cannot be used: file is not a database\n    → restore marks.db"),
     (_open_audit, "✗ {home}/audit: others may write to it (mode 0777)"),
