@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from signer.ledger.writer import LedgerWriter
 
 from signer.audit.disk import LocalDisk
 from signer.audit.reading import VERSION
@@ -16,7 +15,7 @@ from signer.cli.main import main
 from signer.doctor.books import examine
 from signer.errors import AuditError
 from signer.home.layout import Home
-from tests.harness.clocks import SetClock
+from tests.harness.clocks import NOON_US
 from tests.unit.audit.given import new_appender, write_log
 
 
@@ -25,7 +24,6 @@ def home(tmp_path: Path, request: pytest.FixtureRequest) -> Home:
     """A home whose log has one record of an older or newer format, with a right digest."""
     home = Home(tmp_path)
     write_log(home.audit, LocalDisk(), [["one"]])
-    LedgerWriter(home.ledger, SetClock()).close()
     path = next(home.audit.iterdir())
     body = path.read_bytes().splitlines()[0][:-77].replace(b'"v":%d' % VERSION, b'"v":%d' % request.param)
     digest = hashlib.sha256(body + b"}").hexdigest()
@@ -65,5 +63,5 @@ def test_each_command_says_so(home: Home, capsys: pytest.CaptureFixture[str], co
 
 def test_the_doctor_says_so(home: Home) -> None:
     """The doctor has a finding for it, and goes on."""
-    (found,) = [found for found in examine(home, running=False) if found.kind == "audit"]
+    (found,) = [found for found in examine(home, NOON_US, running=False) if found.kind == "audit"]
     assert "this program reads format" in found.what

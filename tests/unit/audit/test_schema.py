@@ -80,7 +80,8 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
     await log.close()
     for path, inode in disk.files.items():
         inode.seen += b"torn" if path.suffix == ".jsonl" else b""
-    await opened(disk, checkpoint=checkpoint)
+    again = await opened(disk, checkpoint=checkpoint)
+    assert await again.settled()
     records = all_records(disk)
     assert {record["kind"] for record in records} == {
         "segment", "read", "intent", "dropped", "throttled", "reconciled", "closed", "recovered", "opened",
