@@ -1,4 +1,4 @@
-"""The checkpoint on SQLite: `contracts.Checkpoint` for one machine (docs/ledger.md)."""
+"""The checkpoint on SQLite: `contracts.Checkpoint` for one machine (docs/book.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The marks on SQLite: `contracts.Marks` for one machine (docs/ledger.md)."""
+"""The marks on SQLite: `contracts.Marks` for one machine (docs/book.md)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MARKS: Final = FileFormat(
         BALLAST,
     ),
     synchronous="FULL",
-    unusable="restore marks.db from a backup; docs/ledger.md says what to do without one",
+    unusable="restore marks.db from a backup; docs/book.md says what to do without one",
     newer="upgrade signer",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 import requests
 
+from signer.home.layout import Home
+from signer.ledger import open_marks
 from signer.sandbox.faults import Latency
 from signer.sandbox.server import RunningSandbox
 from tests.e2e.refusals import DENIED
@@ -278,12 +281,17 @@ def _newer_keys(made: MadeHome) -> list[str]:
     return [str(made.home.keys), "upgrade"]
 
 
-def _newer_ledger(made: MadeHome) -> list[str]:
-    with sqlite3.connect(made.home.ledger) as ledger:
-        ledger.execute("PRAGMA user_version = 99")
-    ledger.close()
-    made.home.ledger.chmod(0o600)
-    return [str(made.home.ledger), "upgrade"]
+async def _make_marks(home: Home) -> None:
+    await (await open_marks(home)).close()
+
+
+def _newer_marks(made: MadeHome) -> list[str]:
+    asyncio.run(_make_marks(made.home))
+    with sqlite3.connect(made.home.marks) as marks:
+        marks.execute("PRAGMA user_version = 99")
+    marks.close()
+    made.home.marks.chmod(0o600)
+    return [str(made.home.marks), "upgrade"]
 
 
 def _typo(made: MadeHome) -> list[str]:
@@ -308,7 +316,7 @@ def _audit_gone_wrong(made: MadeHome) -> list[str]:
         (_wrong_passphrase, 4),
         (_newer_config, 3),
         (_newer_keys, 4),
-        (_newer_ledger, 5),
+        (_newer_marks, 5),
         (_typo, 3),
         (_open_keys, 4),
         (_audit_gone_wrong, 5),

@@ -16,7 +16,7 @@ from tests.harness.wire import http
 FORM = "application/x-www-form-urlencoded"
 LIMIT = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "20000", "volume": "0.01"}
 AHEAD_NS = 3_000_000_000
-"""After a restart the gateway refuses what is less than two seconds above the last nonce (docs/ledger.md)."""
+"""After a restart the gateway refuses what is less than two seconds above the last nonce (docs/book.md)."""
 
 
 class Nonces:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
-from signer.contracts import AuditLog
+from typing import cast
+
+from signer.contracts import Journal
 from signer.errors import Refused
 from signer.gateway.credential import Credential, Hearing, KeyStatus, Listeners
 from signer.gateway.forward import Account, Journey
@@ -74,7 +76,7 @@ class Exchange:
         return len([1 for _, by, what in self.arrived if what == endpoint and key in {"", by}])
 
 
-class Ways(AuditLog):
+class Ways:
     """The account, its keys (``key-1``, …), who asks about them, and all that is said and recorded."""
 
     def __init__(
@@ -98,7 +100,12 @@ class Ways(AuditLog):
         self.account = Account("main", self.venue, credentials, self.exchange, 14.0, self.clock, hearing)
         self.snapshot = Snapshot({"kraken": self.venue}, {}, {"main": self.account})
         self.key_checks = KeyChecks(
-            lambda: self.snapshot, self._requirements, self._keep, audit=self, watch=self, clock=self.clock
+            lambda: self.snapshot,
+            self._requirements,
+            self._keep,
+            journal=cast("Journal", self),
+            watch=self,
+            clock=self.clock,
         )
 
     def _credential(

@@ -75,5 +75,12 @@ def test_calls_do_not_leave_this_machine_in_the_clear(rig: Rig, tmp_path: Path, 
 def test_no_file_of_the_home_is_open_to_others(rig: Rig) -> None:
     """The folder lets nobody else in; what the gateway writes in it would not either."""
     assert stat.S_IMODE(rig.home.folder.stat().st_mode) == 0o700
-    made = [rig.home.keys, rig.home.passphrase, rig.home.ledger, rig.home.state, *rig.home.audit.glob("*")]
+    made = [
+        rig.home.keys,
+        rig.home.passphrase,
+        rig.home.marks,
+        rig.home.book,
+        rig.home.state,
+        *rig.home.audit.glob("*"),
+    ]
     assert {stat.S_IMODE(file.stat().st_mode) & 0o077 for file in made} == {0}

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
-from signer.audit.log import FileAuditLog
-from signer.errors import AuditError
+from signer.audit.disk import LocalFile
 from tests.harness.bots import LIMIT
 from tests.harness.inside import inside
 from tests.harness.policies import NARROW, WIDE
@@ -20,8 +20,8 @@ from tests.harness.rig import Rig
 SMALL = {**LIMIT, "price": "20000", "volume": "0.001"}
 
 
-async def _unable(*_: object, **__: object) -> None:
-    raise AuditError("the audit log cannot be written: Input/output error")
+def _unable(*_: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
 
 
 @pytest.mark.parametrize(("policy", "by"), [(NARROW, "CancelOrder"), (WIDE, "CancelAll")], ids=["own", "all"])
@@ -33,14 +33,12 @@ async def test_a_cancel_goes_out_though_the_log_takes_no_record(
     home = rig.copied(tmp_path)[0].home
     async with inside(home) as made:
         txid = await made.placed(bot, SMALL)
-        await made.wiring.gateway.drained()
         with monkeypatch.context() as patch:
-            patch.setattr(FileAuditLog, "record", _unable)
+            patch.setattr(LocalFile, "append", _unable)
             with rig.nothing_arrives():
                 assert (await made.call(bot, "AddOrder", SMALL))[0] == "EService:Unavailable"
             assert await made.call(bot, by, {"txid": txid} if by == "CancelOrder" else None) == []
             assert not rig.is_open(txid)
-            await made.wiring.gateway.drained()
         assert any(text.startswith("audit: a cancel of ") for text in made.watch.heard)
     lines = [json.loads(line) for path in home.audit.glob("*.jsonl") for line in path.read_text().splitlines()]
     mine = [line for line in lines if (line.get("client"), line.get("endpoint")) == (bot.name, by)]

@@ -6,11 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import pytest
 
+from signer.contracts import Journal
 from signer.errors import KeyStoreError, NotSent, Unanswered
 from signer.findings import Weight
 from signer.gateway.credential import Credential, Hearing, Listeners
@@ -90,7 +91,7 @@ class Bench:
             lambda: self.snapshot,
             lambda: {"key": self.requirements},
             self.keep,
-            audit=self,
+            journal=cast("Journal", self),
             watch=self,
             clock=self.clock,
         )
