@@ -89,14 +89,23 @@ class Disk(Protocol):
     def open(self, path: Path) -> File:
         """Open for appending; makes the file, and its folder, if they are missing."""
 
+    def rename(self, path: Path, name: str) -> None:
+        """Give a file another name in its folder, in place of the file that has it; durable when this returns."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file if it is there; durable when this returns."""
+
 
 @final
 class LocalDisk:
     """The disk of this machine."""
 
     def prepare(self, folder: Path) -> None:
-        """Make the folder with mode 0700, or check that it is."""
+        """Make the folder with mode 0700, or check that it is. The names of new folders are durable on return."""
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in missing:
+            _sync_folder(each.parent)
         if stat.S_IMODE(folder.stat().st_mode) & 0o077:
             raise AuditError("others can enter the audit folder", where=str(folder), hint=f"run: chmod 700 {folder}")
 
@@ -144,6 +153,16 @@ class LocalDisk:
         file = LocalFile(path, os.open(path, flags, 0o600))
         _sync_folder(path.parent)
         return file
+
+    def rename(self, path: Path, name: str) -> None:
+        """Rename the file, and sync the folder."""
+        path.rename(path.with_name(name))
+        _sync_folder(path.parent)
+
+    def remove(self, path: Path) -> None:
+        """Remove the file, and sync the folder."""
+        path.unlink(missing_ok=True)
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -225,6 +244,14 @@ def segments(disk: Disk, folder: Path) -> Sequence[Segment]:
     """Return the segments in a folder, oldest first. Files of other names are none of ours."""
     matches = (_NAME.fullmatch(name) for name in disk.names(folder))
     return sorted(Segment(int(match[1]), match[2]) for match in matches if match)
+
+
+def pieces(disk: Disk, path: Path) -> Iterator[bytes]:
+    """Return the bytes of a file, piece by piece."""
+    offset = 0
+    while piece := disk.read(path, offset, _PIECE):
+        offset += len(piece)
+        yield piece
 
 
 def lines(disk: Disk, path: Path, offset: int = 0) -> Iterator[bytes]:

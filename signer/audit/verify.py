@@ -1,11 +1,14 @@
 """Reads the whole chain and says what was done to it: which record was edited, removed, inserted, moved or cut off.
 
-The chain alone cannot show that its end was cut off, or that all of it was written anew: the head that the ledger
-keeps does. A record is proven only by the unbroken chain from it to that head, so after a finding only what follows the
+The chain alone cannot show that its end was cut off, or that all of it was written anew: the head that the marks
+keep does. A record is proven only by the unbroken chain from it to that head, so after a finding only what follows the
 last one is proven: whoever damaged record N could have written anew all before it.
 
 Each line is judged by the record before it and the line after it, so that one change gives one finding at its place and
 not one for every line that follows.
+
+A log whose first segments were archived begins after a state file (`signer.audit.archive`). A record must vouch for
+that file; in a folder of archived segments, the state file of its last record may do so.
 """
 
 from __future__ import annotations
@@ -15,9 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from signer.audit.archive import Archived, archived_in, earliest, state_name
+from signer.audit.beginning import StateFiles, Vouched
 from signer.audit.chain import START
 from signer.audit.disk import Disk, Segment, lines, segments
 from signer.audit.reading import Link, unlink
+from signer.audit.report import ChainFinding, KnownHead, Report
 from signer.errors import AuditError
 from signer.model import ChainHead
 
@@ -25,55 +31,6 @@ MOST_FINDINGS: Final = 100
 """After so many, reading goes on but no more are kept."""
 
 PROGRESS_LINES: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class ChainFinding:
-    """One thing that is wrong. ``seq`` is the number of the record that was changed or is missing."""
-
-    segment: str
-    line: int
-    seq: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.segment} line {self.line}: {self.what}"
-
-
-@dataclass(frozen=True, slots=True)
-class KnownHead:
-    """A record that the log must hold, and who says so."""
-
-    by: str
-    """Who knows it, as ``the ledger``."""
-    head: ChainHead
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a verification found."""
-
-    records: int
-    segments: int
-    head: ChainHead | None
-    """The last record of the log, if it is sound."""
-    known: tuple[KnownHead, ...]
-    """The heads that were asked for; what lies behind the last of them is not proven to be all."""
-    unfinished: int
-    """Bytes of a last line without end: it is being written, or a crash tore it; the next start cuts it off."""
-    findings: tuple[ChainFinding, ...] = ()
-    more: int = 0
-    """Findings beyond those listed."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.findings
-
-    @property
-    def proven(self) -> int:
-        """The last record that is known from elsewhere: records that were cut off behind it are not found out."""
-        return max((known.head.seq for known in self.known), default=0)
 
 
 class _Line(NamedTuple):
@@ -91,7 +48,7 @@ class _Line(NamedTuple):
 class _Reading:
     """Where the chain stands."""
 
-    known: tuple[KnownHead, ...]
+    known: Sequence[KnownHead]
     seq: int = 0
     digest: str | None = START.digest
     """The digest of the last record; None if it was changed, since then the next one's link proves nothing."""
@@ -102,11 +59,25 @@ class _Reading:
     """The numbers of the known records."""
     read: dict[int, str | None] = field(default_factory=dict)
     """The digest of each known record as the log has it, by number."""
+    first: _Line | None = None
+    """The first line of a log that does not begin with record 1."""
+    before: ChainHead = START
+    """The record before the first one."""
+    vouched: dict[Archived, Vouched] = field(default_factory=dict)
+    """The state files that are vouched for."""
+
+    def begin_at(self, line: _Line, before: ChainHead) -> None:
+        """Take the records up to ``before`` for archived; whether they were is judged at the end."""
+        self.first, self.before, self.seq, self.digest = line, before, before.seq, before.digest
+        self.read[before.seq] = before.digest
 
     def take(self, line: _Line, seq: int, digest: str | None) -> None:
         self.seq, self.digest, self.at = seq, digest, line
         if seq in self.asked:
             self.read[seq] = digest
+        archived = archived_in(line.link) if line.link is not None else None
+        if archived is not None:
+            self.vouched.setdefault(archived, Vouched(f"record {seq}", archived, is_recorded=True))
 
     def find(self, line: _Line, seq: int, what: str) -> None:
         if len(self.findings) < MOST_FINDINGS:
@@ -115,21 +86,23 @@ class _Reading:
             self.more += 1
 
 
-def from_ledger(head: ChainHead | None) -> tuple[KnownHead, ...]:
-    """Return what the ledger knows of the log: nothing, if it never kept a head."""
-    return () if head is None else (KnownHead("the ledger", head),)
-
-
 def verify(
-    folder: Path, known: Sequence[KnownHead], disk: Disk, progress: Callable[[int], None] | None = None
+    folder: Path,
+    known: Sequence[KnownHead],
+    disk: Disk,
+    progress: Callable[[int], None] | None = None,
+    *,
+    may_be_archive: bool = False,
 ) -> Report:
     """Read the log in ``folder`` from its first record to its last, and see that it holds all that is ``known``.
 
-    A log that goes on beyond that is fine. ``progress`` is called now and then with the number of lines read.
-    Raises OSError if a file cannot be read, and `AuditError` for a record of another format.
+    A log that goes on beyond that is fine. ``progress`` is called now and then with the number of lines read. In a
+    folder that ``may_be_archive``, the state file of the last record may vouch for the one with which the log begins;
+    else a record must. Raises OSError if a file cannot be read, and `AuditError` for a record of another format.
     """
-    found = segments(disk, folder)
-    reading = _Reading(tuple(known), asked=frozenset(one.head.seq for one in known))
+    found, files = segments(disk, folder), StateFiles(disk, folder)
+    heads = [*known, *(KnownHead(name, head) for name, head in files.heads())]
+    reading = _Reading(heads, asked=frozenset(one.head.seq for one in heads))
     count = unfinished = 0
     stream = _all_lines(disk, folder, found)
     line = next(stream, None)
@@ -139,13 +112,19 @@ def verify(
             unfinished = len(line.raw)
             break
         count += 1
+        if count == 1:
+            _begin(reading, files, line, after)
         _judge(reading, line, after)
         if progress is not None and count % PROGRESS_LINES == 0:
             progress(count)
         line = after
     _judge_end(reading, found)
     head = ChainHead(reading.seq, reading.digest) if reading.seq and reading.digest else None
-    return Report(count, len(found), head, reading.known, unfinished, tuple(reading.findings), reading.more)
+    if may_be_archive and head is not None:
+        reading.vouched |= files.at_end(head)
+    begins = _judge_beginning(reading, files)
+    findings = tuple(reading.findings)
+    return Report(count, len(found), head, tuple(known), unfinished, findings, reading.more, begins)
 
 
 def _all_lines(disk: Disk, folder: Path, found: Sequence[Segment]) -> Iterator[_Line]:
@@ -159,6 +138,17 @@ def _unlinked(segment: Segment, number: int, raw: bytes) -> Link | None:
         return unlink(raw)
     except AuditError as error:
         raise AuditError(error.what, where=f"{segment.name} line {number}", hint=error.hint) from None
+
+
+def _begin(reading: _Reading, files: StateFiles, line: _Line, after: _Line | None) -> None:
+    """Find the record after which a log begins whose first record has a number above 1."""
+    link, second = line.link, after.link if after is not None else None
+    if link is not None and link.seq > 1 and (after is None or after.follows(link.seq, link.digest)):
+        reading.begin_at(line, ChainHead(link.seq - 1, link.prev))
+    elif link is None and second is not None:  # the first record was edited
+        before = dict(files.heads()).get(state_name(second.seq - 2))
+        if before is not None:
+            reading.begin_at(line, before)
 
 
 def _judge(reading: _Reading, line: _Line, after: _Line | None) -> None:
@@ -232,3 +222,24 @@ def _judge_end(reading: _Reading, found: Sequence[Segment]) -> None:
             reading.find(last, reading.seq + 1, what)
         elif digest not in {None, known.head.digest}:
             reading.find(last, seq, f"record {seq} is not the one that {known.by} knows: it was replaced")
+
+
+def _judge_beginning(reading: _Reading, files: StateFiles) -> Vouched | None:
+    """Judge the state files, and whether one stands for all records before the first; that one."""
+    begins = earliest(reading.vouched, reading.before) if reading.first is not None else None
+    if reading.first is not None and begins is None:
+        _find_missing(reading, reading.first)
+    for archived, one in reading.vouched.items():
+        fault = files.fault(archived, needed=archived == begins)
+        if fault:
+            what = f"{fault}; {one.by} vouches for it"
+            reading.findings.append(ChainFinding(archived.name, 0, archived.head.seq, what))
+    return None if begins is None else reading.vouched[begins]
+
+
+def _find_missing(reading: _Reading, first: _Line) -> None:
+    """Put it before all findings that the first records are missing."""
+    last, gone = reading.before.seq, ", ".join(map(str, range(1, first.segment.number)))
+    what = "record 1 is missing" if last == 1 else f"records 1 to {last} are missing"
+    what += f", and segment {gone} with them" if gone else ""
+    reading.findings.insert(0, ChainFinding(first.segment.name, 1, 1, what))

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from signer.audit.disk import LocalDisk, segments
-from signer.audit.verify import KnownHead, Report, from_ledger
+from signer.audit.report import KnownHead, Report, from_marks
 from signer.audit.verify import verify as verify_log
 from signer.book.compare import BookReport
 from signer.cli.audit_lines import audit_folder, plain
@@ -60,7 +60,7 @@ def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], with_b
     if folder is not None and with_book:
         raise click.UsageError("--book compares with the ledger of the home: leave FOLDER out.")
     # Ask the ledger first: a record that is written meanwhile can then only lie beyond its head.
-    known = (*heads, *(() if folder else from_ledger(_ledger_head(home))))
+    known = (*heads, *(() if folder else from_marks(_ledger_head(home))))
     place = audit_folder(home) if folder is None else _copied(folder)
     try:
         report = verify_log(place, known, LocalDisk(), _progress if sys.stderr.isatty() else None)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signer.audit.appender import Appender
-from signer.audit.verify import from_ledger, verify
+from signer.audit.report import from_marks
+from signer.audit.verify import verify
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
 from tests.unit.audit.given import FOLDER, entry, ids, new_appender
@@ -62,7 +63,7 @@ class Run:
         assert len(recorded) == len(set(map(str, recorded)))
         assert [name for name in recorded if name in self.acknowledged] == self.acknowledged
         assert len(self.acknowledged) == before + 1
-        report = verify(FOLDER, from_ledger(self.kept), self.disk)
+        report = verify(FOLDER, from_marks(self.kept), self.disk)
         assert report.ok, report.findings
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from signer.audit.chain import link
 from signer.audit.disk import segments
 from signer.audit.reading import unlink
-from signer.audit.verify import from_ledger, verify
+from signer.audit.report import from_marks
+from signer.audit.verify import verify
 from signer.model import ChainHead
 from tests.unit.audit.given import FOLDER, write_log
 from tests.unit.audit.worse_disk import WorseDisk
@@ -134,7 +135,7 @@ def test_an_untouched_log_passes(sizes: list[int]) -> None:
     early = unlink(read(disk)[1][1])
     assert early is not None
     for kept in (head, ChainHead(early.seq, early.digest), None):
-        report = verify(FOLDER, from_ledger(kept), disk)
+        report = verify(FOLDER, from_marks(kept), disk)
         assert (report.findings, report.head, report.records) == ((), head, head.seq)
 
 
@@ -149,7 +150,7 @@ def test_tampering_is_found_and_named(
     at = data.draw(st.integers(1, len(lines) - 1))
     tamper(lines, at)
     write(disk, lines)
-    report = verify(FOLDER, from_ledger(head), disk)
+    report = verify(FOLDER, from_marks(head), disk)
     assert not report.ok
     assert report.findings[0].seq in {at, at + 1}
     assert any(finding.seq == at + 1 for finding in report.findings) or tamper in {insert_garbage, swap}
@@ -165,7 +166,7 @@ def test_several_changes_are_found_too(sizes: list[int], data: st.DataObject) ->
     for tamper in data.draw(st.lists(st.sampled_from(TAMPERINGS), min_size=1, max_size=3)):
         tamper(lines, data.draw(st.integers(1, len(lines) - 1)))
     write(disk, lines)
-    assert verify(FOLDER, from_ledger(head), disk).ok == (read(disk) == before)
+    assert verify(FOLDER, from_marks(head), disk).ok == (read(disk) == before)
 
 
 @given(sizes=SIZES, data=st.data())
@@ -176,7 +177,7 @@ def test_a_cut_end_is_found_by_the_kept_head(sizes: list[int], data: st.DataObje
     keep = data.draw(st.integers(1, len(lines) - 1))
     torn = data.draw(st.integers(0, len(lines[keep][1]) - 1))
     write(disk, [*lines[:keep], (lines[keep][0], lines[keep][1][:torn])])
-    report = verify(FOLDER, from_ledger(head), disk)
+    report = verify(FOLDER, from_marks(head), disk)
     assert [finding.seq for finding in report.findings] == [keep + 1]
     assert "cut off" in report.findings[0].what
     assert report.unfinished == torn
@@ -188,7 +189,7 @@ def test_a_log_written_anew_is_found_by_the_kept_head(sizes: list[int]) -> None:
     """A whole other log, sound in itself and long enough, is not the one that the ledger knows."""
     _, head = new_log(sizes)
     other, _ = new_log([*sizes[::-1], 1, 1])
-    report = verify(FOLDER, from_ledger(ChainHead(head.seq, "ab" * 32)), other)
+    report = verify(FOLDER, from_marks(ChainHead(head.seq, "ab" * 32)), other)
     assert [finding.seq for finding in report.findings] == [head.seq]
     assert "replaced" in report.findings[0].what
 
@@ -201,7 +202,7 @@ def test_a_removed_segment_is_named(sizes: list[int], data: st.DataObject) -> No
     gone = data.draw(st.sampled_from(found))
     first = next(json.loads(line)["seq"] for name, line in read(disk) if name == gone.name)
     del disk.files[FOLDER / gone.name]
-    (finding,) = verify(FOLDER, from_ledger(head), disk).findings
+    (finding,) = verify(FOLDER, from_marks(head), disk).findings
     assert finding.seq == first
     assert gone == found[-1] or f"segment {gone.number} with them" in finding.what
 
@@ -211,11 +212,11 @@ def test_swapped_and_renamed_segments_are_found() -> None:
     disk, head = new_log([4, 4, 4])
     one, two, *_ = [FOLDER / segment.name for segment in segments(disk, FOLDER)]
     disk.files[one], disk.files[two] = disk.files[two], disk.files[one]
-    assert not verify(FOLDER, from_ledger(head), disk).ok
+    assert not verify(FOLDER, from_marks(head), disk).ok
     disk.files[one], disk.files[two] = disk.files[two], disk.files[one]
     last = FOLDER / segments(disk, FOLDER)[-1].name
     disk.files[Path(str(last).replace("00000", "00001"))] = disk.files.pop(last)
-    (finding,) = verify(FOLDER, from_ledger(head), disk).findings
+    (finding,) = verify(FOLDER, from_marks(head), disk).findings
     assert "renamed" in finding.what
 
 
@@ -224,7 +225,7 @@ def test_joined_segments_are_found() -> None:
     disk, head = new_log([4, 4, 4])
     one, two, *_ = [FOLDER / segment.name for segment in segments(disk, FOLDER)]
     disk.files[one].seen += disk.files.pop(two).seen
-    (finding,) = verify(FOLDER, from_ledger(head), disk).findings
+    (finding,) = verify(FOLDER, from_marks(head), disk).findings
     assert "joined" in finding.what
 
 
@@ -233,5 +234,5 @@ def test_findings_are_bounded() -> None:
     disk, head = new_log([150])
     name = segments(disk, FOLDER)[0].name
     disk.files[FOLDER / name].seen = bytearray(b"garbage\n" * 150)
-    report = verify(FOLDER, from_ledger(head), disk)
+    report = verify(FOLDER, from_marks(head), disk)
     assert (len(report.findings), report.more, report.records) == (100, 51, 150)  # the cut end is the last

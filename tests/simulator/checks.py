@@ -10,7 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from signer.audit.verify import from_ledger, verify
+from signer.audit.report import from_marks
+from signer.audit.verify import verify
 from signer.book.compare import BookComparison
 from signer.ledger.snapshot import take_snapshot
 from signer.ledger.sqlite import SqliteLedger
@@ -111,7 +112,7 @@ class Checks:
         for deed in last_deeds.values():
             await self._check_known(ledger, deed)
         self._check_outcomes()
-        report = verify(AUDIT, from_ledger(await ledger.head()), self._world.disk)
+        report = verify(AUDIT, from_marks(await ledger.head()), self._world.disk)
         if not report.ok:
             self._world.fail(f"the audit log does not verify: {report.findings}")
 

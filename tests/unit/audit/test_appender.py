@@ -10,7 +10,8 @@ import pytest
 
 from signer.audit.appender import Appender
 from signer.audit.disk import LocalDisk, Segment, segments
-from signer.audit.verify import from_ledger, verify
+from signer.audit.report import from_marks
+from signer.audit.verify import verify
 from signer.errors import AuditError
 from signer.model import ChainHead
 from tests.harness.clocks import SetClock
@@ -62,7 +63,7 @@ async def test_segments_follow_each_other_by_size_and_by_day() -> None:
     assert found == ["audit-000001-20261123.jsonl", "audit-000002-20261123.jsonl", "audit-000003-20261124.jsonl"]
     headers = [record for record in all_records(disk) if record["kind"] == "segment"]
     assert [(header["segment"], header["previous_segment"]) for header in headers] == [(1, 0), (2, 1), (3, 2)]
-    assert verify(FOLDER, from_ledger(log.head), disk).ok
+    assert verify(FOLDER, from_marks(log.head), disk).ok
 
 
 async def test_a_segment_that_is_followed_is_sealed() -> None:
@@ -91,7 +92,7 @@ async def test_a_start_does_not_write_to_a_sealed_segment() -> None:
     again = await opened_appender(disk, log.head)
     await again.append([entry("b")])
     assert (bytes(inode.seen), ids(disk)) == (before, ["a", "b"])
-    assert verify(FOLDER, from_ledger(again.head), disk).ok
+    assert verify(FOLDER, from_marks(again.head), disk).ok
 
 
 @pytest.mark.parametrize("sealed", [False, True])
@@ -110,7 +111,7 @@ async def test_a_torn_end_is_cut_off_and_said(sealed: bool) -> None:
     assert [record["kind"] for record in all_records(disk)] == ["segment", "read", *header, "recovered", "read"]
     assert "14 bytes" in str(all_records(disk)[-2]["text"])
     assert inode.sealed == sealed
-    assert verify(FOLDER, from_ledger(again.head), disk).ok
+    assert verify(FOLDER, from_marks(again.head), disk).ok
 
 
 async def test_a_torn_end_before_an_empty_segment_is_cut_off_too() -> None:
@@ -126,7 +127,7 @@ async def test_a_torn_end_before_an_empty_segment_is_cut_off_too() -> None:
     kinds = [record["kind"] for record in all_records(disk)]
     assert kinds == ["segment", "read", "segment", "recovered", "read"]
     assert "14 bytes" in str(all_records(disk)[3]["text"])
-    assert verify(FOLDER, from_ledger(again.head), disk).ok
+    assert verify(FOLDER, from_marks(again.head), disk).ok
 
 
 async def test_a_last_line_that_no_crash_leaves_stops_the_start() -> None:
@@ -153,7 +154,7 @@ async def test_a_log_that_lacks_known_records_shows_it_for_ever(torn: bytes) -> 
     again = await opened_appender(disk, ChainHead(7, "ab" * 32))
     await again.append([entry("after")])
     assert bytes(contents(disk)).endswith(torn)
-    findings = verify(FOLDER, from_ledger(again.head), disk).findings
+    findings = verify(FOLDER, from_marks(again.head), disk).findings
     assert [finding.seq for finding in findings][-1] == 3 + bool(torn)
     assert "missing" in findings[-1].what
     header, notice, _ = [json.loads(line) for line in bytes(contents(disk, 1)).splitlines()]
@@ -170,7 +171,7 @@ async def test_a_log_that_was_put_back_shows_it_for_ever() -> None:
     again = await opened_appender(disk, ChainHead(log.head.seq, "ab" * 32))
     assert again.head.seq == log.head.seq + 2
     assert "record 2 of the log is not the one that was written then" in str(all_records(disk)[-1]["text"])
-    assert not verify(FOLDER, from_ledger(again.head), disk).ok
+    assert not verify(FOLDER, from_marks(again.head), disk).ok
 
 
 @pytest.mark.parametrize("step", ["open", "append", "sync"])
@@ -206,7 +207,7 @@ async def test_what_a_caller_gave_up_is_no_part_of_the_log() -> None:
     assert ids(disk) == ["first", "given-up"]
     await log.append([entry("next")])
     assert ids(disk) == ["first", "next"]
-    assert verify(FOLDER, from_ledger(log.head), disk).ok
+    assert verify(FOLDER, from_marks(log.head), disk).ok
 
 
 async def test_only_one_process_writes_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

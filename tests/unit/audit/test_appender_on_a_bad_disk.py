@@ -10,7 +10,8 @@ import pytest
 
 from signer.audit.appender import Appender
 from signer.audit.disk import LocalDisk, segments
-from signer.audit.verify import from_ledger, verify
+from signer.audit.report import from_marks
+from signer.audit.verify import verify
 from tests.harness.clocks import SetClock
 from tests.unit.audit.given import FOLDER, all_records, entry, ids, new_appender, opened_appender
 from tests.unit.audit.opened import fail_steps, heal
@@ -51,7 +52,7 @@ async def test_the_room_is_for_urgent_records_alone() -> None:
     disk.room = 1 << 30
     await log.append([entry("after")])
     assert (ids(disk)[-1], "order" in ids(disk)) == ("after", False)
-    assert verify(FOLDER, from_ledger(log.head), disk).ok
+    assert verify(FOLDER, from_marks(log.head), disk).ok
 
 
 async def test_a_start_on_a_full_disk_goes_on_with_the_claimed_room() -> None:
@@ -83,7 +84,7 @@ async def test_a_full_disk_does_not_end_a_segment() -> None:
     assert len(segments(disk, FOLDER)) == 2
     assert ids(disk)[-2:] == ["cancel-0", "after"]
     assert disk.files[FOLDER / first.name].sealed
-    assert verify(FOLDER, from_ledger(log.head), disk).ok
+    assert verify(FOLDER, from_marks(log.head), disk).ok
 
 
 async def test_each_segment_says_that_its_file_system_keeps_no_room() -> None:
@@ -114,7 +115,7 @@ async def test_a_failed_sync_is_not_believed_the_second_time() -> None:
         inode.seen = bytearray(inode.durable)
     assert ids(disk) == ["before", "after"]
     assert [disk.files[FOLDER / segment.name].sealed for segment in segments(disk, FOLDER)] == [True, False]
-    assert verify(FOLDER, from_ledger(log.head), disk).ok
+    assert verify(FOLDER, from_marks(log.head), disk).ok
 
 
 @pytest.mark.parametrize("step", ["open", "truncate", "sync", "append"])
@@ -133,7 +134,7 @@ async def test_a_disk_that_stays_broken_refuses_each_append(step: str) -> None:
     heal(disk)
     await log.append([entry("after")])
     assert ids(disk) == ["before", "after"]
-    assert verify(FOLDER, from_ledger(log.head), disk).ok
+    assert verify(FOLDER, from_marks(log.head), disk).ok
 
 
 def take_away(path: Path, harm: str) -> None:
@@ -165,7 +166,7 @@ async def test_a_segment_taken_away_is_noticed(tmp_path: Path, harm: str) -> Non
     await log.close()
     newest = sorted(folder.glob("*.jsonl"))[-1]
     assert [json.loads(line).get("id") for line in newest.read_bytes().splitlines()][-1] == "after"
-    report = verify(folder, from_ledger(log.head), LocalDisk())
+    report = verify(folder, from_marks(log.head), LocalDisk())
     assert report.ok == (harm == "replace")  # an identical copy in its place is as good
     if harm == "move":
         assert (tmp_path / "taken").read_bytes() == whole
@@ -181,7 +182,7 @@ async def test_the_folder_taken_away_is_made_anew(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="removed, replaced or cut"):
         await log.append([entry("refused")])
     await log.append([entry("after")])
-    (finding,) = verify(folder, from_ledger(log.head), LocalDisk()).findings
+    (finding,) = verify(folder, from_marks(log.head), LocalDisk()).findings
     assert (finding.seq, "are missing" in finding.what) == (1, True)
     unlock = LocalDisk().lock(tmp_path / "taken")
     unlock()

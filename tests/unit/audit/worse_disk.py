@@ -75,6 +75,18 @@ class WorseDisk:
             raise PermissionError(errno.EACCES, "it is sealed")
         return WorseFile(self, path, inode)
 
+    def rename(self, path: Path, name: str) -> None:
+        """The step may fail before or after the file has its new name."""
+        self.step("rename")
+        self.files[path.with_name(name)] = self.files.pop(path)
+        self.step("renamed")
+
+    def remove(self, path: Path) -> None:
+        """The step may fail before or after the file is gone."""
+        self.step("remove")
+        self.files.pop(path, None)
+        self.step("removed")
+
     def crash(self, chance: random.Random) -> None:
         """Start anew with what the disk happens to have kept."""
         self.trouble = lambda _number, _name: None
