@@ -8,6 +8,7 @@ begins with it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import orjson
 from signer.audit.disk import Disk, Segment, lines, pieces, segments
 from signer.audit.reading import CANONICAL, VERSION, Link, parse
 from signer.book.book import Book
-from signer.book.reading import UNREADABLE
+from signer.book.reading import UNREADABLE, number_of
 from signer.errors import AuditError
 from signer.model import ChainHead, Json
 
@@ -26,6 +27,8 @@ KIND: Final = "archived"
 
 _MARK: Final = b'"kind":"archived"'
 """Stands in each line of such a record. The other lines need not be read as JSON."""
+
+_NAME: Final = re.compile(r"book-([1-9][0-9]{0,15})\.json", re.ASCII)
 
 _PUT_BACK: Final = "put it back from the folder to which the segments were archived"
 
@@ -54,9 +57,18 @@ class StateFile:
     """The book as of one record."""
 
     head: ChainHead
-    book: Book
+    state: Mapping[str, Any]
+    """The book's state (`Book.state`)."""
+    last: int
+    """The highest number that a call ever had."""
     after: Archived | None
     """The state file with which the log began that was folded; None if it began with record 1."""
+
+    def book(self) -> Book:
+        """Return the book, to be folded on. Raises what `UNREADABLE` names if it does not read."""
+        book = Book.of(self.state)
+        book.last = max(book.last, self.last)
+        return book
 
     def encode(self) -> bytes:
         """Return the file's bytes, the same for all who fold the same records: canonical JSON."""
@@ -64,8 +76,8 @@ class StateFile:
             "v": VERSION,
             "head": {"seq": self.head.seq, "digest": self.head.digest},
             "after": None if self.after is None else self.after.fields(),
-            "last": self.book.last,
-            "book": self.book.state(),
+            "last": self.last,
+            "book": self.state,
         }
         return orjson.dumps(fields, option=CANONICAL)
 
@@ -77,6 +89,11 @@ class StateFile:
 def state_name(seq: int) -> str:
     """Return the name of the state file for the record of that number."""
     return f"book-{seq}.json"
+
+
+def state_seqs(disk: Disk, folder: Path) -> Sequence[int]:
+    """Return the numbers of the records for which the folder has a state file, lowest first."""
+    return sorted(int(match[1]) for match in map(_NAME.fullmatch, disk.names(folder)) if match)
 
 
 def archived_entry(archived: Archived, moved: Sequence[Segment], now_us: int) -> dict[str, Json]:
@@ -123,11 +140,13 @@ def parse_state(data: bytes) -> StateFile | None:
         fields = orjson.loads(data)
         if fields["v"] != VERSION:
             return None
-        head, after, book = fields["head"], fields["after"], Book.of(fields["book"])
-        book.last = int(fields["last"])
-        return StateFile(ChainHead(head["seq"], head["digest"]), book, None if after is None else read_archived(after))
+        head, after = fields["head"], fields["after"]
+        begun = None if after is None else read_archived(after)
+        state = StateFile(ChainHead(head["seq"], head["digest"]), fields["book"], number_of(fields["last"]), begun)
+        state.book()
     except UNREADABLE:
         return None
+    return state
 
 
 def archived_start(disk: Disk, folder: Path) -> tuple[Book, ChainHead] | None:
@@ -137,7 +156,7 @@ def archived_start(disk: Disk, folder: Path) -> tuple[Book, ChainHead] | None:
     `AuditError` if the first records are missing and no intact state file stands for them.
     """
     state = start_state(disk, folder)
-    return None if state is None else (state.book, state.head)
+    return None if state is None else (state.book(), state.head)
 
 
 def start_state(disk: Disk, folder: Path) -> StateFile | None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import final
 
-from signer.audit.archive import Archived, StateFile, parse_state, state_name
+from signer.audit.archive import Archived, StateFile, parse_state, state_name, state_seqs
 from signer.audit.disk import Disk, pieces
 from signer.model import ChainHead
-
-_NAME: Final = re.compile(r"book-([1-9][0-9]{0,15})\.json", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +37,9 @@ class StateFiles:
 
     def __init__(self, disk: Disk, folder: Path) -> None:
         self._found: dict[int, _Found] = {}
-        for match in filter(None, map(_NAME.fullmatch, sorted(disk.names(folder)))):
-            data = b"".join(pieces(disk, folder / match[0]))
-            self._found[int(match[1])] = _Found(hashlib.sha256(data).hexdigest(), parse_state(data))
+        for seq in state_seqs(disk, folder):
+            data = b"".join(pieces(disk, folder / state_name(seq)))
+            self._found[seq] = _Found(hashlib.sha256(data).hexdigest(), parse_state(data))
 
     def heads(self) -> Sequence[tuple[str, ChainHead]]:
         """Return the record that each stands for, by the file's name."""

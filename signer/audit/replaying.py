@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from signer.audit.archive import archived_start
+from signer.audit.chain import START
 from signer.audit.disk import Disk
 from signer.audit.tail import found, records_after
 from signer.book.book import Book
@@ -35,12 +37,13 @@ class Replayed:
 def replay(disk: Disk, folder: Path, checkpoint: Checkpoint) -> Replayed:
     """Load the checkpoint and fold the rest of the log. Blocks.
 
-    A checkpoint that is damaged or of another log is put aside, and the book is made from the whole log. Raises
-    `AuditError` for a record of another format.
+    A checkpoint that is damaged or of another log is put aside, and the book is made from the whole log, or from
+    the state file of what was archived. Raises `AuditError` for a record of another format, and if it needs a state
+    file that is missing or was changed.
     """
     notices: list[str] = []
     loaded = _loaded(disk, folder, checkpoint, notices)
-    book, head = loaded or (Book(), ChainHead(0, ""))
+    book, head = loaded or archived_start(disk, folder) or (Book(), START)
     replayed = Replayed(book, head.seq, head.seq, loaded is None, None if loaded is None else head, notices)
     for record in records_after(disk, folder, head.seq):
         seq = record["seq"]
