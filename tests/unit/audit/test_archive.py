@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,6 @@ async def test_a_second_archive_goes_to_the_same_folder_or_another() -> None:
         report = verify(to, (), disk, may_be_archive=True)
         assert (report.ok, report.begins is None) == (True, to == TO)
         assert len(state_seqs(disk, FOLDER)) == 1, "the log keeps no state file that nobody needs"
-        assert folded(disk, to).digest() == archived_start(disk, FOLDER)[0].digest() if to == TO else True
     assert report.begins is not None
     assert report.begins.by == f"book-{state_seqs(disk, FOLDER)[0]}.json"
     assert not verify(to, (), disk).ok, "only a record vouches for the beginning of a log that is no archive"
@@ -131,13 +131,12 @@ async def test_a_second_archive_goes_to_the_same_folder_or_another() -> None:
 async def test_a_crash_at_any_step_loses_nothing(seed: int) -> None:
     """After a crash at each step log and folder hold every record, the log verifies, and the act can be done again."""
     chance, whole = random.Random(seed), await made()  # noqa: S311 - repeatable
-    expected, steps = folded(whole, FOLDER).digest(), 0
+    expected = folded(whole, FOLDER).digest()
     for step in range(1, 10_000):
         disk = WorseDisk()
         await write_days(disk, FOLDER, DAYS)
         lines = records(disk, FOLDER)
-        steps = disk.steps
-        disk.trouble = lambda number, _, at=steps + step: Crashed if number == at else None
+        disk.trouble = partial(crashing_at, disk.steps + step)
         try:
             await archive(disk, FOLDER, TO, midnight(2), LAST_US)
             break
@@ -151,6 +150,11 @@ async def test_a_crash_at_any_step_loses_nothing(seed: int) -> None:
         assert verify(FOLDER, (), disk).findings == verify(TO, (), disk, may_be_archive=True).findings == ()
         assert folded(disk, FOLDER).digest() == expected
     assert step > 40
+
+
+def crashing_at(step: int, number: int, _: str) -> type[Crashed] | None:
+    """Crash at that step."""
+    return Crashed if number == step else None
 
 
 def records(disk: WorseDisk, folder: Path) -> set[bytes]:
@@ -266,7 +270,7 @@ async def test_a_folder_with_other_files_is_refused() -> None:
         disk.open(TO / name).append(b"mine")
         with pytest.raises(AuditError, match="another file of this name is there"):
             await archive(disk, FOLDER, TO, midnight(2), LAST_US)
-        assert (records(disk, FOLDER), disk.files[TO / name].seen) == (lines, b"mine")
+        assert (records(disk, FOLDER), disk.files[TO / name].seen) == (lines, bytearray(b"mine"))
 
 
 async def test_a_folder_with_another_log_is_refused() -> None:

@@ -8,7 +8,8 @@ import errno
 import pytest
 
 from signer.audit.journal import FileJournal
-from signer.audit.verify import from_ledger, verify
+from signer.audit.report import from_marks
+from signer.audit.verify import verify
 from signer.errors import AuditError
 from tests.harness.clocks import SetClock
 from tests.unit.audit.checkpoints import KeptCheckpoint
@@ -54,7 +55,7 @@ async def test_facts_that_were_not_recorded_are_owed_before_all_else() -> None:
     heal(disk)
     await begin(journal, "after")
     assert ids(disk) == ["a", "a", "fact", "after"]
-    assert verify(FOLDER, from_ledger(head_of(journal)), disk).ok
+    assert verify(FOLDER, from_marks(head_of(journal)), disk).ok
 
 
 async def test_a_failed_flush_takes_back_its_begins_alone() -> None:
@@ -130,7 +131,7 @@ async def test_a_full_disk_refuses_alarms_once_and_recovers() -> None:
     await begin(journal, "after")
     assert ids(disk) == [*(f"slack-{number}" for number in range(slack)), "after"]
     assert [record["kind"] for record in all_records(disk)][-2:] == ["recovered", "intent"]
-    assert verify(FOLDER, from_ledger(head_of(journal)), disk).ok
+    assert verify(FOLDER, from_marks(head_of(journal)), disk).ok
     assert alarms[1:] == ["the audit log is being written again"]
     assert used(journal) == slack + 1
 
@@ -151,7 +152,7 @@ async def test_cancels_are_recorded_on_a_full_disk() -> None:
     await begin(journal, "order")
     await journal.settled()
     assert ids(disk)[slack:] == ["cancel-1", "cancel-2", "order", "read"]
-    assert verify(FOLDER, from_ledger(head_of(journal)), disk).ok
+    assert verify(FOLDER, from_marks(head_of(journal)), disk).ok
 
 
 async def test_only_the_facts_of_a_batch_are_saved() -> None:
@@ -209,7 +210,7 @@ async def test_cancels_are_recorded_though_others_fill_the_disk_as_fast_as_it_is
     with pytest.raises(AuditError):
         await begin(again, "order")
     assert ids(disk)[-4:] == [f"cancel-{number}" for number in range(4)]
-    assert verify(FOLDER, from_ledger(head_of(again)), disk).ok
+    assert verify(FOLDER, from_marks(head_of(again)), disk).ok
 
 
 async def test_a_start_on_a_full_disk_that_has_the_room_is_a_good_one() -> None:
