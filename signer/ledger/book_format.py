@@ -23,10 +23,11 @@ BOOK: Final = FileFormat(
         """CREATE TABLE rows (
             kind TEXT NOT NULL, key BLOB NOT NULL, item BLOB NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (kind, key)
         ) STRICT, WITHOUT ROWID""",
-        # At most one row: the record that all of this stands for, and the book's time and last number.
+        # At most one row: the record that all of this stands for, the book's time and last number, and how many rows
+        # and open orders there are.
         """CREATE TABLE state (
             id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, digest TEXT NOT NULL, now_us INTEGER NOT NULL,
-            last INTEGER NOT NULL, crc INTEGER NOT NULL
+            last INTEGER NOT NULL, rows INTEGER NOT NULL, open_orders INTEGER NOT NULL, crc INTEGER NOT NULL
         ) STRICT""",
         """CREATE TABLE orders (
             id INTEGER PRIMARY KEY, account TEXT NOT NULL, venue_id TEXT NOT NULL, client TEXT NOT NULL,
@@ -53,7 +54,7 @@ def checksum(*fields: str | int | bytes) -> int:
 
 
 def require_sound(crc: int, *fields: str | int | bytes) -> None:
-    """Raises `ValueError` if the fields are not those that were stored with this checksum."""
+    """Raises `ValueError` unless the fields are those that were stored with this checksum."""
     if checksum(*fields) != crc:
         raise ValueError("a row is not what was stored")
 

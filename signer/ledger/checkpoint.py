@@ -148,8 +148,16 @@ def _written(db: sqlite3.Connection, changes: BookChanges) -> Iterator[None]:
         _write(db, row)
         yield
     yield from kept_orders.forget_old(db, changes.now_us, OLD_AT_ONCE + 2 * len(changes.rows))
-    state = changes.head.seq, changes.head.digest, changes.now_us, changes.last
-    db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?)", (*state, checksum(*state)))
+    yield
+    state = changes.head.seq, changes.head.digest, changes.now_us, changes.last, *_counts(db)
+    db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*state, checksum(*state)))
+
+
+def _counts(db: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many rows and open orders there are. A row that a damaged page has lost is found out by it."""
+    (rows,) = db.execute("SELECT count(*) FROM rows").fetchone()
+    (orders,) = db.execute("SELECT count(*) FROM orders WHERE closed = 0").fetchone()
+    return rows, orders
 
 
 def _forget_rows(db: sqlite3.Connection) -> Iterator[None]:
@@ -183,17 +191,19 @@ def load(db: sqlite3.Connection, path: Path) -> tuple[Book, ChainHead] | None:
 
 
 def _load(db: sqlite3.Connection) -> tuple[Book, ChainHead] | None:
-    found = db.execute("SELECT seq, digest, now_us, last, crc FROM state").fetchone()
+    found = db.execute("SELECT seq, digest, now_us, last, rows, open_orders, crc FROM state").fetchone()
     if found is None:
         return None
     *state, crc = found
     require_sound(crc, *state)
     book = Book()
-    seq, digest, book.now_us, book.last = state
-    for row in sorted(_rows(db), key=_begun):
+    seq, digest, book.now_us, book.last, row_count, order_count = state
+    rows = sorted(_rows(db), key=_begun)
+    rows += [Row("order", key, order) for key, order in kept_orders.open_orders(db)]
+    if len(rows) != row_count + order_count:
+        raise ValueError("rows are missing")
+    for row in rows:
         book.put(row)
-    for key, order in kept_orders.open_orders(db):
-        book.put(Row("order", key, order))
     return book, ChainHead(seq, digest)
 
 

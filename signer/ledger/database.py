@@ -109,6 +109,8 @@ class FileFormat:
             raise self._failed(error.strerror or str(error), path, DISK_HINT) from error
         except sqlite3.OperationalError as error:
             raise self._failed(str(error), path, DISK_HINT) from error
+        except UnicodeDecodeError as error:  # what SQLite says of a damaged schema quotes it
+            raise self._failed("it is damaged", path, self.unusable) from error
         except sqlite3.Error as error:
             raise self._failed(str(error), path, self.unusable) from error
 
