@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from signer.cli.main import main
-from signer.errors import HomeError, LedgerError
+from signer.errors import HomeError
 from signer.operator import braking
 from signer.sandbox.server import RunningSandbox
 from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
@@ -128,12 +128,8 @@ def command_that_writes_nothing(made: MadeHome, *arguments: str) -> int:
     def unfiled(*_: object) -> None:
         raise HomeError("it cannot be written (Read-only file system)")
 
-    def unstored(*_: object) -> None:
-        raise LedgerError("the ledger failed: attempt to write a readonly database")
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(braking, "file_brake", unfiled)
-        patch.setattr(braking, "with_ledger", unstored)
         return main(["--home", str(made.home.folder), *arguments])
 
 

@@ -1,6 +1,6 @@
 """Threat: somebody puts the whole key store back to an earlier state, and what was revoked or replaced comes back.
 
-The ledger keeps how far each store has come (`contracts.Ledger.marks`). `tests/e2e/test_store.py` has the same with
+The marks keep how far each store has come (`contracts.Marks`). `tests/e2e/test_store.py` has the same with
 gateways that run.
 """
 
@@ -73,7 +73,7 @@ def test_who_means_it_says_so(sh: Shell) -> None:
 
 
 def test_a_lost_store_comes_back_from_its_latest_backup_only(sh: Shell, tmp_path: Path) -> None:
-    """The ledger knows that a backup is outdated, even if the file itself is gone."""
+    """The marks know that a backup is outdated, even if the file itself is gone."""
     saved = tmp_path / "saved.json"
     assert sh.run("keyfile", "backup", str(saved))[0] == 0
     assert sh.run(*REVOKE)[0] == 0
@@ -84,7 +84,7 @@ def test_a_lost_store_comes_back_from_its_latest_backup_only(sh: Shell, tmp_path
 
 
 def test_an_interrupt_between_file_and_mark_shuts_nobody_out(sh: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is ahead of the ledger then; it opens, and the next change brings the ledger along."""
+    """The file is ahead of the marks then; it opens, and the next change brings them along."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -99,9 +99,9 @@ def test_an_interrupt_between_file_and_mark_shuts_nobody_out(sh: Shell, monkeypa
     assert add(sh, "less") == 4
 
 
-def test_a_client_is_revoked_though_the_ledger_is_broken(sh: Shell) -> None:
+def test_a_client_is_revoked_though_the_marks_are_broken(sh: Shell) -> None:
     """A brake must work when other things are broken; what cannot be known is said."""
-    sh.home.ledger.write_bytes(b"this is no ledger" * 100)
+    sh.home.marks.write_bytes(b"these are no marks" * 100)
     status, _, err = sh.run(*REVOKE)
     assert (status, "cannot be known" in err, "nobody would notice" in err) == (0, True, True)
     assert open_store(sh.home.keys).clients()[0].revoked

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from signer.audit.log import FileAuditLog
+from signer.audit.journal import FileJournal
 from signer.cli.readiness import lines
 from signer.doctor import orders
 from signer.errors import StoreUnavailable
@@ -105,14 +105,10 @@ async def test_halts_are_said_alike(rig: Rig, tmp_path: Path, capfd: pytest.Capt
         assert await on.agreed() == (True, set(), "")
         for whom in ((), ("--account", "main"), ("--client", on.bot.name)):
             assert await on.made.signer("halt", *whom) == 0
-            while on.made.wiring.ledger.halted(on.bot.name, "main") is None:
-                await on.made.wiring.ledger.raise_mark("poll", 1)
             passes, kinds, _ = await on.agreed()
             assert (passes, kinds) == (False, {"halt"}), whom
             assert (await on.made.call(on.bot, "AddOrder", LIMIT))[0] == "EGeneral:Permission denied"
             assert await on.made.signer("resume", "--all") == 0
-            while on.made.wiring.ledger.halted(on.bot.name, "main") is not None:
-                await on.made.wiring.ledger.raise_mark("poll", 1)
         assert await on.agreed() == (True, set(), "")
         assert await on.made.call(on.bot, "AddOrder", LIMIT) == []
 
@@ -169,7 +165,7 @@ async def test_the_log_the_reload_and_the_policy_are_said_alike(
     """A log that takes no record stops orders; what is merely not in force yet is noted, and stops none."""
     async with bench(rig, tmp_path, capfd) as on:
         with monkeypatch.context() as patch:
-            patch.setattr(FileAuditLog, "healthy", property(lambda _: False))
+            patch.setattr(FileJournal, "healthy", property(lambda _: False))
             assert await on.agreed() == (False, {"audit"}, "the audit log cannot be written")
         config = on.made.home.config.read_text()
         on.made.home.config.write_text(config + "\n[gatway]\n")

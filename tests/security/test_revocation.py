@@ -132,7 +132,7 @@ async def test_a_revocation_in_the_midst_of_a_reload_is_not_undone(
     bot = rig.bot("tracker")
     home = rig.copied(tmp_path)[0].home
     async with inside(home) as made:
-        wiring, marks = made.wiring, made.wiring.ledger.marks
+        wiring, marks = made.wiring, made.wiring.marks.marks
         asked: list[int] = []
 
         async def taking_back() -> Mapping[str, int]:
@@ -142,7 +142,7 @@ async def test_a_revocation_in_the_midst_of_a_reload_is_not_undone(
                 wiring.reloads.take_back(dict.fromkeys(mine, 0), SystemClock().now_us())
             return await marks()
 
-        monkeypatch.setattr(wiring.ledger, "marks", taking_back)
+        monkeypatch.setattr(wiring.marks, "marks", taking_back)
         await wiring.reloads.reload()
         assert len(asked) == 2
         assert await made.call(bot, "Balance") == REFUSED

@@ -138,7 +138,7 @@ async def test_revoke_and_rotate_act_whatever_state_the_home_is_in(
                     assert await made.call(bot, "Balance") == REFUSED, state
                 assert await made.call(other, "Balance") == [], state
         assert revoked(made.home) >= {bot.name for bot in first}
-        assert await made.wiring.ledger.halts() == []
+        assert made.wiring.journal.halts() == []
         assert await made.signer("clients", "revoke", first[0].name) == 0
         assert "Already revoked" in capfd.readouterr().err
 
@@ -194,14 +194,14 @@ async def test_a_rotation_that_is_not_confirmed_halts_the_client(
         assert "EGeneral:Policy halt: its credential is taken back" in await made.call(bot, "AddOrder", LIMIT)
         hint = said.partition("`signer resume")[2].partition("`")[0]
         assert await made.signer("resume", *shlex.split(hint)) == 0
-        assert made.wiring.ledger.halted(bot.name, "main") is None
+        assert made.wiring.journal.halted(bot.name, "main") is None
 
 
 @pytest.mark.parametrize("passphrase", ["not the passphrase of this store", None], ids=["wrong", "none"])
 async def test_a_key_store_that_cannot_be_changed_does_not_let_it_in_again(
     rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str], passphrase: str | None
 ) -> None:
-    """The command fails and says what to repeat; the ledger has the client revoked at every start."""
+    """The command fails and says what to repeat; the log has the client revoked at every start."""
     bot = rig.bot("wide")
     async with gateway(rig, tmp_path, bot) as made:
         kept = made.home.passphrase.read_bytes()
@@ -228,7 +228,7 @@ async def test_a_revocation_is_on_record_and_a_wrong_name_changes_nothing(
     async with gateway(rig, tmp_path, bot) as made:
         assert await made.signer("clients", "revoke", "nobody") == 4
         assert "there is no client 'nobody'" in capfd.readouterr().err
-        assert await made.wiring.ledger.halts() == []
+        assert made.wiring.journal.halts() == []
         settings_broken(made.home)
         await made.signer("clients", "revoke", bot.name, "--reason", "left the team")
         lines = b"".join(path.read_bytes() for path in sorted(made.home.audit.glob("audit-*.jsonl"))).splitlines()

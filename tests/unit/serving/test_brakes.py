@@ -2,65 +2,62 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from signer.contracts import AuditLog
+from signer.audit.journal import FileJournal
 from signer.gateway.snapshot import Revocations
 from signer.gateway.trace import Watch
 from signer.home.brakes import Brake, file_brake, new_id
-from signer.ledger.sqlite import SqliteLedger
+from signer.home.layout import Home
 from signer.model import Json
 from signer.serving.admin import Operator
-from signer.serving.brakes import BrakeWatch
+from signer.serving.brakes import BrakeWatch, end_halts
 from signer.serving.clock import SystemClock
-from tests.harness.waiting import PATIENCE_S
+from tests.harness.journals import opened
 
 HALT = Brake(new_id(1), "halt", "bot", "", "a reason", "me", 0, 1)
+ROOT = Operator(0, "root")
 
 
-class Books:
-    """A ledger and a log that take everything. The test looks at the folder itself."""
-
-    def __init__(self) -> None:
-        self.in_force: Mapping[tuple[str, str], Any] = {}
-        self.recorded: list[Mapping[str, Json]] = []
-
-    def follow_brakes(self, _: Path, look: Callable[[], None]) -> None:
-        look()
-
-    def brake(self, halts: Mapping[tuple[str, str], Any]) -> None:
-        self.in_force = halts
-
-    async def halt(self, _: object) -> None:
-        await asyncio.sleep(0)
-
-    async def record(self, entry: Mapping[str, Json], *, urgent: bool) -> None:
-        assert urgent
-        self.recorded.append(entry)
+def watch(home: Home, journal: FileJournal) -> BrakeWatch:
+    """The brakes of a gateway on this home. It tells nobody."""
+    return BrakeWatch(home.brakes, journal, Revocations(), watch=cast("Watch", None), clock=SystemClock())
 
 
-async def test_a_brake_whose_file_was_faster_than_the_question_is_on_record(tmp_path: Path) -> None:
-    """The command hears so, and no halt stays in memory beside the one in the ledger."""
-    folder, books = tmp_path / "brakes", Books()
-    file_brake(folder, HALT)
-    brakes = BrakeWatch(
-        folder,
-        cast("SqliteLedger", books),
-        cast("AuditLog", books),
-        Revocations(),
-        watch=cast("Watch", None),
-        clock=SystemClock(),
-    )
-    assert books.in_force
-    async with asyncio.timeout(PATIENCE_S):
-        while any(folder.iterdir()):
-            await asyncio.sleep(0)
-    told = await brakes.verbs()["brake"](Operator(0, "root"), {"brake": cast("Json", asdict(HALT))})
-    assert told == {"recorded": True}
-    assert not books.in_force
-    assert len(books.recorded) == 2
-    await brakes.close()
+def acts(home: Home) -> list[tuple[str, str, str]]:
+    """Act, stage and client of every record of an operator."""
+    lines = b"".join(path.read_bytes() for path in sorted(home.audit.glob("audit-*.jsonl"))).splitlines()
+    records = [record for record in map(json.loads, lines) if record["kind"] == "operator"]
+    return [(record["act"], record["stage"], record.get("client", "")) for record in records]
+
+
+async def test_a_brake_whose_file_was_faster_than_the_question_is_recorded_once(tmp_path: Path) -> None:
+    """The command hears that it is on record, and the file is gone then."""
+    home = Home(tmp_path)
+    file_brake(home.brakes, HALT)
+    async with opened(home) as journal:
+        brakes = watch(home, journal)
+        assert journal.halted("bot", "main")
+        told = await brakes.verbs()["brake"](ROOT, {"brake": cast("Json", asdict(HALT))})
+        assert told == {"recorded": True}
+        assert list(home.brakes.iterdir()) == []
+        await brakes.close()
+    assert acts(home) == [("halt", "begun", "bot"), ("halt", "done", "bot")]
+
+
+async def test_each_halt_that_ends_is_one_record(tmp_path: Path) -> None:
+    """A halt that has no record yet ends with its file; a halt that there is not leaves no record."""
+    home = Home(tmp_path)
+    async with opened(home) as journal:
+        for client in ("ada", "bob"):
+            brake = Brake(new_id(1), "halt", client, "", "a reason", "me", 0, 1)
+            await watch(home, journal).verbs()["brake"](ROOT, {"brake": cast("Json", asdict(brake))})
+        file_brake(home.brakes, HALT)
+        for every, client, ended in ((False, "eve", 0), (False, "ada", 1), (True, "", 2)):
+            told = await end_halts(home.brakes, journal, client, "", every=every, by=ROOT, now_us=1)
+            assert (len(told.ended), journal.halted(client, "main")) == (ended, None)
+    assert acts(home)[4:] == [("resume", "done", client) for client in ("ada", "bob", "bot")]
+    assert list(home.brakes.iterdir()) == []
