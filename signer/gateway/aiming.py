@@ -85,7 +85,7 @@ class Aiming:
 
     def named(self, account: str, refs: Sequence[OrderRef]) -> dict[OrderRef, tuple[PlacedOrder, ...]]:
         """Return the orders of any client that each name means, newest first. Those without a venue id come first."""
-        on_the_way = self.without_id(account) if refs else ()
+        on_the_way = self.without_id(account)
         return {
             ref: (
                 *(one for one in on_the_way if ref in one.order.names),

@@ -62,6 +62,7 @@ from signer.policy.rules import decide, denial
 LOOK_UP_S = 5.0
 """How long a call waits for the look-up of an order whose answer was lost, as it may be the one that the call names."""
 MAY_BE_LOST = "this may be an order of an earlier call that has no outcome yet; nothing was sent"
+NOT_RECORDED = "the audit log cannot be written; nothing was sent"
 UNSETTLED_NAME = "an earlier call of that name has no outcome yet"
 NO_ANSWER = "no whole answer came back"
 UNKNOWN_OUTCOME = "the outcome is unknown: look the order up before trying again"
@@ -142,13 +143,15 @@ class Gateway:
         id that the book lacks may be that order's, so the call waits for the look-up. Raises `NotServed` if that does
         not tell. An account-wide cancel need not wait, because it goes out by every name that it has.
         """
-        account, owner = client.info.account, _owner(client)
-        placed = self.aiming.named(account, refs_of(call))
+        refs, account, owner = refs_of(call), client.info.account, _owner(client)
+        if not refs:
+            return {}
+        placed = self.aiming.named(account, refs)
         wide = not owner and call.action is Action.CANCEL
         if wide or not _lacks_an_id(call, placed) or not self.aiming.without_id(account, owner, lost=True):
             return placed
         await self.aiming.look_up(account, self._clock.monotonic() + LOOK_UP_S)
-        placed = self.aiming.named(account, refs_of(call))
+        placed = self.aiming.named(account, refs)
         if _lacks_an_id(call, placed) and self.aiming.without_id(account, owner, lost=True):
             raise NotServed.unavailable(MAY_BE_LOST)
         return placed
@@ -197,6 +200,8 @@ class Gateway:
 
         A call that holds nothing is recorded. A cancel goes out even if it is not on record yet. Raises `Refused`.
         """
+        if trace.intent is None and call.action is not Action.CANCEL and not self._journal.healthy:
+            raise NotServed.unavailable(NOT_RECORDED)  # else a flood of them would be owed to it
         record = intent_record(trace)
         try:
             if trace.intent is not None:
@@ -207,7 +212,7 @@ class Gateway:
                 await self._journal.record(record, urgent=call.action is Action.CANCEL)
         except AuditError as error:
             if call.action is not Action.CANCEL:
-                raise NotServed.unavailable("the audit log cannot be written; nothing was sent") from error
+                raise NotServed.unavailable(NOT_RECORDED) from error
             what = f"a cancel of {trace.client_name} ({' '.join(trace.named) or call.endpoint})"
             self._watch.alarm(error.code, f"{what} goes out and is not on record yet: {error}")
 
@@ -236,6 +241,7 @@ class Gateway:
         unsettled = dict.fromkeys(aim.unsettled, UNSETTLED_NAME)
         if not aim.refs:
             venue.cancel_answer(Ended(left=unsettled))  # raises
+        account.require_place(call, client.info.name)
         send = lambda one, journey: self._forward(trace, client, one, journey)  # noqa: E731
         deadline = now + account.call_seconds
         end = deadline + account.call_seconds

@@ -312,8 +312,8 @@ def test_a_refusal_that_is_of_no_order_is_not_repeated_for_each(rig: Rig, bot: B
     assert len(cancels(rig, before)) == 1
 
 
-def test_an_account_wide_policy_names_what_the_ledger_lacks_as_it_is(rig: Rig, bot: Bot) -> None:
-    """A name that the ledger does not know is sent as it is; other orders are named by txid, whoever placed them."""
+def test_an_account_wide_policy_names_what_the_book_lacks_as_it_is(rig: Rig, bot: Bot) -> None:
+    """A name that the book does not know is sent as it is; other orders are named by txid, whoever placed them."""
     keeper, ref, known, handmade = rig.bot(rig.policy(WIDE)), number(), number(), name()
     by_hand = [rig.place_by_hand(**SMALL, userref=ref), rig.place_by_hand(**SMALL, cl_ord_id=handmade)]
     txid = rig.place(bot, **SMALL, userref=known)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from signer.gateway.cancelling import MOST_KEPT, YOUNG_US, Cancelling, KnownClosed
+from signer.gateway.aiming import MOST_KEPT, YOUNG_US, KnownClosed
+from signer.gateway.cancelling import Cancelling
 from signer.model import Order, OrderRef, PlacedOrder
 from signer.model.ended import Ended
 from signer.sandbox.faults import Errors
@@ -131,7 +132,7 @@ def test_what_an_answer_tells(*, cancelled: bool, after_us: int, known: bool) ->
     assert not closed.has(replace(PLACED, venue_id="O2"))
 
 
-def test_what_the_ledger_has_marked_is_known() -> None:
+def test_what_the_book_has_closed_is_known() -> None:
     """An order that a list of open orders has left out is known to be closed."""
     assert KnownClosed().has(replace(PLACED, closed=True))
 

@@ -47,15 +47,15 @@ class Scene:
         await self.simulation.bots.call(self.life, ask)
         return ask
 
-    async def owns(self, txid: str) -> str:
-        """Whose order the ledger says it is; empty if nobody's."""
-        known = await self.life.ledger.find_orders("north", OrderRef("venue-id", txid))
+    def owns(self, txid: str) -> str:
+        """Whose order the book says it is; empty if nobody's."""
+        known = self.life.journal.find_orders("north", OrderRef("venue-id", txid))
         return known[0].client if known else ""
 
     async def still_unknown(self) -> Sequence[OpenIntent]:
         """What is unknown after a long time."""
         await asyncio.sleep(LONG_S)
-        return await self.life.ledger.open_intents()
+        return self.life.journal.open_intents()
 
     @property
     def placed(self) -> Sequence[str]:
@@ -85,7 +85,7 @@ async def open_twin(scene: Scene, name: Mapping[str, str]) -> None:
     await scene.bot(NEVER, **TWIN, **name)
     (left,) = await scene.still_unknown()
     assert left.intent.client == "bob"
-    assert await scene.owns(theirs) == ""
+    assert scene.owns(theirs) == ""
     assert scene.alarmed
 
 
@@ -95,7 +95,7 @@ async def twin_of_a_moment_ago(scene: Scene, name: Mapping[str, str]) -> None:
     await asyncio.sleep(0.01)
     await scene.bot(NEVER, **TWIN, **name)
     (left,) = await scene.still_unknown()
-    assert (left.intent.client, await scene.owns(theirs)) == ("bob", "")
+    assert (left.intent.client, scene.owns(theirs)) == ("bob", "")
     assert scene.alarmed
 
 
@@ -106,7 +106,7 @@ async def twin_closed_before(scene: Scene, name: Mapping[str, str]) -> None:
     await asyncio.sleep(10)
     await scene.bot(NEVER, **TWIN, **name)
     assert not await scene.still_unknown()
-    assert await scene.owns(theirs) == ""
+    assert scene.owns(theirs) == ""
 
 
 async def twin_closed_meanwhile(scene: Scene, name: Mapping[str, str]) -> None:
@@ -116,7 +116,7 @@ async def twin_closed_meanwhile(scene: Scene, name: Mapping[str, str]) -> None:
     await scene.bot(NEVER, **TWIN, **name)
     scene.simulation.venue.by_hand("north", "CancelOrder", txid=theirs)
     await scene.still_unknown()
-    assert await scene.owns(theirs) == ""
+    assert scene.owns(theirs) == ""
 
 
 async def two_candidates(scene: Scene, name: Mapping[str, str]) -> None:
@@ -126,16 +126,16 @@ async def two_candidates(scene: Scene, name: Mapping[str, str]) -> None:
     scene.simulation.venue.by_hand("north", "CancelOrder", txid=own)  # two open orders never share a cl_ord_id
     theirs = scene.owner(**TWIN, **name)
     (left,) = await scene.still_unknown()
-    assert (await scene.owns(theirs), await scene.owns(own), left.intent.client) == ("", "", "bob")
+    assert (scene.owns(theirs), scene.owns(own), left.intent.client) == ("", "", "bob")
     assert scene.alarmed
 
 
 async def order_of_another_bot(scene: Scene, name: Mapping[str, str]) -> None:
-    """The ledger knows whose it is."""
+    """The book knows whose it is."""
     ada = await scene.bot(PROPER, "ada", **TWIN, **name)
     await scene.bot(NEVER, **TWIN, **name)
     assert not await scene.still_unknown()
-    assert await scene.owns(ada.txids["19000"]) == "ada"
+    assert scene.owns(ada.txids["19000"]) == "ada"
 
 
 async def lost_order_of_another_bot(scene: Scene, name: Mapping[str, str]) -> None:
@@ -144,7 +144,7 @@ async def lost_order_of_another_bot(scene: Scene, name: Mapping[str, str]) -> No
     await scene.bot(NEVER, "bob", **TWIN, **name)
     await scene.still_unknown()
     (placed,) = scene.placed
-    assert await scene.owns(placed) != "bob"
+    assert scene.owns(placed) != "bob"
 
 
 async def own_order(scene: Scene, name: Mapping[str, str]) -> None:
@@ -152,7 +152,7 @@ async def own_order(scene: Scene, name: Mapping[str, str]) -> None:
     await scene.bot(LOST, **TWIN, **name)
     assert not await scene.still_unknown()
     (own,) = scene.placed
-    assert await scene.owns(own) == "bob"
+    assert scene.owns(own) == "bob"
 
 
 async def wrong_wall_clock(scene: Scene, name: Mapping[str, str]) -> None:
@@ -163,7 +163,7 @@ async def wrong_wall_clock(scene: Scene, name: Mapping[str, str]) -> None:
     await scene.bot(NEVER, **TWIN, **name)
     scene.simulation.world.wall_us = 0
     assert len(await scene.still_unknown()) == 1
-    assert await scene.owns(theirs) == ""
+    assert scene.owns(theirs) == ""
 
 
 SCENES = {
@@ -199,8 +199,8 @@ async def batch(scene: Scene) -> None:
     theirs = scene.owner(**rows[1])
     (left,) = await scene.still_unknown()
     placed = {deed.mark: deed.txid for deed in scene.simulation.venue.deeds}
-    owned = [await scene.owns(placed[price]) for price in ("19000", "19001", "19002")]
-    assert (owned, await scene.owns(theirs)) == (["bob", "", "bob"], "")
+    owned = [scene.owns(placed[price]) for price in ("19000", "19001", "19002")]
+    assert (owned, scene.owns(theirs)) == (["bob", "", "bob"], "")
     assert [str(order.price) for order in left.intent.orders] == ["19001"]
 
 
@@ -216,7 +216,7 @@ async def by_hand(scene: Scene) -> None:
             await scene.close(left.reservation, *wrong)
     assert not await scene.close(left.reservation + 1)
     assert await scene.close(left.reservation, reason="there is none")
-    assert not await scene.life.ledger.open_intents()
+    assert not scene.life.journal.open_intents()
     record = [one for one in durable_records(scene.simulation.world) if one["kind"] == "reconciled"][-1]
     assert (record["outcome"], record["by"], record["uid"], record["reason"]) == (
         "not-sent",
@@ -224,7 +224,7 @@ async def by_hand(scene: Scene) -> None:
         1000,
         "there is none",
     )
-    assert await scene.owns(theirs) == ""
+    assert scene.owns(theirs) == ""
 
 
 async def settled_by_hand(scene: Scene) -> None:
@@ -234,8 +234,8 @@ async def settled_by_hand(scene: Scene) -> None:
     (left,) = await scene.still_unknown()
     (own,) = scene.placed
     assert await scene.close(left.reservation, own)
-    assert (await scene.owns(own), await scene.owns(theirs)) == ("bob", "")
-    assert not await scene.life.ledger.open_intents()
+    assert (scene.owns(own), scene.owns(theirs)) == ("bob", "")
+    assert not scene.life.journal.open_intents()
 
 
 async def by_hand_while_a_look_settles_a_part(scene: Scene) -> None:
@@ -245,15 +245,14 @@ async def by_hand_while_a_look_settles_a_part(scene: Scene) -> None:
     fields = {"pair": "XBTUSD", "orders": rows}
     await scene.simulation.bots.call(scene.life, Ask("bob", "AddOrderBatch", fields, ("19000", "19001", "19002")))
     scene.owner(**rows[1])
-    await scene.life.gateway.drained()
-    (left,) = await scene.life.ledger.open_intents()
+    (left,) = scene.life.journal.open_intents()
     look = asyncio.create_task(scene.life.recovery.look_up("north"))
     await asyncio.sleep(0.001)
     with pytest.raises(ConfigError, match="the call has 1"):
         await scene.close(left.reservation, *scene.placed)
     await look
     assert await scene.close(left.reservation, scene.placed[1])
-    assert [await scene.owns(txid) for txid in scene.placed] == ["bob"] * 3
+    assert [scene.owns(txid) for txid in scene.placed] == ["bob"] * 3
 
 
 SCENES_OF_THEIR_OWN = {

@@ -43,7 +43,7 @@ def test_a_deadline_makes_no_unknown(endpoint: str, deadline: str) -> None:
             await simulation.bots.call(life, ask)
             assert ask.errors[0] == "EGeneral:Invalid arguments"
             assert "deadline" in ask.errors[1]
-            assert not await life.ledger.open_intents()
+            assert not life.journal.open_intents()
 
         assert simulation.live(call)
         assert not simulation.venue.deeds
@@ -58,9 +58,8 @@ def test_a_post_only_order_that_would_take_makes_no_unknown() -> None:
             ask = Ask("ada", "AddOrder", {"pair": "XBTUSD", **order}, ("999999",))
             await simulation.bots.call(life, ask)
             assert ask.errors == ("EOrder:Post only order",)
-            await life.gateway.drained()
-            assert not await life.ledger.open_intents()
-            assert not any(usage.used for usage in await life.ledger.usage("client/ada"))
+            assert not life.journal.open_intents()
+            assert not any(usage.used for usage in life.journal.usage("client/ada"))
 
         assert simulation.live(call)
 
@@ -79,7 +78,6 @@ async def lose(simulation: Simulation, life: Life, endpoint: str, fields: Mappin
     """Let a call be carried out whose answer is lost."""
     simulation.venue.next = [Behaviour("now", "nothing")]
     await simulation.bots.call(life, Ask("ada", endpoint, fields, marks))
-    await life.gateway.drained()
 
 
 def test_a_lost_batch_of_15_is_reconciled_by_one_look() -> None:
@@ -93,11 +91,11 @@ def test_a_lost_batch_of_15_is_reconciled_by_one_look() -> None:
             await lose(simulation, life, "AddOrder", {"pair": "XBTUSD", **row(31_000)}, "31000.0")
             before = len(simulation.venue.asked)
             await life.recovery.look_up("north")
-            assert not await life.ledger.open_intents()
+            assert not life.journal.open_intents()
             asked = [endpoint for _, endpoint in simulation.venue.asked[before:]]
             assert asked == ["OpenOrders", "ClosedOrders"]
             for deed in simulation.venue.deeds:
-                (known,) = await life.ledger.find_orders("north", OrderRef("venue-id", deed.txid))
+                (known,) = life.journal.find_orders("north", OrderRef("venue-id", deed.txid))
                 assert known.client == "ada"
 
         assert simulation.live(call)
@@ -131,7 +129,7 @@ def test_what_stays_unknown_is_asked_for_ever_more_seldom() -> None:
             simulation.venue.next = [Behaviour("never", "nothing")]
             await simulation.bots.call(life, Ask("ada", "AddOrder", {"pair": "XBTUSD", **ORDER, "userref": "7"}))
             await asyncio.sleep(14_400)
-            assert len(await life.ledger.open_intents()) == 1
+            assert len(life.journal.open_intents()) == 1
             assert len([kind for kind, _ in life.alarms if kind == "unknown-outcome"]) == len(looks(simulation))
 
         assert simulation.live(call)
@@ -145,16 +143,15 @@ def test_one_refused_read_does_not_void_the_others() -> None:
         async def call(life: Life) -> None:
             placed = Ask("ada", "AddOrder", {"pair": "XBTUSD", **ORDER}, (ORDER["price"],))
             await simulation.bots.call(life, placed)
-            await life.gateway.drained()
             amend = {"txid": placed.txids[ORDER["price"]], "limit_price": "30001"}
             await lose(simulation, life, "AmendOrder", amend, "30001")
             await lose(simulation, life, "AddOrder", {"pair": "XBTUSD", **row(31_000)}, "31000.0")
             simulation.venue.next = [PROPER, Behaviour("never", "throttled")]
             await life.recovery.look_up("north")
-            (left,) = await life.ledger.open_intents()
+            (left,) = life.journal.open_intents()
             assert left.intent.endpoint == "AddOrder"
             await asyncio.sleep(200)  # the exchange has asked for quiet
-            assert not await life.ledger.open_intents()
+            assert not life.journal.open_intents()
 
         assert simulation.live(call)
 
@@ -173,7 +170,7 @@ def test_the_closed_orders_are_read_page_by_page() -> None:
             await life.recovery.look_up("north")
             asked = [endpoint for _, endpoint in simulation.venue.asked[before:]]
             assert asked == ["OpenOrders", *["ClosedOrders"] * 3]
-            (known,) = await life.ledger.find_orders("north", OrderRef("venue-id", deed.txid))
+            (known,) = life.journal.find_orders("north", OrderRef("venue-id", deed.txid))
             assert known.client == "ada"
 
         assert simulation.live(call)

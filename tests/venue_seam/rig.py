@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from signer.audit import close_audit, open_audit
-from signer.audit.log import FileAuditLog
+from signer.audit import close_journal, open_journal
+from signer.audit.journal import FileJournal
 from signer.audit.throttle import RecordThrottle
 from signer.contracts import Venue
 from signer.gateway import open_account
@@ -25,7 +25,6 @@ from signer.gateway.authenticate import Authenticator
 from signer.gateway.credential import Listeners
 from signer.gateway.forward import VenueTime
 from signer.gateway.line import Gateway
-from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile import Recovery
 from signer.gateway.replay import AHEAD_S
 from signer.gateway.snapshot import Client, Snapshot
@@ -33,8 +32,8 @@ from signer.gateway.trace import Trace
 from signer.home.layout import Home
 from signer.home.settings import AccountConfig
 from signer.keys.file import FileKeyStore
-from signer.ledger import open_ledger
-from signer.ledger.sqlite import SqliteLedger
+from signer.ledger import open_marks
+from signer.ledger.checkpoint import BookFile
 from signer.model import KeyInfo, Request, Response
 from signer.policy.load import load_policy
 from signer.secret import Secret
@@ -104,8 +103,7 @@ class Line:
 
     gateway: Gateway
     recovery: Recovery
-    ledger: SqliteLedger
-    audit: FileAuditLog
+    journal: FileJournal
     folder: Path
     alarms: list[str] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
@@ -120,9 +118,8 @@ class Line:
         return await self.gateway.answer(request)
 
     async def records(self) -> list[dict[str, Any]]:
-        """All records of calls so far, when everything is concluded."""
-        await self.gateway.drained()
-        await self.audit.record({"kind": "stop", "time": 0})  # durable, and so is all that was noted before
+        """All records of calls so far."""
+        await self.journal.record({"kind": "stop", "time": 0})  # durable, and so is all that was noted before
         segments = sorted(Home(self.folder).audit.iterdir())
         records = [json.loads(line) for path in segments for line in path.read_text().splitlines()]
         return [record for record in records if record["kind"] not in {"segment", "stop"}]
@@ -165,30 +162,26 @@ async def line(venue: Venue, exchange: Exchange, folder: Path, secret: bytes = C
     clock, home = SystemClock(), Home(folder)
     (folder / "p.toml").write_text(POLICY)
     policy = load_policy(folder / "p.toml", venue.vocabulary, venue.pairs.find)
-    ledger = await open_ledger(home, clock)
-    audit = await open_audit(home, ledger, clock, lambda _: None)
-    marks, pending, times = await ledger.marks(), Pending(await ledger.open_intents()), VenueTime(clock)
+    stored = await open_marks(home)
+    journal = await open_journal(home, stored, BookFile(home.book), clock, lambda _: None)
+    marks, times = await stored.marks(), VenueTime(clock)
     upstream = UpstreamPool.open(exchange.origin)
     keys = await asyncio.to_thread(keys_in, home, venue, secret)
     client = Client(
         keys.clients()[0], keys.client_key("bot", venue.client_algorithm), policy, keys.client_passphrase("bot")
     )
     found = KeyInfo("", ("read_only", "trade"), None, 0, 0, ())
-    states = KeyStates(ledger, clock, Listeners(), lambda _: found)
+    states = KeyStates(stored, clock, Listeners(), lambda _: found)
     config = AccountConfig(venue=venue.name, origin=exchange.origin, call_seconds=3.0, tier="unlimited")
     real = (keys.credentials()[0], keys.signing_key("real", venue.key_algorithm))
     account = open_account("main", config, venue, [real], upstream, states, marks)
     snapshot = Snapshot({venue.name: venue}, {CLIENT_KEY: client}, {"main": account})
-    watch = Line(None, None, ledger, audit, folder)  # type: ignore[arg-type]  # set below
-    watch.recovery = Recovery(
-        lambda: snapshot, ledger, audit, pending, times, clock=clock, watch=watch, gone_after_s=90.0
-    )
+    watch = Line(None, None, journal, folder)  # type: ignore[arg-type]  # set below
+    watch.recovery = Recovery(lambda: snapshot, journal, times, clock=clock, watch=watch, gone_after_s=90.0)
     watch.gateway = Gateway(
         snapshot,
-        Authenticator(ledger, clock, marks, on_alarm=watch.alarms.append),
-        ledger,
-        audit,
-        pending,
+        Authenticator(stored, clock, marks, on_alarm=watch.alarms.append),
+        journal,
         RecordThrottle(),
         times,
         clock=clock,
@@ -200,8 +193,7 @@ async def line(venue: Venue, exchange: Exchange, folder: Path, secret: bytes = C
     try:
         yield watch
     finally:
-        await watch.gateway.drained()
         watch.recovery.stop()
-        await close_audit(audit, ledger)
-        await ledger.close()
+        await close_journal(journal, stored)
+        await stored.close()
         upstream.close()

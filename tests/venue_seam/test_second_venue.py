@@ -56,7 +56,7 @@ async def test_an_order_is_held_recorded_and_known(world: tuple[Line, Exchange])
     records = await near.records()
     assert [record["kind"] for record in records] == ["intent", "outcome"]
     assert (records[1]["outcome"], records[1]["venue_ids"], records[1]["nonce"]) == ("accepted", ["BTC-USDT/1000"], "0")
-    (placed,) = await near.ledger.open_orders("main", "bot")
+    (placed,) = near.journal.open_orders("main", "bot")
     assert (placed.venue_id, placed.order.client_id) == ("BTC-USDT/1000", far.bodies[0]["clOrdId"])
 
 
@@ -66,9 +66,8 @@ async def test_a_batch_settles_row_by_row(world: tuple[Line, Exchange]) -> None:
     rows = [{**LIMIT, "clOrdId": "a1"}, {**LIMIT, "clOrdId": "a2", "sz": "777", "px": "1"}]
     status, told = await near.ask(Bot().request(*BATCH, rows))
     assert (status, told["code"], [row["sCode"] for row in told["data"]]) == (200, "2", ["0", "51008"])
-    await near.gateway.drained()
-    assert [one.order.client_id for one in await near.ledger.open_orders("main", "bot")] == ["a1"]
-    used = {usage.unit: usage.used for usage in await near.ledger.usage("client/bot")}
+    assert [one.order.client_id for one in near.journal.open_orders("main", "bot")] == ["a1"]
+    used = {usage.unit: usage.used for usage in near.journal.usage("client/bot")}
     assert used == {"USDT": Decimal(100), "orders": Decimal(1)}
 
 
@@ -91,10 +90,9 @@ async def test_a_lost_answer_is_looked_up(world: tuple[Line, Exchange]) -> None:
     far.hang_up, bot = True, Bot()
     status, told = await near.ask(bot.request(*ORDER, {**LIMIT, "clOrdId": "lost"}))
     assert (status, told["code"], "unknown" in told["msg"]) == (503, "50001", True)
-    await near.gateway.drained()
-    assert len(await near.ledger.open_intents()) == 1
+    assert len(near.journal.open_intents()) == 1
     await near.recovery.look_up("main")
-    assert not await near.ledger.open_intents()
+    assert not near.journal.open_intents()
     assert [(one["kind"], one["outcome"]) for one in (await near.records())[1:]] == [
         ("outcome", "unknown"),
         ("reconciled", "accepted"),
@@ -161,7 +159,7 @@ async def test_a_denial_has_the_venues_shape(world: tuple[Line, Exchange], what:
     codes = [row["sCode"] for row in body["data"]] if body["data"] else [body["code"]]
     orders = len(told) if isinstance(told, list) else 1
     assert (answered, codes, far.arrived) == (status, [code] * (orders if body["data"] else 1), [])
-    assert not await near.ledger.open_intents()
+    assert not near.journal.open_intents()
 
 
 async def test_who_calls_too_fast_is_told_so_by_status(world: tuple[Line, Exchange]) -> None:

@@ -64,7 +64,7 @@ class Fakes:
         """The orders that are on record, whatever is asked."""
         self.look_up: Callable[[], Awaitable[None]] = nothing_found
         """What a look-up finds out."""
-        self.admits = True
+        self.admits = self.healthy = True
         self.alarms: list[str] = []
         self.intent: Intent | None = None
         self.trace: Trace | None = None
@@ -228,6 +228,11 @@ class FakeJournal(BookQuestions):
     def halted(self, client: str, account: str) -> Halt | None:
         """Return the halt of the test."""
         return self._fakes.halt
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the log takes records."""
+        return self._fakes.healthy
 
     @property
     def spent(self) -> bool:

@@ -117,6 +117,22 @@ def test_a_write_that_cannot_be_recorded_is_not_sent() -> None:
     assert fakes.done == [*BEGUN[:3], "record intent", "conclude not-sent", "answer"]
 
 
+def test_a_flood_of_writes_is_not_owed_to_a_log_that_fails() -> None:
+    """A log that is known to fail is asked for nothing, so its debts stay few. A cancel is owed all the same."""
+    fakes = made(WRITE, lambda fakes: setattr(fakes, "healthy", False))
+    assert answered(fakes) == "unavailable: the audit log cannot be written; nothing was sent"
+    assert fakes.done == [*BEGUN[:3], "note denied", "answer"]
+    fakes.call = CANCEL
+    assert answered(fakes) == "the venue's words"
+
+
+def test_a_cancel_without_a_place_is_refused_before_it_is_recorded() -> None:
+    """A flood of cancels costs no disk writes, and nothing is owed for it."""
+    fakes = failing(CANCEL, "place", NotServed.unavailable("too many calls"))
+    assert answered(fakes) == "unavailable: too many calls"
+    assert fakes.done[-3:] == ["place", "note denied", "answer"]
+
+
 def test_closed_orders_that_cannot_be_read_end_the_call() -> None:
     """Nobody knows whether the order that the call names is the client's: nothing is sent."""
     fakes = failing(CANCEL, "find", LedgerError("the disk fails"))
@@ -210,7 +226,7 @@ def test_a_cancel_goes_for_the_clients_own_order_by_its_id() -> None:
     fakes.known = (placed("bot", order(client_id="mine"), txid="V9"),)
     assert answered(fakes) == "the venue's words"
     assert fakes.done == [
-        "authenticate", "parse", "find", "find", "record urgent intent", "turn", "send CancelOrder V9", "hear",
+        "authenticate", "parse", "find", "find", "place", "record urgent intent", "turn", "send CancelOrder V9", "hear",
         "conclude accepted", "answer",
     ]  # fmt: skip
 
