@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from typing import final
+from typing import Final, final
 
 from signer.book.book import Book
 from signer.book.questions import BookQuestions
@@ -16,6 +15,9 @@ from signer.ledger.book_format import BOOK
 from signer.ledger.checkpoint import load
 from signer.ledger.kept_orders import KeptOrders
 from signer.model import ChainHead
+
+NOTHING: Final = ChainHead(0, "")
+"""The record before the first one."""
 
 
 def wall_clock_us() -> int:
@@ -41,30 +43,26 @@ class ReadBook(BookQuestions, Known):
 
 
 def read_book(
-    home: Home, records_after: Callable[[int], Iterable[Record]], now_us: Callable[[], int] = wall_clock_us
+    home: Home,
+    records_after: Callable[[int], Iterable[Record]],
+    now_us: Callable[[], int] = wall_clock_us,
+    start: Callable[[], tuple[Book, ChainHead] | None] = lambda: None,
 ) -> ReadBook:
     """Return the book of ``home`` and change nothing.
 
-    ``records_after`` reads the records of the log behind a number. Raises `LedgerError` if the checkpoint cannot be
-    used, and what ``records_after`` raises.
+    ``records_after`` reads the records of the log behind a number. ``start`` returns the book with which a log begins
+    whose first records were archived, and the last of these; it is asked if there is no checkpoint. Raises
+    `LedgerError` if the checkpoint cannot be used, and what the two raise.
     """
     db = BOOK.connect_to_read(home.book)
     try:
-        return _read(home, db, records_after, now_us)
+        stored = None if db is None else load(db, home.book)
+        book, head = stored or start() or (Book(), NOTHING)
+        for record in records_after(head.seq):
+            book.apply(record)
     except BaseException:
         if db is not None:
             db.close()
         raise
-
-
-def _read(
-    home: Home,
-    db: sqlite3.Connection | None,
-    records_after: Callable[[int], Iterable[Record]],
-    now_us: Callable[[], int],
-) -> ReadBook:
-    stored = None if db is None else load(db, home.book)
-    book, head = stored or (Book(), None)
-    for record in records_after(0 if head is None else head.seq):
-        book.apply(record)
-    return ReadBook(book, head, None if db is None else KeptOrders(home.book, db), now_us)
+    kept = None if db is None else KeptOrders(home.book, db)
+    return ReadBook(book, None if stored is None else stored[1], kept, now_us)

@@ -68,6 +68,18 @@ def test_without_a_checkpoint_the_log_makes_the_book(home: Home, read: Callable[
     assert list(home.folder.iterdir()) == []
 
 
+def test_a_log_whose_beginning_was_archived_has_a_book_to_start_with(file: BookFile, home: Home) -> None:
+    """Without a checkpoint it is the one that was archived; a checkpoint is newer."""
+    archived = book_of(placed("A"), placed("B")), ChainHead(7, "aa")
+    found = read_book(home, log(closing("A", 7), closing("B", 8)), start=lambda: archived)
+    assert [one.venue_id for one in found.open_orders("", "")] == ["A"]
+    found.close()
+    store(file, changes(placed("C"), seq=9))
+    found = read_book(home, log(), start=lambda: archived)
+    assert [one.venue_id for one in found.open_orders("", "")] == ["C"]
+    found.close()
+
+
 def test_the_tail_of_the_log_is_folded_into_the_checkpoint(file: BookFile, read: Callable[..., ReadBook]) -> None:
     """Records that the checkpoint stands for are not folded again; later ones are."""
     store(file, changes(*rows(), seq=5))
