@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from signer.audit.archive import archived_start
 from signer.audit.chain import START
 from signer.audit.disk import LocalDisk
 from signer.audit.tail import find_ends, found, records_after
@@ -85,7 +86,7 @@ def _book(home: Home, now_us: int) -> tuple[BookQuestions, list[Finding]]:
     """Return the book, and what is to be said of its checkpoint. Raises `AuditError` if the log does not read."""
     after = partial(records_after, LocalDisk(), home.audit)
     try:
-        book = read_book(home, after, lambda: now_us)
+        book = read_book(home, after, lambda: now_us, partial(archived_start, LocalDisk(), home.audit))
     except LedgerError as why:
         return _folded(home, now_us), [warning("checkpoint", "book.db", why.what, ANEW)]
     book.close()
@@ -103,8 +104,8 @@ def _book(home: Home, now_us: int) -> tuple[BookQuestions, list[Finding]]:
 
 def _folded(home: Home, now_us: int) -> BookQuestions:
     """Return the book that the log makes without a checkpoint."""
-    book = Book()
-    for record in records_after(LocalDisk(), home.audit, 0):
+    book, head = archived_start(LocalDisk(), home.audit) or (Book(), START)
+    for record in records_after(LocalDisk(), home.audit, head.seq):
         book.apply(record)
     return BookQuestions(book, None, lambda: now_us)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import TypeVar
 
+from signer.audit.archive import archived_start
 from signer.audit.disk import LocalDisk
 from signer.audit.tail import records_after
 from signer.contracts import Marks
@@ -27,8 +28,9 @@ def read_book(home: Home) -> Iterator[ReadBook]:
     Raises `AuditError` if the log does not read, and `LedgerError`.
     """
     after = partial(records_after, LocalDisk(), home.audit)
+    start = partial(archived_start, LocalDisk(), home.audit)
     try:
-        book = reading.read_book(home, after, SystemClock().now_us)
+        book = reading.read_book(home, after, SystemClock().now_us, start)
     except OSError as error:
         what, where = f"the audit log cannot be read: {error.strerror}", str(error.filename or home.audit)
         raise AuditError(what, where=where, hint="see that this user may read it") from error
