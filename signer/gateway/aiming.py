@@ -85,7 +85,7 @@ class Aiming:
 
     def named(self, account: str, refs: Sequence[OrderRef]) -> dict[OrderRef, tuple[PlacedOrder, ...]]:
         """Return the orders of any client that each name means, newest first. Those without a venue id come first."""
-        on_the_way = self.without_id(account)
+        on_the_way = self.without_id(account)[::-1]
         return {
             ref: (
                 *(one for one in on_the_way if ref in one.order.names),
@@ -95,27 +95,27 @@ class Aiming:
         }
 
     def without_id(self, account: str, owner: str = "", *, lost: bool | None = None) -> Sequence[PlacedOrder]:
-        """Return the orders of ``owner`` that have no venue id yet, newest first.
+        """Return the orders of ``owner`` that have no venue id yet, oldest first.
 
         If ``lost``, these are the orders whose answer was lost; if False, those still on their way; if None, both.
         """
-        intents = [
+        intents = (
             one.intent
             for one in self._journal.open_intents()
             if one.intent.account == account
             and owner in {"", one.intent.client}
             and lost in {None, one.unknown}
             and (one.intent.replaces or not one.intent.targets)
-        ]
+        )
         return [
             PlacedOrder(account, intent.client, "", order, intent.at_us)
-            for intent in reversed(intents)
+            for intent in intents
             for order in intent.orders
         ]
 
     def unsettled(self, account: str, owner: str) -> Sequence[OrderRef | None]:
         """Return a name of each order of ``owner`` that has no venue id yet; None for an order without a name."""
-        return [next(iter(one.order.names), None) for one in reversed(self.without_id(account, owner))]
+        return [next(iter(one.order.names), None) for one in self.without_id(account, owner)]
 
     async def aim(self, account: Account, venue: Venue, names: Sequence[OrderRef], owner: str, until: float) -> Aim:
         """Return the orders of ``owner`` with these names.
