@@ -17,7 +17,7 @@
     │   ├── WrongPassphrase
     │   ├── PassphraseChanged
     │   └── StoreUnavailable the store cannot be reached now; it may be back at any moment
-    ├── LedgerError          the ledger cannot be opened, read or written
+    ├── LedgerError          marks.db or book.db cannot be opened, read or written
     ├── AuditError           the audit log cannot be written, read or does not verify
     └── VenueError           the exchange could not be asked, or answered nonsense
         ├── KeyRefused       the exchange refuses the key that asked
@@ -226,7 +226,7 @@ class StoreUnavailable(KeyStoreError):
 
 
 class LedgerError(SignerError):
-    """The ledger cannot be opened, read or written."""
+    """The marks (marks.db) or the checkpoint of the book (book.db) cannot be opened, read or written."""
 
     code = "ledger"
 

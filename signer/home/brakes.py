@@ -1,8 +1,8 @@
 """Keeps the brakes that are not on record yet: one small file for each, in a folder of the home.
 
-A brake is in force as soon as its file is there. So a command can halt or revoke although the ledger and the log cannot
-be written and the gateway does not answer. A file goes when the ledger and the log have the brake. A file that does not
-read halts everybody, because nobody can tell whom it meant.
+A brake is in force as soon as its file is there. So a command can halt or revoke although the log cannot be written and
+the gateway does not answer. A file goes when the log has the brake. A file that does not read halts everybody, because
+nobody can tell whom it meant.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def outdated(where: str) -> KeyStoreError:
 
 
 def mark_of(envelope: Envelope) -> tuple[str, int]:
-    """Return the ledger's name for the store's generation, and the generation of this file."""
+    """Return the name of the mark of the store's generation, and the generation of this file."""
     return f"key-store/{envelope.header.store}", envelope.generation
 
 
@@ -82,7 +82,7 @@ def replaced(path: Path) -> KeyStoreError:
 
 
 def put_back(path: Path) -> KeyStoreError:
-    """Make the error for a file that is older than what was read from it before, or than what the ledger knows."""
+    """Make the error for a file that is older than what was read from it before, or than what the marks know."""
     what = "it was put back to an earlier state: what was revoked, rotated or removed since would come back"
     hint = f"put the latest one there, or, if that is meant, run `signer keyfile restore {path} --older-than-now`"
     return KeyStoreError(what, where=str(path), hint=hint)

@@ -111,7 +111,7 @@ class SealedFile:
     def mark(self) -> tuple[str, int]:
         """Return the name and the generation by which an earlier state of the file is told from this one.
 
-        They are the name and the height of a mark of the ledger (`contracts.Ledger.marks`).
+        They are the name and the height of a mark (`contracts.Marks`).
         """
         return mark_of(self._envelope)
 

@@ -91,7 +91,7 @@ class Intent:
     venue_us: int = 0
     """The earliest that the venue's clock can have shown then; 0 if it was not known."""
     held_us: int = 0
-    """The moment by which its charges are dated while it is open (`Ledger.now_us`); 0: when they are reserved."""
+    """The moment by which its charges are dated while it is open (`Known.now_us`); 0: when the call begins."""
 
 
 @dataclass(frozen=True, slots=True)

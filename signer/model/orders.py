@@ -1,4 +1,4 @@
-"""Orders, as a call would place them and as the ledger knows them."""
+"""Orders, as a call would place them and as the book knows them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from signer.home.stores import VaultTransitConfig
 from signer.upstream import MOST_UNDER_WAY
 
 OTHERS: Final = 128
-"""Descriptors for everything but connections: log, ledger, listeners, admin socket and libraries, with a margin."""
+"""Descriptors for everything but connections: log, databases, listeners, admin socket and libraries, with a margin."""
 
 
 def descriptors_needed(config: Config) -> int:

@@ -127,7 +127,7 @@ class GatewayApp:
         await receive()
         while busy := [edge for edge in self._edges.values() if edge.under_way]:
             await busy[0].drained()  # gunicorn has waited for connections, which a client that hung up does not have
-        self.answers = self._refusals()  # from here on no request is served: ledger and audit log are being closed
+        self.answers = self._refusals()  # from here on no request is served: journal and marks are being closed
         if self._wiring is not None:
             await self._wiring.stop()
         self._lines.flush()

@@ -8,7 +8,7 @@ Amounts are read by patterns far stricter than `Decimal` itself: ``Decimal("1_00
 ``Decimal("NaN")`` and ``Decimal(" 1 ")`` all succeed in Python, and each could be another number at the venue. An
 amount is ASCII digits with at most one point, digits on both sides of it, no sign, no exponent and no leading zero. At
 most 20 digits stand before the point and 18 behind: more than any market has, as many as a bot prints that never
-rounded a float, and few enough that the product of two is exact in the 100 digits that policy and ledger reckon with.
+rounded a float, and few enough that the product of two is exact in the 100 digits that policy and book reckon with.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def order_ref(name: str, value: Json) -> OrderRef:
     if isinstance(value, str):
         if _INTEGER.fullmatch(value) and int(value) != 0 and -(2**31) <= int(value) < 2**31:
             return OrderRef("client-tag", value)
-        # A number out of range is neither: as a txid it would be looked for and never found in our ledger.
+        # A number out of range is neither: as a txid it would be looked for and never found in our book.
         if _TXID.fullmatch(value) and not value.isdigit():
             return OrderRef("venue-id", value)
     raise must(name, "an order id in capitals or a userref", value)
