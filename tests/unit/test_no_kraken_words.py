@@ -31,6 +31,8 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "cli/orders.py": ({"txid", "txids"}, "an option and a JSON field that users know"),
     "cli/policy_explain.py": ({"addorder", "ordertype"}, "the example in the help of `policy explain`"),
     "operator/open_orders.py": ({"openorders"}, "a class of ours: the open orders of a client"),
+    "book/questions.py": ({"closedorders"}, "a class of ours: the orders that are known to be closed"),
+    "ledger/kept_orders.py": ({"closedorders"}, "the same class"),
     "cli/stage.py": ({"kraken"}, "the environment variables of the demo's bot"),
     "cli/demo.py": (
         {"kraken", "addorder", "cancelorder", "ordertype", "txid", "/0/private", "api-key"},

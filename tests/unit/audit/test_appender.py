@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 
 import pytest
 
 from signer.audit.appender import Appender
-from signer.audit.disk import LocalDisk, Segment, segments
+from signer.audit.disk import Segment, segments
 from signer.audit.report import from_marks
 from signer.audit.verify import verify
 from signer.errors import AuditError
 from signer.model import ChainHead
 from tests.harness.clocks import SetClock
-from tests.unit.audit.given import FOLDER, ROOM, HeldWorker, all_records, entry, ids, new_appender, opened_appender
+from tests.unit.audit.given import FOLDER, ROOM, HeldWorker, all_records, entry, ids, opened_appender
 from tests.unit.audit.opened import fail_steps, heal
 from tests.unit.audit.worse_disk import WorseDisk
 
@@ -208,21 +207,3 @@ async def test_what_a_caller_gave_up_is_no_part_of_the_log() -> None:
     await log.append([entry("next")])
     assert ids(disk) == ["first", "next"]
     assert verify(FOLDER, from_marks(log.head), disk).ok
-
-
-async def test_only_one_process_writes_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one has the log open, another is refused; it waits for one that ends, and then goes on."""
-    monkeypatch.setattr("signer.audit.lock.WAIT_S", 0.0)
-    first = new_appender(LocalDisk(), folder=tmp_path / "audit")
-    await first.open(None)
-    await first.append([entry("a")])
-    with pytest.raises(AuditError, match="another process writes this log"):
-        await new_appender(LocalDisk(), folder=tmp_path / "audit").open(None)
-    second = new_appender(LocalDisk(), folder=tmp_path / "audit")
-    monkeypatch.setattr("signer.audit.lock.TRIES", 1_000_000)
-    opening = asyncio.ensure_future(second.open(None))
-    await asyncio.sleep(0)
-    await first.close()
-    await opening
-    assert second.head == first.head
-    await second.close()
