@@ -191,7 +191,9 @@ class FileJournal(BookQuestions, Journal):
 
     @override
     def halted(self, client: str, account: str) -> Halt | None:
-        return halt_for(self.braked.now(), client, account) or self._book.halted(client, account)
+        braked = self.braked.now()
+        halt = halt_for(braked, client, account) if braked else None
+        return halt or self._book.halted(client, account)
 
     @property
     @override

@@ -105,7 +105,7 @@ class Book:
 
     def halted(self, client: str, account: str) -> Halt | None:
         """Return the widest halt that stops this client on this account."""
-        return halt_for(self.halts, client, account)
+        return halt_for(self.halts, client, account) if self.halts else None
 
     def used(self, key: Key, now_us: int) -> Decimal:
         """Return what is used of a cap at ``now_us``, or at the book's own time if that is later."""

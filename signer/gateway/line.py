@@ -391,4 +391,4 @@ def _is_unnamed(call: Call) -> bool:
     """Return whether the client names no order that the call places, so that each gets a reference of ours."""
     if call.change is not None:
         return call.change.replaces and call.change.client_tag is None
-    return not any(order.names for order in call.orders)
+    return not any(order.client_id or order.client_tag is not None for order in call.orders)

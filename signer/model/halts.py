@@ -14,8 +14,6 @@ Halts: TypeAlias = Mapping[tuple[str, str], Halt]
 
 def halt_for(halts: Halts, client: str, account: str) -> Halt | None:
     """Return the widest halt that stops this client on this account."""
-    if not halts:
-        return None
     whom = (("", ""), ("", account), (client, ""), (client, account))
     return next((halts[key] for key in whom if key in halts), None)
 
