@@ -12,6 +12,9 @@ from signer.model import OrderRef
 OrderKey: TypeAlias = tuple[str, str]
 """Account and venue id."""
 
+_Name: TypeAlias = tuple[str, str, str, bool]
+"""Account, kind of name, name, and whether the orders are closed."""
+
 _FIELDS: Final = (("client-tag", "client_tag"), ("client-id", "client_id"))
 
 
@@ -24,8 +27,8 @@ class BookOrders:
         """The orders that are not known to be closed, oldest first."""
         self.closed: dict[OrderKey, BookOrder] = {}
         """The orders that closed since the last checkpoint."""
-        self._named: dict[tuple[str, str, str], dict[str, None]] = {}
-        """The venue ids of open orders by account, kind of name and name."""
+        self._named: dict[_Name, dict[str, None]] = {}
+        """The venue ids of the orders that bear each name, oldest first."""
 
     def get(self, key: OrderKey) -> BookOrder | None:
         """Return an order, open or closed; None if it is not in memory."""
@@ -36,7 +39,7 @@ class BookOrders:
         self._forget_names(key)
         (self.open if order.closed else self.closed).pop(key, None)
         (self.closed if order.closed else self.open)[key] = order
-        for name in () if order.closed else _names(key[0], order):
+        for name in _names(key[0], order):
             self._named.setdefault(name, {})[key[1]] = None
 
     def close(self, key: OrderKey) -> bool:
@@ -49,18 +52,20 @@ class BookOrders:
     def let_go(self, keys: Collection[OrderKey]) -> None:
         """Forget the closed ones of these orders, because a checkpoint has them."""
         for key in keys:
-            self.closed.pop(key, None)
+            if key in self.closed:
+                self._forget_names(key)
+                del self.closed[key]
 
     def bearing(self, account: str, ref: OrderRef) -> Sequence[tuple[OrderKey, BookOrder]]:
-        """Return the orders in memory that a name means, newest first: the open ones, then the closed ones."""
+        """Return the open orders that a name means, newest first; if there are none, the closed ones in memory."""
         if ref.kind == "venue-id":
             found = self.get((account, ref.value))
             return [] if found is None else [((account, ref.value), found)]
-        names = self._named.get((account, ref.kind, ref.value), {})
-        open_ones = [((account, venue_id), self.open[account, venue_id]) for venue_id in reversed(names)]
-        wanted = (account, ref.kind, ref.value)
-        closed = [(key, one) for key, one in reversed(self.closed.items()) if wanted in set(_names(key[0], one))]
-        return [*open_ones, *closed]
+        for closed, orders in ((False, self.open), (True, self.closed)):
+            venue_ids = self._named.get((account, ref.kind, ref.value, closed))
+            if venue_ids:
+                return [((account, venue_id), orders[account, venue_id]) for venue_id in reversed(venue_ids)]
+        return []
 
     def of(self, account: str, client: str = "") -> Iterator[tuple[OrderKey, BookOrder]]:
         """Yield the open orders of a client on an account (of any, where empty), newest first."""
@@ -69,7 +74,7 @@ class BookOrders:
                 yield key, one
 
     def _forget_names(self, key: OrderKey) -> None:
-        known = self.open.get(key)
+        known = self.get(key)
         for name in _names(key[0], known) if known is not None else ():
             bearers = self._named.get(name, {})
             bearers.pop(key[1], None)
@@ -77,10 +82,10 @@ class BookOrders:
                 self._named.pop(name, None)
 
 
-def _names(account: str, order: BookOrder) -> Iterator[tuple[str, str, str]]:
-    """Yield the names that an order bears, with its account and the kind of name."""
+def _names(account: str, order: BookOrder) -> Iterator[_Name]:
+    """Yield the names that an order bears."""
     document: Mapping[str, object] = order.order
     for kind, field in _FIELDS:
         value = document.get(field)
         if isinstance(value, str):
-            yield account, kind, value
+            yield account, kind, value, order.closed

@@ -65,9 +65,8 @@ class BookQuestions:
     def find_orders(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Return the open orders that ``ref`` names, newest first; if there are none, the newest closed ones."""
         in_memory = self._book.placed.bearing(account, ref)
-        open_ones = [one for one in in_memory if not one[1].closed]
-        if open_ones:
-            return _placed(_newest(open_ones, MOST_OPEN))
+        if in_memory and not in_memory[0][1].closed:
+            return _placed(_newest(in_memory, MOST_OPEN))
         closed = sorted(in_memory, key=lambda one: one[1].placed_us, reverse=True)
         return self._with_stored(account, ref, _placed(_newest(closed, NEWEST_CLOSED)))
 
