@@ -1,22 +1,33 @@
-"""Compares the book that the log makes with the one that the ledger holds.
-
-The ledger is read first and the log after it, so the log may have newer records. Those are applied to the ledger's book
-too, if it cannot have them yet: the number of a reservation tells. What a crash, or a gateway that is at work, has left
-between the two is named as unfinished, and is no difference.
-"""
+"""Compares the book that the log makes with the one that a checkpoint keeps, and with the one of a running gateway."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import Any, NamedTuple, final
+
+import orjson
 
 from signer.book.book import Book
-from signer.book.reading import BookCall, Record, ids_of
-from signer.book.windows import Key, plain
+from signer.book.reading import Record
+from signer.model.halts import whom
 
-_ENDS: Final = ("outcome", "reconciled")
-_OTHERS: Final = ("closed", "operator")
+_UNCOUNTED = frozenset({"cap", "now"})
+"""The caps' names are for people to read, and no part of a digest; the time is compared by itself."""
+
+
+class KeptBook(NamedTuple):
+    """A book, and the number of the record that it stands for."""
+
+    book: Book
+    seq: int
+
+
+class ToldBook(NamedTuple):
+    """What a running gateway says of its book: its digest at a record."""
+
+    seq: int
+    digest: str
 
 
 @dataclass(slots=True)
@@ -28,157 +39,92 @@ class BookReport:
     """The number of the first record that was read; 0 if there was none."""
     digest: str
     """The digest of the book that the log makes."""
+    checkpoint_seq: int | None
+    """The record that the checkpoint stands for; None without a checkpoint."""
+    gateway_seq: int | None
+    """The record at which a gateway told its digest; None if it was not asked, or calls left it no moment."""
     differences: list[str] = field(default_factory=list)
-    unfinished: list[str] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether the whole log was read, and log and ledger say the same."""
+        """Whether the whole log was read, and all books say the same."""
         return self.first_seq <= 1 and not (self.differences or self.contradictions)
 
 
 @final
 class BookComparison:
-    """Folds the log's records, one by one, beside the ledger's book."""
+    """Folds the log's records, one by one, and compares where another book is known."""
 
-    def __init__(self, ledger: Book, last: int, head_seq: int) -> None:
-        """``last``: the highest number of a reservation; ``head_seq``: the last record that the ledger knows of."""
-        self._log = Book()
-        self._ledger = ledger
-        self._last = last
-        self._head_seq = head_seq
-        self._records = self._first_seq = 0
-        self._begun: dict[str, int] = {}
-        """The records with which the calls began that are open by the log, by their ids."""
-        self._intents: set[str] = set()
-        """The calls that were open in the ledger and have an intent in the log."""
-        self._closed: dict[str, Collection[str | None]] = {}
-        """The orders of each account's last list of closed ones: the ledger marks them after that record."""
-        self._unfinished: list[str] = []
+    def __init__(self, start: KeptBook | None, kept: KeptBook | None, told: ToldBook | None) -> None:
+        """``start``: the book of a state file with which the log begins; ``kept``: the checkpoint's."""
+        self._log = start.book if start is not None else Book()
+        self._kept = kept
+        self._told = told
+        self._records = 0
+        self._start_seq = self._last_seq = start.seq if start is not None else 0
+        self._first_seq = 0
+        self._differences: list[str] = []
 
     def take(self, record: Record) -> None:
         """Fold one record."""
-        self._records += 1
         seq = record.get("seq")
-        number = seq if type(seq) is int else 0
-        self._first_seq = self._first_seq or number
+        self._last_seq = seq if type(seq) is int else 0
+        self._records += 1
+        self._first_seq = self._first_seq or self._last_seq - self._start_seq
         self._log.apply(record)
-        name, kind = record.get("id"), record.get("kind")
-        if kind == "intent" and "reservation" in record and isinstance(name, str):
-            self._begin(record, name, number)
-        elif kind in _ENDS and isinstance(name, str):
-            self._end(record, name, number)
-        elif kind in _OTHERS:
-            if number > self._head_seq:
-                self._ledger.apply(record)
-            if kind == "closed":
-                self._closed[str(record.get("account"))] = _ids(record)
-
-    def _begin(self, record: Record, name: str, seq: int) -> None:
-        reservation = record["reservation"]
-        self._begun[name] = seq
-        if name in self._ledger.calls:
-            self._intents.add(name)
-        elif type(reservation) is int and reservation > self._last:
-            self._ledger.apply(record)
-            self._intents.add(name)
-
-    def _end(self, record: Record, name: str, seq: int) -> None:
-        if name not in self._log.calls:
-            self._begun.pop(name, None)
-        call = self._ledger.calls.get(name)
-        if call is None or (record.get("part") is True and len(_ids(record)) != len(call.orders)):
-            return  # the ledger has it already
-        if record.get("outcome") != "unknown" and call.reservation <= self._last:
-            self._unfinished.append(f"{_named(call)} ended in record {seq}; the ledger still holds it")
-        self._ledger.apply(record)
+        if self._kept is not None and self._last_seq == self._kept.seq:
+            self._differences += differences(self._log, self._kept.book, "the checkpoint")
+        if self._told is not None and self._last_seq == self._told.seq and self._log.digest() != self._told.digest:
+            self._differences.append(f"the gateway's book is another one at record {self._last_seq}")
 
     def report(self) -> BookReport:
-        """Return what is not the same after all records."""
-        report = BookReport(self._records, self._first_seq, self._log.digest(), unfinished=self._unfinished)
-        report.contradictions += self._log.contradictions
-        report.differences += self._calls(report.unfinished)
-        report.differences += self._windows()
-        report.differences += self._orders(report.unfinished)
-        report.differences += self._brakes()
-        return report
-
-    def _calls(self, unfinished: list[str]) -> list[str]:
-        found = []
-        for name, call in sorted(self._ledger.calls.items()):
-            if name not in self._intents:
-                unfinished.append(f"{_named(call)} is held by the ledger; the log has no intent of it")
-                self._ledger.apply(_given_back(name))
-            elif name in self._log.calls and _content(call) != _content(self._log.calls[name]):
-                found.append(f"{_named(call)} is open in both, with other charges or orders")
-        for name, call in sorted(self._log.calls.items()):
-            if name in self._ledger.calls:
-                continue
-            if self._begun.get(name, 0) > self._head_seq:
-                unfinished.append(f"{_named(call)} is on record; the ledger had given it back")
-                self._log.apply(_given_back(name))
-            else:
-                found.append(f"{_named(call)} is open by the log; the ledger does not hold it")
-        return found
-
-    def _windows(self) -> Iterator[str]:
-        now_us = max(self._log.now_us, self._ledger.now_us)
-        for key in sorted(self._log.windows.keys() | self._ledger.windows.keys()):
-            scope, unit, window_s = key
-            ours, theirs = self._log.used(key, now_us), self._ledger.used(key, now_us)
-            where = f"{scope}, {unit} in {window_s} s"
-            if ours != theirs:
-                yield f"{where}: {plain(ours)} are used by the log, and {plain(theirs)} by the ledger"
-            elif _slots(self._log, key, now_us) != _slots(self._ledger, key, now_us):
-                yield f"{where}: log and ledger have the same sum, spent at other times"
-
-    def _orders(self, unfinished: list[str]) -> Iterator[str]:
-        for key in sorted(self._log.orders.keys() | self._ledger.orders.keys()):
-            account, venue_id = key
-            ours, theirs = self._log.orders.get(key), self._ledger.orders.get(key)
-            what = f"order {venue_id} of account {account}"
-            if ours is None and venue_id in self._closed.get(account, ()):
-                unfinished.append(f"{what} is closed on record; the ledger has not marked it yet")
-            elif ours is None or theirs is None:
-                said, other = ("ledger", "log") if ours is None else ("log", "ledger")
-                yield f"{what} may be open by the {said}, and not by the {other}"
-            elif ours.order != theirs.order:
-                yield f"{what} is another order in the ledger"
-
-    def _brakes(self) -> Iterator[str]:
-        for whom in sorted(self._log.halts.keys() ^ self._ledger.halts.keys()):
-            said, other = ("log", "ledger") if whom in self._log.halts else ("ledger", "log")
-            client, account = whom
-            name = f"client {client}" if client else f"account {account}" if account else "everybody"
-            yield f"{name} is halted by the {said}, and not by the {other}"
-        for client in sorted(self._log.revoked.keys() ^ self._ledger.revoked.keys()):
-            said, other = ("log", "ledger") if client in self._log.revoked else ("ledger", "log")
-            yield f"client {client} is revoked by the {said}, and not by the {other}"
+        """Return what was found."""
+        for seq, whose in ((self._kept and self._kept.seq, "checkpoint"), (self._told and self._told.seq, "gateway")):
+            if seq and seq > self._last_seq:
+                what = f"the {whose} stands for record {seq}, and the log ends at record {self._last_seq}"
+                self._differences.append(what)
+        return BookReport(
+            self._records,
+            self._first_seq,
+            self._log.digest(),
+            self._kept.seq if self._kept is not None else None,
+            self._told.seq if self._told is not None else None,
+            self._differences,
+            list(self._log.contradictions),
+        )
 
 
-def _named(call: BookCall) -> str:
-    return f"call {call.reservation} ({call.id}) of {call.client}"
+def differences(log: Book, other: Book, whose: str) -> Iterator[str]:
+    """Yield a sentence for each thing that two books of one record know differently."""
+    ours, theirs = log.state(), other.state()
+    if ours["now"] != theirs["now"]:
+        yield f"time is {ours['now']} by the log, and {theirs['now']} by {whose}"
+    for kind in sorted(ours.keys() - _UNCOUNTED):
+        of_log, of_other = _keyed(kind, ours[kind]), _keyed(kind, theirs[kind])
+        for name in sorted(of_log.keys() | of_other.keys()):
+            if name not in of_other:
+                yield f"the log knows the {name}, and {whose} does not"
+            elif name not in of_log:
+                yield f"{whose} knows the {name}, and the log does not"
+            elif of_log[name] != of_other[name]:
+                yield f"the {name} is {of_log[name]} by the log, and {of_other[name]} by {whose}"
 
 
-def _given_back(name: str) -> Record:
-    return {"kind": "reconciled", "id": name, "outcome": "not-sent", "venue_ids": [], "at": 0}
+def _keyed(kind: str, rows: Any) -> Mapping[str, str]:
+    """Return rows as text, by the names that tell them apart."""
+    return {_name_of(kind, row): orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode() for row in rows}
 
 
-def _content(call: BookCall) -> object:
-    return call.client, call.account, call.held_us, list(call.orders), list(call.charges)
-
-
-def _slots(book: Book, key: Key, now_us: int) -> object:
-    window = book.windows.get(key)
-    if window is None:
-        return {}
-    oldest = window.oldest(now_us)
-    return {slot: amount for slot, amount in window.slots.items() if slot >= oldest and amount}
-
-
-def _ids(record: Record) -> Sequence[str | None]:
-    try:
-        return ids_of(record)
-    except (KeyError, ValueError):
-        return ()
+def _name_of(kind: str, row: Any) -> str:
+    match kind:
+        case "call":
+            return f"call {row['reservation']} ({row['id']}) of {row['client']}"
+        case "order":
+            return f"order {row['venue_id']} of account {row['account']}"
+        case "window":
+            return f"use of {row[1]} in {row[2]} s by {row[0]}"
+        case "halt":
+            return f"halt of {whom(row[0], row[1])}"
+        case _:
+            return f"revocation of client {row[0]}"

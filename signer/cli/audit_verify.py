@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import sys
@@ -20,7 +19,7 @@ from signer.errors import AuditError
 from signer.home.layout import Home
 from signer.model import ChainHead
 from signer.operator.book import compare_book
-from signer.serving.clock import SystemClock
+from signer.operator.reading_book import with_marks
 
 _HEAD = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})", re.IGNORECASE)
 
@@ -45,22 +44,23 @@ def _read_heads(_ctx: click.Context, _param: click.Parameter, texts: Sequence[st
     metavar="SEQ:DIGEST",
     help="A record that the log must hold, as an earlier verify printed it.",
 )
-@click.option("--book", "with_book", is_flag=True, help="Also compare what the log says is spent with the ledger.")
+@click.option("--book", "with_book", is_flag=True, help="Also compare the log's book with the checkpoint.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], with_book: bool, as_json: bool) -> int:
     """Find any record that was edited, removed, inserted, moved or cut off. Exit status 1 if there is one.
 
-    FOLDER is a copy of a log, on any machine. Without it, the command reads the home's own log, and its ledger says how
+    FOLDER is a copy of a log, on any machine. Without it, the command reads the home's own log, and marks.db says how
     far the log must reach.
 
-    With --book caps, open calls, orders and halts are worked out from the log alone and compared with the ledger, also
-    beside a running gateway. Exit status 1 if they differ, or if the log's beginning is missing.
+    With --book caps, open calls, orders and halts are worked out from the log alone. They are compared with the
+    checkpoint, and with the book of a running gateway. Exit status 1 if they differ, or if the log's beginning is
+    missing.
     """
     if folder is not None and with_book:
-        raise click.UsageError("--book compares with the ledger of the home: leave FOLDER out.")
-    # Ask the ledger first: a record that is written meanwhile can then only lie beyond its head.
-    known = (*heads, *(() if folder else from_marks(_ledger_head(home))))
+        raise click.UsageError("--book compares with the checkpoint of the home: leave FOLDER out.")
+    # Ask the marks first: a record that is written meanwhile can then only lie beyond their head.
+    known = (*heads, *(() if folder else from_marks(_kept_head(home))))
     place = audit_folder(home) if folder is None else _copied(folder)
     try:
         report = verify_log(place, known, LocalDisk(), _progress if sys.stderr.isatty() else None)
@@ -84,19 +84,9 @@ def _copied(folder: Path) -> Path:
     return folder
 
 
-def _ledger_head(home: Home) -> ChainHead | None:
-    """Read the head that the home's ledger keeps; None without a ledger."""
-    return asyncio.run(_ask_ledger(home)) if home.ledger.exists() else None
-
-
-async def _ask_ledger(home: Home) -> ChainHead | None:
-    from signer.ledger import open_ledger  # noqa: PLC0415 - only this command needs it
-
-    ledger = await open_ledger(home, SystemClock())
-    try:
-        return await ledger.head()
-    finally:
-        await ledger.close()
+def _kept_head(home: Home) -> ChainHead | None:
+    """Read the head that the home's marks keep; None without marks."""
+    return with_marks(home, lambda marks: marks.head()) if home.marks.exists() else None
 
 
 def _progress(count: int) -> None:
@@ -126,18 +116,21 @@ def _book_as_object(book: BookReport) -> dict[str, object]:
         "digest": book.digest,
         "differences": book.differences,
         "contradictions": book.contradictions,
-        "unfinished": book.unfinished,
+        "checkpoint": book.checkpoint_seq,
+        "gateway": book.gateway_seq,
     }
 
 
 def _book_as_text(book: BookReport) -> list[str]:
     said = [plain(text) for text in (*book.contradictions, *book.differences)]
-    said += [plain(f"unfinished: {text}") for text in book.unfinished]
     if book.first_seq > 1:
         missing = "what was spent before is missing, so it proves no book"
         said.append(f"the log begins at record {book.first_seq}: {missing}")
-    verdict = "log and ledger say the same" if book.ok else "LOG AND LEDGER DIFFER"
-    return [*said, f"book {book.digest}: {verdict}"]
+    asked = ((book.checkpoint_seq, "checkpoint"), (book.gateway_seq, "gateway"))
+    named = [f"the {whose} at record {seq}" for seq, whose in asked if seq is not None]
+    compared = f"compared with {' and '.join(named)}" if named else "there is no checkpoint or gateway to compare with"
+    verdict = "the log proves it" if book.ok else "THE LOG DOES NOT PROVE IT"
+    return [*said, f"note: {compared}", f"book {book.digest}: {verdict}"]
 
 
 def _as_text(report: Report) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import Final, final
 
 from signer.book.book import Book
@@ -66,3 +67,12 @@ def read_book(
         raise
     kept = None if db is None else KeptOrders(home.book, db)
     return ReadBook(book, None if stored is None else stored[1], kept, now_us)
+
+
+def read_checkpoint(home: Home) -> tuple[Book, ChainHead] | None:
+    """Return the book of the checkpoint alone and its record; None if there is none yet. Raises `LedgerError`."""
+    db = BOOK.connect_to_read(home.book)
+    if db is None:
+        return None
+    with closing(db):
+        return load(db, home.book)
