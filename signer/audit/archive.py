@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from signer.audit.disk import Disk, Segment, lines, pieces, segments
+from signer.audit.disk import Disk, lines, pieces, segments
 from signer.audit.reading import CANONICAL, VERSION, Link, parse
 from signer.book.book import Book
 from signer.book.reading import UNREADABLE, number_of
@@ -96,9 +96,9 @@ def state_seqs(disk: Disk, folder: Path) -> Sequence[int]:
     return sorted(int(match[1]) for match in map(_NAME.fullmatch, disk.names(folder)) if match)
 
 
-def archived_entry(archived: Archived, moved: Sequence[Segment], now_us: int) -> dict[str, Json]:
-    """Return the record that vouches for a state file; ``moved`` are the segments that it stands for."""
-    names: list[Json] = [segment.name for segment in moved]
+def archived_entry(archived: Archived, moved: Sequence[str], now_us: int) -> dict[str, Json]:
+    """Return the record that vouches for a state file; ``moved`` are the names of the segments that go."""
+    names: list[Json] = [*moved]
     return {"kind": KIND, "time": now_us, **archived.fields(), "state_file": archived.name, "segments": names}
 
 
@@ -152,7 +152,7 @@ def parse_state(data: bytes) -> StateFile | None:
 def archived_start(disk: Disk, folder: Path) -> tuple[Book, ChainHead] | None:
     """Return the book with which the log begins, and the record that it stands for; None for a whole or an empty log.
 
-    The log may still hold records up to that one: an archiving that was cut off left them. Raises OSError, and
+    The log may still hold records that the book has: an archiving that was cut off left them. Raises OSError, and
     `AuditError` if the first records are missing and no intact state file stands for them.
     """
     state = start_state(disk, folder)
@@ -164,12 +164,18 @@ def start_state(disk: Disk, folder: Path) -> StateFile | None:
     first = first_record(disk, folder)
     if first is None or first.seq == 1:
         return None
-    archived = earliest(_all_archived(disk, folder), ChainHead(first.seq - 1, first.prev))
+    archived = _vouched(disk, folder, first)
     if archived is None:
         what = f"the log begins at record {first.seq}, and no record in it says that those before were archived"
         hint = "put the missing segments back; `signer audit verify` names them"
         raise AuditError(what, where=str(folder), hint=hint)
     return read_state(disk, folder, archived)
+
+
+def was_archived(disk: Disk, folder: Path, seq: int) -> bool:
+    """Tell whether a record says that the record of that number was archived, and the log begins after it."""
+    first = first_record(disk, folder)
+    return first is not None and first.seq > seq and _vouched(disk, folder, first) is not None
 
 
 def first_record(disk: Disk, folder: Path) -> Link | None:
@@ -186,6 +192,10 @@ def first_record(disk: Disk, folder: Path) -> Link | None:
                 raise AuditError("the first line is not a record of this log", where=segment.name, hint=hint)
             return first
     return None
+
+
+def _vouched(disk: Disk, folder: Path, first: Link) -> Archived | None:
+    return earliest(_all_archived(disk, folder), ChainHead(first.seq - 1, first.prev))
 
 
 def earliest(archived: Iterable[Archived], before: ChainHead) -> Archived | None:

@@ -19,6 +19,7 @@ from signer.audit.chain import START
 from signer.audit.disk import Disk, Segment, last_line, lines, pieces, segments
 from signer.audit.reading import Link, unlink
 from signer.book.book import Book
+from signer.book.folding import let_go_now_and_then
 from signer.errors import AuditError
 from signer.model import ChainHead
 
@@ -39,6 +40,11 @@ class Move:
     """The one with which it begins afterwards."""
     rest: str
     """Why the next segment stays."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The segments' names."""
+        return [segment.name for segment in self.segments]
 
     @property
     def is_recorded(self) -> bool:
@@ -102,6 +108,7 @@ def _folded(start: StateFile | None, records: Iterable[Link]) -> StateFile:
         head = ChainHead(link.seq, link.digest)
         if link.seq > begin.seq:
             book.apply(link.fields)
+            let_go_now_and_then(book, head)
         elif link.seq == begin.seq and link.digest != begin.digest:
             raise AuditError(f"record {link.seq} is not the one that was archived", where="audit log", hint=_VERIFY)
     if start is not None and head.seq <= begin.seq:
@@ -143,8 +150,7 @@ def copy_segments(disk: Disk, folder: Path, move: Move, to: Path) -> None:
 
 def _require_continues(disk: Disk, move: Move, to: Path) -> None:
     """Raises `AuditError` if a folder holds segments that do not come right before those that are moved."""
-    moved = {segment.name for segment in move.segments}
-    others = [segment for segment in segments(disk, to) if segment.name not in moved]
+    others = [segment for segment in segments(disk, to) if segment.name not in move.names]
     if others:
         path = to / others[-1].name
         end = unlink(last_line(disk, path, disk.status(path).size)[0])
@@ -152,7 +158,7 @@ def _require_continues(disk: Disk, move: Move, to: Path) -> None:
             hint = "name an empty folder, or the one with the segments right before"
             raise AuditError("it holds another log, or another part of this one", where=str(to), hint=hint)
     elif move.start is not None and move.first.seq <= move.start.head.seq:
-        what = f"the segments before {move.segments[0].name} were archived to another folder, and these belong to them"
+        what = f"the segments before {move.names[0]} were archived to another folder, and these belong to them"
         raise AuditError(what, where=str(to), hint="name the folder in which those are")
 
 

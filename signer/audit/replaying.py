@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from signer.audit.archive import archived_start
+from signer.audit.archive import archived_start, was_archived
 from signer.audit.chain import START
 from signer.audit.disk import Disk
 from signer.audit.tail import found, records_after
@@ -64,8 +64,15 @@ def _loaded(disk: Disk, folder: Path, checkpoint: Checkpoint, notices: list[str]
         notices.append(f"the book is made anew from the log: {error}")
         checkpoint.discard()
         return None
-    if loaded is not None and found(disk, folder, loaded[1]) is False:
-        notices.append(f"the checkpoint is of another log at record {loaded[1].seq}: the book is made anew")
+    if loaded is None:
+        return None
+    seq, why = loaded[1].seq, ""
+    if found(disk, folder, loaded[1]) is False:
+        why = f"the checkpoint is of another log at record {seq}"
+    elif was_archived(disk, folder, seq + 1):
+        why = f"the checkpoint stands for record {seq}, and the records after it were archived"
+    if why:
+        notices.append(f"{why}: the book is made anew")
         checkpoint.discard()
         return None
     return loaded

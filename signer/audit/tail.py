@@ -64,7 +64,15 @@ def found(disk: Disk, folder: Path, head: ChainHead) -> bool | None:
     if not head.seq:
         return True
     link = next(_links_after(disk, folder, head.seq - 1), None)
+    if link is not None and link.seq == head.seq + 1 and _begins(disk, folder, link):
+        return link.prev == head.digest  # it was archived
     return link.digest == head.digest if link is not None and link.seq == head.seq else None
+
+
+def _begins(disk: Disk, folder: Path, link: Link) -> bool:
+    """Tell whether that is the log's first record."""
+    first = next((segment for segment in segments(disk, folder)), None)
+    return first is not None and parse(next(lines(disk, folder / first.name), b"")) == link
 
 
 def records_after(disk: Disk, folder: Path, seq: int) -> Iterator[Mapping[str, Json]]:

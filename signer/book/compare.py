@@ -1,130 +1,126 @@
-"""Compares the book that the log makes with the one that a checkpoint keeps, and with the one of a running gateway."""
+"""Compares the book that the log makes with the one of the checkpoint, and with the digest of the one in a gateway."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, final
-
-import orjson
+from decimal import Decimal
+from typing import Any, Final, final
 
 from signer.book.book import Book
+from signer.book.folding import let_go_now_and_then
 from signer.book.reading import Record
+from signer.book.windows import plain
+from signer.model import ChainHead
 from signer.model.halts import whom
-
-_UNCOUNTED = frozenset({"cap", "now"})
-"""The caps' names are for people to read, and no part of a digest; the time is compared by itself."""
-
-
-class KeptBook(NamedTuple):
-    """A book, and the number of the record that it stands for."""
-
-    book: Book
-    seq: int
-
-
-class ToldBook(NamedTuple):
-    """What a running gateway says of its book: its digest at a record."""
-
-    seq: int
-    digest: str
 
 
 @dataclass(slots=True)
 class BookReport:
     """What a comparison found."""
 
-    records: int
-    first_seq: int
-    """The number of the first record that was read; 0 if there was none."""
-    digest: str
-    """The digest of the book that the log makes."""
-    checkpoint_seq: int | None
-    """The record that the checkpoint stands for; None without a checkpoint."""
-    gateway_seq: int | None
-    """The record at which a gateway told its digest; None if it was not asked, or calls left it no moment."""
+    digest: str = ""
+    """The digest of the book that the log makes; empty if it makes none."""
+    begin: int = 0
+    """The record that was archived last; 0 for a log that begins with record 1."""
+    last: int = 0
+    """The last record of the log."""
+    checkpoint: int = 0
+    """The record that the checkpoint stands for; 0 without one."""
+    gateway: int = 0
+    """The record at which a gateway told its book's digest; 0 if none was asked."""
     differences: list[str] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether the whole log was read, and all books say the same."""
-        return self.first_seq <= 1 and not (self.differences or self.contradictions)
+        """Whether the log makes a book, and all that were compared say the same."""
+        return not (self.differences or self.contradictions)
 
 
 @final
 class BookComparison:
-    """Folds the log's records, one by one, and compares where another book is known."""
+    """Folds the log's records, one by one, and compares the book at the records for which another one stands."""
 
-    def __init__(self, start: KeptBook | None, kept: KeptBook | None, told: ToldBook | None) -> None:
-        """``start``: the book of a state file with which the log begins; ``kept``: the checkpoint's."""
-        self._log = start.book if start is not None else Book()
-        self._kept = kept
-        self._told = told
-        self._records = 0
-        self._start_seq = self._last_seq = start.seq if start is not None else 0
-        self._first_seq = 0
-        self._differences: list[str] = []
+    def __init__(
+        self, start: tuple[Book, ChainHead], checkpoint: tuple[Book, ChainHead] | None, gateway: tuple[int, str] | None
+    ) -> None:
+        """``start``: the book with which the log begins; ``gateway``: the digest of its book at a record."""
+        self._book, begin = start
+        self._checkpoint = checkpoint
+        self._gateway = gateway
+        self._compared: set[int] = set()
+        self._report = BookReport(begin=begin.seq, last=begin.seq)
+        if checkpoint is not None:
+            self._report.checkpoint = checkpoint[1].seq
+        if gateway is not None:
+            self._report.gateway = gateway[0]
+        self._look(begin.seq)
 
     def take(self, record: Record) -> None:
         """Fold one record."""
-        seq = record.get("seq")
-        self._last_seq = seq if type(seq) is int else 0
-        self._records += 1
-        self._first_seq = self._first_seq or self._last_seq - self._start_seq
-        self._log.apply(record)
-        if self._kept is not None and self._last_seq == self._kept.seq:
-            self._differences += differences(self._log, self._kept.book, "the checkpoint")
-        if self._told is not None and self._last_seq == self._told.seq and self._log.digest() != self._told.digest:
-            self._differences.append(f"the gateway's book is another one at record {self._last_seq}")
+        seq, prev = int(str(record["seq"])), str(record["prev"])
+        let_go_now_and_then(self._book, ChainHead(seq - 1, prev))
+        self._book.apply(record)
+        self._report.last = seq
+        self._look(seq)
+
+    def _look(self, seq: int) -> None:
+        if seq == self._report.checkpoint and self._checkpoint is not None:
+            self._compared.add(seq)
+            stored = self._checkpoint[0]
+            if stored.digest() != self._book.digest():
+                self._report.differences += differences(self._book.state(), stored.state())
+        if self._gateway is not None and seq == self._gateway[0]:
+            self._compared.add(seq)
+            if self._book.digest() != self._gateway[1]:
+                what = f"the gateway's book at record {seq} has the digest {self._gateway[1]}"
+                self._report.differences.append(f"{what}, and the log makes {self._book.digest()}")
 
     def report(self) -> BookReport:
-        """Return what was found."""
-        for seq, whose in ((self._kept and self._kept.seq, "checkpoint"), (self._told and self._told.seq, "gateway")):
-            if seq and seq > self._last_seq:
-                what = f"the {whose} stands for record {seq}, and the log ends at record {self._last_seq}"
-                self._differences.append(what)
-        return BookReport(
-            self._records,
-            self._first_seq,
-            self._log.digest(),
-            self._kept.seq if self._kept is not None else None,
-            self._told.seq if self._told is not None else None,
-            self._differences,
-            list(self._log.contradictions),
-        )
+        """Return what is not the same after all records."""
+        report = self._report
+        named = {"the checkpoint stands for": report.checkpoint, "the gateway told its book of": report.gateway}
+        for who, seq in named.items():
+            if seq and seq not in self._compared:
+                report.differences.append(
+                    f"{who} record {seq}, and the log has records {report.begin + 1} to {report.last}"
+                )
+        report.digest = self._book.digest()
+        report.contradictions += self._book.contradictions
+        return report
 
 
-def differences(log: Book, other: Book, whose: str) -> Iterator[str]:
-    """Yield a sentence for each thing that two books of one record know differently."""
-    ours, theirs = log.state(), other.state()
-    if ours["now"] != theirs["now"]:
-        yield f"time is {ours['now']} by the log, and {theirs['now']} by {whose}"
-    for kind in sorted(ours.keys() - _UNCOUNTED):
-        of_log, of_other = _keyed(kind, ours[kind]), _keyed(kind, theirs[kind])
-        for name in sorted(of_log.keys() | of_other.keys()):
-            if name not in of_other:
-                yield f"the log knows the {name}, and {whose} does not"
-            elif name not in of_log:
-                yield f"{whose} knows the {name}, and the log does not"
-            elif of_log[name] != of_other[name]:
-                yield f"the {name} is {of_log[name]} by the log, and {of_other[name]} by {whose}"
+def differences(log: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Iterator[str]:
+    """Name each row that is not the same in two states (`Book.state`): of the log, and of the checkpoint."""
+    for kind, name in _NAMES.items():
+        ours, theirs = ({name(item): item for item in state[kind]} for state in (log, checkpoint))
+        for what in sorted(ours.keys() | theirs.keys()):
+            if what not in theirs:
+                yield f"{what}: the log has it, and the checkpoint does not"
+            elif what not in ours:
+                yield f"{what}: the checkpoint has it, and the log does not"
+            elif ours[what] != theirs[what]:
+                yield f"{what}: {_difference(kind, ours[what], theirs[what])}"
+    if log["now"] != checkpoint["now"]:
+        yield f"time of the book: {log['now']} by the log, and {checkpoint['now']} by the checkpoint"
 
 
-def _keyed(kind: str, rows: Any) -> Mapping[str, str]:
-    """Return rows as text, by the names that tell them apart."""
-    return {_name_of(kind, row): orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode() for row in rows}
+def _difference(kind: str, ours: Any, theirs: Any) -> str:
+    if kind != "window":
+        return "the checkpoint has another one under this name"
+    used, other = (plain(sum((Decimal(amount) for _, amount in item[3]), Decimal(0))) for item in (ours, theirs))
+    if used == other:
+        return "log and checkpoint have the same sum, spent at other times"
+    return f"{used} are used by the log, and {other} by the checkpoint"
 
 
-def _name_of(kind: str, row: Any) -> str:
-    match kind:
-        case "call":
-            return f"call {row['reservation']} ({row['id']}) of {row['client']}"
-        case "order":
-            return f"order {row['venue_id']} of account {row['account']}"
-        case "window":
-            return f"use of {row[1]} in {row[2]} s by {row[0]}"
-        case "halt":
-            return f"halt of {whom(row[0], row[1])}"
-        case _:
-            return f"revocation of client {row[0]}"
+_NAMES: Final[Mapping[str, Callable[[Any], str]]] = {
+    "window": lambda item: f"{item[0]}, {item[1]} in {item[2]} s",
+    "call": lambda item: f"call {item['reservation']} ({item['id']}) of {item['client']}",
+    "order": lambda item: f"order {item['venue_id']} of account {item['account']}",
+    "halt": lambda item: f"halt of {whom(item[0], item[1])}",
+    "revoked": lambda item: f"revocation of client {item[0]}",
+}
+"""Names a row of a state for a person. Caps are not compared: nothing is decided by their names."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from signer.audit.beginning import Vouched
 from signer.audit.disk import LocalDisk, segments
 from signer.audit.report import KnownHead, Report, from_marks
 from signer.audit.verify import verify as verify_log
@@ -44,18 +45,18 @@ def _read_heads(_ctx: click.Context, _param: click.Parameter, texts: Sequence[st
     metavar="SEQ:DIGEST",
     help="A record that the log must hold, as an earlier verify printed it.",
 )
-@click.option("--book", "with_book", is_flag=True, help="Also compare the log's book with the checkpoint.")
+@click.option("--book", "with_book", is_flag=True, help="Also compare the book that the log makes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], with_book: bool, as_json: bool) -> int:
     """Find any record that was edited, removed, inserted, moved or cut off. Exit status 1 if there is one.
 
-    FOLDER is a copy of a log, on any machine. Without it, the command reads the home's own log, and marks.db says how
-    far the log must reach.
+    FOLDER is a copy of a log, or holds archived segments, on any machine. Without it, the command reads the home's own
+    log, and its marks say how far the log must reach.
 
-    With --book caps, open calls, orders and halts are worked out from the log alone. They are compared with the
-    checkpoint, and with the book of a running gateway. Exit status 1 if they differ, or if the log's beginning is
-    missing.
+    With --book caps, open calls, orders, halts and revocations are worked out from the log alone. They are compared
+    with the checkpoint, and with what a running gateway has in its memory. Exit status 1 if they differ, or if the
+    log's beginning is missing.
     """
     if folder is not None and with_book:
         raise click.UsageError("--book compares with the checkpoint of the home: leave FOLDER out.")
@@ -63,7 +64,8 @@ def verify(home: Home, folder: Path | None, heads: tuple[KnownHead, ...], with_b
     known = (*heads, *(() if folder else from_marks(_kept_head(home))))
     place = audit_folder(home) if folder is None else _copied(folder)
     try:
-        report = verify_log(place, known, LocalDisk(), _progress if sys.stderr.isatty() else None)
+        progress = _progress if sys.stderr.isatty() else None
+        report = verify_log(place, known, LocalDisk(), progress, may_be_archive=folder is not None)
         book = compare_book(home) if with_book else None
     except OSError as error:
         raise AuditError(f"cannot be read: {error.strerror}", where=str(error.filename or place)) from error
@@ -85,7 +87,7 @@ def _copied(folder: Path) -> Path:
 
 
 def _kept_head(home: Home) -> ChainHead | None:
-    """Read the head that the home's marks keep; None without marks."""
+    """Return the record that the home's marks know; None without marks."""
     return with_marks(home, lambda marks: marks.head()) if home.marks.exists() else None
 
 
@@ -98,6 +100,7 @@ def _as_object(report: Report) -> dict[str, object]:
     return {
         "ok": report.ok,
         "records": report.records,
+        "begins_after": _begin_as_object(report),
         "segments": report.segments,
         "head": {"seq": report.head.seq, "digest": report.head.digest} if report.head else None,
         "known": [{"by": known.by, "seq": known.head.seq, "digest": known.head.digest} for known in report.known],
@@ -108,29 +111,39 @@ def _as_object(report: Report) -> dict[str, object]:
     }
 
 
+def _begin_as_object(report: Report) -> dict[str, object] | None:
+    if report.begins is None:
+        return None
+    one = report.begins.archived
+    return {"seq": one.head.seq, "file": one.name, "digest": one.state_digest, "by": report.begins.by}
+
+
 def _book_as_object(book: BookReport) -> dict[str, object]:
     return {
         "ok": book.ok,
-        "records": book.records,
-        "first": book.first_seq,
         "digest": book.digest,
+        "seq": book.last,
+        "begins_after": book.begin,
+        "checkpoint": book.checkpoint or None,
+        "gateway": book.gateway or None,
         "differences": book.differences,
         "contradictions": book.contradictions,
-        "checkpoint": book.checkpoint_seq,
-        "gateway": book.gateway_seq,
+        "notes": book.notes,
     }
 
 
 def _book_as_text(book: BookReport) -> list[str]:
     said = [plain(text) for text in (*book.contradictions, *book.differences)]
-    if book.first_seq > 1:
-        missing = "what was spent before is missing, so it proves no book"
-        said.append(f"the log begins at record {book.first_seq}: {missing}")
-    asked = ((book.checkpoint_seq, "checkpoint"), (book.gateway_seq, "gateway"))
-    named = [f"the {whose} at record {seq}" for seq, whose in asked if seq is not None]
-    compared = f"compared with {' and '.join(named)}" if named else "there is no checkpoint or gateway to compare with"
-    verdict = "the log proves it" if book.ok else "THE LOG DOES NOT PROVE IT"
-    return [*said, f"note: {compared}", f"book {book.digest}: {verdict}"]
+    said += [plain(f"note: {text}") for text in book.notes]
+    others = {"checkpoint": book.checkpoint, "gateway": book.gateway}
+    compared = [f"{name} (record {seq})" for name, seq in others.items() if seq]
+    if not book.ok:
+        verdict = "THE LOG DOES NOT MAKE THE BOOK"
+    elif compared:
+        verdict = f"{' and '.join(['log', *compared])} say the same"
+    else:
+        verdict = "the log makes this book, and there was nothing to compare it with"
+    return [*said, f"book {book.digest or '(none)'}: {verdict}"]
 
 
 def _as_text(report: Report) -> str:
@@ -143,12 +156,23 @@ def _as_text(report: Report) -> str:
         )
     if report.unfinished:
         said.append(f"note: the last line is unfinished ({report.unfinished} bytes): being written, or torn by a crash")
+    if report.begins is not None:
+        said.append(_beginning(report.begins))
     if report.ok and not _end_proven(report):
         said.append(_unproven_end(report))
     if report.head is not None:
         said.append(f"head {report.head.seq}:{report.head.digest}")
     verdict = "nothing was changed" if report.ok else "THE LOG WAS CHANGED OR DAMAGED"
     return "\n".join([*said, f"{report.records:,} records in {report.segments} segments: {verdict}"])
+
+
+def _beginning(begins: Vouched) -> str:
+    """Say after which record the log begins, and who vouches for what was before."""
+    one = begins.archived
+    said = f"note: the records up to {one.head.seq} were archived; {one.name} stands for them, as {begins.by} says"
+    if begins.is_recorded:
+        return said
+    return f"{said}; that is proven only by the log from which this was archived"
 
 
 def _end_proven(report: Report) -> bool:

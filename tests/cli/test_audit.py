@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.chain import KINDS, SEGMENT_BYTES
+from signer.audit.chain import KINDS
 from signer.audit.disk import LocalDisk
 from signer.audit.journal import FileJournal
+from signer.audit.segment_writer import SEGMENT_BYTES
 from signer.cli import audit_lines
 from signer.cli.main import main
 from signer.home.layout import Home
@@ -46,8 +47,16 @@ def write_log(
     async def write() -> ChainHead | None:
         worker = ThreadWorker("audit")
         checkpoint = BookFile(home / "book.db")
-        limits = {"segment_bytes": segment_bytes, "room_bytes": 10}
-        journal = FileJournal(home / "audit", SetClock(), worker, LocalDisk(), checkpoint, print, **limits)
+        journal = FileJournal(
+            home / "audit",
+            SetClock(),
+            worker,
+            LocalDisk(),
+            checkpoint,
+            print,
+            segment_bytes=segment_bytes,
+            room_bytes=10,
+        )
         await journal.open()
         for one in entries:
             await journal.record(one)

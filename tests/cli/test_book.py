@@ -5,44 +5,36 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from signer.audit import close_audit, open_audit
+from signer.audit import close_journal, open_journal
 from signer.cli.main import main
 from signer.gateway.trace import held_fields, reconciled_record
 from signer.home.layout import Home
-from signer.ledger import open_ledger
-from signer.model import Json, Outcome
+from signer.ledger import open_marks
+from signer.ledger.checkpoint import BookFile
+from signer.model import ChainHead, Halt, Json, Outcome
 from tests.unit.ledger.calls import START_US, StillClock, charge, intent, order
 
 
 @pytest.fixture(name="home")
 def _home(tmp_path: Path) -> Home:
-    """A home with one call that was accepted and one that is held and not on record."""
+    """A home with one call that was accepted, and one that is open."""
     home = Home(tmp_path)
 
     async def make() -> None:
-        ledger = await open_ledger(home, StillClock())
-        log = await open_audit(home, ledger, StillClock(), print)
-        call = replace(intent(charge("10"), orders=(order(),)), held_us=START_US)
-        number = await ledger.reserve(call)
-        entry: dict[str, Json] = {
-            "kind": "intent",
-            "time": START_US,
-            "id": call.record,
-            "client": "bot",
-            "account": "main",
-        }
-        await log.record({**entry, **held_fields(call, number)})
-        await log.record(reconciled_record(call, Outcome.ACCEPTED, ["OA"], START_US))
-        await ledger.settle(number, ["OA"], START_US)
-        await ledger.reserve(replace(call, record="r2"))
-        await close_audit(log, ledger)
-        await ledger.close()
+        marks = await open_marks(home)
+        journal = await open_journal(home, marks, BookFile(home.book), StillClock(), print)
+        for name in ("r1", "r2"):
+            call = replace(intent(charge("10"), orders=(order(),)), record=name)
+            entry: dict[str, Json] = {"kind": "intent", "time": START_US, "id": name, "client": "bot"}
+            await journal.begin(call, {**entry, "account": "main", **held_fields(call)})
+        await journal.record(reconciled_record(intent(orders=(order(),)), Outcome.ACCEPTED, ["OA"], START_US))
+        await close_journal(journal, marks)
+        await marks.close()
 
     asyncio.run(make())
     return home
@@ -54,52 +46,58 @@ def verify(home: Home, capsys: pytest.CaptureFixture[str], *options: str) -> tup
     return status, capsys.readouterr().out
 
 
-def alter(home: Home, *statements: str) -> None:
-    """Change the ledger behind our back."""
-    db = sqlite3.connect(home.ledger)
-    for statement in statements:
-        db.execute(statement)
-    db.commit()
-    db.close()
-
-
-def test_log_and_ledger_say_the_same(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 0, what a crash cut off is named, and the book's digest is printed."""
+def test_log_and_checkpoint_say_the_same(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 0, and the digest, what was compared and what was not are told."""
     status, out = verify(home, capsys, "--book")
     assert status == 0
-    *_, unfinished, verdict = out.splitlines()
-    assert unfinished == "unfinished: call 2 (r2) of bot is held by the ledger; the log has no intent of it"
     told = json.loads(verify(home, capsys, "--book", "--json")[1])["book"]
-    assert verdict == f"book {told['digest']}: log and ledger say the same"
-    assert (told["ok"], told["records"], told["first"], told["differences"]) == (True, 3, 1, [])
+    assert out.splitlines()[-2:] == [
+        "note: no gateway was asked, because none runs on this home",
+        f"book {told['digest']}: log and checkpoint (record 4) say the same",
+    ]
+    assert (told["ok"], told["seq"], told["begins_after"], told["checkpoint"]) == (True, 4, 0, 4)
+    assert (told["gateway"], told["differences"]) == (None, [])
     assert "book" not in json.loads(verify(home, capsys, "--json")[1])
 
 
-@pytest.mark.parametrize(
-    ("statements", "lines"),
-    [
-        (
-            ["UPDATE spent SET amount = '3'"],
-            ["client/bot, USD in 86400 s: 10 are used by the log, and -7 by the ledger"],
-        ),
-        (["UPDATE orders SET closed = 1"], ["order OA of account main may be open by the log, and not by the ledger"]),
-        (
-            ["INSERT INTO halts VALUES ('bot', '', 'r', 'ann', 1)"],
-            ["client bot is halted by the ledger, and not by the log"],
-        ),
-    ],
-    ids=["spent", "closed", "halted"],
-)
-def test_a_ledger_that_was_changed_is_found_out(
-    home: Home, capsys: pytest.CaptureFixture[str], statements: Sequence[str], lines: Sequence[str]
-) -> None:
+def test_a_checkpoint_that_was_changed_is_found_out(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     """Each difference is one plain line, and the status is 1, though the log itself is sound."""
-    alter(home, *statements)
+    file = BookFile(home.book)
+    loaded = file.load()
+    assert loaded is not None
+    book, head = loaded
+    key = ("client/bot", "USD", 86_400)
+    (slot,) = book.windows[key].slots
+    book.windows[key].add(slot, -book.windows[key].slots[slot])
+    book.halts["bot", ""] = Halt("bot", "", "r", "ann", 1)
+    book.placed.close(("main", "OA"))
+    file.begin(book.take_changes(head, whole=True))
+    while not file.step():
+        pass
+    file.close()
     status, out = verify(home, capsys, "--book")
     assert status == 1
     assert verify(home, capsys)[0] == 0
-    assert [line for line in out.splitlines() if " by the " in line and not line.startswith("unfinished")] == lines
-    assert out.splitlines()[-1].endswith("LOG AND LEDGER DIFFER")
+    lines = out.splitlines()
+    assert lines[-5:-2] == [
+        "client/bot, USD in 86400 s: the log has it, and the checkpoint does not",
+        "order OA of account main: the log has it, and the checkpoint does not",
+        "halt of client bot: the checkpoint has it, and the log does not",
+    ]
+    assert lines[-1].endswith("THE LOG DOES NOT MAKE THE BOOK")
+
+
+def test_a_checkpoint_of_another_log_is_named(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint whose record is another one than the log's is a difference, whatever it holds."""
+    file = BookFile(home.book)
+    loaded = file.load()
+    assert loaded is not None
+    file.begin(loaded[0].take_changes(ChainHead(loaded[1].seq, "ab" * 32), whole=True))
+    while not file.step():
+        pass
+    file.close()
+    status, out = verify(home, capsys, "--book")
+    assert (status, "record 4 is not the one that the checkpoint stands for" in out) == (1, True)
 
 
 def test_a_log_without_its_beginning_is_named(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,13 +106,27 @@ def test_a_log_without_its_beginning_is_named(home: Home, capsys: pytest.Capture
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
     status, out = verify(home, capsys, "--book")
     assert status == 1
-    assert "the log begins at record 2: what was spent before is missing, so it proves no book" in out
+    assert "the log begins at record 2, and no record in it says that those before were archived" in out
+    assert "book (none): THE LOG DOES NOT MAKE THE BOOK" in out
 
 
-def test_a_copy_has_no_ledger(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder and --book exclude each other; a home without a ledger gets one line, and no ledger."""
+def test_a_copy_has_no_checkpoint(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder and --book exclude each other; without a checkpoint the log makes the book all the same."""
     assert verify(home, capsys, str(home.audit), "--book")[0] == 2
-    for path in home.folder.glob("ledger.db*"):
-        path.unlink()
-    assert verify(home, capsys, "--book")[0] not in {0, 1}
-    assert not home.ledger.exists()
+    home.book.unlink()
+    status, out = verify(home, capsys, "--book")
+    assert status == 0
+    assert "note: there is no checkpoint to compare with; the gateway makes it" in out
+    assert out.endswith(": the log makes this book, and there was nothing to compare it with\n")
+    assert not home.book.exists()
+
+
+def test_a_damaged_checkpoint_gets_one_line(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint that does not read is an error of its own, and is left as it is."""
+    with sqlite3.connect(home.book) as db:
+        db.execute("UPDATE rows SET crc = crc + 1")
+    db.close()
+    status = main(["--home", str(home.folder), "audit", "verify", "--book"])
+    said = capsys.readouterr()
+    assert (status, said.err.count("\n")) == (5, 1)
+    assert "book.db" in said.err

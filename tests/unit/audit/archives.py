@@ -72,7 +72,7 @@ async def archive(disk: Disk, folder: Path, to: Path, before_us: int, at_us: int
     if isinstance(move, Move):
         copy_segments(disk, folder, move, to)
         if not move.is_recorded:
-            await append(disk, folder, [archived_entry(move.state.archived(), move.segments, at_us)], at_us)
+            await append(disk, folder, [archived_entry(move.state.archived(), move.names, at_us)], at_us)
         remove_segments(disk, folder, move)
     return move
 
