@@ -184,7 +184,7 @@ def test_verify_says_ok_and_knows_the_end(tmp_path: Path, capsys: pytest.Capture
     status, out, _ = run(tmp_path, capsys, "verify", "--json")
     answer = json.loads(out)
     assert (status, answer["ok"], answer["records"]) == (0, True, 4)
-    assert answer["known"] == [{"by": "the marks", "seq": head.seq, "digest": head.digest}]
+    assert answer["known"] == [{"by": "marks.db", "seq": head.seq, "digest": head.digest}]
     assert answer["end_proven"] is False
     end = answer["head"]
     assert run(tmp_path, capsys, "verify")[1].splitlines() == [
@@ -239,7 +239,7 @@ def test_verify_finds_an_edit_and_a_cut_end(tmp_path: Path, capsys: pytest.Captu
     status, out, _ = run(tmp_path, capsys, "verify")
     assert status == 1
     assert f"{path.name} line 2: record 2 was edited" in out
-    assert "the log ends at record 3 and the marks know record 4" in out
+    assert "the log ends at record 3 and marks.db knows record 4" in out
     answer = json.loads(run(tmp_path, capsys, "verify", "--json")[1])
     assert [(finding["line"], finding["seq"]) for finding in answer["findings"]] == [(2, 2), (3, 4)]
 
