@@ -65,7 +65,6 @@ class BookFile(Checkpoint):
             self.close()
         with BOOK.errors(self._path):
             _put_aside(self._path)
-        self._opened()
 
     @override
     def begin(self, changes: BookChanges) -> None:

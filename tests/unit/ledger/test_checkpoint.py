@@ -310,6 +310,29 @@ def test_a_new_file_is_begun_by_changes_if_nothing_was_loaded(path: Path) -> Non
     file.close()
 
 
+def test_a_full_disk_keeps_nobody_from_a_start_without_a_checkpoint(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot be made is put aside like a damaged one. It is made later, when the disk has space."""
+    path.write_text("nonsense" * 100)
+    file = BookFile(path)
+    with monkeypatch.context() as full:
+
+        def refuse(_format: FileFormat, path: Path) -> sqlite3.Connection:
+            raise LedgerError("the disk is full", where=str(path))
+
+        full.setattr(FileFormat, "connect", refuse)
+        with pytest.raises(LedgerError):
+            file.load()
+        file.discard()
+        assert not file.closed("main", TAG)
+        with pytest.raises(LedgerError, match="the disk is full"):
+            store(file, changes(window("1")))
+    store(file, changes(window("1")))
+    assert known_of(file.load()) == (book_of(window("1")).state(), 10, ChainHead(1, f"{1:064x}"))
+    file.close()
+
+
 def test_closed_orders_are_found_while_changes_are_being_stored(file: BookFile) -> None:
     """A reader neither waits nor sees half of a change."""
     one = placed("A", client_tag="7")
