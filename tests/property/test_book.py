@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from hypothesis import given
@@ -14,27 +13,10 @@ from hypothesis import strategies as st
 
 from signer.book.book import Book
 from signer.model import ChainHead, Intent, Order, Price
+from tests.property.agreeing import agree
 from tests.property.histories import STEPS, History, StoredBook, charge_of, end_record, intent_record
 
 ORDER = Order("XXBTZUSD", "buy", "limit", Decimal(1), Price(Decimal(1)))
-
-
-def agree(history: History) -> None:
-    """Compare the book with the second fold, now and later, and with what a start would make of the checkpoint."""
-    book, plain = history.book, history.plain
-    assert book.digest() == history.resumed.digest()
-    assert book.contradictions == []
-    assert book.now_us == plain.now
-    assert {name: (call.unknown, list(call.orders)) for name, call in book.calls.items()} == {
-        name: (call["unknown"], [order for _, order in call["left"]]) for name, call in plain.calls.items()
-    }
-    assert {key: (one.client, one.placed_us, one.order) for key, one in book.orders.items()} == plain.orders
-    assert {whom: (halt.reason, halt.by, halt.at_us) for whom, halt in book.halts.items()} == plain.halts
-    assert book.revoked == plain.revoked
-    for key in book.windows:
-        for later_s in (0, 1, 1800, 3600):
-            now_us = book.now_us + later_s * 1_000_000
-            assert Fraction(book.used(key, now_us)) == plain.used(key, now_us)
 
 
 @given(steps=st.lists(STEPS, max_size=30))
@@ -44,7 +26,9 @@ def test_replaying_the_log_makes_the_book(steps: Sequence[tuple[str, Any]]) -> N
     history = History()
     for name, value in steps:
         history.play(name, value)
-        agree(history)
+        agree(history.book, history.plain)
+        assert history.book.digest() == history.resumed.digest()
+        assert history.book.contradictions == []
     replayed = Book()
     for seq, record in enumerate(history.log, start=1):
         replayed.apply(record)

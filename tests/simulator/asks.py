@@ -45,6 +45,8 @@ class Ask:
     fields: Mapping[str, object]
     marks: tuple[str, ...] = ()
     good_signature: bool = True
+    asked_at: float = 0.0
+    """The world's time."""
     told: dict[str, Told] = field(default_factory=dict)
     """By mark."""
     txids: dict[str, str] = field(default_factory=dict)

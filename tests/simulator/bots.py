@@ -26,6 +26,7 @@ class Bots:
         """Make one call, and hear the answer if the machine lives so long."""
         nonce = max(self._nonces[ask.client] + 1, START_US + round(self._world.now * 1_000_000))
         self._nonces[ask.client] = nonce
+        ask.asked_at = self._world.now
         self._asks.append(ask)
         self._world.note(f"{ask.client} asks {ask.endpoint} {dict(ask.fields)}")
         response = await life.gateway.answer(ask.request(nonce))

@@ -2,77 +2,88 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, cast
 
+from typing_extensions import override
+
+from signer.audit.journal import FileJournal
 from signer.audit.report import from_marks
 from signer.audit.verify import verify
-from signer.book.compare import BookComparison
-from signer.ledger.snapshot import take_snapshot
-from signer.ledger.sqlite import SqliteLedger
+from signer.contracts import Marks
+from signer.home.layout import Home
 from signer.model import OrderRef
 from signer.policy.orders import limits_of
 from signer.sandbox.wire import Value
 from tests.simulator.asks import CLIENTS, Ask
 from tests.simulator.life import AUDIT, pair_table, policy
-from tests.simulator.venue import ORDER_CALLS, Deed, Params, SimVenue, mark_of
+from tests.simulator.logs import Logs, durable_records
+from tests.simulator.venue import ORDER_CALLS, Deed, Params, SimVenue, Witness, mark_of
 from tests.simulator.world import World
 
 CANCELS = frozenset({"CancelOrder", "CancelOrderBatch"})
 
 
-class Checks:
+LATEST_SENT_S = 20.0
+"""An order leaves so long after its client asked for it, or never: five seconds are for the disk, and five for a
+turn."""
+
+
+class Checks(Witness):
     """Compares the books with everything that must agree with them."""
 
-    def __init__(self, world: World, ledger_path: Path) -> None:
+    def __init__(self, world: World, home: Home) -> None:
         self.asks: list[Ask] = []
         self.venue: SimVenue
+        self.logs = Logs(world, home)
+        self.at_rest: Callable[[], tuple[int, str] | None] = lambda: None
+        """The digest of the running book (`FileJournal.digest_at_rest`)."""
         self._world = world
-        self._path = ledger_path
-        self._db: sqlite3.Connection | None = None
-        self._acted: set[str] = set()
+        self._sent: set[str] = set()
 
-    def close(self) -> None:
-        """Close the connection of our own."""
-        if self._db is not None:
-            self._db.close()
-
-    def before_act(self, account: str, endpoint: str, params: Params) -> None:
-        """The venue is about to act: the intent must be durable and its charges committed, and nothing sent twice."""
+    @override
+    def sent(self, account: str, endpoint: str, params: Params) -> str:
         if endpoint not in ORDER_CALLS | CANCELS or params.get("validate") == "true":
-            return
-        asked = _plain(params)
+            return ""
         if endpoint in CANCELS:
-            self._before_cancel(account, params)
-            return
+            self._sent_cancel(account, params)
+            return ""
+        asked = _plain(params)
         intents = [record for record in durable_records(self._world) if _is_intent(record, account, endpoint, asked)]
-        fresh = [str(record["id"]) for record in intents if record["id"] not in self._acted]
+        fresh = [str(record["id"]) for record in intents if record["id"] not in self._sent]
         if not fresh:
-            self._world.fail(f"the venue acts on {endpoint} {asked}, of which no durable intent is left")
-        elif not self._reserved(fresh[0]):
-            self._world.fail(f"the venue acts on {endpoint} {asked}, for which nothing is reserved ({fresh[0]})")
-        self._acted.update(fresh[:1])
+            self._world.fail(f"{endpoint} {asked} is sent, of which no durable intent is left")
+            return ""
+        self._sent.update(fresh[:1])
+        if fresh[0] not in self.logs.book().calls:
+            self._world.fail(f"{endpoint} {asked} is sent, for which nothing is held ({fresh[0]})")
+        if self._world.now - self._ask(_marks(intents[-1])[0]).asked_at > LATEST_SENT_S:
+            self._world.fail(f"{endpoint} {asked} is sent long after it was asked for")
+        return fresh[0]
 
-    def _before_cancel(self, account: str, params: Params) -> None:
+    @override
+    def before_act(self, record: str, account: str, endpoint: str, params: Params) -> None:
+        if record and record not in self.logs.book().calls:
+            self._world.fail(f"the venue acts on {endpoint} {_plain(params)}, for which nothing is held any more")
+
+    def _sent_cancel(self, account: str, params: Params) -> None:
         """Check that a client that placed all of these orders announced the cancel, on record or, where the log failed,
         by an alarm."""
         names = cast("list[str]", params["orders"] if "orders" in params else [params["txid"]])
         records = [record for record in durable_records(self._world) if _is_cancel_of(record, account, names)]
         clients = {record["client"] for record in records} | set(_owed(self._world, names))
         if not clients:
-            self._world.fail(f"the venue cancels {names}, of which no durable intent is left")
+            self._world.fail(f"a cancel of {names} is sent, of which no durable intent is left")
         for deed in self.venue.deeds:
             owner = self._ask(deed.mark).client
             if deed.txid in names and owner not in clients:
-                self._world.fail(f"the venue cancels {deed.txid} of {owner}, who did not ask for it")
+                self._world.fail(f"a cancel of {deed.txid} of {owner} is sent, who did not ask for it")
 
+    @override
     def after_act(self) -> None:
-        """The books have changed: no cap may be passed, no order be there twice."""
+        """No cap may be passed, no order be there twice, and the running book be another than the log's."""
         for client in CLIENTS:
             deeds = self._deeds_of(client)
             for cap, used in self._used(deeds).items():
@@ -81,38 +92,29 @@ class Checks:
         marks = [deed.mark for deed in self.venue.deeds]
         if len(marks) != len(set(marks)):
             self._world.fail(f"the venue acted twice: {self.venue.deeds[-1]}")
+        if self._world.alive:
+            self.logs.check_running(self.at_rest())
 
     def between_lives(self) -> None:
-        """Check after a crash that the log makes the ledger, but for one act of each call that the crash cut in two."""
-        self._check_book(unfinished=True)
+        """Check that log, checkpoint and both folds agree, whatever the last life has come to."""
+        self.logs.check()
 
-    def _check_book(self, *, unfinished: bool) -> None:
-        snapshot = take_snapshot(self._path)
-        comparison = BookComparison(snapshot.book, snapshot.last, snapshot.head_seq)
-        for record in durable_records(self._world):
-            comparison.take(record)
-        report = comparison.report()
-        # The simulated operator halts in the ledger alone.
-        wrong = [text for text in report.differences if " is halted by " not in text] + report.contradictions
-        calls = [text.split()[1] for text in report.unfinished]
-        wrong += report.unfinished if not unfinished or len(calls) != len(set(calls)) else ()
-        if wrong:
-            self._world.fail(f"the log and the ledger differ: {wrong}")
-
-    async def at_the_end(self, ledger: SqliteLedger) -> None:
-        """Check after recovery that books, clients, ledger and audit log agree."""
-        self._check_book(unfinished=False)
+    async def at_the_end(self, journal: FileJournal, marks: Marks) -> None:
+        """Check after recovery that books, clients and journal agree."""
         self._check_told()
         for client in CLIENTS:
-            used = {usage.cap: usage.used for usage in await ledger.usage(f"client/{client}")}
+            used = {usage.cap: usage.used for usage in journal.usage(f"client/{client}")}
             expected = self._used(self._deeds_of(client))
             if {cap: used.get(cap, Decimal(0)) for cap in expected} != expected:
-                self._world.fail(f"{client}: the ledger holds {used}, the books say {expected}")
+                self._world.fail(f"{client}: the book holds {used}, the venue's books say {expected}")
         last_deeds = {(deed.account, deed.txid): deed for deed in self.venue.deeds}
         for deed in last_deeds.values():
-            await self._check_known(ledger, deed)
+            self._check_known(journal, deed)
         self._check_outcomes()
-        report = verify(AUDIT, from_marks(await ledger.head()), self._world.disk)
+        if not await journal.settled():
+            self._world.fail("a calm disk takes no records")
+        self.logs.check_running(journal.digest_at_rest())
+        report = verify(AUDIT, from_marks(await marks.head()), self._world.disk)
         if not report.ok:
             self._world.fail(f"the audit log does not verify: {report.findings}")
 
@@ -123,16 +125,16 @@ class Checks:
                 if (told, mark in done) in {("yes", False), ("no", True)}:
                     self._world.fail(f"{ask.client} was told {told} for {mark} ({ask.errors}), the books say otherwise")
 
-    async def _check_known(self, ledger: SqliteLedger, deed: Deed) -> None:
+    def _check_known(self, journal: FileJournal, deed: Deed) -> None:
         order = self.venue.order(deed.account, deed.txid)
-        known = await ledger.find_orders(deed.account, OrderRef("venue-id", deed.txid))
+        known = journal.find_orders(deed.account, OrderRef("venue-id", deed.txid))
         if [placed.client for placed in known] != [self._ask(deed.mark).client]:
-            self._world.fail(f"the order {deed} is on the books and the ledger knows {known}")
+            self._world.fail(f"the order {deed} is on the books and the book knows {known}")
         elif known[0].order.price is None or (known[0].order.volume, known[0].order.price.amount) != (
             order.volume,
             order.limit,
         ):
-            self._world.fail(f"the books have {order.volume} at {order.limit} and the ledger {known[0]}")
+            self._world.fail(f"the books have {order.volume} at {order.limit} and ours {known[0]}")
 
     def _check_outcomes(self) -> None:
         """Each durable intent of an order has an outcome, and it is what the books say."""
@@ -147,18 +149,8 @@ class Checks:
                 continue
             outcome = outcomes.get(record["id"], "none")
             accepted = any(mark in done for mark in _marks(record))
-            if outcome == "none" and self._was_refused(_marks(record)):
-                continue
             if outcome in {"none", "unknown"} or (outcome == "accepted") != accepted:
                 self._world.fail(f"the intent {record} has the outcome {outcome}, the books say {accepted}")
-
-    def _was_refused(self, marks: list[str]) -> bool:
-        """Whether the log failed at this very intent, so that nothing was sent.
-
-        The failed write may still be found after a crash (signer.audit.disk): then it is an intent without outcome, and
-        that is the truth.
-        """
-        return any("the audit log cannot be written" in error for error in self._ask(marks[0]).errors)
 
     def _deeds_of(self, client: str) -> list[Deed]:
         return [deed for deed in self.venue.deeds if self._ask(deed.mark).client == client]
@@ -170,34 +162,11 @@ class Checks:
     def _ask(self, mark: str) -> Ask:
         return next(ask for ask in self.asks if mark in ask.marks)
 
-    def _reserved(self, record: str) -> bool:
-        if self._db is None:
-            self._db = sqlite3.connect(self._path)
-        query = "SELECT count(*) FROM reservations WHERE json_extract(intent, '$.record') = ?"
-        return bool(self._db.execute(query, (record,)).fetchone()[0])
-
 
 def cap_limits() -> Mapping[str, Decimal]:
     """The limits of the caps: notional first, then the number of orders."""
     caps = [*limits_of(policy(), "XXBTZUSD", pair_table().by_id).caps, *policy().order_caps]
     return {cap.name: cap.limit for cap in caps}
-
-
-def durable_records(world: World) -> Iterator[dict[str, Any]]:
-    """The records that a crash at this moment would leave for certain."""
-    for path in sorted(world.disk.files):
-        if path.name != "reserve":
-            *lines, _torn = world.disk.files[path].durable.split(b"\n")
-            yield from (_record(line) for line in lines if line.startswith(b"{"))
-
-
-_read: dict[bytes, dict[str, Any]] = {}
-
-
-def _record(line: bytes) -> dict[str, Any]:
-    if line not in _read:
-        _read[line] = json.loads(line)
-    return _read[line]
 
 
 def _is_intent(record: Mapping[str, Any], account: str, endpoint: str, asked: object) -> bool:

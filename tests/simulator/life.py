@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from signer.audit import close_audit, open_audit
-from signer.audit.log import FileAuditLog
+from signer.audit import close_journal, open_journal
+from signer.audit.journal import FileJournal
 from signer.audit.throttle import RecordThrottle
 from signer.errors import SignerError
 from signer.gateway import open_account
@@ -21,15 +21,15 @@ from signer.gateway.authenticate import Authenticator
 from signer.gateway.credential import Listeners
 from signer.gateway.forward import Account, VenueTime
 from signer.gateway.line import Gateway
-from signer.gateway.outcomes import Pending
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import Trace
 from signer.home.layout import Home
 from signer.home.settings import AccountConfig
-from signer.ledger import database, open_ledger, writer
-from signer.ledger.database import connect
-from signer.ledger.sqlite import SqliteLedger
+from signer.ledger import open_marks
+from signer.ledger.checkpoint import BookFile
+from signer.ledger.database import FileFormat
+from signer.ledger.marks import MARKS, SqliteMarks
 from signer.model import ClientInfo, CredentialInfo, KeyInfo
 from signer.policy.load import load_policy
 from signer.policy.policy import Policy
@@ -63,17 +63,19 @@ def policy() -> Policy:
 
 
 class Connection:
-    """The ledger's connection on a disk that can fail."""
+    """A connection of SQLite on a disk that can fail."""
 
-    def __init__(self, path: Path, world: World) -> None:
-        self.db = connect(path)
+    def __init__(self, db: sqlite3.Connection, world: World, *, is_marks: bool) -> None:
+        self.db = db
         self._world = world
+        self._is_marks = is_marks
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         """Execute a statement, unless the disk fails."""
         world = self._world
-        if statement in {"BEGIN IMMEDIATE", "COMMIT"} and world.now < world.ledger_fails_until and world.chance(0.5):
-            world.note(f"ledger fails at {statement}")
+        until = world.marks_fail_until if self._is_marks else world.book_fails_until
+        if statement in {"BEGIN IMMEDIATE", "COMMIT"} and world.now < until and world.chance(0.5):
+            world.note(f"{'marks' if self._is_marks else 'book'} fails at {statement}")
             raise sqlite3.OperationalError("disk I/O error")
         return self.db.execute(statement, *values)
 
@@ -81,34 +83,62 @@ class Connection:
         return getattr(self.db, name)
 
 
+class Connections:
+    """All connections of one life."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._made: list[sqlite3.Connection] = []
+
+    @contextlib.contextmanager
+    def made(self) -> Iterator[None]:
+        """Makes the connections of a life."""
+        connect, connect_to_read = FileFormat.connect, FileFormat.connect_to_read
+
+        def writing(form: FileFormat, path: Path) -> Connection:
+            self._made.append(connect(form, path))
+            return Connection(self._made[-1], self._world, is_marks=form is MARKS)
+
+        def reading(form: FileFormat, path: Path) -> sqlite3.Connection | None:
+            db = connect_to_read(form, path)
+            self._made += () if db is None else (db,)
+            return db
+
+        with mock.patch.multiple(FileFormat, connect=writing, connect_to_read=reading):
+            yield
+
+    def bury(self) -> None:
+        """Close what the operating system would close."""
+        for db in self._made:
+            db.close()
+
+
 class Life:
     """The gateway from its start to its stop, or until the machine dies."""
 
-    def __init__(self, world: World, venue: SimVenue, ledger_path: Path) -> None:
+    def __init__(self, world: World, venue: SimVenue, home: Home, checkpoint_every: int) -> None:
         self.world = world
         self.clock = WorldClock(world)
-        self.ledger: SqliteLedger
-        self.audit: FileAuditLog
-        self.connections: list[Connection] = []
+        self.journal: FileJournal
+        self.marks: SqliteMarks
+        self.connections = Connections(world)
         self.gateway: Gateway
         self.recovery: Recovery
         self.alarms: list[tuple[str, str]] = []
         """Each alarm's kind and text."""
         self._venue = venue
-        self._folder = ledger_path.parent
+        self._home = home
+        self._checkpoint_every = checkpoint_every
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start the parts as `signer.serving.wiring.Wiring.start` does."""
         await self._open()
-        pending = Pending(await self.ledger.open_intents())
-        marks = await self.ledger.marks()
+        marks = await self.marks.marks()
         venue_time = VenueTime(self.clock)
         recovery = self.recovery = Recovery(
             lambda: self.gateway.snapshot,
-            self.ledger,
-            self.audit,
-            pending,
+            self.journal,
             venue_time,
             clock=self.clock,
             watch=self,
@@ -116,10 +146,8 @@ class Life:
         )
         self.gateway = Gateway(
             self._snapshot(marks),
-            Authenticator(self.ledger, self.clock, marks, on_alarm=lambda text: self.alarm("failing-source", text)),
-            self.ledger,
-            self.audit,
-            pending,
+            Authenticator(self.marks, self.clock, marks, on_alarm=lambda text: self.alarm("failing-source", text)),
+            self.journal,
             RecordThrottle(),
             venue_time,
             clock=self.clock,
@@ -138,26 +166,17 @@ class Life:
                 await venue_time.measure(account, account.venue)
 
     async def settled(self) -> None:
-        """Wait until no call is on its way and no outcome is unknown."""
-        while True:
-            await self.gateway.drained()
-            if not await self.ledger.open_intents():
-                return
+        """Wait until no outcome is unknown."""
+        while self.journal.open_intents():
             await asyncio.sleep(5.0)
 
     async def stop(self) -> None:
         """Stop the parts as `signer.serving.wiring.Wiring.stop` does."""
         for task in self._tasks:
             task.cancel()
-        await self.gateway.drained()
         self.recovery.stop()
-        await close_audit(self.audit, self.ledger)
-        await self.ledger.close()
-
-    def bury(self) -> None:
-        """Close what the operating system would close."""
-        for connection in self.connections:
-            connection.db.close()
+        await close_journal(self.journal, self.marks)
+        await self.marks.close()
 
     def finished(self, trace: Trace) -> None:
         """`signer.gateway.trace.Watch`."""
@@ -175,42 +194,39 @@ class Life:
         self.alarms.append((kind, text))
         if " goes out and is not on record yet" in text:
             self.world.owed.append(text)
-        self.world.note(f"alarm {kind} {text.replace(str(self._folder), '')}")
+        self.world.note(f"alarm {kind} {text.replace(str(self._home.folder), '')}")
 
     async def _open(self) -> None:
-        def connection(path: Path) -> Connection:
-            self.connections.append(Connection(path, self.world))
-            return self.connections[-1]
-
-        with mock.patch.object(writer, "connect", connection), mock.patch.object(database, "connect", connection):
-            worker = SimWorker(self.world, "ledger")
-            self.ledger = await open_ledger(Home(self._folder), self.clock, worker)
-        self.audit = await open_audit(
-            ON_THE_DISK,
-            self.ledger,
-            self.clock,
-            lambda text: self.world.note(f"alarm audit {text}"),
-            SimWorker(self.world, "audit"),
-            self.world.disk,
-            segment_bytes=SEGMENT_BYTES,
-            room_bytes=ROOM_BYTES,
-        )
+        with self.connections.made():
+            self.marks = await open_marks(self._home, SimWorker(self.world, "marks"))
+            self.journal = await open_journal(
+                ON_THE_DISK,
+                self.marks,
+                BookFile(self._home.book),
+                self.clock,
+                lambda text: self.world.note(f"alarm audit {text.replace(str(self._home.folder), '')}"),
+                SimWorker(self.world, "audit"),
+                self.world.disk,
+                segment_bytes=SEGMENT_BYTES,
+                room_bytes=ROOM_BYTES,
+                checkpoint_every=self._checkpoint_every,
+            )
 
     async def _keep_heads(self) -> None:
         kept = None
         while True:
             await asyncio.sleep(HEAD_EVERY_S)
-            head = self.audit.head()
+            head = self.journal.head()
             if head is not None and head != kept:
                 try:
-                    await self.ledger.keep_head(head)
+                    await self.marks.keep_head(head)
                     kept = head
                 except SignerError as error:
                     self.alarm(error.code, str(error))
 
     def _snapshot(self, marks: Mapping[str, int]) -> Snapshot:
         clients = {f"API-{name}": Client(_info(name), Secret(secret_of(name)).key(), policy()) for name in CLIENTS}
-        states = KeyStates(self.ledger, self.clock, Listeners(self.alarm), lambda _: PROVEN)
+        states = KeyStates(self.marks, self.clock, Listeners(self.alarm), lambda _: PROVEN)
         accounts = {name: self._account(name, states, marks) for name in sorted(set(CREDENTIALS.values()))}
         return Snapshot({"kraken": Kraken(pair_table())}, clients, accounts)
 

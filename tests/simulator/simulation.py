@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from signer.errors import LedgerError
-from signer.ledger import sqlite, writer
-from signer.model import Halt
+from signer.errors import AuditError
+from signer.gateway.trace import operator_record
+from signer.home.layout import Home
+from signer.ledger import checkpoint, room
+from signer.model import Json
 from tests.simulator.asks import CLIENTS
 from tests.simulator.bots import Bots
 from tests.simulator.checks import Checks
@@ -20,10 +22,10 @@ from tests.simulator.life import Life
 from tests.simulator.venue import SimVenue
 from tests.simulator.world import World
 
-HALT_POLL_S = 2.0
-"""How often the ledger looks for what other processes wrote: there are none here, so less often than in earnest."""
 ROOM: dict[str, Any] = {"LOG_BYTES": 64 << 10, "SPARE_BYTES": 72 << 10, "LEAST_PAGES": 16, "GROWTH_BYTES": 256 << 10}
-"""Of the ledger, for few orders: to claim as much as in earnest takes longer than all else that a simulation does."""
+"""Of the marks, for few: to claim as much as in earnest takes longer than all else that a simulation does."""
+SLICES_S = (-1.0, 1_000.0)
+"""A checkpoint is stored row by row, or all at once: a real slice ends by the real clock, which no seed repeats."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it; without it the disk does
 Program = Callable[[Life], Coroutine[Any, Any, None]]
 
@@ -34,30 +36,30 @@ class Simulation:
     def __init__(self, seed: int) -> None:
         self.world = World(seed)
         self._folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
-        self._ledger = Path(self._folder.name) / "ledger.db"
-        self.checks = Checks(self.world, self._ledger)
-        self.venue = self.checks.venue = SimVenue(self.world, self.checks.before_act, self.checks.after_act)
+        self._home = Home(Path(self._folder.name))
+        self.checks = Checks(self.world, self._home)
+        self.venue = self.checks.venue = SimVenue(self.world, self.checks)
         self._patches = ExitStack()
         self.bots = Bots(self.world, self.checks.asks)
 
     def __enter__(self) -> Simulation:
-        self._patches.enter_context(mock.patch.object(sqlite, "HALT_POLL_S", HALT_POLL_S))
-        self._patches.enter_context(mock.patch.multiple(writer, **ROOM))
+        self._patches.enter_context(mock.patch.multiple(room, **ROOM))
+        self._patches.enter_context(mock.patch.object(checkpoint, "SLICE_S", self.world.random.choice(SLICES_S)))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._patches.close()
-        self.checks.close()
         self._folder.cleanup()
 
     def live(self, program: Program, *, crash_at: int | None = None) -> bool:
         """Live one life of the gateway; False if the machine died in it, at its step ``crash_at`` from here on."""
         world = self.world
-        life = Life(world, self.venue, self._ledger)
+        life = Life(world, self.venue, self._home, checkpoint_every=world.random.choice((1, 3, 20, 2_000)))
         world.crash_at = None if crash_at is None else world.steps + crash_at
 
         async def main() -> bool:
             await life.start()
+            self.checks.at_rest = life.journal.digest_at_rest
             await program(life)
             await life.stop()
             return True
@@ -65,10 +67,10 @@ class Simulation:
         try:
             ended = world.run(main())
         finally:
-            life.bury()
+            life.connections.bury()
         if not ended:
             world.disk_crashes()
-            self.checks.between_lives()
+        self.checks.between_lives()
         world.pass_time(world.random.uniform(0.5, 20.0))
         return bool(ended)
 
@@ -81,7 +83,7 @@ class Simulation:
             await life.settled()
             while world.eventful:  # whatever the venue still does must find its reservation in place
                 await asyncio.sleep(10.0)
-            await self.checks.at_the_end(life.ledger)
+            await self.checks.at_the_end(life.journal, life.marks)
 
         assert self.live(rest)
 
@@ -94,7 +96,7 @@ def random_simulation(seed: int) -> int:
         for _ in range(random.choice((1, 1, 2, 3))):
             crash_at = random.choice((None, random.randint(1, 60), random.randint(1, 400), random.randint(1, 400)))
             simulation.live(lambda life: _busy(simulation, life), crash_at=crash_at)
-            world.disk_full_until = world.disk_fails_until = world.ledger_fails_until = 0.0
+            world.heal()
         simulation.come_to_rest()
         return world.digest
 
@@ -106,7 +108,7 @@ async def _busy(simulation: Simulation, life: Life) -> None:
     calls = {client: world.random.randint(1, 12) for client in CLIENTS}
     await asyncio.gather(*(simulation.bots.trade(life, client, calls[client]) for client in CLIENTS))
     trouble.cancel()
-    world.disk_full_until = world.disk_fails_until = world.ledger_fails_until = 0.0
+    world.heal()
     if world.random.random() < 0.5:
         await life.settled()
 
@@ -114,7 +116,9 @@ async def _busy(simulation: Simulation, life: Life) -> None:
 async def _trouble(simulation: Simulation, life: Life) -> None:
     """The clock jumps, disks fail, the venue is gone for a while, an operator halts."""
     world, random = simulation.world, simulation.world.random
-    troubles = random.sample(("clock", "disk full", "disk", "ledger", "venue", "halt"), random.randint(0, 3))
+    troubles = random.sample(
+        ("clock", "disk full", "disk", "hang", "marks", "book", "venue", "halt"), random.randint(0, 3)
+    )
     while troubles:
         await asyncio.sleep(random.uniform(0.0, 8.0))
         trouble = random.choice(troubles)
@@ -127,8 +131,12 @@ async def _trouble(simulation: Simulation, life: Life) -> None:
                 world.disk_full_until = until
             case "disk":
                 world.disk_fails_until = until
-            case "ledger":
-                world.ledger_fails_until = until
+            case "hang":
+                world.hangs_s[random.choice(("audit", "audit", "marks"))] = random.choice((2.0, 7.0, 60.0))
+            case "marks":
+                world.marks_fail_until = until
+            case "book":
+                world.book_fails_until = until
             case "venue":
                 simulation.venue.gone_until = until
             case _:
@@ -136,15 +144,16 @@ async def _trouble(simulation: Simulation, life: Life) -> None:
 
 
 async def _halt_for_a_while(life: Life, client: str, seconds: float) -> None:
+    await _operate(life, "halt", "begun", client)
+    await asyncio.sleep(seconds)
+    await _operate(life, "resume", "done", client)
+
+
+async def _operate(life: Life, act: str, stage: str, client: str) -> None:
+    """Record an operator's act, which counts at once, whatever the disk does."""
+    told: dict[str, Json] = {"id": "simulated", "act": act, "stage": stage, "reason": "simulated"}
+    told |= {"client": client} if client else {}
     try:
-        await life.ledger.halt(Halt(client, "", "simulated", "operator", life.clock.now_us()))
-        await asyncio.sleep(seconds)
-    except LedgerError:
-        life.world.note("the halt could not be written")
-    while True:
-        try:
-            await life.ledger.resume(client, "")
-        except LedgerError:
-            await asyncio.sleep(0.5)
-        else:
-            return
+        await life.journal.record(operator_record(1, "operator", told, life.clock.now_us()), urgent=True)
+    except AuditError:
+        life.world.note(f"{act} is in effect and not on record yet")

@@ -47,13 +47,11 @@ def steps_of(kind: str, behaviour: Behaviour, crash_at: int | None, seed: int = 
         async def prepare(life: Life) -> None:
             await bots.call(life, bots.ask("ada", "add"))
             await bots.call(life, bots.ask("ada", "add with cl_ord_id"))
-            await life.gateway.drained()
 
         async def call(life: Life) -> None:
             simulation.venue.next = [behaviour]
             for each in kind.split(", then "):
                 await bots.call(life, bots.ask("ada", each))
-            await life.gateway.drained()
 
         if kind not in NEED_NOTHING:
             assert simulation.live(prepare)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 from signer.errors import NotSent, Unanswered
 from signer.model import WireAnswer, WireRequest
@@ -71,14 +71,23 @@ class Deed:
     """What it added: all of a new order's, for a change in place what the order grew by."""
 
 
-Witness = Callable[[str, str, Params], None]
-"""Called at the very moment before the venue acts, with the account, the endpoint and the parameters."""
+class Witness(Protocol):
+    """Sees what is sent, and what the venue does."""
+
+    def sent(self, account: str, endpoint: str, params: Params) -> str:
+        """See bytes leave. Return the id of the record that covers them; empty if none needs to."""
+
+    def before_act(self, record: str, account: str, endpoint: str, params: Params) -> None:
+        """See that the venue is about to act on what was sent under that record."""
+
+    def after_act(self) -> None:
+        """See that the venue's books have changed."""
 
 
 class SimVenue:
     """`signer.contracts.Upstream`, with the books behind it."""
 
-    def __init__(self, world: World, before: Witness, after: Callable[[], None]) -> None:
+    def __init__(self, world: World, witness: Witness) -> None:
         self.faulty = 0.0
         """How probably a request is not treated properly."""
         self.gone_until = 0.0
@@ -86,8 +95,7 @@ class SimVenue:
         """What to do with the next requests, before chance decides."""
         self.deeds: list[Deed] = []
         self._world = world
-        self._before = before
-        self._after = after
+        self._witness = witness
         self._exchange = Exchange(now=lambda: START_US / 1e6 + world.now, seed=1, tier="pro")
         for account in sorted(set(CREDENTIALS.values())):
             self._exchange.open_account(account, {"USD": Decimal(1_000_000), "XBT": Decimal(100)})
@@ -120,13 +128,14 @@ class SimVenue:
             await asyncio.sleep(world.random.uniform(0.0, 2.0))
             raise NotSent("simulated: no connection")
         answer: asyncio.Future[WireAnswer | None] = asyncio.get_running_loop().create_future()
-        sent_in = world.lives
+        sent_in, record = world.lives, self._seen_sent(request)
 
         def tell(what: WireAnswer | None) -> None:
             if world.alive and world.lives == sent_in and not answer.done():
                 answer.set_result(what)
 
-        world.at(world.now + world.random.uniform(0.001, 0.05), lambda: self._arrive(request, behaviour, sent_in, tell))
+        arrives = world.now + world.random.uniform(0.001, 0.05)
+        world.at(arrives, lambda: self._arrive(request, record, behaviour, sent_in, tell))
         await asyncio.wait({answer}, timeout=max(0.0, deadline - world.now))
         await world.step("answered" if answer.done() else "unanswered")
         heard = answer.result() if answer.done() else None
@@ -145,8 +154,19 @@ class SimVenue:
         weights, behaviours = zip(*BEHAVIOURS, strict=True)
         return cast("Behaviour | None", world.random.choices(behaviours, weights)[0])
 
+    def _seen_sent(self, request: WireRequest) -> str:
+        headers = dict(request.headers)
+        params = decode(request.body, headers["Content-Type"])
+        params.pop("nonce")
+        return self._witness.sent(CREDENTIALS[headers["API-Key"]], request.target.rpartition("/")[2], params)
+
     def _arrive(
-        self, request: WireRequest, behaviour: Behaviour, sent_in: int, tell: Callable[[WireAnswer | None], None]
+        self,
+        request: WireRequest,
+        record: str,
+        behaviour: Behaviour,
+        sent_in: int,
+        tell: Callable[[WireAnswer | None], None],
     ) -> None:
         """The request is at the venue: who is it, and what shall become of it?"""
         world, endpoint = self._world, request.target.rpartition("/")[2]
@@ -159,8 +179,8 @@ class SimVenue:
         later = world.now + (world.random.uniform(1.0, 12.0) if behaviour.slow else world.random.uniform(0.001, 0.05))
         if behaviour.acts == "late":
             when = world.now + world.random.uniform(0.5, LATEST_S)
-            world.at(when, lambda: self._act_unheard(account, endpoint, params))
-        body = self._act(account, endpoint, params) if behaviour.acts == "now" else b""
+            world.at(when, lambda: self._act_unheard(record, account, endpoint, params))
+        body = self._act(record, account, endpoint, params) if behaviour.acts == "now" else b""
         answer = _answer(behaviour, body)
         if behaviour.says != "nothing":
             world.at(later, lambda: tell(answer))
@@ -174,15 +194,15 @@ class SimVenue:
         self._highest_nonce[name] = int(nonce)
         return CREDENTIALS[name]
 
-    def _act_unheard(self, account: str, endpoint: str, params: Params) -> None:
+    def _act_unheard(self, record: str, account: str, endpoint: str, params: Params) -> None:
         """Act although nobody waits for the answer any more."""
-        self._act(account, endpoint, params)
+        self._act(record, account, endpoint, params)
 
-    def _act(self, account: str, endpoint: str, params: Params) -> bytes:
+    def _act(self, record: str, account: str, endpoint: str, params: Params) -> bytes:
         """Do what is asked for, as far as the exchange's own rules allow."""
         world = self._world
         self._exchange.tick()
-        self._before(account, endpoint, params)
+        self._witness.before_act(record, account, endpoint, params)
         grown_from = self._notional_now(account, endpoint, params)
         try:
             result = self._exchange.private(account, endpoint, params)
@@ -216,7 +236,7 @@ class SimVenue:
                 name = str(txid if isinstance(txid, str) else cast("list[str]", txid)[0])
                 grown = max(Decimal(0), _notional(self.order(account, name)) - before[1])
                 self.deeds.append(Deed(self._world.now, mark_of(row), endpoint, account, name, grown))
-        self._after()
+        self._witness.after_act()
 
 
 def mark_of(row: Params) -> str:

@@ -45,7 +45,10 @@ class World:
         self.disk.trouble = self._disk_trouble
         self.disk_full_until = 0.0
         self.disk_fails_until = 0.0
-        self.ledger_fails_until = 0.0
+        self.marks_fail_until = 0.0
+        self.book_fails_until = 0.0
+        self.hangs_s: dict[str, float] = {}
+        """How long the next job of a worker takes, by the worker's name."""
         self.failures: list[str] = []
         self.notes: deque[str] = deque(maxlen=LAST_NOTES)
         self.owed: list[str] = []
@@ -121,6 +124,15 @@ class World:
         if self.failures:
             raise AssertionError("\n".join(self.failures))
         return None if died else task.result()
+
+    def heal(self) -> None:
+        """End the troubles of the machine's disks."""
+        self.disk_full_until = self.disk_fails_until = self.marks_fail_until = self.book_fails_until = 0.0
+        self.hangs_s.clear()
+
+    def hang(self, name: str) -> float:
+        """How long the job of a worker hangs now, beside the time that it takes."""
+        return self.hangs_s.pop(name, 0.0)
 
     def disk_crashes(self) -> None:
         """What was not synced is gone, or a part of it."""
@@ -244,9 +256,11 @@ class SimWorker:
     def _next(self) -> None:
         self._busy = bool(self._jobs)
         if self._busy:
-            self._later(self._do, *self._jobs.popleft())
+            hang_s = self._world.hang(self._name)
+            before_s = self._world.random.choice((0.0, hang_s))
+            self._later(before_s, self._do, *self._jobs.popleft(), hang_s - before_s)
 
-    def _do(self, job: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
+    def _do(self, job: Callable[[], Any], answer: asyncio.Future[Any], hang_s: float) -> None:
         if not self._world.passes(f"{self._name} begins"):
             return
         result, error = None, None
@@ -256,7 +270,7 @@ class SimWorker:
             return
         except Exception as raised:
             error = raised
-        self._later(self._tell, answer, result, error)
+        self._later(hang_s, self._tell, answer, result, error)
 
     def _tell(self, answer: asyncio.Future[Any], result: object, error: Exception | None) -> None:
         if not self._world.passes(f"{self._name} ends"):
@@ -268,5 +282,5 @@ class SimWorker:
                 answer.set_exception(error)
         self._next()
 
-    def _later(self, what: Callable[..., None], *values: object) -> None:
-        asyncio.get_running_loop().call_later(self._world.random.uniform(0.0001, 0.003), what, *values)
+    def _later(self, seconds: float, what: Callable[..., None], *values: object) -> None:
+        asyncio.get_running_loop().call_later(seconds + self._world.random.uniform(0.0001, 0.003), what, *values)
