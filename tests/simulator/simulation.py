@@ -55,6 +55,7 @@ class Simulation:
         """Live one life of the gateway; False if the machine died in it, at its step ``crash_at`` from here on."""
         world = self.world
         life = Life(world, self.venue, self._home, checkpoint_every=world.random.choice((1, 3, 20, 2_000)))
+        self.checks.at_rest = lambda: None
         world.crash_at = None if crash_at is None else world.steps + crash_at
 
         async def main() -> bool:
