@@ -28,10 +28,13 @@ RETRY_S: Final = 1.0
 """How soon a log that failed tries again when nobody asks it to."""
 
 LATE_S: Final = 5.0
-"""A begin that is not durable within this is given up, and its call is not sent."""
+"""A begin that is not durable within this is given up, and its call is not sent. Nobody waits longer for a fact."""
+
+URGENT_S: Final = 1.0
+"""Nobody waits longer for an urgent fact: a cancel goes out without it."""
 
 LOOK_S: Final = 1.0
-"""How often a flush that hangs is looked at."""
+"""How often those who wait are looked at, while a flush or a slice of the checkpoint may hang."""
 
 FLUSH_NOTES: Final = 128
 """The number of waiting records at which they are written though nobody waits."""
@@ -211,6 +214,7 @@ class Flushes:
             self._timer = None
 
     async def _flush_all(self) -> None:
+        self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
         try:
             while self._waiting:
                 is_durable = await self._flush(self._next_batch())
@@ -218,6 +222,7 @@ class Flushes:
                 if not self._is_pressing():
                     return
         finally:
+            self._watch.cancel()
             self._flushing = None
             if self._waiting:
                 self._arm(FLUSH_S if self.healthy else RETRY_S)
@@ -241,7 +246,6 @@ class Flushes:
             batch.append(Taken(self._drops(), "fact", self._clock.monotonic()))
         self._in_flight = batch
         self._flushed.before_flush(is_all=not self._waiting)
-        self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
         try:
             await self._append(batch)
         except OSError as error:
@@ -253,7 +257,6 @@ class Flushes:
                 one.tell(AuditError("the audit log has failed", where=self._where, hint="restart the gateway"))
             raise
         finally:
-            self._watch.cancel()
             self._in_flight = ()
             self._tell_flushed()
         self._written(batch)
@@ -276,9 +279,9 @@ class Flushes:
             self.healthy = True
             self._on_alarm("the audit log is being written again")
         for one in batch:
-            if one.kind == "begin" and (not one.awaited or self._is_late(one)):
+            if one.kind == "begin" and (not one.awaited or _is_late(one, self._clock)):
                 self._flushed.give_up(one.record)
-                one.tell(self._late())
+                one.tell(self._late(one))
             else:
                 one.tell()
 
@@ -313,18 +316,15 @@ class Flushes:
         return [one for one in left if one.kind == "note"]
 
     def _look(self) -> None:
-        """Give up the begins that wait for too long: a flush hangs."""
-        for one in reversed([one for one in self._waiting if one.kind == "begin" and self._is_late(one)]):
+        """Send those away who have waited for too long: the disk hangs."""
+        for one in reversed([one for one in self._waiting if one.kind == "begin" and _is_late(one, self._clock)]):
             self._waiting.remove(one)
             self._flushed.retract(one.record)
-            one.tell(self._late())
-        for one in self._in_flight:
-            if one.kind == "begin" and self._is_late(one):
-                one.tell(self._late())
+            one.tell(self._late(one))
+        for one in (*self._in_flight, *self._waiting):
+            if one.awaited and _is_late(one, self._clock):
+                one.tell(self._late(one))
         self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
-
-    def _is_late(self, one: Taken) -> bool:
-        return self._clock.monotonic() - one.at >= LATE_S
 
     def _drops(self) -> Record:
         count, self._drops_told = self.dropped - self._drops_told, self.dropped
@@ -344,6 +344,14 @@ class Flushes:
         hint = "free some space" if error.errno in FULL else "look at the disk and the folder's rights"
         return AuditError(f"the audit log cannot be written: {error.strerror or error}", where=self._where, hint=hint)
 
-    def _late(self) -> AuditError:
-        what = f"the audit log did not take a record within {LATE_S:g} s"
+    def _late(self, one: Taken) -> AuditError:
+        what = f"the audit log did not take a record within {_patience_s(one):g} s"
         return AuditError(what, where=self._where, hint="look at the disk")
+
+
+def _is_late(one: Taken, clock: Clock) -> bool:
+    return clock.monotonic() - one.at >= _patience_s(one)
+
+
+def _patience_s(one: Taken) -> float:
+    return URGENT_S if one.urgent else LATE_S

@@ -77,8 +77,8 @@ class Journal(Known, Protocol):
     async def record(self, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
         """Apply a fact. It is durable when this returns.
 
-        Raises `AuditError` if it is not: it counts all the same, and is owed to the log. ``urgent`` may use the
-        reserve space: for cancels on a full disk.
+        Raises `AuditError` if it is not within five seconds, or two if it is ``urgent``. It counts all the same, and is
+        owed to the log. ``urgent`` may use the reserve space: for cancels on a full disk.
         """
 
     def note(self, entry: Mapping[str, Json]) -> None:

@@ -7,6 +7,7 @@ signature, and no work once its source has failed too often. A good signature pa
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -31,6 +32,8 @@ SOURCE_FAILURES = 120
 """The same bound for one source and all its keys; a few broken bots behind one address stay below it.
 
 An unknown key from a source beyond it is refused without a look at the call."""
+STORED_S = 5.0
+"""How long a call waits until its nonce is stored. After that it would come late at the exchange."""
 USED_NONCE = "the nonce was used before, or is not above those that were"
 _DUMMY_PASSPHRASE = ApiPassphrase(token_bytes(32))
 """A passphrase that nobody can show, compared where a client has none, so that the work is the same."""
@@ -133,15 +136,14 @@ class Authenticator:
 
     async def _raise_mark(self, replays: Replays, fresh: Freshness) -> None:
         """Store a mark beyond ``fresh`` before the call goes on, so that it counts as a replay after a crash."""
-        async with replays.raising:
-            wanted = replays.mark_for(fresh, self._clock.now_us())
-            if wanted is None:
-                return
-            try:
-                await self._stored.raise_mark(*wanted)
-            except LedgerError as error:
-                raise NotServed.unavailable("the nonce cannot be stored now; nothing was sent") from error
-            replays.stored(fresh, wanted[1])
+        try:
+            async with asyncio.timeout(STORED_S), replays.raising:
+                wanted = replays.mark_for(fresh, self._clock.now_us())
+                if wanted is not None:
+                    await self._stored.raise_mark(*wanted)
+                    replays.stored(fresh, wanted[1])
+        except (LedgerError, TimeoutError) as error:
+            raise NotServed.unavailable("the nonce cannot be stored now; nothing was sent") from error
 
     def forgive(self, marks: Mapping[str, int]) -> None:
         """Take up the marks that `signer clients forgive` has stored."""

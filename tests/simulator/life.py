@@ -165,6 +165,14 @@ class Life:
             with contextlib.suppress(SignerError):
                 await venue_time.measure(account, account.venue)
 
+    @property
+    def is_clock_known(self) -> bool:
+        """Whether the time of each open call is known by the venue's clock.
+
+        What a clock that is set before that would do is for a person to settle.
+        """
+        return self._tasks[0].done() and all(one.intent.venue_us for one in self.journal.open_intents())
+
     async def settled(self) -> None:
         """Wait until no outcome is unknown."""
         while self.journal.open_intents():

@@ -126,7 +126,7 @@ async def _trouble(simulation: Simulation, life: Life) -> None:
         world.note(f"trouble: {trouble}")
         until = world.now + random.uniform(0.1, 6.0)
         match trouble:
-            case "clock":
+            case "clock" if life.is_clock_known:
                 world.wall_us = round(random.choice((-0.1, 0.1, -5, 5, -50, 50)) * random.uniform(0, 1_000_000))
             case "disk full":
                 world.disk_full_until = until
@@ -140,7 +140,7 @@ async def _trouble(simulation: Simulation, life: Life) -> None:
                 world.book_fails_until = until
             case "venue":
                 simulation.venue.gone_until = until
-            case _:
+            case "halt":
                 await _halt_for_a_while(life, random.choice(("", *CLIENTS)), until - world.now)
 
 
