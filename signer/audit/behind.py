@@ -37,8 +37,11 @@ class WrittenBehind:
         self._worker = worker
         self._on_alarm = on_alarm
         self._every = every
+        self.due_seq = 0
+        """The record after which a checkpoint is due."""
+        self.busy = False
+        """Whether rows were taken that are not stored."""
         self._stored_seq = 0
-        self._last_seq = 0
         self._whole = False
         self._taken: BookChanges | None = None
         """What the flush under way will make durable."""
@@ -47,58 +50,64 @@ class WrittenBehind:
 
     def replayed(self, book: Book, found: Replayed) -> None:
         """Begin after a start: all rows are stored anew if there was no checkpoint."""
-        self._stored_seq = self._last_seq = found.stored_seq
-        self._last_seq = max(self._last_seq, found.last_seq)
-        self._whole = found.whole
+        self._stored_seq, self._whole = found.stored_seq, found.whole
+        self.due_seq = self._stored_seq + self._every
 
-    def take_if_due(self, book: Book) -> None:
-        """Take the changed rows, if it is time and none are being stored."""
-        if self._storing is None and self._last_seq - self._stored_seq >= self._every:
+    def take(self, book: Book) -> None:
+        """Take the changed rows for the flush that begins now, if none are being stored."""
+        if self._storing is None:
             self._taken = book.take_changes(NOWHERE, whole=self._whole)
+            self.busy = True
 
-    async def flushed(self, book: Book, head: ChainHead, *, is_durable: bool, idle: bool) -> None:
-        """Go on after a flush: with the rows taken for it if it is durable, and as long as nobody waits for another."""
-        self._last_seq = head.seq
+    async def flushed(self, book: Book, head: ChainHead, *, is_durable: bool, is_pressing: Callable[[], bool]) -> None:
+        """Go on after a flush: with the rows taken for it if it is durable, and as long as nobody waits for another.
+
+        A checkpoint that is long overdue gets one slice between two flushes all the same.
+        """
         taken, self._taken = self._taken, None
         if taken is not None and is_durable:
             await self._begin(replace(taken, head=head))
         elif taken is not None:
             book.touch(taken)
-        if self._storing is not None and (idle or self._last_seq - self._stored_seq >= PRESSING * self._every):
-            await self._step(book)
+            self.busy = False
+        if self._storing is not None and head.seq >= self.due_seq + PRESSING * self._every:
+            await self._step(book, head)
+        while self._storing is not None and not is_pressing():
+            await self._step(book, head)
 
     async def finish(self, book: Book, head: ChainHead) -> None:
         """Store all that the book is at its last record, at a clean stop. Does nothing if that is stored."""
-        await self._all_steps(book)
+        await self._all_steps(book, head)
         if head.seq != self._stored_seq or self._whole:
             await self._begin(book.take_changes(head, whole=self._whole))
-            await self._all_steps(book)
+            await self._all_steps(book, head)
 
-    async def _all_steps(self, book: Book) -> None:
+    async def _all_steps(self, book: Book, head: ChainHead) -> None:
         while self._storing is not None:
-            await self._step(book)
+            await self._step(book, head)
 
     async def _begin(self, changes: BookChanges) -> None:
-        self._storing, self._whole = changes, False
+        self._storing, self._whole, self.busy = changes, False, True
         try:
             await self._worker.run(lambda: self._checkpoint.begin(changes))
         except LedgerError as error:
-            self._failed(error)
+            self._failed(error, changes.head)
 
-    async def _step(self, book: Book) -> None:
+    async def _step(self, book: Book, head: ChainHead) -> None:
         changes = self._storing
         assert changes is not None  # noqa: S101 - asked by the callers
         try:
             is_stored = await self._worker.run(self._checkpoint.step)
         except LedgerError as error:
-            self._failed(error)
+            self._failed(error, head)
             return
         if is_stored:
-            self._storing, self._stored_seq = None, changes.head.seq
+            self._storing, self.busy, self._stored_seq = None, False, changes.head.seq
+            self.due_seq = self._stored_seq + self._every
             book.let_go(changes)
 
-    def _failed(self, error: LedgerError) -> None:
+    def _failed(self, error: LedgerError, head: ChainHead) -> None:
         """Say it once in a while, and store everything the next time."""
-        self._storing, self._whole = None, True
-        self._stored_seq = self._last_seq  # tried again after as many records as usual
+        self._storing, self.busy, self._whole = None, False, True
+        self.due_seq = head.seq + self._every
         self._on_alarm(f"the book's checkpoint cannot be written, the log has it all: {error}")

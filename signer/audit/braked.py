@@ -24,37 +24,34 @@ class Braked:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._halts: Halts = {}
+        self.halts: Halts = {}
+        """The halts in force, as of `looked_at`."""
+        self.looked_at = 0.0
+        """When the folder was last looked at, by the monotonic clock."""
         self._folder: Path | None = None
         self._look: Callable[[], None] = lambda: None
-        self._looked_at = 0.0
         self._found = True
 
     def follow(self, folder: Path, look: Callable[[], None]) -> None:
         """Have ``look`` called now, and as often as there is something in ``folder``: it calls `brake`."""
-        self._folder, self._look, self._looked_at = folder, look, self._clock.monotonic()
+        self._folder, self._look, self.looked_at = folder, look, self._clock.monotonic()
         look()
 
     async def watch(self) -> None:
         """Look at the folder for ever, on the event loop."""
         while True:
-            self._look_if_older(LOOK_EVERY_S / 2)
+            self.look_if_older(LOOK_EVERY_S / 2)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def brake(self, halts: Halts) -> None:
         """Put these halts in force, in the place of those of the call before."""
-        self._halts = halts
+        self.halts = halts
 
-    def now(self) -> Halts:
-        """Return the halts. A process that was stopped looks at the folder again before its next order leaves."""
-        self._look_if_older(OLDEST_S)
-        return self._halts
-
-    def _look_if_older(self, than_s: float) -> None:
+    def look_if_older(self, than_s: float) -> None:
         """Look at the folder if the last look is older than that. An empty one costs a system call."""
-        if self._folder is None or self._clock.monotonic() - self._looked_at <= than_s:
+        if self._folder is None or self._clock.monotonic() - self.looked_at <= than_s:
             return
-        self._looked_at = self._clock.monotonic()
+        self.looked_at = self._clock.monotonic()
         found = _has_files(self._folder)
         if found or self._found:
             self._found = found

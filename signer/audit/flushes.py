@@ -107,8 +107,8 @@ class Flushed(Protocol):
     def before_flush(self, *, is_all: bool) -> None:
         """Hear that a flush begins. ``is_all``: it takes all that was applied so far."""
 
-    async def after_flush(self, *, is_durable: bool, idle: bool) -> None:
-        """Hear how it ended, and whether nobody waits for another."""
+    async def after_flush(self, *, is_durable: bool, is_pressing: Callable[[], bool]) -> None:
+        """Hear how it ended. ``is_pressing`` tells whether another is to begin at once."""
 
 
 @final
@@ -218,7 +218,7 @@ class Flushes:
         try:
             while self._waiting:
                 is_durable = await self._flush(self._next_batch())
-                await self._flushed.after_flush(is_durable=is_durable, idle=not self._is_pressing())
+                await self._flushed.after_flush(is_durable=is_durable, is_pressing=self._is_pressing)
                 if not self._is_pressing():
                     return
         finally:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from signer.audit.appender import Appender
 from signer.audit.behind import WrittenBehind
-from signer.audit.braked import Braked
+from signer.audit.braked import OLDEST_S, Braked
 from signer.audit.chain import fit
 from signer.audit.disk import Disk
 from signer.audit.flushes import MOST_NOTES, FlushCounters, Flushes, Record
@@ -119,7 +119,8 @@ class FileJournal(BookQuestions, Journal):
 
     @override
     def now_us(self) -> int:
-        return max(self._book.now_us, self._time.now_us())
+        passed_us = int((self._clock.monotonic() - self._time.base_s) * 1_000_000)
+        return max(self._book.now_us, self._time.base_us + passed_us)
 
     @override
     async def begin(self, intent: Intent, entry: Mapping[str, Json]) -> int:
@@ -191,8 +192,10 @@ class FileJournal(BookQuestions, Journal):
 
     @override
     def halted(self, client: str, account: str) -> Halt | None:
-        braked = self.braked.now()
-        halt = halt_for(braked, client, account) if braked else None
+        braked = self.braked
+        if self._clock.monotonic() - braked.looked_at > OLDEST_S:  # a process that was stopped looks before it sends
+            braked.look_if_older(OLDEST_S)
+        halt = halt_for(braked.halts, client, account) if braked.halts else None
         return halt or self._book.halted(client, account)
 
     @property
@@ -236,12 +239,13 @@ class FileJournal(BookQuestions, Journal):
 
     def before_flush(self, *, is_all: bool) -> None:
         """Take what a checkpoint is to store, while the book is that of the flush's last record."""
-        if is_all:
-            self._behind.take_if_due(self._book)
+        if is_all and self._appender.head.seq >= self._behind.due_seq:
+            self._behind.take(self._book)
 
-    async def after_flush(self, *, is_durable: bool, idle: bool) -> None:
-        """Store the checkpoint that became due, or a slice of it."""
-        await self._behind.flushed(self._book, self._appender.head, is_durable=is_durable, idle=idle)
+    async def after_flush(self, *, is_durable: bool, is_pressing: Callable[[], bool]) -> None:
+        """Store the checkpoint that became due, or slices of it."""
+        if self._behind.busy:
+            await self._behind.flushed(self._book, self._appender.head, is_durable=is_durable, is_pressing=is_pressing)
 
     def _apply(self, record: Record) -> None:
         self._book.apply(record)

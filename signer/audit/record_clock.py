@@ -23,19 +23,20 @@ class RecordClock:
         self.ahead_us = 0
         """How far the machine's clock was ahead of the last record, as long as nobody has agreed with it."""
         self._clock = clock
-        self._base_us, self._base_s = 0, clock.monotonic()
+        self.base_us, self.base_s = 0, clock.monotonic()
+        """A moment in microseconds since the epoch, and in monotonic seconds: time goes on from there."""
 
     def start(self, last_us: int) -> None:
         """Begin after the last record, of that time; 0 if there is none."""
         now_us = self._clock.now_us()
         self.ahead_us = now_us - last_us if last_us and now_us - last_us > MOST_AHEAD_US else 0
-        self._base_us, self._base_s = (last_us if self.ahead_us else max(last_us, now_us)), self._clock.monotonic()
+        self.base_us, self.base_s = (last_us if self.ahead_us else max(last_us, now_us)), self._clock.monotonic()
 
     def trust(self) -> None:
         """Go on from the machine's clock, because somebody else agrees with it."""
-        self._base_us = max(self.now_us(), self._clock.now_us())
-        self._base_s, self.ahead_us = self._clock.monotonic(), 0
+        self.base_us = max(self.now_us(), self._clock.now_us())
+        self.base_s, self.ahead_us = self._clock.monotonic(), 0
 
     def now_us(self) -> int:
         """Return the time now."""
-        return self._base_us + int((self._clock.monotonic() - self._base_s) * 1_000_000)
+        return self.base_us + int((self._clock.monotonic() - self.base_s) * 1_000_000)
