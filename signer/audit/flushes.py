@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias, final
 
-from signer.audit.appender import Appender
+from signer.audit.chain import Appender
 from signer.contracts import Clock
 from signer.errors import AuditError
 from signer.home.disk_space import FULL

@@ -13,10 +13,9 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from signer.audit.appender import Appender
 from signer.audit.behind import WrittenBehind
 from signer.audit.braked import OLDEST_S, Braked
-from signer.audit.chain import fit
+from signer.audit.chain import Appender, fit
 from signer.audit.disk import Disk
 from signer.audit.flushes import MOST_NOTES, FlushCounters, Flushes, Record
 from signer.audit.record_clock import RecordClock

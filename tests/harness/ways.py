@@ -6,9 +6,8 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs
-
 from typing import cast
+from urllib.parse import parse_qs
 
 from signer.contracts import Journal
 from signer.errors import Refused

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.audit.appender import Appender
+from signer.audit.chain import Appender
 from signer.audit.report import from_marks
 from signer.audit.verify import verify
 from signer.errors import AuditError

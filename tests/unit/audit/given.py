@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from signer.audit.appender import Appender
+from signer.audit.chain import Appender
 from signer.audit.disk import Disk, lines, segments
 from signer.audit.journal import FileJournal
 from signer.model import ChainHead, Json

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from signer.audit.appender import Appender
+from signer.audit.chain import Appender
 from signer.audit.disk import Segment, segments
 from signer.audit.report import from_marks
 from signer.audit.verify import verify

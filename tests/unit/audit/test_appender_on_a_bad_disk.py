@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.appender import Appender
+from signer.audit.chain import Appender
 from signer.audit.disk import LocalDisk, segments
 from signer.audit.report import from_marks
 from signer.audit.verify import verify
