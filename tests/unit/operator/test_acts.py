@@ -168,7 +168,7 @@ def test_orders_are_halted_and_resumed_without_a_passphrase(session: Session, to
 
 
 def test_what_is_open_is_told_and_not_cancelled_without_a_gateway(session: Session) -> None:
-    """Only a gateway can cancel, and what the ledger knows is told all the same."""
+    """Only a gateway can cancel, and what the log knows is told all the same."""
     halts.halt_orders(session, "", "", "")
     found = open_orders(session, "", "")
     assert found is not None
