@@ -173,6 +173,20 @@ async def test_a_log_that_was_put_back_shows_it_for_ever() -> None:
     assert not verify(FOLDER, from_marks(again.head), disk).ok
 
 
+async def test_a_torn_segment_is_evidence_where_records_are_missing() -> None:
+    """If the newest segment has only a torn line and records are missing, it stays as it is and another one begins."""
+    disk = WorseDisk()
+    log = await opened_appender(disk)
+    await log.append([entry("before")])
+    await log.close()
+    torn = disk.open(FOLDER / Segment(2, segments(disk, FOLDER)[0].day).name)
+    torn.append(b'{"torn')
+    again = await opened_appender(disk, ChainHead(7, "ab" * 32))
+    assert bytes(contents(disk, 1)) == b'{"torn'
+    assert [segment.number for segment in segments(disk, FOLDER)] == [1, 2, 3]
+    assert again.head.seq == 9
+
+
 @pytest.mark.parametrize("step", ["open", "append", "sync"])
 async def test_an_attempt_at_a_segment_leaves_no_hole_in_the_numbers(step: str) -> None:
     """A segment that was made but whose header never got written is used by the next attempt."""

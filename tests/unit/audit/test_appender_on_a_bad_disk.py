@@ -13,7 +13,7 @@ from signer.audit.disk import LocalDisk, segments
 from signer.audit.report import from_marks
 from signer.audit.verify import verify
 from tests.harness.clocks import SetClock
-from tests.unit.audit.given import FOLDER, all_records, entry, ids, new_appender, opened_appender
+from tests.unit.audit.given import FOLDER, ROOM, all_records, entry, ids, new_appender, opened_appender
 from tests.unit.audit.opened import fail_steps, heal
 from tests.unit.audit.worse_disk import WorseDisk
 
@@ -42,7 +42,7 @@ async def saved(log: Appender, limit: int = 1000) -> int:
 async def test_the_room_is_for_urgent_records_alone() -> None:
     """On a full disk others are refused, however often they try, and the room is there for the urgent ones."""
     disk = WorseDisk()
-    log = await opened_appender(disk)
+    log = await opened_appender(disk, segment_bytes=1 << 20)
     await fill(disk, log)
     assert await saved(log, 2) == 2
     for _ in range(3):
@@ -52,7 +52,23 @@ async def test_the_room_is_for_urgent_records_alone() -> None:
     disk.room = 1 << 30
     await log.append([entry("after")])
     assert (ids(disk)[-1], "order" in ids(disk)) == ("after", False)
+    (inode,) = disk.files.values()  # a full disk is no reason to begin a new segment
+    assert inode.claimed >= len(inode.seen) + ROOM
     assert verify(FOLDER, from_marks(log.head), disk).ok
+
+
+async def test_the_room_is_claimed_again_after_a_failed_write() -> None:
+    """To cut off a failed write gives the claimed room back, so the next append claims it anew."""
+    disk = WorseDisk()
+    log = await opened_appender(disk)
+    await log.append([entry("before")])
+    fail_steps(disk, "append", errno.ENOSPC)
+    with pytest.raises(OSError, match="simulated"):
+        await log.append([entry("refused")])
+    heal(disk)
+    await log.append([entry("after")])
+    (inode,) = disk.files.values()
+    assert inode.claimed >= len(inode.seen) + ROOM
 
 
 async def test_a_start_on_a_full_disk_goes_on_with_the_claimed_room() -> None:

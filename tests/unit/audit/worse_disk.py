@@ -21,6 +21,8 @@ class Inode:
     def __init__(self) -> None:
         self.seen = bytearray()
         self.durable = b""
+        self.written: list[bytes] = []
+        """What the file held since the last good sync: a crash may bring back any of it, even what was cut off."""
         self.claimed = 0
         """How many bytes there is room for, whatever else fills the disk."""
         self.lost_from: int | None = None
@@ -92,13 +94,13 @@ class WorseDisk:
         self.trouble = lambda _number, _name: None
         self.locked = False
         for inode in self.files.values():
-            survivors = [inode.durable]
+            survivors = [inode.durable, *inode.written]
             if inode.lost_from is None:
                 survivors.append(bytes(inode.seen))
                 if inode.seen.startswith(inode.durable):
                     survivors.append(bytes(inode.seen[: chance.randint(len(inode.durable), len(inode.seen))]))
             inode.durable = chance.choice(survivors)
-            inode.seen, inode.lost_from = bytearray(inode.durable), None
+            inode.seen, inode.lost_from, inode.written = bytearray(inode.durable), None, []
 
     def step(self, name: str) -> None:
         self.steps += 1
@@ -130,6 +132,7 @@ class WorseFile:
             raise
         fits = self._disk.room - self._disk.used() + claimed
         self._inode.seen += data[: max(fits, 0)]
+        self._inode.written.append(bytes(self._inode.seen))
         if fits < len(data):
             raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -140,6 +143,7 @@ class WorseFile:
             self._inode.lost_from = min(len(self._inode.durable), len(self._inode.seen))
             raise
         self._disk.syncs += 1
+        self._inode.written = []
         kept = len(self._inode.seen) if self._inode.lost_from is None else self._inode.lost_from
         self._inode.durable = bytes(self._inode.seen[:kept]).ljust(len(self._inode.seen), b"\0")
 
