@@ -15,8 +15,8 @@ import pytest
 from signer.errors import ConfigError
 from signer.model import OpenIntent, OrderRef
 from tests.simulator.asks import Ask
-from tests.simulator.checks import durable_records
 from tests.simulator.life import Life
+from tests.simulator.logs import durable_records
 from tests.simulator.simulation import Simulation
 from tests.simulator.venue import PROPER, Behaviour
 

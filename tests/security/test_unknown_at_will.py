@@ -126,8 +126,8 @@ def test_what_stays_unknown_is_asked_for_ever_more_seldom() -> None:
         async def call(life: Life) -> None:
             simulation.venue.by_hand("north", "AddOrder", pair="XBTUSD", **ORDER, userref="7")
             await asyncio.sleep(10)
-            simulation.venue.next = [Behaviour("never", "nothing")]
-            await simulation.bots.call(life, Ask("ada", "AddOrder", {"pair": "XBTUSD", **ORDER, "userref": "7"}))
+            simulation.venue.next, lost = [Behaviour("never", "nothing")], {"pair": "XBTUSD", **ORDER, "userref": "7"}
+            await simulation.bots.call(life, Ask("ada", "AddOrder", lost, (ORDER["price"],)))
             await asyncio.sleep(14_400)
             assert len(life.journal.open_intents()) == 1
             assert len([kind for kind, _ in life.alarms if kind == "unknown-outcome"]) == len(looks(simulation))
