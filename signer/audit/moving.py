@@ -28,7 +28,7 @@ _NEWEST: Final = "the newest segment always stays"
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class SegmentMove:
     """The oldest segments of a log, to be moved, and the state file that stands for them afterwards."""
 
     segments: Sequence[Segment]
@@ -52,7 +52,7 @@ class Move:
         return self.state is self.start
 
 
-def plan_move(disk: Disk, folder: Path, before_us: int, known_seq: int) -> Move | str:
+def plan_move(disk: Disk, folder: Path, before_us: int, known_seq: int) -> SegmentMove | str:
     """Plan to move the segments with records before ``before_us`` alone, and none after ``known_seq``.
 
     The segment that is written always stays. Returns the reason if there is nothing to move. Raises OSError, and
@@ -64,7 +64,7 @@ def plan_move(disk: Disk, folder: Path, before_us: int, known_seq: int) -> Move 
     if first is None or not chosen:
         return rest
     before = START if start is None else ChainHead(first.seq - 1, first.prev)
-    return Move(chosen, first, start, _folded(start, _chained(disk, folder, before, len(chosen))), rest)
+    return SegmentMove(chosen, first, start, _folded(start, _chained(disk, folder, before, len(chosen))), rest)
 
 
 def _choose(disk: Disk, folder: Path, before_us: int, known_seq: int, begin_seq: int) -> tuple[Sequence[Segment], str]:
@@ -133,7 +133,7 @@ def _chained(disk: Disk, folder: Path, head: ChainHead, count: int) -> Iterator[
             yield link
 
 
-def copy_segments(disk: Disk, folder: Path, move: Move, to: Path) -> None:
+def copy_segments(disk: Disk, folder: Path, move: SegmentMove, to: Path) -> None:
     """Copy the segments and their state files to ``to``, and the new state file beside the log; compare all of it.
 
     Raises OSError, and `AuditError` if ``to`` holds something else under one of these names, or another log.
@@ -148,7 +148,7 @@ def copy_segments(disk: Disk, folder: Path, move: Move, to: Path) -> None:
     _put(disk, folder / state_name(move.state.head.seq), partial(_content, move.state))
 
 
-def _require_continues(disk: Disk, move: Move, to: Path) -> None:
+def _require_continues(disk: Disk, move: SegmentMove, to: Path) -> None:
     """Raises `AuditError` if a folder holds segments that do not come right before those that are moved."""
     others = [segment for segment in segments(disk, to) if segment.name not in move.names]
     if others:
@@ -202,7 +202,7 @@ def _digest(source: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def remove_segments(disk: Disk, folder: Path, move: Move) -> None:
+def remove_segments(disk: Disk, folder: Path, move: SegmentMove) -> None:
     """Remove the segments that were copied, the oldest first, and then the state files that nobody needs any more.
 
     Only after a record vouches for the state file. Raises OSError.

@@ -8,7 +8,7 @@ from pathlib import Path
 from signer.audit.archive import archived_entry, archived_start
 from signer.audit.chain import START
 from signer.audit.disk import Disk
-from signer.audit.moving import Move, copy_segments, plan_move, remove_segments
+from signer.audit.moving import SegmentMove, copy_segments, plan_move, remove_segments
 from signer.audit.tail import records_after
 from signer.book.book import Book
 from signer.model import ChainHead, Json
@@ -66,10 +66,12 @@ async def write_days(disk: Disk, folder: Path, days: int) -> ChainHead:
     return head
 
 
-async def archive(disk: Disk, folder: Path, to: Path, before_us: int, at_us: int, known_seq: int = NEVER) -> Move | str:
+async def archive(
+    disk: Disk, folder: Path, to: Path, before_us: int, at_us: int, known_seq: int = NEVER
+) -> SegmentMove | str:
     """Do the whole act, as `signer audit archive` does it while no gateway runs."""
     move = plan_move(disk, folder, before_us, known_seq)
-    if isinstance(move, Move):
+    if isinstance(move, SegmentMove):
         copy_segments(disk, folder, move, to)
         if not move.is_recorded:
             await append(disk, folder, [archived_entry(move.state.archived(), move.names, at_us)], at_us)

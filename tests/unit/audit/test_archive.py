@@ -11,7 +11,7 @@ import pytest
 
 from signer.audit.archive import archived_start, state_seqs
 from signer.audit.disk import segments
-from signer.audit.moving import Move, plan_move
+from signer.audit.moving import SegmentMove, plan_move
 from signer.audit.verify import verify
 from signer.errors import AuditError
 from tests.harness.clocks import NOON_US
@@ -28,7 +28,7 @@ async def made(before_day: int = 2) -> WorseDisk:
     """A log of four days whose first ones were archived to a folder."""
     disk = WorseDisk()
     await write_days(disk, FOLDER, DAYS)
-    assert isinstance(await archive(disk, FOLDER, TO, midnight(before_day), LAST_US), Move)
+    assert isinstance(await archive(disk, FOLDER, TO, midnight(before_day), LAST_US), SegmentMove)
     return disk
 
 
@@ -85,7 +85,7 @@ async def test_only_whole_segments_before_the_day_are_moved(
     disk = WorseDisk()
     await write_days(disk, FOLDER, DAYS)
     move = plan_move(disk, FOLDER, before_us, known_seq)
-    assert isinstance(move, Move)
+    assert isinstance(move, SegmentMove)
     assert ([segment.number for segment in move.segments], move.rest) == (moved, rest)
 
 
@@ -107,7 +107,7 @@ async def test_an_empty_newest_segment_is_passed_over() -> None:
     await write_days(disk, FOLDER, 2)
     disk.open(FOLDER / "audit-000003-20261125.jsonl")
     move = plan_move(disk, FOLDER, NEVER, NEVER)
-    assert isinstance(move, Move)
+    assert isinstance(move, SegmentMove)
     assert [segment.number for segment in move.segments] == [1]
 
 
@@ -197,7 +197,7 @@ async def test_what_was_cut_off_goes_on_whatever_the_day() -> None:
     await write_days(disk, FOLDER, DAYS)
     await cut_off(disk)
     move = await archive(disk, FOLDER, TO, midnight(0), LAST_US)
-    assert isinstance(move, Move)
+    assert isinstance(move, SegmentMove)
     assert move.is_recorded
     assert numbers(disk, FOLDER) == [3, 4, 5]
 
