@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments under load: the exchange, the audit log and the ledger agree, nothing is sent twice."""
+"""``kill -9`` at random moments under load: the exchange, the audit log and the book agree, nothing is sent twice."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 
-from signer.contracts import Ledger
 from signer.home.lock import holder
 from signer.model import OrderRef
-from signer.operator.ledger import with_ledger
+from signer.operator.reading_book import read_book
 from signer.sandbox.server import RunningSandbox
 from tests.harness.bots import Bot, order
 from tests.harness.exchanges import small_exchange
@@ -125,7 +124,7 @@ def test_kill_under_load(tmp_path: Path, own_sandbox: RunningSandbox) -> None:
                 wait_for_orders(made, chance.randint(1, MOST_ORDERS_A_ROUND))
                 gateway = kill(gateway, victim)
             wait_for_orders(made, 1)
-            assert_log_makes_the_ledger(made)
+            assert_log_makes_the_book(made)
         until(lambda: not made.status()["open"], "every unknown outcome closed")
     finally:
         gateway.stop()
@@ -136,14 +135,14 @@ def test_kill_under_load(tmp_path: Path, own_sandbox: RunningSandbox) -> None:
     assert load.accepted.items() <= {row["userref"]: txid for txid, row in in_books.items()}.items()
     assert_recorded_first_and_sent_once(made)
     assert_charged_once(made, bots, accepted)
-    assert known_to_ledger(made, in_books) == set(in_books)
+    assert known_to_book(made, in_books) == set(in_books)
     made.verify()
-    assert_log_makes_the_ledger(made)
+    assert_log_makes_the_book(made)
     assert_a_stranger_agrees(made, bots)
 
 
-def assert_log_makes_the_ledger(made: MadeHome) -> None:
-    """The log alone gives the caps, open calls and orders of the ledger, also while orders are on their way."""
+def assert_log_makes_the_book(made: MadeHome) -> None:
+    """The log alone gives the caps, open calls and orders of the checkpoint and the gateway, at any moment."""
     done = made.signer("audit", "verify", "--book")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -192,12 +191,9 @@ def assert_charged_once(made: MadeHome, bots: Iterable[Bot], accepted: dict[str,
         assert made.used(bot.name) == {"USD": Decimal(len(orders) * USD_PER_ORDER), "orders": Decimal(len(orders))}
 
 
-def known_to_ledger(made: MadeHome, txids: Iterable[str]) -> set[str]:
-    """Which of the orders the ledger knows."""
-
-    async def known(ledger: Ledger) -> set[str]:
+def known_to_book(made: MadeHome, txids: Iterable[str]) -> set[str]:
+    """Which of the orders the book knows."""
+    with read_book(made.home) as book:
         asked = itertools.product(ACCOUNTS, txids)
-        found = [await ledger.find_orders(account, OrderRef("venue-id", txid)) for account, txid in asked]
+        found = [book.find_orders(account, OrderRef("venue-id", txid)) for account, txid in asked]
         return {placed.venue_id for orders in found for placed in orders}
-
-    return with_ledger(made.home, known)
