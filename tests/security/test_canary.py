@@ -200,12 +200,20 @@ def test_a_log_that_cannot_be_written_shows_no_secret(rig: Rig, bot: Bot, canary
 
 
 def test_nothing_that_a_gateway_writes_holds_a_secret(rig: Rig, bot: Bot, canary: Canary) -> None:
-    """Metrics, log, ledger, audit segments, pairs, lock and state hold no secret after all of the above."""
+    """Metrics, log, checkpoint, marks, audit segments, pairs, lock and state hold no secret after all of the above."""
     for fields in ({}, {"volume": "9"}):
         rig.call(bot, "AddOrder", {**LIMIT, **fields})
     rig.restart()
     written = dict(everything(rig))
-    assert {"metrics", "log", "ledger.db", "pairs-kraken.json", "gateway.json", "gateway.lock"} < written.keys()
+    assert {
+        "metrics",
+        "log",
+        "book.db",
+        "marks.db",
+        "pairs-kraken.json",
+        "gateway.json",
+        "gateway.lock",
+    } < written.keys()
     assert [name for name in written if name.endswith(".jsonl")]
     assert {name: canary.seen(text) for name, text in written.items() if canary.seen(text)} == {}
     assert b"Traceback" not in written["log"]
