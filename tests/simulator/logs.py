@@ -9,7 +9,9 @@ from typing import Any
 from signer.book.book import Book
 from signer.errors import LedgerError
 from signer.home.layout import Home
-from signer.ledger.checkpoint import BookFile
+from signer.ledger.book_format import BOOK
+from signer.ledger.checkpoint import load
+from signer.model import ChainHead
 from tests.property.agreeing import agree
 from tests.property.plain_fold import PlainFold
 from tests.simulator.world import World
@@ -32,12 +34,10 @@ class Logs:
 
     def check_running(self, at_rest: tuple[int, str] | None) -> None:
         """Check that the book of a running gateway, at its last durable record, is the one that the log makes."""
-        if at_rest is None:
-            return
-        seq, digest = at_rest
         book = self.book()
-        if (seq, digest) != (self._last_seq(), book.digest()):
-            self._world.fail(f"the running book at record {seq} is not what {self._last_seq()} records make")
+        self._check_checkpoint(book)
+        if at_rest not in {None, (self._last_seq(), book.digest())}:
+            self._world.fail(f"the running book is not what {self._last_seq()} records make: {at_rest}")
 
     def check(self) -> None:
         """Check that both folds agree, that nothing contradicts, and that the checkpoint and its tail are the same."""
@@ -51,14 +51,7 @@ class Logs:
         self._check_checkpoint(book)
 
     def _check_checkpoint(self, book: Book) -> None:
-        checkpoint = BookFile(self._home.book)
-        try:
-            stored = checkpoint.load()
-        except LedgerError as error:
-            self._world.fail(f"the checkpoint cannot be read: {error}")
-            return
-        finally:
-            checkpoint.close()
+        stored = self._stored()
         if stored is None:
             return
         resumed, head = stored
@@ -70,6 +63,19 @@ class Logs:
                 resumed.apply(record)
         if resumed.digest() != book.digest():
             self._world.fail(f"the checkpoint at record {head.seq} and its tail are not what the log makes")
+
+    def _stored(self) -> tuple[Book, ChainHead] | None:
+        try:
+            db = BOOK.connect_to_read(self._home.book)
+            if db is None:
+                return None
+            try:
+                return load(db, self._home.book)
+            finally:
+                db.close()
+        except LedgerError as error:
+            self._world.fail(f"the checkpoint cannot be read: {error}")
+            return None
 
     def _catch_up(self) -> None:
         lines = list(durable_lines(self._world))

@@ -51,10 +51,14 @@ class Simulation:
         self._patches.close()
         self._folder.cleanup()
 
-    def live(self, program: Program, *, crash_at: int | None = None) -> bool:
-        """Live one life of the gateway; False if the machine died in it, at its step ``crash_at`` from here on."""
+    def live(self, program: Program, *, crash_at: int | None = None, checkpoint_every: int = 0) -> bool:
+        """Live one life of the gateway; False if the machine died in it, at its step ``crash_at`` from here on.
+
+        The checkpoint is written every so many records; 0: as many as chance says.
+        """
         world = self.world
-        life = Life(world, self.venue, self._home, checkpoint_every=world.random.choice((1, 3, 20, 2_000)))
+        every = checkpoint_every or world.random.choice((1, 3, 20, 2_000))
+        life = Life(world, self.venue, self._home, every)
         self.checks.at_rest = lambda: None
         world.crash_at = None if crash_at is None else world.steps + crash_at
 

@@ -3,58 +3,119 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
+from signer.audit import flushes
+from signer.audit.behind import NOWHERE, WrittenBehind
+from signer.audit.flushes import Flushes, Kind, Record, Taken
+from signer.audit.journal import FileJournal
+from signer.book import book
+from signer.book.book import Book
 from signer.errors import Unanswered
+from signer.gateway import line
 from signer.gateway.forward import Account, Journey
-from signer.gateway.line import Gateway
-from signer.gateway.outcomes import Outcomes, Pending
 from signer.gateway.reconcile.matching import LookupResult
-from signer.gateway.trace import Trace, intent_record
+from signer.gateway.trace import Trace
 from signer.lanes.nonces import NonceSource
-from signer.ledger.sqlite import SqliteLedger
-from signer.ledger.writer import LedgerWriter
-from signer.model import Call, Intent, OpenIntent, OrderRef, Outcome, PlacedOrder, WireAnswer, WireRequest
+from signer.model import ChainHead, Json, OpenIntent, OrderRef, PlacedOrder, WireAnswer, WireRequest
 from signer.venues.kraken import lookups
 from tests.simulator.asks import CLIENTS
 from tests.simulator.life import Life
 from tests.simulator.simulation import Simulation, random_simulation
-from tests.simulator.test_every_crash_point import steps_of
-from tests.simulator.venue import PROPER
 
 ENOUGH = 80
 """Seeds, of which one at least must find out."""
 
-STEPS = 70
-"""Of a life with an order and its amend, at least."""
-
 Break = Callable[[pytest.MonkeyPatch], None]
 
 
-def send_before_recording(patch: pytest.MonkeyPatch) -> None:
-    """The intent is recorded in the background."""
+def send_before_the_flush(patch: pytest.MonkeyPatch) -> None:
+    """A begin returns as soon as it is applied."""
 
-    async def record(self: Gateway, trace: Trace, _call: Call) -> None:
-        self._audit.note(intent_record(trace))
-        trace.recorded = True
+    async def nothing(_self: Taken) -> None:
+        return None
 
-    patch.setattr(Gateway, "_record_intent", record)
+    patch.setattr(Taken, "wait", nothing)
+
+
+def hold_nothing(patch: pytest.MonkeyPatch) -> None:
+    """A begin is recorded and not applied."""
+    wait_for = Flushes.wait_for
+
+    def unheld(self: Flushes, record: Record, kind: Kind, *, urgent: bool = False) -> Taken:
+        if kind == "begin":
+            self._flushed.retract(record)
+        return wait_for(self, record, kind, urgent=urgent)
+
+    patch.setattr(Flushes, "wait_for", unheld)
+
+
+def hold_what_was_not_written(patch: pytest.MonkeyPatch) -> None:
+    """A begin stays in the book though its flush failed."""
+    patch.setattr(FileJournal, "retract", lambda _self, _record: None)
+
+
+def drop_a_failed_batch(patch: pytest.MonkeyPatch) -> None:
+    """The facts of a flush that failed are not owed to the log."""
+    failed = Flushes._failed
+
+    async def dropped(self: Flushes, batch: Sequence[Taken], error: OSError) -> None:
+        await failed(self, batch, error)
+        self._waiting = [one for one in self._waiting if one not in batch]
+
+    patch.setattr(Flushes, "_failed", dropped)
+
+
+def forget_who_gave_up(patch: pytest.MonkeyPatch) -> None:
+    """A begin that becomes durable after its caller gave up is not concluded."""
+    patch.setattr(FileJournal, "give_up", lambda _self, _record: None)
+
+
+def send_after_a_minute(patch: pytest.MonkeyPatch) -> None:
+    """A flush that hangs lets its orders go in the end."""
+    patch.setattr(flushes, "_is_late", lambda _one, _clock: False)
+
+
+def capture_late(patch: pytest.MonkeyPatch) -> None:
+    """A checkpoint takes the book of the moment at which a flush ends, with what was applied since it began."""
+    flushed = WrittenBehind.flushed
+
+    async def late(self: WrittenBehind, now: Book, head: ChainHead, *, is_durable: bool, idle: bool) -> None:
+        if self._taken is not None:
+            now.touch(self._taken)
+            self._taken = now.take_changes(NOWHERE, whole=self._whole)
+        await flushed(self, now, head, is_durable=is_durable, idle=idle)
+
+    patch.setattr(WrittenBehind, "flushed", late)
+
+
+def store_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
+    """A checkpoint is stored though its flush failed."""
+    flushed = WrittenBehind.flushed
+
+    async def ahead(self: WrittenBehind, now: Book, head: ChainHead, *, is_durable: bool, idle: bool) -> None:
+        await flushed(self, now, head, is_durable=True, idle=idle)
+
+    patch.setattr(WrittenBehind, "flushed", ahead)
+
+
+def take_left_calls_for_calls_under_way(patch: pytest.MonkeyPatch) -> None:
+    """A start does not find that the calls of the run before are open."""
+    patch.setitem(book._CHANGES, "opened", lambda _book, _record: None)  # type: ignore[arg-type]
 
 
 def release_what_is_unknown(patch: pytest.MonkeyPatch) -> None:
     """No answer counts as not done."""
-    settle = Outcomes._settle
+    outcome_record = line.outcome_record
 
-    async def release(self: Outcomes, reservation: int, trace: Trace) -> None:
-        if trace.outcome is Outcome.UNKNOWN:
-            await self._ledger.release(reservation)
-        else:
-            await settle(self, reservation, trace)
+    def released(trace: Trace, now_us: int) -> Mapping[str, Json]:
+        record = outcome_record(trace, now_us)
+        return record | {"outcome": "not-sent"} if record["outcome"] == "unknown" else record
 
-    patch.setattr(Outcomes, "_settle", release)
+    patch.setattr(line, "outcome_record", released)
 
 
 def send_again(patch: pytest.MonkeyPatch) -> None:
@@ -70,18 +131,6 @@ def send_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Account, "_send", twice)
 
 
-def settle_before_the_record(patch: pytest.MonkeyPatch) -> None:
-    """The ledger hears of the outcome first, so that a crash loses the record of it."""
-    finish = Outcomes._finish
-
-    async def settle_first(self: Outcomes, trace: Trace, told: asyncio.Event) -> None:
-        if trace.reservation is not None:
-            await self._insist(lambda: self._settle(trace.reservation or 0, trace))
-        await finish(self, trace, told)
-
-    patch.setattr(Outcomes, "_finish", settle_first)
-
-
 def forget_the_nonces(patch: pytest.MonkeyPatch) -> None:
     """Nonces begin with the clock at every start, as if no mark had been stored."""
     create = NonceSource.__init__
@@ -94,29 +143,7 @@ def forget_the_nonces(patch: pytest.MonkeyPatch) -> None:
 
 def change_one_order_twice_at_once(patch: pytest.MonkeyPatch) -> None:
     """Changes of one order do not wait for each other."""
-
-    def always(_self: Pending, _intent: Intent) -> bool:
-        return True
-
-    patch.setattr(Pending, "begin", always)
-
-
-def change_what_is_not_settled(patch: pytest.MonkeyPatch) -> None:
-    """An order may be changed before the ledger knows it."""
-
-    def never(_self: Pending, _account: str, _ref: OrderRef, _client: str) -> bool:
-        return False
-
-    patch.setattr(Pending, "names", never)
-
-
-def look_up_what_is_on_record(patch: pytest.MonkeyPatch) -> None:
-    """A start does not finish what a crash left, so that a call which ended on record is looked up and ends again."""
-
-    async def nothing(*_: object) -> None:
-        return None
-
-    patch.setattr("signer.audit.finish_recorded", nothing)
+    patch.setattr(book, "_is_in_the_way", lambda _call, _intent: False)
 
 
 def look_up_by_reference_alone(patch: pytest.MonkeyPatch) -> None:
@@ -137,53 +164,39 @@ def take_unread_lists_for_whole(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LookupResult, "of_unread", certain)
 
 
-def reserve_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Caps are asked but charges are not held."""
-    reserve = LedgerWriter.reserve
-
-    def unheld(self: LedgerWriter, intent: Intent, head: None) -> int:
-        with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(self._caps, "hold", lambda _needs, _now_us: None)
-            return reserve(self, intent, head)
-
-    patch.setattr(LedgerWriter, "reserve", unheld)
-
-
 def remember_no_order(patch: pytest.MonkeyPatch) -> None:
     """What was accepted is not remembered."""
-
-    def nothing(_intent: Intent, _txids: Sequence[str | None], _now_us: int) -> Sequence[PlacedOrder]:
-        return ()
-
-    patch.setattr("signer.ledger.writer.placed_by", nothing)
+    patch.setattr(Book, "_place", lambda *_: None)
 
 
 def cancel_by_name(patch: pytest.MonkeyPatch) -> None:
     """A cancel by a userref goes for every order that bears it, whoever placed it."""
-    find_orders = SqliteLedger.find_orders
+    find_orders = FileJournal.find_orders
 
-    async def everybodys(self: SqliteLedger, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
-        found = await find_orders(self, account, ref)
+    def everybodys(self: FileJournal, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+        found = find_orders(self, account, ref)
         return (
             [replace(one, client=client) for client in CLIENTS for one in found] if ref.kind == "client-tag" else found
         )
 
-    patch.setattr(SqliteLedger, "find_orders", everybodys)
+    patch.setattr(FileJournal, "find_orders", everybodys)
 
 
 @pytest.mark.parametrize(
     "broken",
     [
         cancel_by_name,
-        send_before_recording,
+        send_before_the_flush,
+        hold_nothing,
+        hold_what_was_not_written,
+        drop_a_failed_batch,
+        capture_late,
+        take_left_calls_for_calls_under_way,
         release_what_is_unknown,
         send_again,
-        settle_before_the_record,
         change_one_order_twice_at_once,
-        look_up_what_is_on_record,
         look_up_by_reference_alone,
         take_unread_lists_for_whole,
-        reserve_nothing,
         remember_no_order,
     ],
     ids=lambda broken: broken.__name__,
@@ -192,6 +205,52 @@ def test_a_broken_line_is_found_out(broken: Break, monkeypatch: pytest.MonkeyPat
     """A broken line fails one at least of the seeds that pass unbroken."""
     broken(monkeypatch)
     assert any(fails(random_simulation, seed) for seed in range(ENOUGH))
+
+
+@pytest.mark.parametrize("broken", [forget_who_gave_up, send_after_a_minute], ids=lambda broken: broken.__name__)
+def test_what_a_hanging_flush_leaves_is_found_out(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flush that hangs for a minute under an order finds it: chance would seldom."""
+    assert not fails(a_flush_that_hangs_under_an_order)
+    broken(monkeypatch)
+    assert fails(a_flush_that_hangs_under_an_order)
+
+
+def a_flush_that_hangs_under_an_order() -> None:
+    """An order is begun, and its record is durable a minute later."""
+    with Simulation(seed=0) as simulation:
+
+        async def call(life: Life) -> None:
+            await simulation.bots.call(life, simulation.bots.ask("ada", "add"))
+            simulation.world.hangs_s["audit"] = 60.0
+            await simulation.bots.call(life, simulation.bots.ask("ada", "add"))
+            await life.settled()
+
+        assert simulation.live(call)
+        assert [told for ask in simulation.checks.asks for told in ask.told.values()] == ["yes", "no"]
+        simulation.come_to_rest()
+
+
+def test_a_checkpoint_ahead_of_its_records_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails when a checkpoint is due finds it."""
+    assert not any(fails(orders_on_a_disk_that_fails, after) for after in range(8))
+    store_before_it_is_durable(monkeypatch)
+    assert any(fails(orders_on_a_disk_that_fails, after) for after in range(8))
+
+
+def orders_on_a_disk_that_fails(after: int) -> None:
+    """The disk fails ``after`` so many orders, and the machine dies in the end."""
+    with Simulation(seed=0) as simulation:
+        bots, world = simulation.bots, simulation.world
+
+        async def call(life: Life) -> None:
+            for number in range(8):
+                if number == after:
+                    world.disk_fails_until = world.now + 60.0
+                await asyncio.gather(*(bots.call(life, bots.ask(client, "add")) for client in CLIENTS))
+                await asyncio.sleep(1.0)
+
+        simulation.live(call, crash_at=400, checkpoint_every=1)
+        simulation.come_to_rest()
 
 
 def test_forgotten_nonces_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,17 +270,6 @@ def clock_set_back_between_two_orders() -> None:
         assert simulation.live(call)
         simulation.world.wall_us = -3_600_000_000
         assert simulation.live(call)
-
-
-def test_a_change_of_an_order_that_is_not_settled_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash between the answers to an order and to its amend finds it: chance would seldom.
-
-    The end of the order is on record before its amend, so a start that settles it by the record hides the mistake.
-    """
-    change_what_is_not_settled(monkeypatch)
-    look_up_what_is_on_record(monkeypatch)
-    kind, seeds = "add with cl_ord_id, then amend", range(1, 4)
-    assert any(fails(steps_of, kind, PROPER, step, seed) for seed in seeds for step in range(20, STEPS))
 
 
 def fails(simulate: Callable[..., object], *values: object) -> bool:
