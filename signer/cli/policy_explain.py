@@ -75,10 +75,10 @@ def explain(
         understood = at.call_of(call, _fields(fields))
     except NotUnderstood as error:
         return _show_not_understood(call, " ".join(at.words(error)), as_json)
+    now = _now(home, client)  # before the book is read: a gateway makes durable what has happened
     known = _known(home, entry, understood) if entry else KnownToBook({}, ())
     facts = Facts(at.pairs.by_id, known.placed, SystemClock().now_us())
     decision = decide(policy, client or ANYBODY, understood, facts)
-    now = _now(home, client)
     calls = _call_rows(policy, understood, calls_counted(home, client) if client else None)
     answer = _answer(call, client, decision, _charge_rows(decision, known.usage), calls, now)
     if as_json:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from signer.contracts import Clock, Journal
 from signer.gateway.credential import Credential
@@ -23,6 +24,9 @@ from signer.serving.loads import Loads
 from signer.serving.readiness import InForce, Obstacle, Readiness, judged
 from signer.serving.telemetry import Metrics
 from signer.upstream import UpstreamPool
+
+SETTLED_S: Final = 1.0
+"""How long an answer waits until the log has all that has happened, for a command that reads the log after it."""
 
 
 @final
@@ -51,8 +55,14 @@ class Health:
         return judged(self._clients(snapshot), self.journal.halted, accounts, everybody, notes)
 
     async def answer(self, _: Operator, question: Mapping[str, Json]) -> Json:
-        """Answer the verb ``readiness``, after a try of every key, with notes on differences from the home."""
+        """Answer the verb ``readiness``, after a try of every key, with notes on differences from the home.
+
+        The log has all that happened before, if the disk takes it soon.
+        """
         await self.checks.look()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLED_S):
+                await self.journal.settled()
         notes = [*self._of_reload(), *await asyncio.to_thread(lambda: list(self._of_policies()))]
         return self.readiness(notes).as_json(str(question.get("client", "")))
 
