@@ -15,13 +15,15 @@ import pytest
 
 from signer.audit.journal import FileJournal
 from signer.cli.main import main
-from signer.errors import Halted
+from signer.errors import Halted, HomeError
 from signer.home.layout import Home
+from signer.home.lock import NOTHING_YET
 from signer.keys.argon import INSECURE_TESTS_ONLY
 from signer.keys.file import FileKeyStore
 from signer.keys.issue import issue
 from signer.keys.passphrase import Passphrase
 from signer.model import Outcome
+from signer.operator import braking
 from signer.serving.admin import Operator
 from signer.venues.kraken.answers import words
 from tests.harness.journals import begin, end, in_journal
@@ -185,6 +187,64 @@ def test_the_brake_works_without_a_log(home: Home, capsys: pytest.CaptureFixture
     capsys.readouterr()
     assert signer(home, "status", "--json") == 0
     assert len(json.loads(capsys.readouterr().out)["halts"]) == 1
+
+
+def test_a_halt_needs_no_checkpoint(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is found in the log; a damaged checkpoint is named, and the next act makes it anew."""
+    assert signer(home, "halt", "--account", "second", "--reason", "audit") == 0
+    home.book.unlink()
+    capsys.readouterr()
+    assert signer(home, "status") == 0
+    assert "account second  audit" in capsys.readouterr().out
+    home.book.write_text("nonsense")
+    assert signer(home, "status") == 5
+    assert "makes it anew from the audit log" in capsys.readouterr().err
+    assert signer(home, "halt", "--client", "bot") == 0
+    assert "signer: warning: the book is made anew from the log: " in capsys.readouterr().err
+    assert signer(home, "resume", "--all") == 0
+    assert capsys.readouterr().err == "Resumed account second, client bot.\n"
+
+
+@pytest.fixture(name="unfiled")
+def _unfiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file of a brake can be written."""
+
+    def refuse(*_: object) -> None:
+        raise HomeError("it cannot be written (Read-only file system)", where="brakes")
+
+    monkeypatch.setattr(braking, "file_brake", refuse)
+
+
+@pytest.mark.usefixtures("unfiled")
+def test_a_brake_needs_no_file_where_it_can_be_recorded(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log alone is enough."""
+    assert signer(home, "halt", "--reason", "x") == 0
+    assert "not on record" not in capsys.readouterr().err
+    assert [one["stage"] for one in records(home)] == ["begun", "done"]
+
+
+@pytest.mark.usefixtures("unfiled")
+def test_a_brake_that_can_be_written_nowhere_is_an_error(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """No gateway serves that could have it in memory, so the command says why, and nothing of a halt."""
+    home.audit.write_text("this is no folder")
+    assert signer(home, "halt", "--reason", "x") == 5
+    said = capsys.readouterr().err
+    assert said.startswith(f"signer: {home.audit}: ")
+    assert "Halted" not in said
+
+
+@pytest.mark.usefixtures("unfiled")
+def test_a_brake_without_a_file_is_not_left_to_a_gateway_that_starts(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That gateway would not know of it."""
+    home.lock.write_text(json.dumps({"pid": 4711, "since_us": 1, "listen": NOTHING_YET}))
+    with home.lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert signer(home, "halt", "--reason", "x") == 5
+    said = capsys.readouterr().err
+    assert "the brake is written nowhere: brakes: it cannot be written" in said
+    assert "process 4711 starts a gateway or changes the home" in said
 
 
 @pytest.mark.parametrize(
