@@ -40,7 +40,7 @@ REDACTED: Final = "(redacted)"
 
 KINDS: Final = (
     *("intent", "outcome", "read", "denied", "login-failed", "reconciled", "closed", "start", "reload", "stop"),
-    *("throttled", "operator", "credential", "lane", "opened", "segment", "recovered", "dropped"),
+    *("throttled", "operator", "credential", "lane", "opened", "archived", "segment", "recovered", "dropped"),
 )
 """What a record can be of (docs/audit-record.schema.json)."""
 

@@ -34,6 +34,8 @@ class SegmentMove:
     segments: Sequence[Segment]
     first: Link
     """The log's first record."""
+    last: ChainHead
+    """The last record in the segments."""
     start: StateFile | None
     """The state file with which the log begins now; None for a log that begins with record 1."""
     state: StateFile
@@ -64,7 +66,8 @@ def plan_move(disk: Disk, folder: Path, before_us: int, known_seq: int) -> Segme
     if first is None or not chosen:
         return rest
     before = START if start is None else ChainHead(first.seq - 1, first.prev)
-    return SegmentMove(chosen, first, start, _folded(start, _chained(disk, folder, before, len(chosen))), rest)
+    state, last = _folded(start, _chained(disk, folder, before, len(chosen)))
+    return SegmentMove(chosen, first, last, start, state, rest)
 
 
 def _choose(disk: Disk, folder: Path, before_us: int, known_seq: int, begin_seq: int) -> tuple[Sequence[Segment], str]:
@@ -100,8 +103,11 @@ def _reason(disk: Disk, path: Path, before_us: int, known_seq: int, begin_seq: i
     return "" if link.seq <= known_seq else f"{path.name} has records that the checkpoint does not have yet"
 
 
-def _folded(start: StateFile | None, records: Iterable[Link]) -> StateFile:
-    """Return the state file of the last record. Raises `AuditError` where the log is not the one that was archived."""
+def _folded(start: StateFile | None, records: Iterable[Link]) -> tuple[StateFile, ChainHead]:
+    """Return the state file that stands for these records, and the last one.
+
+    Raises `AuditError` if one of them is not the one that was archived.
+    """
     begin, book = (START, Book()) if start is None else (start.head, start.book())
     head = begin
     for link in records:
@@ -112,8 +118,8 @@ def _folded(start: StateFile | None, records: Iterable[Link]) -> StateFile:
         elif link.seq == begin.seq and link.digest != begin.digest:
             raise AuditError(f"record {link.seq} is not the one that was archived", where="audit log", hint=_VERIFY)
     if start is not None and head.seq <= begin.seq:
-        return start
-    return StateFile(head, book.state(), book.last, None if start is None else start.archived())
+        return start, head
+    return StateFile(head, book.state(), book.last, None if start is None else start.archived()), head
 
 
 def _chained(disk: Disk, folder: Path, head: ChainHead, count: int) -> Iterator[Link]:

@@ -60,7 +60,8 @@ def _group(text: str, **table: Lazy) -> LazyGroup:
 
 
 AUDIT = _group(
-    "Read and verify the audit log.",
+    "Read, verify and archive the audit log.",
+    archive=Lazy("audit_archive:archive", "Move the oldest segments of the log to another folder."),
     search=Lazy("audit_search:search", "Find records."),
     show=Lazy("audit:show", "Show all records of one call."),
     tail=Lazy("audit:tail", "Show the last records."),

@@ -34,6 +34,14 @@ def read_expiry(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     return expires_us
 
 
+def read_day(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
+    """Read ``2026-11-01`` as microseconds since the epoch, at 00:00 UTC of that day. A usage error if it is none."""
+    try:
+        return _date(text)
+    except ValueError:
+        raise click.BadParameter(f"{text[:40]!r}: write a date such as 2026-11-01") from None
+
+
 def read_duration(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
     """Read ``90s``, ``10m``, ``2h`` or ``7d`` as microseconds.
 
@@ -70,6 +78,11 @@ def _day(text: str, now_us: int) -> int:
     days = re.fullmatch(r"([1-9][0-9]{0,4})d", text)
     if days:
         return now_us + int(days[1]) * DAY_US
+    return _date(text)
+
+
+def _date(text: str) -> int:
+    """Read the beginning of a day in microseconds. Raises `ValueError` if ``text`` is no date."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):  # strptime also takes 2027-1-31
         raise ValueError
     return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * 1_000_000

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from signer.audit import close_journal, open_journal
+from signer.audit.archive import Archived, archived_entry
 from signer.audit.journal import FileJournal
 from signer.errors import AuditError, HomeError
 from signer.gateway.reconcile.by_hand import record_by_hand
@@ -39,6 +40,10 @@ class Alone:
         """Put what an act says of itself into the log, durably. Raises `AuditError`."""
         me = Operator.of(os.getuid())
         self.session.run(self.journal.record(operator_record(me.uid, me.name, told, SystemClock().now_us())))
+
+    def record_archived(self, archived: Archived, moved: Sequence[str]) -> None:
+        """Have a record vouch for a state file, durably. Raises `AuditError`."""
+        self.session.run(self.journal.record(archived_entry(archived, moved, SystemClock().now_us())))
 
     def close_unknown(self, number: int, venue_ids: Sequence[str | None], reason: str) -> bool:
         """Record the end of an unknown call; whether there is one of that number. Raises `SignerError`."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from signer.audit.archive import Archived
 from signer.errors import SignerError
 from signer.home.brakes import new_id
 from signer.home.layout import Home
@@ -63,6 +64,13 @@ class Operation:
         if self.alone is not None:
             return self.alone.close_unknown(number, venue_ids, reason)
         return bool(ask(self.session.home.admin, "close", number=number, venue_ids=list(venue_ids), reason=reason))
+
+    def record_archived(self, archived: Archived, moved: Sequence[str]) -> None:
+        """Have a record vouch for the state file of these segments, durably. Raises `SignerError`."""
+        if self.alone is not None:
+            self.alone.record_archived(archived, moved)
+        else:
+            ask(self.session.home.admin, "archived", **archived.fields(), segments=list(moved))
 
     def take_up(self) -> None:
         """Make a running gateway read the home again. Raises `HomeError` if it does not."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias, final
 
+from signer.audit.archive import archived_entry, read_archived
+from signer.book.reading import UNREADABLE
 from signer.contracts import Clock, Journal
 from signer.errors import ConfigError, KeyStoreError, VenueError
 from signer.gateway.reconcile import Recovery
@@ -61,6 +63,7 @@ class AdminVerbs:
             "unknown": self._unknown,
             "close": self._close,
             "book": self._book,
+            "archived": self._archived,
         }
 
     async def _book(self, _: Operator, __: Mapping[str, Json]) -> Json:
@@ -70,6 +73,18 @@ class AdminVerbs:
             found = self._journal.digest_at_rest()
             if found is not None:
                 return {"seq": found[0], "digest": found[1]}
+        return None
+
+    async def _archived(self, _: Operator, question: Mapping[str, Json]) -> Json:
+        """Have a record vouch for the state file of segments that a command has copied, durably."""
+        named = question.get("segments")
+        try:
+            archived = read_archived(question)
+        except UNREADABLE:
+            archived = None
+        if archived is None or not isinstance(named, list):
+            raise ConfigError("this names no state file", hint="use the signer that the gateway runs")
+        await self._journal.record(archived_entry(archived, [str(name) for name in named], self._clock.now_us()))
         return None
 
     async def _drained(self, _: Operator, __: Mapping[str, Json]) -> Json:

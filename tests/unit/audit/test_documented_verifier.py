@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import subprocess
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit.disk import LocalDisk
+from signer.audit.archive import state_seqs
+from signer.audit.disk import LocalDisk, segments
+from signer.audit.verify import verify
+from tests.harness.clocks import NOON_US
+from tests.unit.audit.archives import DAY_US, MIDNIGHT_US, archive, write_days
 from tests.unit.audit.given import write_log
 
 
@@ -57,3 +62,19 @@ def test_it_finds_an_edit_and_a_removal(folder: Path) -> None:
     assert stranger(folder) == (1, f"{path.name} line 2: edited\n")
     path.write_bytes(b"".join(whole.splitlines(keepends=True)[:1] + whole.splitlines(keepends=True)[2:]))
     assert stranger(folder) == (1, f"{path.name} line 2: does not follow record 1\n")
+
+
+def test_it_begins_at_a_state_file(tmp_path: Path) -> None:
+    """It accepts an archived beginning, and finds out one that is missing, and a changed state file."""
+    disk, path = LocalDisk(), tmp_path / "audit"
+    asyncio.run(write_days(disk, path, 3))
+    asyncio.run(archive(disk, path, tmp_path / "archive", MIDNIGHT_US, NOON_US + 3 * DAY_US))
+    head = verify(path, (), disk).head
+    assert head is not None
+    assert stranger(path) == (0, f"{head.seq} {head.digest}\n")
+    (seq,) = state_seqs(disk, path)
+    state = path / f"book-{seq}.json"
+    state.write_bytes(state.read_bytes() + b" ")
+    assert stranger(path) == (1, f"{state.name}: edited\n")
+    (path / segments(disk, path)[0].name).unlink()
+    assert stranger(path) == (1, "records 1 to 12 are missing\n")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from signer.audit.archive import Archived, archived_entry
 from signer.audit.throttle import RecordThrottle
 from signer.gateway.trace import closed_record, reconciled_record
-from signer.model import Intent, Json, OrderRef, Outcome, PlacedOrder
+from signer.model import ChainHead, Intent, Json, OrderRef, Outcome, PlacedOrder
 from signer.model.wire import as_json
 from tests.harness.clocks import NOON_US
 from tests.unit.audit.checkpoints import KeptCheckpoint
@@ -59,6 +60,15 @@ def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
+def test_the_examples_fit() -> None:
+    """Each example is a record, and a member that one of its kind must have cannot be left out."""
+    for example in SCHEMA["examples"]:
+        Draft202012Validator(SCHEMA).validate(example)
+    archived = SCHEMA["examples"][-1]
+    for name in ("head", "state_file", "state_digest", "segments"):
+        assert not valid({key: value for key, value in archived.items() if key != name})
+
+
 async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers, recovered, dropped and throttled records, reads, intents and look-ups are all valid."""
     disk = WorseDisk()
@@ -74,7 +84,8 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
     placed = PlacedOrder("main", "grid-bot", "O2", order(), NOON_US)
     found = reconciled_record(intent, Outcome.ACCEPTED, ["O1", None], NOON_US, part=True)
     gone = closed_record("main", ["O1"], [placed], NOON_US)
-    written = [INTENT, *throttle.summaries(NOON_US), found, gone]
+    moved = archived_entry(Archived(ChainHead(7, "ab" * 32), "cd" * 32), ["audit-000001-20261123.jsonl"], NOON_US)
+    written = [INTENT, *throttle.summaries(NOON_US), found, gone, moved]
     for one in written:
         await log.record(one)
     await log.close()
@@ -84,7 +95,7 @@ async def test_everything_the_log_writes_fits(monkeypatch: pytest.MonkeyPatch) -
     assert await again.settled()
     records = all_records(disk)
     assert {record["kind"] for record in records} == {
-        "segment", "read", "intent", "dropped", "throttled", "reconciled", "closed", "recovered", "opened",
+        "segment", "read", "intent", "dropped", "throttled", "reconciled", "closed", "recovered", "opened", "archived",
     }  # fmt: skip
     for record in records:
         Draft202012Validator(SCHEMA).validate(record)
