@@ -232,7 +232,7 @@ ORDER = "AddOrder pair=XBTUSD type=buy ordertype=limit price=20000 volume=0.01"
         ("policy explain", f"--client demo-bot {ORDER}", set[str]()),
         ("policy test", "", set[str]()),
         ("status", "", {"reservation", "endpoint", "record", "state", "account"}),
-        ("audit verify", "--book", {"segment", "line", "what"}),
+        ("audit verify", "--book", {"segment", "line", "what", "file"}),
         ("doctor", "", set[str]()),
     ],
 )
