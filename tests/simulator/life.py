@@ -14,7 +14,7 @@ from unittest import mock
 from signer.audit import close_journal, open_journal
 from signer.audit.journal import FileJournal
 from signer.audit.throttle import RecordThrottle
-from signer.errors import SignerError
+from signer.errors import LedgerError, SignerError
 from signer.gateway import open_account
 from signer.gateway.accounts import KeyStates
 from signer.gateway.authenticate import Authenticator
@@ -183,8 +183,9 @@ class Life:
         for task in self._tasks:
             task.cancel()
         self.recovery.stop()
-        await close_journal(self.journal, self.marks)
-        await self.marks.close()
+        with contextlib.suppress(LedgerError):  # the disk fails, and the process ends all the same
+            await close_journal(self.journal, self.marks)
+            await self.marks.close()
 
     def finished(self, trace: Trace) -> None:
         """`signer.gateway.trace.Watch`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -83,11 +84,11 @@ def capture_late(patch: pytest.MonkeyPatch) -> None:
     """A checkpoint takes the book of the moment at which a flush ends, with what was applied since it began."""
     flushed = WrittenBehind.flushed
 
-    async def late(self: WrittenBehind, now: Book, head: ChainHead, *, is_durable: bool, idle: bool) -> None:
+    async def late(self: WrittenBehind, now: Book, head: ChainHead, *, is_durable: bool, **how: Any) -> None:
         if self._taken is not None:
             now.touch(self._taken)
             self._taken = now.take_changes(NOWHERE, whole=self._whole)
-        await flushed(self, now, head, is_durable=is_durable, idle=idle)
+        await flushed(self, now, head, is_durable=is_durable, **how)
 
     patch.setattr(WrittenBehind, "flushed", late)
 
@@ -96,8 +97,8 @@ def store_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     """A checkpoint is stored though its flush failed."""
     flushed = WrittenBehind.flushed
 
-    async def ahead(self: WrittenBehind, now: Book, head: ChainHead, *, is_durable: bool, idle: bool) -> None:
-        await flushed(self, now, head, is_durable=True, idle=idle)
+    async def ahead(self: WrittenBehind, now: Book, head: ChainHead, *, is_durable: bool, **how: Any) -> None:
+        await flushed(self, now, head, is_durable=True, **how)
 
     patch.setattr(WrittenBehind, "flushed", ahead)
 

@@ -140,7 +140,8 @@ class WorseFile:
         try:
             self._disk.step("sync")
         except OSError:
-            self._inode.lost_from = min(len(self._inode.durable), len(self._inode.seen))
+            if not self._inode.durable.startswith(self._inode.seen):
+                self._inode.lost_from = min(len(self._inode.durable), len(self._inode.seen))
             raise
         self._disk.syncs += 1
         self._inode.written = []
