@@ -8,9 +8,8 @@ holds, and there are at most 121 sums for each cap.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Clamped, Context, Decimal, Inexact, InvalidOperation, Overflow, Underflow
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from signer.errors import LedgerError, NotReserved, RefusalKind
 from signer.model import Charge
@@ -19,6 +18,8 @@ SLOTS: Final = 120
 
 EXACT: Final = Context(prec=100, traps=[Clamped, Inexact, InvalidOperation, Overflow, Underflow])
 """Sums of money are exact, or an error: the default context would round at 28 digits."""
+
+_NOTHING = Decimal(0)
 
 DIGITS: Final = 35
 """Amounts and limits have no more digits than this on either side of the point."""
@@ -59,12 +60,13 @@ class Window:
 
     def add(self, slot: int, amount: Decimal) -> Decimal:
         """Add to a slot (less, where ``amount`` is negative); the slot's new sum."""
-        is_late = slot not in self.slots and bool(self.slots) and slot < next(reversed(self.slots))
-        self.slots[slot] = EXACT.add(self.slots.get(slot, Decimal(0)), amount)
         self._total = EXACT.add(self._total, amount)
+        so_far = self.slots.get(slot)
+        is_late = so_far is None and bool(self.slots) and slot < next(reversed(self.slots))
+        self.slots[slot] = sum_ = EXACT.add(_NOTHING if so_far is None else so_far, amount)
         if is_late:
             self.slots = dict(sorted(self.slots.items()))
-        return self.slots[slot]
+        return sum_
 
     def drop_old(self, now_us: int) -> None:
         """Forget the slots that have left the window. Only for a moment after which none before it is asked for."""
@@ -73,8 +75,7 @@ class Window:
             self._total = EXACT.subtract(self._total, self.slots.pop(first))
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(NamedTuple):
     """All that one call charges to one cap."""
 
     key: Key
@@ -94,19 +95,23 @@ def needs_of(charges: Iterable[Charge]) -> Sequence[Need]:
     for charge in charges:
         if not (_countable(charge.amount) and _countable(charge.limit) and charge.window_s > 0):
             raise LedgerError(f"a charge makes no sense: {charge.amount} of {charge.limit} in {charge.window_s} s")
-        key = key_of(charge)
-        so_far = needs.get(key, Need(key, charge.cap, Decimal(0), charge.limit))
-        # Two limits for one total cannot both be meant: the lower one is safe.
-        limit, cap = min((so_far.limit, so_far.cap), (charge.limit, charge.cap))
-        needs[key] = Need(key, cap, EXACT.add(so_far.amount, charge.amount), limit)
+        key = charge.scope, charge.unit, charge.window_s
+        so_far = needs.get(key)
+        if so_far is None:
+            needs[key] = Need(key, charge.cap, charge.amount, charge.limit)
+        else:
+            # Two limits for one total cannot both be meant: the lower one is safe.
+            limit, cap = min((so_far.limit, so_far.cap), (charge.limit, charge.cap))
+            needs[key] = Need(key, cap, EXACT.add(so_far.amount, charge.amount), limit)
     return [need for need in needs.values() if need.amount]
 
 
 def _countable(amount: Decimal) -> bool:
     # Sums of such amounts are exact in a hundred digits, so one caller's charge can never spoil the others' batch.
-    if not amount.is_finite() or amount < 0:
+    if not amount.is_finite() or amount.adjusted() > DIGITS:
         return False
-    return amount.adjusted() <= DIGITS and -int(amount.as_tuple().exponent) <= DIGITS
+    sign, _, exponent = amount.as_tuple()
+    return not (sign and amount) and int(exponent) >= -DIGITS
 
 
 def overdue_of(held: Iterable[tuple[Sequence[Charge], int]], now_us: int) -> Mapping[Key, Decimal]:
