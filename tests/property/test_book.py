@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signer.audit.archive import StateFile, parse_state
 from signer.book.book import Book
 from signer.model import ChainHead, Intent, Order, Price
 from tests.property.agreeing import agree
@@ -47,6 +48,24 @@ def test_a_book_of_rows_is_the_book(steps: Sequence[tuple[str, Any]]) -> None:
         book.touch(changes)  # for the history's own checkpoints
         stored.take(changes)
         assert (stored.load().digest(), stored.load().last) == (book.digest(), book.last)
+
+
+@given(steps=st.lists(STEPS, max_size=20), data=st.data())
+def test_a_log_goes_on_from_a_state_file(steps: Sequence[tuple[str, Any]], data: st.DataObject) -> None:
+    """A book that is written as a state file at any record, read back and folded on is that of the whole log."""
+    history = History()
+    for name, value in steps:
+        history.play(name, value)
+    whole, archived = Book(), Book()
+    at = data.draw(st.integers(0, len(history.log)))
+    for seq, record in enumerate(history.log):
+        if seq == at:
+            state = parse_state(StateFile(ChainHead(seq, "ab" * 32), archived.state(), archived.last, None).encode())
+            assert state is not None
+            archived = state.book()
+        whole.apply(record)
+        archived.apply(record)
+        assert (archived.digest(), archived.last) == (whole.digest(), whole.last)
 
 
 JSON = st.recursive(

@@ -10,13 +10,19 @@ from pathlib import Path
 import pytest
 
 from signer.audit.archive import archived_start, state_seqs
+from signer.audit.chain import START
 from signer.audit.disk import segments
 from signer.audit.moving import SegmentMove, plan_move
+from signer.audit.tail import found
 from signer.audit.verify import verify
+from signer.book.book import Book
 from signer.errors import AuditError
+from signer.model import ChainHead
 from tests.harness.clocks import NOON_US
 from tests.unit.audit.archives import DAY_US, MIDNIGHT_US, NEVER, append, archive, begun, folded, write_days
+from tests.unit.audit.checkpoints import KeptCheckpoint
 from tests.unit.audit.given import FOLDER
+from tests.unit.audit.opened import opened
 from tests.unit.audit.worse_disk import Crashed, WorseDisk
 
 TO = Path("/archive")
@@ -315,3 +321,44 @@ def test_a_full_disk_leaves_no_part_behind() -> None:
     asyncio.run(run())
     assert not [path for path in disk.files if path.parent == TO]
     assert numbers(disk, FOLDER) == [1, 2, 3, 4]
+
+
+async def test_the_last_archived_record_is_still_known() -> None:
+    """A checkpoint that stands for just that record is one of this log, and one with another digest is not."""
+    disk = await made()
+    start = archived_start(disk, FOLDER)
+    assert start is not None
+    head = start[1]
+    assert found(disk, FOLDER, head) is True
+    assert found(disk, FOLDER, ChainHead(head.seq, "ab" * 32)) is False
+    assert found(disk, FOLDER, ChainHead(head.seq - 1, "ab" * 32)) is None
+
+
+@pytest.mark.parametrize("stands", [None, 3, 12])
+async def test_a_start_goes_on_from_the_state_file(stands: int | None) -> None:
+    """A lost checkpoint and one from before the archive give way to the state file; a newer one serves."""
+    disk, alarms, checkpoint = await made(), list[str](), KeptCheckpoint()
+    expected = folded(disk, FOLDER).digest()
+    if stands is not None:
+        book, head = archived_start(disk, FOLDER) or (Book(), START)
+        assert head.seq == 12
+        checkpoint.begin(book.take_changes(ChainHead(stands, head.digest), whole=True))
+        assert checkpoint.step()
+    journal = await opened(disk, alarms, checkpoint=checkpoint)
+    assert folded(disk, FOLDER).digest() == expected
+    journal.conclude({"kind": "opened", "time": LAST_US, "at": LAST_US})
+    assert await journal.settled()
+    found_now = journal.digest_at_rest()
+    assert found_now is not None
+    assert found_now[1] == folded(disk, FOLDER).digest()
+    old = ["the checkpoint stands for record 3, and the records after it were archived: the book is made anew"]
+    assert (alarms, checkpoint.discarded) == ((old, 1) if stands == 3 else ([], 0))
+
+
+async def test_no_start_without_the_state_file() -> None:
+    """If neither checkpoint nor state file says what was spent, nothing starts."""
+    disk = await made()
+    for seq in state_seqs(disk, FOLDER):
+        disk.remove(FOLDER / f"book-{seq}.json")
+    with pytest.raises(AuditError, match="the state file of record 12 is missing"):
+        await opened(disk)
