@@ -38,7 +38,10 @@ class KnownClosed:
         """When the venue did not know the order, in microseconds; None if it cancelled the order."""
 
     def note(self, account: str, orders: Iterable[OrderRef], *, cancelled: bool, now_us: int) -> None:
-        """Remember that the venue has ``cancelled`` these orders, or else knows no such open orders."""
+        """Remember that the venue has ``cancelled`` these orders, or else knows no such open orders.
+
+        ``now_us`` is of the journal's clock, as the moments are by which orders were placed.
+        """
         for order in orders:
             if order.kind == "venue-id":
                 self._heard_us[account, order.value] = None if cancelled else now_us
@@ -202,7 +205,7 @@ class Aiming:
         except (Refused, Unanswered, TimeoutError):
             return placed
         listed = venue.read_open(answer)
-        young_us = self._clock.now_us() - YOUNG_US
+        young_us = self._journal.now_us() - YOUNG_US
         return (
             placed if listed is None else [one for one in placed if one.venue_id in listed or one.placed_us > young_us]
         )

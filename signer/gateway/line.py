@@ -160,7 +160,7 @@ class Gateway:
         """Raise `Refused` if the call exceeds the policy's pace or the client's share of the venue's order counters."""
         self.paces.require(client.info.name, client.policy.max_calls, call)
         targets = [one for one in decision.targets if not one.closed]
-        trace.costs = trace.venue.order_costs(call, targets, trace.started_us)
+        trace.costs = trace.venue.order_costs(call, targets, self._journal.now_us())
         counters = self._account(trace, client).pairs
         self.paces.require_share(client.info.name, call, trace.costs, counters)
 
@@ -225,7 +225,7 @@ class Gateway:
         answer, trace.result = await self._forward(trace, client, call, trace.journey)
         replaces = call.change is not None and call.change.replaces and not call.dry_run
         if replaces and trace.result.outcome is Outcome.ACCEPTED:
-            self.aiming.closed.note(client.info.account, call.targets, cancelled=True, now_us=trace.started_us)
+            self.aiming.closed.note(client.info.account, call.targets, cancelled=True, now_us=self._journal.now_us())
         return self._relayed(trace, answer)
 
     async def _cancel(self, trace: Trace, client: Client, call: Call) -> Response:
@@ -234,7 +234,7 @@ class Gateway:
         The cancel reaches only the client's own orders, each by its venue id. It spends nothing and passes every halt.
         """
         venue, account = trace.venue, self._account(trace, client)
-        now = self._clock.monotonic()
+        now, now_us = self._clock.monotonic(), self._journal.now_us()
         until = now + account.call_seconds / 2
         aim = await self.aiming.aim(account, venue, call.targets, _owner(client), until)
         trace.named = tuple(ref.value for ref in aim.refs)
@@ -247,16 +247,19 @@ class Gateway:
         end = deadline + account.call_seconds
         since_us = self._venue_time.earliest_us(account.name, rough=True)
         cancelling = Cancelling(venue, send, self._clock, deadline, end, since_us, Ended(left=unsettled))
-        return await self._act(trace, call, lambda: self._cancelled(trace, cancelling, aim.refs))
+        return await self._act(trace, call, lambda: self._cancelled(trace, cancelling, aim.refs, now_us))
 
-    async def _cancelled(self, trace: Trace, cancelling: Cancelling, refs: Sequence[OrderRef]) -> Response:
-        """Cancel ``refs``. Return the venue's answer if it alone tells all, else one of ours in the same shape."""
+    async def _cancelled(self, trace: Trace, cancelling: Cancelling, refs: Sequence[OrderRef], now_us: int) -> Response:
+        """Cancel ``refs``. Return the venue's answer if it alone tells all, else one of ours in the same shape.
+
+        ``now_us`` is the journal's time at the cancel's beginning.
+        """
         unsettled = bool(cancelling.ended.left)
         try:
             ended = await cancelling.run(refs)
         finally:
             trace.journey, trace.result = cancelling.journey, cancelling.result
-        self._note_closed(trace, ended)
+        self._note_closed(trace, ended, now_us)
         clear = cancelling.doubted.isdisjoint(ended.done)  # else we have read what became of an order
         if clear and len(cancelling.answers) == 1 and not unsettled and (len(refs) == 1 or not ended.left):
             answer, result = cancelling.answers[0]
@@ -264,13 +267,13 @@ class Gateway:
             return self._relayed(trace, answer)
         return trace.venue.cancel_answer(ended)
 
-    def _note_closed(self, trace: Trace, ended: Ended) -> None:
+    def _note_closed(self, trace: Trace, ended: Ended, now_us: int) -> None:
         """Remember the closed orders, so that we answer another cancel of them ourselves."""
         if trace.client is not None and not ended.pending:
             # A tag may name several orders, so the count does not tell which of the other orders were cancelled.
             cancelled = ended.count >= len(ended.done) and all(ref.kind == "venue-id" for ref in ended.done)
-            # Note the call's arrival as the time: an answer may have come long before the cancel's last request ended.
-            self.aiming.closed.note(trace.client.info.account, ended.done, cancelled=cancelled, now_us=trace.started_us)
+            # Note the time of the beginning: an answer may have come long before the cancel's last request ended.
+            self.aiming.closed.note(trace.client.info.account, ended.done, cancelled=cancelled, now_us=now_us)
 
     async def _read(self, trace: Trace, client: Client, call: Call) -> Response:
         """Take a call that changes nothing through steps 5, 6 and 8. It is recorded only after its answer."""

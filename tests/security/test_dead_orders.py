@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from signer.audit.journal import FileJournal
 from signer.gateway.aiming import MOST_KEPT, YOUNG_US, KnownClosed
 from signer.gateway.cancelling import Cancelling
 from signer.model import Order, OrderRef, PlacedOrder
@@ -99,7 +100,7 @@ async def test_a_word_about_an_order_is_as_old_as_the_call(
     """A cancel of several may go on for minutes: what was heard of a young order at its beginning is no later news."""
     bot = rig.bot(rig.policy(NARROW))
     home = rig.copied(tmp_path)[0].home
-    now_us, run, later_us = SystemClock.now_us, Cancelling.run, [0]
+    now_us, run, later_us = FileJournal.now_us, Cancelling.run, [0]
 
     async def slow(cancelling: Cancelling, refs: Sequence[OrderRef]) -> Ended:
         ended = await run(cancelling, refs)
@@ -108,11 +109,25 @@ async def test_a_word_about_an_order_is_as_old_as_the_call(
 
     async with inside(home) as made:
         txid = await made.placed(bot, {**LIMIT, **SMALL})
-        monkeypatch.setattr(SystemClock, "now_us", lambda clock: now_us(clock) + later_us[0])
+        monkeypatch.setattr(FileJournal, "now_us", lambda journal: now_us(journal) + later_us[0])
         monkeypatch.setattr(Cancelling, "run", slow)
         rig.sandbox.control.add_fault(Errors(endpoint="CancelOrder", errors=("EOrder:Unknown order",)))
         assert await made.call(bot, "CancelOrder", {"txid": txid}) == UNKNOWN
         assert rig.is_open(txid)
+        assert await made.call(bot, "CancelOrder", {"txid": txid}) == []
+        assert not rig.is_open(txid)
+
+
+async def test_a_clock_that_is_set_ahead_makes_no_order_old(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kraken's word about a young order is as little final as ever, though the machine's clock has jumped meanwhile."""
+    bot, now_us = rig.bot(rig.policy(NARROW)), SystemClock.now_us
+    async with inside(rig.copied(tmp_path)[0].home) as made:
+        txid = await made.placed(bot, {**LIMIT, **SMALL})
+        monkeypatch.setattr(SystemClock, "now_us", lambda clock: now_us(clock) + 2 * YOUNG_US)
+        rig.sandbox.control.add_fault(Errors(endpoint="CancelOrder", errors=("EOrder:Unknown order",)))
+        assert await made.call(bot, "CancelOrder", {"txid": txid}) == UNKNOWN
         assert await made.call(bot, "CancelOrder", {"txid": txid}) == []
         assert not rig.is_open(txid)
 

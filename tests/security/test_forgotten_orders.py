@@ -71,6 +71,21 @@ def test_only_the_exchange_s_own_list_closes_an_order() -> None:
         assert simulation.live(call)
 
 
+def test_a_clock_that_is_set_ahead_closes_no_young_order() -> None:
+    """An order is as old as the journal's clock says, by which it was placed: the exchange may not list it yet."""
+    with Simulation(seed=0) as simulation:
+
+        async def call(life: Life) -> None:
+            simulation.world.wall_us += 8 * 3600 * 1_000_000
+            young = await place(simulation, life, PRICES[0])
+            simulation.venue.by_hand("north", "CancelOrder", txid=young)
+            await life.recovery.look_up("north")
+            (known,) = life.journal.find_orders("north", OrderRef("venue-id", young))
+            assert not known.closed
+
+        assert simulation.live(call)
+
+
 def test_where_many_may_be_open_the_list_is_asked_for_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a cancel by userref finds is bounded: closed orders must not crowd out the one that rests."""
     monkeypatch.setattr(recovery, "MANY_OPEN", 2)

@@ -35,7 +35,7 @@ class Looks:
         `SignerError` if the open orders cannot be listed. A later failure leaves a doubt in the results that depend on
         it.
         """
-        asked_us, lists = self._clock.now_us(), Listings(account, venue, self._clock)
+        asked_us, lists = self._journal.now_us(), Listings(account, venue, self._clock)
         opened = await lists.read_open()
         close_absent(self._journal, account.name, tuple(opened), asked_us - YOUNGEST_US)
         # Each moment is taken once: read again, the two clocks give another, and the lists would seem too short.

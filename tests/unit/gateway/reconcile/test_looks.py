@@ -40,6 +40,9 @@ class OneOpen:
     def open_intents(self) -> Sequence[OpenIntent]:
         return (MISSING,)
 
+    def now_us(self) -> int:
+        return 1
+
     def absent(self, account: str, _listed: Sequence[str], _before_us: int) -> Sequence[str]:
         assert account == "main"
         return ()
