@@ -21,7 +21,11 @@ from signer.home.private_file import make_private_folder, read_private, write_pr
 from signer.model import Halt
 
 MOST_BYTES = 8 * 1024
-"""Bytes of one file; a reason has at most 200 characters."""
+"""Bytes of one file."""
+MOST_NAME = 64
+"""Characters of a client's or an account's name, as a record takes them (`signer.gateway.trace.operator_record`)."""
+MOST_REASON = 200
+"""Characters of a reason, as a record takes them."""
 _ID = re.compile(r"[0-9a-f]{22}", re.ASCII)
 
 
@@ -137,7 +141,8 @@ def parse_brake(told: Any) -> Brake:
     texts = (brake.id, brake.act, brake.client, brake.account, brake.reason, brake.by)
     numbers = (brake.uid, brake.at_us)
     sound = all(type(one) is str for one in texts) and all(type(one) is int and 0 <= one < 2**53 for one in numbers)
-    if not (sound and _ID.fullmatch(brake.id) and brake.act in {"halt", "revoke"}):
+    fits = sound and max(len(brake.client), len(brake.account)) <= MOST_NAME and len(brake.reason) <= MOST_REASON
+    if not (fits and _ID.fullmatch(brake.id) and brake.act in {"halt", "revoke"}):
         raise HomeError("it describes no brake")
     if brake.act == "revoke" and not brake.client:
         raise HomeError("it revokes no client")

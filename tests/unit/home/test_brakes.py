@@ -63,6 +63,8 @@ DAMAGED: dict[str, bytes] = {
     "too large": json.dumps({**asdict(HALT), "reason": "x" * 9000}).encode(),
     "an unknown field": json.dumps({**asdict(HALT), "more": 1}).encode(),
     "a time that no record can have": json.dumps({**asdict(HALT), "at_us": 2**53}).encode(),
+    "a reason that no record takes": json.dumps({**asdict(HALT), "reason": "x" * 201}).encode(),
+    "a name that no record takes": json.dumps({**asdict(HALT), "client": "x" * 65}).encode(),
     "a number for a name": json.dumps({**asdict(HALT), "client": 5}).encode(),
 }
 
