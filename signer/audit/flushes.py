@@ -176,16 +176,19 @@ class Flushes:
             self._flushed.give_up(taken.record)
 
     async def settled(self) -> bool:
-        """Wait until all that was taken so far is durable, or a flush has failed. Return whether none has failed."""
-        newest, failures = self._waiting or self._in_flight, self.counters.failures
-        while newest and (newest[-1] in self._waiting or newest[-1] in self._in_flight):
-            if self.counters.failures > failures:
-                return False
+        """Wait until all that was taken so far is durable, or a flush has failed.
+
+        Return whether all of it is durable, but for notes and for begins, which a failed flush takes back.
+        """
+        left, failures = [*self._in_flight, *self._waiting], self.counters.failures
+        while left and self.counters.failures == failures:
             self._start()
             ended = asyncio.get_running_loop().create_future()
             self._on_flushed.append(ended)
             await ended
-        return self.counters.failures == failures
+            owed = {id(one) for one in (*self._in_flight, *self._waiting)}
+            left = [one for one in left if id(one) in owed]
+        return all(one.kind == "note" for one in left)
 
     def started_full(self, error: OSError) -> None:
         """Begin with a log that cannot be written now, because the disk is full."""

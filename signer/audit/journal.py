@@ -106,8 +106,9 @@ class FileJournal(BookQuestions, Journal):
     async def close(self) -> None:
         """Write what waits and the checkpoint, give the files back, and call ``on_closed``."""
         if self._opened:
-            while not self._flushes.at_rest and await self._flushes.settled():
-                pass
+            failures = self.counters.failures
+            while not self._flushes.at_rest and self.counters.failures == failures:
+                await self._flushes.settled()
             self._opened = False
             if self._flushes.at_rest:
                 await self._behind.finish(self._book, self._appender.head)

@@ -88,7 +88,10 @@ class Journal(Known, Protocol):
         """Wait until the end of a call is known, or its answer is lost."""
 
     async def settled(self) -> bool:
-        """Wait until all that was taken so far is durable, or cannot be written now. Return whether it is durable."""
+        """Wait until all that was taken so far is durable, or cannot be written now.
+
+        Return whether all facts are durable. A full disk may keep notes waiting though it has room for brakes.
+        """
 
     def head(self) -> ChainHead | None:
         """Return the last durable record."""

@@ -155,6 +155,21 @@ async def test_cancels_are_recorded_on_a_full_disk() -> None:
     assert verify(FOLDER, from_marks(head_of(journal)), disk).ok
 
 
+async def test_a_brake_is_known_to_be_on_record_though_a_full_disk_keeps_notes_waiting() -> None:
+    """Whoever waits for the brake hears of it; that the notes are not durable is another matter."""
+    disk = WorseDisk()
+    journal = await opened(disk)
+    await fill(disk, journal)
+    journal.note(entry("read"))
+    journal.conclude(entry("halt", "operator"), urgent=True)
+    assert await journal.settled()
+    assert "halt" in ids(disk)
+    assert "read" not in ids(disk)
+    journal.conclude(entry("fact"))
+    assert not await journal.settled()
+    await journal.close()
+
+
 async def test_only_the_facts_of_a_batch_are_saved() -> None:
     """When a batch fails for want of room, its cancel is recorded and its order refused."""
     disk = WorseDisk()
