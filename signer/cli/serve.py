@@ -60,6 +60,7 @@ def serve(session: Session, *, as_json: bool) -> int:
         warn(str(finding))
 
     server = GatewayServer(loaded, lambda listening: _announce(lock, home, listening, as_json=as_json))
+    del loaded  # a worker is forked from here, and its reloads must leave no old handle behind
     return _run(server)
 
 

@@ -45,6 +45,7 @@ class ThreadWorker(Worker):
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+            del job  # else what it holds, a signing key perhaps, would live until the next job
 
 
 def _do(job: Callable[[], T], answer: asyncio.Future[T], loop: asyncio.AbstractEventLoop) -> None:

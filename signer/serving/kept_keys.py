@@ -32,5 +32,5 @@ class KeptKeys:
 
     async def keep(self, credential: Credential, key: KeyInfo) -> None:
         """Keep the venue's present answer. Raises `SignerError`."""
-        kept = Probe(self._clock.now_us(), key)
-        await self._worker.run(lambda: keep_probe(self._folder, fingerprint(credential.api_key), kept))
+        kept, name = Probe(self._clock.now_us(), key), fingerprint(credential.api_key)
+        await self._worker.run(lambda: keep_probe(self._folder, name, kept))

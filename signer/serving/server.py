@@ -24,7 +24,7 @@ from signer.home.listener import Listener
 from signer.home.lock import RELOAD
 from signer.keys.unwrapped import Unwrapped
 from signer.model import Response
-from signer.serving import dump
+from signer.serving import collector, dump
 from signer.serving.binding import group_id, require_bindable
 from signer.serving.clock import SystemClock
 from signer.serving.descriptors import require_descriptors
@@ -62,6 +62,7 @@ class GatewayApp:
         on_failure: Callable[[SignerError], None],
     ) -> None:
         self._loaded = loaded
+        self._venues, self._proxies = loaded.venues, loaded.config.gateway.trusted_proxies
         self._say_ready = ready
         self._own = own
         self._unwrapped = unwrapped
@@ -85,12 +86,17 @@ class GatewayApp:
         await self._lifespan(receive, send)
 
     def _refusals(self) -> Mapping[str, Callable[[Scope, Receive, Send], Awaitable[None]]]:
-        return {name: partial(_refuse, venue) for name, venue in self._loaded.venues.items()}
+        return {name: partial(_refuse, venue) for name, venue in self._venues.items()}
 
     def reload(self, refresh_tls: Callable[[], None]) -> None:
         """Read the certificates and the home again, in the background."""
         if self._wiring is not None:
-            self._reloading = asyncio.get_running_loop().create_task(self._wiring.reloads.reload(refresh_tls))
+            self._reloading = asyncio.get_running_loop().create_task(self._reload(self._wiring, refresh_tls))
+
+    async def _reload(self, wiring: Wiring, refresh_tls: Callable[[], None]) -> None:
+        await wiring.reloads.reload(refresh_tls)
+        await wiring.reloads.drained()  # calls under way still use what the reload has replaced
+        collector.settle()
 
     def tls_alarm(self, error: SignerError) -> None:
         """Say that certificates cannot be taken up."""
@@ -137,8 +143,10 @@ class GatewayApp:
         wiring = self._wiring = Wiring(
             self._loaded, self._watch, self._say_ready, self._own, unwrapped=self._unwrapped, held=self.held
         )
+        del self._loaded  # with what the worker has read it becomes old at the next reload, its handles too
         await wiring.start()
         self.answers = self._edges = {name: self._edge(wiring, venue) for name, venue in wiring.loaded.venues.items()}
+        collector.settle()
 
     def _edge(self, wiring: Wiring, venue: Venue) -> Edge:
         return Edge(
@@ -146,7 +154,7 @@ class GatewayApp:
             wiring.gateway.answer,
             wiring.public[venue.name].answer,
             self._local,
-            sources=Sources(self._loaded.config.gateway.trusted_proxies),
+            sources=Sources(self._proxies),
             clock=self._clock,
             body_seconds=self.request_seconds,
             on_defect=lambda text: self._watch.alarm("defect", text),
@@ -231,7 +239,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
 
     def load_config(self) -> None:
         """gunicorn's settings, all made from ours. gunicorn's own files, environment and command line are not read."""
-        slowest = max(account.call_seconds for account in self._loaded.config.accounts.values())
+        slowest = max(account.call_seconds for account in self.config.accounts.values())
         settings: MutableMapping[str, Any] = {
             "bind": [listener.bind for _, listener in self.listeners],
             "worker_class": GatewayWorker,
@@ -256,8 +264,10 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
             self.cfg.set(name, value)
 
     def load(self) -> GatewayApp:
-        """Make the application, in the worker."""
-        return GatewayApp(self._loaded, lambda: self._ready(self._urls), self._own, self._unwrapped, self._fail)
+        """Make the application, in the worker, whose copy of the loaded home goes to it alone."""
+        loaded = self._loaded
+        del self._loaded
+        return GatewayApp(loaded, lambda: self._ready(self._urls), self._own, self._unwrapped, self._fail)
 
     @property
     def failure(self) -> str:
@@ -278,7 +288,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         sockets = [wrapped.sock for wrapped in arbiter.LISTENERS]
         self._own = OwnAddresses.of(sockets)
         try:
-            refuse_loop(self._loaded.config.origins, self._own, str(self._loaded.home.config))
+            refuse_loop(self.config.origins, self._own, str(self._loaded.home.config))
         except SignerError:
             close_sockets(arbiter.LISTENERS)
             raise

@@ -137,6 +137,7 @@ class Wiring:
         self._store_marks = await self.marks.marks()  # before the file: a command may change both meanwhile
         # A worker that replaces a dead one was forked from the master's memory, which lacks later revocations.
         loaded = reread(self._read_before, running=False)
+        del self._read_before  # a reload must leave no handle of an old key behind
         self.journal = await open_journal(
             home,
             self.marks,

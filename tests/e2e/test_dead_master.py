@@ -57,7 +57,7 @@ async def test_no_request_is_served_once_the_books_are_closed() -> None:
     """A connection that is still there then is told so, in Kraken's words, and ends."""
     sent: list[dict[str, object]] = []
     app = GatewayApp.__new__(GatewayApp)
-    app._loaded = SimpleNamespace(venues={"kraken": SimpleNamespace(refusal=refusal)})  # type: ignore[assignment]
+    app._venues = {"kraken": SimpleNamespace(refusal=refusal)}
 
     async def nothing() -> dict[str, object]:
         pytest.fail("the request is not read")
