@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.calls import Kind, write_calls
 from benchmarks.contenders import CACHE, DIRECT, GATEWAY, GO, MEMORY, NO_DISK, WIDE_LANE, Field, started
+from benchmarks.measuring import idle_share, memory_mib
 from benchmarks.report import Key, Loads, Report, tables, write_between_markers
 from benchmarks.stores import every_store
 from benchmarks.wrk import BenchError, Load, run_wrk
@@ -53,6 +54,8 @@ def _measure(rounds: int, seconds: int, only: str) -> Report:
         folder, memory = stack.enter_context(_folders())
         field = stack.enter_context(started(folder, memory))
         wanted = only in "key stores"
+        watched = field.processes[GATEWAY]
+        idle = idle_share(watched) if not only else None
         stores = stack.enter_context(every_store(folder, memory or folder, field.origin)) if wanted else None
         loads: Loads = defaultdict(list)
         flushes: list[float] = []
@@ -64,14 +67,15 @@ def _measure(rounds: int, seconds: int, only: str) -> Report:
             if stores is not None:
                 stores.round(folder / "calls", seconds, CALLS_PER_SECOND)
         measured = stores.measured if stores is not None else None
-        return Report(loads, statistics.median(flushes), field.ready_s, field.unlock_s, rounds, seconds, measured)
+        flush_s, used = statistics.median(flushes), memory_mib(watched)
+        return Report(loads, flush_s, field.ready_s, field.unlock_s, rounds, seconds, idle, used, measured)
 
 
 def _round(field: Field, kind: Kind, seconds: int, only: str, calls: Path, loads: Loads) -> None:
     for connections in CONNECTIONS:
         write_calls(calls, kind, CALLS_PER_SECOND * seconds, field.client)
         for name, url in _who(field.urls, kind, only):
-            load = run_wrk(url, calls, connections, seconds)
+            load = run_wrk(url, calls, connections, seconds, field.processes.get(name, ()))
             loads[Key(kind, name, connections)].append(load)
             _show(name, kind, connections, load)
 
@@ -83,7 +87,7 @@ def _who(urls: Mapping[str, str], kind: Kind, only: str) -> Iterator[tuple[str, 
 
 
 def _show(name: str, kind: Kind, connections: int, load: Load) -> None:
-    figures = f"p50 {load.p50_us / 1000:8.3f} ms  {load.rps:8.0f}/s"
+    figures = f"p50 {load.p50_us / 1000:8.3f} ms  {load.rps:8.0f}/s  {load.processor_us:6.0f} µs of processor"
     print(f"  {kind:8} c={connections:<2} {name:24} {figures}", file=sys.stderr)
 
 

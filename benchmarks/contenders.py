@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.calls import Credential, new_credential
 from benchmarks.gateway import gateway, make_home, unlock_seconds
+from benchmarks.measuring import with_children
 from benchmarks.processes import ended, free_port, wait_until_open
 from benchmarks.upstream import nginx
 
@@ -30,10 +31,11 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What runs: the contenders' URLs by name, the client's credential, and the gateway's start."""
+    """What runs: the contenders' URLs and processes by name, the client's credential, and the gateway's start."""
 
     origin: str
     urls: dict[str, str]
+    processes: dict[str, list[int]]
     client: Credential
     home: Path
     ready_s: float
@@ -50,7 +52,7 @@ def started(folder: Path, memory: Path | None) -> Iterator[Field]:
     accounts = {"bench": ("main", client, real)}
     with ExitStack() as stack:
         origin = stack.enter_context(nginx(folder))
-        urls = {DIRECT: origin}
+        urls, pids = {DIRECT: origin}, dict[str, int]()
         environment = {
             **os.environ,
             "CLIENT_KEY": client.api_key,
@@ -67,17 +69,21 @@ def started(folder: Path, memory: Path | None) -> Iterator[Field]:
             quiet = subprocess.Popen(words, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             stack.enter_context(ended(quiet))
             wait_until_open(port)
-            urls[name] = f"http://127.0.0.1:{port}"
+            urls[name], pids[name] = f"http://127.0.0.1:{port}", quiet.pid
         home = folder / "home"
         make_home(home, origin, accounts)
-        running = stack.enter_context(gateway(home))
-        urls[GATEWAY] = running.url
         make_home(folder / "wide", origin, accounts, "lane_depth = 16")
-        urls[WIDE_LANE] = stack.enter_context(gateway(folder / "wide")).url
+        homes = {GATEWAY: home, WIDE_LANE: folder / "wide"}
         if memory is not None:
-            make_home(memory / "home", origin, accounts)
-            urls[NO_DISK] = stack.enter_context(gateway(memory / "home")).url
-        yield Field(origin, urls, client, home, running.ready_s, unlock_seconds(home))
+            homes[NO_DISK] = memory / "home"
+            make_home(homes[NO_DISK], origin, accounts)
+        ready_s: list[float] = []
+        for name, each in homes.items():
+            running = stack.enter_context(gateway(each))
+            urls[name], pids[name] = running.url, running.pid
+            ready_s.append(running.ready_s)
+        processes = {name: with_children(pid) for name, pid in pids.items()}
+        yield Field(origin, urls, processes, client, home, ready_s[0], unlock_seconds(home))
 
 
 def _peers(origin: str) -> Iterator[tuple[str, Sequence[str]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from benchmarks.calls import Kind, new_credential, write_calls
 from benchmarks.contenders import CACHE
 from benchmarks.gateway import gateway, make_home
+from benchmarks.measuring import memory_mib, with_children
 from benchmarks.report import machine, write_between_markers
 from benchmarks.upstream import nginx
 from benchmarks.wrk import BenchError, run_wrk
@@ -21,7 +21,6 @@ CALLS_PER_SLICE = 16_000 * SLICE_S
 ORDERS_EVERY = 5
 """One slice in so many places orders, which also go through the ledger and the durable audit log."""
 DOCUMENT = Path("docs/performance.md")
-MIB = 2**20
 
 
 def main() -> int:
@@ -50,16 +49,16 @@ def _run(wanted: int) -> str:
         with nginx(folder) as origin:
             make_home(folder / "home", origin, {"bench": ("main", client, new_credential())})
             with gateway(folder / "home") as running:
-                processes = [running.pid, *_children(running.pid)]
-                samples.append((0, *_memory(processes)))
+                processes = with_children(running.pid)
+                samples.append((0, *memory_mib(processes)))
                 while done < wanted:
                     kind: Kind = "AddOrder" if len(samples) % ORDERS_EVERY == 0 else "Balance"
                     write_calls(folder / "calls", kind, CALLS_PER_SLICE, client)
                     count = run_wrk(running.url, folder / "calls", CONNECTIONS, SLICE_S).requests
                     done, orders = done + count, orders + (count if kind == "AddOrder" else 0)
-                    samples.append((done, *_memory(processes)))
+                    samples.append((done, *memory_mib(processes)))
                     print(f"soak: {_sample(samples[-1])}", file=sys.stderr)
-                if [running.pid, *_children(running.pid)] != processes:
+                if with_children(running.pid) != processes:
                     raise BenchError("the worker process was replaced during the run")
     return _table(samples, orders)
 
@@ -79,22 +78,6 @@ def _table(samples: list[tuple[int, float, float]], orders: int) -> str:
 def _sample(sample: tuple[int, float, float]) -> str:
     count, rss, pss = sample
     return f"{count:>9,} requests  RSS {rss:6.1f} MiB  PSS {pss:6.1f} MiB"
-
-
-def _children(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return sorted(map(int, found.stdout.split()))
-
-
-def _memory(processes: list[int]) -> tuple[float, float]:
-    """Return the resident and proportional set sizes of all ``processes`` together, in MiB (Linux)."""
-    sums = {"Rss:": 0, "Pss:": 0}
-    for pid in processes:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
-            name, *rest = line.split()
-            if name in sums:
-                sums[name] += int(rest[0]) * 1024
-    return sums["Rss:"] / MIB, sums["Pss:"] / MIB
 
 
 if __name__ == "__main__":
