@@ -134,6 +134,8 @@ class FileJournal(BookQuestions, Journal):
         number = self._book.last + 1
         record = fit({**entry, "reservation": number, "at": now_us})
         self._book.apply(record)
+        if self._book.last != number:  # a defect: the book holds nothing of it
+            raise AuditError("the book cannot read the call that is to begin", where=str(self._folder))
         taken = self._flushes.wait_for(record, "begin")
         try:
             await taken.wait()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
 from signer.audit.disk import segments
 from signer.errors import AuditError
-from signer.model import ChainHead
+from signer.model import ChainHead, Charge, Intent
+from tests.harness.clocks import NOON_US
 from tests.unit.audit.checkpoints import KeptCheckpoint
 from tests.unit.audit.given import FOLDER, all_records, entry, head_of, ids, new_journal
 from tests.unit.audit.opened import begin, end, opened, used
@@ -107,6 +109,18 @@ async def test_an_unfit_entry_is_refused_alone() -> None:
     await journal.close()
     assert ids(disk) == ["good"]
     assert ["float" in alarm for alarm in alarms] == [True]
+
+
+async def test_a_begin_that_the_book_cannot_read_is_refused() -> None:
+    """What the book does not hold is not sent, whatever the record lacks, and the log has nothing of it."""
+    disk = WorseDisk()
+    journal = await opened(disk)
+    charge = Charge("notional", "client/grid-bot", "USD", 86_400, Decimal(5), Decimal(1))
+    call = Intent("grid-bot", "main", "AddOrder", (), (), (charge,), "bad", NOON_US)
+    with pytest.raises(AuditError, match="cannot read the call"):
+        await journal.begin(call, entry("bad", "intent"))
+    assert await begin(journal, "good") == 1
+    assert ids(disk) == ["good"]
 
 
 async def test_a_closed_journal_takes_nothing() -> None:
