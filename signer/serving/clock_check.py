@@ -1,4 +1,8 @@
-"""Asks the venues whether the machine's clock is right, if a start found it far ahead of the last record."""
+"""Asks the venues whether the machine's clock is right, if it is far ahead of the journal's.
+
+A start may find it so, and it may become so later, because the journal's clock stands still while the machine sleeps.
+What is spent afterwards would be dated too early, and would leave a cap too early after a restart.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,8 @@ class ClockCheck:
         self._watch = watch
         self._clock = clock
         self._said = False
+        self._denied_us = 0
+        """How far the machine's clock was ahead of the journal's when a venue last denied it."""
 
     async def at_start(self) -> None:
         """Ask once, if the clock is in doubt. A venue that does not answer is asked again by `run`."""
@@ -43,8 +49,14 @@ class ClockCheck:
         """Ask again until somebody agrees. It stays idle where nothing is in doubt."""
         while True:
             await asyncio.sleep(AGAIN_S)
-            if self._journal.clock_ahead_us:
-                await self._ask_all()
+            await self.look()
+
+    async def look(self) -> None:
+        """Ask if the clock is in doubt, or if the journal's has been left behind and no venue has denied that yet."""
+        ahead_us = self._ahead_us()
+        is_left_behind = ahead_us > MOST_OFF_US and abs(ahead_us - self._denied_us) > MOST_OFF_US
+        if self._journal.clock_ahead_us or is_left_behind:
+            await self._ask_all()
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return the verb by which an operator accepts the clock."""
@@ -64,7 +76,11 @@ class ClockCheck:
             if abs(off_us) <= MOST_OFF_US:
                 self._journal.trust_clock()
                 return
+            self._denied_us = self._ahead_us()
             self._say(account.name, off_us)
+
+    def _ahead_us(self) -> int:
+        return self._clock.now_us() - self._journal.now_us()
 
     async def _off_us(self, account: Account) -> int:
         """Return how far the machine's clock is ahead of the venue's. Raises `SignerError` if it does not answer."""
@@ -72,7 +88,7 @@ class ClockCheck:
         return self._clock.now_us() - account.venue.read_time(answer)
 
     def _say(self, account: str, off_us: int) -> None:
-        if not self._said:
+        if self._journal.clock_ahead_us and not self._said:
             self._said = True
             ahead, off = self._journal.clock_ahead_us // 1_000_000, off_us // 1_000_000
             what = f"no order is sent: the clock is {ahead} s ahead of the last record, and {off} s off the clock of"

@@ -22,16 +22,37 @@ class Doubted:
 
     clock_ahead_us = 86_400_000_000
 
+    def now_us(self) -> int:
+        """Return the last record's time."""
+        return NOON_US - self.clock_ahead_us
+
     def trust_clock(self) -> None:
         """Believe the clock."""
         self.clock_ahead_us = 0
+
+
+class LeftBehind:
+    """A journal whose clock stood still for eight hours of the machine's."""
+
+    clock_ahead_us = 0
+
+    def __init__(self) -> None:
+        self.us = NOON_US - 8 * 3_600_000_000
+
+    def now_us(self) -> int:
+        """Return the journal's time."""
+        return self.us
+
+    def trust_clock(self) -> None:
+        """Go on from the machine's clock."""
+        self.us = NOON_US
 
 
 class Venue:
     """An exchange that shows a time, or does not answer if there is none."""
 
     def __init__(self, shown_us: int | None) -> None:
-        self.shown_us = shown_us
+        self.shown_us, self.asked = shown_us, 0
         self.name, self.venue, self.upstream = "main", self, self
 
     def time_request(self) -> None:
@@ -39,6 +60,7 @@ class Venue:
 
     async def send(self, _request: object, _deadline: float) -> int:
         """Return the time that is shown."""
+        self.asked += 1
         if self.shown_us is None:
             raise Unanswered("nothing came back")
         return self.shown_us
@@ -95,3 +117,20 @@ async def test_an_operator_ends_the_doubt() -> None:
     accept = check.verbs()["accept_clock"]
     assert await accept(cast("Operator", None), {}) is True
     assert await accept(cast("Operator", None), {}) is False
+
+
+@pytest.mark.parametrize(("shown_us", "asked", "left_behind"), [(NOON_US, 1, False), (0, 1, True), (None, 2, True)])
+async def test_time_that_the_machine_slept_counts_once_an_exchange_agrees(
+    shown_us: int | None, asked: int, *, left_behind: bool
+) -> None:
+    """One that denies it is not asked again about the same gap, and one that does not answer is."""
+    journal, venue = LeftBehind(), Venue(shown_us)
+    check = ClockCheck(
+        lambda: cast("Snapshot", SimpleNamespace(accounts={"main": venue})),
+        cast("Journal", journal),
+        watch=cast("Watch", None),
+        clock=SetClock(),
+    )
+    await check.look()
+    await check.look()
+    assert (venue.asked, journal.us < NOON_US) == (asked, left_behind)
