@@ -57,7 +57,14 @@ class BookFile(Checkpoint):
 
     @override
     def load(self) -> tuple[Book, ChainHead] | None:
-        return load(self._opened(), self._path)
+        try:
+            return load(self._opened(), self._path)
+        except LedgerError:
+            if self._path.with_name(f"{self._path.name}-wal").exists():
+                raise
+            with contextlib.suppress(LedgerError):
+                return self._load_at_rest()
+            raise
 
     @override
     def discard(self) -> None:
@@ -98,6 +105,15 @@ class BookFile(Checkpoint):
             for one in (kept, db):  # the last one folds SQLite's log into the file, which a reader cannot
                 if one is not None:
                     one.close()
+
+    def _load_at_rest(self) -> tuple[Book, ChainHead] | None:
+        """Load from a whole file beside which a full disk has no room for SQLite's own. Writing is tried later."""
+        reader = BOOK.connect_to_read(self._path, at_rest=True)
+        if reader is None:
+            raise LedgerError("there is no checkpoint", where=str(self._path))
+        loaded = load(reader, self._path)
+        self._kept = KeptOrders(self._path, reader)
+        return loaded
 
     def _opened(self) -> sqlite3.Connection:
         if self._db is not None:

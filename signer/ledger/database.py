@@ -53,12 +53,16 @@ class FileFormat:
                 raise
         return db
 
-    def connect_to_read(self, path: Path) -> sqlite3.Connection | None:
-        """Connect to the file beside a process that writes it. None if nothing was stored yet. Raises `LedgerError`."""
+    def connect_to_read(self, path: Path, *, at_rest: bool = False) -> sqlite3.Connection | None:
+        """Connect to the file beside a process that writes it. None if nothing was stored yet. Raises `LedgerError`.
+
+        A file ``at_rest`` has no log of SQLite's and is not written now. It is read without any file beside it, which a
+        full disk could not take.
+        """
         if not path.exists():
             return None
         with self.errors(path):
-            uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+            uri = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if at_rest else ''}"
             db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             try:
                 if self._is_made(db, path):

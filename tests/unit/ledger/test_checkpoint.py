@@ -333,6 +333,27 @@ def test_a_full_disk_keeps_nobody_from_a_start_without_a_checkpoint(
     file.close()
 
 
+def test_a_full_disk_does_not_cost_a_whole_checkpoint(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite finds no room for the files beside it. The book and its closed orders are read without, and kept."""
+    file = BookFile(path)
+    store(file, changes(window("1"), placed("A", closed=True, client_tag="7")))
+    file.close()
+    with monkeypatch.context() as full:
+
+        def refuse(_format: FileFormat, path: Path) -> sqlite3.Connection:
+            raise LedgerError("the disk is full", where=str(path))
+
+        full.setattr(FileFormat, "connect", refuse)
+        file = BookFile(path)
+        assert known_of(file.load()) == (book_of(window("1")).state(), 10, ChainHead(1, f"{1:064x}"))
+        assert [one.venue_id for one in file.closed("main", TAG)] == ["A"]
+        with pytest.raises(LedgerError, match="the disk is full"):
+            store(file, changes(window("2")))
+    store(file, changes(window("2"), placed("B", closed=True, client_tag="7")))
+    assert {one.venue_id for one in file.closed("main", TAG)} == {"A", "B"}
+    file.close()
+
+
 def test_closed_orders_are_found_while_changes_are_being_stored(file: BookFile) -> None:
     """A reader neither waits nor sees half of a change."""
     one = placed("A", client_tag="7")
