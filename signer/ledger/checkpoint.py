@@ -60,10 +60,9 @@ class BookFile(Checkpoint):
         try:
             return load(self._opened(), self._path)
         except LedgerError:
-            if self._path.with_name(f"{self._path.name}-wal").exists():
-                raise
-            with contextlib.suppress(LedgerError):
-                return self._load_at_rest()
+            if _is_at_rest(self._path):
+                with contextlib.suppress(LedgerError):
+                    return self._load_at_rest()
             raise
 
     @override
@@ -231,6 +230,16 @@ def _rows(db: sqlite3.Connection) -> Iterator[Row]:
 def _begun(row: Row) -> int:
     """Return the place of a row among others: calls are put into the book in the order in which they began."""
     return row.value.reservation if row.kind == "call" else 0
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Tell whether the file alone holds all that was stored. A try to open it may have left an empty log beside it."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size == 0
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _put_aside(path: Path) -> None:

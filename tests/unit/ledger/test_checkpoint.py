@@ -341,6 +341,7 @@ def test_a_full_disk_does_not_cost_a_whole_checkpoint(path: Path, monkeypatch: p
     with monkeypatch.context() as full:
 
         def refuse(_format: FileFormat, path: Path) -> sqlite3.Connection:
+            path.with_name("book.db-wal").touch()
             raise LedgerError("the disk is full", where=str(path))
 
         full.setattr(FileFormat, "connect", refuse)
