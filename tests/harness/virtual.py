@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 from signer.errors import LedgerError
 
 T = TypeVar("T")
+P = ParamSpec("P")
 START_US = 1_800_000_000_000_000
 
 
@@ -78,3 +80,13 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         result = runner.run(main)
     assert errors == []
     return result
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Make a test run on a virtual loop."""
+
+    @functools.wraps(test)
+    def play(*given: P.args, **named: P.kwargs) -> None:
+        run(test(*given, **named))
+
+    return play

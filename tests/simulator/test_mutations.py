@@ -16,10 +16,9 @@ from signer.audit.journal import FileJournal
 from signer.book import book
 from signer.book.book import Book
 from signer.errors import Unanswered
-from signer.gateway import line
 from signer.gateway.forward import Account, Journey
 from signer.gateway.reconcile.matching import LookupResult
-from signer.gateway.trace import Trace
+from signer.gateway.trace import Trace, outcome_record
 from signer.lanes.nonces import NonceSource
 from signer.model import ChainHead, Json, OpenIntent, OrderRef, PlacedOrder, WireAnswer, WireRequest
 from signer.venues.kraken import lookups
@@ -105,18 +104,17 @@ def store_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
 
 def take_left_calls_for_calls_under_way(patch: pytest.MonkeyPatch) -> None:
     """A start does not find that the calls of the run before are open."""
-    patch.setitem(book._CHANGES, "opened", lambda _book, _record: None)  # type: ignore[arg-type]
+    patch.setitem(book._CHANGES, "opened", lambda _book, _record: None)
 
 
 def release_what_is_unknown(patch: pytest.MonkeyPatch) -> None:
     """No answer counts as not done."""
-    outcome_record = line.outcome_record
 
     def released(trace: Trace, now_us: int) -> Mapping[str, Json]:
         record = outcome_record(trace, now_us)
         return record | {"outcome": "not-sent"} if record["outcome"] == "unknown" else record
 
-    patch.setattr(line, "outcome_record", released)
+    patch.setattr("signer.gateway.line.outcome_record", released)
 
 
 def send_again(patch: pytest.MonkeyPatch) -> None:
