@@ -139,7 +139,7 @@ async def test_a_charge_without_sense_is_refused(machine: Machine, bad: Charge) 
 async def test_a_record_that_does_not_hold_the_call_begins_nothing(machine: Machine) -> None:
     """An entry that the book cannot read as a call fails closed: no call goes out without its hold."""
     journal, intent = await machine.start(), call(charge("10"))
-    with pytest.raises(LedgerError):
+    with pytest.raises(AuditError):
         await journal.begin(intent, {**entry(intent), "charges": ["10 USD"]})
     assert journal.open_intents() == []
 
