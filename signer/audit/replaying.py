@@ -15,7 +15,7 @@ from signer.contracts import Checkpoint
 from signer.errors import LedgerError
 from signer.model import ChainHead
 
-SPILL_EVERY: Final = 50_000
+SPILL_EVERY: Final = 10_000
 """After so many records, a book that is made anew is stored, and lets its closed orders go."""
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, final
 
@@ -175,7 +174,7 @@ class Book:
             if not by_look_up or outcome == "accepted":
                 self._contradict(record, f"call {name} ends, and is not open")
         elif outcome == "unknown":
-            self._keep(replace(call, unknown=True))
+            self._keep(call._replace(unknown=True))
         elif outcome == "accepted":
             self._accept(record, call, venue_ids, at_us)
         else:
@@ -213,7 +212,7 @@ class Book:
         if known is not None and known.client != call.client and not call.targets:
             self._contradict(record, f"order {venue_id} of {known.client} is placed again by {call.client}")
         placed = BookOrder(call.client, at_us, order)
-        self._put((call.account, venue_id), placed if known is None else replace(known, order=order))
+        self._put((call.account, venue_id), placed if known is None else known._replace(order=order))
 
     def _put(self, key: OrderKey, order: BookOrder) -> None:
         self.placed.put(key, order)
@@ -237,7 +236,7 @@ class Book:
     def _open(self, record: Record) -> None:
         """Count every open call as unknown, because the run that began it has ended."""
         for call in list(self.calls.values()):
-            self._keep(replace(call, unknown=True))
+            self._keep(call._replace(unknown=True))
         self._see(number_of(record.get("at", 0)))
 
     def _hold(self, needs: Iterable[Need], at_us: int) -> None:

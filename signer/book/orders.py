@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, TypeAlias, final
 
 from signer.book.reading import BookOrder
@@ -46,7 +45,7 @@ class BookOrders:
         """Count an order as closed. Return whether it was open."""
         order = self.open.get(key)
         if order is not None:
-            self.put(key, replace(order, closed=True))
+            self.put(key, order._replace(closed=True))
         return order is not None
 
     def let_go(self, keys: Collection[OrderKey]) -> None:

@@ -6,9 +6,9 @@ Every function raises `ValueError`, or what Python raises for a missing or wrong
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,8 +26,7 @@ _ORDER: Final = TypeAdapter(Order)
 _KINDS: Final[Mapping[str, RefKind]] = {"venue-id": "venue-id", "client-id": "client-id", "client-tag": "client-tag"}
 
 
-@dataclass(frozen=True, slots=True)
-class BookCall:
+class BookCall(NamedTuple):
     """A call whose charges are held and whose end is not known."""
 
     id: str
@@ -53,7 +52,7 @@ class BookCall:
         """Return the call without these of its orders, by their places, and without their charges."""
         left = [leg for leg in range(len(self.orders)) if leg not in legs]
         charges = [replace(charge, leg=left.index(charge.leg)) for charge in self.charges if charge.leg in left]
-        return replace(self, orders=[self.orders[leg] for leg in left], charges=charges)
+        return self._replace(orders=[self.orders[leg] for leg in left], charges=charges)
 
     def intent(self) -> Intent:
         """Return the intent that the call began with. Raises `LedgerError` if an order of it does not read."""
@@ -72,8 +71,7 @@ class BookCall:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class BookOrder:
+class BookOrder(NamedTuple):
     """An order that was placed at the venue."""
 
     client: str

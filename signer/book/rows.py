@@ -7,7 +7,7 @@ makes it JSON later, on another thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
@@ -140,7 +140,7 @@ def _read_call(item: Any) -> Row:
 
 def _read_order(item: Any) -> Row:
     venue_id, placed = order_of(item)
-    return Row("order", (str(item["account"]), venue_id), replace(placed, closed=item["closed"] is True))
+    return Row("order", (str(item["account"]), venue_id), placed._replace(closed=item["closed"] is True))
 
 
 def _read_halt(item: Any) -> Row:

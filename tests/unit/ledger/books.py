@@ -80,7 +80,7 @@ def book_of(*taken: Row, now_us: int = START_US, last: int = 10) -> Book:
 
 def close(row: Row) -> Row:
     """The same order, closed."""
-    return replace(row, value=replace(row.value, closed=True))
+    return replace(row, value=row.value._replace(closed=True))
 
 
 def known_of(loaded: tuple[Book, ChainHead] | None) -> object:
