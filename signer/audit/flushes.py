@@ -241,7 +241,10 @@ class Flushes:
 
     def _is_pressing(self) -> bool:
         """Return whether the next flush is to begin at once."""
-        return any(one.awaited for one in self._waiting) or (self.healthy and len(self._waiting) >= FLUSH_NOTES)
+        if any(one.awaited for one in self._waiting):
+            return True
+        # A log that has failed tries again after a pause, whatever is owed to it.
+        return self.healthy and (len(self._waiting) >= FLUSH_NOTES or any(one.urgent for one in self._waiting))
 
     async def _flush(self, batch: list[Taken]) -> bool:
         """Write a batch; whether it is durable."""

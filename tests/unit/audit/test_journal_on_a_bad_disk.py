@@ -228,6 +228,28 @@ async def test_cancels_are_recorded_though_others_fill_the_disk_as_fast_as_it_is
     assert verify(FOLDER, from_marks(head_of(again)), disk).ok
 
 
+async def test_a_brake_waits_for_no_checkpoint() -> None:
+    """One that comes while a checkpoint is stored is written before the next slice, though nobody waits for it."""
+    disk, worker = WorseDisk(), HeldWorker()
+    journal = FileJournal(
+        FOLDER, SetClock(), worker, disk, KeptCheckpoint(slices=50), print, room_bytes=ROOM, checkpoint_every=1
+    )
+    await journal.open()
+    await begin(journal, "before")
+    held = worker.held = []
+    due = asyncio.create_task(begin(journal, "due"))
+    while not due.done():
+        await worker.until_held()
+        held.pop(0)()
+        await asyncio.sleep(0)
+    journal.conclude(entry("halt", "operator"), urgent=True)
+    for _ in range(10):
+        await worker.until_held()
+        held.pop(0)()
+    assert "halt" in ids(disk)
+    worker.release()
+
+
 async def test_a_start_on_a_full_disk_that_has_the_room_is_a_good_one() -> None:
     """What was claimed before needs no room anew, so the log opens healthy and cancels pass."""
     disk = WorseDisk()
