@@ -8,6 +8,7 @@ A *note* proves little: it is owed as well, but a flood of notes is dropped and 
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias, final
@@ -257,7 +258,10 @@ class Flushes:
         except OSError as error:
             await self._failed(batch, error)
             return False
-        except BaseException:  # a defect, or the end of the loop: nobody may wait for ever
+        except Exception as error:  # noqa: BLE001 - a defect: facts are owed to the log all the same
+            await self._failed(batch, OSError(errno.EIO, f"a defect in signer ({type(error).__name__})"))
+            return False
+        except BaseException:  # the end of the loop: nobody may wait for ever
             self.counters.failures += 1
             for one in batch:
                 one.tell(AuditError("the audit log has failed", where=self._where, hint="restart the gateway"))
@@ -313,8 +317,8 @@ class Flushes:
         facts = [one for one in left if one.kind == "fact"]
         try:
             await self._append(facts, urgent=error.errno in FULL)
-        except OSError as again:
-            self._note_failure(again)
+        except Exception:  # noqa: BLE001 - the failure that came first was said
+            self.counters.failures += 1
             return left
         self.counters.rescued += len(facts)
         for one in facts:

@@ -7,6 +7,7 @@ import errno
 
 import pytest
 
+from signer.audit.chain import Appender
 from signer.audit.journal import FileJournal
 from signer.audit.report import from_marks
 from signer.audit.verify import verify
@@ -56,6 +57,24 @@ async def test_facts_that_were_not_recorded_are_owed_before_all_else() -> None:
     await begin(journal, "after")
     assert ids(disk) == ["a", "a", "fact", "after"]
     assert verify(FOLDER, from_marks(head_of(journal)), disk).ok
+
+
+async def test_a_defect_loses_no_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has happened is owed to the log, a begin is taken back, and the alarm names the defect's kind."""
+    disk, alarms = WorseDisk(), list[str]()
+    journal = await opened(disk, alarms)
+
+    async def broken(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as broke:
+        broke.setattr(Appender, "append", broken)
+        journal.conclude(entry("fact"), urgent=True)
+        with pytest.raises(AuditError, match="a defect in signer"):
+            await begin(journal, "refused")
+    assert (used(journal), "MemoryError" in alarms[0]) == (0, True)
+    await begin(journal, "after")
+    assert ids(disk) == ["fact", "after"]
 
 
 async def test_a_failed_flush_takes_back_its_begins_alone() -> None:
