@@ -21,11 +21,10 @@ def halt(book: Book, record: Record) -> None:
 
 
 def resume(book: Book, record: Record) -> None:
-    """End a halt; the halt of everybody takes all others with it."""
+    """End a halt, and no other: one that has begun meanwhile stays in force."""
     whom = _whom(record)
-    for ended in list(book.halts) if whom == ("", "") else [whom]:
-        book.halts.pop(ended, None)
-        book.touched.add(("halt", ended))
+    book.halts.pop(whom, None)
+    book.touched.add(("halt", whom))
 
 
 def revoke(book: Book, record: Record) -> None:

@@ -92,7 +92,7 @@ class PlainFold:
             case "halt", "begun":
                 self.halts[whom] = record.get("reason", ""), record["by"], at
             case "resume", "done":
-                self.halts = {one: halt for one, halt in self.halts.items() if any(whom) and one != whom}
+                self.halts = {one: halt for one, halt in self.halts.items() if one != whom}
             case "clock accept", "done":
                 self.now = max(self.now, at)
             case "caps reset", "done":

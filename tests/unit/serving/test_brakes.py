@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
+
+import pytest
 
 from signer.audit.journal import FileJournal
 from signer.gateway.snapshot import Revocations
@@ -14,7 +17,7 @@ from signer.home.brakes import Brake, file_brake, new_id
 from signer.home.layout import Home
 from signer.model import Json
 from signer.serving.admin import Operator
-from signer.serving.brakes import BrakeWatch, end_halts
+from signer.serving.brakes import BrakeWatch, brake_records, end_halts, record_brake
 from signer.serving.clock import SystemClock
 from tests.harness.journals import opened
 
@@ -46,6 +49,26 @@ async def test_a_brake_whose_file_was_faster_than_the_question_is_recorded_once(
         assert list(home.brakes.iterdir()) == []
         await brakes.close()
     assert acts(home) == [("halt", "begun", "bot"), ("halt", "done", "bot")]
+
+
+async def test_a_halt_that_begins_while_all_others_end_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came after the question, and so the answer does not name it."""
+    home, record = Home(tmp_path), FileJournal.record
+    later = replace(HALT, id=new_id(2), client="eve")
+
+    async def record_slowly(journal: FileJournal, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
+        for halt in brake_records(later, 2):
+            journal.conclude(halt)
+        monkeypatch.setattr(FileJournal, "record", record)
+        await journal.record(entry, urgent=urgent)
+
+    async with opened(home) as journal:
+        for number, client in enumerate(("bot", "")):
+            await record_brake(replace(HALT, id=new_id(1), client=client, at_us=number), journal, 1)
+        monkeypatch.setattr(FileJournal, "record", record_slowly)
+        told = await end_halts(home.brakes, journal, "", "", every=True, by=ROOT, now_us=3)
+        assert told == (["client bot", "everybody"], [])
+        assert [halt.client for halt in journal.halts()] == ["eve"]
 
 
 async def test_each_halt_that_ends_is_one_record(tmp_path: Path) -> None:
