@@ -63,7 +63,9 @@ class BookOrders:
         for closed, orders in ((False, self.open), (True, self.closed)):
             venue_ids = self._named.get((account, ref.kind, ref.value, closed))
             if venue_ids:
-                return [((account, venue_id), orders[account, venue_id]) for venue_id in reversed(venue_ids)]
+                bearers = [((account, venue_id), orders[account, venue_id]) for venue_id in reversed(venue_ids)]
+                # One that was amended, or is listed again, was put last and is no newer for that.
+                return sorted(bearers, key=lambda one: one[1].placed_us, reverse=True)
         return []
 
     def of(self, account: str, client: str = "") -> Iterator[tuple[OrderKey, BookOrder]]:

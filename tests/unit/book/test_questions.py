@@ -75,6 +75,14 @@ def test_open_orders_are_found_without_a_look_elsewhere() -> None:
     assert elsewhere.asked == 1
 
 
+def test_an_order_that_changes_is_no_newer_for_that() -> None:
+    """A cancel by a client's id means the newest order, before a restart and after."""
+    book = Book()
+    for name, placed_us in (("A", 1), ("B", 2), ("A", 1)):
+        put(book, name, placed_us)
+    assert names(known(book).find_orders("main", TAG)) == ["B", "A"]
+
+
 def test_closed_orders_are_found_in_memory_and_elsewhere_newest_first() -> None:
     """An order that is in memory is answered as memory has it, and once."""
     book = Book()
