@@ -15,7 +15,7 @@ from typing import NamedTuple, final
 
 from signer.audit.journal import FileJournal
 from signer.contracts import Clock, Journal
-from signer.errors import HomeBusy, HomeError
+from signer.errors import AuditError, HomeBusy, HomeError
 from signer.gateway.snapshot import Revocations
 from signer.gateway.trace import Watch, operator_record
 from signer.home.brakes import NO_BRAKES, Brake, FiledBrakes, new_id, parse_brake, read_brakes, remove_brake
@@ -152,15 +152,21 @@ class BrakeWatch:
         return {"recorded": brake.id in self._done}
 
     async def _resume(self, operator: Operator, question: Mapping[str, Json]) -> Json:
-        """End halts. Raises `HomeBusy` while a brake is being recorded."""
+        """End halts. Raises `HomeBusy` while a brake is being recorded, and `AuditError` if an end is not on record."""
         if self._recording is not None:
             await asyncio.wait([self._recording], timeout=RECORD_S)
             if not self._recording.done():
                 raise HomeBusy("a brake is being recorded", where=str(self._folder), hint="try again in a moment")
         client, account, every = str(question["client"]), str(question["account"]), bool(question["every"])
-        resumed = await end_halts(
-            self._folder, self._journal, client, account, every=every, by=operator, now_us=self._clock.now_us()
-        )
+        now_us = self._clock.now_us()
+        try:
+            resumed = await end_halts(
+                self._folder, self._journal, client, account, every=every, by=operator, now_us=now_us
+            )
+        except AuditError as error:
+            what = f"a halt has ended, and that is in effect, not on record: {error.what}"
+            hint = "it is recorded as soon as the log can be written; `signer status` shows the halts that are left"
+            raise AuditError(what, hint=hint) from error
         self.look()
         return {"ended": [*resumed.ended], "left": [*resumed.left]}
 

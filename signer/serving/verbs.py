@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias, final
 
 from signer.audit.archive import archived_entry, read_archived
+from signer.book.acts import ACTS
 from signer.book.reading import UNREADABLE
 from signer.contracts import Clock, Journal
-from signer.errors import ConfigError, KeyStoreError, VenueError
+from signer.errors import AuditError, ConfigError, KeyStoreError, VenueError
 from signer.gateway.reconcile import Recovery
 from signer.gateway.snapshot import AT_ONCE, Snapshot
 from signer.gateway.trace import operator_record
@@ -132,9 +133,15 @@ class AdminVerbs:
         )
 
     async def _record(self, operator: Operator, question: Mapping[str, Json]) -> Json:
-        """Put an operator's act into the log, durably."""
+        """Put an operator's act into the log, durably. Raises `AuditError`, which says so if the act counts already."""
         told = {key: value for key, value in question.items() if key != "do"}
-        await self._journal.record(operator_record(operator.uid, operator.name, told, self._clock.now_us()))
+        try:
+            await self._journal.record(operator_record(operator.uid, operator.name, told, self._clock.now_us()))
+        except AuditError as error:
+            if (told.get("act"), told.get("stage")) not in ACTS:
+                raise
+            what = f"`signer {told['act']}` is in effect, not on record: {error.what}"
+            raise AuditError(what, hint="it is recorded as soon as the log can be written") from error
         return None
 
     async def _probe(self, _: Operator, question: Mapping[str, Json]) -> Json:
