@@ -40,6 +40,9 @@ class CredentialLane(Lane):
         self._stopped = ""
         self._paused = False
         self._queues = Queues(queue)
+        self._deadlines: dict[Waiter, tuple[float, str, Priority]] = {}
+        """The waiters, each with its deadline, client and priority."""
+        self._timer: asyncio.TimerHandle | None = None
 
     @override
     def turn(
@@ -164,7 +167,9 @@ class CredentialLane(Lane):
             raise _no_place(str(full)) from None
         if pushed is not None and not pushed[1].done():
             pushed[1].set_exception(_no_place("another client needs the place of this call"))
-        timer = loop.call_at(deadline, self._expire, client, priority, waiter)
+        self._deadlines[waiter] = (deadline, client, priority)
+        if self._timer is None or deadline < self._timer.when():
+            self._arm(loop, deadline)
         try:
             await waiter
         except asyncio.CancelledError:
@@ -174,10 +179,22 @@ class CredentialLane(Lane):
                 self._leave()  # the turn was ours already: hand it on
             raise
         finally:
-            timer.cancel()
+            del self._deadlines[waiter]
 
-    def _expire(self, client: str, priority: Priority, waiter: Waiter) -> None:
-        self._refuse(client, priority, waiter, _too_late())
+    def _arm(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        """Refuse the calls whose time is over. One timer serves all waiters, because nearly every call has its turn."""
+        self._timer, loop = None, asyncio.get_running_loop()
+        for waiter, (deadline, client, priority) in self._deadlines.items():
+            if deadline <= loop.time():
+                self._refuse(client, priority, waiter, _too_late())
+        left = [deadline for deadline, _, _ in self._deadlines.values() if deadline > loop.time()]
+        if left:
+            self._arm(loop, min(left))
 
     def _refuse(self, client: str, priority: Priority, waiter: Waiter, why: NotServed) -> None:
         if not waiter.done():

@@ -129,8 +129,14 @@ class UpstreamPool:
         self._in_use += 1
         self._large = self._large or large
         try:
-            connection = self._kept() or await self._fresh(deadline)
-            return await self._exchange(connection, message, deadline, request)
+            loop = asyncio.get_running_loop()
+            connection = self._kept(loop.time()) or await self._fresh(deadline)
+            try:
+                if loop.time() >= deadline:
+                    raise self._not_sent("the time for the call was over before it could be sent", "try again")
+                return await connection.exchange(message, deadline, request)
+            finally:
+                self._put_back(connection, loop.time())
         finally:
             self._in_use -= 1
             if large:
@@ -146,23 +152,9 @@ class UpstreamPool:
         while self._idle:
             self._idle.pop().close()
 
-    async def _exchange(
-        self, connection: Connection, message: bytes, deadline: float, request: WireRequest
-    ) -> WireAnswer:
-        loop = asyncio.get_running_loop()
-        try:
-            if loop.time() >= deadline:
-                raise self._not_sent("the time for the call was over before it could be sent", "try again")
-            return await connection.exchange(message, deadline, request)
-        finally:
-            if connection.reusable:
-                self._put_back(connection, loop.time())
-            else:
-                connection.close()
-
-    def _kept(self) -> Connection | None:
+    def _kept(self, now: float) -> Connection | None:
         """Take the connection used last that is still good, or None."""
-        oldest_use = asyncio.get_running_loop().time() - self._idle_s
+        oldest_use = now - self._idle_s
         while self._idle and self._idle[0].idle_since < oldest_use:
             self._idle.pop(0).close()
         while self._idle:
@@ -173,6 +165,10 @@ class UpstreamPool:
         return None
 
     def _put_back(self, connection: Connection, now: float) -> None:
+        """Keep the connection for the next call, or close it if its last answer did not end well."""
+        if not connection.reusable:
+            connection.close()
+            return
         connection.idle_since = now
         self._idle.append(connection)
         if len(self._idle) > self._keep:

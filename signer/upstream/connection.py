@@ -11,7 +11,6 @@ import asyncio
 import select
 import socket
 import zlib
-from collections.abc import Collection
 from typing import cast
 
 import httptools
@@ -40,12 +39,13 @@ class AnswerReader:
         self._held = held
         self._counted = 0
         self._parser = httptools.HttpResponseParser(self)
+        self._keep(frozenset())
         self.expect(max_body)
 
-    def expect(self, limit: int, headers: Collection[str] = ()) -> None:
+    def expect(self, limit: int, headers: frozenset[str] = frozenset()) -> None:
         """Prepare for the next answer, whose body may have ``limit`` bytes; ``headers`` of it are kept."""
-        self._kept = tuple(headers)
-        self._wanted = _FRAMING.union(name.encode() for name in self._kept)
+        if headers is not self._names:  # nearly every call wants the same ones
+            self._keep(headers)
         self._max_body = min(limit, self._limit)
         self.let_go()
         self.complete = False
@@ -57,6 +57,11 @@ class AnswerReader:
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._body_size = 0
+
+    def _keep(self, headers: frozenset[str]) -> None:
+        self._names = headers
+        self._kept = [(name, name.encode()) for name in headers]
+        self._wanted = _FRAMING.union(raw for _, raw in self._kept)
 
     def feed(self, data: bytes) -> bool:
         """Read ``data`` and return whether the answer is complete. Raises `Unanswered` for bytes that are no answer."""
@@ -84,12 +89,11 @@ class AnswerReader:
     def answer(self) -> WireAnswer:
         """Return the complete answer with its body decoded. Raises `Unanswered` if the body does not decode."""
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
-        found = ((name, self._headers.get(name.encode())) for name in self._kept)
-        kept = tuple((name, value.decode("latin-1")) for name, value in found if value is not None)
+        found = [(name, self._headers[raw].decode("latin-1")) for name, raw in self._kept if raw in self._headers]
         body = b"".join(self._body)
         self.let_go()
         self._body.clear()  # otherwise an idle connection would keep the last export in memory
-        return WireAnswer(self._status, content_type, self._decoded(body), kept)
+        return WireAnswer(self._status, content_type, self._decoded(body), tuple(found))
 
     def let_go(self) -> None:
         """Stop counting the bytes that have arrived: they were handed over, or nobody wants them."""

@@ -301,10 +301,10 @@ def test_whoever_asks_whether_orders_pass_hears_of_it(words: str, *, trouble: bo
 def test_retry_after_is_read_from_the_answer() -> None:
     """The header in any spelling; a trailer of that name is none."""
     reader = AnswerReader("here", 1000)
-    reader.expect(1000, [RETRY_AFTER])
+    reader.expect(1000, frozenset({RETRY_AFTER}))
     head = b"HTTP/1.1 429 No\r\nRETRY-after: 17\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert reader.feed(head + b"0\r\nRetry-After: 99\r\n\r\n")
     assert reader.answer() == WireAnswer(429, "", b"", ((RETRY_AFTER, "17"),))
-    reader.expect(1000, [RETRY_AFTER])
+    reader.expect(1000, frozenset({RETRY_AFTER}))
     assert reader.feed(b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n")
     assert reader.answer().header(RETRY_AFTER) == ""

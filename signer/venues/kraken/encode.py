@@ -54,7 +54,10 @@ def encode(call: Call, nonce: int, api_key: str) -> tuple[WireRequest, bytes]:
 
 def signed(request: WireRequest, signature: bytes) -> WireRequest:
     """Return ``request`` with its signature in a header."""
-    return replace(request, headers=(*request.headers, ("API-Sign", base64.b64encode(signature).decode())))
+    headers = (*request.headers, ("API-Sign", base64.b64encode(signature).decode()))
+    return WireRequest(
+        request.method, request.target, headers, request.body, request.most_answer, request.answer_headers
+    )
 
 
 def _form(fields: Mapping[str, Json], inside: str = "") -> Iterator[str]:
