@@ -89,13 +89,10 @@ def _orders(call: Call, targets: tuple[PlacedOrder, ...]) -> tuple[Order, ...]:
 
 
 def _hits_of_call(policy: Policy, call: Call, facts: Facts, targets: tuple[PlacedOrder, ...]) -> list[RuleHit]:
-    return [
-        *never_list(call),
-        *loaded(policy, call),
-        *permissions(policy, call),
-        *ownership(policy, call, facts, targets),
-        *change(policy, call, targets),
-    ]
+    hits = [*never_list(call), *loaded(policy, call), *permissions(policy, call)]
+    if call.action is not Action.READ or call.targets or call.whole_account or call.change is not None:
+        hits += [*ownership(policy, call, facts, targets), *change(policy, call, targets)]
+    return hits
 
 
 def _hits_of_orders(policy: Policy, call: Call, legs: tuple[Leg, ...]) -> list[RuleHit]:

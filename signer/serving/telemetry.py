@@ -197,7 +197,9 @@ def _value(value: str | int) -> str:
     """Quote a value unless it is plain, so that none can forge a field or a line."""
     if isinstance(value, int):
         return str(value)
-    return value if _BARE.fullmatch(value) else json.dumps(value)
+    if (value.isalnum() and value.isascii()) or _BARE.fullmatch(value):
+        return value
+    return json.dumps(value)
 
 
 BOUND_LINE_S = 60

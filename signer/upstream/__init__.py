@@ -10,6 +10,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import final
 
@@ -35,17 +36,23 @@ MOST_UNDER_WAY = 128
 NOWHERE = OwnAddresses()
 """The own addresses of a process that does not listen."""
 
-_HEAD = re.compile(
-    rb"(?:GET|POST|PUT|PATCH|DELETE) /[!-~]* HTTP/1\.1\r\n"
-    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [ -~]*\r\n)+\r\n"
-)
-"""Matches a request head of whole lines of printable ASCII (RFC 9112 §3, §5)."""
+_START = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE) /[!-~]*")
+"""Matches method and target (RFC 9112 §3)."""
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""Matches a header's name (RFC 9110 §5.1)."""
+_PRINTABLE = bytes(range(0x20, 0x7F))
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose requests state their length even if they have no body (RFC 9110 §8.6)."""
 
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "upgrade"})
 """Headers that frame and route the request. Only this class sets them."""
+
+
+@lru_cache(maxsize=256)
+def _is_free(name: str) -> bool:
+    """Return whether ``name`` is a header's name, and not one that only this class sets."""
+    return _NAME.fullmatch(name) is not None and name.lower() not in _OURS
 
 
 @final
@@ -185,14 +192,16 @@ class UpstreamPool:
 
     def _message(self, request: WireRequest) -> bytes:
         """Write head and body as one piece. Raises `NotSent` for a head that a reader could split in another way."""
-        start = f"{request.method} {request.target} HTTP/1.1\r\nHost: {self._authority}\r\n"
+        start = f"{request.method} {request.target}"
         headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
         framed = request.body or request.method in _WITH_BODY
         length = f"Content-Length: {len(request.body)}\r\n" if framed else ""
-        head = f"{start}{headers}Accept-Encoding: identity\r\n{length}\r\n".encode("utf-8", "surrogatepass")
-        lines = len(request.headers) + (5 if framed else 4)
-        framed_anew = head.count(b"\n") != lines or not _OURS.isdisjoint([name.lower() for name, _ in request.headers])
-        if framed_anew or _HEAD.fullmatch(head) is None:
+        lines = f"{start} HTTP/1.1\r\nHost: {self._authority}\r\n{headers}Accept-Encoding: identity\r\n{length}\r\n"
+        head = lines.encode("utf-8", "surrogatepass")
+        names = [name for name, _ in request.headers]
+        # Without printable ASCII, as many line ends are left as lines were written, and nothing else.
+        whole = head.translate(None, _PRINTABLE) == b"\r\n" * (len(names) + (5 if framed else 4))
+        if not whole or not _START.fullmatch(start) or not all(map(_is_free, names)):
             raise self._not_sent("the request's head is not plain HTTP", "report this as a defect")
         return head + request.body
 

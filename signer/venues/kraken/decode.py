@@ -44,6 +44,10 @@ _NESTED = re.compile(r"([A-Za-z0-9_-]{1,40})((?:\[[A-Za-z0-9_-]{1,40}\])+)")
 _INDEX = re.compile(r"0|[1-9][0-9]?")
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 _USUAL_TYPES = frozenset({"", _FORM, _JSON})
+_NEEDED = {
+    name: frozenset({"nonce", "otp", *known.model}) for name, known in ENDPOINTS.items() if known.action is Action.READ
+}
+"""The parameters of each read that must be readable. Of every other call all must be."""
 
 
 class _Branch(dict[str, Json]):
@@ -56,16 +60,17 @@ def decode(request: Request) -> Decoded:
     Raises `NotUnderstood` for what cannot be read in one way only, and `NotAuthentic` where there is no usable nonce.
     The signed message is over the body as it arrived and the nonce's digits as written (docs/kraken.md §2a).
     """
-    endpoint = _endpoint(request)
+    path = request.path
+    endpoint = _endpoint(request, path)
     if len(request.body) > MAX_BODY:
         raise invalid(f"the body has more than {MAX_BODY} bytes")
-    fields = _fields(request, _needed(endpoint))
+    fields = _fields(request, _NEEDED.get(endpoint))
     nonce = fields.pop("nonce", None)
     if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce) or int(nonce) >= 2**64:
         raise invalid_nonce("the nonce is missing, or is not a whole number from 1 to 2^64-1")
     # The venue credential's second factor is ours to give, never the client's (docs/kraken.md §2f).
     fields.pop("otp", None)
-    signed = request.path.encode() + sha256(nonce.encode() + request.body).digest()
+    signed = path.encode() + sha256(nonce.encode() + request.body).digest()
     return Decoded(endpoint, int(nonce), Proof((signed,), _signature(request)), fields)
 
 
@@ -93,12 +98,6 @@ def _signature(request: Request) -> bytes:
         return b64decode(request.headers.get(SIGN_HEADER, ""), validate=True)
     except ValueError:
         return b""
-
-
-def _needed(endpoint: str) -> Collection[str] | None:
-    """Return the parameters of a read that must be readable; None where every parameter must be."""
-    known = ENDPOINTS.get(endpoint)
-    return {"nonce", "otp", *known.model} if known and known.action is Action.READ else None
 
 
 def parse_form(body: bytes, needed: Collection[str] | None = None) -> dict[str, str]:
@@ -137,10 +136,10 @@ def is_form(content_type: str) -> bool:
     return _media_type(content_type) != _JSON
 
 
-def _endpoint(request: Request) -> str:
-    if request.method != "POST" or not request.path.startswith(PRIVATE):
+def _endpoint(request: Request, path: str) -> str:
+    if request.method != "POST" or not path.startswith(PRIVATE):
         raise unknown_method()
-    endpoint = request.path[len(PRIVATE) :]
+    endpoint = path[len(PRIVATE) :]
     if not _ENDPOINT.fullmatch(endpoint):
         raise unknown_method()
     if request.query:
