@@ -14,7 +14,8 @@ from signer.model import Network, Request, Response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Send = Callable[[Response, bool], Awaitable[None]]
+"""Sends one whole answer. If the second argument is true, the connection ends after it."""
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body. The largest call, a batch of fifteen orders, takes about 6 KiB."""
@@ -129,7 +130,7 @@ class Edge:
         try:
             response = await self._respond(scope, receive)
         except BadRequest as bad:
-            await send_whole(send, Response(bad.status, PLAIN, f"{bad.reason}\n".encode(), ours=True), close=True)
+            await send(Response(bad.status, PLAIN, f"{bad.reason}\n".encode(), ours=True), True)
             return
         except Exception as defect:  # noqa: BLE001 - a defect of ours must still be answered, and never in silence
             self._on_defect(_place(defect))
@@ -138,7 +139,7 @@ class Edge:
             early = started + SOONEST_ANSWER_S - self._clock.monotonic()
             if early > 0:
                 await asyncio.sleep(early)
-        await send_whole(send, response)
+        await send(response, False)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         path = _exact_path(scope)
@@ -248,14 +249,3 @@ async def _body(receive: Receive) -> bytes:
             raise BadRequest(413, TOO_LARGE)
         if not message.get("more_body"):
             return b"".join(parts)
-
-
-async def send_whole(send: Send, response: Response, *, close: bool = False) -> None:
-    """Send one answer with its length. With ``close`` the connection ends after it."""
-    kind, length = response.content_type.encode("latin-1"), str(len(response.body)).encode()
-    headers = [(b"content-type", kind), (b"content-length", length)]
-    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if close:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol, _get_cached_date_header
 
+from signer.model import Response
 from signer.model.one_source import one_source
 from signer.secret import fingerprint
 from signer.serving.edge import BODY, CERTIFIED, GO_ON, SHOWN_KEY, UNIX, Scope
@@ -18,11 +19,11 @@ from signer.upstream.held import COUNTED_FROM
 
 KEEP_ALIVE_S = 75.0
 """How long a connection may wait for its next request."""
-STATUS_LINES = {each.value: f"{each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+STATUS_LINES = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
 PIECE = 256 * 1024
 """Bytes of a large answer that are given to the transport at once."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-SERVER = b"Server: gunicorn/asgi\r\n"
+SERVER = "Server: gunicorn/asgi\r\n"
 
 
 class Body:
@@ -191,7 +192,7 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             self._close_transport()
 
     async def _answer(self) -> bool:
-        """Let the application answer, with one start and one body; whether another request may follow."""
+        """Let the application answer; whether another request may follow."""
         request, body, parser = self._current_request, self._body_receiver, self._callback_parser
         assert request is not None  # noqa: S101 - made by the parser's callback
         assert body is not None  # noqa: S101 - made with it
@@ -216,18 +217,15 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         if behind:
             self._feed_callback_parser(behind)
 
-    async def _send(self, request: Scope, message: MutableMapping[str, Any]) -> None:
-        """Send to the client, or drop it if the client has hung up. This is ASGI's ``send``."""
+    async def _send(self, request: Scope, response: Response, ends: bool) -> None:
+        """Send one whole answer, or drop it if the client has hung up (`signer.serving.edge.Send`)."""
         if self._closed:
             return
-        if message["type"] == "http.response.start":
-            self._ends = (b"connection", b"close") in message["headers"]
-            self._response_buffer = _head(request["http_version"], message["status"], message["headers"])
-        else:
-            body = b"" if request["method"] == "HEAD" else message["body"]
-            self._safe_write(self._response_buffer + body[:COUNTED_FROM])
-            if len(body) > COUNTED_FROM or self._flow_control.write_paused:
-                await self._deliver(memoryview(body)[COUNTED_FROM:], self._holder(request))
+        self._ends = ends
+        body = b"" if request["method"] == "HEAD" else response.body
+        self._safe_write(_head(request["http_version"], response, ends) + body[:COUNTED_FROM])
+        if len(body) > COUNTED_FROM or self._flow_control.write_paused:
+            await self._deliver(memoryview(body)[COUNTED_FROM:], self._holder(request))
 
     async def _deliver(self, rest: memoryview, holder: str) -> None:
         """Send the rest of an answer as fast as its client reads, within the time limit.
@@ -261,11 +259,16 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         return one_source(self._peer[0]) if self._peer else UNIX
 
 
-def _head(version: str, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def _head(version: str, response: Response, ends: bool) -> bytes:
+    """Write status line and headers. The length is that of the whole body, also for HEAD."""
     # A network before the exchange has statuses of its own (520 and more), and a reason phrase may be empty.
-    start = b"HTTP/%b %b" % (version.encode(), STATUS_LINES.get(status) or b"%d \r\n" % status)
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    return b"".join([start, *lines, SERVER, _get_cached_date_header(), b"\r\n"])
+    status = STATUS_LINES.get(response.status) or f"{response.status} "
+    lines = [f"HTTP/{version} {status}", f"content-type: {response.content_type}"]
+    lines.append(f"content-length: {len(response.body)}")
+    lines += [f"{name}: {value}" for name, value in response.headers]
+    if ends:
+        lines.append("connection: close")
+    return b"".join(["\r\n".join([*lines, SERVER]).encode("latin-1"), _get_cached_date_header(), b"\r\n"])
 
 
 def _common_name(certificate: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -28,7 +28,7 @@ from signer.serving import collector, dump
 from signer.serving.binding import group_id, require_bindable
 from signer.serving.clock import SystemClock
 from signer.serving.descriptors import require_descriptors
-from signer.serving.edge import Edge, Receive, Scope, Send, Sources, send_whole
+from signer.serving.edge import Edge, Receive, Scope, Send, Sources
 from signer.serving.loaded import LoadedHome
 from signer.serving.protocol import KEEP_ALIVE_S
 from signer.serving.telemetry import GatewayWatch, LineLog, Metrics
@@ -47,6 +47,7 @@ MOST_LINE = 8 * 1024
 """Bytes of a request line: ccxt names some hundred pairs in one (and RFC 9112 §3 asks for 8,000 at least)."""
 PLAIN = "text/plain; charset=utf-8"
 STOPPING = "the gateway is stopping; nothing was sent"
+LifespanSend: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -80,7 +81,7 @@ class GatewayApp:
         self.answers: Mapping[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = self._refusals()
         """What answers the requests at each venue's listeners: its edge, once the gateway serves and until it stops."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: LifespanSend) -> None:
         """Run the lifespan. Connections take the requests to `answers` themselves."""
         assert scope["type"] == "lifespan"  # noqa: S101 - gunicorn calls for nothing else
         await self._lifespan(receive, send)
@@ -115,7 +116,7 @@ class GatewayApp:
         under_way = sum(edge.under_way for edge in self._edges.values())
         return [f"{under_way} requests under way", *(self._wiring.describe() if self._wiring else ["starting"])]
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, receive: Receive, send: LifespanSend) -> None:
         await receive()
         try:
             await self._start()
@@ -178,7 +179,7 @@ class GatewayApp:
 
 
 async def _refuse(venue: Venue, _scope: Scope, _receive: Receive, send: Send) -> None:
-    await send_whole(send, venue.refusal(NotServed.unavailable(STOPPING)), close=True)
+    await send(venue.refusal(NotServed.unavailable(STOPPING)), True)
 
 
 class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types

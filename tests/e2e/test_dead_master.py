@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from signer.home.lock import holder
+from signer.model import Response
 from signer.serving.server import STOPPING, GatewayApp
 from signer.venues.kraken.answers import refusal
 from tests.harness.bots import AHEAD_NS, Nonces
@@ -55,16 +56,17 @@ def _answered(wire: Wire, request: bytes) -> bool:
 
 async def test_no_request_is_served_once_the_books_are_closed() -> None:
     """A connection that is still there then is told so, in Kraken's words, and ends."""
-    sent: list[dict[str, object]] = []
+    sent: list[tuple[Response, bool]] = []
     app = GatewayApp.__new__(GatewayApp)
     app._venues = {"kraken": SimpleNamespace(refusal=refusal)}
 
     async def nothing() -> dict[str, object]:
         pytest.fail("the request is not read")
 
-    async def keep(message: dict[str, object]) -> None:
-        sent.append(message)
+    async def keep(answer: Response, ends: bool) -> None:
+        sent.append((answer, ends))
 
-    await app._refusals()["kraken"]({"type": "http"}, nothing, keep)  # type: ignore[arg-type]
-    assert STOPPING.encode() in sent[1]["body"]  # type: ignore[operator]
-    assert (b"connection", b"close") in sent[0]["headers"]  # type: ignore[operator]
+    await app._refusals()["kraken"]({"type": "http"}, nothing, keep)
+    [(answer, ends)] = sent
+    assert STOPPING.encode() in answer.body
+    assert ends

@@ -375,7 +375,7 @@ async def test_our_own_answers_leave_no_sooner_than_1_1_ms(
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(_: Any) -> None:
+    async def send(*_: Any) -> None:
         return None
 
     monkeypatch.setattr(asyncio, "sleep", sleep)

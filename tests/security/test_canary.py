@@ -280,8 +280,8 @@ async def test_a_defect_deep_inside_shows_no_secret(rig: Rig, bot: Bot, canary: 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": secret.encode(), "more_body": False}
 
-    async def send(message: object) -> None:
-        sent.append(message)
+    async def send(*answer: object) -> None:
+        sent.append(answer)
 
     scope = {"type": "http", "method": "POST", "raw_path": b"/0/private/Balance", "query_string": b"", "client": None}
     await edge({**scope, "headers": [(b"api-key", bot.api_key.encode())]}, receive, send)

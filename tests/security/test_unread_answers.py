@@ -12,14 +12,13 @@ import json
 import ssl
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 import uvloop
 
 from signer.model import Response
 from signer.sandbox.faults import Oversized
-from signer.serving.edge import Receive, Scope, Send, send_whole
+from signer.serving.edge import Receive, Scope, Send
 from signer.tls.authority import server_name, utc_now
 from signer.tls.folder import TlsFolder
 from signer.upstream.held import COUNTED_FROM, HeldAnswers
@@ -51,13 +50,10 @@ class App:
         """Count the call and answer it."""
         self.asked += 1
 
-        async def watched(message: Any) -> None:
-            sending = asyncio.ensure_future(send(message))
-            await asyncio.sleep(0)
-            self.most_held = max(self.most_held, self.held.total)
-            await sending
-
-        await send_whole(watched, Response(200, "application/json", BODY, ours=True))
+        sending = asyncio.ensure_future(send(Response(200, "application/json", BODY, ours=True), False))
+        await asyncio.sleep(0)
+        self.most_held = max(self.most_held, self.held.total)
+        await sending
 
     def answer_dropped(self, bound: str, holder: str) -> None:
         """A connection was closed."""
