@@ -208,11 +208,12 @@ class ClientNonces(Replays):
     @override
     def accept(self, fresh: Freshness, digest: bytes, now_us: int) -> None:
         nonce = _nonce(fresh)
-        if too_far_ahead(nonce, self._highest_in(unit_of(nonce)), now_us):
+        unit = unit_of(nonce)
+        if too_far_ahead(nonce, self._highest_in(unit), now_us):
             raise NotAuthentic(RefusalKind.NOT_FRESH, detail=TOO_FAR_AHEAD)
         if self._strict and nonce <= self._last:
             raise _replayed()
-        self._window(unit_of(nonce)).accept(nonce, digest)
+        self._window(unit).accept(nonce, digest)
         self._last = max(self._last, nonce)
 
     @override

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Generic, TypeVar, final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -174,9 +175,13 @@ class LineLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def line(self, **fields: str | int) -> None:
-        """Write the fields as ``name=value`` pairs, soon. Beyond a bound lines are dropped rather than kept."""
+        """Write the fields as ``name=value`` pairs, soon."""
+        self.add(_pairs(fields))
+
+    def add(self, text: str) -> None:
+        """Write a line of ``name=value`` pairs, soon. Beyond a bound lines are dropped rather than kept."""
         if len(self._lines) < MOST_WAITING:
-            self._lines.append(" ".join([f"{name}={_value(value)}" for name, value in fields.items()]))
+            self._lines.append(text)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(EVERY_S, self.flush)
 
@@ -193,13 +198,17 @@ class LineLog:
                 return  # a log that nobody reads must not stop an exchange of money; the audit log is another file
 
 
-def _value(value: str | int) -> str:
+def _pairs(fields: Mapping[str, str | int]) -> str:
+    return " ".join([f"{name}={value if isinstance(value, int) else _quoted(value)}" for name, value in fields.items()])
+
+
+def _quoted(value: str) -> str:
     """Quote a value unless it is plain, so that none can forge a field or a line."""
-    if isinstance(value, int):
-        return str(value)
-    if (value.isalnum() and value.isascii()) or _BARE.fullmatch(value):
-        return value
-    return json.dumps(value)
+    return value if _BARE.fullmatch(value) else json.dumps(value)
+
+
+_quoted_again = lru_cache(MOST_SERIES)(_quoted)
+"""For values that come with every call of a client: its name, its source and the endpoint."""
 
 
 BOUND_LINE_S = 60
@@ -256,13 +265,7 @@ class GatewayWatch:
             extra["rules"] = ",".join(trace.rules)
         if trace.detail:
             extra["detail"] = trace.detail
-        self._lines.line(
-            time=trace.started_us,
-            id=trace.id,
-            client=trace.client_name or "-",
-            source=trace.request.source,
-            call=trace.endpoint,
-            outcome=outcome,
-            us=took_us,
-            **extra,
-        )
+        client, source = _quoted_again(trace.client_name or "-"), _quoted_again(trace.request.source)
+        call = f"id={trace.id} client={client} source={source} call={_quoted_again(trace.endpoint)}"
+        line = f"time={trace.started_us} {call} outcome={outcome} us={took_us}"
+        self._lines.add(f"{line} {_pairs(extra)}" if extra else line)

@@ -34,6 +34,9 @@ _CODE = re.compile(
 """Where one of Kraken's error codes begins, or one of the endings without a code that ccxt looks for."""
 _UNPRINTABLE = re.compile(r"[^ -~]")
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` makes a new encoder at each call that has separators."""
+
 
 def reason(text: str) -> str:
     """Make ``text`` safe to stand in an error array: printable ASCII on one line, bounded, and free of any phrase that
@@ -157,4 +160,4 @@ def answer_with(result: Json) -> Response:
 
 def _enveloped(envelope: Json) -> Response:
     """Answer with status 200, as Kraken does; some clients repeat for ever after another (docs/kraken.md §8.16)."""
-    return Response(200, "application/json", json.dumps(envelope, separators=(",", ":")).encode(), ours=True)
+    return Response(200, "application/json", _encode(envelope).encode(), ours=True)

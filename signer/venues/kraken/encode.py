@@ -26,6 +26,8 @@ from signer.venues.kraken.values import BATCH_MOST, order_ref
 
 USER_AGENT = ("User-Agent", f"signer/{__version__}")
 _FORM_HEADERS = (("Content-Type", "application/x-www-form-urlencoded"), USER_AGENT)
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` makes a new encoder at each call that has separators."""
 _JSON_HEADERS = (("Content-Type", "application/json"), USER_AGENT)
 
 
@@ -44,7 +46,7 @@ def encode(call: Call, nonce: int, api_key: str) -> tuple[WireRequest, bytes]:
     digits = str(nonce)
     if ENDPOINTS[call.endpoint].as_json or isinstance(call.fields.get("pair"), list):
         headers = _JSON_HEADERS
-        body = json.dumps({"nonce": digits, **call.fields}, separators=(",", ":")).encode()
+        body = _encode({"nonce": digits, **call.fields}).encode()
     else:
         headers = _FORM_HEADERS
         body = "&".join((f"nonce={digits}", *_form(call.fields))).encode()
