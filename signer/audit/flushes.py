@@ -249,12 +249,10 @@ class Flushes:
 
     async def _flush(self, batch: list[Taken]) -> bool:
         """Write a batch; whether it is durable."""
-        if self.dropped > self._drops_told:
-            batch.append(Taken(self._drops(), "fact", self._clock.monotonic()))
         self._in_flight = batch
         self._flushed.before_flush(is_all=not self._waiting)
         try:
-            await self._append(batch)
+            await self._append(batch, drops=self.dropped - self._drops_told)
         except OSError as error:
             await self._failed(batch, error)
             return False
@@ -278,10 +276,14 @@ class Flushes:
             if not ended.done():
                 ended.set_result(None)
 
-    async def _append(self, batch: Sequence[Taken], *, urgent: bool = False) -> None:
-        own = await self._appender.append([one.record for one in batch], urgent=urgent)
+    async def _append(self, batch: Sequence[Taken], *, urgent: bool = False, drops: int = 0) -> None:
+        """Write a batch, and behind it how many notes were dropped, which is owed to no log that fails."""
+        told = [self._drops(drops)] if drops else []
+        records = [*(one.record for one in batch), *told]
+        own = await self._appender.append(records, urgent=urgent)
+        self._drops_told += drops
         self.counters.flushes += 1
-        self.counters.records += len(batch) + len(own)
+        self.counters.records += len(records) + len(own)
 
     def _written(self, batch: Sequence[Taken]) -> None:
         self._notes -= sum(one.kind == "note" for one in batch)
@@ -336,8 +338,7 @@ class Flushes:
                 one.tell(self._late(one))
         self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
-    def _drops(self) -> Record:
-        count, self._drops_told = self.dropped - self._drops_told, self.dropped
+    def _drops(self, count: int) -> Record:
         return {"kind": "dropped", "time": self._clock.now_us(), "count": count}
 
     def _note_failure(self, error: OSError) -> list[Taken]:

@@ -113,6 +113,21 @@ async def test_a_dead_disk_cannot_fill_the_memory() -> None:
     assert [record["count"] for record in all_records(disk) if record["kind"] == "dropped"] == [15]
 
 
+async def test_a_dead_disk_is_owed_one_record_of_what_was_dropped() -> None:
+    """However often it was tried meanwhile, and however much was dropped between two tries."""
+    disk = WorseDisk()
+    journal = await opened(disk, most_notes=1)
+    fail_steps(disk, "append")
+    for _ in range(5):
+        journal.note(entry("read"))
+        with pytest.raises(AuditError):
+            await begin(journal, "refused")
+    heal(disk)
+    await begin(journal, "after")
+    await journal.settled()
+    assert [record["count"] for record in all_records(disk) if record["kind"] == "dropped"] == [4]
+
+
 @pytest.mark.parametrize("kind", ["note", "fact"])
 async def test_a_dead_disk_refuses_at_once_however_much_is_owed(kind: str) -> None:
     """A begin is refused by one failed write, though more records wait than one flush takes."""
