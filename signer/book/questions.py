@@ -70,6 +70,11 @@ class BookQuestions:
         closed = sorted(in_memory, key=lambda one: one[1].placed_us, reverse=True)
         return self._with_stored(account, ref, _placed(_newest(closed, NEWEST_CLOSED)))
 
+    def open_named(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+        """Return the open orders that ``ref`` names, newest first."""
+        found = [one for one in self._book.placed.bearing(account, ref) if not one[1].closed]
+        return _placed(_newest(found, MOST_OPEN))
+
     def _with_stored(self, account: str, ref: OrderRef, found: Sequence[PlacedOrder]) -> Sequence[PlacedOrder]:
         """Return ``found`` and the closed orders that are not in memory, newest first."""
         if self._closed is None or (found and ref.kind == "venue-id"):

@@ -25,6 +25,9 @@ class Known(Protocol):
         If none is open, the newest closed ones. Raises `LedgerError` if those cannot be read.
         """
 
+    def open_named(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
+        """Return the orders that ``ref`` names and that are not known to be closed, newest first, from memory."""
+
     def absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> Sequence[str]:
         """Return orders that were placed before then, may be open, and are not ``listed``, the venue ids that are.
 

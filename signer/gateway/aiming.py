@@ -86,15 +86,21 @@ class Aiming:
         self.closed = KnownClosed()
         self._looking: dict[str, asyncio.Task[None]] = {}
 
-    def named(self, account: str, refs: Sequence[OrderRef]) -> dict[OrderRef, tuple[PlacedOrder, ...]]:
-        """Return the orders of any client that each name means, newest first. Those without a venue id come first."""
+    def named(
+        self, account: str, refs: Sequence[OrderRef], targets: Sequence[OrderRef]
+    ) -> dict[OrderRef, tuple[PlacedOrder, ...]]:
+        """Return the orders of any client that each name means, newest first.
+
+        Those without a venue id come first. Closed orders come only for ``targets``: a new order may take their names.
+        """
         on_the_way = self.without_id(account)[::-1]
-        return {
-            ref: (
-                *(one for one in on_the_way if ref in one.order.names),
-                *self.closed.marked(self._journal.find_orders(account, ref)),
-            )
+        placed = {
+            ref: self._journal.find_orders(account, ref) if ref in targets else self._journal.open_named(account, ref)
             for ref in refs
+        }
+        return {
+            ref: (*(one for one in on_the_way if ref in one.order.names), *self.closed.marked(found))
+            for ref, found in placed.items()
         }
 
     def without_id(self, account: str, owner: str = "", *, lost: bool | None = None) -> Sequence[PlacedOrder]:

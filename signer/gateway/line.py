@@ -143,15 +143,15 @@ class Gateway:
         id that the book lacks may be that order's, so the call waits for the look-up. Raises `NotServed` if that does
         not tell. An account-wide cancel need not wait, because it goes out by every name that it has.
         """
-        refs, account, owner = refs_of(call), client.info.account, _owner(client)
+        account, owner, refs = client.info.account, _owner(client), refs_of(call)
         if not refs:
             return {}
-        placed = self.aiming.named(account, refs)
+        placed = self.aiming.named(account, refs, call.targets)
         wide = not owner and call.action is Action.CANCEL
         if wide or not _lacks_an_id(call, placed) or not self.aiming.without_id(account, owner, lost=True):
             return placed
         await self.aiming.look_up(account, self._clock.monotonic() + LOOK_UP_S)
-        placed = self.aiming.named(account, refs)
+        placed = self.aiming.named(account, refs, call.targets)
         if _lacks_an_id(call, placed) and self.aiming.without_id(account, owner, lost=True):
             raise NotServed.unavailable(MAY_BE_LOST)
         return placed

@@ -153,6 +153,20 @@ async def test_an_order_is_closed_once_the_venue_lists_it_no_more(machine: Machi
     assert (journal.may_be_open("main"), journal.may_be_open("second")) == (0, 1)
 
 
+@in_virtual_time
+async def test_open_orders_are_found_by_a_name_without_the_closed_ones(machine: Machine) -> None:
+    """A new order may take the name of a closed one, whatever is still known of that."""
+    journal, name = await machine.start(), OrderRef("client-id", "mine")
+    await place(journal, "OAAA", orders=(order(client_id="mine"),))
+    for _ in range(2):
+        assert [one.venue_id for one in journal.open_named("main", name)] == ["OAAA"]
+        await machine.stop()
+        journal = await machine.start()
+    close_absent(journal, "main", [], AFTER_US)
+    assert list(journal.open_named("main", name)) == []
+    assert [one.venue_id for one in journal.find_orders("main", name)] == ["OAAA"]
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 @in_virtual_time
 async def test_an_order_that_comes_back_is_whose_it_was(machine: Machine, restarts: bool) -> None:
