@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
@@ -38,8 +38,8 @@ class Checks(Witness):
         self.asks: list[Ask] = []
         self.venue: SimVenue
         self.logs = Logs(world, home)
-        self.at_rest: Callable[[], tuple[int, str] | None] = lambda: None
-        """The digest of the running book (`FileJournal.digest_at_rest`)."""
+        self.journal: FileJournal | None = None
+        """The one that runs."""
         self._world = world
         self._sent: set[str] = set()
 
@@ -59,7 +59,10 @@ class Checks(Witness):
         self._sent.update(fresh[:1])
         if fresh[0] not in self.logs.book().calls:
             self._world.fail(f"{endpoint} {asked} is sent, for which nothing is held ({fresh[0]})")
-        if self._world.now - self._ask(_marks(intents[-1])[0]).asked_at > LATEST_SENT_S:
+        ask = self._ask(_marks(intents[-1])[0])
+        if self.journal is not None and self.journal.halted(ask.client, account):
+            self._world.fail(f"{endpoint} {asked} is sent, though {ask.client} is halted")
+        if self._world.now - ask.asked_at > LATEST_SENT_S:
             self._world.fail(f"{endpoint} {asked} is sent long after it was asked for")
         return fresh[0]
 
@@ -93,7 +96,7 @@ class Checks(Witness):
         if len(marks) != len(set(marks)):
             self._world.fail(f"the venue acted twice: {self.venue.deeds[-1]}")
         if self._world.alive:
-            self.logs.check_running(self.at_rest())
+            self.logs.check_running(None if self.journal is None else self.journal.digest_at_rest())
 
     def between_lives(self) -> None:
         """Check that log, checkpoint and both folds agree, whatever the last life has come to."""

@@ -59,12 +59,12 @@ class Simulation:
         world = self.world
         every = checkpoint_every or world.random.choice((1, 3, 20, 2_000))
         life = Life(world, self.venue, self._home, every)
-        self.checks.at_rest = lambda: None
+        self.checks.journal = None
         world.crash_at = None if crash_at is None else world.steps + crash_at
 
         async def main() -> bool:
             await life.start()
-            self.checks.at_rest = life.journal.digest_at_rest
+            self.checks.journal = life.journal
             await program(life)
             await life.stop()
             return True
