@@ -21,7 +21,7 @@ from signer.contracts import Clock, Journal, LookUps, Venue
 from signer.errors import Refused, Unanswered
 from signer.gateway.credential import OURS
 from signer.gateway.forward import Account, Journey
-from signer.model import OrderRef, PlacedOrder
+from signer.model import OrderRef, PlacedOrder, VenueResult, WireAnswer
 
 MOST_KEPT = 20_000
 """How many closed orders are remembered. The oldest are forgotten first, and their cancels are sent again."""
@@ -85,6 +85,8 @@ class Aiming:
         self._clock = clock
         self.closed = KnownClosed()
         self._looking: dict[str, asyncio.Task[None]] = {}
+        self._reading: set[asyncio.Task[tuple[WireAnswer, VenueResult]]] = set()
+        """The lists of open orders that are being read, though nobody may wait for them any more."""
 
     def named(
         self, account: str, refs: Sequence[OrderRef], targets: Sequence[OrderRef]
@@ -196,6 +198,11 @@ class Aiming:
         still = {one.venue_id for one in await self._still_open(account, venue, asked, owner, doubtful)}
         return placed | {name: [one for one in ones if one.venue_id in still] for name, ones in several.items()}
 
+    def _let_go(self, reading: asyncio.Task[tuple[WireAnswer, VenueResult]]) -> None:
+        self._reading.discard(reading)
+        if not reading.cancelled():
+            reading.exception()  # nobody asks for it
+
     async def _still_open(
         self, account: Account, venue: Venue, name: OrderRef | None, owner: str, placed: Sequence[PlacedOrder]
     ) -> Sequence[PlacedOrder]:
@@ -204,11 +211,19 @@ class Aiming:
         Returns all of them if the venue does not answer. A bot may give all its orders one tag. Most of those are
         closed, and a cancel of each would cost a request.
         """
+        journey = Journey()
+        forwarded = account.forward(venue, venue.open_call(name), owner or OURS, journey, lambda: None)
+        reading = asyncio.get_running_loop().create_task(forwarded)
+        self._reading.add(reading)
+        reading.add_done_callback(self._let_go)
+        await asyncio.wait({reading}, timeout=READ_S)
+        if not reading.done():
+            if not journey.sent:  # else its turn must last until its answer, or a later nonce could overtake it
+                reading.cancel()
+            return placed
         try:
-            async with asyncio.timeout(READ_S):
-                read = venue.open_call(name)
-                answer, _ = await account.forward(venue, read, owner or OURS, Journey(), lambda: None)
-        except (Refused, Unanswered, TimeoutError):
+            answer, _ = reading.result()
+        except (Refused, Unanswered):
             return placed
         listed = venue.read_open(answer)
         young_us = self._journal.now_us() - YOUNG_US
