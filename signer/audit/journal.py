@@ -19,7 +19,7 @@ from signer.audit.chain import Appender, fit
 from signer.audit.disk import Disk
 from signer.audit.flushes import MOST_NOTES, FlushCounters, Flushes, Record
 from signer.audit.record_clock import RecordClock
-from signer.audit.replaying import replay
+from signer.audit.replaying import VERIFY, replay
 from signer.audit.segment_writer import ROOM_BYTES, SEGMENT_BYTES
 from signer.book.book import Book
 from signer.book.questions import BookQuestions
@@ -89,8 +89,10 @@ class FileJournal(BookQuestions, Journal):
             self._book = replayed.book
             gaps = await self._appender.open(max(filter(None, (kept, replayed.known)), key=_seq_of, default=None))
             self._appender.notices |= dict.fromkeys(replayed.notices)
-            for notice in (*replayed.notices, *gaps):
+            for notice in replayed.notices:
                 self._on_alarm(notice)
+            for gap in gaps:
+                self._on_alarm(f"{gap}; {VERIFY}")
             self._behind.replayed(self._book, replayed)
             self._time.start(self._book.now_us)
             await self._begin()

@@ -15,6 +15,9 @@ from signer.contracts import Checkpoint
 from signer.errors import LedgerError
 from signer.model import ChainHead
 
+VERIFY: Final = "`signer audit verify` names the place"
+"""The hint for a log that lacks records."""
+
 SPILL_EVERY: Final = 10_000
 """After so many records, a book that is made anew is stored, and lets its closed orders go."""
 
@@ -51,7 +54,8 @@ def replay(disk: Disk, folder: Path, checkpoint: Checkpoint) -> Replayed:
         if replayed.last_seq - replayed.stored_seq >= SPILL_EVERY and seq == replayed.last_seq + 1:
             _spill(replayed, checkpoint, str(record["prev"]))
         if seq != replayed.last_seq + 1:
-            notices.append(f"records {replayed.last_seq + 1} to {seq - 1} are missing, and the book lacks them")
+            what = f"records {replayed.last_seq + 1} to {seq - 1} are missing, and the book lacks them"
+            notices.append(f"{what}; {VERIFY}")
         book.apply(record)
         replayed.last_seq = seq
     return replayed

@@ -118,7 +118,8 @@ def _log(home: Home, kept: ChainHead | None, stands: ChainHead | None) -> Iterat
             continue
         known = found(LocalDisk(), home.audit, head)
         if known is None:
-            what = f"ends at record {end.seq}, and {knows} record {head.seq}: records are missing"
+            how = f"ends at record {end.seq}" if end.seq < head.seq else f"lacks record {head.seq}"
+            what = f"{how}, and {knows} record {head.seq}: records are missing"
             yield error("audit", "audit log", what, VERIFY)
             return
         if known is False and head is kept:
