@@ -77,9 +77,9 @@ class Account:
         """Send ``call`` once and read its answer. The turn in the lane is held from nonce to answer.
 
         The call uses ``client``'s share of the least busy suitable credential. A given ``credential`` is used instead,
-        even if its lane is stopped, to ask the venue about that credential. ``check`` is called inside the turn, just
-        before signing. It raises `Refused` if the client was halted or revoked while the call waited. A ``brake`` is an
-        operator's cancel, which goes before all other calls.
+        even if its lane is stopped, to ask the venue about that credential. ``check`` is called inside the turn, before
+        signing and before bytes leave. It raises `Refused` if the client was halted or revoked while the call waited. A
+        ``brake`` is an operator's cancel, which goes before all other calls.
 
         Raises `NotServed` if nothing was sent, and `Unanswered` if the outcome is unknown. ``journey`` tells the two
         apart at any moment, even if this task is cancelled.
@@ -95,7 +95,7 @@ class Account:
                 async with chosen.lane.turn(client, priority, deadline) as turn:
                     if not self._count_in_turn(chosen, call, client, venue.read_cost(call), check):
                         continue
-                    answer, result = await self._exchange(venue, call, chosen, turn, journey)
+                    answer, result = await self._exchange(venue, call, chosen, turn, journey, check)
             except LaneStopped:  # the lane was stopped before the turn began, so nothing was sent
                 continue
             if result.bad_key and call.action is Action.CANCEL and self._able(call):
@@ -148,7 +148,7 @@ class Account:
                 raise self._quiet(asked)
             check()
             credential.count(client, venue.read_cost(call), now)
-            return await self._exchange(venue, call, credential, turn, journey)
+            return await self._exchange(venue, call, credential, turn, journey, check)
 
     def credential(self, name: str) -> Credential | None:
         """Return the credential ``name``; None if the account has none of that name."""
@@ -206,12 +206,12 @@ class Account:
         return ": the exchange has not said yet what it may do" if unproven else ""
 
     async def _exchange(
-        self, venue: Venue, call: Call, credential: Credential, turn: Turn, journey: Journey
+        self, venue: Venue, call: Call, credential: Credential, turn: Turn, journey: Journey, check: Callable[[], None]
     ) -> tuple[WireAnswer, VenueResult]:
         journey.turn_us, journey.nonce, journey.after = self.clock.now_us(), turn.nonce, turn.after
         request, message = venue.encode(call, turn.nonce or journey.turn_us, credential.api_key)
         signed = venue.signed(request, await self._signature(credential, message), credential.key.passphrase)
-        answer = await self._send(signed, journey)
+        answer = await self._send(signed, journey, check)
         result = venue.read_answer(call, answer)
         if result.bad_nonce:
             turn.nonce_refused()
@@ -243,10 +243,11 @@ class Account:
         except KeyStoreError as error:
             raise NotServed.unavailable("the signing key cannot be used now; nothing was sent") from error
 
-    async def _send(self, request: WireRequest, journey: Journey) -> WireAnswer:
+    async def _send(self, request: WireRequest, journey: Journey, check: Callable[[], None]) -> WireAnswer:
         """Send the request. Try a second time only if no byte of the first attempt left."""
         deadline = self.clock.monotonic() + self.call_seconds
         for attempts_left in (1, 0):
+            check()  # again: a key store or the first attempt may have taken seconds
             journey.sent, journey.sent_us = True, self.clock.now_us()
             try:
                 answer = await self.upstream.send(request, deadline)

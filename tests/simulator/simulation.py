@@ -150,12 +150,12 @@ async def _trouble(simulation: Simulation, life: Life) -> None:
 
 
 async def _halt_for_a_while(life: Life, client: str, seconds: float) -> None:
-    await _operate(life, "halt", "begun", client)
+    await operate(life, "halt", "begun", client)
     await asyncio.sleep(seconds)
-    await _operate(life, "resume", "done", client)
+    await operate(life, "resume", "done", client)
 
 
-async def _operate(life: Life, act: str, stage: str, client: str) -> None:
+async def operate(life: Life, act: str, stage: str, client: str) -> None:
     """Record an operator's act, which counts at once, whatever the disk does."""
     told: dict[str, Json] = {"id": "simulated", "act": act, "stage": stage, "reason": "simulated"}
     told |= {"client": client} if client else {}

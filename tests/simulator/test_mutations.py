@@ -121,11 +121,11 @@ def send_again(patch: pytest.MonkeyPatch) -> None:
     """What was not answered is sent once more."""
     send = Account._send
 
-    async def twice(self: Account, request: WireRequest, journey: Journey) -> WireAnswer:
+    async def twice(self: Account, request: WireRequest, journey: Journey, check: Callable[[], None]) -> WireAnswer:
         try:
-            return await send(self, request, journey)
+            return await send(self, request, journey, check)
         except Unanswered:
-            return await send(self, request, journey)
+            return await send(self, request, journey, check)
 
     patch.setattr(Account, "_send", twice)
 
