@@ -381,6 +381,3 @@ _CHANGES: Final[Mapping[str, Callable[[Book, Record], None]]] = {
     "operator": Book._operate,
     "opened": Book._open,
 }
-
-BOOK_KINDS: Final = frozenset(_CHANGES)
-"""The kinds of records that can change the book."""

@@ -96,14 +96,13 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class OpenIntent:
-    """A reservation without a known outcome, as found at start."""
+    """A call without a known outcome."""
 
     reservation: int
+    """The call's number in the log."""
     intent: Intent
     unknown: bool
-    """True if it is known to have been sent without an answer; False if we crashed before we knew."""
-    after_seq: int = 0
-    """A record of the log before which nothing says how it ended."""
+    """True if it is known to have been sent without an answer, or an earlier run began it; False if it is under way."""
 
 
 @dataclass(frozen=True, slots=True)
