@@ -59,7 +59,9 @@ class WrittenBehind:
             self._taken = book.take_changes(NOWHERE, whole=self._whole)
             self.busy = True
 
-    async def flushed(self, book: Book, head: ChainHead, *, is_durable: bool, is_pressing: Callable[[], bool]) -> None:
+    async def after_flush(
+        self, book: Book, head: ChainHead, *, is_durable: bool, is_pressing: Callable[[], bool]
+    ) -> None:
         """Go on after a flush: with the rows taken for it if it is durable, and as long as nobody waits for another.
 
         A checkpoint that is long overdue gets one slice between two flushes all the same.

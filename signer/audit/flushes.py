@@ -93,8 +93,8 @@ class FlushCounters:
     """Facts that were saved with urgent ones when the rest of their batch was not."""
 
 
-class Flushed(Protocol):
-    """What hears of the flushes: the journal."""
+class FlushListener(Protocol):
+    """Hears of the flushes. The journal is one."""
 
     def retract(self, record: Record) -> None:
         """Undo a begin that is not durable."""
@@ -120,7 +120,7 @@ class Flushes:
         self,
         appender: Appender,
         clock: Clock,
-        flushed: Flushed,
+        listener: FlushListener,
         on_alarm: Callable[[str], None],
         where: str,
         most_notes: int = MOST_NOTES,
@@ -131,7 +131,7 @@ class Flushes:
         """How many notes found no room, ever."""
         self._appender = appender
         self._clock = clock
-        self._flushed = flushed
+        self._listener = listener
         self._on_alarm = on_alarm
         self._where = where
         self._most_notes = most_notes
@@ -174,7 +174,7 @@ class Flushes:
         """Hear that the caller of a begin has given up. The call counts as not sent."""
         done = taken.done
         if done is not None and done.done() and not done.cancelled() and done.exception() is None:
-            self._flushed.give_up(taken.record)
+            self._listener.give_up(taken.record)
 
     async def settled(self) -> bool:
         """Wait until all that was taken so far is durable, or a flush has failed.
@@ -222,7 +222,7 @@ class Flushes:
         try:
             while self._waiting:
                 is_durable = await self._flush(self._next_batch())
-                await self._flushed.after_flush(is_durable=is_durable, is_pressing=self._is_pressing)
+                await self._listener.after_flush(is_durable=is_durable, is_pressing=self._is_pressing)
                 if not self._is_pressing():
                     return
         finally:
@@ -250,7 +250,7 @@ class Flushes:
     async def _flush(self, batch: list[Taken]) -> bool:
         """Write a batch; whether it is durable."""
         self._in_flight = batch
-        self._flushed.before_flush(is_all=not self._waiting)
+        self._listener.before_flush(is_all=not self._waiting)
         try:
             await self._append(batch, drops=self.dropped - self._drops_told)
         except OSError as error:
@@ -292,7 +292,7 @@ class Flushes:
             self._on_alarm("the audit log is being written again")
         for one in batch:
             if one.kind == "begin" and (not one.awaited or _is_late(one, self._clock)):
-                self._flushed.give_up(one.record)
+                self._listener.give_up(one.record)
                 one.tell(self._late(one))
             else:
                 one.tell()
@@ -302,7 +302,7 @@ class Flushes:
         refused = self._note_failure(error)
         for one in reversed(batch):
             if one.kind == "begin":
-                self._flushed.retract(one.record)
+                self._listener.retract(one.record)
         left = [one for one in batch if one.kind != "begin"]
         if any(one.urgent for one in left):
             left = await self._rescue(left, error)
@@ -331,7 +331,7 @@ class Flushes:
         """Send those away who have waited for too long: the disk hangs."""
         for one in reversed([one for one in self._waiting if one.kind == "begin" and _is_late(one, self._clock)]):
             self._waiting.remove(one)
-            self._flushed.retract(one.record)
+            self._listener.retract(one.record)
             one.tell(self._late(one))
         for one in (*self._in_flight, *self._waiting):
             if one.awaited and _is_late(one, self._clock):
@@ -348,7 +348,7 @@ class Flushes:
             return []
         self.healthy = False
         self._on_alarm(str(self.refusal(error)))
-        return [Taken(self._flushed.refused(error), "fact", self._clock.monotonic())]
+        return [Taken(self._listener.refused(error), "fact", self._clock.monotonic())]
 
     def refusal(self, error: OSError) -> AuditError:
         """Return the error for callers whose records are not durable."""

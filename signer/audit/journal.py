@@ -226,7 +226,7 @@ class FileJournal(BookQuestions, Journal):
         return (self._appender.head.seq, self._book.digest()) if self._flushes.at_rest else None
 
     def retract(self, record: Record) -> None:
-        """Undo a begin that is not durable (`signer.audit.flushes.Flushed`)."""
+        """Undo a begin that is not durable (`signer.audit.flushes.FlushListener`)."""
         self._book.retract(str(record["id"]))
         self._tell_movers()
 
@@ -249,7 +249,9 @@ class FileJournal(BookQuestions, Journal):
     async def after_flush(self, *, is_durable: bool, is_pressing: Callable[[], bool]) -> None:
         """Store the checkpoint that became due, or slices of it."""
         if self._behind.busy:
-            await self._behind.flushed(self._book, self._appender.head, is_durable=is_durable, is_pressing=is_pressing)
+            await self._behind.after_flush(
+                self._book, self._appender.head, is_durable=is_durable, is_pressing=is_pressing
+            )
 
     def _apply(self, record: Record) -> None:
         self._book.apply(record)

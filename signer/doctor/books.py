@@ -18,7 +18,7 @@ from signer.findings import Finding
 from signer.home.brakes import read_brakes
 from signer.home.layout import Home
 from signer.ledger import open_marks
-from signer.ledger.reading import ReadBook, read_book
+from signer.ledger.reading import ReadBook, fold_book
 from signer.model import ChainHead, Halt, OpenIntent
 from signer.model.escaping import printable
 from signer.model.halts import ended_by, whom
@@ -86,7 +86,7 @@ def _book(home: Home, now_us: int) -> tuple[BookQuestions, list[Finding]]:
     """Return the book, and what is to be said of its checkpoint. Raises `AuditError` if the log does not read."""
     after = partial(records_after, LocalDisk(), home.audit)
     try:
-        book = read_book(home, after, lambda: now_us, partial(archived_start, LocalDisk(), home.audit))
+        book = fold_book(home, after, lambda: now_us, partial(archived_start, LocalDisk(), home.audit))
     except LedgerError as why:
         return _folded(home, now_us), [warning("checkpoint", "book.db", why.what, ANEW)]
     book.close()

@@ -43,7 +43,7 @@ class ReadBook(BookQuestions, Known):
             self._kept.close()
 
 
-def read_book(
+def fold_book(
     home: Home,
     records_after: Callable[[int], Iterable[Record]],
     now_us: Callable[[], int] = wall_clock_us,

@@ -30,7 +30,7 @@ def read_book(home: Home) -> Iterator[ReadBook]:
     after = partial(records_after, LocalDisk(), home.audit)
     start = partial(archived_start, LocalDisk(), home.audit)
     try:
-        book = reading.read_book(home, after, SystemClock().now_us, start)
+        book = reading.fold_book(home, after, SystemClock().now_us, start)
     except OSError as error:
         what, where = f"the audit log cannot be read: {error.strerror}", str(error.filename or home.audit)
         raise AuditError(what, where=where, hint="see that this user may read it") from error

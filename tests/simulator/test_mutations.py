@@ -47,7 +47,7 @@ def hold_nothing(patch: pytest.MonkeyPatch) -> None:
 
     def unheld(self: Flushes, record: Record, kind: Kind, *, urgent: bool = False) -> Taken:
         if kind == "begin":
-            self._flushed.retract(record)
+            self._listener.retract(record)
         return wait_for(self, record, kind, urgent=urgent)
 
     patch.setattr(Flushes, "wait_for", unheld)
@@ -81,25 +81,25 @@ def send_after_a_minute(patch: pytest.MonkeyPatch) -> None:
 
 def capture_late(patch: pytest.MonkeyPatch) -> None:
     """A checkpoint takes the book of the moment at which a flush ends, with what was applied since it began."""
-    flushed = WrittenBehind.flushed
+    after_flush = WrittenBehind.after_flush
 
     async def late(self: WrittenBehind, now: Book, head: ChainHead, *, is_durable: bool, **how: Any) -> None:
         if self._taken is not None:
             now.touch(self._taken)
             self._taken = now.take_changes(NOWHERE, whole=self._whole)
-        await flushed(self, now, head, is_durable=is_durable, **how)
+        await after_flush(self, now, head, is_durable=is_durable, **how)
 
-    patch.setattr(WrittenBehind, "flushed", late)
+    patch.setattr(WrittenBehind, "after_flush", late)
 
 
 def store_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     """A checkpoint is stored though its flush failed."""
-    flushed = WrittenBehind.flushed
+    after_flush = WrittenBehind.after_flush
 
     async def ahead(self: WrittenBehind, now: Book, head: ChainHead, *, is_durable: bool, **how: Any) -> None:
-        await flushed(self, now, head, is_durable=True, **how)
+        await after_flush(self, now, head, is_durable=True, **how)
 
-    patch.setattr(WrittenBehind, "flushed", ahead)
+    patch.setattr(WrittenBehind, "after_flush", ahead)
 
 
 def take_left_calls_for_calls_under_way(patch: pytest.MonkeyPatch) -> None:

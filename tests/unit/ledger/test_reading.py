@@ -11,7 +11,7 @@ from signer.book.reading import Record
 from signer.errors import LedgerError
 from signer.home.layout import Home
 from signer.ledger.checkpoint import BookFile
-from signer.ledger.reading import ReadBook, read_book
+from signer.ledger.reading import ReadBook, fold_book
 from signer.model import ChainHead, OrderRef
 from tests.unit.ledger.books import book_of, changes, close, placed, rows, store
 from tests.unit.ledger.calls import START_US
@@ -51,7 +51,7 @@ def _read(home: Home) -> Iterator[Callable[..., ReadBook]]:
     opened: list[ReadBook] = []
 
     def read(*records: Record) -> ReadBook:
-        opened.append(read_book(home, log(*records), lambda: START_US))
+        opened.append(fold_book(home, log(*records), lambda: START_US))
         return opened[-1]
 
     yield read
@@ -71,11 +71,11 @@ def test_without_a_checkpoint_the_log_makes_the_book(home: Home, read: Callable[
 def test_a_log_whose_beginning_was_archived_has_a_book_to_start_with(file: BookFile, home: Home) -> None:
     """Without a checkpoint it is the one that was archived; a checkpoint is newer."""
     archived = book_of(placed("A"), placed("B")), ChainHead(7, "aa")
-    found = read_book(home, log(closing("A", 7), closing("B", 8)), start=lambda: archived)
+    found = fold_book(home, log(closing("A", 7), closing("B", 8)), start=lambda: archived)
     assert [one.venue_id for one in found.open_orders("", "")] == ["A"]
     found.close()
     store(file, changes(placed("C"), seq=9))
-    found = read_book(home, log(), start=lambda: archived)
+    found = fold_book(home, log(), start=lambda: archived)
     assert [one.venue_id for one in found.open_orders("", "")] == ["C"]
     found.close()
 
@@ -122,4 +122,4 @@ def test_a_log_that_cannot_be_read_is_an_error(home: Home, file: BookFile) -> No
         raise OSError("disk I/O error")
 
     with pytest.raises(OSError, match="disk I/O error"):
-        read_book(home, broken)
+        fold_book(home, broken)
