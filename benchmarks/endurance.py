@@ -19,7 +19,7 @@ CONNECTIONS = 16
 SLICE_S = 5
 CALLS_PER_SLICE = 16_000 * SLICE_S
 ORDERS_EVERY = 5
-"""One slice in so many places orders, which also go through the ledger and the durable audit log."""
+"""One slice in so many places orders, which wait until the audit log has them."""
 DOCUMENT = Path("docs/performance.md")
 
 

@@ -1,4 +1,4 @@
-"""Makes a home for measuring and runs the gateway on it, with policy, ledger and audit log."""
+"""Makes a home for measuring and runs the gateway on it, with policy, caps and audit log."""
 
 from __future__ import annotations
 

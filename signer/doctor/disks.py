@@ -17,7 +17,7 @@ from signer.home.layout import Home
 
 MIB = 1 << 20
 LEAST_BYTES, FEW_BYTES = 64 * MIB, 1024 * MIB
-"""Free space for an error (one segment of the log) and for a warning. The log's own reserve is for cancels only."""
+"""Free space for an error (one segment of the log) and for a warning. The log's own room is for cancels and brakes."""
 LEAST_FILES, FEW_FILES = 100, 10_000
 LEAST_DAYS, FEW_DAYS = 2.0, 14.0
 DAY_S = 24 * 3600.0

@@ -106,7 +106,7 @@ class Account:
     def require_place(self, call: Call, client: str) -> None:
         """Raise `NotServed` if no lane has a place for the call now.
 
-        Call this before the call is reserved and recorded, so that a flood is refused without disk writes.
+        Call this before the call's charges are held and it is recorded, so that a flood is refused without disk writes.
         """
         able = self._able(call)
         if able and not any(one.lane.has_place(client, PRIORITIES[call.action]) for one in able):

@@ -36,7 +36,7 @@ class Charge:
     limit: Decimal
     amount: Decimal
     leg: int = 0
-    """Which of the call's orders causes it, so that a batch can settle in part."""
+    """Which of the call's orders causes it, so that a part of a batch can be spent."""
 
 
 @dataclass(frozen=True, slots=True)

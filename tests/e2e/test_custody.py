@@ -106,7 +106,7 @@ def taken(bot: Bot, answers: list[dict[str, Any]]) -> bool:
 
 @contextmanager
 def settled(made: MadeHome, bot: Bot) -> Iterator[list[dict[str, Any]]]:
-    """Check at the end that sandbox, ledger and audit agree with the answers in the list."""
+    """Check at the end that sandbox, book and audit log agree with the answers in the list."""
     name = f"custody-{made.home.folder.parent.name}-{bot.account}"
     arrived, placed = len(made.arrivals(bot.account)), len(made.orders(name))
     answers: list[dict[str, Any]] = []

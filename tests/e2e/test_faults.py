@@ -172,7 +172,7 @@ def test_an_order_meets_a_fault(case: Case, faulty: RunningGateway, new_bot: New
 
 
 def test_an_order_that_arrives_late(faulty: RunningGateway, new_bot: NewBot) -> None:
-    """The ledger agrees whether or not the order was placed; a look-up may overtake its nonce, so that the exchange
+    """The book agrees whether or not the order was placed; a look-up may overtake its nonce, so that the exchange
     refuses it."""
     made, bot = faulty.made, new_bot(SHORT_S)
     made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=2 * SHORT_S))

@@ -94,7 +94,7 @@ def test_one_ready_line(own: RunningGateway) -> None:
 
 
 def test_sigterm_answers_what_is_in_flight(own: RunningGateway) -> None:
-    """An order at the exchange gets its answer, and its outcome is in the log and in the ledger before the end."""
+    """An order at the exchange gets its answer, and its outcome is in the log before the end."""
     account = account_of(own.made)
     bot = own.client(account)
     own.made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=1.0))

@@ -186,7 +186,7 @@ def test_a_cut_end_is_found_by_the_kept_head(sizes: list[int], data: st.DataObje
 
 @given(sizes=SIZES)
 def test_a_log_written_anew_is_found_by_the_kept_head(sizes: list[int]) -> None:
-    """A whole other log, sound in itself and long enough, is not the one that the ledger knows."""
+    """A whole other log, sound in itself and long enough, is not the one that the marks know."""
     _, head = new_log(sizes)
     other, _ = new_log([*sizes[::-1], 1, 1])
     report = verify(FOLDER, from_marks(ChainHead(head.seq, "ab" * 32)), other)

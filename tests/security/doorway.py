@@ -88,7 +88,7 @@ class Doorway:
         self.restart()
 
     def restart(self) -> None:
-        """Forget all but what the ledger keeps."""
+        """Forget all but the marks."""
         kept = dict(self.marks.kept)
         self.authenticator = Authenticator(
             cast(contracts.Marks, self.marks), self.clock, kept, on_alarm=self.alarms.append

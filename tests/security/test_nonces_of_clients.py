@@ -29,7 +29,7 @@ UNITS: Mapping[str, int] = {
 
 
 class Life:
-    """The nonces of one client through restarts, with all that a ledger keeps of them."""
+    """The nonces of one client through restarts, with their marks."""
 
     def __init__(self, *, strict: bool = False) -> None:
         self.marks: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The real line over a venue that the program does not know: its ledger, log, lanes, policy and connections."""
+"""The real line over a venue that the program does not know: its journal, lanes, policy and connections."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 // A reverse proxy that does the least that signer does: verifies the virtual signature, signs with the real key,
-// forwards, and chains an audit line. No policy, no ledger, no durable records.
+// forwards, and chains an audit line. No policy, no caps, no durable records.
 package main
 
 import (

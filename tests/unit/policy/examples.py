@@ -110,7 +110,7 @@ TXID = OrderRef("venue-id", "OAAAAA-AAAAA-AAAAAA")
 
 
 def placed(by: str = "bot", was: Order | None = None, txid: str = TXID.value) -> PlacedOrder:
-    """An order that the ledger knows."""
+    """An order that the book knows."""
     return PlacedOrder("main", by, txid, was or order(), 1)
 
 

@@ -125,8 +125,8 @@ def test_a_twin_that_was_seen_before_the_intent_is_not_it() -> None:
     assert told([unknown(2, order())], [seen("OA", 0)], first_seen=first_seen) == [LookupResult((None,))]
 
 
-def test_an_order_that_the_ledger_knows_is_not_it() -> None:
-    """An order that the ledger knows is not the lost one, even if it is the client's own."""
+def test_an_order_that_the_book_knows_is_not_it() -> None:
+    """An order that the book knows is not the lost one, even if it is the client's own."""
     assert told([unknown(1, order())], [seen("OA"), seen("OB")], taken={"OA"}) == [LookupResult(("OB",))]
 
 
@@ -196,8 +196,8 @@ def test_one_row_is_never_two_different_legs() -> None:
     assert "another" in one.doubt
 
 
-def test_only_orders_with_our_references_are_worth_a_look_into_the_ledger() -> None:
-    """An order with our tag or the client's id is looked up in the ledger, no other."""
+def test_only_orders_with_our_references_are_worth_a_look_into_the_book() -> None:
+    """An order with our tag or the client's id is looked up in the book, no other."""
     listed = [
         seen("OA"),
         seen("OB", client_tag="8"),

@@ -66,11 +66,11 @@ def test_no_rule_at_all_is_a_denial_too() -> None:
 
 def test_not_served_keeps_the_service_category() -> None:
     """The only service string that every typed client knows, then the reason."""
-    refusal = NotServed.unavailable("the ledger cannot be written; nothing was sent")
+    refusal = NotServed.unavailable("the audit log cannot be written; nothing was sent")
     assert isinstance(refusal, NotServed)
     assert words(refusal) == (
         "EService:Unavailable",
-        "EService:Gateway: the ledger cannot be written; nothing was sent",
+        "EService:Gateway: the audit log cannot be written; nothing was sent",
     )
 
 
