@@ -1,7 +1,7 @@
 """State files: the book as of the last record that was archived, where a log without its first segments begins.
 
 `signer audit archive` moves whole segments away. The book as of their last record stays beside the log as a file, and a
-record of kind ``archived`` has that file's SHA-256. So the chain vouches for the file, and whoever reads the log
+record of kind ``archived`` has that file's SHA-256. So the chain vouches for the file. Each reader of the log
 begins with it.
 """
 

@@ -42,7 +42,7 @@ async def test_calls_are_listed_oldest_first_as_they_began(machine: Machine) -> 
 
 @in_virtual_time
 async def test_orders_are_found_by_each_name_newest_first(machine: Machine) -> None:
-    """An accepted order is known by txid, userref and cl_ord_id, on its own account only, and whoever placed it."""
+    """An accepted order is known by txid, userref and cl_ord_id, of each client, on its own account only."""
     journal = await machine.start()
     first, second = order(client_tag="7"), order(client_tag="7", client_id="mine")
     accept(journal, await begin(journal, orders=(first, order())), "OAAA", None)

@@ -58,7 +58,7 @@ async def test_a_begin_is_durable_when_it_returns(machine: Machine) -> None:
 
 @in_virtual_time
 async def test_records_stand_in_the_order_in_which_they_were_applied(machine: Machine) -> None:
-    """Begins, ends, facts and notes alike, whoever waits for them."""
+    """The order holds for begins, ends, facts and notes, awaited or not."""
     journal = await machine.start()
     first = await begin(journal, charge("10"))
     end(journal, first, Outcome.REJECTED)

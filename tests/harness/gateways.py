@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, final
@@ -22,18 +22,16 @@ from tests.harness.waiting import PATIENCE_S, until
 
 @final
 class RunningGateway:
-    """`signer serve` on a home, ready when the constructor returns; ``under`` is a command that runs it."""
+    """`signer serve` on a home, ready when the constructor returns."""
 
     def __init__(
         self,
         made: MadeHome,
         *options: str,
         environment: Mapping[str, str] | None = None,
-        under: Sequence[str] = (),
     ) -> None:
         self.made = made
         self._options = options
-        self._under = under
         self._environment = {**os.environ, **(environment or {})}
         self._names = itertools.count(1)
         self._log = made.home.folder / "gateway.log"
@@ -47,7 +45,7 @@ class RunningGateway:
         """What it wrote to standard output behind the ready line, known when it has ended."""
 
     def _started(self) -> subprocess.Popen[str]:
-        command = [*self._under, *self.made.command("serve", "--json", *self._options)]
+        command = self.made.command("serve", "--json", *self._options)
         with self._log.open("a") as log:
             return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment)
 

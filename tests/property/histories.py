@@ -131,7 +131,7 @@ class History:
             self._append(record)
 
     def _change(self, call: tuple[str, Charges, str]) -> None:
-        """Change the newest order of all, whoever placed it, open or not."""
+        """Change the newest order of all clients, open or not."""
         ids = [one for record in self.log for one in record.get("venue_ids", ()) if one]
         if ids and (record := self._begun(*call, target=ids[-1])) is not None:
             self._append(record)

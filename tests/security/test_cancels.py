@@ -313,7 +313,7 @@ def test_a_refusal_that_is_of_no_order_is_not_repeated_for_each(rig: Rig, bot: B
 
 
 def test_an_account_wide_policy_names_what_the_book_lacks_as_it_is(rig: Rig, bot: Bot) -> None:
-    """A name that the book does not know is sent as it is; other orders are named by txid, whoever placed them."""
+    """A name that the book does not know is sent as it is. The orders of all clients are named by txid."""
     keeper, ref, known, handmade = rig.bot(rig.policy(WIDE)), number(), number(), name()
     by_hand = [rig.place_by_hand(**SMALL, userref=ref), rig.place_by_hand(**SMALL, cl_ord_id=handmade)]
     txid = rig.place(bot, **SMALL, userref=known)
