@@ -124,7 +124,7 @@ def test_a_renewed_leaf_is_shown_without_a_restart(made: MadeHome) -> None:
         assert second != first
         assert f"{second:x}" == json.loads(made.signer("tls", "show", "--json").stdout)["leaf_serial"]
         assert session.get(f"{gateway.url}/-/health").text == "ok\n"
-        assert gateway.log().count("alarm") == 0
+    assert gateway.log().count("alarm") == 0
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_the_word_of_a_named_proxy_decides_the_source(made: MadeHome) -> None:
         assert from_("192.0.2.7", "198.51.100.1").json()["error"] == ["EAPI:Invalid key"]
         assert from_("198.51.100.1", "192.0.2.7").json()["error"] == []
         assert from_().status_code == 400
-        assert "believing X-Forwarded-For from 127.0.0.1/32" in gateway.log()
+    assert "believing X-Forwarded-For from 127.0.0.1/32" in gateway.log()
 
 
 NONCES = iter(range(1, 100))

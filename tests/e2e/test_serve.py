@@ -199,7 +199,7 @@ def test_a_pair_that_the_exchange_does_not_list_stops_alone(made: MadeHome) -> N
         assert "ETH/UST" in made.signer("doctor").stdout
         checked = made.signer("policy", "check", str(policy))
         assert (checked.returncode, "the exchange lists no ETH/UST" in checked.stderr) == (3, True)
-        assert said in own.log()
+        until(lambda: said in own.log(), "the warning")
 
 
 @pytest.mark.parametrize(
@@ -337,10 +337,9 @@ def test_a_policy_that_does_not_load_is_said_and_the_gateway_serves(made: MadeHo
     trader.write_text(trader.read_text().replace('"ETH/USD"', '"ETH/USD", "ETH/"'))
     slow.write_text("version = ")
     with running(made) as gateway:
-        log = gateway.log()
-        assert f"policy trader: does not load, so client bot may only cancel: {trader}: pairs[2]" in log
-        assert f"policy slow: does not load, and no client has it: {slow}: not valid TOML" in log
         assert bot.at(gateway.url).post("Balance", {}, 1).json()["error"][0] == "EGeneral:Permission denied"
+    assert f"policy trader: does not load, so client bot may only cancel: {trader}: pairs[2]" in gateway.log()
+    assert f"policy slow: does not load, and no client has it: {slow}: not valid TOML" in gateway.log()
 
 
 def test_a_port_in_use(tmp_path: Path, shared_sandbox: RunningSandbox) -> None:

@@ -108,7 +108,8 @@ def goes_on(traded: Traded, *, used: int) -> str:
         assert errors(bot, "AddOrder", **order()) == []
         assert traded.made.used("bot")["orders"] == Decimal(used + 1)
         assert gateway.is_ready()
-        return gateway.log() + traded.told("doctor")[1]
+        page = traded.told("doctor")[1]
+    return gateway.log() + page  # after its end, because it writes its lines a moment later
 
 
 def of_another_log(traded: Traded) -> str:
@@ -328,7 +329,8 @@ def test_an_exchange_with_another_clock_is_named(old: OldHome) -> None:
     old.made.sandbox.control.skew(-3600)
     with restarted(old.made) as gateway:
         until(lambda: "kind=clock" in gateway.log(), "the alarm")
-        assert f"off the clock of {old.account}'s exchange; set the clock and restart" in gateway.log()
+        hint = f"off the clock of {old.account}'s exchange; set the clock and restart"
+        until(lambda: hint in gateway.log(), "the hint")
         assert_doubted(old, gateway)
         accept(old)
         assert errors(old.bot.at(gateway.url), "AddOrder", **order()) == []
