@@ -17,13 +17,14 @@ Row = TypeVar("Row")
 
 
 def page(
-    fields: Fields, rows: Iterable[Row], at: Callable[[Row], float], by_id: Mapping[str, Row]
+    fields: Fields, rows: Iterable[Row], at: Callable[[Row], float], time_of: Callable[[str], float | None]
 ) -> tuple[list[Row], int]:
     """Answer one page of ``rows``, newest first, and the number of all rows.
 
-    ``start`` (exclusive) and ``end`` (inclusive) are Unix seconds or the id of a row; ``ofs`` skips.
+    ``start`` (exclusive) and ``end`` (inclusive) are Unix seconds or an id, whose time ``time_of`` answers, None for an
+    unknown one; ``ofs`` skips.
     """
-    first, last = _moment(fields, "start", at, by_id), _moment(fields, "end", at, by_id)
+    first, last = _moment(fields, "start", time_of), _moment(fields, "end", time_of)
     chosen = [row for row in rows if (first is None or at(row) > first) and (last is None or at(row) <= last)]
     chosen.reverse()
     chosen.sort(key=at, reverse=True)
@@ -33,17 +34,21 @@ def page(
     return chosen[skip : skip + PAGE], len(chosen)
 
 
+def times(by_id: Mapping[str, Row], at: Callable[[Row], float]) -> Callable[[str], float | None]:
+    """Answer a function from an id to its row's time, None for an unknown id."""
+    return lambda name: at(by_id[name]) if name in by_id else None
+
+
 def counted(fields: Fields, name: str, rows: Mapping[str, object], count: int) -> dict[str, object]:
     """Answer a page in Kraken's shape: the rows under ``name``, and the count unless the call declines it."""
     return {name: rows} if fields.flag("without_count") else {name: rows, "count": count}
 
 
-def _moment(fields: Fields, name: str, at: Callable[[Row], float], by_id: Mapping[str, Row]) -> float | None:
+def _moment(fields: Fields, name: str, time_of: Callable[[str], float | None]) -> float | None:
     text = fields.text(name)
     if not text:
         return None
-    if text in by_id:
-        return at(by_id[text])
-    if not _TIME.fullmatch(text):
+    named = time_of(text)
+    if named is None and not _TIME.fullmatch(text):
         raise invalid(name)
-    return float(text)
+    return float(text) if named is None else named

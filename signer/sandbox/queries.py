@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from signer.sandbox.fields import Fields
-from signer.sandbox.history import counted, page
+from signer.sandbox.history import counted, page, times
 from signer.sandbox.orders import SimulatedOrder, order_json
 from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.records import Amend, Position, Trade
@@ -38,9 +38,9 @@ def _closed_orders(call: SimulatedCall) -> object:
     trades, wanted = call.fields.flag("trades"), _wanted(call.fields)
     by_open = call.fields.one_of("closetime", ("open", "close", "both"), "both") == "open"
     orders = [order for order in call.account.orders.values() if not order.live and wanted(order)]
-    rows, count = page(
-        call.fields, orders, lambda order: order.opened if by_open else order.closed, call.account.orders
-    )
+    # For an order's txid Kraken takes the time when it opened, whatever ``closetime`` says.
+    named = times(call.account.orders, lambda order: order.opened)
+    rows, count = page(call.fields, orders, lambda order: order.opened if by_open else order.closed, named)
     return counted(call.fields, "closed", {order.txid: order_json(order, trades=trades) for order in rows}, count)
 
 
@@ -94,8 +94,12 @@ def _trades_history(call: SimulatedCall) -> object:
     kind = _TRADE_TYPES[call.fields.one_of("type", tuple(_TRADE_TYPES), "all")]
     ledgers = call.fields.flag("ledgers")
     trades = [trade for trade in call.account.trades.values() if kind(trade)]
-    rows, count = page(call.fields, trades, lambda trade: trade.time, call.account.trades)
+    rows, count = page(call.fields, trades, _traded_at, times(call.account.trades, _traded_at))
     return counted(call.fields, "trades", {trade.id: trade_json(trade, ledgers=ledgers) for trade in rows}, count)
+
+
+def _traded_at(trade: Trade) -> float:
+    return trade.time
 
 
 def _query_trades(call: SimulatedCall) -> object:

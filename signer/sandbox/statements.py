@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from signer.sandbox.history import counted, page
+from signer.sandbox.history import counted, page, times
 from signer.sandbox.margin import equity
 from signer.sandbox.money import StatementEntry, amount_text
 from signer.sandbox.pairs import MAKER, TAKER, Schedule, asset_of
@@ -54,8 +54,12 @@ def _ledgers(call: SimulatedCall) -> object:
         for entry in call.account.wallet.entries.values()
         if (not assets or asset_of(entry.asset).id in assets) and kind in {"all", entry.type}
     ]
-    rows, count = page(call.fields, entries, lambda entry: entry.time, call.account.wallet.entries)
+    rows, count = page(call.fields, entries, _posted_at, times(call.account.wallet.entries, _posted_at))
     return counted(call.fields, "ledger", {entry.id: entry_json(entry) for entry in rows}, count)
+
+
+def _posted_at(entry: StatementEntry) -> float:
+    return entry.time
 
 
 def _query_ledgers(call: SimulatedCall) -> object:

@@ -76,6 +76,61 @@ def test_history_is_bounded_by_times_or_ids(desk: Desk) -> None:
     assert desk.refused("ClosedOrders", ofs="-1") == "EGeneral:Invalid arguments:ofs"
 
 
+def test_an_orders_id_stands_for_the_time_when_it_opened(desk: Desk) -> None:
+    """Kraken takes the opening time of an order's txid, also where the closing times are searched."""
+    early = desk.add("buy", "limit", "0.1", "50000")
+    desk.time += 10
+    late = desk.add("buy", "limit", "0.1", "50000")
+    for txid in (late, early):
+        desk.time += 10
+        desk.ask("CancelOrder", txid=txid)
+    still_open = desk.add("buy", "limit", "0.1", "50000")
+    assert list(desk.ask("ClosedOrders", start=late)["closed"]) == [early, late]
+    assert list(desk.ask("ClosedOrders", end=late)["closed"]) == []
+    assert list(desk.ask("ClosedOrders", end=still_open)["closed"]) == [early, late]
+
+
+def test_many_rows_of_one_moment_cross_a_page(desk: Desk) -> None:
+    """Fifty-one orders that end at once stand on two pages, each order once; so do their fills."""
+    placed = [desk.add("buy", "limit", "0.001", "50000", userref=str(number % 2)) for number in range(51)]
+    desk.time += 60
+    desk.price("49000")
+    for method, shown, key in (("ClosedOrders", "closed", None), ("TradesHistory", "trades", "ordertxid")):
+        first, second = desk.ask(method), desk.ask(method, ofs="50")
+        assert (len(first[shown]), len(second[shown]), first["count"], second["count"]) == (50, 1, 51, 51)
+        rows = first[shown] | second[shown]
+        assert {row[key] if key else txid for txid, row in rows.items()} == set(placed)
+    assert desk.ask("ClosedOrders", userref="0")["count"] == 26
+
+
+def test_the_count_of_ledgers_is_that_of_the_rows_asked_for(desk: Desk) -> None:
+    """The count goes by asset and type; the offset pages; a call may decline the count."""
+    for _ in range(60):
+        desk.time += 1
+        desk.add("buy", "market", "0.001")
+    first = desk.ask("Ledgers", asset="XBT", type="trade")
+    rest = desk.ask("Ledgers", asset="XBT", type="trade", ofs="50", without_count="true")
+    assert (len(first["ledger"]), first["count"], len(rest["ledger"])) == (50, 60, 10)
+    assert "count" not in rest
+    assert not set(first["ledger"]) & set(rest["ledger"])
+    oldest = list(rest["ledger"])[-1]
+    assert desk.ask("Ledgers", asset="XBT", type="trade", start=oldest)["count"] == 59
+
+
+def test_queries_take_so_many_ids_and_no_more(desk: Desk) -> None:
+    """QueryOrders takes fifty ids, QueryTrades and QueryLedgers twenty."""
+    orders = [desk.add("buy", "market", "0.001") for _ in range(51)]
+    trades = [desk.look(txid)["trades"][0] for txid in orders[:21]]
+    entries = list(desk.ask("Ledgers")["ledger"])[:21]
+    for method, field, ids in (
+        ("QueryOrders", "txid", orders),
+        ("QueryTrades", "txid", trades),
+        ("QueryLedgers", "id", entries),
+    ):
+        assert list(desk.ask(method, **{field: ",".join(ids[:-1])})) == ids[:-1]
+        assert desk.refused(method, **{field: ",".join(ids)}) == f"EGeneral:Invalid arguments:{field}"
+
+
 def test_closetime_chooses_the_time_that_counts(desk: Desk) -> None:
     """An order opened early and closed late is found by either."""
     txid = desk.add("buy", "limit", "0.1", "50000")
