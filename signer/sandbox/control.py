@@ -37,9 +37,16 @@ class _Skew(BaseModel):
     """The seconds by which the exchange's clock is ahead of the real one."""
 
 
+class _Tier(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    tier: str
+
+
 _NEW_KEY = TypeAdapter(_NewKey)
 _PRICES: TypeAdapter[dict[str, Amount]] = TypeAdapter(dict[str, Amount])
 _SKEW = TypeAdapter(_Skew)
+_TIER = TypeAdapter(_Tier)
 
 
 class Wrong(Exception):
@@ -53,6 +60,7 @@ def create_control(simulation: Simulation) -> Flask:
     _keys(app, simulation)
     _faults(app, simulation)
     _market(app, simulation)
+    _accounts(app, simulation)
     app.register_error_handler(HTTPException, lambda error: ({"error": error.description}, error.code))
     app.register_error_handler(Wrong, lambda error: ({"error": str(error)}, 400))
     return app
@@ -121,6 +129,14 @@ def _market(app: Flask, simulation: Simulation) -> None:
         simulation.clock.skew_s = _read(_SKEW).skew_s
         return read_clock()
 
+
+def _accounts(app: Flask, simulation: Simulation) -> None:
+    @app.post("/accounts/<account>/tier")
+    def set_tier(account: str) -> Reply:
+        tier = _read(_TIER).tier
+        _said(lambda: simulation.set_tier(account, tier))
+        return {}
+
     @app.get("/accounts/<account>/<path:method>")
     def ask(account: str, method: str) -> Reply:
         return {"result": _said(lambda: simulation.ask(account, method, request.args.to_dict()))}
@@ -152,7 +168,7 @@ def _shown(key: ApiKey) -> Reply:
         "api_key": settings.api_key,
         "permissions": sorted(settings.permissions),
         "nonce_window": settings.nonce_window,
-        "tier": settings.tier,
+        "tier": key.tier,
         "highest_nonce": str(key.nonces.highest),
     }
 

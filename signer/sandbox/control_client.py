@@ -66,6 +66,10 @@ class Control:
         made = self._ask("POST", "/keys", json=body)
         return MadeKey(made["name"], made["account"], made["api_key"], made["api_secret"])
 
+    def set_tier(self, account: str, tier: str) -> None:
+        """Change the tier of an account, and so of its keys."""
+        self._ask("POST", f"/accounts/{account}/tier", json={"tier": tier})
+
     def list_keys(self) -> list[dict[str, Any]]:
         """List all keys without their secrets, each with the highest nonce that it has used."""
         return list(self._ask("GET", "/keys")["keys"])

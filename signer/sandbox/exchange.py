@@ -66,9 +66,8 @@ PUBLIC_METHODS = frozenset(public.METHODS)
 class Exchange:
     """One exchange with its accounts. It is not safe for threads; the caller holds a lock.
 
-    ``now`` answers Unix seconds; ``tier`` is each account's verification level (docs/kraken.md §4); with ``walk``,
-    prices take a seeded step for every second that passes, and otherwise stay until `set_price`. It lists the built-in
-    pairs unless ``instruments`` gives others.
+    ``now`` answers Unix seconds; with ``walk``, prices take a seeded step for every second that passes, and otherwise
+    stay until `set_price`. It lists the built-in pairs unless ``instruments`` gives others.
     """
 
     def __init__(
@@ -76,22 +75,27 @@ class Exchange:
         *,
         now: Callable[[], float],
         seed: int = 1,
-        tier: str = "intermediate",
         walk: bool = False,
         instruments: Instruments | None = None,
     ) -> None:
         ids = Ids(seed)
         self._state = State(now, ids, Market(now=now, ids=ids, seed=seed, instruments=instruments or built_in()))
-        self._tier = TIERS[tier]
         self._walk = walk
 
-    def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
-        """Open an account with these deposits. Assets may have any spelling: ``USD``, ``ZUSD``, ``btc``."""
+    def open_account(self, name: str, balances: Mapping[str, Decimal], tier: str = "pro") -> None:
+        """Open an account with these deposits. Assets may have any spelling: ``USD``, ``ZUSD``, ``btc``.
+
+        ``tier`` is its verification level, which bounds its orders (docs/kraken.md §4).
+        """
         state = self._state
         wallet = Wallet(now=state.now, new_id=state.ids.ledger)
-        account = state.accounts[name] = SimulatedAccount(name, state.ids.iban(), wallet, CallCounters(self._tier))
+        account = state.accounts[name] = SimulatedAccount(name, state.ids.iban(), wallet, CallCounters(TIERS[tier]))
         for asset, amount in balances.items():
             deposits.receive(state, account, state.instruments.asset(asset), amount)
+
+    def set_tier(self, account: str, tier: str) -> None:
+        """Change an account's verification level. What its counters hold stays."""
+        self._state.accounts[account].counters.tier = TIERS[tier]
 
     def public(self, method: str, params: Mapping[str, object]) -> object:
         """Answer the ``result`` of one of `PUBLIC_METHODS`, ready for JSON. Raises `Rejected`."""

@@ -65,6 +65,10 @@ class RestCounter:
         self._level = 0.0
         self._at = 0.0
 
+    def set_tier(self, tier: str) -> None:
+        """Change its maximum and decay. What was counted stays."""
+        self._limit, self._decay = REST_TIERS[tier]
+
     def spend(self, endpoint: str, now: float) -> bool:
         """Count a call and answer whether it is allowed. Orders cost nothing here: they have counters of their own."""
         self._level = max(0.0, self._level - self._decay * max(0.0, now - self._at))

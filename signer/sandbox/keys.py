@@ -39,7 +39,8 @@ class KeySettings(BaseModel):
     """The key's name; if empty, one is generated."""
     permissions: frozenset[str] = TRADING
     nonce_window: Annotated[int, Field(ge=0)] = 0
-    tier: str = "pro"
+    tier: str | None = None
+    """The tier of its account; None for the one that the account has, or the sandbox's for a new account."""
     api_key: str = ""
     """The API key; if empty, a random one. A given pair allows to replay published vectors."""
     api_secret: str = Field(default="", repr=False)
@@ -54,9 +55,9 @@ class KeySettings(BaseModel):
 
     @field_validator("tier")
     @classmethod
-    def _known_tier(cls, tier: str) -> str:
-        if tier not in REST_TIERS:
-            raise ValueError(f"unknown {tier!r}; choose one of {', '.join(REST_TIERS)}")
+    def _known_tier(cls, tier: str | None) -> str | None:
+        if tier is not None:
+            check_tier(tier)
         return tier
 
     @field_validator("api_secret")
@@ -69,16 +70,28 @@ class KeySettings(BaseModel):
         return secret
 
 
+def check_tier(tier: str) -> None:
+    """Raise `ValueError` with a message for a person if there is no such tier."""
+    if tier not in REST_TIERS:
+        raise ValueError(f"unknown {tier!r}; choose one of {', '.join(REST_TIERS)}")
+
+
 @final
 class ApiKey:
     """One key of an account, with its counters."""
 
-    def __init__(self, settings: KeySettings, created: float) -> None:
+    def __init__(self, settings: KeySettings, tier: str, created: float) -> None:
         self.settings = settings
+        self.tier = tier
         self.created = created
         self.last_used: float | None = None
         self.nonces = Nonces(settings.nonce_window)
-        self.counter = RestCounter(settings.tier)
+        self.counter = RestCounter(tier)
+
+    def set_tier(self, tier: str) -> None:
+        """Change the tier of its counter, which keeps its level."""
+        self.tier = tier
+        self.counter.set_tier(tier)
 
     @property
     def name(self) -> str:
@@ -120,8 +133,8 @@ class Keys:
     def __iter__(self) -> Iterator[ApiKey]:
         return iter(list(self._keys.values()))
 
-    def make(self, settings: KeySettings) -> ApiKey:
-        """Make a key. Raises `ValueError` if its name or the key itself is taken."""
+    def make(self, settings: KeySettings, tier: str) -> ApiKey:
+        """Make a key of an account of this tier. Raises `ValueError` if its name or the key itself is taken."""
         made = settings.model_copy(
             update={
                 "name": settings.name or f"key-{len(self._keys) + 1}",
@@ -131,8 +144,14 @@ class Keys:
         )
         if made.api_key in self._keys or any(key.name == made.name for key in self._keys.values()):
             raise ValueError(f"there is a key {made.name!r} already, or this API key is taken; choose another")
-        key = self._keys[made.api_key] = ApiKey(made, self._now())
+        key = self._keys[made.api_key] = ApiKey(made, tier, self._now())
         return key
+
+    def set_tier(self, account: str, tier: str) -> None:
+        """Change the tier of an account's keys."""
+        for key in self._keys.values():
+            if key.settings.account == account:
+                key.set_tier(tier)
 
     def find(self, api_key: str, source: str) -> ApiKey:
         """Find an API key that was used from address ``source``. Raises `CallDenied` with Kraken's error."""

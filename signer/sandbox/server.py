@@ -49,7 +49,7 @@ class Settings:
     account: str = "demo"
     permissions: tuple[str, ...] = tuple(sorted(TRADING))
     tier: str = "pro"
-    """The tier of the key's REST counter and the accounts' order counters: starter, intermediate, pro or unlimited."""
+    """The tier of each account that names none: starter, intermediate, pro or unlimited."""
     pairs: str | None = None
     """A file with Kraken's AssetPairs answer; None for the built-in pairs."""
 
@@ -88,13 +88,12 @@ class Sandbox:
         _check_loopback(settings.control_listen)
         instruments = built_in() if settings.pairs is None else read_pairs(Path(settings.pairs))
         self._simulation = Simulation(
-            lambda now: Exchange(
-                now=now, seed=settings.seed, tier=settings.tier, walk=settings.walk, instruments=instruments
-            ),
+            lambda now: Exchange(now=now, seed=settings.seed, walk=settings.walk, instruments=instruments),
             public=PUBLIC_METHODS,
             private=PRIVATE_METHODS,
             real_clock=time.time,
             random_bytes=secrets.token_bytes,
+            tier=settings.tier,
         )
         key = self._simulation.make_key(wanted)
         self._bots, self._control = _both_bound(settings)

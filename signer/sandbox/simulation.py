@@ -15,7 +15,7 @@ from typing import Protocol, final
 
 from signer.sandbox.arrivals import Arrivals
 from signer.sandbox.faults import Faults
-from signer.sandbox.keys import ApiKey, CallDenied, Keys, KeySettings
+from signer.sandbox.keys import ApiKey, CallDenied, Keys, KeySettings, check_tier
 from signer.sandbox.rejected import Rejected
 from signer.sandbox.wire import Malformed, Params, decode, form_pairs, is_json, nested
 
@@ -41,8 +41,11 @@ TOY_BALANCES = {
 class Engine(Protocol):
     """What the edge needs of the exchange. It raises `Rejected` and is not safe for threads."""
 
-    def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
-        """Open an account with these balances, by asset."""
+    def open_account(self, name: str, balances: Mapping[str, Decimal], tier: str) -> None:
+        """Open an account of this tier with these balances, by asset."""
+
+    def set_tier(self, account: str, tier: str) -> None:
+        """Change the tier of an account's order counters."""
 
     def public(self, method: str, params: Mapping[str, object]) -> object:
         """Answer the result of a public call."""
@@ -125,6 +128,7 @@ class Simulation:
         private: frozenset[str],
         real_clock: Callable[[], float],
         random_bytes: Callable[[int], bytes],
+        tier: str = "pro",
     ) -> None:
         self.clock = SkewedClock(real_clock)
         self.faults = Faults()
@@ -133,7 +137,8 @@ class Simulation:
         self.private = private | OWN_METHODS
         self._engine = make_engine(self.clock.now)
         self._keys = Keys(now=self.clock.now, random_bytes=random_bytes)
-        self._accounts: set[str] = set()
+        self._new_tier = tier
+        self._tiers: dict[str, str] = {}
         # One lock is held from nonce to answer, so that calls act in the order of their nonces.
         self._lock = threading.Lock()
 
@@ -150,13 +155,27 @@ class Simulation:
 
     def make_key(self, settings: KeySettings, balances: Mapping[str, Decimal] | None = None) -> ApiKey:
         """Make a key, and open its account if it does not exist. Raises `ValueError` with a message for a person."""
+        name = settings.account
         with self._lock:
-            if settings.account not in self._accounts:
-                self._engine.open_account(settings.account, TOY_BALANCES if balances is None else balances)
-                self._accounts.add(settings.account)
+            if name not in self._tiers:
+                tier = settings.tier or self._new_tier
+                self._engine.open_account(name, TOY_BALANCES if balances is None else balances, tier)
+                self._tiers[name] = tier
             elif balances is not None:
-                raise ValueError(f"account {settings.account!r} is open already; leave balances out")
-            return self._keys.make(settings)
+                raise ValueError(f"account {name!r} is open already; leave balances out")
+            elif settings.tier not in {None, self._tiers[name]}:
+                has = f"account {name!r} has the tier {self._tiers[name]!r}, and so have all its keys"
+                raise ValueError(f"{has}; leave the tier out, or POST /accounts/{name}/tier first")
+            return self._keys.make(settings, self._tiers[name])
+
+    def set_tier(self, account: str, tier: str) -> None:
+        """Change the tier of an account and all its keys. Raises `ValueError` with a message for a person."""
+        with self._lock:
+            self._check_account(account)
+            check_tier(tier)
+            self._tiers[account] = tier
+            self._keys.set_tier(account, tier)
+            self._engine.set_tier(account, tier)
 
     def all_keys(self) -> list[ApiKey]:
         """List all keys."""
@@ -172,12 +191,15 @@ class Simulation:
     def ask(self, account: str, method: str, params: Mapping[str, object]) -> object:
         """Answer a private call without key and faults (the control interface's). Raises `Rejected` or `ValueError`."""
         with self._lock:
-            if account not in self._accounts:
-                raise ValueError(f"there is no account {account!r}; POST /keys opens one")
+            self._check_account(account)
             if method not in self.private - OWN_METHODS:
                 raise ValueError(f"unknown method {method!r}; write it as in the path (OpenOrders)")
             self._engine.tick()
             return self._engine.private(account, method, params)
+
+    def _check_account(self, account: str) -> None:
+        if account not in self._tiers:
+            raise ValueError(f"there is no account {account!r}; POST /keys opens one")
 
     def _public(self, incoming: Incoming, endpoint: str) -> Answer:
         if endpoint not in self.public:

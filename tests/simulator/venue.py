@@ -96,7 +96,7 @@ class SimVenue:
         self.deeds: list[Deed] = []
         self._world = world
         self._witness = witness
-        self._exchange = Exchange(now=lambda: START_US / 1e6 + world.now, seed=1, tier="pro")
+        self._exchange = Exchange(now=lambda: START_US / 1e6 + world.now, seed=1)
         for account in sorted(set(CREDENTIALS.values())):
             self._exchange.open_account(account, {"USD": Decimal(1_000_000), "XBT": Decimal(100)})
         self._highest_nonce: dict[str, int] = {}

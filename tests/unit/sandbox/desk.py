@@ -17,8 +17,8 @@ class Desk:
 
     def __init__(self, *, tier: str = "pro", walk: bool = False, seed: int = 1) -> None:
         self.time = START
-        self.exchange = Exchange(now=lambda: self.time, seed=seed, tier=tier, walk=walk)
-        self.exchange.open_account("bot", {"USD": Decimal(100_000), "XBT": Decimal(2)})
+        self.exchange = Exchange(now=lambda: self.time, seed=seed, walk=walk)
+        self.exchange.open_account("bot", {"USD": Decimal(100_000), "XBT": Decimal(2)}, tier)
 
     def ask(self, method: str, /, **params: object) -> Any:
         """Make a private call; the answer is Kraken's ``result``."""

@@ -29,11 +29,16 @@ class ToyEngine:
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self.accounts: dict[str, Mapping[str, Decimal]] = {}
+        self.tiers: dict[str, str] = {}
         self.called: list[tuple[str, str, Mapping[str, object]]] = []
         self.prices: dict[str, Decimal] = {}
 
-    def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
+    def open_account(self, name: str, balances: Mapping[str, Decimal], tier: str) -> None:
         self.accounts[name] = balances
+        self.tiers[name] = tier
+
+    def set_tier(self, account: str, tier: str) -> None:
+        self.tiers[account] = tier
 
     def public(self, method: str, params: Mapping[str, object]) -> object:
         self.called.append(("", method, params))
@@ -76,6 +81,7 @@ class Edge:
             private=frozenset(NEEDS) - OWN_METHODS,
             real_clock=lambda: self.time,
             random_bytes=lambda length: next(counter).to_bytes(length, "big"),
+            tier="unlimited",
         )
         self.bots = create_app(self.simulation).test_client()
         self.control = create_control(self.simulation).test_client()
@@ -86,7 +92,7 @@ class Edge:
         return self.engine
 
     def make_key(self, **settings: Any) -> ApiKey:
-        return self.simulation.make_key(KeySettings(**{"account": "demo", "tier": "unlimited", **settings}))
+        return self.simulation.make_key(KeySettings(**{"account": "demo", **settings}))
 
     def call(self, endpoint: str, *, key: ApiKey | None = None, nonce: object = None, **fields: str) -> TestResponse:
         """A properly signed form call."""

@@ -41,8 +41,8 @@ def _written(folder: Path, answer: object) -> Path:
 
 
 def _exchange(folder: Path, answer: object) -> Exchange:
-    exchange = Exchange(now=lambda: 1.7e9, tier="unlimited", instruments=read_pairs(_written(folder, answer)))
-    exchange.open_account("bot", {"ZUSD": Decimal(1_000), "ODD": Decimal(1_000)})
+    exchange = Exchange(now=lambda: 1.7e9, instruments=read_pairs(_written(folder, answer)))
+    exchange.open_account("bot", {"ZUSD": Decimal(1_000), "ODD": Decimal(1_000)}, "unlimited")
     return exchange
 
 

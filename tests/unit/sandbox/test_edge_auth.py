@@ -124,7 +124,7 @@ def test_both_counters_know_the_same_tiers() -> None:
 
 def test_the_rest_counter_fills_and_decays(edge: Edge) -> None:
     """A key's calls count one or two, orders nothing, and time takes them away."""
-    key = edge.make_key(tier="pro", permissions=PERMISSIONS)
+    key = edge.make_key(account="pro", tier="pro", permissions=PERMISSIONS)
     answers = [errors(edge.call("Balance", key=key)) for _ in range(21)]
     assert answers == [[]] * 20 + [["EAPI:Rate limit exceeded"]]
     assert errors(edge.call("AddOrder", key=key)) == []
@@ -132,6 +132,22 @@ def test_the_rest_counter_fills_and_decays(edge: Edge) -> None:
     assert errors(edge.call("Ledgers", key=key)) == []
     assert errors(edge.call("Balance", key=key)) == ["EAPI:Rate limit exceeded"]
     assert errors(edge.call("Balance")) == []
+
+
+@pytest.mark.parametrize(
+    ("tier", "most", "decay"), [("starter", 15, 0.33), ("intermediate", 20, 0.5), ("pro", 20, 1.0)]
+)
+def test_each_key_of_an_account_has_its_own_counter(edge: Edge, tier: str, most: int, decay: float) -> None:
+    """The tier is the account's and sets the maximum and the decay; the count is each key's own."""
+    first = edge.make_key(account="bot", tier=tier)
+    second = edge.make_key(account="bot")
+    for key in (first, second):
+        answers = [errors(edge.call("Balance", key=key)) for _ in range(most + 1)]
+        assert answers == [[]] * most + [["EAPI:Rate limit exceeded"]]
+    edge.time += 0.9 / decay
+    assert errors(edge.call("Balance", key=first)) == ["EAPI:Rate limit exceeded"]
+    edge.time += 0.2 / decay
+    assert errors(edge.call("Balance", key=first)) == []
 
 
 def test_a_clock_set_back_does_not_refill_the_counter() -> None:

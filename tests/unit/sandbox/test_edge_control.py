@@ -77,6 +77,10 @@ def test_keys_are_made_with_their_account(edge: Edge) -> None:
         ({"account": "a", "tier": "gold"}, "tier: Value error, unknown 'gold'; choose one of starter"),
         ({"account": "a", "colour": "red"}, "colour: Extra inputs are not permitted"),
         ({"account": "a", "api_secret": "?"}, "api_secret: Value error, not base64"),
+        (
+            {"account": "demo", "tier": "pro"},
+            "account 'demo' has the tier 'unlimited', and so have all its keys; leave",
+        ),
         ({"account": "demo", "balances": {"ZUSD": "1"}}, "account 'demo' is open already; leave balances out"),
         ({"account": "demo", "name": "key-1"}, "there is a key 'key-1' already"),
     ],
@@ -86,6 +90,33 @@ def test_wrong_keys_are_refused(edge: Edge, body: dict[str, object], complaint: 
     answer = edge.control.post("/keys", json=body)
     assert answer.status_code == 400
     assert answer.get_json()["error"].startswith(complaint)
+
+
+def test_the_tier_of_an_account_is_changed(edge: Edge) -> None:
+    """The account's order counters and all its keys get the new tier; another account keeps its own."""
+    edge.make_key(name="second")
+    edge.make_key(name="other", account="other")
+    assert edge.control.post("/accounts/demo/tier", json={"tier": "starter"}).status_code == 200
+    tiers = {key["name"]: key["tier"] for key in edge.control.get("/keys").get_json()["keys"]}
+    assert tiers == {"key-1": "starter", "second": "starter", "other": "unlimited"}
+    assert edge.engine.tiers == {"demo": "starter", "other": "unlimited"}
+    assert [errors(edge.call("Balance")) for _ in range(16)] == [[]] * 15 + [["EAPI:Rate limit exceeded"]]
+
+
+@pytest.mark.parametrize(
+    ("account", "body", "complaint"),
+    [
+        ("demo", {"tier": "gold"}, "unknown 'gold'; choose one of starter"),
+        ("nobody", {"tier": "pro"}, "there is no account 'nobody'"),
+        ("demo", {"level": "pro"}, "tier: Field required"),
+    ],
+)
+def test_wrong_tiers_are_refused(edge: Edge, account: str, body: dict[str, str], complaint: str) -> None:
+    """The answer says what is wrong, and the tier stays."""
+    answer = edge.control.post(f"/accounts/{account}/tier", json=body)
+    assert answer.status_code == 400
+    assert answer.get_json()["error"].startswith(complaint)
+    assert edge.engine.tiers == {"demo": "unlimited"}
 
 
 def test_prices_are_set(edge: Edge) -> None:

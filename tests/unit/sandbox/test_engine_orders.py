@@ -252,6 +252,48 @@ def test_the_order_counter_refuses_and_decays() -> None:
     assert desk.refused("AddOrder", **bad) == "EOrder:Order minimum not met"
 
 
+@pytest.mark.parametrize(
+    ("tier", "threshold", "decay", "most_open"),
+    [("starter", 60, 1.0, 60), ("intermediate", 125, 2.34, 80), ("pro", 180, 3.75, 225)],
+)
+def test_each_tier_has_its_own_bounds(tier: str, threshold: int, decay: float, most_open: int) -> None:
+    """Kraken's table: so many calls at once on a pair, one more after each decay, and so many open orders."""
+    desk = Desk(tier="unlimited")
+    for _ in range(most_open):
+        desk.add("buy", "limit", "0.0002", "50000")
+    desk.exchange.set_tier("bot", tier)
+    desk.time += 3600
+    fields = {"pair": "XBTUSD", **order("buy", "limit", "0.0002", "50000")}
+    for _ in range(threshold):
+        assert desk.refused("AddOrder", **fields) == "EOrder:Orders limit exceeded"
+    assert desk.refused("AddOrder", **fields) == "EOrder:Rate limit exceeded"
+    desk.time += 1.9 / decay
+    assert desk.refused("AddOrder", **fields) == "EOrder:Rate limit exceeded"
+    desk.time += 1.2 / decay
+    assert desk.refused("AddOrder", **fields) == "EOrder:Orders limit exceeded"
+
+
+@pytest.mark.parametrize(
+    ("age", "amend", "edit", "cancel"),
+    [(0, 4, 7, 8), (5, 3, 6, 6), (10, 2, 5, 5), (15, 1, 3, 4), (45, 1, 2, 2), (90, 1, 1, 1), (300, 1, 1, 0)],
+)
+def test_changes_cost_by_the_orders_age(age: float, amend: int, edit: int, cancel: int) -> None:
+    """Kraken's table of costs, each counted on a counter that has decayed to nothing."""
+    for method, fields, cost in (
+        ("AmendOrder", {"limit_price": "49000"}, amend),
+        ("EditOrder", {"price": "49000", "pair": "XBTUSD"}, edit),
+        ("CancelOrder", {}, cancel),
+    ):
+        desk = Desk(tier="unlimited")
+        txid = desk.add("buy", "limit", "0.01", "50000")
+        desk.time += age
+        desk.exchange.set_tier("bot", "pro")
+        counters = desk.exchange._state.accounts["bot"].counters
+        before = counters.count("XXBTZUSD", desk.time)
+        desk.ask(method, txid=txid, **fields)
+        assert counters.count("XXBTZUSD", desk.time) == pytest.approx(before + cost)
+
+
 def test_the_same_calls_make_the_same_answers() -> None:
     """Two exchanges of one seed agree to the id; another seed differs."""
     one, same, other = (Desk(seed=seed).add("buy", "market", "0.1") for seed in (1, 1, 2))
