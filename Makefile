@@ -7,7 +7,7 @@ WHEELS := .wheels
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BUILD  := $(PIP) install --no-build-isolation
 
-.PHONY: help demo test unit hsm units vault bots wheels docs demo-svg lint coverage lowest bench lock clean
+.PHONY: help demo test unit hsm units tracer vault bots wheels docs demo-svg lint coverage lowest bench lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
@@ -29,7 +29,7 @@ demo: $(VENV)/.demo
 test unit: export PYTHONDONTWRITEBYTECODE :=
 
 # Files in the order of tests/conftest.py: the long ones first, so that no worker is left with one at the end.
-test: $(VENV)/.dev hsm units vault bots wheels
+test: $(VENV)/.dev hsm units tracer vault bots wheels
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 unit: $(VENV)/.dev
@@ -48,6 +48,13 @@ units:
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd >/dev/null; } || \
 	  echo "systemd-analyze is not here: the tests of the unit are skipped (Debian: apt-get install systemd)"
+
+# The program that shows which bytes leave when, for the test of the order path; the same holds for it.
+tracer:
+	@command -v strace >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends strace >/dev/null; } || \
+	  echo "strace is not here: the test of the order path is skipped (Debian: apt-get install strace)"
 
 # A real Vault, for the tests of its stores: found, or built once into ~/.cache/signer.
 vault: $(VENV)/.dev

@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -22,16 +22,21 @@ from tests.harness.waiting import PATIENCE_S, until
 
 @final
 class RunningGateway:
-    """`signer serve` on a home, ready when the constructor returns."""
+    """`signer serve` on a home, ready when the constructor returns.
+
+    ``under`` is a command that runs it as its only child, and ends after it with its exit status.
+    """
 
     def __init__(
         self,
         made: MadeHome,
         *options: str,
         environment: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
     ) -> None:
         self.made = made
         self._options = options
+        self._under = under
         self._environment = {**os.environ, **(environment or {})}
         self._names = itertools.count(1)
         self._log = made.home.folder / "gateway.log"
@@ -41,11 +46,13 @@ class RunningGateway:
         assert line, f"the gateway did not start: {self.log()}"
         self.ready: dict[str, Any] = json.loads(line)
         self.url: str = self.ready["url"]
+        (self.pid,) = _children(self.process.pid) if under else (self.process.pid,)
+        """The process id of the gateway itself."""
         self.rest_of_output = ""
         """What it wrote to standard output behind the ready line, known when it has ended."""
 
     def _started(self) -> subprocess.Popen[str]:
-        command = self.made.command("serve", "--json", *self._options)
+        command = [*self._under, *self.made.command("serve", "--json", *self._options)]
         with self._log.open("a") as log:
             return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment)
 
@@ -55,8 +62,7 @@ class RunningGateway:
 
     def workers(self) -> list[int]:
         """Return the process ids of its workers."""
-        pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return _children(self.pid)
 
     def get(self, path: str) -> requests.Response | None:
         """The answer to a GET, or None if nobody answers."""
@@ -73,7 +79,7 @@ class RunningGateway:
     def reload(self) -> str:
         """Have it read its home again, and wait until it has; why it did not take it up, or nothing."""
         before = read_load(self.made.home.state)
-        self.process.send_signal(RELOAD)
+        self._send(RELOAD)
         until(lambda: read_load(self.made.home.state) != before, "the reload")
         after = read_load(self.made.home.state)
         assert after is not None
@@ -104,7 +110,7 @@ class RunningGateway:
 
     def stop(self) -> int:
         """SIGTERM, and its exit status."""
-        self.process.terminate()
+        self._send(signal.SIGTERM)
         return self.ended()
 
     def ended(self, *, within_s: float = PATIENCE_S) -> int:
@@ -113,12 +119,22 @@ class RunningGateway:
             return self.process.wait(within_s)
         finally:
             if self.process.poll() is None:
+                self._send(signal.SIGKILL)
                 self.process.kill()
                 self.process.wait()
             assert self.process.stdout is not None
             if not self.process.stdout.closed:
                 self.rest_of_output = self.process.stdout.read()
             self.process.stdout.close()
+
+    def _send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            if self.process.poll() is None:
+                os.kill(self.pid, number)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @contextmanager
