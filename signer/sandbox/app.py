@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from flask import Flask, Request, Response, request
 
 from signer.sandbox.arrivals import Arrival
+from signer.sandbox.conditions import conditions
+from signer.sandbox.engine_faults import EngineFault
 from signer.sandbox.faults import (
     CloseAfterActing,
     CloseBeforeReading,
     CloseMidAnswer,
     Errors,
-    Fault,
     Hang,
     Latency,
     Met,
@@ -24,6 +25,7 @@ from signer.sandbox.faults import (
     Redirect,
     Status,
     Truncated,
+    WireFault,
 )
 from signer.sandbox.simulation import JSON, Answer, Incoming, Simulation, endpoint_of, refusal
 
@@ -58,7 +60,7 @@ def _serve(simulation: Simulation, incoming: Request) -> Response:
         endpoint=endpoint,
         headers=list(incoming.headers.items()),
         source=incoming.remote_addr or "",
-        fault=met.fault.kind if met else None,
+        fault=met.kinds if met else None,
     )
     try:
         return _meet(simulation, incoming, arrival, met)
@@ -73,7 +75,8 @@ def _meet(simulation: Simulation, incoming: Request, arrival: Arrival, met: Met 
     arrival.body = incoming.get_data(cache=False)
     if met and isinstance(fault, Latency):
         met.wait(fault.seconds)
-    answer = _proper(simulation, incoming, arrival) if fault is None or fault.acts else Answer(b"")
+    engine = met.engine if met else ()
+    answer = _proper(simulation, incoming, arrival, engine) if fault is None or fault.acts else Answer(b"")
     arrival.key, arrival.acted = answer.key, answer.acted
     _note(arrival, answer)
     if met and isinstance(fault, Hang):
@@ -81,7 +84,7 @@ def _meet(simulation: Simulation, incoming: Request, arrival: Arrival, met: Met 
     return _spoilt(answer, fault, arrival)
 
 
-def _proper(simulation: Simulation, incoming: Request, arrival: Arrival) -> Answer:
+def _proper(simulation: Simulation, incoming: Request, arrival: Arrival, engine: tuple[EngineFault, ...]) -> Answer:
     return simulation.answer(
         Incoming(
             method=incoming.method,
@@ -91,11 +94,12 @@ def _proper(simulation: Simulation, incoming: Request, arrival: Arrival) -> Answ
             api_sign=incoming.headers.get("API-Sign", ""),
             body=arrival.body,
             source=arrival.source,
-        )
+        ),
+        conditions(engine),
     )
 
 
-def _spoilt(answer: Answer, fault: Fault | None, arrival: Arrival) -> Response:
+def _spoilt(answer: Answer, fault: WireFault | None, arrival: Arrival) -> Response:
     match fault:
         case None | Latency():
             response = _sent(answer, arrival)

@@ -14,7 +14,8 @@ from flask import Flask, request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from werkzeug.exceptions import HTTPException
 
-from signer.sandbox.faults import EVERY, FAULT
+from signer.sandbox.fault_settings import EVERY
+from signer.sandbox.faults import FAULT
 from signer.sandbox.keys import ApiKey, KeySettings
 from signer.sandbox.rejected import Rejected
 from signer.sandbox.simulation import Simulation

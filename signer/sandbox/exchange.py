@@ -25,6 +25,7 @@ from signer.sandbox import (
     withdrawals,
 )
 from signer.sandbox.asset_pairs import built_in
+from signer.sandbox.conditions import Conditions
 from signer.sandbox.fields import Fields
 from signer.sandbox.ids import Ids
 from signer.sandbox.instruments import Instruments
@@ -101,12 +102,14 @@ class Exchange:
         """Answer the ``result`` of one of `PUBLIC_METHODS`, ready for JSON. Raises `Rejected`."""
         return public.METHODS[method](public.Query(self._state.market, Fields(params)))
 
-    def private(self, account: str, method: str, params: Mapping[str, object]) -> object:
+    def private(self, account: str, method: str, params: Mapping[str, object], met: Conditions | None = None) -> object:
         """Answer the ``result`` of one of `PRIVATE_METHODS`, ready for JSON (RetrieveExport: bytes). Raises `Rejected`.
 
-        ``params`` are decoded: scalars are text or booleans, lists are lists, ``close`` is a mapping.
+        ``params`` are decoded: scalars are text or booleans, lists are lists, ``close`` is a mapping. ``met`` are the
+        faults of the exchange that the call meets.
         """
-        return _PRIVATE[method](SimulatedCall(self._state, self._state.accounts[account], Fields(params)))
+        call = SimulatedCall(self._state, self._state.accounts[account], Fields(params), met or Conditions())
+        return _PRIVATE[method](call)
 
     def set_price(self, pair: str, price: Decimal) -> None:
         """Move the market of a pair in any spelling: trigger stops and fill the orders that it crosses.

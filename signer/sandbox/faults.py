@@ -1,4 +1,4 @@
-"""Faults that a test sets by endpoint and count, as real exchanges show them."""
+"""Faults that a test sets by endpoint and count, as real exchanges show them; those of the wire are defined here."""
 
 from __future__ import annotations
 
@@ -6,26 +6,13 @@ import threading
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias, final
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
+from pydantic import Field, TypeAdapter
 
-EVERY = "*"
-"""Matches every endpoint, including public ones."""
-
-
-class _Fault(BaseModel):
-    """The settings of all faults: ``count`` requests to ``endpoint`` meet it, after ``skip`` requests that do not.
-
-    ``acts`` says whether the exchange executes the request although the caller gets no proper answer.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    endpoint: str = EVERY
-    count: PositiveInt = 1
-    skip: Annotated[int, Field(ge=0)] = 0
+from signer.sandbox.engine_faults import EngineFault
+from signer.sandbox.fault_settings import FaultSettings
 
 
-class Latency(_Fault):
+class Latency(FaultSettings):
     """The request arrives ``seconds`` late and is then executed and answered, even if the caller has gone."""
 
     kind: Literal["latency"] = "latency"
@@ -33,42 +20,42 @@ class Latency(_Fault):
     seconds: Annotated[float, Field(gt=0, le=3600)]
 
 
-class Hang(_Fault):
+class Hang(FaultSettings):
     """No answer comes, and the connection stays open until the faults are cleared."""
 
     kind: Literal["hang"] = "hang"
     acts: bool = False
 
 
-class CloseBeforeReading(_Fault):
+class CloseBeforeReading(FaultSettings):
     """The connection is closed before the body is read."""
 
     kind: Literal["close-before-reading"] = "close-before-reading"
     acts: Literal[False] = False
 
 
-class CloseAfterActing(_Fault):
+class CloseAfterActing(FaultSettings):
     """The order is accepted, then the connection is closed with no answer."""
 
     kind: Literal["close-after-acting"] = "close-after-acting"
     acts: Literal[True] = True
 
 
-class CloseMidAnswer(_Fault):
+class CloseMidAnswer(FaultSettings):
     """The connection is closed in the middle of the answer's body."""
 
     kind: Literal["close-mid-answer"] = "close-mid-answer"
     acts: bool = True
 
 
-class Truncated(_Fault):
+class Truncated(FaultSettings):
     """The HTTP answer is complete, but its JSON ends in the middle."""
 
     kind: Literal["truncated"] = "truncated"
     acts: bool = True
 
 
-class Oversized(_Fault):
+class Oversized(FaultSettings):
     """The answer is valid JSON of ``size`` bytes, without a Content-Length."""
 
     kind: Literal["oversized"] = "oversized"
@@ -76,14 +63,14 @@ class Oversized(_Fault):
     size: Annotated[int, Field(ge=1, le=2**31)] = 64 * 2**20
 
 
-class NotJson(_Fault):
+class NotJson(FaultSettings):
     """The answer is an HTML page with status 200, like a challenge of the edge network."""
 
     kind: Literal["not-json"] = "not-json"
     acts: bool = False
 
 
-class Status(_Fault):
+class Status(FaultSettings):
     """The answer is an HTTP error page, like the edge network's. The exchange may have acted or not."""
 
     kind: Literal["status"] = "status"
@@ -91,7 +78,7 @@ class Status(_Fault):
     status: Literal[403, 429, 500, 502, 503, 504, 520]
 
 
-class Redirect(_Fault):
+class Redirect(FaultSettings):
     """The answer is a redirect to another place, which a signed request must never follow."""
 
     kind: Literal["redirect"] = "redirect"
@@ -100,7 +87,7 @@ class Redirect(_Fault):
     location: str = "/redirected"
 
 
-class Errors(_Fault):
+class Errors(FaultSettings):
     """The answer is Kraken's ``error`` array with HTTP 200 instead of the proper answer."""
 
     kind: Literal["errors"] = "errors"
@@ -108,7 +95,7 @@ class Errors(_Fault):
     errors: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-Fault: TypeAlias = (
+WireFault: TypeAlias = (
     Latency
     | Hang
     | CloseBeforeReading
@@ -122,6 +109,8 @@ Fault: TypeAlias = (
     | Errors
 )
 
+Fault: TypeAlias = WireFault | EngineFault
+
 FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="kind")])
 """Reads a fault from JSON. An error names an unknown kind or field."""
 
@@ -133,9 +122,6 @@ class _Ordered:
     seen: int = 0
     met: int = 0
 
-    def matches(self, endpoint: str) -> bool:
-        return self.fault.endpoint in {EVERY, endpoint}
-
     @property
     def due(self) -> bool:
         return self.seen > self.fault.skip and self.met < self.fault.count
@@ -144,10 +130,16 @@ class _Ordered:
 @final
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A fault that one request meets."""
+    """The faults that one request meets: at most one of the wire, and each of the exchange that is due."""
 
-    fault: Fault
+    fault: WireFault | None
+    engine: tuple[EngineFault, ...]
     _cleared: threading.Event
+
+    @property
+    def kinds(self) -> str:
+        """The kinds of the faults, as an arrival lists them."""
+        return ", ".join(fault.kind for fault in (self.fault, *self.engine) if fault is not None)
 
     def wait(self, seconds: float | None) -> None:
         """Wait for ``seconds``, or without end if None. Clearing the faults ends either."""
@@ -172,16 +164,25 @@ class Faults:
             return self._numbers
 
     def take(self, endpoint: str) -> Met | None:
-        """Answer the fault that a request to ``endpoint`` meets: the first one set that is due."""
+        """Answer the faults that a request to ``endpoint`` meets. Of the wire's it meets the first one that is due."""
         with self._lock:
-            matching = [ordered for ordered in self._ordered if ordered.matches(endpoint)]
+            matching = [ordered for ordered in self._ordered if ordered.fault.meets(endpoint)]
             for ordered in matching:
                 ordered.seen += 1
-            due = next((ordered for ordered in matching if ordered.due), None)
-            if due is None:
-                return None
-            due.met += 1
-            return Met(due.fault, self._cleared)
+            return self._met([ordered for ordered in matching if ordered.due])
+
+    def _met(self, due: list[_Ordered]) -> Met | None:
+        wire: WireFault | None = None
+        engine: list[EngineFault] = []
+        for ordered in due:
+            if isinstance(ordered.fault, EngineFault):
+                engine.append(ordered.fault)
+            elif wire is None:
+                wire = ordered.fault
+            else:
+                continue
+            ordered.met += 1
+        return Met(wire, tuple(engine), self._cleared) if due else None
 
     def clear(self) -> None:
         """Remove all faults and release every request that one holds."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from signer.sandbox.fields import Fields
 from signer.sandbox.rejected import invalid
+from signer.sandbox.state import SimulatedCall
 
 PAGE = 50
 """The rows in one answer of Kraken."""
@@ -17,21 +18,34 @@ Row = TypeVar("Row")
 
 
 def page(
-    fields: Fields, rows: Iterable[Row], at: Callable[[Row], float], time_of: Callable[[str], float | None]
+    call: SimulatedCall, rows: Iterable[Row], at: Callable[[Row], float], time_of: Callable[[str], float | None]
 ) -> tuple[list[Row], int]:
-    """Answer one page of ``rows``, newest first, and the number of all rows.
+    """Answer one page of the ``rows`` that are listed already, newest first, and the number of all of these.
 
     ``start`` (exclusive) and ``end`` (inclusive) are Unix seconds or an id, whose time ``time_of`` answers, None for an
     unknown one; ``ofs`` skips.
     """
+    fields = call.fields
     first, last = _moment(fields, "start", time_of), _moment(fields, "end", time_of)
-    chosen = [row for row in rows if (first is None or at(row) > first) and (last is None or at(row) <= last)]
+    listed = call.met.listed(rows, at, call.state.now())
+    chosen = [row for row in listed if (first is None or at(row) > first) and (last is None or at(row) <= last)]
     chosen.reverse()
     chosen.sort(key=at, reverse=True)
     skip = fields.integer("ofs") or 0
     if skip < 0:
         raise invalid("ofs")
-    return chosen[skip : skip + PAGE], len(chosen)
+    grown = call.met.moved if skip else 0
+    skip = max(0, skip - grown)
+    return call.met.arranged(chosen[skip : skip + PAGE]), len(chosen) + grown
+
+
+def named(
+    call: SimulatedCall, ids: list[str], by_id: Mapping[str, Row], at: Callable[[Row], float]
+) -> list[Row] | None:
+    """Answer the rows with these ids, None if one is unknown or not listed yet."""
+    wanted = dict.fromkeys(ids)
+    found = call.met.listed((by_id[name] for name in wanted if name in by_id), at, call.state.now())
+    return found if len(found) == len(wanted) else None
 
 
 def times(by_id: Mapping[str, Row], at: Callable[[Row], float]) -> Callable[[str], float | None]:

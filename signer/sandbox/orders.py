@@ -90,8 +90,8 @@ def description(order: SimulatedOrder) -> dict[str, str]:
     return short_description(order.terms, order.volume, order.limit, order.stop)
 
 
-def order_json(order: SimulatedOrder, *, trades: bool = False) -> dict[str, object]:
-    """Answer an order as OpenOrders, ClosedOrders and QueryOrders show it."""
+def order_json(order: SimulatedOrder, *, trades: list[str] | None = None) -> dict[str, object]:
+    """Answer an order as OpenOrders, ClosedOrders and QueryOrders show it, with ``trades`` if given."""
     terms, pair = order.terms, order.terms.pair
     average = order.cost / order.filled if order.filled else Decimal(0)
     answer: dict[str, object] = {
@@ -118,8 +118,8 @@ def order_json(order: SimulatedOrder, *, trades: bool = False) -> dict[str, obje
         answer["trigger"] = terms.trigger
     if terms.leverage:
         answer |= {"margin": True, "reduce_only": terms.reduce_only}
-    if trades:
-        answer["trades"] = list(order.trades)
+    if trades is not None:
+        answer["trades"] = trades
     if not order.live:
         answer |= {"closetm": order.closed, "reason": order.reason}
     return answer

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from signer.sandbox.fields import Fields
-from signer.sandbox.history import counted, page, times
+from signer.sandbox.history import counted, named, page, times
 from signer.sandbox.orders import SimulatedOrder, order_json
 from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.records import Amend, Position, Trade
@@ -28,20 +28,39 @@ _TRADE_TYPES: dict[str, Callable[[Trade], bool]] = {
 
 
 def _open_orders(call: SimulatedCall) -> object:
-    trades, wanted = call.fields.flag("trades"), _wanted(call.fields)
-    return {
-        "open": {txid: order_json(order, trades=trades) for txid, order in call.account.open.items() if wanted(order)},
-    }
+    wanted = _wanted(call.fields)
+    orders = call.met.listed(call.account.open.values(), _opened_at, call.state.now())
+    return {"open": _order_rows(call, call.met.arranged([order for order in orders if wanted(order)]))}
 
 
 def _closed_orders(call: SimulatedCall) -> object:
-    trades, wanted = call.fields.flag("trades"), _wanted(call.fields)
+    wanted = _wanted(call.fields)
     by_open = call.fields.one_of("closetime", ("open", "close", "both"), "both") == "open"
-    orders = [order for order in call.account.orders.values() if not order.live and wanted(order)]
+    now = call.state.now()
+    ended = call.met.listed((order for order in call.account.orders.values() if not order.live), _closed_at, now)
     # For an order's txid Kraken takes the time when it opened, whatever ``closetime`` says.
-    named = times(call.account.orders, lambda order: order.opened)
-    rows, count = page(call.fields, orders, lambda order: order.opened if by_open else order.closed, named)
-    return counted(call.fields, "closed", {order.txid: order_json(order, trades=trades) for order in rows}, count)
+    opening = times(call.account.orders, _opened_at)
+    rows, count = page(call, filter(wanted, ended), _opened_at if by_open else _closed_at, opening)
+    return counted(call.fields, "closed", _order_rows(call, rows), count)
+
+
+def _opened_at(order: SimulatedOrder) -> float:
+    return order.opened
+
+
+def _closed_at(order: SimulatedOrder) -> float:
+    return order.closed
+
+
+def _order_rows(call: SimulatedCall, orders: Iterable[SimulatedOrder]) -> dict[str, object]:
+    with_fills = call.fields.flag("trades")
+    return {order.txid: order_json(order, trades=_fills(call, order) if with_fills else None) for order in orders}
+
+
+def _fills(call: SimulatedCall, order: SimulatedOrder) -> list[str]:
+    """Answer the ids of an order's fills that its row lists already."""
+    fills = [call.account.trades[txid] for txid in order.trades]
+    return [trade.id for trade in call.met.listed_fills(fills, _traded_at, call.state.now())]
 
 
 def _wanted(fields: Fields) -> Callable[[SimulatedOrder], bool]:
@@ -57,11 +76,10 @@ def _query_orders(call: SimulatedCall) -> object:
     txids = call.fields.words("txid")
     if not 0 < len(txids) <= _MOST_ORDERS:
         raise invalid("txid")
-    if any(txid not in call.account.orders for txid in txids):
+    orders = named(call, txids, call.account.orders, _opened_at)
+    if orders is None:
         raise Rejected("EOrder:Unknown order")
-    trades, wanted = call.fields.flag("trades"), _wanted(call.fields)
-    orders = {txid: call.account.orders[txid] for txid in txids}
-    return {txid: order_json(order, trades=trades) for txid, order in orders.items() if wanted(order)}
+    return _order_rows(call, filter(_wanted(call.fields), orders))
 
 
 def _order_amends(call: SimulatedCall) -> object:
@@ -94,7 +112,7 @@ def _trades_history(call: SimulatedCall) -> object:
     kind = _TRADE_TYPES[call.fields.one_of("type", tuple(_TRADE_TYPES), "all")]
     ledgers = call.fields.flag("ledgers")
     trades = [trade for trade in call.account.trades.values() if kind(trade)]
-    rows, count = page(call.fields, trades, _traded_at, times(call.account.trades, _traded_at))
+    rows, count = page(call, trades, _traded_at, times(call.account.trades, _traded_at))
     return counted(call.fields, "trades", {trade.id: trade_json(trade, ledgers=ledgers) for trade in rows}, count)
 
 
@@ -104,9 +122,10 @@ def _traded_at(trade: Trade) -> float:
 
 def _query_trades(call: SimulatedCall) -> object:
     ids = call.fields.words("txid")
-    if not 0 < len(ids) <= _MOST_TRADES or any(name not in call.account.trades for name in ids):
+    trades = named(call, ids, call.account.trades, _traded_at)
+    if not 0 < len(ids) <= _MOST_TRADES or trades is None:
         raise invalid("txid")
-    return {name: trade_json(call.account.trades[name], ledgers=call.fields.flag("ledgers")) for name in ids}
+    return {trade.id: trade_json(trade, ledgers=call.fields.flag("ledgers")) for trade in trades}
 
 
 def trade_json(trade: Trade, *, ledgers: bool) -> dict[str, object]:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Protocol, final
 
 from signer.sandbox.arrivals import Arrivals
+from signer.sandbox.conditions import Conditions
 from signer.sandbox.faults import Faults
 from signer.sandbox.keys import ApiKey, CallDenied, Keys, KeySettings, check_tier
 from signer.sandbox.rejected import Rejected
@@ -50,7 +51,7 @@ class Engine(Protocol):
     def public(self, method: str, params: Mapping[str, object]) -> object:
         """Answer the result of a public call."""
 
-    def private(self, account: str, method: str, params: Mapping[str, object]) -> object:
+    def private(self, account: str, method: str, params: Mapping[str, object], met: Conditions) -> object:
         """Answer the result of a private call; bytes for RetrieveExport."""
 
     def set_price(self, pair: str, price: Decimal) -> None:
@@ -142,15 +143,15 @@ class Simulation:
         # One lock is held from nonce to answer, so that calls act in the order of their nonces.
         self._lock = threading.Lock()
 
-    def answer(self, incoming: Incoming) -> Answer:
-        """Execute the request if it is allowed."""
+    def answer(self, incoming: Incoming, met: Conditions) -> Answer:
+        """Execute the request under these conditions if it is allowed."""
         path = incoming.path
         with self._lock:
             self._engine.tick()
             if path.startswith(PUBLIC_PATH):
                 return self._public(incoming, endpoint_of(path))
             if path.startswith(PRIVATE_PATH):
-                return self._private(incoming, endpoint_of(path))
+                return self._private(incoming, endpoint_of(path), met)
         return refusal("EGeneral:Unknown method", status=404)
 
     def make_key(self, settings: KeySettings, balances: Mapping[str, Decimal] | None = None) -> ApiKey:
@@ -195,7 +196,7 @@ class Simulation:
             if method not in self.private - OWN_METHODS:
                 raise ValueError(f"unknown method {method!r}; write it as in the path (OpenOrders)")
             self._engine.tick()
-            return self._engine.private(account, method, params)
+            return self._engine.private(account, method, params, Conditions())
 
     def _check_account(self, account: str) -> None:
         if account not in self._tiers:
@@ -216,7 +217,7 @@ class Simulation:
         except Rejected as no:
             return refusal(*no.errors)
 
-    def _private(self, incoming: Incoming, endpoint: str) -> Answer:
+    def _private(self, incoming: Incoming, endpoint: str, met: Conditions) -> Answer:
         if endpoint not in self.private or incoming.method != "POST":
             return refusal("EGeneral:Unknown method")
         key: ApiKey | None = None
@@ -225,7 +226,7 @@ class Simulation:
             self._keys.permit(key, endpoint)
             if endpoint in JSON_ONLY and not is_json(incoming.body, incoming.content_type):
                 return refusal("EGeneral:Invalid arguments", key=key.name)
-            return _result(self._call(key, endpoint, params), key.name)
+            return _result(self._call(key, endpoint, params, met), key.name)
         except Malformed:
             return refusal("EGeneral:Invalid arguments")
         except CallDenied as no:
@@ -243,14 +244,14 @@ class Simulation:
             raise CallDenied("EAPI:Invalid key")
         return key, params
 
-    def _call(self, key: ApiKey, endpoint: str, params: Params) -> object:
+    def _call(self, key: ApiKey, endpoint: str, params: Params, met: Conditions) -> object:
         match endpoint:
             case "GetApiKeyInfo":
                 return key.info()
             case "GetWebSocketsToken":
                 return self._keys.websocket_token()
             case _:
-                return self._engine.private(key.settings.account, endpoint, params)
+                return self._engine.private(key.settings.account, endpoint, params, met)
 
 
 def _result(result: object, key: str | None) -> Answer:

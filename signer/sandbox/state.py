@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from signer.sandbox.conditions import Conditions
 from signer.sandbox.fields import Fields
 from signer.sandbox.ids import Ids
 from signer.sandbox.instruments import Instruments
@@ -68,6 +69,7 @@ class SimulatedCall:
     state: State
     account: SimulatedAccount
     fields: Fields
+    met: Conditions
 
 
 Methods = Mapping[str, Callable[[SimulatedCall], object]]

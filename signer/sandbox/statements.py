@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from signer.sandbox.history import counted, page, times
+from signer.sandbox.history import counted, named, page, times
 from signer.sandbox.margin import equity
 from signer.sandbox.money import StatementEntry, amount_text
 from signer.sandbox.pairs import MAKER, TAKER, Schedule, asset_of
@@ -54,7 +54,7 @@ def _ledgers(call: SimulatedCall) -> object:
         for entry in call.account.wallet.entries.values()
         if (not assets or asset_of(entry.asset).id in assets) and kind in {"all", entry.type}
     ]
-    rows, count = page(call.fields, entries, _posted_at, times(call.account.wallet.entries, _posted_at))
+    rows, count = page(call, entries, _posted_at, times(call.account.wallet.entries, _posted_at))
     return counted(call.fields, "ledger", {entry.id: entry_json(entry) for entry in rows}, count)
 
 
@@ -64,10 +64,10 @@ def _posted_at(entry: StatementEntry) -> float:
 
 def _query_ledgers(call: SimulatedCall) -> object:
     ids = call.fields.words("id")
-    entries = call.account.wallet.entries
-    if not 0 < len(ids) <= _MOST_ENTRIES or any(name not in entries for name in ids):
+    entries = named(call, ids, call.account.wallet.entries, _posted_at)
+    if not 0 < len(ids) <= _MOST_ENTRIES or entries is None:
         raise invalid("id")
-    return {name: entry_json(entries[name]) for name in ids}
+    return {entry.id: entry_json(entry) for entry in entries}
 
 
 def entry_json(entry: StatementEntry) -> dict[str, object]:

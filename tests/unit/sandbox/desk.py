@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from signer.sandbox.conditions import Conditions
 from signer.sandbox.exchange import Exchange, Rejected
 
 START = 1_700_000_000.0
@@ -29,10 +30,19 @@ class Desk:
         self.exchange.tick()
         return self.exchange.private(account, method, params)
 
+    def ask_under(self, met: Conditions, method: str, /, **params: object) -> Any:
+        """Make a private call that meets faults of the exchange."""
+        self.exchange.tick()
+        return self.exchange.private("bot", method, params, met)
+
     def refused(self, method: str, /, **params: object) -> str:
         """Make a private call that must be refused; answer the error."""
+        return self.refused_under(Conditions(), method, **params)
+
+    def refused_under(self, met: Conditions, method: str, /, **params: object) -> str:
+        """Make a private call that meets faults and must be refused; answer the error."""
         with pytest.raises(Rejected) as refusal:
-            self.ask(method, **params)
+            self.ask_under(met, method, **params)
         (error,) = refusal.value.errors
         return error
 

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from signer.sandbox.app import create_app
+from signer.sandbox.conditions import Conditions
 from signer.sandbox.control import create_control
 from signer.sandbox.keys import ApiKey, KeySettings
 from signer.sandbox.permissions import NEEDS
@@ -31,6 +32,7 @@ class ToyEngine:
         self.accounts: dict[str, Mapping[str, Decimal]] = {}
         self.tiers: dict[str, str] = {}
         self.called: list[tuple[str, str, Mapping[str, object]]] = []
+        self.met: list[Conditions] = []
         self.prices: dict[str, Decimal] = {}
 
     def open_account(self, name: str, balances: Mapping[str, Decimal], tier: str) -> None:
@@ -44,10 +46,11 @@ class ToyEngine:
         self.called.append(("", method, params))
         return {"unixtime": int(self.now())}
 
-    def private(self, account: str, method: str, params: Mapping[str, object]) -> object:
+    def private(self, account: str, method: str, params: Mapping[str, object], met: Conditions) -> object:
         if params.get("pair") == "NOPE":
             raise Rejected("EQuery:Unknown asset pair")
         self.called.append((account, method, params))
+        self.met.append(met)
         if method == "RetrieveExport":
             return b"PK\x03\x04"
         return {asset: str(amount) for asset, amount in self.accounts[account].items()}

@@ -1,0 +1,60 @@
+"""The conditions under which the exchange executes one call: how far its lists lag behind."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from signer.sandbox.engine_faults import EngineFault, LateRows, LateTrades, MovedRows, ShuffledRows
+
+Row = TypeVar("Row")
+
+
+@dataclass(slots=True)
+class Conditions:
+    """What one call meets. The defaults are an exchange without faults."""
+
+    rows_late_s: float = 0.0
+    """The age in seconds from which a row is listed."""
+    trades_late_s: float = 0.0
+    """The age in seconds from which an order's row lists a fill."""
+    moved: int = 0
+    """By how many rows the list grew since the page before."""
+    seed: int | None = None
+    """Decides the order of a page's rows; None leaves them newest first."""
+
+    def listed(self, rows: Iterable[Row], at: Callable[[Row], float], now: float) -> list[Row]:
+        """Answer the rows that are listed already; ``at`` answers a row's time."""
+        return _older(rows, at, now, self.rows_late_s)
+
+    def listed_fills(self, fills: Iterable[Row], at: Callable[[Row], float], now: float) -> list[Row]:
+        """Answer the fills of an order that its row lists already."""
+        return _older(fills, at, now, self.trades_late_s)
+
+    def arranged(self, rows: list[Row]) -> list[Row]:
+        """Answer a page's rows in the order in which the call gets them."""
+        if self.seed is not None:
+            random.Random(self.seed).shuffle(rows)  # noqa: S311 - repeatable
+        return rows
+
+
+def _older(rows: Iterable[Row], at: Callable[[Row], float], now: float, seconds: float) -> list[Row]:
+    return [row for row in rows if not seconds or at(row) <= now - seconds]
+
+
+def conditions(faults: Iterable[EngineFault]) -> Conditions:
+    """Answer what a call meets that meets these faults. Of two of a kind, the later one counts."""
+    met = Conditions()
+    for fault in faults:
+        match fault:
+            case LateRows():
+                met.rows_late_s = fault.seconds
+            case LateTrades():
+                met.trades_late_s = fault.seconds
+            case ShuffledRows():
+                met.seed = fault.seed
+            case MovedRows():
+                met.moved = fault.rows
+    return met

@@ -1,0 +1,77 @@
+"""Faults inside the exchange: lists that lag behind, and orders that change around a call.
+
+The answer that the caller gets is a proper one. One request can meet several of these, and one of the wire's besides.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import Field, field_validator
+
+from signer.sandbox.fault_settings import EVERY, FaultSettings
+
+_ORDER_LISTS = frozenset({"OpenOrders", "ClosedOrders", "QueryOrders"})
+_PAGED = frozenset({"ClosedOrders", "TradesHistory", "Ledgers"})
+
+
+class _EngineFault(FaultSettings):
+    acts: Literal[True] = True
+    meets_only: ClassVar[frozenset[str]]
+    """The endpoints on which it has an effect."""
+
+    def meets(self, endpoint: str) -> bool:
+        """Answer whether a request to this endpoint can meet it."""
+        return super().meets(endpoint) and endpoint in self.meets_only
+
+    @field_validator("endpoint")
+    @classmethod
+    def _has_an_effect(cls, endpoint: str) -> str:
+        if endpoint != EVERY and endpoint not in cls.meets_only:
+            raise ValueError(f"no effect on {endpoint!r}; choose {EVERY} or one of {', '.join(sorted(cls.meets_only))}")
+        return endpoint
+
+
+class LateRows(_EngineFault):
+    """Rows of the last ``seconds`` are not listed yet: orders by their opening, or in ClosedOrders by their end."""
+
+    kind: Literal["late-rows"] = "late-rows"
+    meets_only = _ORDER_LISTS | _PAGED | {"QueryTrades", "QueryLedgers"}
+    seconds: Annotated[float, Field(gt=0)]
+
+
+class LateTrades(_EngineFault):
+    """The ``trades`` of an order lack the fills of the last ``seconds``, although its ``vol_exec`` has them."""
+
+    kind: Literal["late-trades"] = "late-trades"
+    meets_only = _ORDER_LISTS
+    seconds: Annotated[float, Field(gt=0)]
+
+
+class ShuffledRows(_EngineFault):
+    """The rows of a page come in an order that ``seed`` decides, instead of newest first."""
+
+    kind: Literal["shuffled-rows"] = "shuffled-rows"
+    meets_only = _PAGED | {"OpenOrders"}
+    seed: int = 1
+
+
+class MovedRows(_EngineFault):
+    """A page with an ``ofs`` is that of a list which has grown by so many ``rows`` meanwhile, or shrunk if negative.
+
+    So the end of the page before is listed again, or rows are on neither page.
+    """
+
+    kind: Literal["moved-rows"] = "moved-rows"
+    meets_only = _PAGED
+    rows: int = 1
+
+    @field_validator("rows")
+    @classmethod
+    def _moved(cls, rows: int) -> int:
+        if not rows:
+            raise ValueError("0 moves nothing; choose another number")
+        return rows
+
+
+EngineFault: TypeAlias = LateRows | LateTrades | ShuffledRows | MovedRows
