@@ -18,7 +18,8 @@ from signer.sandbox.fault_settings import EVERY
 from signer.sandbox.faults import FAULT
 from signer.sandbox.keys import ApiKey, KeySettings
 from signer.sandbox.rejected import Rejected
-from signer.sandbox.simulation import Simulation
+from signer.sandbox.simulation import JSON, Simulation
+from signer.sandbox.wire import Malformed, Params, decode
 
 Reply = dict[str, Any]
 LONGEST_WAIT_S = 60.0
@@ -44,10 +45,26 @@ class _Tier(BaseModel):
     tier: str
 
 
+class _Fill(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    txid: str
+    volume: Amount | None = None
+    """The volume to trade; None for all that is left."""
+
+
+class _CloseOrders(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    keep_userref: bool
+
+
 _NEW_KEY = TypeAdapter(_NewKey)
 _PRICES: TypeAdapter[dict[str, Amount]] = TypeAdapter(dict[str, Amount])
 _SKEW = TypeAdapter(_Skew)
 _TIER = TypeAdapter(_Tier)
+_FILL = TypeAdapter(_Fill)
+_CLOSE_ORDERS = TypeAdapter(_CloseOrders)
 
 
 class Wrong(Exception):
@@ -121,6 +138,11 @@ def _market(app: Flask, simulation: Simulation) -> None:
         _said(lambda: simulation.set_prices(prices))
         return {}
 
+    @app.post("/close-orders")
+    def set_close_userref() -> Reply:
+        simulation.set_close_userref(keep=_read(_CLOSE_ORDERS).keep_userref)
+        return {}
+
     @app.get("/clock")
     def read_clock() -> Reply:
         return {"now": simulation.clock.now(), "skew_s": simulation.clock.skew_s}
@@ -138,16 +160,39 @@ def _accounts(app: Flask, simulation: Simulation) -> None:
         _said(lambda: simulation.set_tier(account, tier))
         return {}
 
+    @app.post("/accounts/<account>/fills")
+    def fill(account: str) -> Reply:
+        wanted = _read(_FILL)
+        _said(lambda: simulation.fill(account, wanted.txid, wanted.volume))
+        return {}
+
+    @app.post("/accounts/<account>/<path:method>")
+    def act(account: str, method: str) -> Reply:
+        params = _params()
+        return {"result": _said(lambda: simulation.ask(account, method, params))}
+
     @app.get("/accounts/<account>/<path:method>")
     def ask(account: str, method: str) -> Reply:
         return {"result": _said(lambda: simulation.ask(account, method, request.args.to_dict()))}
 
 
-def _read(adapter: TypeAdapter[T]) -> T:
+def _params() -> Params:
+    """Read the parameters of a private call, as a bot may write them in JSON."""
+    try:
+        return decode(_body(), JSON)
+    except Malformed as error:
+        raise Wrong(f"{error}; write the call's parameters as a JSON object") from None
+
+
+def _body() -> bytes:
     if not request.is_json:
         raise Wrong("send the body as JSON, with Content-Type: application/json")
+    return request.get_data()
+
+
+def _read(adapter: TypeAdapter[T]) -> T:
     try:
-        return adapter.validate_json(request.get_data())
+        return adapter.validate_json(_body())
     except ValidationError as error:
         raise Wrong(_first(error)) from None
 

@@ -98,6 +98,19 @@ class Control:
         """Answer the result of a private call for an account, without keys, permissions and faults."""
         return self._ask("GET", f"/accounts/{account}/{method}", params=params)["result"]
 
+    def act(self, account: str, method: str, **params: object) -> Any:
+        """Make a private call by hand, as the account's owner would: no key, permission, nonce or fault is involved."""
+        return self._ask("POST", f"/accounts/{account}/{method}", json=params)["result"]
+
+    def fill(self, account: str, txid: str, volume: Decimal | str | None = None) -> None:
+        """Fill a resting order at its limit, in part if ``volume`` is less than what is left of it."""
+        wanted = {"txid": txid} if volume is None else {"txid": txid, "volume": str(volume)}
+        self._ask("POST", f"/accounts/{account}/fills", json=wanted)
+
+    def set_close_userref(self, *, keep: bool) -> None:
+        """Say whether the orders made of a ``close[…]`` have their parent's userref."""
+        self._ask("POST", "/close-orders", json={"keep_userref": keep})
+
     def balances(self, account: str) -> dict[str, Decimal]:
         """Answer the account's balances, by asset."""
         return {asset: Decimal(amount) for asset, amount in self.ask(account, "Balance").items()}

@@ -31,7 +31,7 @@ from signer.sandbox.ids import Ids
 from signer.sandbox.instruments import Instruments
 from signer.sandbox.limits import TIERS, CallCounters
 from signer.sandbox.market import Market
-from signer.sandbox.matching import reprice
+from signer.sandbox.matching import fill, reprice
 from signer.sandbox.money import Wallet
 from signer.sandbox.prices import check_price
 from signer.sandbox.rejected import Rejected
@@ -121,6 +121,20 @@ class Exchange:
         if price % market.tick_size:
             raise Rejected("EOrder:Tick size check failed")
         reprice(self._state, market, price)
+
+    def fill(self, account: str, txid: str, volume: Decimal | None = None) -> None:
+        """Fill a resting order at its limit, in part if ``volume`` is less than what is left of it.
+
+        Raises `Rejected` for an order that does not rest, and for a volume that is too large or too fine.
+        """
+        order = self._state.accounts[account].open.get(txid)
+        if order is None:
+            raise Rejected("EOrder:Unknown order")
+        fill(self._state, order, order.remaining if volume is None else volume)
+
+    def set_close_userref(self, *, keep: bool) -> None:
+        """Say whether the orders that Kraken makes of a ``close[…]`` have their parent's userref."""
+        self._state.close_keeps_userref = keep
 
     def tick(self) -> None:
         """Run what is due by now. The edge calls this before each call."""

@@ -10,7 +10,7 @@ from signer.sandbox.admission import admit, check_money, limit_beyond, needs, ne
 from signer.sandbox.orders import SimulatedOrder, version
 from signer.sandbox.pairs import SimulatedPair
 from signer.sandbox.records import Trade
-from signer.sandbox.rejected import Rejected
+from signer.sandbox.rejected import Rejected, invalid
 from signer.sandbox.state import SimulatedAccount, State
 from signer.sandbox.terms import TRAILING, Terms
 
@@ -63,6 +63,19 @@ def reprice(state: State, pair: SimulatedPair, price: Decimal) -> None:
     for order in list(state.open_orders(pair)):
         if order.status == "open":
             _meet(state, order)
+
+
+def fill(state: State, order: SimulatedOrder, volume: Decimal) -> None:
+    """Trade a part of a resting order at its limit, as if somebody else's order had come. Raises `Rejected`."""
+    if order.status != "open" or order.waits or order.limit is None:
+        raise Rejected("EOrder:Unknown order")
+    if not 0 < volume <= order.remaining or volume != order.terms.pair.lots(volume):
+        raise invalid("volume")
+    _fill(state, order, volume, order.limit, maker=True)
+    if order.remaining:
+        _hold(state, order)
+    else:
+        finish(state, order, "closed")
 
 
 def finish(state: State, order: SimulatedOrder, status: str, reason: str | None = None) -> None:
@@ -143,22 +156,23 @@ def _hold(state: State, order: SimulatedOrder) -> None:
 
 def _fill(state: State, order: SimulatedOrder, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
     """Trade a part of an order: move money and positions, write the tape, and place its close order."""
-    account = state.accounts[order.account]
+    account, terms = state.accounts[order.account], order.terms
     trade = _trade(state, order, quantity, price, maker=maker)
     # The fill is paid out of the hold. The rest of the hold is calculated again after the fills.
     account.wallet.release(order.txid)
-    if order.terms.leverage:
+    if terms.leverage:
         trade = replace(trade, misc="closing" if margin.opposite(account, trade.pair, trade.side) else "")
         trade.ledgers.append(margin.trade(account, trade))
     else:
-        trade.ledgers.extend(_exchange(account, order.terms, trade))
+        trade.ledgers.extend(_exchange(account, terms, trade))
     account.trades[trade.id] = trade
     order.trades.append(trade.id)
     order.filled += trade.volume
     order.cost += trade.cost
     order.fee += trade.fee
-    if order.terms.close is not None:
-        _spawn(state, account, order, replace(order.terms.close, volume=quantity))
+    if terms.close is not None:
+        userref = terms.userref if state.close_keeps_userref else None
+        _spawn(state, account, order, replace(terms.close, volume=quantity, userref=userref))
 
 
 def _trade(state: State, order: SimulatedOrder, quantity: Decimal, price: Decimal, *, maker: bool) -> Trade:

@@ -57,6 +57,12 @@ class Engine(Protocol):
     def set_price(self, pair: str, price: Decimal) -> None:
         """Move the price of a pair, and let orders match and trigger."""
 
+    def fill(self, account: str, txid: str, volume: Decimal | None) -> None:
+        """Fill a resting order at its limit, whole or in part."""
+
+    def set_close_userref(self, *, keep: bool) -> None:
+        """Say whether close orders have their parent's userref."""
+
     def tick(self) -> None:
         """Run what is due by now; called before each call."""
 
@@ -188,6 +194,18 @@ class Simulation:
         with self._lock:
             for pair, price in prices.items():
                 self._engine.set_price(pair, price)
+
+    def fill(self, account: str, txid: str, volume: Decimal | None) -> None:
+        """Fill a resting order. Raises `Rejected` or `ValueError`."""
+        with self._lock:
+            self._check_account(account)
+            self._engine.tick()
+            self._engine.fill(account, txid, volume)
+
+    def set_close_userref(self, *, keep: bool) -> None:
+        """Say whether the orders made of a ``close[…]`` have their parent's userref."""
+        with self._lock:
+            self._engine.set_close_userref(keep=keep)
 
     def ask(self, account: str, method: str, params: Mapping[str, object]) -> object:
         """Answer a private call without key and faults (the control interface's). Raises `Rejected` or `ValueError`."""

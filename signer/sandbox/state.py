@@ -50,6 +50,8 @@ class State:
     accounts: dict[str, SimulatedAccount] = field(default_factory=dict)
     timed: dict[str, SimulatedOrder] = field(default_factory=dict)
     """Live orders with a start or an end, by txid."""
+    close_keeps_userref: bool = False
+    """Whether a close order has its parent's userref, which Kraken's pages do not say."""
 
     @property
     def instruments(self) -> Instruments:

@@ -285,3 +285,21 @@ def test_the_command_prints_one_line_and_stops_on_a_signal(tmp_path: Path, end: 
     assert (child.returncode, rest, complaints) == (0, "", "")
     assert "api_secret" not in ready
     assert f"KRAKEN_API_KEY={ready['api_key']}" in env_file.read_text()
+
+
+def test_the_owners_hand_and_a_bot_share_an_account(sandbox: RunningSandbox, connect: Connect) -> None:
+    """What is placed by hand is in the bot's lists; its fills in part make close orders that refer to it."""
+    control, account = sandbox.control, sandbox.account
+    order = {"pair": "ETHUSD", "type": "buy", "ordertype": "limit", "volume": "0.1", "price": "2000", "userref": 7}
+    (txid,) = control.act(account, "AddOrder", **order, close={"ordertype": "limit", "price": "4000"})["txid"]
+    control.set_close_userref(keep=True)
+    control.fill(account, txid, "0.04")
+    rows = json.loads(_post(sandbox, connect(), "OpenOrders", "&userref=7"))["result"]["open"]
+    assert sorted((row["vol"], row["vol_exec"], row["refid"]) for row in rows.values()) == [
+        ("0.04000000", "0.00000000", txid),
+        ("0.10000000", "0.04000000", None),
+    ]
+    control.fill(account, txid)
+    assert control.orders(account)[txid]["status"] == "closed"
+    control.set_close_userref(keep=False)
+    control.act(account, "CancelAll")

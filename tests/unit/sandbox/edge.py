@@ -33,6 +33,8 @@ class ToyEngine:
         self.tiers: dict[str, str] = {}
         self.called: list[tuple[str, str, Mapping[str, object]]] = []
         self.met: list[Conditions] = []
+        self.filled: list[tuple[str, str, Decimal | None]] = []
+        self.close_keeps_userref = False
         self.prices: dict[str, Decimal] = {}
 
     def open_account(self, name: str, balances: Mapping[str, Decimal], tier: str) -> None:
@@ -59,6 +61,12 @@ class ToyEngine:
         if pair != "XXBTZUSD":
             raise Rejected("EQuery:Unknown asset pair")
         self.prices[pair] = price
+
+    def fill(self, account: str, txid: str, volume: Decimal | None) -> None:
+        self.filled.append((account, txid, volume))
+
+    def set_close_userref(self, *, keep: bool) -> None:
+        self.close_keeps_userref = keep
 
     def tick(self) -> None:
         """Time does nothing here."""

@@ -178,6 +178,36 @@ def test_the_truth_of_an_account(edge: Edge) -> None:
     assert "unknown method 'Nope'" in edge.control.get("/accounts/demo/Nope").get_json()["error"]
 
 
+def test_calls_are_made_by_hand(edge: Edge) -> None:
+    """A call by hand has the parameters as a bot may write them in JSON, and leaves no arrival."""
+    body = {"pair": "XBTUSD", "volume": 0.5, "close": {"price": "1"}, "close[ordertype]": "limit", "orders": ["O"]}
+    assert edge.control.post("/accounts/demo/AddOrder", json=body).status_code == 200
+    params = {"pair": "XBTUSD", "volume": "0.5", "close": {"price": "1", "ordertype": "limit"}, "orders": ["O"]}
+    assert edge.engine.called == [("demo", "AddOrder", params)]
+    assert _arrivals(edge) == []
+    answer = edge.control.post("/accounts/demo/AddOrder", json=["pair"])
+    assert answer.get_json() == {
+        "error": "the JSON body is not an object; write the call's parameters as a JSON object"
+    }
+    assert edge.control.post("/accounts/demo/AddOrder", data=b"pair=XBTUSD").status_code == 400
+
+
+def test_an_order_is_filled_and_close_orders_are_set(edge: Edge) -> None:
+    """The engine gets the account, the order and the volume, None for all of it; a wrong fill is refused."""
+    assert edge.control.post("/accounts/demo/fills", json={"txid": "O", "volume": "0.1"}).status_code == 200
+    assert edge.control.post("/accounts/demo/fills", json={"txid": "O"}).status_code == 200
+    assert edge.engine.filled == [("demo", "O", Decimal("0.1")), ("demo", "O", None)]
+    for path, body in (
+        ("/accounts/demo/fills", {"txid": "O", "volume": "0"}),
+        ("/accounts/nobody/fills", {"txid": "O"}),
+        ("/close-orders", {"keep": True}),
+    ):
+        assert edge.control.post(path, json=body).status_code == 400
+    assert len(edge.engine.filled) == 2
+    assert edge.control.post("/close-orders", json={"keep_userref": True}).status_code == 200
+    assert edge.engine.close_keeps_userref
+
+
 def test_bodies_must_be_json(edge: Edge) -> None:
     """A form, as a web page could post, is refused; so is an unknown path, in JSON too."""
     answer = edge.control.post("/faults", data={"kind": "hang"})

@@ -168,18 +168,6 @@ def test_a_relative_price_is_reckoned_from_the_last(desk: Desk, side: str, price
     assert answer["descr"]["order"] == f"{side} 0.10000000 XBTUSD @ limit {becomes}"
 
 
-def test_each_fill_spawns_the_close_order(desk: Desk) -> None:
-    """The close order is of the other side, of the fill's volume, and refers to its parent."""
-    parent = desk.add(
-        "buy", "limit", "0.1", "50000", close={"ordertype": "stop-loss-limit", "price": "-5%", "price2": "#1%"}
-    )
-    assert desk.look(parent)["descr"]["close"] == "close position @ stop loss -5.0000% -> limit #1.0000%"
-    desk.price("49000")
-    (child,) = desk.ask("OpenOrders")["open"].values()
-    assert child["refid"] == parent
-    assert child["descr"]["order"] == "sell 0.10000000 XBTUSD @ stop loss 46550.0 -> limit 46084.5"
-
-
 def test_a_deadline_that_has_passed_stops_the_order(desk: Desk) -> None:
     """The engine refuses a call that came late, and takes one in time."""
 
