@@ -14,7 +14,7 @@ OrderKey: TypeAlias = tuple[str, str]
 _Name: TypeAlias = tuple[str, str, str, bool]
 """Account, kind of name, name, and whether the orders are closed."""
 
-_FIELDS: Final = (("client-tag", "client_tag"), ("client-id", "client_id"))
+_FIELDS: Final = (("client-tag", "client_tag"), ("client-id", "client_id"), ("own", "own"))
 
 
 @final

@@ -75,6 +75,13 @@ class BookQuestions:
         found = [one for one in self._book.placed.bearing(account, ref) if not one[1].closed]
         return _placed(_newest(found, MOST_OPEN))
 
+    def has_own_name(self, account: str, name: str) -> bool:
+        """Return whether an open order, an order of an open call, or a closed one in memory has this name of ours."""
+        if self._book.placed.bearing(account, OrderRef("own", name)):
+            return True
+        calls = (call for call in self._book.calls.values() if call.account == account)
+        return any(order.get("own") == name for call in calls for order in call.orders)
+
     def _with_stored(self, account: str, ref: OrderRef, found: Sequence[PlacedOrder]) -> Sequence[PlacedOrder]:
         """Return ``found`` and the closed orders that are not in memory, newest first."""
         if self._closed is None or (found and ref.kind == "venue-id"):

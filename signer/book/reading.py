@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,7 +23,7 @@ UNREADABLE: Final = (KeyError, TypeError, ValueError, ArithmeticError, LedgerErr
 """The errors that reading a damaged record raises."""
 
 _ORDER: Final = TypeAdapter(Order)
-_KINDS: Final[Mapping[str, RefKind]] = {"venue-id": "venue-id", "client-id": "client-id", "client-tag": "client-tag"}
+_KINDS: Final[Mapping[str, RefKind]] = {kind: kind for kind in get_args(RefKind)}
 
 
 class BookCall(NamedTuple):

@@ -99,4 +99,6 @@ def order_text(order: Order, words: Vocabulary) -> str:
         parts.append(f"{words.refs['client-tag']} {order.client_tag}")
     if order.client_id:
         parts.append(f"{words.refs['client-id']} {order.client_id}")
+    if order.own is not None:
+        parts.append(f"{words.refs['own']} {order.own}")
     return " ".join(parts)

@@ -28,6 +28,9 @@ class Known(Protocol):
     def open_named(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Return the orders that ``ref`` names and that are not known to be closed, newest first, from memory."""
 
+    def has_own_name(self, account: str, name: str) -> bool:
+        """Return whether an order that is not known to be closed has this name of ours already, from memory."""
+
     def absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> Sequence[str]:
         """Return orders that were placed before then, may be open, and are not ``listed``, the venue ids that are.
 

@@ -230,5 +230,5 @@ class Venue(Protocol):
     def own_answer(self, call: Call, client: ClientInfo, permissions: frozenset[str]) -> Response:
         """Return the answer to a local call."""
 
-    def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
-        """Give each order of ``call`` without a client's name one of ours, made of random ``bits``."""
+    def with_own_names(self, call: Call, bits: Callable[[int], int], is_taken: Callable[[str], bool]) -> Call:
+        """Give each order of ``call`` without a client's name one of ours, made of random ``bits`` and not taken."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from signer.book.book import ORDER_UNSETTLED
 from signer.contracts import Clock, Journal, LookUps, Randomness, Throttle
@@ -102,7 +103,7 @@ class Gateway:
         try:
             client, decoded = await self._authenticator.authenticate(request, trace.snapshot)  # 1
             trace.client = client
-            call = trace.call = self._parse(trace, decoded)  # 2
+            call = trace.call = self._parse(trace, client, decoded)  # 2
             call, decision = await self._decide(trace, client, call)  # 3
             if call.local:
                 return self._own_answer(trace, client, call)
@@ -364,8 +365,8 @@ class Gateway:
             venue_us=self._venue_time.earliest_us(client.info.account, rough=trace.unnamed),
         )
 
-    def _parse(self, trace: Trace, decoded: Decoded) -> Call:
-        """Step 2: parse the call and add references of ours, by which an order can be looked up if its answer is lost.
+    def _parse(self, trace: Trace, client: Client, decoded: Decoded) -> Call:
+        """Step 2: parse the call and add names of ours, by which an order can be looked up if its answer is lost.
 
         Raises `NotUnderstood`.
         """
@@ -373,7 +374,8 @@ class Gateway:
         call = venue.parse(decoded)
         venue.require_timely(call, trace.started_us)
         trace.unnamed = _is_unnamed(call)
-        return venue.with_own_refs(call, self._randomness.getrandbits)
+        is_taken = partial(self._journal.has_own_name, client.info.account)
+        return venue.with_own_names(call, self._randomness.getrandbits, is_taken)
 
     def _new_id(self, now_us: int) -> str:
         """Return a unique id that sorts by time: 14 hex digits of microseconds, then 8 random ones."""

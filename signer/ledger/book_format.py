@@ -31,7 +31,7 @@ BOOK: Final = FileFormat(
         ) STRICT""",
         """CREATE TABLE orders (
             id INTEGER PRIMARY KEY, account TEXT NOT NULL, venue_id TEXT NOT NULL, client TEXT NOT NULL,
-            client_tag TEXT, client_id TEXT, placed_us INTEGER NOT NULL, document BLOB NOT NULL,
+            client_tag TEXT, client_id TEXT, own TEXT, placed_us INTEGER NOT NULL, document BLOB NOT NULL,
             closed INTEGER NOT NULL, crc INTEGER NOT NULL, UNIQUE (account, venue_id)
         ) STRICT""",
         "CREATE INDEX orders_open ON orders (placed_us) WHERE closed = 0",
@@ -41,6 +41,7 @@ BOOK: Final = FileFormat(
             WHERE closed = 1 AND client_tag IS NOT NULL""",
         """CREATE INDEX closed_by_client_id ON orders (account, client_id, client, placed_us)
             WHERE closed = 1 AND client_id IS NOT NULL""",
+        "CREATE INDEX closed_by_own ON orders (account, own, client, placed_us) WHERE closed = 1 AND own IS NOT NULL",
     ),
     synchronous="NORMAL",
     unusable=MADE_ANEW,

@@ -23,18 +23,20 @@ DELETED_AT_ONCE: Final = 20
 
 DELETE_IT: Final = "stop the gateway and delete the file; the next start makes it anew from the audit log"
 
-_NAMED: Final = {"client-tag": "client_tag", "client-id": "client_id"}
+_NAMED: Final = {"client-tag": "client_tag", "client-id": "client_id", "own": "own"}
 
 
 def keep(db: sqlite3.Connection, key: OrderKey, order: BookOrder) -> None:
     """Store an order as it is now."""
-    write = """INSERT INTO orders (account, venue_id, client, client_tag, client_id, placed_us, document, closed, crc)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, venue_id) DO UPDATE
+    write = """INSERT INTO orders
+        (account, venue_id, client, client_tag, client_id, own, placed_us, document, closed, crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, venue_id) DO UPDATE
         SET client = excluded.client, client_tag = excluded.client_tag, client_id = excluded.client_id,
-        placed_us = excluded.placed_us, document = excluded.document, closed = excluded.closed, crc = excluded.crc"""
+        own = excluded.own, placed_us = excluded.placed_us, document = excluded.document, closed = excluded.closed,
+        crc = excluded.crc"""
     document, closed = orjson.dumps(dict(order.order)), int(order.closed)
     crc = checksum(*key, order.client, order.placed_us, document, closed)
-    names = order.order.get("client_tag"), order.order.get("client_id")
+    names = [order.order.get(name) for name in _NAMED.values()]
     db.execute(write, (*key, order.client, *names, order.placed_us, document, closed, crc))
 
 
@@ -61,7 +63,7 @@ def open_orders(db: sqlite3.Connection) -> Iterator[tuple[OrderKey, BookOrder]]:
 
 
 def _read(row: tuple[Any, ...]) -> tuple[OrderKey, BookOrder]:
-    _, account, venue_id, client, _, _, placed_us, document, closed, crc = row
+    _, account, venue_id, client, _, _, _, placed_us, document, closed, crc = row
     require_sound(crc, account, venue_id, client, placed_us, document, closed)
     return (account, venue_id), BookOrder(client, placed_us, document_of(orjson.loads(document)), bool(closed))
 

@@ -9,9 +9,9 @@ from typing import Literal, TypeAlias
 Side: TypeAlias = Literal["buy", "sell"]
 
 
-RefKind: TypeAlias = Literal["venue-id", "client-id", "client-tag"]
-"""Kinds of order names: the id that the venue gave; the client's own id, borne by one open order at a time; and the
-client's tag, which many orders may bear."""
+RefKind: TypeAlias = Literal["venue-id", "client-id", "client-tag", "own"]
+"""Kinds of order names: the id that the venue gave; the client's id, borne by one open order at a time; the client's
+tag, which many orders may bear; and our own name, which one order bears and which only we can have made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,8 @@ class Order:
     ends: Moment | None = None
     client_tag: str | None = None
     client_id: str | None = None
+    own: str | None = None
+    """Our own name, by which the venue knows it in the place of the client's names; None before it is given one."""
     attached: tuple[Order, ...] = ()
     """The orders of the other side that each fill places."""
 
@@ -73,7 +75,8 @@ class Order:
     def names(self) -> tuple[OrderRef, ...]:
         """The names that the client or we gave it, the one that is unique among open orders first."""
         by_id = (OrderRef("client-id", self.client_id),) if self.client_id else ()
-        return by_id if self.client_tag is None else (*by_id, OrderRef("client-tag", self.client_tag))
+        given = by_id if self.client_tag is None else (*by_id, OrderRef("client-tag", self.client_tag))
+        return given if self.own is None else (*given, OrderRef("own", self.own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Change:
     post_only: bool | None = None
     flags: frozenset[str] | None = None
     client_tag: str | None = None
+    own: str | None = None
+    """Our own name of the order that replaces another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,7 @@ def changed(order: Order, change: Change) -> Order:
         post_only=_post_only(order, change),
         flags=order.flags if change.flags is None else change.flags,
         client_tag=change.client_tag if change.replaces else order.client_tag,
+        own=change.own if change.replaces else order.own,
         attached=tuple(replace(attached, volume=volume) for attached in order.attached),
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
+from itertools import count
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -119,14 +121,17 @@ def test_a_batch_round_trips_in_every_spelling(batch: list[dict[str, Any]], pair
     _check_no_float(call)
 
 
-@given(st.lists(rows(), min_size=2, max_size=3), pairs, st.integers(1, 2**31 - 1))
-def test_references_of_ours_survive_the_wire(batch: list[dict[str, Any]], pair: str, ref: int) -> None:
-    """What was reserved with a reference is what is sent with it."""
+@given(st.lists(rows(), min_size=2, max_size=3), pairs, st.integers(1, 2**31 - 9))
+def test_names_of_ours_survive_the_wire(batch: list[dict[str, Any]], pair: str, first: int) -> None:
+    """What was held under a name of ours is what is sent with it."""
     call = read("AddOrderBatch", json.dumps({"nonce": "1", "pair": pair, "orders": batch}), JSON)
-    named = KRAKEN.with_own_refs(call, lambda _: ref - 1)
-    assert all(order.client_tag or order.client_id for order in named.orders)
+    numbers = count(first)
+    named = KRAKEN.with_own_names(call, lambda _: next(numbers), lambda _: False)
     wire, _ = KRAKEN.encode(named, 1, "KEY")
-    assert read("AddOrderBatch", wire.body.decode(), JSON) == named
+    arrived = read("AddOrderBatch", wire.body.decode(), JSON).orders
+    for held, sent in zip(named.orders, arrived, strict=True):
+        assert (sent.client_tag, sent.client_id) == (held.own or held.client_tag, held.client_id)
+        assert replace(sent, client_tag=held.client_tag, own=held.own) == held
 
 
 def _check_no_float(value: object) -> None:

@@ -194,9 +194,23 @@ def _owed(world: World, names: list[str]) -> Iterator[str]:
 
 
 def _as_sent(record: Mapping[str, Any]) -> Value:
-    """The fields of an intent with the ids that it named in the place of the client's names."""
-    fields = {name: value for name, value in record["fields"].items() if name not in {"txid", "cl_ord_id"}}
-    return _plain({**fields, "txid": record["named"][0]} if "named" in record else record["fields"])
+    """The fields of an intent with the names that it was sent with in the place of the client's."""
+    fields, orders = dict(record["fields"]), record.get("orders", [])
+    if "orders" in fields:
+        fields["orders"] = [_with_own(row, order) for row, order in zip(fields["orders"], orders, strict=True)]
+    elif record["endpoint"] in {"AddOrder", "EditOrder"} and orders:
+        fields = _with_own(fields, orders[0])
+    if "named" in record:
+        fields = {name: value for name, value in fields.items() if name != "cl_ord_id"} | {"txid": record["named"][0]}
+    return _plain(fields)
+
+
+def _with_own(fields: Mapping[str, Any], order: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an order with our own name of it; as they are if it has none."""
+    if "own" not in order:
+        return dict(fields)
+    unnamed = {name: value for name, value in fields.items() if name not in {"userref", "cl_ord_id"}}
+    return unnamed | {"userref" if order["own"].isdecimal() else "cl_ord_id": order["own"]}
 
 
 def _marks(intent: Mapping[str, Any]) -> list[str]:

@@ -57,7 +57,7 @@ async def test_an_order_is_held_recorded_and_known(world: tuple[Line, Exchange])
     assert [record["kind"] for record in records] == ["intent", "outcome"]
     assert (records[1]["outcome"], records[1]["venue_ids"], records[1]["nonce"]) == ("accepted", ["BTC-USDT/1000"], "0")
     (placed,) = near.journal.open_orders("main", "bot")
-    assert (placed.venue_id, placed.order.client_id) == ("BTC-USDT/1000", far.bodies[0]["clOrdId"])
+    assert (placed.venue_id, placed.order.own) == ("BTC-USDT/1000", far.bodies[0]["clOrdId"])
 
 
 async def test_a_batch_settles_row_by_row(world: tuple[Line, Exchange]) -> None:

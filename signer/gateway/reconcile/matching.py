@@ -19,7 +19,7 @@ from signer.model.sightings import Sighting
 
 Alike: TypeAlias = Callable[[Intent, Order, Sighting], bool | None]
 Reference: TypeAlias = "tuple[str, str]"
-"""The kind of a name that a client gives, and its value."""
+"""The kind of a name that the client or we gave, and its value."""
 _NONE: Reference = ("", "")
 
 Window: TypeAlias = "tuple[int, int]"
@@ -129,16 +129,16 @@ class Matching:
 
 def reference_of(order: Order) -> Reference | None:
     """Return the reference by which an order can be recognised at the venue; None if it bears none."""
+    if order.own is not None:
+        return "own", order.own
     if order.client_tag is not None:
         return "client-tag", order.client_tag
     return ("client-id", order.client_id) if order.client_id else None
 
 
 def _references(seen: Sighting) -> list[Reference]:
-    return [
-        *([("client-tag", seen.client_tag)] if seen.client_tag else []),
-        *([("client-id", seen.client_id)] if seen.client_id else []),
-    ]
+    given = (("client-tag", seen.client_tag), ("client-id", seen.client_id))
+    return [(kind, value) for name, value in given if value for kind in (name, "own")]
 
 
 def _distinct(one: OpenIntent) -> Mapping[Order, int]:

@@ -23,6 +23,7 @@ from signer.model.allowances import Allowance, Tier
 from signer.venues.kraken.decode import PRIVATE
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.values import BATCH_MOST, order_ref
+from signer.venues.kraken.wire_names import fields_on_the_wire
 
 USER_AGENT = ("User-Agent", f"signer/{__version__}")
 _FORM_HEADERS = (("Content-Type", "application/x-www-form-urlencoded"), USER_AGENT)
@@ -43,13 +44,13 @@ def encode(call: Call, nonce: int, api_key: str) -> tuple[WireRequest, bytes]:
         why = f"{call.endpoint} names other orders than it was decided about"
         raise NotAllowed(RefusalKind.NOT_PERMITTED, why)
     path = PRIVATE + call.endpoint
-    digits = str(nonce)
+    digits, fields = str(nonce), fields_on_the_wire(call)
     if ENDPOINTS[call.endpoint].as_json or isinstance(call.fields.get("pair"), list):
         headers = _JSON_HEADERS
-        body = _encode({"nonce": digits, **call.fields}).encode()
+        body = _encode({"nonce": digits, **fields}).encode()
     else:
         headers = _FORM_HEADERS
-        body = "&".join((f"nonce={digits}", *_form(call.fields))).encode()
+        body = "&".join((f"nonce={digits}", *_form(fields))).encode()
     message = path.encode() + sha256(digits.encode() + body).digest()
     return WireRequest("POST", path, (*headers, ("API-Key", api_key)), body, most_answer(call.endpoint)), message
 

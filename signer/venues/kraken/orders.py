@@ -4,16 +4,14 @@ Kraken takes ``XXBTZUSD``, ``XBTUSD``, ``XBT/USD``, ``BTC/USD`` and more for one
 compare its id, and the id is forwarded. A spelling that could mean two pairs means none.
 
 An order is understood only if its fields make sense together, because caps are computed from them: a market order with
-a price would look cheaper than it is. Each order gets a reference of ours if it has none, so that it can be looked up
-exactly when its answer is lost.
+a price would look cheaper than it is.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
@@ -218,27 +216,6 @@ def named_pair(given: dict[str, Json], pairs: PairTable) -> Pair:
     return pair
 
 
-def with_own_refs(call: Call, bits: Callable[[int], int]) -> Call:
-    """Return ``call`` in which each order that carries neither userref nor cl_ord_id has a userref of ours.
-
-    An edit's replacement counts as an order without one unless the edit states it. A dry run places nothing that could
-    be looked up and stays as it is.
-    """
-    if call.dry_run:
-        return call
-    if call.change is not None and call.change.replaces and call.change.client_tag is None:
-        ref = _new_userref(bits)
-        return replace(call, fields={**call.fields, "userref": ref}, change=replace(call.change, client_tag=str(ref)))
-    refs = [None if order.client_tag is not None or order.client_id else _new_userref(bits) for order in call.orders]
-    if not any(refs):
-        return call
-    orders = tuple(
-        order if ref is None else replace(order, client_tag=str(ref))
-        for order, ref in zip(call.orders, refs, strict=True)
-    )
-    return replace(call, orders=orders, fields=_with_refs(call, refs))
-
-
 def _order(pair: Pair, given: Mapping[str, Json], where: str) -> Order:
     order_type, side = given.get("ordertype"), given.get("type")
     if order_type is None or side is None or "volume" not in given:
@@ -349,16 +326,3 @@ def require_timely(call: Call, at_us: int) -> None:
         raise invalid("deadline has passed; see that this machine's clock and yours agree")
     if left_us > LONGEST_S * 1_000_000:
         raise invalid(f"deadline is more than {LONGEST_S} s ahead, and the exchange takes no later one")
-
-
-def _new_userref(bits: Callable[[int], int]) -> int:
-    """Return a positive number of 31 bits: zero means none, and userrefs are signed."""
-    return bits(30) + 1
-
-
-def _with_refs(call: Call, refs: Sequence[int | None]) -> Mapping[str, Json]:
-    if "orders" not in call.fields:
-        return {**call.fields, "userref": refs[0]}
-    rows = cast("list[dict[str, Json]]", call.fields["orders"])
-    named: list[Json] = [row if ref is None else {**row, "userref": ref} for row, ref in zip(rows, refs, strict=True)]
-    return {**call.fields, "orders": named}

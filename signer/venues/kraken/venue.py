@@ -44,6 +44,7 @@ from signer.venues.kraken import (
     orders,
     public,
     results,
+    wire_names,
 )
 from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import KEY_HEADER, PRIVATE, SIGN_HEADER, claimed_proof, decode, form_request
@@ -285,8 +286,8 @@ class Kraken(Venue):
         return answers.answer_with(key_info.of_client(client, permissions))
 
     @override
-    def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
-        return orders.with_own_refs(call, bits)
+    def with_own_names(self, call: Call, bits: Callable[[int], int], is_taken: Callable[[str], bool]) -> Call:
+        return wire_names.with_own_names(call, bits, is_taken)
 
 
 def _plain(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:

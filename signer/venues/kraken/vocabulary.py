@@ -53,7 +53,7 @@ WORDS: Final = Vocabulary(
     quote_sized="viqc",
     starts="starttm",
     ends="expiretm",
-    refs=MappingProxyType({"venue-id": "txid", "client-id": "cl_ord_id", "client-tag": "userref"}),
+    refs=MappingProxyType({"venue-id": "txid", "client-id": "cl_ord_id", "client-tag": "userref", "own": "own name"}),
     assets=MappingProxyType(
         {
             "BTC": "XBT",

@@ -149,7 +149,7 @@ class FakeVenue:
     def require_timely(self, call: Call, at_us: int) -> None:
         """Let every call pass."""
 
-    def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
+    def with_own_names(self, call: Call, bits: Callable[[int], int], is_taken: Callable[[str], bool]) -> Call:
         """Leave the call as it is."""
         return call
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, cast
 
@@ -45,6 +46,22 @@ def place(endpoint: str, fields: Mapping[str, Json]) -> Call:
     rows = _rows(endpoint == PLACE_ALL, fields)
     orders = tuple(_order(row) for row in rows)
     return Call(endpoint, Action.ORDER, fields, (TRADE,), orders=orders)
+
+
+def with_own_names(call: Call, bits: Callable[[int], int]) -> Call:
+    """Return the call in which each order without a client's name has one of ours."""
+    orders = (one if one.client_id else replace(one, own=f"s{bits(96):024x}") for one in call.orders)
+    return replace(call, orders=tuple(orders))
+
+
+def fields_on_the_wire(call: Call) -> Mapping[str, Json]:
+    """Return the fields of a call with our names of its orders."""
+    if not call.orders:
+        return call.fields
+    many = ROWS in call.fields
+    pairs = zip(_rows(many, call.fields), call.orders, strict=True)
+    rows: list[Json] = [row if order.own is None else {**row, "clOrdId": order.own} for row, order in pairs]
+    return {ROWS: rows} if many else cast("dict[str, Json]", rows[0])
 
 
 def cancel(endpoint: str, fields: Mapping[str, Json]) -> Call:

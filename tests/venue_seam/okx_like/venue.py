@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Literal, cast, final
+from typing import Any, Literal, final
 
 from typing_extensions import override
 
@@ -60,7 +60,7 @@ WORDS = Vocabulary(
     quote_sized="quote_ccy",
     starts="",
     ends="",
-    refs=MappingProxyType({"venue-id": "ordId", "client-id": "clOrdId", "client-tag": "tag"}),
+    refs=MappingProxyType({"venue-id": "ordId", "client-id": "clOrdId", "client-tag": "tag", "own": "own name"}),
     assets=MappingProxyType({}),
 )
 CODES: Mapping[RefusalKind, tuple[int, str]] = {
@@ -212,7 +212,7 @@ class OkxLike(Venue):
 
     @override
     def encode(self, call: Call, fresh: int, api_key: str) -> tuple[WireRequest, bytes]:
-        request, message = wire.encode(call, fresh, api_key)
+        request, message = wire.encode(replace(call, fields=orders.fields_on_the_wire(call)), fresh, api_key)
         return replace(request, answer_headers=request.answer_headers | self.relayed_headers), message
 
     @override
@@ -341,15 +341,8 @@ class OkxLike(Venue):
         return _answer(200, "0", "", [row])
 
     @override
-    def with_own_refs(self, call: Call, bits: Callable[[int], int]) -> Call:
-        if all(order.client_id for order in call.orders):
-            return call
-        named = tuple(replace(each, client_id=each.client_id or f"s{bits(96):024x}") for each in call.orders)
-        if wire.ROWS not in call.fields:
-            return replace(call, orders=named, fields={**call.fields, "clOrdId": named[0].client_id})
-        rows = cast("list[dict[str, Json]]", call.fields[wire.ROWS])
-        bearing: list[Json] = [{**row, "clOrdId": order.client_id} for row, order in zip(rows, named, strict=True)]
-        return replace(call, orders=named, fields={wire.ROWS: bearing})
+    def with_own_names(self, call: Call, bits: Callable[[int], int], is_taken: Callable[[str], bool]) -> Call:
+        return orders.with_own_names(call, bits)
 
 
 def _code(refused: Refused) -> tuple[int, str]:

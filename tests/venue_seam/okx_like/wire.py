@@ -60,7 +60,7 @@ def stamp(at_us: int) -> str:
 
 
 def encode(call: Call, now_us: int, api_key: str) -> tuple[WireRequest, bytes]:
-    """Return the request for ``call`` and the message to sign."""
+    """Return the request for ``call``, as its fields are, and the message to sign."""
     method, _, path = call.endpoint.partition(" ")
     fields = call.fields.get(ROWS, dict(call.fields))
     query = f"?{urlencode(dict(call.fields))}" if method == "GET" and call.fields else ""

@@ -59,3 +59,9 @@ def refused_form(endpoint: str, fields: dict[str, Any]) -> tuple[str, ...]:
 def says(first: str) -> Callable[[Refused], bool]:
     """Whether a refusal's first word at Kraken is ``first``."""
     return lambda refused: words(refused)[0] == first
+
+
+def numbered(start: int = 1) -> Callable[[int], int]:
+    """Random bits of which names 1, 2, 3 … are made."""
+    numbers = iter(range(start, 99))
+    return lambda _: next(numbers)

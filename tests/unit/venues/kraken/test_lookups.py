@@ -15,17 +15,10 @@ from signer.policy.orders import changed
 from signer.venues.kraken.orders import PairTable
 from signer.venues.kraken.venue import Kraken
 from tests.unit.policy.examples import ETH_USD
-from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form
+from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, form, numbered
 
 AT_S = 1_700_000_000
-ROW = {"type": "buy", "ordertype": "limit", "price": "1", "volume": "2"}
 TARGET = Order("XXBTZUSD", "buy", "limit", Decimal("1.25"), Price(Decimal(37500)))
-
-
-def numbered(start: int = 1) -> Any:
-    """Random bits of which references 1, 2, 3 … are made."""
-    numbers = iter(range(start - 1, 99))
-    return lambda _: next(numbers)
 
 
 def intent(call: Call, orders: tuple[Order, ...] | None = None) -> Intent:
@@ -48,46 +41,7 @@ def envelope(result: Any, *errors: str) -> WireAnswer:
     return WireAnswer(200, "application/json", json.dumps({"error": list(errors), "result": result}).encode())
 
 
-PLACED = KRAKEN.with_own_refs(form("AddOrder", LIMIT), numbered())
-
-
-def test_an_order_without_reference_gets_one_of_ours() -> None:
-    """The reserved order and the sent fields have the same reference of ours."""
-    assert (PLACED.orders[0].client_tag, PLACED.fields["userref"]) == ("1", 1)
-    assert list(PLACED.fields)[-1] == "userref"
-
-
-@pytest.mark.parametrize("own", [{"userref": "7"}, {"cl_ord_id": "bot-1"}])
-def test_a_client_s_own_reference_stays(own: dict[str, str]) -> None:
-    """A client's own reference is sent as it is."""
-    call = form("AddOrder", {**LIMIT, **own})
-    assert KRAKEN.with_own_refs(call, numbered()) is call
-
-
-def test_a_dry_run_and_a_call_without_orders_stay() -> None:
-    """A dry run and a call without orders get no reference, since nothing will be looked up."""
-    for call in (form("AddOrder", {**LIMIT, "validate": "true"}), form("CancelAll", {}), form("Balance", {})):
-        assert KRAKEN.with_own_refs(call, numbered()) is call
-
-
-def test_each_order_of_a_batch_gets_its_own() -> None:
-    """Each order of a batch without a name gets a reference of its own."""
-    call = as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": [ROW, {**ROW, "userref": 70}, ROW]})
-    named = KRAKEN.with_own_refs(call, numbered())
-    assert [order.client_tag for order in named.orders] == ["1", "70", "2"]
-    rows = json.loads(KRAKEN.encode(named, 5, "KEY")[0].body)["orders"]
-    assert [row["userref"] for row in rows] == [1, 70, 2]
-    assert "userref" not in json.loads(KRAKEN.encode(call, 5, "KEY")[0].body)["orders"][0]
-
-
-def test_an_edit_gets_one_for_its_replacement() -> None:
-    """The replacement gets a reference in the change that it is made from."""
-    call = form("EditOrder", {"pair": "XBTUSD", "txid": "OLD", "volume": "1"})
-    named = KRAKEN.with_own_refs(call, numbered())
-    assert named.change is not None
-    assert (named.change.client_tag, named.fields["userref"]) == ("1", 1)
-    stated = form("EditOrder", {"pair": "XBTUSD", "txid": "OLD", "volume": "1", "userref": "9"})
-    assert KRAKEN.with_own_refs(stated, numbered()) is stated
+PLACED = KRAKEN.with_own_names(form("AddOrder", LIMIT), numbered(), lambda _: False)
 
 
 def listed(rows: dict[str, Any]) -> Listing:
@@ -230,7 +184,7 @@ def test_a_volume_is_compared_within_the_venue_s_rounding() -> None:
 
 def test_the_volume_of_a_replacement_is_not_compared() -> None:
     """The volume may be what was left of the original's."""
-    call = KRAKEN.with_own_refs(form("EditOrder", {"pair": "XBTUSD", "txid": "OLD", "volume": "2"}), numbered())
+    call = form("EditOrder", {"pair": "XBTUSD", "txid": "OLD", "volume": "2"})
     assert call.change is not None
     order = changed(TARGET, call.change)
     assert KRAKEN.is_alike(intent(call, (order,)), order, sighting(vol="1.5"))
