@@ -18,6 +18,7 @@ from signer.sandbox.faults import (
     CloseMidAnswer,
     Errors,
     Hang,
+    LateAnswer,
     Latency,
     Met,
     NotJson,
@@ -79,8 +80,8 @@ def _meet(simulation: Simulation, incoming: Request, arrival: Arrival, met: Met 
     answer = _proper(simulation, incoming, arrival, engine) if fault is None or fault.acts else Answer(b"")
     arrival.key, arrival.acted = answer.key, answer.acted
     _note(arrival, answer)
-    if met and isinstance(fault, Hang):
-        met.wait(None)
+    if met and isinstance(fault, Hang | LateAnswer):
+        met.wait(fault.seconds if isinstance(fault, LateAnswer) else None)
     return _spoilt(answer, fault, arrival)
 
 
@@ -101,7 +102,7 @@ def _proper(simulation: Simulation, incoming: Request, arrival: Arrival, engine:
 
 def _spoilt(answer: Answer, fault: WireFault | None, arrival: Arrival) -> Response:
     match fault:
-        case None | Latency():
+        case None | Latency() | LateAnswer():
             response = _sent(answer, arrival)
         case Hang() | CloseBeforeReading() | CloseAfterActing():
             response = _cut(b"")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from signer.sandbox.limits import cancel_cost
@@ -13,6 +13,7 @@ from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall, State
 
 _BATCH = range(2, 51)
 _LONGEST_TIMEOUT = 86_400
+_REASON = "User requested"
 
 
 def run_timers(state: State) -> None:
@@ -23,7 +24,9 @@ def run_timers(state: State) -> None:
             account.cancel_all_at = None
             _cancel(state, list(account.open.values()))
     for order in list(state.timed.values()):
-        if order.terms.expiretm and order.terms.expiretm <= now:
+        if order.cancel_at and order.cancel_at <= now:
+            finish(state, order, "canceled", _REASON)
+        elif order.terms.expiretm and order.terms.expiretm <= now:
             finish(state, order, "expired")
         elif order.status == "pending" and order.terms.starttm <= now:
             start(state, order)
@@ -31,19 +34,33 @@ def run_timers(state: State) -> None:
 
 def _cancel(state: State, orders: Iterable[SimulatedOrder]) -> None:
     for order in orders:
-        finish(state, order, "canceled", "User requested")
+        finish(state, order, "canceled", _REASON)
 
 
-def _cancel_counted(state: State, account: SimulatedAccount, found: dict[str, SimulatedOrder]) -> object:
+def _cancel_counted(call: SimulatedCall, found: dict[str, SimulatedOrder]) -> object:
     """Cancel orders and charge the rate counter. Raises `Rejected` without orders, or if a counter is exhausted."""
+    state, account = call.state, call.account
     if not found:
         raise Rejected("EOrder:Unknown order")
+    if any(order.cancel_at for order in found.values()):
+        raise Rejected("EOrder:Cancel pending")
     now = state.now()
     for pair in {order.terms.pair.id for order in found.values()}:
         account.counters.require_room(pair, now)
-    _count(state, account, found.values())
-    _cancel(state, found.values())
-    return {"count": len(found)}
+    return _cancel_now_or_late(call, found.values())
+
+
+def _cancel_now_or_late(call: SimulatedCall, orders: Collection[SimulatedOrder]) -> dict[str, object]:
+    """Count and cancel orders, and answer how many they are, and whether they can trade for a while."""
+    _count(call.state, call.account, orders)
+    late = call.met.cancel_late_s
+    if not late:
+        _cancel(call.state, orders)
+        return {"count": len(orders)}
+    for order in orders:
+        order.cancel_at = call.state.now() + late
+        call.state.timed[order.txid] = order
+    return {"count": len(orders), "pending": True}
 
 
 def _count(state: State, account: SimulatedAccount, orders: Iterable[SimulatedOrder]) -> None:
@@ -51,7 +68,7 @@ def _count(state: State, account: SimulatedAccount, orders: Iterable[SimulatedOr
         account.counters.add(order.terms.pair.id, cancel_cost(state.now() - order.touched), state.now())
 
 
-def _named(account: SimulatedAccount, names: list[str], cl_ord_ids: list[str]) -> dict[str, SimulatedOrder]:
+def called(account: SimulatedAccount, names: list[str], cl_ord_ids: list[str]) -> dict[str, SimulatedOrder]:
     """Answer the live orders that have one of the txids, userrefs or client ids."""
     return {
         txid: order
@@ -67,8 +84,8 @@ def _cancel_order(call: SimulatedCall) -> object:
         raise Rejected("EOrder:Invalid order")
     if txid and cl_ord_id:
         raise invalid("txid")
-    found = _named(call.account, [txid] if txid else [], [cl_ord_id] if cl_ord_id else [])
-    return _cancel_counted(call.state, call.account, found)
+    found = called(call.account, [txid] if txid else [], [cl_ord_id] if cl_ord_id else [])
+    return _cancel_counted(call, found)
 
 
 def _cancel_order_batch(call: SimulatedCall) -> object:
@@ -76,14 +93,11 @@ def _cancel_order_batch(call: SimulatedCall) -> object:
     txids, cl_ord_ids = call.fields.words("orders"), call.fields.words("cl_ord_ids")
     if len(txids) + len(cl_ord_ids) not in _BATCH:
         raise invalid("orders")
-    return _cancel_counted(call.state, call.account, _named(call.account, txids, cl_ord_ids))
+    return _cancel_counted(call, called(call.account, txids, cl_ord_ids))
 
 
 def _cancel_all(call: SimulatedCall) -> object:
-    orders = list(call.account.open.values())
-    _count(call.state, call.account, orders)
-    _cancel(call.state, orders)
-    return {"count": len(orders)}
+    return _cancel_now_or_late(call, [order for order in call.account.open.values() if not order.cancel_at])
 
 
 def _cancel_all_orders_after(call: SimulatedCall) -> object:

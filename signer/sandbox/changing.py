@@ -58,6 +58,8 @@ def _target(account: SimulatedAccount, fields: Fields) -> SimulatedOrder:
         order = next((order for order in account.open.values() if order.terms.cl_ord_id == name), None)
     if order is None:
         raise Rejected("EOrder:Unknown order")
+    if order.cancel_at:
+        raise Rejected("EOrder:Cancel pending")
     return order
 
 
@@ -134,6 +136,8 @@ def _edited_order(call: SimulatedCall, pair: SimulatedPair, *, dry: bool) -> Sim
         counters.charge(pair.id, edit_cost(now - old.touched) if old and editable else FIXED, now)
     if old is None:
         raise Rejected("EOrder:Unknown order")
+    if old.cancel_at:
+        raise Rejected("EOrder:Cancel pending")
     if not editable:
         raise Rejected("EOrder:Order not editable")
     return old

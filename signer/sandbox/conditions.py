@@ -1,13 +1,14 @@
-"""The conditions under which the exchange executes one call: how far its lists lag behind."""
+"""The conditions under which the exchange executes one call: lists and cancels that lag, orders that fill around it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeVar
 
-from signer.sandbox.engine_faults import EngineFault, LateRows, LateTrades, MovedRows, ShuffledRows
+from signer.sandbox.engine_faults import EngineFault, Filled, LateCancel, LateRows, LateTrades, MovedRows, ShuffledRows
 
 Row = TypeVar("Row")
 
@@ -24,6 +25,12 @@ class Conditions:
     """By how many rows the list grew since the page before."""
     seed: int | None = None
     """Decides the order of a page's rows; None leaves them newest first."""
+    filled_before: Decimal | None = None
+    """The share of the orders concerned that fills before the exchange acts."""
+    filled_after: Decimal | None = None
+    """The share that fills after it acted."""
+    cancel_late_s: float = 0.0
+    """How long a cancelled order can still trade."""
 
     def listed(self, rows: Iterable[Row], at: Callable[[Row], float], now: float) -> list[Row]:
         """Answer the rows that are listed already; ``at`` answers a row's time."""
@@ -57,4 +64,10 @@ def conditions(faults: Iterable[EngineFault]) -> Conditions:
                 met.seed = fault.seed
             case MovedRows():
                 met.moved = fault.rows
+            case Filled(moment="before"):
+                met.filled_before = fault.share
+            case Filled():
+                met.filled_after = fault.share
+            case LateCancel():
+                met.cancel_late_s = fault.seconds
     return met

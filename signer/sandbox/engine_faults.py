@@ -5,6 +5,7 @@ The answer that the caller gets is a proper one. One request can meet several of
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, field_validator
@@ -12,6 +13,9 @@ from pydantic import Field, field_validator
 from signer.sandbox.fault_settings import EVERY, FaultSettings
 
 _ORDER_LISTS = frozenset({"OpenOrders", "ClosedOrders", "QueryOrders"})
+_CHANGES = frozenset(
+    {"AddOrder", "AddOrderBatch", "AmendOrder", "EditOrder", "CancelOrder", "CancelOrderBatch", "CancelAll"}
+)
 _PAGED = frozenset({"ClosedOrders", "TradesHistory", "Ledgers"})
 
 
@@ -74,4 +78,25 @@ class MovedRows(_EngineFault):
         return rows
 
 
-EngineFault: TypeAlias = LateRows | LateTrades | ShuffledRows | MovedRows
+class Filled(_EngineFault):
+    """Resting orders fill at their limits, each by a ``share`` of what is left of it.
+
+    Right before the exchange acts on a call, those orders fill that it names; right after, before its answer leaves,
+    those that it placed, or else named. A call that names and places none concerns all open orders.
+    """
+
+    kind: Literal["filled"] = "filled"
+    meets_only = _CHANGES | _ORDER_LISTS | {"TradesHistory"}
+    moment: Literal["before", "after"]
+    share: Annotated[Decimal, Field(gt=0, le=1)] = Decimal(1)
+
+
+class LateCancel(_EngineFault):
+    """A cancel is answered at once, with ``pending``, and its orders can trade for ``seconds`` more."""
+
+    kind: Literal["late-cancel"] = "late-cancel"
+    meets_only = frozenset({"CancelOrder", "CancelOrderBatch", "CancelAll"})
+    seconds: Annotated[float, Field(gt=0)]
+
+
+EngineFault: TypeAlias = LateRows | LateTrades | ShuffledRows | MovedRows | Filled | LateCancel

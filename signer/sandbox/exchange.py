@@ -34,6 +34,7 @@ from signer.sandbox.market import Market
 from signer.sandbox.matching import fill, reprice
 from signer.sandbox.money import Wallet
 from signer.sandbox.prices import check_price
+from signer.sandbox.races import fill_after, fill_before
 from signer.sandbox.rejected import Rejected
 from signer.sandbox.state import Methods, SimulatedAccount, SimulatedCall, State
 
@@ -109,7 +110,10 @@ class Exchange:
         faults of the exchange that the call meets.
         """
         call = SimulatedCall(self._state, self._state.accounts[account], Fields(params), met or Conditions())
-        return _PRIVATE[method](call)
+        fill_before(call, method)
+        result = _PRIVATE[method](call)
+        fill_after(call, method, result)
+        return result
 
     def set_price(self, pair: str, price: Decimal) -> None:
         """Move the market of a pair in any spelling: trigger stops and fill the orders that it crosses.

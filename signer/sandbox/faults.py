@@ -20,6 +20,14 @@ class Latency(FaultSettings):
     seconds: Annotated[float, Field(gt=0, le=3600)]
 
 
+class LateAnswer(FaultSettings):
+    """The exchange acts at once, and its answer leaves ``seconds`` later."""
+
+    kind: Literal["late-answer"] = "late-answer"
+    acts: Literal[True] = True
+    seconds: Annotated[float, Field(gt=0, le=3600)]
+
+
 class Hang(FaultSettings):
     """No answer comes, and the connection stays open until the faults are cleared."""
 
@@ -97,6 +105,7 @@ class Errors(FaultSettings):
 
 WireFault: TypeAlias = (
     Latency
+    | LateAnswer
     | Hang
     | CloseBeforeReading
     | CloseAfterActing

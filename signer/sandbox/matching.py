@@ -67,7 +67,7 @@ def reprice(state: State, pair: SimulatedPair, price: Decimal) -> None:
 
 def fill(state: State, order: SimulatedOrder, volume: Decimal) -> None:
     """Trade a part of a resting order at its limit, as if somebody else's order had come. Raises `Rejected`."""
-    if order.status != "open" or order.waits or order.limit is None:
+    if not order.rests or order.limit is None:
         raise Rejected("EOrder:Unknown order")
     if not 0 < volume <= order.remaining or volume != order.terms.pair.lots(volume):
         raise invalid("volume")

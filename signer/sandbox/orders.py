@@ -36,6 +36,8 @@ class SimulatedOrder:
     cost: Decimal = Decimal(0)
     fee: Decimal = Decimal(0)
     closed: float = 0.0
+    cancel_at: float = 0.0
+    """When a cancel ends it that was answered already; 0.0 without one."""
     reason: str | None = None
     refid: str | None = None
     trades: list[str] = field(default_factory=list)
@@ -50,6 +52,11 @@ class SimulatedOrder:
     def waits(self) -> bool:
         """Whether it waits for its trigger."""
         return self.terms.ordertype in TRIGGERED and not self.triggered
+
+    @property
+    def rests(self) -> bool:
+        """Whether it stands in the book at its limit."""
+        return self.status == "open" and not self.waits and self.limit is not None
 
     @property
     def remaining(self) -> Decimal:

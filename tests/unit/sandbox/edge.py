@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -33,6 +34,7 @@ class ToyEngine:
         self.tiers: dict[str, str] = {}
         self.called: list[tuple[str, str, Mapping[str, object]]] = []
         self.met: list[Conditions] = []
+        self.acted = threading.Event()
         self.filled: list[tuple[str, str, Decimal | None]] = []
         self.close_keeps_userref = False
         self.prices: dict[str, Decimal] = {}
@@ -53,6 +55,7 @@ class ToyEngine:
             raise Rejected("EQuery:Unknown asset pair")
         self.called.append((account, method, params))
         self.met.append(met)
+        self.acted.set()
         if method == "RetrieveExport":
             return b"PK\x03\x04"
         return {asset: str(amount) for asset, amount in self.accounts[account].items()}

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signer.sandbox.conditions import Conditions
 from signer.sandbox.exchange import Rejected
 from tests.unit.sandbox.desk import Desk
 
@@ -16,7 +17,8 @@ OPENING = {"ZUSD": Decimal(100_000), "XXBT": Decimal(2)}
 DECIMALS = {"ZUSD": Decimal("0.0001"), "XXBT": Decimal("0.0000000001")}
 TAKER = Decimal("0.004")
 
-Step = tuple[str, dict[str, object]]
+WITHOUT_PAIR = {"CancelOrder", "AmendOrder", "CancelAll"}
+Step = tuple[tuple[str, dict[str, object]], Conditions]
 
 volumes = st.sampled_from(["0.0001", "0.01", "0.33333333", "1", "3"])
 prices = st.sampled_from(["20000", "59000.7", "59999.9", "60000.1", "60500", "64000", "90000"])
@@ -44,7 +46,7 @@ def placements(draw: st.DrawFn) -> dict[str, object]:
     return fields
 
 
-steps = st.one_of(
+calls = st.one_of(
     st.tuples(st.just("AddOrder"), placements()),
     st.tuples(st.just("AddOrder"), placements()),
     st.tuples(
@@ -63,13 +65,21 @@ steps = st.one_of(
         st.just("AmendOrder"),
         st.builds(lambda v, p: {"order_qty": v, "limit_price": p}, volumes, prices | moves),
     ),
+    st.tuples(st.just("CancelAll"), st.just({})),
     st.tuples(st.just("price"), st.builds(lambda p: {"price": p}, prices)),
     st.tuples(st.just("wait"), st.builds(lambda s: {"seconds": s}, st.integers(1, 20))),
 )
 
 
+shares = st.sampled_from([None, None, Decimal("0.3"), Decimal(1)])
+met_conditions = st.builds(
+    Conditions, filled_before=shares, filled_after=shares, cancel_late_s=st.sampled_from([0.0, 0.0, 10.0])
+)
+steps = st.tuples(calls, met_conditions)
+
+
 def _take(desk: Desk, step: Step) -> None:
-    method, fields = step
+    (method, fields), met = step
     if method == "price":
         desk.price(str(fields["price"]))
     elif method == "wait":
@@ -80,7 +90,7 @@ def _take(desk: Desk, step: Step) -> None:
             fields = fields | {"txid": next(iter(desk.ask("OpenOrders")["open"]), "none")}
         # The generator makes bad orders too, which the exchange refuses.
         with suppress(Rejected):
-            desk.ask(method, **({} if method in {"CancelOrder", "AmendOrder"} else {"pair": "XBTUSD"}), **fields)
+            desk.ask_under(met, method, **({} if method in WITHOUT_PAIR else {"pair": "XBTUSD"}), **fields)
 
 
 def _all(desk: Desk, method: str, name: str) -> list[Any]:
@@ -140,4 +150,6 @@ def test_when_all_is_cancelled_nothing_is_held(script: list[Step]) -> None:
     for step in script:
         _take(desk, step)
     desk.ask("CancelAll")
+    desk.time += 10
+    desk.exchange.tick()
     assert {held for _, held in desk.money().values()} == {"0.0000", "0.0000000000"}
