@@ -3,24 +3,26 @@
 There are three kinds. A *begin* is all or nothing: if its flush fails it is retracted, and its caller is told. A *fact*
 has happened already: if its flush fails it is owed to the log, and goes into the next one, before all that came later.
 A *note* proves little: it is owed as well, but a flood of notes is dropped and counted.
+
+A failed flush fails all that wait: a broken disk may take seconds for each try. Facts that change the book are owed
+however many they are. They are not many, because no call begins meanwhile. Only cancels go out then, and their records
+change nothing in the book: a flood of these is dropped and counted, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias, final
+from typing import Final, Protocol, final
 
 from signer.audit.chain import Appender
+from signer.audit.taken import Kind, Record, Taken
+from signer.audit.waiting import FLUSH_NOTES, WaitingRecords
 from signer.contracts import Clock
 from signer.errors import AuditError
 from signer.home.disk_space import FULL
-from signer.model import Json
-
-Kind: TypeAlias = Literal["begin", "fact", "note"]
-Record: TypeAlias = Mapping[str, Json]
 
 FLUSH_S: Final = 0.25
 """A record that nobody waits for is written within this, or with the next one that somebody waits for."""
@@ -28,55 +30,10 @@ FLUSH_S: Final = 0.25
 RETRY_S: Final = 1.0
 """How soon a log that failed tries again when nobody asks it to."""
 
-LATE_S: Final = 5.0
-"""A begin that is not durable within this is given up, and its call is not sent. Nobody waits longer for a fact."""
-
-URGENT_S: Final = 1.0
-"""Nobody waits longer for an urgent fact: a cancel goes out without it."""
-
 LOOK_S: Final = 1.0
 """How often those who wait are looked at, while a flush or a slice of the checkpoint may hang."""
 
-FLUSH_NOTES: Final = 128
-"""The number of waiting records at which they are written though nobody waits."""
-
-MOST_NOTES: Final = 8192
-"""The most notes that wait to be written; more are dropped, and their number recorded."""
-
-AT_ONCE: Final = 256
-"""The most records of one flush."""
-
-
-@dataclass(slots=True, eq=False)
-class Taken:
-    """A record that was taken, until it is durable."""
-
-    record: Record
-    kind: Kind
-    at: float
-    """The event loop's time."""
-    done: asyncio.Future[None] | None = None
-    """Tells the caller who waits, if one does."""
-    urgent: bool = False
-
-    @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for it."""
-        return self.done is not None and not self.done.done()
-
-    async def wait(self) -> None:
-        """Wait until it is durable. Raises `AuditError` if it is not."""
-        assert self.done is not None  # noqa: S101 - made for a caller who waits
-        await self.done
-
-    def tell(self, error: AuditError | None = None) -> None:
-        """Tell the caller that it is durable, or why not."""
-        if self.done is None or self.done.done():
-            return
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
+TOO_MANY: Final = "too many records of cancels wait for the audit log, and further ones are only counted"
 
 
 @dataclass(slots=True)
@@ -123,20 +80,17 @@ class Flushes:
         listener: FlushListener,
         on_alarm: Callable[[str], None],
         where: str,
-        most_notes: int = MOST_NOTES,
+        waiting: WaitingRecords,
     ) -> None:
         self.counters = FlushCounters()
         self.healthy = True
-        self.dropped = 0
-        """How many notes found no room, ever."""
         self._appender = appender
         self._clock = clock
         self._listener = listener
         self._on_alarm = on_alarm
         self._where = where
-        self._most_notes = most_notes
-        self._waiting: list[Taken] = []
-        self._notes = 0
+        self._waiting = waiting
+        self._is_flood_told = False
         self._in_flight: Sequence[Taken] = ()
         self._drops_told = 0
         self._on_flushed: list[asyncio.Future[None]] = []
@@ -153,18 +107,16 @@ class Flushes:
         """Take a record for a caller who waits for its ``done``."""
         loop = asyncio.get_running_loop()
         taken = Taken(record, kind, self._clock.monotonic(), loop.create_future(), urgent)
-        self._waiting.append(taken)
+        if not self._waiting.add(taken):
+            error = AuditError(TOO_MANY, where=self._where, hint="look at the disk")
+            taken.tell(error)
+            self._tell_flood(error)
         self._start()
         return taken
 
     def take(self, record: Record, kind: Kind, *, urgent: bool = False) -> None:
         """Take a record that nobody waits for. A note too many is counted only."""
-        if kind == "note":
-            if self._notes >= self._most_notes:
-                self.dropped += 1
-                return
-            self._notes += 1
-        self._waiting.append(Taken(record, kind, self._clock.monotonic(), urgent=urgent))
+        self._waiting.add(Taken(record, kind, self._clock.monotonic(), urgent=urgent))
         if urgent or (len(self._waiting) >= FLUSH_NOTES and self.healthy):
             self._start()
         elif self._flushing is None:
@@ -193,7 +145,7 @@ class Flushes:
 
     def started_full(self, error: OSError) -> None:
         """Begin with a log that cannot be written now, because the disk is full."""
-        self._waiting[:0] = self._note_failure(error)
+        self._waiting.put_back(self._note_failure(error))
         self._arm(RETRY_S)
 
     def close(self) -> None:
@@ -221,7 +173,7 @@ class Flushes:
         self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
         try:
             while self._waiting:
-                is_durable = await self._flush(self._next_batch())
+                is_durable = await self._flush(self._waiting.next_batch(healthy=self.healthy))
                 await self._listener.after_flush(is_durable=is_durable, is_pressing=self._is_pressing)
                 if not self._is_pressing():
                     return
@@ -231,28 +183,16 @@ class Flushes:
             if self._waiting:
                 self._arm(FLUSH_S if self.healthy else RETRY_S)
 
-    def _next_batch(self) -> list[Taken]:
-        """Take the records to write now. A log that has failed tries the notes last: many may wait for it."""
-        pressing = [] if self.healthy else [one for one in self._waiting if one.kind != "note"]
-        if pressing:
-            self._waiting = [one for one in self._waiting if one.kind == "note"]
-            return pressing
-        batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-        return batch
-
     def _is_pressing(self) -> bool:
         """Return whether the next flush is to begin at once."""
-        if any(one.awaited for one in self._waiting):
-            return True
-        # A log that has failed tries again after a pause, whatever is owed to it.
-        return self.healthy and (len(self._waiting) >= FLUSH_NOTES or any(one.urgent for one in self._waiting))
+        return self._waiting.is_pressing(healthy=self.healthy)
 
     async def _flush(self, batch: list[Taken]) -> bool:
         """Write a batch; whether it is durable."""
         self._in_flight = batch
         self._listener.before_flush(is_all=not self._waiting)
         try:
-            await self._append(batch, drops=self.dropped - self._drops_told)
+            await self._append(batch, drops=self._waiting.dropped - self._drops_told)
         except OSError as error:
             await self._failed(batch, error)
             return False
@@ -286,57 +226,63 @@ class Flushes:
         self.counters.records += len(records) + len(own)
 
     def _written(self, batch: Sequence[Taken]) -> None:
-        self._notes -= sum(one.kind == "note" for one in batch)
+        self._waiting.count_off(batch)
         if not self.healthy:
-            self.healthy = True
+            self.healthy, self._is_flood_told = True, False
             self._on_alarm("the audit log is being written again")
+        now = self._clock.monotonic()
         for one in batch:
-            if one.kind == "begin" and (not one.awaited or _is_late(one, self._clock)):
+            if one.kind == "begin" and (not one.awaited or one.is_late(now)):
                 self._listener.give_up(one.record)
                 one.tell(self._late(one))
             else:
                 one.tell()
 
     async def _failed(self, batch: Sequence[Taken], error: OSError) -> None:
-        """Retract the begins of a batch, owe the rest to the log, and try to save urgent facts at once."""
-        refused = self._note_failure(error)
-        for one in reversed(batch):
-            if one.kind == "begin":
-                self._listener.retract(one.record)
-        left = [one for one in batch if one.kind != "begin"]
-        if any(one.urgent for one in left):
-            left = await self._rescue(left, error)
-        self._waiting[:0] = [*refused, *left]
-        for one in batch:
-            if one.kind == "begin" or one in left:
-                one.tell(self.refusal(error))
+        """Refuse all begins, those that wait too, owe the facts to the log, and try to save urgent ones at once."""
+        refused, failed = self._note_failure(error), self._waiting.fail(batch)
+        self._waiting.put_back(refused)
+        for one in reversed([one for one in failed if one.kind == "begin"]):
+            self._listener.retract(one.record)
+            one.tell(self.refusal(error))
+        while self._waiting.owes_urgent and await self._rescue(error):
+            pass
+        for one in failed:
+            one.tell(self.refusal(error))
 
-    async def _rescue(self, left: list[Taken], error: OSError) -> list[Taken]:
-        """Write the facts of a failed batch, in the room claimed ahead if the disk is full. Return what is still owed.
+    async def _rescue(self, error: OSError) -> bool:
+        """Write some of the facts that are owed, in the room claimed ahead if the disk is full. Return if they are.
 
         Facts before an urgent one go with it, so that the log has them in the order in which they were applied.
         """
-        facts = [one for one in left if one.kind == "fact"]
+        facts = self._in_flight = self._waiting.take_owed()
         try:
             await self._append(facts, urgent=error.errno in FULL)
         except Exception:  # noqa: BLE001 - the failure that came first was said
             self.counters.failures += 1
-            return left
+            self._waiting.put_back(facts)
+            return False
+        self._waiting.count_off(facts)
         self.counters.rescued += len(facts)
         for one in facts:
             one.tell()
-        return [one for one in left if one.kind == "note"]
+        return True
 
     def _look(self) -> None:
         """Send those away who have waited for too long: the disk hangs."""
-        for one in reversed([one for one in self._waiting if one.kind == "begin" and _is_late(one, self._clock)]):
-            self._waiting.remove(one)
+        now = self._clock.monotonic()
+        for one in reversed(self._waiting.take_late(now)):
             self._listener.retract(one.record)
             one.tell(self._late(one))
-        for one in (*self._in_flight, *self._waiting):
-            if one.awaited and _is_late(one, self._clock):
+        for one in (*self._in_flight, *self._waiting.awaited()):
+            if one.is_late(now):
                 one.tell(self._late(one))
         self._watch = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _tell_flood(self, error: AuditError) -> None:
+        if not self._is_flood_told:
+            self._is_flood_told = True
+            self._on_alarm(str(error))
 
     def _drops(self, count: int) -> Record:
         return {"kind": "dropped", "time": self._clock.now_us(), "count": count}
@@ -356,13 +302,5 @@ class Flushes:
         return AuditError(f"the audit log cannot be written: {error.strerror or error}", where=self._where, hint=hint)
 
     def _late(self, one: Taken) -> AuditError:
-        what = f"the audit log did not take a record within {_patience_s(one):g} s"
+        what = f"the audit log did not take a record within {one.patience_s:g} s"
         return AuditError(what, where=self._where, hint="look at the disk")
-
-
-def _is_late(one: Taken, clock: Clock) -> bool:
-    return clock.monotonic() - one.at >= _patience_s(one)
-
-
-def _patience_s(one: Taken) -> float:
-    return URGENT_S if one.urgent else LATE_S

@@ -17,10 +17,12 @@ from signer.audit.behind import WrittenBehind
 from signer.audit.braked import OLDEST_S, Braked
 from signer.audit.chain import Appender, fit
 from signer.audit.disk import Disk
-from signer.audit.flushes import MOST_NOTES, FlushCounters, Flushes, Record
+from signer.audit.flushes import FlushCounters, Flushes
 from signer.audit.record_clock import RecordClock
 from signer.audit.replaying import VERIFY, replay
 from signer.audit.segment_writer import ROOM_BYTES, SEGMENT_BYTES
+from signer.audit.taken import Record
+from signer.audit.waiting import MOST_CANCELS, MOST_NOTES, WaitingRecords
 from signer.book.book import Book
 from signer.book.questions import BookQuestions
 from signer.contracts import Checkpoint, Clock, Journal, Worker
@@ -59,6 +61,7 @@ class FileJournal(BookQuestions, Journal):
         segment_bytes: int = SEGMENT_BYTES,
         room_bytes: int = ROOM_BYTES,
         most_notes: int = MOST_NOTES,
+        most_cancels: int = MOST_CANCELS,
         checkpoint_every: int = WrittenBehind.EVERY,
     ) -> None:
         super().__init__(Book(), checkpoint, self.now_us)
@@ -72,7 +75,8 @@ class FileJournal(BookQuestions, Journal):
         self._on_closed = on_closed
         self._appender = Appender(folder, clock, worker, disk, segment_bytes, room_bytes)
         self._behind = WrittenBehind(checkpoint, worker, on_alarm, checkpoint_every)
-        self._flushes = Flushes(self._appender, clock, self, on_alarm, str(folder), most_notes)
+        self._waiting = WaitingRecords(most_notes, most_cancels)
+        self._flushes = Flushes(self._appender, clock, self, on_alarm, str(folder), self._waiting)
         self._time = RecordClock(clock)
         self._movers: list[asyncio.Future[None]] = []
         self._opened = False
@@ -163,12 +167,12 @@ class FileJournal(BookQuestions, Journal):
     @override
     def note(self, entry: Mapping[str, Json]) -> None:
         if not self._opened:
-            self._flushes.dropped += 1
+            self._waiting.dropped += 1
             return
         try:
             self._flushes.take(fit(entry), "note")
         except AuditError as error:
-            self._flushes.dropped += 1
+            self._waiting.dropped += 1
             self._on_alarm(f"a background record was refused: {error}")
 
     @override
@@ -218,8 +222,8 @@ class FileJournal(BookQuestions, Journal):
 
     @property
     def dropped(self) -> int:
-        """How many notes found no room since `open`."""
-        return self._flushes.dropped
+        """How many notes and records of cancels found no room since `open`."""
+        return self._waiting.dropped
 
     @override
     def digest_at_rest(self) -> tuple[int, str] | None:

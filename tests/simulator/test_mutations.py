@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from signer.audit import flushes
 from signer.audit.behind import NOWHERE, WrittenBehind
-from signer.audit.flushes import Flushes, Kind, Record, Taken
+from signer.audit.flushes import Flushes
 from signer.audit.journal import FileJournal
+from signer.audit.taken import Kind, Record, Taken
+from signer.audit.waiting import WaitingRecords
 from signer.book import book
 from signer.book.book import Book
 from signer.errors import Unanswered
@@ -60,13 +61,14 @@ def hold_what_was_not_written(patch: pytest.MonkeyPatch) -> None:
 
 def drop_a_failed_batch(patch: pytest.MonkeyPatch) -> None:
     """The facts of a flush that failed are not owed to the log."""
-    failed = Flushes._failed
+    fail = WaitingRecords.fail
 
-    async def dropped(self: Flushes, batch: Sequence[Taken], error: OSError) -> None:
-        await failed(self, batch, error)
-        self._waiting = [one for one in self._waiting if one not in batch]
+    def dropped(self: WaitingRecords, batch: Sequence[Taken]) -> Sequence[Taken]:
+        failed = fail(self, batch)
+        self._owed.clear()
+        return failed
 
-    patch.setattr(Flushes, "_failed", dropped)
+    patch.setattr(WaitingRecords, "fail", dropped)
 
 
 def forget_who_gave_up(patch: pytest.MonkeyPatch) -> None:
@@ -76,7 +78,7 @@ def forget_who_gave_up(patch: pytest.MonkeyPatch) -> None:
 
 def send_after_a_minute(patch: pytest.MonkeyPatch) -> None:
     """A flush that hangs lets its orders go in the end."""
-    patch.setattr(flushes, "_is_late", lambda _one, _clock: False)
+    patch.setattr(Taken, "is_late", lambda _self, _now: False)
 
 
 def capture_late(patch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,15 @@ def used(journal: FileJournal) -> int:
     return int(sum(usage.used for usage in journal.usage("client/grid-bot")))
 
 
+async def is_saved(journal: FileJournal, name: str, kind: str = "read") -> bool:
+    """Whether an urgent fact is durable when it was recorded. It is owed to the log if not."""
+    try:
+        await journal.record(entry(name, kind), urgent=True)
+    except AuditError:
+        return False
+    return True
+
+
 async def fill(disk: WorseDisk, journal: FileJournal) -> int:
     """Let others fill the disk, and the log the slack that it has claimed; how many more begins it took."""
     disk.room = disk.used()
