@@ -60,9 +60,8 @@ class BookFile(Checkpoint):
         try:
             return load(self._opened(), self._path)
         except LedgerError:
-            if _is_at_rest(self._path):
-                with contextlib.suppress(LedgerError):
-                    return self._load_at_rest()
+            with contextlib.suppress(LedgerError):
+                return self._load_on_full_disk()
             raise
 
     @override
@@ -105,8 +104,13 @@ class BookFile(Checkpoint):
                 if one is not None:
                     one.close()
 
-    def _load_at_rest(self) -> tuple[Book, ChainHead] | None:
-        """Load from a whole file beside which a full disk has no room for SQLite's own. Writing is tried later."""
+    def _load_on_full_disk(self) -> tuple[Book, ChainHead] | None:
+        """Load from a file beside which there is no room for SQLite's own. Writing is tried later."""
+        if not _is_at_rest(self._path):  # a crash has left SQLite's log, which the file takes in at the end of this
+            with contextlib.closing(BOOK.connect_alone(self._path)) as db:
+                loaded = load(db, self._path)
+            if not _is_at_rest(self._path):  # no room for that: closed orders are not found before there is
+                return loaded
         reader = BOOK.connect_to_read(self._path, at_rest=True)
         if reader is None:
             raise LedgerError("there is no checkpoint", where=str(self._path))

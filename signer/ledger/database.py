@@ -73,6 +73,23 @@ class FileFormat:
         db.close()
         return None
 
+    def connect_alone(self, path: Path) -> sqlite3.Connection:
+        """Connect to the file and keep all others out. Raises `LedgerError`, as while another process uses it.
+
+        SQLite then needs no file beside it but its log, so this works on a full disk.
+        """
+        with self.errors(path):
+            db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, isolation_level=None)
+            try:
+                db.execute("PRAGMA locking_mode = EXCLUSIVE")
+                if self._is_made(db, path):
+                    return db
+            except BaseException:
+                db.close()
+                raise
+        db.close()
+        raise LedgerError(f"{self.what} is empty", where=str(path))
+
     def _prepare(self, db: sqlite3.Connection, path: Path) -> None:
         is_made = self._is_made(db, path)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()

@@ -355,6 +355,33 @@ def test_a_full_disk_does_not_cost_a_whole_checkpoint(path: Path, monkeypatch: p
     file.close()
 
 
+def test_a_full_disk_does_not_cost_the_checkpoint_that_a_crash_left(
+    file: BookFile, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The book and its closed orders are read, though some of it stands in SQLite's log alone, and nothing is lost."""
+    store(file, changes(window("1"), placed("A", closed=True, client_tag="7")))
+    reader = BOOK.connect_to_read(path)
+    assert reader is not None
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM state").fetchone()  # what is stored from now on stays in SQLite's log
+    store(file, changes(window("2"), placed("B", closed=True, client_tag="7")))
+    left = _copy(path, tmp_path / "killed")
+    assert (left.parent / "book.db-wal").stat().st_size
+    reader.close()
+    with monkeypatch.context() as full:
+
+        def refuse(_format: FileFormat, path: Path) -> sqlite3.Connection:
+            raise LedgerError("the disk is full", where=str(path))
+
+        full.setattr(FileFormat, "connect", refuse)
+        found = BookFile(left)
+        assert known_of(found.load()) == (book_of(window("2")).state(), 10, ChainHead(1, f"{1:064x}"))
+        assert {one.venue_id for one in found.closed("main", TAG)} == {"A", "B"}
+    store(found, changes(window("3")))
+    assert loaded(left) == (book_of(window("3")).state(), 10, ChainHead(1, f"{1:064x}"))
+    found.close()
+
+
 def test_closed_orders_are_found_while_changes_are_being_stored(file: BookFile) -> None:
     """A reader neither waits nor sees half of a change."""
     one = placed("A", client_tag="7")
