@@ -53,10 +53,15 @@ class Alone:
                 try:
                     self.session.run(record_by_hand(self.journal, one, venue_ids, me.name, me.uid, reason))
                 except AuditError as error:
-                    what = f"the call {number} is not ended, because that cannot be recorded"
-                    raise AuditError(what, where=str(self.session.home.audit), hint="see to the disk") from error
+                    if not self.session.run(self.journal.settled()):  # else the disk was slow, and has it now
+                        raise _not_recorded(number, self.session.home) from error
                 return True
         return False
+
+
+def _not_recorded(number: int, home: Home) -> AuditError:
+    hint = "see to the disk, then look at `signer orders unknown`"
+    return AuditError(f"it cannot be recorded that call {number} is ended", where=str(home.audit), hint=hint)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -13,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from signer.audit.disk import LocalFile
 from signer.audit.journal import FileJournal
 from signer.cli.main import main
+from signer.errors import AuditError
 from signer.home.layout import Home
-from signer.model import OrderRef, Outcome
+from signer.model import Json, OrderRef, Outcome
 from signer.operator.reading_book import read_book
 from tests.harness.journals import begin, end, in_journal, place
 from tests.unit.ledger.calls import charge, intent, order, used
@@ -134,6 +137,35 @@ def test_what_does_not_fit_changes_nothing(
     with read_book(home) as book:
         assert used(book) == 10
     assert records(home, kind="reconciled") == []
+
+
+@pytest.mark.parametrize("takes_it", [True, False], ids=["slow", "dead"])
+def test_an_end_that_is_late_on_record_is_told_as_it_is(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, takes_it: bool
+) -> None:
+    """A slow disk has ended the call after all. A dead one has not, and the message says where to look."""
+    number, record, append = lost(home), FileJournal.record, LocalFile.append
+
+    def refuse(file: LocalFile, data: bytes) -> None:
+        if b'"reconciled"' in data:
+            raise OSError(errno.EIO, "Input/output error")
+        append(file, data)
+
+    async def late(self: FileJournal, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
+        if entry["kind"] != "reconciled" or not takes_it:
+            return await record(self, entry, urgent=urgent)
+        self.conclude(entry)
+        raise AuditError("the audit log did not take a record within 5 s")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileJournal, "record", late)
+        if not takes_it:
+            patch.setattr(LocalFile, "append", refuse)
+        status = signer(home, "release", number, "--reason", "never came")
+    said = capsys.readouterr().err
+    assert (status, "it cannot be recorded" in said) == ((0, False) if takes_it else (5, True))
+    assert ("look at `signer orders unknown`" in said) is not takes_it
+    assert [row["id"] for row in unknown(home, capsys)] == ([] if takes_it else [number])
 
 
 def test_a_reason_is_asked_for(home: Home) -> None:
