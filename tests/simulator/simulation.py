@@ -98,6 +98,8 @@ def random_simulation(seed: int) -> int:
     with Simulation(seed) as simulation:
         world, random = simulation.world, simulation.world.random
         simulation.venue.faulty = random.choice((0.0, 0.2, 0.5))
+        simulation.venue.lags_s = random.choice((0.0, 0.0, 2.0, 20.0))
+        simulation.venue.restless = random.choice((0.0, 0.0, 0.2))
         for _ in range(random.choice((1, 1, 2, 3))):
             crash_at = random.choice((None, random.randint(1, 60), random.randint(1, 400), random.randint(1, 400)))
             simulation.live(lambda life: _busy(simulation, life), crash_at=crash_at)

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, cast
 
 from signer.errors import NotSent, Unanswered
 from signer.model import WireAnswer, WireRequest
+from signer.sandbox.conditions import Conditions
 from signer.sandbox.exchange import Exchange, Rejected
 from signer.sandbox.orders import SimulatedOrder
 from signer.sandbox.wire import Value, decode
@@ -18,6 +19,7 @@ from tests.simulator.asks import CREDENTIALS, signature_of
 from tests.simulator.world import START_US, World
 
 ORDER_CALLS = frozenset({"AddOrder", "AddOrderBatch", "EditOrder", "AmendOrder"})
+CHANGES = ORDER_CALLS | {"CancelOrder", "CancelOrderBatch", "CancelAll"}
 TIME = "/0/public/Time"
 LATEST_S = 60.0
 """The venue acts so long after a request came, or never."""
@@ -90,6 +92,10 @@ class SimVenue:
     def __init__(self, world: World, witness: Witness) -> None:
         self.faulty = 0.0
         """How probably a request is not treated properly."""
+        self.lags_s = 0.0
+        """Orders are missing in lists for so long after they opened or ended, and rows come in any order."""
+        self.restless = 0.0
+        """How probably orders fill around a call that changes some."""
         self.gone_until = 0.0
         self.next: list[Behaviour | None] = []
         """What to do with the next requests, before chance decides."""
@@ -205,7 +211,7 @@ class SimVenue:
         self._witness.before_act(record, account, endpoint, params)
         grown_from = self._notional_now(account, endpoint, params)
         try:
-            result = self._exchange.private(account, endpoint, params)
+            result = self._exchange.private(account, endpoint, params, self._conditions(endpoint))
         except Rejected as rejected:
             world.note(f"the venue refuses {endpoint}: {rejected}")
             return json.dumps({"error": list(rejected.errors)}).encode()
@@ -213,6 +219,16 @@ class SimVenue:
         if world.alive:
             world.passes(f"the venue acts on {endpoint}")
         return json.dumps({"error": [], "result": result}).encode()
+
+    def _conditions(self, endpoint: str) -> Conditions:
+        """What the call meets inside the exchange."""
+        random = self._world.random
+        if endpoint not in CHANGES and self.lags_s:
+            return Conditions(rows_late_s=self.lags_s, seed=random.randrange(2**31))
+        if endpoint in CHANGES and self.restless and self._world.chance(self.restless):
+            share = random.choice((Decimal("0.3"), Decimal(1)))
+            return random.choice((Conditions(filled_before=share), Conditions(filled_after=share)))
+        return Conditions()
 
     def _notional_now(self, account: str, endpoint: str, params: Params) -> tuple[str, Decimal]:
         """The order that an amend changes, and what it is worth before."""
