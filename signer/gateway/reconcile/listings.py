@@ -46,11 +46,14 @@ class Listings:
 
     async def read_closed(self, since_us: int) -> None:
         """Read the closed orders that were opened since then, newest first. Pages read before a failure count."""
-        skip = 0
+        skip = total = 0
         try:
             for _ in range(MOST_PAGES):
                 page = await self._ask(self._venue.closed_orders(since_us, skip))
-                skip += len(page.sightings)
+                if page.total is not None and page.total < total:
+                    # An order of a later page has moved up to a page that was read already.
+                    raise VenueError("the list of closed orders became shorter while it was read")
+                skip, total = skip + len(page.sightings), page.total or 0
                 self._take(page)
                 if self._is_last(page, skip):
                     self.whole_since_us = since_us

@@ -119,6 +119,30 @@ async def test_a_venue_that_says_more_than_it_shows_is_not_believed() -> None:
     assert "1 of 80" in lists.trouble
 
 
+async def test_a_list_that_shrinks_is_whole_as_far_as_it_was_read_before() -> None:
+    """Where the list lost a row between two pages, an order may stand on neither."""
+    first = pages(60)
+
+    def answer(call: Call) -> Listing:
+        if not call.fields["ofs"]:
+            return cast(Listing, first(call))
+        return Listing({f"O{number}": seen(number) for number in range(9)}, 59)  # O9 is on neither page
+
+    lists, _ = made(answer)
+    await lists.read_closed(0)
+    assert lists.whole_since_us == 10 + 2
+    assert "shorter" in lists.trouble
+
+
+async def test_a_list_that_grows_is_whole() -> None:
+    """The end of one page comes again at the beginning of the next, and no order is missed."""
+    first, then = pages(60), pages(61)
+    lists, _ = made(lambda call: (then if call.fields["ofs"] else first)(call))
+    await lists.read_closed(7)
+    assert set(lists.sightings) == {f"O{number}" for number in range(60)}
+    assert (lists.whole_since_us, lists.trouble) == (7, "")
+
+
 async def test_a_list_without_end_is_left() -> None:
     """Reading ends after so many pages, and the orders that they show count."""
     lists, account = made(pages(1_000_000))
