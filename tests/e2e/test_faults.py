@@ -19,6 +19,7 @@ from signer.sandbox.faults import (
     Errors,
     Fault,
     Hang,
+    LateAnswer,
     Latency,
     NotJson,
     Oversized,
@@ -75,6 +76,7 @@ def _said(outcome: Outcome, *errors: str, acts: bool = False) -> list[Case]:
 
 CASES = [
     Case(Latency(seconds=0.2), "accepted", True, ()),
+    Case(LateAnswer(seconds=0.2), "accepted", True, ()),
     *_lost(
         Hang(),
         Hang(acts=True),
