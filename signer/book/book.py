@@ -63,6 +63,8 @@ class Book:
         """The latest moment by which the charges of an open call are dated."""
         self.last = 0
         """The highest number that a call ever had."""
+        self._unstored: set[str] = set()
+        """The open calls that no checkpoint has. One that ends leaves no row to delete."""
         self.windows: dict[Key, Window] = {}
         self.caps: dict[Key, tuple[str, Decimal]] = {}
         """The name and limit that the last charge gave each cap, for people to read. Nothing is decided by it."""
@@ -96,7 +98,7 @@ class Book:
         halt = self.halted(intent.client, intent.account)
         if halt is not None:
             raise Halted.because(halt.reason)
-        if any(_is_in_the_way(call, intent) for call in self.calls.values()):
+        if any(call.is_in_the_way_of(intent) for call in self.calls.values()):
             raise NotServed.unavailable(ORDER_UNSETTLED)
         needs = needs_of(intent.charges)
         overdue = self._overdue(now_us) if needs else {}
@@ -142,9 +144,9 @@ class Book:
 
     def retract(self, name: str) -> None:
         """Undo the begin of a call, because no log has it."""
-        call = self.calls.pop(name, None)
+        call = self.calls.get(name)
         if call is not None:
-            self.touched.add(("call", (name,)))
+            self._end(call)
             self._give_back(call.charges, call.held_us)
             self._held_us = max((other.held_us for other in self.calls.values()), default=0)
             self.last -= call.reservation == self.last
@@ -160,6 +162,8 @@ class Book:
             self._contradict(record, f"call {call.id} is begun a second time, and its charges count twice")
         else:
             self._held_us = max(self._held_us, call.held_us)
+            if ("call", (call.id,)) not in self.touched:
+                self._unstored.add(call.id)
             self._keep(call)
 
     def _conclude(self, record: Record) -> None:
@@ -183,17 +187,20 @@ class Book:
 
     def _accept(self, record: Record, call: BookCall, venue_ids: Sequence[str | None], at_us: int) -> None:
         at_us = max(at_us, call.held_us)
-        absent = frozenset(leg for leg, venue_id in enumerate(venue_ids) if venue_id is None)
-        found = frozenset(leg for leg, venue_id in enumerate(venue_ids) if venue_id is not None)
         if len(venue_ids) != len(call.orders):
             self._contradict(record, f"call {call.id} has {len(call.orders)} orders, and {len(venue_ids)} are answered")
         if record.get("part") is True:
+            found = frozenset(leg for leg, venue_id in enumerate(venue_ids) if venue_id is not None)
             self._date_anew([charge for charge in call.charges if charge.leg in found], call.held_us, at_us)
             self._keep(call.without(found))
         else:
             self._end(call)
-            self._give_back([charge for charge in call.charges if charge.leg in absent], call.held_us)
-            self._date_anew([charge for charge in call.charges if charge.leg not in absent], call.held_us, at_us)
+            charges = call.charges
+            if None in venue_ids:
+                absent = {leg for leg, venue_id in enumerate(venue_ids) if venue_id is None}
+                self._give_back([charge for charge in charges if charge.leg in absent], call.held_us)
+                charges = [charge for charge in charges if charge.leg not in absent]
+            self._date_anew(charges, call.held_us, at_us)
         for venue_id, order in zip(venue_ids, call.orders, strict=False):
             if venue_id is not None:
                 self._place(record, call, venue_id, order, at_us)
@@ -204,15 +211,21 @@ class Book:
 
     def _end(self, call: BookCall) -> None:
         del self.calls[call.id]
-        self.touched.add(("call", (call.id,)))
+        key: RowKey = ("call", (call.id,))
+        if call.id in self._unstored:
+            self._unstored.remove(call.id)
+            self.touched.discard(key)
+        else:
+            self.touched.add(key)
 
     def _place(self, record: Record, call: BookCall, venue_id: str, order: Document, at_us: int) -> None:
         # One that had closed counts as a new one: a checkpoint may have let it go.
-        known = self.orders.get((call.account, venue_id))
+        key = call.account, venue_id
+        known = self.placed.open.get(key)
         if known is not None and known.client != call.client and not call.targets:
             self._contradict(record, f"order {venue_id} of {known.client} is placed again by {call.client}")
         placed = BookOrder(call.client, at_us, order)
-        self._put((call.account, venue_id), placed if known is None else known._replace(order=order))
+        self._put(key, placed if known is None else known._replace(order=order))
 
     def _put(self, key: OrderKey, order: BookOrder) -> None:
         self.placed.put(key, order)
@@ -240,17 +253,17 @@ class Book:
         self._see(number_of(record.get("at", 0)))
 
     def _hold(self, needs: Iterable[Need], at_us: int) -> None:
-        for need in needs:
-            window = self.windows.get(need.key)
+        for key, cap, amount, limit in needs:
+            window = self.windows.get(key)
             if window is None:
-                window = self.windows[need.key] = Window(need.key[2], {})
+                window = self.windows[key] = Window(key[2], {})
             window.drop_old(self._seen_us)
-            window.add(slot_at(at_us, window.window_s), need.amount)
-            self.touched.add(("window", need.key))
-            said = need.cap, need.limit
-            if self.caps.get(need.key) != said:
-                self.caps[need.key] = said
-                self.touched.add(("cap", need.key))
+            window.add(slot_at(at_us, window.window_s), amount)
+            self.touched.add(("window", key))
+            said = cap, limit
+            if self.caps.get(key) != said:
+                self.caps[key] = said
+                self.touched.add(("cap", key))
 
     def _give_back(self, charges: Iterable[Charge], held_us: int) -> None:
         for charge in charges:
@@ -268,7 +281,7 @@ class Book:
             self._hold(needs_of(late), at_us)
 
     def _see(self, at_us: int) -> None:
-        self.now_us = max(self.now_us, at_us)
+        self._seen_us = max(self._seen_us, self._held_us, at_us)
 
     def _contradict(self, record: Record, what: str) -> None:
         if len(self.contradictions) < MOST_CONTRADICTIONS:
@@ -278,6 +291,7 @@ class Book:
         """Return what changed since the last call of this (all that there is, if ``whole``), as of record ``head``."""
         keys, self.touched = (self.touched | self._keys() if whole else self.touched), set()
         rows = [Row(kind, key, self._value(kind, key)) for kind, key in keys]
+        self._unstored.clear()
         return BookChanges(head, self.now_us, self.last, rows, whole)
 
     def _keys(self) -> set[RowKey]:
@@ -305,6 +319,7 @@ class Book:
     def touch(self, changes: BookChanges) -> None:
         """Count the rows of `take_changes` as changed again, because they were not stored."""
         self.touched.update((row.kind, row.key) for row in changes.rows)
+        self._unstored.clear()
 
     def let_go(self, changes: BookChanges) -> None:
         """Forget the closed orders among rows that are stored now."""
@@ -348,23 +363,6 @@ class Book:
                 book.put(read_item(kind, item))
         book.last = max((call.reservation for call in book.calls.values()), default=0)
         return book
-
-
-def _is_in_the_way(call: BookCall, intent: Intent) -> bool:
-    """Return whether an open call keeps ``intent`` from beginning.
-
-    The charge of a change is calculated from the order as it is now. Two changes at once could together add more than
-    was charged, so they go one after the other. Two clients may not give the same client's id to orders at the same
-    time either.
-    """
-    if call.account != intent.account:
-        return False
-    if call.targets:
-        return any(target in call.targets for target in intent.targets)
-    if call.client == intent.client or intent.targets:
-        return False
-    names = {order.client_id for order in intent.orders if order.client_id}
-    return bool(names) and any(order.get("client_id") in names for order in call.orders)
 
 
 def _counts(row: Row) -> bool:

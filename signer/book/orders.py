@@ -35,8 +35,9 @@ class BookOrders:
 
     def put(self, key: OrderKey, order: BookOrder) -> None:
         """Keep an order as it is now."""
-        self._forget_names(key)
-        (self.open if order.closed else self.closed).pop(key, None)
+        if self.get(key) is not None:
+            self._forget_names(key)
+            (self.open if order.closed else self.closed).pop(key, None)
         (self.closed if order.closed else self.open)[key] = order
         for name in _names(key[0], order):
             self._named.setdefault(name, {})[key[1]] = None

@@ -6,8 +6,8 @@ Every function raises `ValueError`, or what Python raises for a missing or wrong
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeAlias, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +23,8 @@ UNREADABLE: Final = (KeyError, TypeError, ValueError, ArithmeticError, LedgerErr
 """The errors that reading a damaged record raises."""
 
 _ORDER: Final = TypeAdapter(Order)
+_CHARGE: Final = itemgetter(*Charge._fields)
+_REQUIRED: Final = itemgetter("id", "client", "account", "reservation", "at", "orders", "charges", "targets")
 _KINDS: Final[Mapping[str, RefKind]] = {kind: kind for kind in get_args(RefKind)}
 
 
@@ -51,8 +53,24 @@ class BookCall(NamedTuple):
     def without(self, legs: frozenset[int]) -> BookCall:
         """Return the call without these of its orders, by their places, and without their charges."""
         left = [leg for leg in range(len(self.orders)) if leg not in legs]
-        charges = [replace(charge, leg=left.index(charge.leg)) for charge in self.charges if charge.leg in left]
+        charges = [charge._replace(leg=left.index(charge.leg)) for charge in self.charges if charge.leg in left]
         return self._replace(orders=[self.orders[leg] for leg in left], charges=charges)
+
+    def is_in_the_way_of(self, intent: Intent) -> bool:
+        """Return whether this call, which is open, keeps ``intent`` from beginning.
+
+        The charge of a change is calculated from the order as it is now. Two changes at once could together add more
+        than was charged, so they go one after the other. Two clients may not give the same client's id to orders at
+        the same time either.
+        """
+        if self.account != intent.account:
+            return False
+        if self.targets:
+            return any(target in self.targets for target in intent.targets)
+        if self.client == intent.client or intent.targets:
+            return False
+        names = {order.client_id for order in intent.orders if order.client_id}
+        return bool(names) and any(order.get("client_id") in names for order in self.orders)
 
     def intent(self) -> Intent:
         """Return the intent that the call began with. Raises `LedgerError` if an order of it does not read."""
@@ -88,19 +106,23 @@ class BookOrder(NamedTuple):
 
 def call_of(record: Record) -> BookCall:
     """Read the call that an intent's record begins."""
+    name, client, account, reservation, held_us, orders, charges, targets = _REQUIRED(record)
+    endpoint, at_us, venue_us = record.get("endpoint", ""), record.get("time", 0), record.get("venue_time", 0)
+    if not type(name) is type(client) is type(account) is type(endpoint) is str:
+        raise ValueError("a field is no text")
     return BookCall(
-        id=text_of(record["id"]),
-        reservation=number_of(record["reservation"]),
-        client=text_of(record["client"]),
-        account=text_of(record["account"]),
-        held_us=number_of(record["at"]),
-        orders=[document_of(order) for order in list_of(record["orders"])],
-        charges=[charge_of(charge) for charge in list_of(record["charges"])],
-        targets=[_ref_of(target) for target in list_of(record["targets"])],
+        id=name,
+        reservation=number_of(reservation),
+        client=client,
+        account=account,
+        held_us=number_of(held_us),
+        orders=[document_of(order) for order in list_of(orders)],
+        charges=[charge_of(charge) for charge in list_of(charges)],
+        targets=[_ref_of(target) for target in list_of(targets)],
         replaces=record.get("replaces") is True,
-        endpoint=text_of(record.get("endpoint", "")),
-        at_us=number_of(record.get("time", 0)),
-        venue_us=number_of(record.get("venue_time", 0)),
+        endpoint=endpoint,
+        at_us=number_of(at_us),
+        venue_us=number_of(venue_us),
         unknown=record.get("unknown") is True,
     )
 
@@ -120,16 +142,10 @@ def order_from(document: Document) -> Order:
 
 def charge_of(value: Json) -> Charge:
     """Read a charge."""
-    fields = document_of(value)
-    return Charge(
-        cap=text_of(fields["cap"]),
-        scope=text_of(fields["scope"]),
-        unit=text_of(fields["unit"]),
-        window_s=number_of(fields["window_s"]),
-        limit=Decimal(text_of(fields["limit"])),
-        amount=Decimal(text_of(fields["amount"])),
-        leg=number_of(fields["leg"]),
-    )
+    cap, scope, unit, window_s, limit, amount, leg = _CHARGE(document_of(value))
+    if not type(cap) is type(scope) is type(unit) is type(limit) is type(amount) is str:
+        raise ValueError("a field is no text")
+    return Charge(cap, scope, unit, number_of(window_s), Decimal(limit), Decimal(amount), number_of(leg))
 
 
 def order_of(value: Json) -> tuple[str, BookOrder]:

@@ -19,8 +19,6 @@ SLOTS: Final = 120
 EXACT: Final = Context(prec=100, traps=[Clamped, Inexact, InvalidOperation, Overflow, Underflow])
 """Sums of money are exact, or an error: the default context would round at 28 digits."""
 
-_NOTHING = Decimal(0)
-
 DIGITS: Final = 35
 """Amounts and limits have no more digits than this on either side of the point."""
 
@@ -58,15 +56,17 @@ class Window:
         """Return the first slot that still counts."""
         return slot_at(now_us, self.window_s) - SLOTS
 
-    def add(self, slot: int, amount: Decimal) -> Decimal:
-        """Add to a slot (less, where ``amount`` is negative); the slot's new sum."""
+    def add(self, slot: int, amount: Decimal) -> None:
+        """Add to a slot; less, where ``amount`` is negative."""
         self._total = EXACT.add(self._total, amount)
         so_far = self.slots.get(slot)
-        is_late = so_far is None and bool(self.slots) and slot < next(reversed(self.slots))
-        self.slots[slot] = sum_ = EXACT.add(_NOTHING if so_far is None else so_far, amount)
+        if so_far is not None:
+            self.slots[slot] = EXACT.add(so_far, amount)
+            return
+        is_late = bool(self.slots) and slot < next(reversed(self.slots))
+        self.slots[slot] = amount
         if is_late:
             self.slots = dict(sorted(self.slots.items()))
-        return sum_
 
     def drop_old(self, now_us: int) -> None:
         """Forget the slots that have left the window. Only for a moment after which none before it is asked for."""
@@ -92,17 +92,17 @@ def key_of(charge: Charge) -> Key:
 def needs_of(charges: Iterable[Charge]) -> Sequence[Need]:
     """Return what ``charges`` together need of each cap. Raises `LedgerError` for a charge that makes no sense."""
     needs: dict[Key, Need] = {}
-    for charge in charges:
-        if not (_countable(charge.amount) and _countable(charge.limit) and charge.window_s > 0):
-            raise LedgerError(f"a charge makes no sense: {charge.amount} of {charge.limit} in {charge.window_s} s")
-        key = charge.scope, charge.unit, charge.window_s
+    for cap, scope, unit, window_s, limit, amount, _ in charges:
+        if not (_countable(amount) and _countable(limit) and window_s > 0):
+            raise LedgerError(f"a charge makes no sense: {amount} of {limit} in {window_s} s")
+        key = scope, unit, window_s
         so_far = needs.get(key)
         if so_far is None:
-            needs[key] = Need(key, charge.cap, charge.amount, charge.limit)
+            needs[key] = Need(key, cap, amount, limit)
         else:
             # Two limits for one total cannot both be meant: the lower one is safe.
-            limit, cap = min((so_far.limit, so_far.cap), (charge.limit, charge.cap))
-            needs[key] = Need(key, cap, EXACT.add(so_far.amount, charge.amount), limit)
+            lower, named = min((so_far.limit, so_far.cap), (limit, cap))
+            needs[key] = Need(key, named, EXACT.add(so_far.amount, amount), lower)
     return [need for need in needs.values() if need.amount]
 
 
@@ -110,6 +110,8 @@ def _countable(amount: Decimal) -> bool:
     # Sums of such amounts are exact in a hundred digits, so one caller's charge can never spoil the others' batch.
     if not amount.is_finite() or amount.adjusted() > DIGITS:
         return False
+    if len(text := str(amount)) <= DIGITS and "E" not in text and "-" not in text:
+        return True
     sign, _, exponent = amount.as_tuple()
     return not (sign and amount) and int(exponent) >= -DIGITS
 
@@ -130,7 +132,8 @@ def overdue_of(held: Iterable[tuple[Sequence[Charge], int]], now_us: int) -> Map
 
 def moved(charges: Iterable[Charge], held_us: int, at_us: int) -> Sequence[Charge]:
     """Return the charges that lie in another slot once they are dated at ``at_us`` instead of ``held_us``."""
-    return [charge for charge in charges if slot_at(held_us, charge.window_s) != slot_at(at_us, charge.window_s)]
+    held, at = held_us * SLOTS, at_us * SLOTS
+    return [one for one in charges if held // (one.window_s * 1_000_000) != at // (one.window_s * 1_000_000)]
 
 
 def require_fit(needs: Iterable[Need], used: Callable[[Key], Decimal]) -> None:

@@ -31,8 +31,8 @@ CACHE_KIB: Final = 1024
 LOG_LIMIT_BYTES: Final = 4 << 20
 """The size to which SQLite's log is cut when it begins anew."""
 
-DELETED_ROWS: Final = 20
-"""How many rows one statement deletes."""
+ROWS_AT_ONCE: Final = 20
+"""How many rows are stored or deleted between two looks at the time."""
 
 OLD_AT_ONCE: Final = 1_000
 """How many old orders a checkpoint deletes at least. It deletes two more for each row that it stores."""
@@ -162,8 +162,8 @@ def _written(db: sqlite3.Connection, changes: BookChanges) -> Iterator[None]:
     if changes.whole:
         yield from _forget_rows(db)
         yield from kept_orders.forget_open(db)
-    for row in changes.rows:
-        _write(db, row)
+    for at in range(0, len(changes.rows), ROWS_AT_ONCE):
+        _write(db, changes.rows[at : at + ROWS_AT_ONCE])
         yield
     yield from kept_orders.forget_old(db, changes.now_us, OLD_AT_ONCE + 2 * len(changes.rows))
     yield
@@ -180,15 +180,19 @@ def _counts(db: sqlite3.Connection) -> tuple[int, int]:
 
 def _forget_rows(db: sqlite3.Connection) -> Iterator[None]:
     delete = "DELETE FROM rows WHERE (kind, key) IN (SELECT kind, key FROM rows LIMIT ?)"
-    while db.execute(delete, (DELETED_ROWS,)).rowcount == DELETED_ROWS:
+    while db.execute(delete, (ROWS_AT_ONCE,)).rowcount == ROWS_AT_ONCE:
         yield
 
 
-def _write(db: sqlite3.Connection, row: Row) -> None:
-    if row.kind == "order":
-        if row.value is not None:  # an order is closed, never gone
-            kept_orders.keep(db, (row.key[0], row.key[1]), row.value)
-        return
+def _write(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    # An order is closed, never gone.
+    kept_orders.keep(db, [(row.key, row.value) for row in rows if row.kind == "order" and row.value is not None])
+    for row in rows:
+        if row.kind != "order":
+            _write_other(db, row)
+
+
+def _write_other(db: sqlite3.Connection, row: Row) -> None:
     key = orjson.dumps(row.key)
     if row.value is None:
         db.execute("DELETE FROM rows WHERE kind = ? AND key = ?", (row.kind, key))

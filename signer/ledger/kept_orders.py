@@ -26,18 +26,22 @@ DELETE_IT: Final = "stop the gateway and delete the file; the next start makes i
 _NAMED: Final = {"client-tag": "client_tag", "client-id": "client_id", "own": "own"}
 
 
-def keep(db: sqlite3.Connection, key: OrderKey, order: BookOrder) -> None:
-    """Store an order as it is now."""
+def keep(db: sqlite3.Connection, orders: Iterable[tuple[OrderKey, BookOrder]]) -> None:
+    """Store orders as they are now."""
     write = """INSERT INTO orders
         (account, venue_id, client, client_tag, client_id, own, placed_us, document, closed, crc)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, venue_id) DO UPDATE
         SET client = excluded.client, client_tag = excluded.client_tag, client_id = excluded.client_id,
         own = excluded.own, placed_us = excluded.placed_us, document = excluded.document, closed = excluded.closed,
         crc = excluded.crc"""
+    db.executemany(write, [_row_of(*one) for one in orders])
+
+
+def _row_of(key: OrderKey, order: BookOrder) -> tuple[object, ...]:
     document, closed = orjson.dumps(dict(order.order)), int(order.closed)
     crc = checksum(*key, order.client, order.placed_us, document, closed)
     names = [order.order.get(name) for name in _NAMED.values()]
-    db.execute(write, (*key, order.client, *names, order.placed_us, document, closed, crc))
+    return (*key, order.client, *names, order.placed_us, document, closed, crc)
 
 
 def forget_open(db: sqlite3.Connection) -> Iterator[None]:

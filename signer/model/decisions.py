@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from signer.model.orders import Order, OrderRef, Pair, PlacedOrder
 
@@ -22,8 +22,7 @@ class Facts:
     """When the call came: what a start or an end at a Unix second is compared with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """What a call would use of a cap. `decide` names charges; only the book counts them."""
 
     cap: str

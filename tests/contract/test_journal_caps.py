@@ -121,7 +121,7 @@ async def test_a_cap_of_orders_answers_as_a_rate_limit(machine: Machine) -> None
 
 @pytest.mark.parametrize(
     "bad",
-    [charge("-1"), charge("NaN"), charge("1", limit="Infinity"), charge("1E-90"), replace(charge("1"), window_s=0)],
+    [charge("-1"), charge("NaN"), charge("1", limit="Infinity"), charge("1E-90"), charge("1")._replace(window_s=0)],
     ids=["negative", "not a number", "no limit", "too fine to add", "no window"],
 )
 @in_virtual_time
@@ -131,7 +131,7 @@ async def test_a_charge_without_sense_is_refused(machine: Machine, bad: Charge) 
     big = charge("10000000000000000000000", limit="100000000000000000000000")
     await begin(journal, big)
     with pytest.raises(LedgerError):
-        await begin(journal, replace(bad, limit=bad.limit if bad.limit != 100 else big.limit))
+        await begin(journal, bad._replace(limit=bad.limit if bad.limit != 100 else big.limit))
     assert used(journal) == big.amount
 
 

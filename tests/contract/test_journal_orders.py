@@ -118,7 +118,7 @@ async def test_found_orders_count_though_others_are_missing(machine: Machine) ->
     for _ in range(2):
         (left,) = journal.open_intents()
         assert (left.reservation, left.intent.orders) == (before.reservation, (second,))
-        assert left.intent.charges == (replace(charge("20"), leg=0),)
+        assert left.intent.charges == (charge("20")._replace(leg=0),)
         assert used(journal) == 80
         assert [(await one(journal, txid)).order for txid in ("OAAA", "OCCC")] == [first, third]
         await machine.stop()

@@ -16,6 +16,7 @@ from signer.audit.taken import Kind, Record, Taken
 from signer.audit.waiting import WaitingRecords
 from signer.book import book
 from signer.book.book import Book
+from signer.book.reading import BookCall
 from signer.errors import Unanswered
 from signer.gateway.forward import Account, Journey
 from signer.gateway.reconcile.matching import LookupResult
@@ -144,7 +145,7 @@ def forget_the_nonces(patch: pytest.MonkeyPatch) -> None:
 
 def change_one_order_twice_at_once(patch: pytest.MonkeyPatch) -> None:
     """Changes of one order do not wait for each other."""
-    patch.setattr(book, "_is_in_the_way", lambda _call, _intent: False)
+    patch.setattr(BookCall, "is_in_the_way_of", lambda _call, _intent: False)
 
 
 def look_up_by_reference_alone(patch: pytest.MonkeyPatch) -> None:

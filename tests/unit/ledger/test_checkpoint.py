@@ -41,6 +41,7 @@ def _file(path: Path) -> Iterator[BookFile]:
 @pytest.fixture(name="one_row_a_step")
 def _one_row_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "SLICE_S", 0)
+    monkeypatch.setattr(checkpoint, "ROWS_AT_ONCE", 1)
 
 
 def loaded(path: Path) -> object:
@@ -168,7 +169,7 @@ def test_what_is_stored_is_in_the_file_itself(file: BookFile, path: Path, tmp_pa
 
 
 def test_a_step_ends_when_its_time_is_up(file: BookFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slice that takes a quarter of its time for each row has four rows."""
+    """A slice that takes a quarter of its time for each row that it stores at once has four of them."""
     now = [0.0]
 
     def later() -> float:
@@ -176,6 +177,7 @@ def test_a_step_ends_when_its_time_is_up(file: BookFile, monkeypatch: pytest.Mon
         return now[0]
 
     monkeypatch.setattr("signer.ledger.checkpoint.time.perf_counter", later)
+    monkeypatch.setattr(checkpoint, "ROWS_AT_ONCE", 1)
     file.begin(changes(*(placed(f"A{number}") for number in range(40))))
     lengths, before = [], 0.0
     while not file.step():
