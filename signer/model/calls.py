@@ -106,6 +106,8 @@ class Call:
     change: Change | None = None
     whole_account: bool = False
     """Touches orders of everyone on the account."""
+    sees_account: bool = False
+    """Shows the whole account, or prepares to, and cannot be narrowed to what is the client's."""
     dry_run: bool = False
     """Asks whether it would be accepted, and places nothing."""
     dropped: tuple[str, ...] = ()

@@ -88,6 +88,8 @@ class Policy:
     """How far ahead the start or the end of an order may lie, None if it may have neither."""
     whole_account: bool
     """Whether it may change orders of others on its account (``order_scope = "account"``)."""
+    sees_account: bool
+    """Whether it may make calls that show the whole account (``sees = "account"``)."""
     sizes: Mapping[str, Most]
     """Keyed by base asset."""
     notionals: Mapping[str, Most]

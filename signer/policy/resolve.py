@@ -91,6 +91,7 @@ class _Resolver:
             relative_prices=file.relative_prices,
             schedule_s=_seconds(file.schedule) if file.schedule else None,
             whole_account=file.order_scope == "account",
+            sees_account=file.sees == "account",
             sizes=self._sizes,
             notionals=self._notionals,
             notional_caps=self._notional_caps,

@@ -89,7 +89,7 @@ def _orders(call: Call, targets: tuple[PlacedOrder, ...]) -> tuple[Order, ...]:
 
 
 def _hits_of_call(policy: Policy, call: Call, facts: Facts, targets: tuple[PlacedOrder, ...]) -> list[RuleHit]:
-    hits = [*never_list(call), *loaded(policy, call), *permissions(policy, call)]
+    hits = [*never_list(call), *loaded(policy, call), *permissions(policy, call), *sees(policy, call)]
     if call.action is not Action.READ or call.targets or call.whole_account or call.change is not None:
         hits += [*ownership(policy, call, facts, targets), *change(policy, call, targets)]
     return hits
@@ -160,6 +160,12 @@ def permissions(policy: Policy, call: Call) -> Iterator[RuleHit]:
             yield policy.granted[min(granted)]
         else:
             yield _deny("permissions", f"{call.endpoint} needs {' or '.join(sorted(need))}")
+
+
+def sees(policy: Policy, call: Call) -> Iterator[RuleHit]:
+    """Deny calls that show the whole account, unless the policy says that its clients see it."""
+    if call.sees_account and not policy.sees_account:
+        yield _deny("sees", f'{call.endpoint} shows the whole account, and the policy does not say sees = "account"')
 
 
 def ownership(policy: Policy, call: Call, facts: Facts, targets: tuple[PlacedOrder, ...]) -> Iterator[RuleHit]:

@@ -93,6 +93,10 @@ class PolicyFile(Table):
     order_scope: Literal["own", "account"] = Field(
         "own", description="Whose orders it may cancel and change: its own, or everybody's on the account."
     )
+    sees: Literal["own", "account"] = Field(
+        "own",
+        description="Whether it may make calls that can only show the whole account, as trackers and tax tools do.",
+    )
     max_order_size: tuple[Money, ...] = Field((), strict=False, description="Largest order, for each base asset.")
     max_order_notional: tuple[Money, ...] = Field(
         (), strict=False, description="Most valuable order, for each quote currency."

@@ -57,6 +57,7 @@ def cancels_only(name: str, words: Vocabulary) -> Policy:
         relative_prices=False,
         schedule_s=None,
         whole_account=False,
+        sees_account=False,
         sizes={},
         notionals={},
         notional_caps={},

@@ -21,7 +21,7 @@ POLICIES = {
     "slow": _TRADER + '[[cap]]\nmax_notional = "100000 USD"\nmax_orders = 1\nwindow = "24h"\n',
     "saver": _TRADER.replace('"sell"', "").replace('"buy", ', '"buy"')
     + '[[cap]]\nmax_notional = "1000 USD"\nwindow = "24h"\n',
-    "tracker": f"version = 1\n{_READS}]\n",
+    "tracker": f'version = 1\n{_READS}]\nsees = "account"\n',
 }
 """By name. A trader with wide caps, one with 500 USD a day, one with one order a day, one that only buys, a reader."""
 
@@ -43,6 +43,7 @@ leverage = 5
 close_orders = true
 relative_prices = true
 order_scope = "account"
+sees = "account"
 uncapped = "the widest policy there can be, to see what even it does not open"
 """
 NARROW = """\
@@ -61,5 +62,5 @@ max_notional = "1500 USD"
 window = "24h"
 """
 SHIPPED = {path.stem: path.read_text() for path in (Path(__file__).parents[2] / "policies").glob("*.toml")}
-RIG_POLICIES = {**SHIPPED, "wide": WIDE, "narrow": NARROW}
-"""What the clients of a rig have: those that the program brings, and the two above."""
+RIG_POLICIES = {**SHIPPED, "wide": WIDE, "narrow": NARROW, "blinkered": WIDE.replace('sees = "account"\n', "")}
+"""What the clients of a rig have: those that the program brings, the two above, and a wide one that sees less."""

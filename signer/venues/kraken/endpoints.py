@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from signer.model import Action
 from signer.venues.kraken.models import ORDER, agreement, order_rows, pairs, rows, text
@@ -78,6 +79,8 @@ class Endpoint:
     """Refused whatever a policy says: it moves money out, makes accounts, or hands out a way past us."""
     local: bool = False
     """Answered by us."""
+    sees: Literal["own", "account"] = "account"
+    """What it shows: what can be narrowed to the client's own, or the whole account."""
     as_json: bool = False
     """Sent as JSON, because Kraken does not take it as a form (docs/kraken.md §2c)."""
 
@@ -128,63 +131,63 @@ _ORDERS = (
 _READS = (
     Endpoint(
         "Balance", Action.READ, _needs("query-funds"),
-        {"asset_class": _asset_class, "account_id": word, "rebase_multiplier": _rebase},
+        {"asset_class": _asset_class, "account_id": word, "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "BalanceEx", Action.READ, _needs("query-funds"),
-        {"asset_class": _asset_class, "account_id": word, "rebase_multiplier": _rebase},
+        {"asset_class": _asset_class, "account_id": word, "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint("CreditLines", Action.READ, _needs("query-funds"), {"rebase_multiplier": _rebase}),
     Endpoint("TradeBalance", Action.READ, _needs("query-funds"),
-             {"asset": asset, "aclass": word, "rebase_multiplier": _rebase}),
+             {"asset": asset, "aclass": word, "rebase_multiplier": _rebase}, sees="own"),
     Endpoint(
         "OpenOrders", Action.READ, _needs(_OPEN),
-        {"trades": flag, "userref": userref, "cl_ord_id": cl_ord_id, "rebase_multiplier": _rebase},
+        {"trades": flag, "userref": userref, "cl_ord_id": cl_ord_id, "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "ClosedOrders", Action.READ, _needs(_CLOSED),
         {"trades": flag, "userref": userref, "cl_ord_id": cl_ord_id, "start": moment, "end": moment, "ofs": _ofs,
          "closetime": one_of("open", "close", "both"), "consolidate_taker": boolean, "without_count": flag,
-         "rebase_multiplier": _rebase},
+         "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "QueryOrders", Action.READ, _needs(f"{_OPEN}|{_CLOSED}"),
         {"trades": flag, "userref": userref, "txid": ids(50), "consolidate_taker": boolean,
-         "rebase_multiplier": _rebase},
+         "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "OrderAmends", Action.READ, _needs(f"{_OPEN}|{_CLOSED}"),
-        {"order_id": order_id, "rebase_multiplier": _rebase},
+        {"order_id": order_id, "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "TradesHistory", Action.READ, _needs(_CLOSED),
         {"type": one_of("all", "any position", "closed position", "closing position", "no position"), "trades": flag,
          "start": moment, "end": moment, "ofs": _ofs, "without_count": flag, "consolidate_taker": boolean,
-         "ledgers": flag, "rebase_multiplier": _rebase},
+         "ledgers": flag, "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "QueryTrades", Action.READ, _needs(f"{_OPEN}|{_CLOSED}"),
-        {"txid": ids(20), "trades": flag, "rebase_multiplier": _rebase},
+        {"txid": ids(20), "trades": flag, "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "OpenPositions", Action.READ, _needs(_OPEN),
-        {"txid": ids(50), "docalcs": flag, "consolidation": one_of("market"), "rebase_multiplier": _rebase},
+        {"txid": ids(50), "docalcs": flag, "consolidation": one_of("market"), "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "Ledgers", Action.READ, _needs("query-ledger"),
         {"asset": assets, "aclass": word, "type": words, "start": moment, "end": moment, "ofs": _ofs,
-         "without_count": flag, "rebase_multiplier": _rebase},
+         "without_count": flag, "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "QueryLedgers", Action.READ, _needs("query-ledger"),
-        {"id": ids(20), "trades": flag, "rebase_multiplier": _rebase},
+        {"id": ids(20), "trades": flag, "rebase_multiplier": _rebase}, sees="own",
     ),
     Endpoint(
         "TradeVolume", Action.READ, _needs("query-funds"),
         {"pair": pairs, "fee-info": boolean, "fee_schedule": flag, "rebase_multiplier": _rebase},
     ),
     Endpoint(
-        "Level3", Action.READ, _needs(_OPEN), {"pair": pair_text, "depth": integer(0, 1000)}, as_json=True
+        "Level3", Action.READ, _needs(_OPEN), {"pair": pair_text, "depth": integer(0, 1000)}, as_json=True, sees="own",
     ),
     Endpoint("ExportStatus", Action.READ, _needs("export-data"), {"report": one_of("trades", "ledgers")}),
     Endpoint(
@@ -216,7 +219,7 @@ _READS = (
     Endpoint("GetClosedStrategies", Action.READ, _needs(_CLOSED), {"strategy_ids": words}),
     Endpoint("QueryStrategies", Action.READ, _needs(f"{_OPEN}|{_CLOSED}"), {"strategy_ids": words}),
     # The real key's name, permissions and allowed addresses are nobody's business (docs/kraken.md §8.13).
-    Endpoint("GetApiKeyInfo", Action.READ, (), local=True),
+    Endpoint("GetApiKeyInfo", Action.READ, (), local=True, sees="own"),
 )  # fmt: skip
 
 _WRITES = (

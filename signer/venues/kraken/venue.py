@@ -303,7 +303,15 @@ def _plain(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> 
     given = read_fields(endpoint.model, fields)
     if isinstance(given.get("pair"), str):
         given["pair"] = ",".join(_pair_id(name, pairs) for name in str(given["pair"]).split(","))
-    return Call(endpoint.name, endpoint.action, given | extras, endpoint.needs, local=endpoint.local, dropped=dropped)
+    return Call(
+        endpoint.name,
+        endpoint.action,
+        given | extras,
+        endpoint.needs,
+        local=endpoint.local,
+        sees_account=endpoint.sees == "account" or "account_id" in given,
+        dropped=dropped,
+    )
 
 
 def _pair_id(text: str, pairs: PairTable) -> str:
