@@ -22,7 +22,7 @@ class Conditions:
     trades_late_s: float = 0.0
     """The age in seconds from which an order's row lists a fill."""
     moved: int = 0
-    """By how many rows the list grew since the page before."""
+    """The number of rows by which the list grew since the page before."""
     seed: int | None = None
     """Decides the order of a page's rows; None leaves them newest first."""
     filled_before: Decimal | None = None
