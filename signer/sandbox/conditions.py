@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
-from signer.sandbox.engine_faults import EngineFault, Filled, LateCancel, LateRows, LateTrades, MovedRows, ShuffledRows
+from signer.sandbox.engine_faults import (
+    EngineFault,
+    Filled,
+    LateCancel,
+    LateRows,
+    LateTrades,
+    MovedRows,
+    ShuffledRows,
+    StaleRows,
+)
 
 Row = TypeVar("Row")
 
@@ -21,6 +30,8 @@ class Conditions:
     """The age in seconds from which a row is listed."""
     trades_late_s: float = 0.0
     """The age in seconds from which an order's row lists a fill."""
+    stale_s: float = 0.0
+    """How long ago orders were as they are listed."""
     moved: int = 0
     """The number of rows by which the list grew since the page before."""
     seed: int | None = None
@@ -60,6 +71,8 @@ def conditions(faults: Iterable[EngineFault]) -> Conditions:
                 met.rows_late_s = fault.seconds
             case LateTrades():
                 met.trades_late_s = fault.seconds
+            case StaleRows():
+                met.stale_s = fault.seconds
             case ShuffledRows():
                 met.seed = fault.seed
             case MovedRows():

@@ -52,6 +52,17 @@ class LateTrades(_EngineFault):
     seconds: Annotated[float, Field(gt=0)]
 
 
+class StaleRows(_EngineFault):
+    """Orders are listed as they were ``seconds`` ago, as by a copy of the books that lags behind.
+
+    An order that has ended since is still open, what filled since is not in its ``vol_exec``, and an amend is not seen.
+    """
+
+    kind: Literal["stale-rows"] = "stale-rows"
+    meets_only = _ORDER_LISTS
+    seconds: Annotated[float, Field(gt=0)]
+
+
 class ShuffledRows(_EngineFault):
     """The rows of a page come in an order that ``seed`` decides, instead of newest first."""
 
@@ -99,4 +110,4 @@ class LateCancel(_EngineFault):
     seconds: Annotated[float, Field(gt=0)]
 
 
-EngineFault: TypeAlias = LateRows | LateTrades | ShuffledRows | MovedRows | Filled | LateCancel
+EngineFault: TypeAlias = LateRows | LateTrades | StaleRows | ShuffledRows | MovedRows | Filled | LateCancel

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from signer.sandbox.fields import Fields
 from signer.sandbox.history import counted, named, page, times
 from signer.sandbox.orders import SimulatedOrder, order_json
 from signer.sandbox.pairs import SimulatedPair
+from signer.sandbox.past import as_it_was
 from signer.sandbox.records import Amend, Position, Trade
 from signer.sandbox.rejected import Rejected, invalid
 from signer.sandbox.state import Methods, SimulatedCall, State
@@ -29,19 +30,30 @@ _TRADE_TYPES: dict[str, Callable[[Trade], bool]] = {
 
 def _open_orders(call: SimulatedCall) -> object:
     wanted = _wanted(call.fields)
-    orders = call.met.listed(call.account.open.values(), _opened_at, call.state.now())
-    return {"open": _order_rows(call, call.met.arranged([order for order in orders if wanted(order)]))}
+    may_be_open = call.account.orders if call.met.stale_s else call.account.open
+    orders = [order for order in _seen(call, may_be_open).values() if order.live]
+    listed = call.met.listed(orders, _opened_at, call.state.now())
+    return {"open": _order_rows(call, call.met.arranged(list(filter(wanted, listed))))}
 
 
 def _closed_orders(call: SimulatedCall) -> object:
     wanted = _wanted(call.fields)
     by_open = call.fields.one_of("closetime", ("open", "close", "both"), "both") == "open"
-    now = call.state.now()
-    ended = call.met.listed((order for order in call.account.orders.values() if not order.live), _closed_at, now)
+    orders = [order for order in _seen(call, call.account.orders).values() if not order.live]
+    ended = call.met.listed(orders, _closed_at, call.state.now())
     # For an order's txid Kraken takes the time when it opened, whatever ``closetime`` says.
     opening = times(call.account.orders, _opened_at)
     rows, count = page(call, filter(wanted, ended), _opened_at if by_open else _closed_at, opening)
     return counted(call.fields, "closed", _order_rows(call, rows), count)
+
+
+def _seen(call: SimulatedCall, orders: Mapping[str, SimulatedOrder]) -> Mapping[str, SimulatedOrder]:
+    """Answer these orders as the call sees them, by txid."""
+    if not call.met.stale_s:
+        return orders
+    moment = call.state.now() - call.met.stale_s
+    seen = {txid: as_it_was(order, call.account.trades, moment) for txid, order in orders.items()}
+    return {txid: order for txid, order in seen.items() if order is not None}
 
 
 def _opened_at(order: SimulatedOrder) -> float:
@@ -76,7 +88,8 @@ def _query_orders(call: SimulatedCall) -> object:
     txids = call.fields.words("txid")
     if not 0 < len(txids) <= _MOST_ORDERS:
         raise invalid("txid")
-    orders = named(call, txids, call.account.orders, _opened_at)
+    known = {txid: call.account.orders[txid] for txid in txids if txid in call.account.orders}
+    orders = named(call, txids, _seen(call, known), _opened_at)
     if orders is None:
         raise Rejected("EOrder:Unknown order")
     return _order_rows(call, filter(_wanted(call.fields), orders))

@@ -93,7 +93,8 @@ class SimVenue:
         self.faulty = 0.0
         """How probably a request is not treated properly."""
         self.lags_s = 0.0
-        """Orders are missing in lists for so long after they opened or ended, and rows come in any order."""
+        """Orders are missing in lists for so long after they opened or ended, or are listed as they were so long ago.
+        Rows come in any order."""
         self.restless = 0.0
         """How probably orders fill around a call that changes some."""
         self.gone_until = 0.0
@@ -224,7 +225,8 @@ class SimVenue:
         """What the call meets inside the exchange."""
         random = self._world.random
         if endpoint not in CHANGES and self.lags_s:
-            return Conditions(rows_late_s=self.lags_s, seed=random.randrange(2**31))
+            late, stale = random.choice(((self.lags_s, 0.0), (0.0, self.lags_s)))
+            return Conditions(rows_late_s=late, stale_s=stale, seed=random.randrange(2**31))
         if endpoint in CHANGES and self.restless and self._world.chance(self.restless):
             share = random.choice((Decimal("0.3"), Decimal(1)))
             return random.choice((Conditions(filled_before=share), Conditions(filled_after=share)))

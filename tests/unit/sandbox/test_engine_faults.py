@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from signer.sandbox.conditions import Conditions, conditions
-from signer.sandbox.engine_faults import LateRows, LateTrades, MovedRows, ShuffledRows
+from signer.sandbox.engine_faults import LateRows, LateTrades, MovedRows, ShuffledRows, StaleRows
 from signer.sandbox.faults import FAULT, Errors, Faults
 from tests.unit.sandbox.desk import Desk
 from tests.unit.sandbox.edge import Edge, errors
@@ -66,6 +67,27 @@ def test_an_orders_volume_runs_ahead_of_its_trades(desk: Desk) -> None:
     assert desk.ask_under(late, "ClosedOrders", trades=True)["closed"][txid]["trades"] == [first]
     desk.time += 30
     assert desk.ask_under(late, "QueryOrders", txid=txid, trades=True)[txid]["trades"] == [first, last]
+
+
+def test_orders_are_listed_as_they_were(desk: Desk) -> None:
+    """A stale list shows an ended order as open, without its late fills, its amend and its newer neighbours."""
+    txid = desk.add("buy", "limit", "0.1", "50000", oflags="post")
+    desk.time += 10
+    desk.exchange.fill("bot", txid, Decimal("0.02"))
+    before = desk.look(txid)
+    desk.time += 10
+    desk.ask("AmendOrder", txid=txid, order_qty="0.2", limit_price="49000")
+    desk.exchange.fill("bot", txid)
+    new = desk.add("buy", "limit", "0.1", "50000")
+    stale = conditions([StaleRows(seconds=5)])
+    assert desk.ask_under(stale, "OpenOrders", trades=True)["open"] == {txid: before}
+    assert desk.ask_under(stale, "QueryOrders", txid=txid, trades=True) == {txid: before}
+    assert desk.ask_under(stale, "ClosedOrders") == {"closed": {}, "count": 0}
+    assert desk.refused_under(stale, "QueryOrders", txid=new) == "EOrder:Unknown order"
+    desk.time += 5
+    assert desk.ask_under(stale, "QueryOrders", txid=txid, trades=True)[txid] == desk.look(txid)
+    assert list(desk.ask_under(stale, "ClosedOrders")["closed"]) == [txid]
+    assert list(desk.ask_under(stale, "OpenOrders")["open"]) == [new]
 
 
 def test_rows_come_in_the_order_of_the_seed(desk: Desk) -> None:
