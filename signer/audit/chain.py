@@ -20,13 +20,14 @@ from typing import Final, TypeAlias
 import orjson
 
 from signer.audit.disk import Disk, utc_day
+from signer.audit.identity import log_of
 from signer.audit.lock import LogLock
 from signer.audit.reading import CANONICAL, VERSION
 from signer.audit.segment_writer import ROOM_BYTES, SEGMENT_BYTES, SegmentWriter, cut
 from signer.audit.tail import SegmentEnd, find_ends
 from signer.contracts import Clock, Worker
 from signer.errors import AuditError
-from signer.model import ChainHead, Json
+from signer.model import ChainHead, Gap, Json
 
 Entry: TypeAlias = Mapping[str, Json]
 
@@ -130,7 +131,8 @@ class Appender:
     """Appends to the log, which is locked while this is open. One append at a time.
 
     ``head`` is the last durable record. ``notices`` are sentences that the next append records ahead of its own
-    entries, as records of kind ``recovered``: what was found at the start, and what failed since.
+    entries, as records of kind ``recovered``: what was found at the start, and what failed since. A sentence of records
+    that the book lacks comes with their numbers.
     """
 
     def __init__(
@@ -143,7 +145,9 @@ class Appender:
         room_bytes: int = ROOM_BYTES,
     ) -> None:
         self.head = START
-        self.notices: dict[str, None] = {}
+        self.log = ""
+        """The log's name (`signer.audit.identity.log_of`); empty before its first record."""
+        self.notices: dict[str, Gap | None] = {}
         self._folder = folder
         self._clock = clock
         self._worker = worker
@@ -155,16 +159,17 @@ class Appender:
         """Lock the log for this process. Raises `AuditError` if another holds it, and OSError."""
         await self._lock.take()
 
-    async def open(self, kept: ChainHead | None) -> Sequence[str]:
+    async def open(self, kept: ChainHead | None, log: str = "") -> Sequence[str]:
         """Lock the log, find its end and make it fit to append to.
 
         ``kept`` is the last record that is known from elsewhere. If the log does not reach it, records are missing:
         the chain then goes on after ``kept``, so that `verify` finds the gap for ever. Returns the sentence that says
-        so. Raises OSError, and `AuditError` if another process holds the log, or if its end is neither whole nor what
-        a crash leaves.
+        so. ``log`` is the log's name, where none of its headers is left to tell it. Raises OSError, and `AuditError` if
+        another process holds the log, or if its end is neither whole nor what a crash leaves.
         """
         await self.lock()
         try:
+            self.log = await self._worker.run(partial(log_of, self._disk, self._folder)) or log
             return await self._find_end(kept)
         except BaseException:
             await self.close()
@@ -191,14 +196,15 @@ class Appender:
         file = await self._writer.file_for(self._today())
         told = tuple(self.notices)
         own = self._own_entries(told)
-        head, written = self.head, []
+        head, written, first = self.head, [], ""
         for entry in chain(own, entries):
             line, head = link(head, entry)
             written.append(line)
+            first = first or head.digest
         data = b"".join(written)
         await self._writer.secure_room(file, len(data), urgent=urgent)
         await self._writer.write(file, data)
-        self.head = head
+        self.head, self.log = head, self.log or first
         for notice in told:
             del self.notices[notice]
         return own
@@ -218,8 +224,12 @@ class Appender:
         own: list[Entry] = []
         if not self._writer.length:
             number, before = self._writer.segment.number, self._writer.holding
-            own.append({"kind": "segment", "time": now, "segment": number, "previous_segment": before})
-        own += ({"kind": "recovered", "time": now, "text": notice} for notice in told)
+            header: Entry = {"kind": "segment", "time": now, "segment": number, "previous_segment": before}
+            own.append({**header, "log": self.log} if self.log else header)
+        for notice in told:
+            gap = self.notices[notice]
+            entry: Entry = {"kind": "recovered", "time": now, "text": notice}
+            own.append(entry if gap is None else {**entry, "missing": list(gap)})
         return own
 
     async def _find_end(self, kept: ChainHead | None) -> Sequence[str]:

@@ -89,17 +89,17 @@ class FileJournal(BookQuestions, Journal):
         """
         try:
             await self._appender.lock()
-            replayed = await self._worker.run(lambda: replay(self._disk, self._folder, self._checkpoint))
+            replayed = await self._worker.run(lambda: replay(self._disk, self._folder, self._checkpoint, kept))
             self._book = replayed.book
-            gaps = await self._appender.open(max(filter(None, (kept, replayed.known)), key=_seq_of, default=None))
-            self._appender.notices |= dict.fromkeys(replayed.notices)
-            for notice in replayed.notices:
-                self._on_alarm(notice)
-            for gap in gaps:
-                self._on_alarm(f"{gap}; {VERIFY}")
+            last = max(filter(None, (kept, replayed.known)), key=_seq_of, default=None)
+            cut = [f"{what}; {VERIFY}" for what in await self._appender.open(last, self._book.log)]
+            self._appender.notices |= replayed.told()
+            for alarm in (*replayed.told(), *cut, *replayed.warnings()):
+                self._on_alarm(alarm)
             self._behind.replayed(self._book, replayed)
             self._time.start(self._book.now_us)
             await self._begin()
+            self._book.log = self._appender.log
         except BaseException as error:
             await self._appender.close()
             if isinstance(error, OSError):
@@ -252,6 +252,7 @@ class FileJournal(BookQuestions, Journal):
 
     async def after_flush(self, *, is_durable: bool, is_pressing: Callable[[], bool]) -> None:
         """Store the checkpoint that became due, or slices of it."""
+        self._book.log = self._appender.log
         if self._behind.busy:
             await self._behind.after_flush(
                 self._book, self._appender.head, is_durable=is_durable, is_pressing=is_pressing

@@ -19,6 +19,7 @@ from signer.audit.reading import unlink
 from signer.audit.tail import SegmentEnd
 from signer.contracts import Worker
 from signer.home.disk_space import FULL, UNABLE
+from signer.model import Gap
 
 SEGMENT_BYTES: Final = 64 << 20
 """A segment that has grown to this is followed by another; the flush that passes it is still whole in it."""
@@ -45,7 +46,7 @@ class SegmentWriter:
         worker: Worker,
         disk: Disk,
         lock: LogLock,
-        notices: dict[str, None],
+        notices: dict[str, Gap | None],
         segment_bytes: int,
         room_bytes: int,
     ) -> None:

@@ -63,7 +63,7 @@ def found(disk: Disk, folder: Path, head: ChainHead) -> bool | None:
     """
     if not head.seq:
         return True
-    link = next(_links_after(disk, folder, head.seq - 1), None)
+    link = next(links_after(disk, folder, head.seq - 1), None)
     if link is not None and link.seq == head.seq + 1 and _begins(disk, folder, link):
         return link.prev == head.digest  # it was archived
     return link.digest == head.digest if link is not None and link.seq == head.seq else None
@@ -76,11 +76,12 @@ def _begins(disk: Disk, folder: Path, link: Link) -> bool:
 
 
 def records_after(disk: Disk, folder: Path, seq: int) -> Iterator[Mapping[str, Json]]:
+    """Read the records after the one of that number, as `links_after` does, without their digests."""
+    return (link.fields for link in links_after(disk, folder, seq))
+
+
+def links_after(disk: Disk, folder: Path, seq: int) -> Iterator[Link]:
     """Read the records after the one of that number, oldest first. Lines that are no record are left out."""
-    return (link.fields for link in _links_after(disk, folder, seq))
-
-
-def _links_after(disk: Disk, folder: Path, seq: int) -> Iterator[Link]:
     for segment, offset in _places_after(disk, folder, seq):
         for line in lines(disk, folder / segment.name, offset):
             link = parse(line) if line.endswith(b"\n") else None

@@ -1,11 +1,11 @@
-"""What an operator's act changes in the book, by the act's words and its stage."""
+"""What an operator's act changes in the book, by the act's words and its stage, and what a damaged log changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from signer.book.reading import Record, number_of, text_of
+from signer.book.reading import Record, gap_of, number_of, text_of
 from signer.book.windows import Window, key_of, slot_at
 from signer.model import Halt
 
@@ -53,12 +53,27 @@ def reset_caps(book: Book, record: Record) -> None:
                 book.windows[key_of(charge)].add(slot_at(call.held_us, charge.window_s), charge.amount)
 
 
+def accept_gaps(book: Book, _: Record) -> None:
+    """Let calls begin again, though the book lacks records: a person knows it."""
+    book.touched.update(("gap", gap) for gap in book.gaps)
+    book.gaps.clear()
+
+
+def lack(book: Book, record: Record) -> None:
+    """Remember that the book lacks records, if this record says so."""
+    if "missing" in record:
+        gap = gap_of(record)
+        book.gaps[gap] = True
+        book.touched.add(("gap", gap))
+
+
 ACTS: Final[Mapping[tuple[str, str], Callable[[Book, Record], None]]] = {
     ("halt", "begun"): halt,
     ("resume", "done"): resume,
     ("clients revoke", "begun"): revoke,
     ("clock accept", "done"): accept_clock,
     ("caps reset", "done"): reset_caps,
+    ("book accept", "done"): accept_gaps,
 }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, final
 
-from signer.book.acts import ACTS
+from signer.book.acts import ACTS, lack
 from signer.book.orders import BookOrders, OrderKey
 from signer.book.reading import (
     UNREADABLE,
@@ -43,13 +43,15 @@ from signer.book.windows import (
     slot_at,
 )
 from signer.errors import Halted, NotServed
-from signer.model import ChainHead, Charge, Halt, Intent, Json, Usage
+from signer.model import ChainHead, Charge, Gap, Halt, Intent, Json, Usage
 from signer.model.halts import halt_for
 
 MOST_CONTRADICTIONS: Final = 1_000
 """How many contradictions are named. A book of a damaged log stays bounded."""
 
 ORDER_UNSETTLED: Final = "an earlier call for this order has no outcome yet; nothing was sent"
+
+RECORDS_MISSING: Final = "the book lacks records, and no operator has accepted that yet; nothing was sent"
 
 
 @final
@@ -59,6 +61,8 @@ class Book:
     def __init__(self) -> None:
         self._seen_us = 0
         """The latest moment that no retraction takes back."""
+        self.log = ""
+        """The log that it is folded from (`signer.audit.tail.log_of`); empty if that is not known."""
         self._held_us = 0
         """The latest moment by which the charges of an open call are dated."""
         self.last = 0
@@ -75,6 +79,8 @@ class Book:
         """The halts in force, by client and account, either of them empty for all."""
         self.revoked: dict[str, int] = {}
         """When each revoked client was revoked: for good, whatever key store is there."""
+        self.gaps: dict[Gap, bool] = {}
+        """The records that the book lacks (each is True). Nothing may begin until a person accepts it."""
         self.contradictions: list[str] = []
         self.touched: set[RowKey] = set()
         """The rows that changed since `take_changes`."""
@@ -98,6 +104,8 @@ class Book:
         halt = self.halted(intent.client, intent.account)
         if halt is not None:
             raise Halted.because(halt.reason)
+        if self.gaps:
+            raise NotServed.unavailable(RECORDS_MISSING)
         if any(call.is_in_the_way_of(intent) for call in self.calls.values()):
             raise NotServed.unavailable(ORDER_UNSETTLED)
         needs = needs_of(intent.charges)
@@ -292,7 +300,7 @@ class Book:
         keys, self.touched = (self.touched | self._keys() if whole else self.touched), set()
         rows = [Row(kind, key, self._value(kind, key)) for kind, key in keys]
         self._unstored.clear()
-        return BookChanges(head, self.now_us, self.last, rows, whole)
+        return BookChanges(head, self.now_us, self.last, rows, whole, self.log)
 
     def _keys(self) -> set[RowKey]:
         tables = self._tables()
@@ -307,6 +315,7 @@ class Book:
             "order": self.placed.open,
             "halt": self.halts,
             "revoked": self.revoked,
+            "gap": self.gaps,
         }
 
     def _value(self, kind: RowKind, key: Any) -> object:
@@ -378,4 +387,5 @@ _CHANGES: Final[Mapping[str, Callable[[Book, Record], None]]] = {
     "closed": Book._close,
     "operator": Book._operate,
     "opened": Book._open,
+    "recovered": lack,
 }

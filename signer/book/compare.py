@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any, Final, final
 
 from signer.book.book import Book
-from signer.book.folding import let_go_now_and_then
+from signer.book.folding import LogFold, let_go_now_and_then
 from signer.book.reading import Record
 from signer.book.windows import plain
-from signer.model import ChainHead
+from signer.model import ChainHead, Gap
+from signer.model.gaps import lacking, missing
 from signer.model.halts import whom
 
 
@@ -31,12 +32,14 @@ class BookReport:
     """The record at which a gateway told its book's digest; 0 if none was asked."""
     differences: list[str] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
+    unread: str = ""
+    """Why the checkpoint cannot be compared."""
     notes: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether the log makes a book, and all that were compared say the same."""
-        return not (self.differences or self.contradictions)
+        """Whether the log makes a book, and all that are to be compared were, and say the same."""
+        return not (self.differences or self.contradictions or self.unread)
 
 
 @final
@@ -47,7 +50,7 @@ class BookComparison:
         self, start: tuple[Book, ChainHead], checkpoint: tuple[Book, ChainHead] | None, gateway: tuple[int, str] | None
     ) -> None:
         """``start``: the book with which the log begins; ``gateway``: the digest of its book at a record."""
-        self._book, begin = start
+        self._fold, begin = LogFold(*start), start[1]
         self._checkpoint = checkpoint
         self._gateway = gateway
         self._compared: set[int] = set()
@@ -58,25 +61,24 @@ class BookComparison:
             self._report.gateway = gateway[0]
         self._look(begin.seq)
 
-    def take(self, record: Record) -> None:
-        """Fold one record."""
-        seq, prev = int(str(record["seq"])), str(record["prev"])
-        let_go_now_and_then(self._book, ChainHead(seq - 1, prev))
-        self._book.apply(record)
-        self._report.last = seq
-        self._look(seq)
+    def take(self, record: Record, digest: str) -> None:
+        """Fold one record with this digest."""
+        let_go_now_and_then(self._fold.book, self._fold.head)
+        self._fold.take(record, digest)
+        self._report.last = self._fold.head.seq
+        self._look(self._report.last)
 
     def _look(self, seq: int) -> None:
         if seq == self._report.checkpoint and self._checkpoint is not None:
             self._compared.add(seq)
             stored = self._checkpoint[0]
-            if stored.digest() != self._book.digest():
-                self._report.differences += differences(self._book.state(), stored.state())
+            if stored.digest() != self._fold.book.digest():
+                self._report.differences += differences(self._fold.book.state(), stored.state())
         if self._gateway is not None and seq == self._gateway[0]:
             self._compared.add(seq)
-            if self._book.digest() != self._gateway[1]:
+            if self._fold.book.digest() != self._gateway[1]:
                 what = f"the gateway's book at record {seq} has the digest {self._gateway[1]}"
-                self._report.differences.append(f"{what}, and the log makes {self._book.digest()}")
+                self._report.differences.append(f"{what}, and the log makes {self._fold.book.digest()}")
 
     def report(self) -> BookReport:
         """Return what is not the same after all records."""
@@ -87,8 +89,11 @@ class BookComparison:
                 report.differences.append(
                     f"{who} record {seq}, and the log has records {report.begin + 1} to {report.last}"
                 )
-        report.digest = self._book.digest()
-        report.contradictions += self._book.contradictions
+        report.digest = self._fold.book.digest()
+        report.contradictions += self._fold.book.contradictions
+        report.notes += [f"{missing(gap)}, as the log makes it" for gap in self._fold.gaps]
+        gaps = sorted(self._fold.book.gaps)
+        report.notes += [f"{lacking(gaps)}, as the log says, and no operator has accepted that"] if gaps else []
         return report
 
 
@@ -122,5 +127,6 @@ _NAMES: Final[Mapping[str, Callable[[Any], str]]] = {
     "order": lambda item: f"order {item['venue_id']} of account {item['account']}",
     "halt": lambda item: f"halt of {whom(item[0], item[1])}",
     "revoked": lambda item: f"revocation of client {item[0]}",
+    "gap": lambda item: f"{Gap(item[0], item[1])}, which the book lacks",
 }
 """Names a row of a state for a person. Caps are not compared: nothing is decided by their names."""

@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeAlias
 from signer.book.book import Book
 from signer.book.orders import OrderKey
 from signer.book.reading import BookCall, BookOrder
-from signer.model import Halt, OpenIntent, OrderRef, PlacedOrder, Usage
+from signer.model import Gap, Halt, OpenIntent, OrderRef, PlacedOrder, Usage
 
 CLOSED_AT_ONCE: Final = 1_000
 """How many orders one record closes at most."""
@@ -131,6 +131,10 @@ class BookQuestions:
     def revoked(self) -> Mapping[str, int]:
         """Return when each revoked client was revoked."""
         return dict(self._book.revoked)
+
+    def gaps(self) -> Sequence[Gap]:
+        """Return the records that the book lacks, in their order, until a person accepts that."""
+        return sorted(self._book.gaps)
 
 
 def _placed(orders: Iterable[_Kept]) -> Sequence[PlacedOrder]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from signer.errors import LedgerError
-from signer.model import Charge, Intent, Json, Order, OrderRef, PlacedOrder, RefKind
+from signer.model import Charge, Gap, Intent, Json, Order, OrderRef, PlacedOrder, RefKind
 
 Record: TypeAlias = Mapping[str, Json]
 Document: TypeAlias = Mapping[str, Json]
@@ -153,6 +153,12 @@ def order_of(value: Json) -> tuple[str, BookOrder]:
     fields = document_of(value)
     placed = BookOrder(text_of(fields["client"]), number_of(fields["placed"]), document_of(fields["order"]))
     return text_of(fields["venue_id"]), placed
+
+
+def gap_of(record: Record) -> Gap:
+    """Read which records are missing, as a record says."""
+    first, last = list_of(record["missing"])
+    return Gap(number_of(first), number_of(last))
 
 
 def ids_of(record: Record) -> Sequence[str | None]:

@@ -13,10 +13,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 from signer.book.reading import BookCall, BookOrder, call_of, order_of
 from signer.book.windows import Window, plain
-from signer.model import ChainHead, Charge, Halt, Json
+from signer.model import ChainHead, Charge, Gap, Halt, Json
 from signer.model.wire import as_json
 
-RowKind: TypeAlias = Literal["window", "cap", "call", "order", "halt", "revoked"]
+RowKind: TypeAlias = Literal["window", "cap", "call", "order", "halt", "revoked", "gap"]
 RowKey: TypeAlias = tuple[RowKind, tuple[Any, ...]]
 
 
@@ -41,6 +41,8 @@ class BookChanges:
     rows: Sequence[Row]
     whole: bool
     """Whether the rows are all that there are, so that others go. Closed orders stay in any case."""
+    log: str = ""
+    """The log that this was folded from (`signer.audit.tail.log_of`)."""
 
 
 def item_of(row: Row) -> Json:
@@ -115,6 +117,7 @@ _WRITERS: Final[Mapping[RowKind, Callable[[tuple[Any, ...], Any], Json]]] = {
     "order": _order_item,
     "halt": _halt_item,
     "revoked": _revoked_item,
+    "gap": lambda key, _: [*key],
 }
 
 
@@ -153,6 +156,11 @@ def _read_revoked(item: Any) -> Row:
     return Row("revoked", (client,), int(at_us))
 
 
+def _read_gap(item: Any) -> Row:
+    first, last = item
+    return Row("gap", Gap(int(first), int(last)), True)
+
+
 _READERS: Final[Mapping[RowKind, Callable[[Any], Row]]] = {
     "window": _read_window,
     "cap": _read_cap,
@@ -160,6 +168,7 @@ _READERS: Final[Mapping[RowKind, Callable[[Any], Row]]] = {
     "order": _read_order,
     "halt": _read_halt,
     "revoked": _read_revoked,
+    "gap": _read_gap,
 }
 
 

@@ -126,6 +126,7 @@ def _book_as_object(book: BookReport) -> dict[str, object]:
         "begins_after": book.begin,
         "checkpoint": book.checkpoint or None,
         "gateway": book.gateway or None,
+        "unread": book.unread or None,
         "differences": book.differences,
         "contradictions": book.contradictions,
         "notes": book.notes,
@@ -134,11 +135,14 @@ def _book_as_object(book: BookReport) -> dict[str, object]:
 
 def _book_as_text(book: BookReport) -> list[str]:
     said = [plain(text) for text in (*book.contradictions, *book.differences)]
+    said += [plain(f"the checkpoint was not compared: {book.unread}")] if book.unread else []
     said += [plain(f"note: {text}") for text in book.notes]
     others = {"checkpoint": book.checkpoint, "gateway": book.gateway}
     compared = [f"{name} (record {seq})" for name, seq in others.items() if seq]
-    if not book.ok:
+    if book.differences or book.contradictions:
         verdict = "THE LOG DOES NOT MAKE THE BOOK"
+    elif book.unread:
+        verdict = "the log makes this book, and the checkpoint was not compared"
     elif compared:
         verdict = f"{' and '.join(['log', *compared])} say the same"
     else:

@@ -68,6 +68,11 @@ AUDIT = _group(
     verify=Lazy("audit_verify:verify", "Find any record that was edited, removed, inserted, moved or cut off."),
 )
 
+BOOK = _group(
+    "Look after the book that the audit log makes.",
+    accept=Lazy("book:accept", "Let orders pass again although the book lacks records."),
+)
+
 CAPS = _group(
     "Look after what clients have spent of their caps.",
     reset=Lazy("caps:reset", "Forget what client NAME has spent of its caps."),
@@ -129,6 +134,7 @@ TLS = _group(
 
 COMMANDS: Mapping[str, Lazy | LazyGroup] = {
     "audit": AUDIT,
+    "book": BOOK,
     "caps": CAPS,
     "clients": CLIENTS,
     "clock": CLOCK,

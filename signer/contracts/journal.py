@@ -7,7 +7,7 @@ from typing import Protocol
 
 from signer.book.book import Book
 from signer.book.rows import BookChanges
-from signer.model import ChainHead, Halt, Intent, Json, OpenIntent, OrderRef, PlacedOrder, Usage
+from signer.model import ChainHead, Gap, Halt, Intent, Json, OpenIntent, OrderRef, PlacedOrder, Usage
 
 
 class Known(Protocol):
@@ -57,6 +57,9 @@ class Known(Protocol):
 
     def revoked(self) -> Mapping[str, int]:
         """Return when each revoked client was revoked, by its name, whatever the key store says."""
+
+    def gaps(self) -> Sequence[Gap]:
+        """Return the records that the book lacks, in their order, until an operator accepts that. Nothing begins."""
 
 
 class Journal(Known, Protocol):

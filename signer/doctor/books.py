@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from functools import partial
 
-from signer.audit.archive import archived_start
 from signer.audit.chain import START
 from signer.audit.disk import LocalDisk
-from signer.audit.tail import find_ends, found, records_after
-from signer.book.book import Book
+from signer.audit.identity import missing_segments
+from signer.audit.log_reader import LogReader
+from signer.audit.tail import find_ends, found
 from signer.book.questions import BookQuestions
 from signer.doctor.said import counted, error, failed, fine, warning, when
 from signer.errors import AuditError, LedgerError
@@ -18,9 +17,10 @@ from signer.findings import Finding
 from signer.home.brakes import read_brakes
 from signer.home.layout import Home
 from signer.ledger import open_marks
-from signer.ledger.reading import ReadBook, fold_book
+from signer.ledger.reading import ReadBook, fold_book, fold_log
 from signer.model import ChainHead, Halt, OpenIntent
 from signer.model.escaping import printable
+from signer.model.gaps import ACCEPT, lacking
 from signer.model.halts import ended_by, whom
 
 VERIFY = "`signer audit verify` reads all of it and names the place"
@@ -37,9 +37,9 @@ def examine(home: Home, now_us: int, *, running: bool) -> list[Finding]:
     # What is behind is read first: whatever a gateway writes meanwhile, the log reaches it.
     kept, of_marks = _kept_head(home)
     try:
-        book, of_book = _book(home, now_us)
+        book, of_book = _book(home, now_us, kept)
         log = _log(home, kept, None if not isinstance(book, ReadBook) else book.checkpoint_head)
-        on_record = [*map(_halted, book.halts()), *_unknown(book.open_intents(), running)]
+        on_record = [*_lacks(book, home), *map(_halted, book.halts()), *_unknown(book.open_intents(), running)]
     except (AuditError, LedgerError) as why:
         return [*of_marks, *failed("audit log", why), *halted]
     return [*of_marks, *of_book, *on_record, *halted, *log]
@@ -82,32 +82,31 @@ async def _ask_marks(home: Home) -> ChainHead | None:
         await marks.close()
 
 
-def _book(home: Home, now_us: int) -> tuple[BookQuestions, list[Finding]]:
+def _book(home: Home, now_us: int, kept: ChainHead | None) -> tuple[BookQuestions, list[Finding]]:
     """Return the book, and what is to be said of its checkpoint. Raises `AuditError` if the log does not read."""
-    after = partial(records_after, LocalDisk(), home.audit)
+    log = LogReader(home.audit)
     try:
-        book = fold_book(home, after, lambda: now_us, partial(archived_start, LocalDisk(), home.audit))
+        book = fold_book(home, log, lambda: now_us)
     except LedgerError as why:
-        return _folded(home, now_us), [warning("checkpoint", "book.db", why.what, ANEW)]
+        folded = BookQuestions(fold_log(log, kept), None, lambda: now_us)
+        return folded, [warning("checkpoint", "book.db", why.what, ANEW)]
     book.close()
     stands = book.checkpoint_head
     if stands is None:
         return book, [fine("checkpoint", "book.db", "is made by the gateway")]
-    if found(LocalDisk(), home.audit, stands) is False:
-        what = f"is of another log: record {stands.seq} is another one"
-        return _folded(home, now_us), [warning("checkpoint", "book.db", what, ANEW)]
     behind = max(_end(home).seq - stands.seq, 0)
     return book, [
         fine("checkpoint", "book.db", f"stands for record {stands.seq}, {counted(behind, 'record')} behind the log")
     ]
 
 
-def _folded(home: Home, now_us: int) -> BookQuestions:
-    """Return the book that the log makes without a checkpoint."""
-    book, head = archived_start(LocalDisk(), home.audit) or (Book(), START)
-    for record in records_after(LocalDisk(), home.audit, head.seq):
-        book.apply(record)
-    return BookQuestions(book, None, lambda: now_us)
+def _lacks(book: BookQuestions, home: Home) -> Iterator[Finding]:
+    """Name the records that the book lacks, and the segments that are missing."""
+    gaps = book.gaps()
+    if gaps:
+        yield error("gap", "book", f"no order is sent: {lacking(gaps)}", ACCEPT)
+    for number in missing_segments(LocalDisk(), home.audit):
+        yield warning("segment", f"segment {number}", "is missing or damaged", VERIFY)
 
 
 def _log(home: Home, kept: ChainHead | None, stands: ChainHead | None) -> Iterator[Finding]:

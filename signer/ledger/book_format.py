@@ -19,15 +19,16 @@ BOOK: Final = FileFormat(
     application=0x73626F6B,  # "sbok"
     version=1,
     tables=(
-        # What is no order: windows, caps, open calls, halts and revocations (`signer.book.rows`).
+        # What is no order: windows, caps, open calls, halts, revocations and gaps (`signer.book.rows`).
         """CREATE TABLE rows (
             kind TEXT NOT NULL, key BLOB NOT NULL, item BLOB NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (kind, key)
         ) STRICT, WITHOUT ROWID""",
-        # At most one row: the record that all of this stands for, the book's time and last number, and how many rows
-        # and open orders there are.
+        # At most one row: the log and its record that all of this stands for, the book's time and last number, and how
+        # many rows and open orders there are.
         """CREATE TABLE state (
-            id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, digest TEXT NOT NULL, now_us INTEGER NOT NULL,
-            last INTEGER NOT NULL, rows INTEGER NOT NULL, open_orders INTEGER NOT NULL, crc INTEGER NOT NULL
+            id INTEGER PRIMARY KEY CHECK (id = 1), log TEXT NOT NULL, seq INTEGER NOT NULL, digest TEXT NOT NULL,
+            now_us INTEGER NOT NULL, last INTEGER NOT NULL, rows INTEGER NOT NULL, open_orders INTEGER NOT NULL,
+            crc INTEGER NOT NULL
         ) STRICT""",
         """CREATE TABLE orders (
             id INTEGER PRIMARY KEY, account TEXT NOT NULL, venue_id TEXT NOT NULL, client TEXT NOT NULL,

@@ -167,8 +167,8 @@ def _written(db: sqlite3.Connection, changes: BookChanges) -> Iterator[None]:
         yield
     yield from kept_orders.forget_old(db, changes.now_us, OLD_AT_ONCE + 2 * len(changes.rows))
     yield
-    state = changes.head.seq, changes.head.digest, changes.now_us, changes.last, *_counts(db)
-    db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?)", (*state, checksum(*state)))
+    state = changes.log, changes.head.seq, changes.head.digest, changes.now_us, changes.last, *_counts(db)
+    db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", (*state, checksum(*state)))
 
 
 def _counts(db: sqlite3.Connection) -> tuple[int, int]:
@@ -213,13 +213,13 @@ def load(db: sqlite3.Connection, path: Path) -> tuple[Book, ChainHead] | None:
 
 
 def _load(db: sqlite3.Connection) -> tuple[Book, ChainHead] | None:
-    found = db.execute("SELECT seq, digest, now_us, last, rows, open_orders, crc FROM state").fetchone()
+    found = db.execute("SELECT log, seq, digest, now_us, last, rows, open_orders, crc FROM state").fetchone()
     if found is None:
         return None
     *state, crc = found
     require_sound(crc, *state)
     book = Book()
-    seq, digest, book.now_us, book.last, row_count, order_count = state
+    book.log, seq, digest, book.now_us, book.last, row_count, order_count = state
     rows = sorted(_rows(db), key=_begun)
     rows += [Row("order", key, order) for key, order in kept_orders.open_orders(db)]
     if len(rows) != row_count + order_count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
@@ -34,6 +35,8 @@ MARKS: Final = FileFormat(
     unusable="restore marks.db from a backup; docs/book.md says what to do without one",
     newer="upgrade signer",
 )
+
+HEAD: Final = "SELECT seq, digest FROM head"
 
 _Write: TypeAlias = Callable[[sqlite3.Connection], None]
 
@@ -84,7 +87,7 @@ class SqliteMarks(Marks):
 
     @override
     async def head(self) -> ChainHead | None:
-        rows = await self._worker.run(lambda: self._read("SELECT seq, digest FROM head"))
+        rows = await self._worker.run(lambda: self._read(HEAD))
         return ChainHead(*rows[0]) if rows else None
 
     @override
@@ -120,6 +123,16 @@ class SqliteMarks(Marks):
         if self._db is None:
             raise LedgerError("the file of marks is not open", where=str(self._path))
         return self._db
+
+
+def read_head(path: Path) -> ChainHead | None:
+    """Return the log's head that a file of marks keeps, and write nothing; None without one. Raises `LedgerError`."""
+    db = MARKS.connect_to_read(path)
+    if db is None:
+        return None
+    with MARKS.errors(path), closing(db):
+        row = db.execute(HEAD).fetchone()
+        return ChainHead(*row) if row else None
 
 
 def _raise(db: sqlite3.Connection, name: str, at_least: int) -> None:

@@ -136,3 +136,13 @@ class ChainHead:
 
     seq: int
     digest: str
+
+
+class Gap(NamedTuple):
+    """The numbers of the first and the last of some records that are missing."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"record {self.first}" if self.first == self.last else f"records {self.first} to {self.last}"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from signer.audit.archive import archived_start
 from signer.audit.chain import START
-from signer.audit.disk import LocalDisk
-from signer.audit.tail import found, records_after
+from signer.audit.log_reader import LogReader
 from signer.book.book import Book
 from signer.book.compare import BookComparison, BookReport
-from signer.errors import AuditError, SignerError
+from signer.errors import AuditError, LedgerError, SignerError
 from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.ledger.reading import read_checkpoint
@@ -21,31 +19,37 @@ from signer.serving.admin import ask
 def compare_book(home: Home) -> BookReport:
     """Fold the home's whole log and compare the book, beside a running gateway or not.
 
-    Checkpoint and gateway are read before the log, which so reaches both. Raises `LedgerError` if the checkpoint cannot
-    be read, `AuditError` for a record of another format, and OSError if a segment cannot be read.
+    Checkpoint and gateway are read before the log, which so reaches both. A checkpoint that does not read is named, and
+    the log is folded all the same. Raises `AuditError` for a record of another format, and OSError if a segment cannot
+    be read.
     """
-    notes: list[str] = []
-    checkpoint, gateway = _checkpoint(home, notes.append), _ask_gateway(home, notes.append)
-    disk = LocalDisk()
+    told = BookReport()
+    checkpoint, gateway = _checkpoint(home, told), _ask_gateway(home, told.notes.append)
+    log = LogReader(home.audit)
     try:
-        start = archived_start(disk, home.audit) or (Book(), START)
+        start = log.start() or (Book(), START)
     except AuditError as error:
-        return BookReport(differences=[str(error)], notes=notes)
+        told.differences.append(str(error))
+        return told
     comparison = BookComparison(start, checkpoint, gateway)
-    for record in records_after(disk, home.audit, start[1].seq):
-        comparison.take(record)
+    for record, digest in log.records_after(start[1].seq):
+        comparison.take(record, digest)
     report = comparison.report()
-    report.notes += notes
-    if checkpoint is not None and found(disk, home.audit, checkpoint[1]) is False:
-        report.differences.append(f"record {checkpoint[1].seq} is not the one that the checkpoint stands for")
+    report.notes, report.unread = [*report.notes, *told.notes], told.unread
+    why = "" if checkpoint is None else log.why_unusable(checkpoint[1], checkpoint[0].log)
+    report.differences += [why] if why else []
     return report
 
 
-def _checkpoint(home: Home, note: Callable[[str], None]) -> tuple[Book, ChainHead] | None:
-    """Return the checkpoint's book and its record, if there is one."""
-    checkpoint = read_checkpoint(home)
+def _checkpoint(home: Home, told: BookReport) -> tuple[Book, ChainHead] | None:
+    """Return the checkpoint's book and its record, if there is one that reads."""
+    try:
+        checkpoint = read_checkpoint(home)
+    except LedgerError as error:
+        told.unread = str(error)
+        return None
     if checkpoint is None:
-        note("there is no checkpoint to compare with; the gateway makes it")
+        told.notes.append("there is no checkpoint to compare with; the gateway makes it")
     return checkpoint
 
 

@@ -17,7 +17,7 @@ from signer.operator.halts import halts_in
 from signer.operator.reading_book import read_book
 from signer.serving.admin import BRAKE_S, ask_within
 from signer.serving.loaded import policies_of, venues_of
-from signer.serving.readiness import ALONE, InForce, Obstacle, Readiness, judged, read_answer
+from signer.serving.readiness import ALONE, InForce, Obstacle, Readiness, judged, of_gaps, read_answer
 
 NO_GATEWAY = Obstacle(
     ALONE, "no gateway runs on this home: this is judged from the home alone, without keys, stores and exchange"
@@ -62,6 +62,7 @@ def _alone(home: Home, everybody: Sequence[Obstacle], *notes: Obstacle) -> Readi
         with read_book(home) as book:
             halts: Halts = {(halt.client, halt.account): halt for halt in halts_in(home, book)}
             over = revoked_in(home, book)
+            stopped += of_gaps(book.gaps())
     except (AuditError, LedgerError) as error:
         halts, over = unreadable(time.time_ns() // 1000), {}
         stopped.append(Obstacle("book", str(error)))

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from functools import partial
 from typing import TypeVar
 
-from signer.audit.archive import archived_start
-from signer.audit.disk import LocalDisk
-from signer.audit.tail import records_after
+from signer.audit.log_reader import LogReader
 from signer.contracts import Marks
 from signer.errors import AuditError, HomeError
 from signer.home.layout import Home
@@ -27,10 +24,8 @@ def read_book(home: Home) -> Iterator[ReadBook]:
 
     Raises `AuditError` if the log does not read, and `LedgerError`.
     """
-    after = partial(records_after, LocalDisk(), home.audit)
-    start = partial(archived_start, LocalDisk(), home.audit)
     try:
-        book = reading.fold_book(home, after, SystemClock().now_us, start)
+        book = reading.fold_book(home, LogReader(home.audit), SystemClock().now_us)
     except OSError as error:
         what, where = f"the audit log cannot be read: {error.strerror}", str(error.filename or home.audit)
         raise AuditError(what, where=where, hint="see that this user may read it") from error

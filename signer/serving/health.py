@@ -21,7 +21,7 @@ from signer.serving.admin import Operator
 from signer.serving.clock_check import ACCEPT
 from signer.serving.loaded import LoadedHome, policies_of
 from signer.serving.loads import Loads
-from signer.serving.readiness import InForce, Obstacle, Readiness, judged
+from signer.serving.readiness import InForce, Obstacle, Readiness, judged, of_gaps
 from signer.serving.telemetry import Metrics
 from signer.upstream import UpstreamPool
 
@@ -51,6 +51,7 @@ class Health:
         broken = Obstacle("audit", "the audit log cannot be written", "see that its disk has room, then restart")
         doubted = Obstacle("clock", "nobody has confirmed that the clock is right", ACCEPT)
         everybody = [each for each, is_so in ((broken, not self.journal.healthy), (doubted, self._is_doubted)) if is_so]
+        everybody += of_gaps(self.journal.gaps())
         accounts = {name: self._of_keys(account) for name, account in snapshot.accounts.items()}
         return judged(self._clients(snapshot), self.journal.halted, accounts, everybody, notes)
 
@@ -73,6 +74,7 @@ class Health:
     def measure(self, metrics: Metrics) -> None:
         """Set the metrics that are measured only on request."""
         metrics.audit_healthy(self.journal.healthy)
+        metrics.book_gaps(len(self.journal.gaps()))
         metrics.unknown_outcomes(self.recovery.held)
         metrics.policies_broken({one.policy: len(one.clients) for one in self.loaded().unloaded})
         for (name, _), lane in self.lanes.items():

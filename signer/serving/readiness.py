@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from signer.model import Halt, Json
+from signer.model import Gap, Halt, Json
 from signer.model.escaping import printable
+from signer.model.gaps import ACCEPT, lacking
 from signer.model.halts import ended_by, whom
 
 MOST_CLIENTS = 100
@@ -27,7 +28,8 @@ class Obstacle:
     """One thing that keeps orders from passing, or a note about what is in force."""
 
     kind: str
-    """A stable word: gateway, audit, halt, revoked, expired, policy, key, no-key, store, quiet, reload, changed."""
+    """A stable word: gateway, audit, clock, gap, halt, revoked, expired, policy, key, no-key, store, quiet, reload,
+    changed."""
     what: str
     hint: str = ""
 
@@ -106,6 +108,11 @@ def read_answer(told: Mapping[str, Any]) -> Readiness:
     clients = {one["client"]: [Obstacle(**each) for each in one["obstacles"]] for one in told["clients"]}
     everybody, notes = ([Obstacle(**each) for each in told[key]] for key in ("everybody", "notes"))
     return Readiness(everybody, clients, notes, str(told["trouble"]))
+
+
+def of_gaps(gaps: Sequence[Gap]) -> Sequence[Obstacle]:
+    """Return the obstacle of a book that lacks records."""
+    return [Obstacle("gap", lacking(gaps), ACCEPT)] if gaps else []
 
 
 def judged(

@@ -87,6 +87,8 @@ class Metrics:
         self._broken = _Series(Gauge(*broken, registry=registry))
         self._unknown = Gauge("signer_unknown_outcomes", "Calls sent whose outcome is unknown.", registry=registry)
         self._healthy = Gauge("signer_audit_healthy", "Whether the audit log can be written.", registry=registry)
+        gaps = ("signer_book_gaps", "Parts of the log that the book lacks: orders wait for an operator.")
+        self._gaps = Gauge(*gaps, registry=registry)
 
     def call_finished(self, client: str, endpoint: str, outcome: str, seconds: float) -> None:
         """Count a call and its time. ``client`` is empty for a caller that did not prove its identity."""
@@ -155,6 +157,10 @@ class Metrics:
     def audit_healthy(self, healthy: bool) -> None:
         """Note whether the audit log can be written."""
         self._healthy.set(healthy)
+
+    def book_gaps(self, count: int) -> None:
+        """Note how many parts of the log the book lacks."""
+        self._gaps.set(count)
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format 0.0.4."""

@@ -97,7 +97,7 @@ def test_a_checkpoint_of_another_log_is_named(home: Home, capsys: pytest.Capture
         pass
     file.close()
     status, out = verify(home, capsys, "--book")
-    assert (status, "record 4 is not the one that the checkpoint stands for" in out) == (1, True)
+    assert (status, "the checkpoint is of another log at record 4" in out) == (1, True)
 
 
 def test_a_log_without_its_beginning_is_named(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,12 +121,17 @@ def test_a_copy_has_no_checkpoint(home: Home, capsys: pytest.CaptureFixture[str]
     assert not home.book.exists()
 
 
-def test_a_damaged_checkpoint_gets_one_line(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    """A checkpoint that does not read is an error of its own, and is left as it is."""
+def test_a_damaged_checkpoint_leaves_what_the_log_proves(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint that does not read is named, is left as it is, and the log is folded all the same."""
+    digest = json.loads(verify(home, capsys, "--book", "--json")[1])["book"]["digest"]
     with sqlite3.connect(home.book) as db:
         db.execute("UPDATE rows SET crc = crc + 1")
     db.close()
-    status = main(["--home", str(home.folder), "audit", "verify", "--book"])
-    said = capsys.readouterr()
-    assert (status, said.err.count("\n")) == (5, 1)
-    assert "book.db" in said.err
+    before = home.book.read_bytes()
+    status, out = verify(home, capsys, "--book")
+    assert (status, home.book.read_bytes() == before) == (1, True)
+    *_, unread, note, verdict = out.splitlines()
+    assert unread.startswith(f"the checkpoint was not compared: {home.book}: the checkpoint is damaged")
+    assert note == "note: no gateway was asked, because none runs on this home"
+    assert verdict == f"book {digest}: the log makes this book, and the checkpoint was not compared"
+    assert "damaged" in json.loads(verify(home, capsys, "--book", "--json")[1])["book"]["unread"]

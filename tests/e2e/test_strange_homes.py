@@ -1,4 +1,4 @@
-"""A gateway on a home that was damaged, put back or mixed up, or with a clock in doubt: what it says and what it does.
+"""A gateway on a home that was damaged or has another's files, or with a clock in doubt: what it says and what it does.
 
 Each test has a home whose gateway placed an order, and changes it while nothing runs.
 """
@@ -9,15 +9,14 @@ import asyncio
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from signer.audit import close_journal, open_journal
+from signer.audit.journal import FileJournal
 from signer.audit.reading import VERSION
 from signer.home.layout import Home
 from signer.ledger import open_marks
@@ -26,10 +25,10 @@ from signer.sandbox.faults import Errors, Fault, NotJson
 from signer.sandbox.server import RunningSandbox
 from signer.serving.clock import SystemClock
 from tests.e2e.refusals import UNAVAILABLE
-from tests.e2e.test_archive import old_days
-from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces, order
+from tests.e2e.strange_homes import ALARM, Traded, errors, goes_on, restarted
+from tests.harness.bots import LIMIT, Bot, Nonces, order
 from tests.harness.exchanges import small_exchange
-from tests.harness.gateways import RunningGateway, running
+from tests.harness.gateways import RunningGateway
 from tests.harness.homes import MadeHome
 from tests.harness.journals import in_journal, place
 from tests.harness.waiting import until
@@ -37,60 +36,7 @@ from tests.unit.ledger.calls import intent
 from tests.unit.ledger.calls import order as resting
 
 DAY_US = 86_400_000_000
-ALARM = "level=alarm kind=audit"
 DOUBTED = "the gateway's clock may be wrong"
-
-
-@contextmanager
-def restarted(made: MadeHome) -> Iterator[RunningGateway]:
-    """A gateway, which clients call with nonces above those that an earlier one has seen."""
-    Nonces.ahead += AHEAD_NS
-    with running(made) as gateway:
-        yield gateway
-
-
-def errors(bot: Bot, endpoint: str, **fields: str) -> list[str]:
-    """The error array of one call."""
-    found: list[str] = bot.post(endpoint, fields, int(Nonces.fresh())).json()["error"]
-    return found
-
-
-def placed(bot: Bot) -> str:
-    """The txid of an order that the bot places now."""
-    (txid,) = bot.post("AddOrder", order(), int(Nonces.fresh())).json()["result"]["txid"]
-    return str(txid)
-
-
-class Traded:
-    """A home with a log of four segments, whose last gateway placed one order, and which has come to rest."""
-
-    def __init__(self, folder: Path, sandbox: RunningSandbox) -> None:
-        self.made = MadeHome(folder / "home", sandbox)
-        self.account = f"strange-{folder.name[-30:]}"
-        self.made.add_account(self.account)
-        asyncio.run(old_days(self.made.home, 3))
-        self.bot = self.made.add_client("bot", self.account, "trader")
-        with restarted(self.made) as gateway:
-            self.txid = placed(self.bot.at(gateway.url))
-
-    @property
-    def home(self) -> Home:
-        """The home's folder."""
-        return self.made.home
-
-    def segments(self) -> Sequence[Path]:
-        """The log's segments, oldest first."""
-        return sorted(self.home.audit.glob("audit-*.jsonl"))
-
-    def trades_on(self) -> None:
-        """Run a gateway again for one more order."""
-        with restarted(self.made) as gateway:
-            placed(self.bot.at(gateway.url))
-
-    def told(self, *command: str) -> tuple[int, str]:
-        """The exit status of a command, and all that it prints."""
-        done = self.made.signer(*command)
-        return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -99,25 +45,28 @@ def traded(tmp_path: Path, shared_sandbox: RunningSandbox) -> Traded:
     return Traded(tmp_path, shared_sandbox)
 
 
-def goes_on(traded: Traded, *, used: int) -> str:
-    """A gateway takes an order and a cancel, and counts ``used`` orders of before; its log and the doctor's page."""
-    with restarted(traded.made) as gateway:
-        bot = traded.bot.at(gateway.url)
-        assert traded.made.used("bot")["orders"] == Decimal(used)
-        assert errors(bot, "CancelOrder", txid=traded.txid) == []
-        assert errors(bot, "AddOrder", **order()) == []
-        assert traded.made.used("bot")["orders"] == Decimal(used + 1)
-        assert gateway.is_ready()
-        page = traded.told("doctor")[1]
-    return gateway.log() + page  # after its end, because it writes its lines a moment later
+def other_book(traded: Traded, orders: int) -> None:
+    """Put the checkpoint of another home in place, whose log has so many orders."""
+    other = Home(traded.home.folder.with_name("other"))
+    other.folder.mkdir()
+
+    async def trade(journal: FileJournal) -> None:
+        for number in range(orders):
+            await place(journal, replace(intent(), record=f"r{number}"), f"OAAAAA-BBBBB-{number:06}")
+
+    in_journal(other, trade)
+    shutil.copy(other.book, traded.home.book)
 
 
 def of_another_log(traded: Traded) -> str:
     """Put another home's checkpoint in place."""
-    other = Home(traded.home.folder.with_name("other"))
-    other.folder.mkdir()
-    in_journal(other, lambda journal: place(journal, intent(), "OAAAAA-BBBBB-CCCCCC"))
-    shutil.copy(other.book, traded.home.book)
+    other_book(traded, 1)
+    return "is of another log"
+
+
+def of_a_longer_log(traded: Traded) -> str:
+    """Put the checkpoint of another home in place, whose log is longer than ours."""
+    other_book(traded, 30)
     return "is of another log"
 
 
@@ -135,7 +84,7 @@ def of_a_newer_version(traded: Traded) -> str:
     return "the checkpoint has version 99, this signer reads version 1"
 
 
-@pytest.mark.parametrize("break_book", [of_another_log, damaged, of_a_newer_version])
+@pytest.mark.parametrize("break_book", [of_another_log, of_a_longer_log, damaged, of_a_newer_version])
 def test_a_checkpoint_that_cannot_be_used_is_made_anew(traded: Traded, break_book: Callable[[Traded], str]) -> None:
     """The doctor and the start say why, the file is kept aside, and caps and orders are those of the log."""
     what = break_book(traded)
@@ -168,66 +117,6 @@ def test_a_record_of_a_newer_format_keeps_the_gateway_from_starting(traded: Trad
         assert what in traded.told(*command)[1]
     assert what in traded.told("doctor")[1]
     assert last.read_bytes() == changed
-
-
-def test_a_segment_that_is_missing_is_named_and_the_book_is_that_of_the_checkpoint(traded: Traded) -> None:
-    """Verification names segment and records; the checkpoint has all of them, so caps hold and orders pass."""
-    traded.segments()[1].unlink()
-    status, told = traded.told("audit", "verify")
-    assert (status, "records 3 to 4 are missing, and segment 2 with them" in told) == (1, True)
-    assert ALARM not in goes_on(traded, used=1)
-
-
-def test_a_book_that_lacks_a_segment_is_said_with_the_hint(traded: Traded) -> None:
-    """Without segment and checkpoint, the start says which records the book lacks, in an alarm and on record."""
-    traded.segments()[1].unlink()
-    traded.home.book.unlink()
-    what = "records 3 to 4 are missing, and the book lacks them; `signer audit verify` names the place"
-    with restarted(traded.made) as gateway:
-        until(lambda: what in gateway.log(), "the alarm")
-        assert errors(traded.bot.at(gateway.url), "CancelOrder", txid=traded.txid) == []
-    assert traded.made.wait_for_record(kind="recovered")["text"] == what
-
-
-def put_back(traded: Traded) -> None:
-    """Put the log back to what it was before the last order."""
-    kept = traded.home.folder.with_name("kept")
-    shutil.copytree(traded.home.audit, kept)
-    traded.trades_on()
-    shutil.rmtree(traded.home.audit)
-    shutil.copytree(kept, traded.home.audit)
-
-
-def without_last_segment(traded: Traded) -> None:
-    """Remove the log's last segment, with all orders in it."""
-    traded.trades_on()
-    traded.segments()[-1].unlink()
-
-
-@pytest.mark.parametrize("cut", [put_back, without_last_segment])
-def test_a_log_whose_end_is_gone_is_said_and_caps_hold(traded: Traded, cut: Callable[[Traded], None]) -> None:
-    """Doctor, verify and the start say it. The checkpoint has what the log lacks: nothing spent is forgotten, and a
-    cancel finds its order."""
-    cut(traded)
-    assert "and marks.db knows record" in traded.told("doctor")[1]
-    status, told = traded.told("audit", "verify")
-    assert (status, "the end was cut off" in told) == (1, True)
-    said = goes_on(traded, used=2)
-    assert ALARM in said
-    assert "was written: records are missing; `signer audit verify` names the place" in said
-    assert "audit log: lacks record" in said
-    status, told = traded.told("audit", "verify")
-    assert (status, "are missing" in told) == (1, True)  # the gap stays for ever
-
-
-def test_marks_that_were_put_back_stop_nothing(traded: Traded) -> None:
-    """They prove less of the log's end, which verify says; the book does not depend on them."""
-    kept = traded.home.marks.read_bytes()
-    traded.trades_on()
-    traded.home.marks.write_bytes(kept)
-    status, told = traded.told("audit", "verify")
-    assert (status, "note: the end is not proven: records are known up to" in told) == (0, True)
-    assert ALARM not in goes_on(traded, used=2)
 
 
 class EarlierClock:

@@ -47,6 +47,8 @@ STEPS = st.one_of(
     st.tuples(st.just("revoke"), st.sampled_from(CLIENTS)),
     st.tuples(st.just("reset"), st.tuples(st.sampled_from(CLIENTS), st.sampled_from(["", "USD", "EUR"]))),
     st.tuples(st.just("accept_clock"), st.none()),
+    st.tuples(st.just("lack"), st.sampled_from([(1, 1), (3, 4), (3, 9)])),
+    st.tuples(st.just("accept_gaps"), st.none()),
     st.tuples(st.just("wait"), st.integers(-5_000_000, 70_000_000) | st.integers(0, 4_000_000_000)),
     st.tuples(st.just("restart"), st.none()),
     st.tuples(st.just("fail"), st.tuples(_CALLS, st.integers(0, 9), _CALLS)),
@@ -239,6 +241,14 @@ class History:
     def _accept_clock(self, _: None) -> None:
         """A person says that the machine's clock is right."""
         self._take(self._operate("clock accept", "done", "", ""))
+
+    def _lack(self, gap: tuple[int, int]) -> None:
+        """A start finds that the book lacks records."""
+        self._take({"kind": "recovered", "time": self.clock_us, "text": "t", "missing": list(gap)})
+
+    def _accept_gaps(self, _: None) -> None:
+        """A person accepts that."""
+        self._take(self._operate("book accept", "done", "", ""))
 
     def _operate(self, act: str, stage: str, client: str, account: str) -> Record:
         named = {key: value for key, value in (("client", client), ("account", account)) if value}

@@ -36,6 +36,8 @@ class PlainFold:
     """Who placed each order that may be open, when, and what it is; by account and venue id."""
     halts: dict[tuple[str, ...], tuple[str, str, int]] = field(default_factory=dict)
     revoked: dict[str, int] = field(default_factory=dict)
+    lacks: set[tuple[int, int]] = field(default_factory=set)
+    """The first and the last record of each part of the log that is missing, until a person accepts that."""
 
     def take(self, record: Fields) -> None:
         """Take in one record."""
@@ -51,6 +53,8 @@ class PlainFold:
                 self.orders[record["account"], one["venue_id"]] = one["client"], one["placed"], one["order"]
         elif kind == "operator":
             self._operate(record)
+        elif kind == "recovered" and "missing" in record:
+            self.lacks.add((record["missing"][0], record["missing"][1]))
         elif kind == "opened":
             for call in self.calls.values():
                 call["unknown"] = True
@@ -93,6 +97,8 @@ class PlainFold:
                 self.halts[whom] = record.get("reason", ""), record["by"], at
             case "resume", "done":
                 self.halts = {one: halt for one, halt in self.halts.items() if one != whom}
+            case "book accept", "done":
+                self.lacks = set()
             case "clock accept", "done":
                 self.now = max(self.now, at)
             case "caps reset", "done":
@@ -120,7 +126,8 @@ class PlainFold:
         client, account = record["client"], record["account"]
         is_halted = any(whom[0] in {"", client} and whom[1] in {"", account} for whom in self.halts)
         others = [call for call in self.calls.values() if call["account"] == account]
-        return not (is_halted or any(_is_in_the_way(call, record) for call in others)) and self._fits(record)
+        is_stopped = is_halted or self.lacks or any(_is_in_the_way(call, record) for call in others)
+        return not is_stopped and self._fits(record)
 
     def _fits(self, record: Fields) -> bool:
         for cap in {cap_of(one) for one in record["charges"]}:

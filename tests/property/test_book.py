@@ -74,7 +74,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 FIELDS = ("id", "at", "reservation", "client", "account", "orders", "targets", "charges", "outcome", "venue_ids",
-          "part", "reappeared", "act", "stage", "reason", "acted")  # fmt: skip
+          "part", "reappeared", "act", "stage", "reason", "acted", "missing")  # fmt: skip
 KINDS = ("intent", "outcome", "reconciled", "closed", "operator", "opened", "recovered", "start", "new-kind")
 RECORDS = st.builds(
     lambda kind, fields: {"kind": kind, **fields},

@@ -28,7 +28,7 @@ class KeptCheckpoint:
         if self.stored is None:
             return None
         book = Book()
-        book.now_us, book.last = self.stored.now_us, self.stored.last
+        book.now_us, book.last, book.log = self.stored.now_us, self.stored.last, self.stored.log
         for row in self.rows.values():
             if row.kind != "order" or not row.value.closed:
                 book.put(row)

@@ -12,6 +12,7 @@ import pytest
 from signer.audit.archive import archived_start, state_seqs
 from signer.audit.chain import START
 from signer.audit.disk import segments
+from signer.audit.identity import log_of
 from signer.audit.moving import SegmentMove, plan_move
 from signer.audit.tail import found
 from signer.audit.verify import verify
@@ -342,6 +343,7 @@ async def test_a_start_goes_on_from_the_state_file(stands: int | None) -> None:
     if stands is not None:
         book, head = archived_start(disk, FOLDER) or (Book(), START)
         assert head.seq == 12
+        book.log = log_of(disk, FOLDER)
         checkpoint.begin(book.take_changes(ChainHead(stands, head.digest), whole=True))
         assert checkpoint.step()
     journal = await opened(disk, alarms, checkpoint=checkpoint)

@@ -213,8 +213,9 @@ async def test_a_start_says_what_the_marks_know_and_the_log_lacks() -> None:
     journal = new_journal(disk, alarms)
     await journal.open(ChainHead(7, "ab" * 32))
     assert any("records are missing" in alarm for alarm in alarms)
-    assert [record["kind"] for record in all_records(disk)] == ["segment", "recovered"]
+    assert [record["kind"] for record in all_records(disk)] == ["segment", "recovered", "recovered"]
     assert all_records(disk)[0]["prev"] == "ab" * 32
+    assert [record.get("missing") for record in all_records(disk)] == [None, None, [1, 7]]
 
 
 @pytest.mark.parametrize("slices", [1, 3])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from signer.book.book import Book
+from signer.errors import NotServed
 from signer.gateway.trace import operator_record
-from signer.model import Json
+from signer.model import Gap, Intent, Json
 
 HOUR = ("client/ada", "USD", 3600)
 DAY = ("client/ada", "XBT", 86_400)
 AT_US = 1_800_000_000_000_000
+CALL = Intent("ada", "main", "AddOrder", (), (), (), "r", AT_US)
 
 
 def begun(book: Book, number: int, unit: str, window_s: int, amount: str) -> None:
@@ -73,6 +77,23 @@ def test_an_accepted_clock_moves_the_books_time_and_never_back() -> None:
     act(book, "clock accept", now_us=AT_US + 5)
     act(book, "clock accept", now_us=AT_US)
     assert book.now_us == AT_US + 5
+
+
+def test_nothing_begins_in_a_book_that_lacks_records_until_that_is_accepted() -> None:
+    """All that the log says is missing is accepted at once; later gaps stop it again."""
+    book = Book()
+    for first, last in ((3, 4), (9, 9)):
+        book.apply({"kind": "recovered", "missing": [first, last], "text": "t"})
+    assert sorted(book.gaps) == [Gap(3, 4), Gap(9, 9)]
+    with pytest.raises(NotServed, match="the book lacks records"):
+        book.fit(CALL, AT_US)
+    act(book, "book accept", "begun")
+    assert len(book.gaps) == 2
+    act(book, "book accept")
+    book.fit(CALL, AT_US)
+    book.apply({"kind": "recovered", "missing": [12, 13], "text": "t"})
+    with pytest.raises(NotServed, match="the book lacks records"):
+        book.fit(CALL, AT_US)
 
 
 def test_an_act_that_only_begins_changes_nothing() -> None:

@@ -43,11 +43,11 @@ def compared(
     start: tuple[Book, int] | None = None,
 ) -> BookReport:
     """Compare the book of a log with others, each at a record."""
-    begin = (Book(), START) if start is None else (start[0], ChainHead(start[1], "x"))
+    begin = (Book(), START) if start is None else (start[0], ChainHead(start[1], f"{start[1]}"))
     stored = None if checkpoint is None else (checkpoint[0], ChainHead(checkpoint[1], "x"))
     comparison = BookComparison(begin, stored, gateway)
     for record in numbered(log)[begin[1].seq :]:
-        comparison.take(record)
+        comparison.take(record, f"{record['seq']}")
     return comparison.report()
 
 

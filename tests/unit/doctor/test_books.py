@@ -92,8 +92,9 @@ def test_a_log_that_was_written_anew(home: Home) -> None:
     home.book.write_bytes(book)
     (home.folder / "saved").rename(home.marks)
     found = examine(home)
-    assert said(found) == [("warning", "checkpoint"), ("error", "audit")]
+    assert said(found) == [("warning", "checkpoint"), ("error", "gap"), ("error", "audit")]
     assert "is not the one that marks.db knows" in found[-1].what
+    assert found[2].what == "no order is sent: the book lacks record 4"
 
 
 def test_a_last_line_that_was_edited(home: Home) -> None:
