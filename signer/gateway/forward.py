@@ -21,6 +21,7 @@ from signer.errors import ExportUnderWay, KeyStoreError, LaneStopped, NotSent, N
 from signer.gateway.credential import Credential, Hearing, roles_of
 from signer.lanes.shares import PairCounters
 from signer.model import Action, Call, Priority, Response, VenueResult, WireAnswer, WireRequest
+from signer.model.immutable import immutable
 from signer.model.quiet import QuietAsked
 
 PRIORITIES = {
@@ -284,7 +285,7 @@ MOST_ASKED = 14
 """The most questions of one measurement; each halves the doubt."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Ahead:
     """How far the venue's clock is ahead of our monotonic one, in microseconds."""
 

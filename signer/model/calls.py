@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
+from signer.model.immutable import immutable
 from signer.model.orders import Change, Order, OrderRef
 from signer.model.wire import Json
 
@@ -50,7 +51,7 @@ class Outcome(StrEnum):
     NOT_SENT = "not-sent"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Timestamp:
     """When a client made a request, by its own clock."""
 
@@ -63,7 +64,7 @@ Freshness: TypeAlias = int | Timestamp
 """What keeps a request from being sent again: a nonce that rises, or a time within a window."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Proof:
     """How a request says who sent it, not yet believed."""
 
@@ -75,7 +76,7 @@ class Proof:
     """What is shown beside the signature, where the venue wants that."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Decoded:
     """A private request taken apart, not yet believed: enough to check its signature, and the fields to parse."""
 
@@ -87,7 +88,7 @@ class Decoded:
     """All fields but freshness and one-time password. Nested spellings have one shape, scalars are text or booleans."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Call:
     """A call that we understand completely: what it asks, what it touches, and the fields we would forward."""
 
@@ -114,7 +115,7 @@ class Call:
     """Names of parameters that the client sent and that are not sent on, since they mean nothing (docs/clients.md)."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class VenueResult:
     """How a venue's answer reads: the outcome, and what became of each order of the call."""
 

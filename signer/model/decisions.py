@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from signer.model.immutable import immutable
 from signer.model.orders import Order, OrderRef, Pair, PlacedOrder
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Facts:
     """What `decide` may know besides the call and the policy."""
 
@@ -38,7 +38,7 @@ class Charge(NamedTuple):
     """Which of the call's orders causes it, so that a part of a batch can be spent."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RuleHit:
     """What one rule said of a call."""
 
@@ -50,7 +50,7 @@ class RuleHit:
     call names no order."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Decision:
     """The answer of step 3: every rule that had something to say, and the charges if all allow."""
 
@@ -71,7 +71,7 @@ class Decision:
         return tuple(hit for hit in self.hits if not hit.allows)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Intent:
     """What is about to be sent: enough to look it up at the venue after a crash."""
 
@@ -93,7 +93,7 @@ class Intent:
     """The moment by which its charges are dated while it is open (`Known.now_us`); 0: when the call begins."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OpenIntent:
     """A call without a known outcome."""
 
@@ -104,7 +104,7 @@ class OpenIntent:
     """True if it is known to have been sent without an answer, or an earlier run began it; False if it is under way."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Halt:
     """An operator's stop for a client, an account, or everything (both empty)."""
 
@@ -117,7 +117,7 @@ class Halt:
     """What ends a halt that is ours and no operator's; empty if `signer resume` ends it."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Usage:
     """How much of a cap is used now."""
 
@@ -130,7 +130,7 @@ class Usage:
     limit: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ChainHead:
     """The last durable audit record: its number and digest (hex)."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
+
+from signer.model.immutable import immutable
 
 Side: TypeAlias = Literal["buy", "sell"]
 
@@ -14,7 +15,7 @@ RefKind: TypeAlias = Literal["venue-id", "client-id", "client-tag", "own"]
 tag, which many orders may bear; and our own name, which one order bears and which only we can have made."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Price:
     """A price: absolute, or relative to the market by sign and optional percent (docs/kraken.md §6)."""
 
@@ -26,7 +27,7 @@ class Price:
         return f"{self.sign}{self.amount:f}{'%' if self.percent else ''}"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Moment:
     """A time at which an order starts or ends: a Unix second, or so many seconds from the call."""
 
@@ -38,7 +39,7 @@ class Moment:
         return self.seconds if self.from_now else self.seconds - now_us // 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Order:
     """One order that a call would place, or what an existing one would become. Pairs are canonical venue ids."""
 
@@ -79,7 +80,7 @@ class Order:
         return given if self.own is None else (*given, OrderRef("own", self.own))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OrderRef:
     """How a call names an existing order."""
 
@@ -87,7 +88,7 @@ class OrderRef:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Change:
     """What a call sets on an existing order; None leaves a field as it is."""
 
@@ -110,7 +111,7 @@ class Change:
     """Our own name of the order that replaces another."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Pair:
     """A tradable pair as the venue lists it."""
 
@@ -124,7 +125,7 @@ class Pair:
     asset_class: str = "currency"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PlacedOrder:
     """An order that was placed through us: who placed it and what it was last known to be."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
+
+from signer.model.immutable import immutable
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 """A JSON value without floats: amounts travel as their text."""
@@ -42,7 +44,7 @@ RETRY_AFTER = "retry-after"
 """Seconds or a date, after which another try makes sense (RFC 9110 §10.2.3)."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Request:
     """One HTTP request as it arrived, before anything in it is believed."""
 
@@ -70,7 +72,7 @@ class Request:
         return self.target.partition(b"?")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Response:
     """One HTTP answer to a client."""
 
@@ -83,7 +85,7 @@ class Response:
     """Further headers, such as how often the client may still call."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WireRequest:
     """Bytes that we built ourselves, ready to send to the venue's fixed origin."""
 
@@ -98,7 +100,7 @@ class WireRequest:
     """Names, in small letters, of the answer's headers that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WireAnswer:
     """A whole HTTP answer of the venue. Bodies are decoded from any content-encoding."""
 

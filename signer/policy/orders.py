@@ -7,10 +7,11 @@ name means only that client's own orders.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import ROUND_UP, Context, Decimal
 
 from signer.model import Call, Change, Facts, Order, OrderRef, Pair, PlacedOrder, Price
+from signer.model.immutable import immutable
 from signer.policy.policy import Limits, Policy, limits_for
 
 EXACT = Context(prec=100, rounding=ROUND_UP)
@@ -25,7 +26,7 @@ HAVE_TRIGGER = TRIGGERED_LIMITS | {"stop-loss", "take-profit", "trailing-stop"}
 HAVE_LIMIT = TRIGGERED_LIMITS | LIMIT_IN_PRICE
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Leg:
     """One order or closing order, as the rules see it."""
 

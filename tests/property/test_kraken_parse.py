@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -144,8 +144,8 @@ def _check_no_float(value: object) -> None:
         for item in value:
             _check_no_float(item)
     elif isinstance(value, Call | Order | Price):
-        for name in type(value).__slots__:
-            _check_no_float(getattr(value, name))
+        for one in fields(value):
+            _check_no_float(getattr(value, one.name))
 
 
 endpoints = st.sampled_from(sorted(ENDPOINTS))
