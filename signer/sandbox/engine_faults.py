@@ -64,11 +64,10 @@ class StaleRows(_EngineFault):
 
 
 class ShuffledRows(_EngineFault):
-    """The rows of a page come in an order that ``seed`` decides, instead of newest first."""
+    """The rows of a page come in an order that the ``seed`` decides, instead of newest first."""
 
     kind: Literal["shuffled-rows"] = "shuffled-rows"
     meets_only = _PAGED | {"OpenOrders"}
-    seed: int = 1
 
 
 class MovedRows(_EngineFault):

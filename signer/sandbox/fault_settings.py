@@ -13,7 +13,8 @@ EVERY = "*"
 class FaultSettings(BaseModel):
     """The settings of all faults: ``count`` requests to ``endpoint`` meet it, after ``skip`` requests that do not.
 
-    ``acts`` says whether the exchange executes the request although the caller gets no proper answer.
+    With a ``chance`` below 1, the ``seed`` decides which of the requests meet it. ``acts`` says whether the exchange
+    executes the request although the caller gets no proper answer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -21,6 +22,8 @@ class FaultSettings(BaseModel):
     endpoint: str = EVERY
     count: PositiveInt = 1
     skip: Annotated[int, Field(ge=0)] = 0
+    chance: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: int = 1
 
     def meets(self, endpoint: str) -> bool:
         """Answer whether a request to this endpoint can meet it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias, final
 
 from pydantic import Field, TypeAdapter
@@ -130,10 +131,16 @@ class _Ordered:
     fault: Fault
     seen: int = 0
     met: int = 0
+    random: random.Random = field(init=False)
 
-    @property
-    def due(self) -> bool:
-        return self.seen > self.fault.skip and self.met < self.fault.count
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.fault.seed)  # noqa: S311 - repeatable
+
+    def is_due(self) -> bool:
+        """Answer whether the request that was just counted can meet it."""
+        if self.seen <= self.fault.skip or self.met >= self.fault.count:
+            return False
+        return self.fault.chance == 1.0 or self.random.random() < self.fault.chance
 
 
 @final
@@ -178,7 +185,7 @@ class Faults:
             matching = [ordered for ordered in self._ordered if ordered.fault.meets(endpoint)]
             for ordered in matching:
                 ordered.seen += 1
-            return self._met([ordered for ordered in matching if ordered.due])
+            return self._met([ordered for ordered in matching if ordered.is_due()])
 
     def _met(self, due: list[_Ordered]) -> Met | None:
         wire: WireFault | None = None

@@ -57,7 +57,7 @@ class Case:
     """What stands in the error array."""
 
     def __str__(self) -> str:
-        fields = self.fault.model_dump(exclude={"endpoint", "count", "skip", "kind"})
+        fields = self.fault.model_dump(exclude={"endpoint", "count", "skip", "chance", "seed", "kind"})
         return f"{self.fault.kind}-{'-'.join(str(value) for value in fields.values())}"
 
     @property

@@ -148,7 +148,7 @@ def test_faults_are_ordered_listed_and_cleared(edge: Edge) -> None:
     assert edge.control.post("/faults", json=fault).get_json() == {"number": 1}
     assert errors(edge.call("AddOrder")) == ["EService:Busy"]
     listed = edge.control.get("/faults").get_json()["faults"]
-    assert listed == [{"number": 1, "met": 1, "skip": 0, "acts": False, **fault}]
+    assert listed == [{"number": 1, "met": 1, "skip": 0, "chance": 1.0, "seed": 1, "acts": False, **fault}]
     edge.control.delete("/faults")
     assert errors(edge.call("AddOrder")) == []
 

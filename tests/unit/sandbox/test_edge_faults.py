@@ -47,6 +47,19 @@ def test_a_fault_meets_its_endpoint_after_skip_and_for_count() -> None:
     assert faults.listed()[0]["met"] == 2
 
 
+def test_a_seed_decides_which_requests_meet_a_fault() -> None:
+    """With a chance some requests meet it, the same ones for one seed, and no more than its count."""
+
+    def met(seed: int, count: int = 1000) -> list[bool]:
+        faults = Faults()
+        faults.add(Hang(chance=0.25, seed=seed, count=count))
+        return [faults.take("Time") is not None for _ in range(200)]
+
+    assert met(1) == met(1) != met(2)
+    assert 25 < sum(met(1)) < 75
+    assert sum(met(1, count=7)) == 7
+
+
 def test_of_two_due_faults_the_older_goes_first() -> None:
     """Faults queue up; the star stands for every endpoint."""
     faults = Faults()
@@ -186,6 +199,8 @@ def test_latency_holds_the_request_before_the_engine(edge: Edge) -> None:
         {"kind": "hang", "secs": 1},
         {"kind": "hang", "count": 0},
         {"kind": "hang", "skip": -1},
+        {"kind": "hang", "chance": 0},
+        {"kind": "hang", "chance": 1.5},
         {"kind": "status", "status": 418},
         {"kind": "errors", "errors": []},
         {"kind": "close-before-reading", "acts": True},
