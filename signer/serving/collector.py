@@ -17,10 +17,19 @@ Calls leave almost no garbage in cycles. An open order takes some objects that s
 def settle() -> None:
     """Free what is unreachable now, and leave everything else out of later collections.
 
-    Call this after a start and after a reload. What was left out before is looked at too: a handle that a reload has
-    dropped may be in a cycle.
+    Call this after a reload. What was left out before is looked at too: a handle that a reload has dropped may be in a
+    cycle.
+    """
+    gc.unfreeze()
+    leave_out()
+
+
+def leave_out() -> None:
+    """Free what is unreachable of the objects that came since the last call, and leave the others out from now on.
+
+    The master calls this before it forks, and the worker after its start. A collection writes to each object that it
+    looks at, so a worker that looked at the master's would have a copy of their memory.
     """
     gc.set_threshold(*THRESHOLDS)
-    gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -147,7 +147,7 @@ class GatewayApp:
         del self._loaded  # with what the worker has read it becomes old at the next reload, its handles too
         await wiring.start()
         self.answers = self._edges = {name: self._edge(wiring, venue) for name, venue in wiring.loaded.venues.items()}
-        collector.settle()
+        collector.leave_out()
 
     def _edge(self, wiring: Wiring, venue: Venue) -> Edge:
         return Edge(
@@ -298,6 +298,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
                 os.chown(listener.path, -1, self._group)
                 Path(listener.path).chmod(0o660)
             self._urls.append((venue, _url(sock, listener)))
+        collector.leave_out()
 
 
 def _url(sock: socket.socket, listener: Listener) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from signer.serving.collector import settle
+from signer.serving.collector import leave_out, settle
 
 
 class Held:
@@ -50,5 +50,17 @@ def test_what_was_left_out_before_is_freed_once_it_is_unreachable() -> None:
     del one
     gc.collect()
     assert gone() is not None, "else the collector looks at everything all the same"
+    settle()
+    assert gone() is None
+
+
+def test_what_was_left_out_before_a_fork_is_not_looked_at_after_it() -> None:
+    """A worker that looked at the master's objects would have a copy of their memory. A reload looks at them."""
+    one = _in_a_cycle()
+    gone = weakref.ref(one)
+    leave_out()
+    del one
+    leave_out()
+    assert gone() is not None
     settle()
     assert gone() is None
