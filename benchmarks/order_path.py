@@ -6,6 +6,7 @@ fewer changes are less to read for whoever follows an order through the code.
 
 from __future__ import annotations
 
+import asyncio
 import mmap
 import os
 import socket
@@ -14,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -27,6 +28,8 @@ from signer.sandbox.server import RunningSandbox, Settings
 PACKAGE = f"{Path(__file__).parents[1] / 'signer'}{os.sep}"
 WARM_UP, TRACED = 2, 9
 """Orders placed before and while the gateway is traced."""
+BETWEEN_S = 0.3
+"""Loops in the background run between two orders, so that none is due during one."""
 SETTLED_S = 30.0
 OUTCOME = b'"kind":"outcome"'
 
@@ -72,14 +75,34 @@ def record_calls(switch: Path, log: Path) -> None:
         if order[0] and event == "call" and (name := frame.f_code.co_filename).startswith(PACKAGE):
             os.write(sink, f"{order[0]} {threading.get_native_id()} {name.removeprefix(PACKAGE)}\n".encode())
 
+    asyncio.sleep = _sleep_while(order)  # type: ignore[assignment]
     threading.setprofile(on_event)
     sys.setprofile(on_event)
+
+
+def _sleep_while(order: mmap.mmap) -> Callable[[float], Awaitable[None]]:
+    """Return an `asyncio.sleep` that ends when no order is traced.
+
+    Loops in the background are no part of an order, and on a slow machine they would be due during each.
+    """
+    sleep = asyncio.sleep
+
+    async def slept(delay_s: float) -> None:
+        await sleep(delay_s)
+        while order[0]:
+            await sleep(0.01)
+
+    async def sleep_on(delay_s: float) -> None:
+        await asyncio.create_task(slept(delay_s))  # a task of its own, so that the loop is not resumed meanwhile
+
+    return sleep_on
 
 
 def _place_orders(url: str, client: Credential, home: Path, switch: Path) -> None:
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as bot, switch.open("r+b", buffering=0) as order:
         for number in range(WARM_UP + TRACED):
+            time.sleep(BETWEEN_S)
             order.seek(0)
             order.write(bytes([max(0, number - WARM_UP + 1)]))
             bot.sendall(signed_call("AddOrder", time.time_ns() // 1000, client))
@@ -87,8 +110,8 @@ def _place_orders(url: str, client: Credential, home: Path, switch: Path) -> Non
             if b'"txid"' not in answer:
                 raise BenchError(f"an order failed: {answer!r}")
             _wait_for_outcomes(home, number + 1)
-        order.seek(0)
-        order.write(b"\0")
+            order.seek(0)
+            order.write(b"\0")
 
 
 def _wait_for_outcomes(home: Path, count: int) -> None:
@@ -100,7 +123,7 @@ def _wait_for_outcomes(home: Path, count: int) -> None:
 
 
 def _read(log: Path) -> OrderPath:
-    """Count the files that every order ran, which leaves out background loops that were due meanwhile."""
+    """Count the files that every order ran, which leaves out what was due by chance during one of them."""
     entered = [line.split(" ", 2) for line in log.read_text(encoding="ascii").splitlines()]
     orders = Counter(name for _, name in {(order, name) for order, _, name in entered})
     kept = [(thread, name) for _, thread, name in entered if orders[name] == TRACED]

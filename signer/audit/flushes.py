@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, final
 
 from signer.audit.chain import Appender
-from signer.audit.taken import Kind, Record, Taken
-from signer.audit.waiting import FLUSH_NOTES, WaitingRecords
+from signer.audit.waiting import FLUSH_NOTES, Kind, Record, Taken, WaitingRecords
 from signer.contracts import Clock
 from signer.errors import AuditError
 from signer.home.disk_space import FULL

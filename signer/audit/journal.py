@@ -21,8 +21,7 @@ from signer.audit.flushes import FlushCounters, Flushes
 from signer.audit.record_clock import RecordClock
 from signer.audit.replaying import VERIFY, replay
 from signer.audit.segment_writer import ROOM_BYTES, SEGMENT_BYTES
-from signer.audit.taken import Record
-from signer.audit.waiting import MOST_CANCELS, MOST_NOTES, WaitingRecords
+from signer.audit.waiting import MOST_CANCELS, MOST_NOTES, Record, WaitingRecords
 from signer.book.book import Book
 from signer.book.questions import BookQuestions
 from signer.contracts import Checkpoint, Clock, Journal, Worker

@@ -12,8 +12,7 @@ import pytest
 from signer.audit.behind import NOWHERE, WrittenBehind
 from signer.audit.flushes import Flushes
 from signer.audit.journal import FileJournal
-from signer.audit.taken import Kind, Record, Taken
-from signer.audit.waiting import WaitingRecords
+from signer.audit.waiting import Kind, Record, Taken, WaitingRecords
 from signer.book import book
 from signer.book.book import Book
 from signer.book.reading import BookCall
