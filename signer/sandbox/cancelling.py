@@ -38,20 +38,21 @@ def _cancel(state: State, orders: Iterable[SimulatedOrder]) -> None:
 
 
 def _cancel_counted(call: SimulatedCall, found: dict[str, SimulatedOrder]) -> object:
-    """Cancel orders and charge the rate counter. Raises `Rejected` without orders, or if a counter is exhausted."""
-    state, account = call.state, call.account
+    """Cancel the orders that a call names. Raises `Rejected` if there are none, or if a counter is exhausted."""
     if not found:
         raise Rejected("EOrder:Unknown order")
     if any(order.cancel_at for order in found.values()):
         raise Rejected("EOrder:Cancel pending")
-    now = state.now()
-    for pair in {order.terms.pair.id for order in found.values()}:
-        account.counters.require_room(pair, now)
     return _cancel_now_or_late(call, found.values())
 
 
 def _cancel_now_or_late(call: SimulatedCall, orders: Collection[SimulatedOrder]) -> dict[str, object]:
-    """Count and cancel orders, and answer how many they are, and whether they can trade for a while."""
+    """Count and cancel orders, and answer how many they are, and whether they can trade for a while.
+
+    Raises `Rejected` if the counter of one of their pairs is exhausted.
+    """
+    for pair in {order.terms.pair.id for order in orders}:
+        call.account.counters.require_room(pair, call.state.now())
     _count(call.state, call.account, orders)
     late = call.met.cancel_late_s
     if not late:

@@ -232,6 +232,7 @@ def test_the_order_counter_refuses_and_decays() -> None:
     assert desk.refused("AddOrder", **bad) == "EOrder:Rate limit exceeded"
     assert desk.ask("AddOrder", pair="ETHUSD", **order("buy", "limit", "0.1", "1000"))["txid"]
     assert desk.refused("CancelOrder", txid=txid) == "EOrder:Rate limit exceeded"
+    assert desk.refused("CancelAll") == "EOrder:Rate limit exceeded"
     assert desk.look(txid)["status"] == "open"
     desk.time += 2  # one for the order that was refused: it counts too
     assert desk.ask("CancelOrder", txid=txid) == {"count": 1}
