@@ -59,10 +59,17 @@ class _CloseOrders(BaseModel):
     keep_userref: bool
 
 
+class _Delisting(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    pair: str
+
+
 _NEW_KEY = TypeAdapter(_NewKey)
 _PRICES: TypeAdapter[dict[str, Amount]] = TypeAdapter(dict[str, Amount])
 _SKEW = TypeAdapter(_Skew)
 _TIER = TypeAdapter(_Tier)
+_DELISTING = TypeAdapter(_Delisting)
 _FILL = TypeAdapter(_Fill)
 _CLOSE_ORDERS = TypeAdapter(_CloseOrders)
 
@@ -136,6 +143,12 @@ def _market(app: Flask, simulation: Simulation) -> None:
     def set_prices() -> Reply:
         prices = _read(_PRICES)
         _said(lambda: simulation.set_prices(prices))
+        return {}
+
+    @app.post("/delistings")
+    def delist() -> Reply:
+        pair = _read(_DELISTING).pair
+        _said(lambda: simulation.delist(pair))
         return {}
 
     @app.post("/close-orders")

@@ -78,6 +78,10 @@ class Control:
         """Move the price of a pair to ``price``."""
         self._ask("POST", "/prices", json={pair: str(price)})
 
+    def delist(self, pair: str) -> None:
+        """Cancel all orders of a pair and list it no more."""
+        self._ask("POST", "/delistings", json={"pair": pair})
+
     def add_fault(self, fault: Fault) -> int:
         """Set a fault and answer its number."""
         return int(self._ask("POST", "/faults", json=fault.model_dump(mode="json"))["number"])

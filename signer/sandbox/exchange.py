@@ -31,7 +31,7 @@ from signer.sandbox.ids import Ids
 from signer.sandbox.instruments import Instruments
 from signer.sandbox.limits import TIERS, CallCounters
 from signer.sandbox.market import Market
-from signer.sandbox.matching import fill, reprice
+from signer.sandbox.matching import fill, finish, reprice
 from signer.sandbox.money import Wallet
 from signer.sandbox.prices import check_price
 from signer.sandbox.races import fill_after, fill_before
@@ -139,6 +139,13 @@ class Exchange:
     def set_close_userref(self, *, keep: bool) -> None:
         """Say whether the orders that Kraken makes of a ``close[…]`` have their parent's userref."""
         self._state.close_keeps_userref = keep
+
+    def delist(self, pair: str) -> None:
+        """Cancel all orders of a pair in any spelling and list it no more. Raises `Rejected` for an unknown pair."""
+        market = self._state.instruments.any_pair(pair)
+        for order in list(self._state.open_orders(market)):
+            finish(self._state, order, "canceled", "Delisted")
+        self._state.market.delist(market)
 
     def tick(self) -> None:
         """Run what is due by now. The edge calls this before each call."""

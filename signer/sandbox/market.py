@@ -73,6 +73,10 @@ class Market:
             course.tape.append(Print(self._ids.print(), self._opened, price, pair.ordermin, "b", "m"))
         return course
 
+    def delist(self, pair: SimulatedPair) -> None:
+        """Take a pair off the list. Its price and tape stay for what refers to it."""
+        self.instruments = Instruments(other for other in self.instruments.pairs.values() if other is not pair)
+
     def opening(self, pair: SimulatedPair) -> Decimal:
         """Answer the price at which the pair opened."""
         return self._course(pair).opening
@@ -128,7 +132,7 @@ class Market:
 
     def walk(self) -> Iterator[tuple[SimulatedPair, Decimal]]:
         """Answer the seeded price steps since the last walk: one per second and open pair, of at most 0.05 %."""
-        pairs = [self.instruments.pairs[name] for name in self._courses]
+        pairs = [self.instruments.pairs[name] for name in self._courses if name in self.instruments.pairs]
         steps = min(int(self.now() - self._walked), max(_WALK_MOVES // max(len(pairs), 1), 1))
         if steps < 1:
             return

@@ -63,6 +63,9 @@ class Engine(Protocol):
     def set_close_userref(self, *, keep: bool) -> None:
         """Say whether close orders have their parent's userref."""
 
+    def delist(self, pair: str) -> None:
+        """Cancel the orders of a pair and list it no more."""
+
     def tick(self) -> None:
         """Run what is due by now; called before each call."""
 
@@ -206,6 +209,12 @@ class Simulation:
         """Say whether the orders made of a ``close[…]`` have their parent's userref."""
         with self._lock:
             self._engine.set_close_userref(keep=keep)
+
+    def delist(self, pair: str) -> None:
+        """Cancel the orders of a pair and list it no more. Raises `Rejected` for an unknown pair."""
+        with self._lock:
+            self._engine.tick()
+            self._engine.delist(pair)
 
     def ask(self, account: str, method: str, params: Mapping[str, object]) -> object:
         """Answer a private call without key and faults (the control interface's). Raises `Rejected` or `ValueError`."""

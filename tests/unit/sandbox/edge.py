@@ -37,6 +37,7 @@ class ToyEngine:
         self.acted = threading.Event()
         self.filled: list[tuple[str, str, Decimal | None]] = []
         self.close_keeps_userref = False
+        self.delisted: list[str] = []
         self.prices: dict[str, Decimal] = {}
 
     def open_account(self, name: str, balances: Mapping[str, Decimal], tier: str) -> None:
@@ -70,6 +71,11 @@ class ToyEngine:
 
     def set_close_userref(self, *, keep: bool) -> None:
         self.close_keeps_userref = keep
+
+    def delist(self, pair: str) -> None:
+        if pair != "XXBTZUSD":
+            raise Rejected("EQuery:Unknown asset pair")
+        self.delisted.append(pair)
 
     def tick(self) -> None:
         """Time does nothing here."""

@@ -208,6 +208,13 @@ def test_an_order_is_filled_and_close_orders_are_set(edge: Edge) -> None:
     assert edge.engine.close_keeps_userref
 
 
+def test_a_pair_is_delisted(edge: Edge) -> None:
+    """The engine is told which pair; an unknown one is refused."""
+    assert edge.control.post("/delistings", json={"pair": "XXBTZUSD"}).status_code == 200
+    assert edge.engine.delisted == ["XXBTZUSD"]
+    assert edge.control.post("/delistings", json={"pair": "NOPE"}).get_json() == {"error": "EQuery:Unknown asset pair"}
+
+
 def test_bodies_must_be_json(edge: Edge) -> None:
     """A form, as a web page could post, is refused; so is an unknown path, in JSON too."""
     answer = edge.control.post("/faults", data={"kind": "hang"})

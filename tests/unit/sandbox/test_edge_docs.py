@@ -31,7 +31,7 @@ def test_the_curl_examples_work() -> None:
     control = Edge().control
     posts = re.findall(r"curl --json '(.*?)' \"\$C(.*?)\"", DOCS)
     gets = re.findall(r"curl \"\$C(/[^?\"]*)", DOCS)
-    assert len(posts) == 8
+    assert len(posts) == 9
     assert len(gets) == 5
     for body, path in posts:
         data = body.replace("XBTUSD", "XXBTZUSD")  # the toy engine knows no other spelling

@@ -173,6 +173,22 @@ def test_a_cancel_that_names_nothing_is_refused(desk: Desk) -> None:
     assert desk.refused("CancelOrderBatch", orders=["O"] * 51) == "EGeneral:Invalid arguments:orders"
 
 
+def test_a_delisting_ends_the_orders_of_its_pair(desk: Desk) -> None:
+    """Open orders of every account are cancelled and unheld, history stays, and the pair is unknown from then on."""
+    kept = desk.ask("AddOrder", pair="ETHUSD", **order("buy", "limit", "0.1", "1000"))["txid"][0]
+    done, ended = desk.add("buy", "market", "0.1"), desk.add("buy", "limit", "0.1", "50000")
+    desk.exchange.delist("BTC/USD")
+    assert list(desk.ask("OpenOrders")["open"]) == [kept]
+    assert (desk.look(ended)["status"], desk.look(ended)["reason"]) == ("canceled", "Delisted")
+    assert desk.look(done)["status"] == "closed"
+    assert desk.ask("TradesHistory")["count"] == 1
+    assert desk.money()["ZUSD"][1] == "100.4000"
+    assert (
+        desk.refused("AddOrder", pair="XBTUSD", **order("buy", "limit", "0.1", "50000")) == "EQuery:Unknown asset pair"
+    )
+    assert "XXBTZUSD" not in desk.exchange.public("AssetPairs", {})  # type: ignore[operator]
+
+
 def test_accounts_do_not_see_each_others_orders(desk: Desk) -> None:
     """Another account can neither query nor cancel an order."""
     txid = desk.add("buy", "limit", "0.01", "50000")
