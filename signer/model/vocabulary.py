@@ -18,6 +18,8 @@ class Vocabulary:
     """The permissions that a policy may grant."""
     withheld: Mapping[str, str]
     """The permissions that no policy grants, each with the reason."""
+    sees_account: frozenset[str]
+    """The permissions of which every call shows the whole account."""
     placing: str
     """The permission to place orders."""
     cancelling: str

@@ -1,6 +1,6 @@
-"""Finds words of a policy that no order can use, such as market orders under a notional cap.
+"""Finds words of a policy that no call can use, such as market orders under a notional cap.
 
-It asks the rules about the smallest order of each kind, so that a new rule needs no change here.
+For orders it asks the rules about the smallest order of each kind, so that a new rule needs no change here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TRAILING = frozenset({"trailing-stop", "trailing-stop-limit"})
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """A word of a policy that no order can use, on some or all of its pairs."""
+    """A word of a policy that no call can use, on some or all of its pairs."""
 
     key: str
     word: str
@@ -35,7 +35,8 @@ class Unreachable:
 
 
 def unreachable(policy: Policy, pairs: Mapping[str, Pair]) -> Iterator[Unreachable]:
-    """Yield the words of order types, times in force and flags that no order can use."""
+    """Yield the permissions, order types, times in force and flags that no call can use."""
+    yield from _unseen(policy)
     placing = policy.words.placing
     if placing not in policy.permissions:
         if policy.order_types:
@@ -57,6 +58,13 @@ def unreachable(policy: Policy, pairs: Mapping[str, Pair]) -> Iterator[Unreachab
         orders = tuple(_flagged(policy, _least(policy, kind), flag) for kind in passing)
         if (found := _tried(policy, pairs, FLAGS, flag, orders)) is not None:
             yield found
+
+
+def _unseen(policy: Policy) -> Iterator[Unreachable]:
+    """Yield the permissions whose every call shows what the policy's clients may not see."""
+    if not policy.sees_account:
+        for word in sorted(policy.permissions & policy.words.sees_account):
+            yield Unreachable("permissions", word, (), 'its calls show the whole account; add sees = "account"')
 
 
 def _least(policy: Policy, kind: str) -> Order:

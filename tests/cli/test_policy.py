@@ -194,6 +194,19 @@ def test_explain_remembers_what_was_used_under_another_limit(
     assert (notional["cap"], notional["left"]) == (f"notional 10000 USD / {window}", "5100")
 
 
+@pytest.mark.parametrize(("sees", "notes"), [("own", ["add-funds", "export-data"]), ("account", [])])
+def test_check_says_of_a_permission_that_it_can_never_pass(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], sees: str, notes: list[str]
+) -> None:
+    """Every call of these permissions shows the whole account."""
+    file = tmp_path / "exporter.toml"
+    file.write_text(f'version = 1\npermissions = ["query-funds", "add-funds", "export-data"]\nsees = "{sees}"\n')
+    assert signer(home, "check", str(file)) == 0
+    why = 'can never pass: its calls show the whole account; add sees = "account"'
+    said = capsys.readouterr().out.splitlines()[1:]
+    assert said == [f"{file}: note: permissions: {word} {why}" for word in notes]
+
+
 @pytest.mark.parametrize(
     ("stated", "said"),
     [

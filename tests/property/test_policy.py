@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from signer.model import Call, Decision, Order, Price
 from signer.policy import Policy, decide
 from signer.policy.orders import notional_of
-from tests.unit.policy.examples import PAIRS, SPELLINGS, TXID, add, amend, edit, facts, make, placed
+from tests.unit.policy.examples import PAIRS, SPELLINGS, TXID, add, amend, edit, facts, make, placed, read
 
 ORDER_TYPES = ["limit", "market", "iceberg", "stop-loss-limit", "trailing-stop", "settle-position"]
 SIDES = ["buy", "sell"]
@@ -67,6 +67,7 @@ uncapped_policies: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "close_orders": st.booleans(),
         "relative_prices": st.booleans(),
         "order_scope": st.sampled_from(["own", "account"]),
+        "sees": st.sampled_from(["own", "account"]),
         "max_order_size": st.none() | st.sampled_from([["0.5 XBT"], ["15 XBT"]]),
         "max_order_notional": st.none() | st.lists(NOTIONALS, max_size=1),
         "cap": st.none() | st.builds(lambda most: [{"max_notional": most, "window": "1d"}], NOTIONALS),
@@ -85,6 +86,7 @@ RESTRICTIONS: Mapping[str, Mapping[str, Any]] = {
     "no close": {"close_orders": False},
     "no relative price": {"relative_prices": False},
     "own orders": {"order_scope": "own"},
+    "own sight": {"sees": "own"},
     "a size": {"max_order_size": ["0.1 XBT"]},
     "a notional": {"max_order_notional": ["50 USD"]},
     "a rolling cap": {"cap": [{"max_notional": "50 USD", "window": "1d"}]},
@@ -125,6 +127,7 @@ def judged(tables: Mapping[str, Any], call: Call) -> Decision:
     return decide(built(tables), "bot", call, facts({TXID: (placed(),)}))
 
 
+FUNDS = frozenset({"query-funds"})
 changes = st.builds(
     lambda make_call, **fields: make_call(TXID, **fields),
     st.sampled_from([edit, amend]),
@@ -145,6 +148,7 @@ calls: st.SearchStrategy[Call] = (
     st.builds(add, orders(), dry_run=st.booleans())
     | st.builds(add, plain_order)
     | changes
+    | st.builds(lambda wide: replace(read("TradeVolume", FUNDS), sees_account=wide), st.booleans())
     | st.builds(lambda given: add(*given), st.lists(orders(), min_size=2, max_size=4))
 )
 

@@ -31,6 +31,7 @@ WORDS: Final = Vocabulary(
         "export-data",
     ),
     withheld=WITHHELD,
+    sees_account=frozenset({"export-data", "add-funds"}),
     placing="modify-trades",
     cancelling="close-trades",
     place_call="AddOrder",

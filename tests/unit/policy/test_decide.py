@@ -241,6 +241,17 @@ def test_permissions_of_each_set_one() -> None:
     assert decide(granted, "bot", either, facts()).allowed
 
 
+def test_what_shows_the_account_needs_more_than_its_permission() -> None:
+    """A policy must say that its clients see the account, and grant the permission as well."""
+    own = read("TradeBalance", frozenset({"query-funds"}))
+    wide = replace(own, endpoint="TradeVolume", sees_account=True)
+    assert denied_by(decide(policy(), "bot", wide, facts())) == ["sees"]
+    assert decide(policy(), "bot", own, facts()).allowed
+    assert decide(policy(sees="account"), "bot", wide, facts()).allowed
+    ungranted = policy(sees="account", permissions=["query-ledger"])
+    assert denied_by(decide(ungranted, "bot", wide, facts())) == ["permissions"]
+
+
 def test_no_permission_named_is_none_granted() -> None:
     """Only reads and what we answer ourselves may need no permission."""
     nothing = Call("Mystery", Action.WRITE, {})

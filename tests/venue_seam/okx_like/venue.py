@@ -48,6 +48,7 @@ PUBLIC = frozenset({"GET public/time", "GET public/instruments", "GET market/tic
 WORDS = Vocabulary(
     venue="okx_like",
     permissions=("read_only", "trade"),
+    sees_account=frozenset(),
     withheld=MappingProxyType({"withdraw": "money never leaves through signer"}),
     placing="trade",
     cancelling="trade",

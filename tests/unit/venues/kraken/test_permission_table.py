@@ -7,6 +7,7 @@ import pytest
 from signer.model import Action
 from signer.sandbox.permissions import NEEDS
 from signer.venues.kraken.endpoints import ENDPOINTS
+from signer.venues.kraken.vocabulary import WORDS
 
 DOCUMENTED = {
     # §1b, reads
@@ -120,3 +121,13 @@ def test_each_endpoint_reads_changes_or_is_never_sent(name: str) -> None:
     assert endpoint.never == (name in NEVER_SENT)
     if not endpoint.never:
         assert (endpoint.action is not Action.READ) == (name in CHANGES)
+
+
+def test_permissions_of_which_every_call_shows_the_account() -> None:
+    """What a policy check says of them is true: no call that one of them opens alone shows only the client's own."""
+    opened = {
+        word: {each.sees for each in ENDPOINTS.values() if not each.never and frozenset({word}) in each.needs}
+        for word in WORDS.permissions
+    }
+    placing = {WORDS.placing, WORDS.cancelling}
+    assert {word for word, sees in opened.items() if sees == {"account"} and word not in placing} == WORDS.sees_account
