@@ -54,7 +54,7 @@ class Replayed:
     def warnings(self) -> Sequence[str]:
         """Return a sentence for each thing that each start says, until a person has seen to it."""
         said = [f"segment {number} of the audit log is missing or damaged; {VERIFY}" for number in self.missing]
-        gaps = sorted(self.book.gaps)
+        gaps = [Gap(first, last) for first, last in sorted(self.book.gaps)]
         return [*said, f"no order is sent: {lacking(gaps)}; {ACCEPT}"] if gaps else said
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from signer.book.reading import Record, gap_of, number_of, text_of
 from signer.book.windows import Window, key_of, slot_at
-from signer.model import Halt
+from signer.model import Gap, Halt
 
 if TYPE_CHECKING:
     from signer.book.book import Book
@@ -59,12 +59,17 @@ def accept_gaps(book: Book, _: Record) -> None:
     book.gaps.clear()
 
 
+def add_gap(book: Book, gap: Gap) -> None:
+    """Have the book know that it lacks records."""
+    key = gap.first, gap.last
+    book.gaps[key] = True
+    book.touched.add(("gap", key))
+
+
 def lack(book: Book, record: Record) -> None:
     """Remember that the book lacks records, if this record says so."""
     if "missing" in record:
-        gap = gap_of(record)
-        book.gaps[gap] = True
-        book.touched.add(("gap", gap))
+        add_gap(book, gap_of(record))
 
 
 ACTS: Final[Mapping[tuple[str, str], Callable[[Book, Record], None]]] = {

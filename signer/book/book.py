@@ -43,7 +43,7 @@ from signer.book.windows import (
     slot_at,
 )
 from signer.errors import Halted, NotServed
-from signer.model import ChainHead, Charge, Gap, Halt, Intent, Json, Usage
+from signer.model import ChainHead, Charge, Halt, Intent, Json, Usage
 from signer.model.halts import halt_for
 
 MOST_CONTRADICTIONS: Final = 1_000
@@ -79,8 +79,8 @@ class Book:
         """The halts in force, by client and account, either of them empty for all."""
         self.revoked: dict[str, int] = {}
         """When each revoked client was revoked: for good, whatever key store is there."""
-        self.gaps: dict[Gap, bool] = {}
-        """The records that the book lacks (each is True). Nothing may begin until a person accepts it."""
+        self.gaps: dict[tuple[int, int], bool] = {}
+        """First and last of records that the book lacks (each is True). Nothing begins until a person accepts it."""
         self.contradictions: list[str] = []
         self.touched: set[RowKey] = set()
         """The rows that changed since `take_changes`."""

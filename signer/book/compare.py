@@ -92,7 +92,7 @@ class BookComparison:
         report.digest = self._fold.book.digest()
         report.contradictions += self._fold.book.contradictions
         report.notes += [f"{missing(gap)}, as the log makes it" for gap in self._fold.gaps]
-        gaps = sorted(self._fold.book.gaps)
+        gaps = [Gap(first, last) for first, last in sorted(self._fold.book.gaps)]
         report.notes += [f"{lacking(gaps)}, as the log says, and no operator has accepted that"] if gaps else []
         return report
 

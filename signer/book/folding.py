@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Final, final
 
+from signer.book.acts import add_gap
 from signer.book.book import Book
 from signer.book.reading import UNREADABLE, Record, gap_of
 from signer.model import ChainHead, Gap
@@ -50,8 +51,7 @@ class LogFold:
         """Have the book know of its gaps after the last record, and of one that is known from elsewhere."""
         self.gaps += [] if gap is None else [gap]
         for each in self.gaps:
-            self.book.gaps[each] = True
-            self.book.touched.add(("gap", each))
+            add_gap(self.book, each)
 
     def _find(self, gap: Gap) -> None:
         if len(self.gaps) >= MOST_GAPS:

@@ -134,7 +134,7 @@ class BookQuestions:
 
     def gaps(self) -> Sequence[Gap]:
         """Return the records that the book lacks, in their order, until a person accepts that."""
-        return sorted(self._book.gaps)
+        return [Gap(first, last) for first, last in sorted(self._book.gaps)]
 
 
 def _placed(orders: Iterable[_Kept]) -> Sequence[PlacedOrder]:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from signer.book.reading import BookCall, BookOrder, call_of, order_of
 from signer.book.windows import Window, plain
-from signer.model import ChainHead, Charge, Gap, Halt, Json
+from signer.model import ChainHead, Charge, Halt, Json
 from signer.model.wire import as_json
 
 RowKind: TypeAlias = Literal["window", "cap", "call", "order", "halt", "revoked", "gap"]
@@ -158,7 +158,7 @@ def _read_revoked(item: Any) -> Row:
 
 def _read_gap(item: Any) -> Row:
     first, last = item
-    return Row("gap", Gap(int(first), int(last)), True)
+    return Row("gap", (int(first), int(last)), True)
 
 
 _READERS: Final[Mapping[RowKind, Callable[[Any], Row]]] = {

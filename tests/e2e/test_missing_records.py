@@ -82,6 +82,7 @@ def test_a_book_that_lacks_a_segment_stops_orders_until_a_person_accepts_it(trad
         assert "Accepted: the book lacks records 3 to 4. Orders pass again." in accept_gaps(traded)
         assert errors(traded.bot.at(gateway.url), "AddOrder", **order()) == []
         assert gateway.is_ready()
+    assert "checkpoint cannot be written" not in gateway.log()
     traded.home.book.unlink()
     with restarted(traded.made) as gateway:
         assert errors(traded.bot.at(gateway.url), "AddOrder", **order()) == []

@@ -48,6 +48,7 @@ def rows() -> Sequence[Row]:
         call(1),
         Row("halt", ("bot", ""), Halt("bot", "", "drill", "ann", START_US)),
         Row("revoked", ("old",), START_US - 1),
+        Row("gap", (3, 4), True),
         placed("OPEN-2", at_us=START_US + 2),
         placed("OPEN-1", at_us=START_US + 1, client_tag="7", client_id="ä"),
         placed("CLOSED", closed=True),

@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from signer.book.book import Book
 from signer.book.rows import BookChanges, Row
 from signer.errors import LedgerError
 from signer.ledger import checkpoint
@@ -58,6 +59,22 @@ def test_there_is_none_at_first(file: BookFile) -> None:
     assert file.load() is None
     assert file.closed("main", TAG) == file.closed_among("main", ["A"]) == []
     assert file.step()
+
+
+def test_what_a_record_says_is_missing_is_stored(path: Path) -> None:
+    """A book that lacks records lacks them after a start, until that is accepted."""
+    file, book = BookFile(path), Book()
+    book.apply({"kind": "recovered", "missing": [3, 4], "text": "t"})
+    store(file, book.take_changes(ChainHead(9, f"{9:064x}")))
+    first = file.load()
+    assert first is not None
+    assert first[0].gaps == {(3, 4): True}
+    first[0].apply({"kind": "operator", "act": "book accept", "stage": "done"})
+    store(file, first[0].take_changes(ChainHead(10, f"{10:064x}")))
+    second = file.load()
+    assert second is not None
+    assert (second[0].gaps, second[1].seq) == ({}, 10)
+    file.close()
 
 
 def test_a_book_reads_back_as_it_was(file: BookFile, path: Path) -> None:
