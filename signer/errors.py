@@ -6,7 +6,7 @@
     │   ├── NotUnderstood    step 2 said no
     │   ├── NotAllowed       step 3 said no
     │   ├── NotReserved      step 4 said no: a cap would be passed
-    │   ├── Halted           step 4 said no: an operator halted the client or the account
+    │   ├── Halted           step 4 said no: an operator halted the client, its account or group, or the pair
     │   └── NotServed        steps 4 to 7 could not be done; nothing was sent, or the outcome is unknown
     │       └── LaneStopped  the credential's lane takes no calls; another credential's may
     ├── ConfigError          signer.toml, a policy or the environment is wrong
@@ -89,6 +89,8 @@ class RefusalKind(StrEnum):
     CAP_OF_ORDERS = "cap-of-orders"
     """A cap that counts orders has no room for the call."""
     HALTED = "halted"
+    CANCEL_ONLY = "cancel-only"
+    """An operator lets cancels pass, and no order or change of one."""
     RATE_LIMITED = "rate-limited"
     """The caller calls faster than it may."""
     QUIET = "quiet"
@@ -152,14 +154,15 @@ class NotReserved(Refused):
 
 
 class Halted(Refused):
-    """Step 4: an operator has halted this client or account."""
+    """Step 4: an operator has halted this client, its account or group, or the pair."""
 
     code = "halted"
 
     @classmethod
-    def because(cls, reason: str) -> Halted:
+    def because(cls, reason: str, *, cancel_only: bool = False) -> Halted:
         """Return the refusal for a halt with that reason."""
-        return cls(RefusalKind.HALTED, f"halt: {printable_ascii(reason)[:MOST_HALT_REASON]}", rules=("halt",))
+        kind, rule = (RefusalKind.CANCEL_ONLY, "cancel-only") if cancel_only else (RefusalKind.HALTED, "halt")
+        return cls(kind, f"{rule}: {printable_ascii(reason)[:MOST_HALT_REASON]}", rules=(rule,))
 
 
 class NotServed(Refused):

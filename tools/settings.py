@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from signer.home.limits import LimitsConfig
-from signer.home.settings import AccountConfig, AuditConfig, Config, GatewayConfig, TlsConfig
+from signer.home.settings import AccountConfig, AuditConfig, Config, GatewayConfig, GroupConfig, TlsConfig
 from signer.home.stores import (
     AppRoleLogin,
     KubernetesLogin,
@@ -34,13 +34,14 @@ TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "limits": (LimitsConfig,),
     "audit": (AuditConfig,),
     "accounts.NAME": (AccountConfig,),
+    "groups.NAME": (GroupConfig,),
     "stores.NAME": (VaultKvConfig, VaultTransitConfig, Pkcs11Config),
     "stores.NAME.login": (AppRoleLogin, KubernetesLogin, TokenLogin),
 }
 """Each table of the file by its name, with the models that it may have. The empty name is the file's top."""
 
 
-APART = {"gateway", "limits", "audit", "accounts", "stores", "waivers", "gateway.tls", "stores.NAME.login"}
+APART = {"gateway", "limits", "audit", "accounts", "groups", "stores", "waivers", "gateway.tls", "stores.NAME.login"}
 """Keys that hold a table, whose keys have rows of their own."""
 
 

@@ -7,7 +7,7 @@ its order at once. The log gets the records in the order in which they were appl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
@@ -27,7 +27,7 @@ from signer.book.questions import BookQuestions
 from signer.contracts import Checkpoint, Clock, Journal, Worker
 from signer.errors import AuditError, Halted, NotServed
 from signer.home.disk_space import FULL
-from signer.model import ChainHead, Halt, Intent, Json
+from signer.model import ChainHead, Halt, Intent, Json, Order
 from signer.model.halts import halt_for
 
 CLOCK_DOUBTED: Final = "the gateway's clock may be wrong, and nobody has confirmed it yet; nothing was sent"
@@ -130,9 +130,9 @@ class FileJournal(BookQuestions, Journal):
     @override
     async def begin(self, intent: Intent, entry: Mapping[str, Json]) -> int:
         self._require_open()
-        halt, now_us = self.halted(intent.client, intent.account), self.now_us()
+        halt, now_us = self.halted(intent.client, intent.account, intent.orders), self.now_us()
         if halt is not None:
-            raise Halted.because(halt.reason)
+            raise Halted.because(halt.reason, cancel_only=halt.cancel_only)
         if self._time.ahead_us:
             raise NotServed.unavailable(CLOCK_DOUBTED)
         self._book.fit(intent, now_us)
@@ -198,12 +198,12 @@ class FileJournal(BookQuestions, Journal):
         return self._opened and self._flushes.healthy
 
     @override
-    def halted(self, client: str, account: str) -> Halt | None:
+    def halted(self, client: str, account: str, orders: Sequence[Order] = ()) -> Halt | None:
         braked = self.braked
         if self._clock.monotonic() - braked.looked_at > OLDEST_S:  # a process that was stopped looks before it sends
             braked.look_if_older(OLDEST_S)
         halt = halt_for(braked.halts, client, account) if braked.halts else None
-        return halt or self._book.halted(client, account)
+        return halt or self._book.halted(client, account, orders)
 
     @property
     @override

@@ -43,7 +43,7 @@ from signer.book.windows import (
     slot_at,
 )
 from signer.errors import Halted, NotServed
-from signer.model import ChainHead, Charge, Halt, Intent, Json, Usage
+from signer.model import ChainHead, Charge, Halt, HaltScope, Intent, Json, Order, Usage
 from signer.model.halts import halt_for
 
 MOST_CONTRADICTIONS: Final = 1_000
@@ -75,8 +75,8 @@ class Book:
         self.calls: dict[str, BookCall] = {}
         """The calls whose end is not known, by the id of their records, oldest first."""
         self.placed = BookOrders()
-        self.halts: dict[tuple[str, str], Halt] = {}
-        """The halts in force, by client and account, either of them empty for all."""
+        self.halts: dict[HaltScope, Halt] = {}
+        """The halts in force."""
         self.revoked: dict[str, int] = {}
         """When each revoked client was revoked: for good, whatever key store is there."""
         self.gaps: dict[tuple[int, int], bool] = {}
@@ -101,9 +101,9 @@ class Book:
 
     def fit(self, intent: Intent, now_us: int) -> None:
         """Raises `Halted`, `NotReserved` naming what is short, or `NotServed` unless ``intent`` may begin now."""
-        halt = self.halted(intent.client, intent.account)
+        halt = self.halted(intent.client, intent.account, intent.orders)
         if halt is not None:
-            raise Halted.because(halt.reason)
+            raise Halted.because(halt.reason, cancel_only=halt.cancel_only)
         if self.gaps:
             raise NotServed.unavailable(RECORDS_MISSING)
         if any(call.is_in_the_way_of(intent) for call in self.calls.values()):
@@ -112,9 +112,9 @@ class Book:
         overdue = self._overdue(now_us) if needs else {}
         require_fit(needs, lambda key: self._used(key, now_us, overdue))
 
-    def halted(self, client: str, account: str) -> Halt | None:
-        """Return the widest halt that stops this client on this account."""
-        return halt_for(self.halts, client, account) if self.halts else None
+    def halted(self, client: str, account: str, orders: Sequence[Order] = ()) -> Halt | None:
+        """Return the strictest halt that stops this client on this account for these orders."""
+        return halt_for(self.halts, client, account, {order.pair for order in orders}) if self.halts else None
 
     def used(self, key: Key, now_us: int) -> Decimal:
         """Return what is used of a cap at ``now_us``, or at the book's own time if that is later."""

@@ -11,7 +11,7 @@ from signer.book.book import Book
 from signer.book.folding import LogFold, let_go_now_and_then
 from signer.book.reading import Record
 from signer.book.windows import plain
-from signer.model import ChainHead, Gap
+from signer.model import ChainHead, Gap, HaltScope
 from signer.model.gaps import lacking, missing
 from signer.model.halts import whom
 
@@ -125,7 +125,7 @@ _NAMES: Final[Mapping[str, Callable[[Any], str]]] = {
     "window": lambda item: f"{item[0]}, {item[1]} in {item[2]} s",
     "call": lambda item: f"call {item['reservation']} ({item['id']}) of {item['client']}",
     "order": lambda item: f"order {item['venue_id']} of account {item['account']}",
-    "halt": lambda item: f"halt of {whom(item[0], item[1])}",
+    "halt": lambda item: f"halt of {whom(HaltScope(*item[0]))}",
     "revoked": lambda item: f"revocation of client {item[0]}",
     "gap": lambda item: f"{Gap(item[0], item[1])}, which the book lacks",
 }

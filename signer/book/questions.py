@@ -126,7 +126,7 @@ class BookQuestions:
 
     def halts(self) -> Sequence[Halt]:
         """Return all halts on record, oldest first."""
-        return sorted(self._book.halts.values(), key=lambda halt: (halt.at_us, halt.client, halt.account))
+        return sorted(self._book.halts.values(), key=lambda halt: (halt.at_us, halt.scope))
 
     def revoked(self) -> Mapping[str, int]:
         """Return when each revoked client was revoked."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
-from signer.book.reading import BookCall, BookOrder, call_of, order_of
+from signer.book.reading import BookCall, BookOrder, call_of, list_of, order_of, text_of
 from signer.book.windows import Window, plain
-from signer.model import ChainHead, Charge, Halt, Json
+from signer.model import ChainHead, Charge, Halt, HaltScope, Json
 from signer.model.wire import as_json
 
 RowKind: TypeAlias = Literal["window", "cap", "call", "order", "halt", "revoked", "gap"]
@@ -103,7 +103,7 @@ def _order_item(key: tuple[Any, ...], placed: BookOrder) -> Json:
 
 
 def _halt_item(_: tuple[Any, ...], halt: Halt) -> Json:
-    return [halt.client, halt.account, halt.reason, halt.by, halt.at_us]
+    return [list(halt.scope), halt.state, list(halt.clients), halt.reason, halt.by, halt.at_us]
 
 
 def _revoked_item(key: tuple[Any, ...], at_us: int) -> Json:
@@ -147,8 +147,9 @@ def _read_order(item: Any) -> Row:
 
 
 def _read_halt(item: Any) -> Row:
-    client, account, reason, by, at_us = item
-    return Row("halt", (client, account), Halt(client, account, reason, by, at_us))
+    named, state, clients, reason, by, at_us = item
+    scope = HaltScope(*map(text_of, list_of(named)))
+    return Row("halt", scope, Halt(scope, reason, by, at_us, state, tuple(clients)))
 
 
 def _read_revoked(item: Any) -> Row:

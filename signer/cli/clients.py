@@ -30,7 +30,7 @@ from signer.home.private_file import staged
 from signer.keys.entries import ClientChange
 from signer.keys.envelope import AboutClient
 from signer.keys.issue import MOST_BYTES, ApiKeySecret, KeyShape, handed_over, issue, issue_for, kept_of
-from signer.model import ClientInfo, Network
+from signer.model import ClientInfo, HaltScope, Network
 from signer.operator import clients as operator
 from signer.operator.moments import utc
 from signer.operator.opening import account_of, client_shape, open_store, require_account
@@ -113,7 +113,7 @@ def revoke(session: Session, *, name: str, reason: str, cancel_orders: bool) -> 
     tell_open, left = clear if cancel_orders else show_open, [0]
 
     def then() -> None:
-        left[0] = tell_open(session, name, "")
+        left[0] = tell_open(session, HaltScope(name))
 
     certain = revoke_client(session, name, reason, then=then)
     return left[0] or (0 if certain else CANNOT)

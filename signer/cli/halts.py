@@ -12,15 +12,16 @@ from signer.cli.options import (
     json_option,
     reading_reason,
     reason_option,
-    whom_options,
+    scope_options,
 )
 from signer.cli.readiness import lines
 from signer.cli.showing import Row, show_json, show_rows
 from signer.home.layout import Home
 from signer.home.lock import Holder
+from signer.model import HaltScope, HaltState
 from signer.model.escaping import printable
 from signer.model.halts import whom
-from signer.operator.halts import halt_orders, no_halt, resume_orders, ways_to_resume
+from signer.operator.halts import halt_orders, no_halt, resume_orders, scopes_named, ways_to_resume
 from signer.operator.moments import utc
 from signer.operator.session import Session
 from signer.operator.status import HomeStatus, status_of
@@ -30,37 +31,41 @@ MOST_REASON = 120
 
 
 @click.command()
-@whom_options
+@scope_options
+@click.option("--cancel-only", is_flag=True, help="Refuse orders and their changes alone, as a market in that mode.")
 @click.option("--reason", default="", callback=reading_reason(MOST_REASON), help="Why; the bots see it.")
 @cancel_orders_option
 @in_session
-def halt(session: Session, *, client: str, account: str, reason: str, cancel_orders: bool) -> int:
+def halt(session: Session, *, scope: HaltScope, cancel_only: bool, reason: str, cancel_orders: bool) -> int:
     """Refuse orders at once, and say which ones are open.
 
-    The halt is of a client, of an account, or of everybody. Exit status 5 if a gateway serves and does not confirm
-    within 3 seconds, if the halt is in memory only, or if --cancel-orders could not cancel all that is open.
+    The halt is of a client, an account, a group, a pair, or everybody. Reads and cancels always pass. Exit status 5 if
+    a gateway serves and does not confirm within 3 seconds, if the halt is in memory only, or if --cancel-orders could
+    not cancel all that is open.
     """
-    _require_one(client, account)
-    certain = halt_orders(session, client, account, reason)
-    left = clear(session, client, account) if cancel_orders else show_open(session, client, account)
+    state: HaltState = "cancel_only" if cancel_only else "halted"
+    scopes = scopes_named(session, scope)
+    certain = all(halt_orders(session, one, reason, state) for one in scopes)
+    left = max((clear if cancel_orders else show_open)(session, one) for one in scopes)
     return left or (0 if certain else CANNOT)
 
 
 @click.command()
-@whom_options
+@scope_options
 @click.option("--all", "every", is_flag=True, help="Every halt that is in force.")
 @reason_option
 @in_session
-def resume(session: Session, *, client: str, account: str, every: bool, reason: str) -> int:
+def resume(session: Session, *, scope: HaltScope, every: bool, reason: str) -> int:
     """End a halt.
 
-    Name its client or account, or give --all. Exit status 1 if there is none.
+    Name its client, account, group or pair, or give --all. Exit status 1 if there is none.
     """
-    _require_one(client, account, every)
-    if not (client or account or every):
+    if every and any(scope):
+        raise click.UsageError("--all and the name of a halt exclude each other.")
+    if not (every or any(scope)):
         raise click.UsageError(f"Say which halt is to end. {_in_force(session.home)}")
-    ended, left = resume_orders(session, client, account, reason, every=every)
-    none = no_halt(client, account)
+    ended, left = resume_orders(session, scope, reason, every=every)
+    none = no_halt(scope)
     click.echo(f"Resumed {', '.join(ended)}." if ended else f"{none[0].upper()}{none[1:]}.", err=True)
     if left:
         click.echo(f"Still halted: {', '.join(left)}.", err=True)
@@ -113,7 +118,8 @@ def _told(gateway: Holder) -> str:
 def _halts(found: HomeStatus) -> list[Row]:
     return [
         {
-            "whom": whom(halt.client, halt.account),
+            "whom": whom(halt.scope),
+            "state": halt.state,
             "reason": printable(halt.reason),
             "by": halt.by,
             "at": utc(halt.at_us),
@@ -142,8 +148,3 @@ def _usage(found: HomeStatus) -> list[Row]:
         {"scope": used.scope, "cap": used.cap, "used": f"{used.used:f}", "limit": f"{used.limit:f}", "unit": used.unit}
         for used in found.usage
     ]
-
-
-def _require_one(client: str, account: str, every: bool = False) -> None:
-    if [bool(client), bool(account), every].count(True) > 1:
-        raise click.UsageError("--client, --account and --all exclude each other.")

@@ -8,6 +8,7 @@ import click
 
 from signer.cli.showing import show_rows
 from signer.cli.terminal import warn
+from signer.model import HaltScope
 from signer.operator.open_orders import cancel_open, open_orders
 from signer.operator.session import Session
 
@@ -16,9 +17,9 @@ NOT_ALL = 5
 MOST_SHOWN = 50
 
 
-def show_open(session: Session, client: str, account: str) -> int:
+def show_open(session: Session, scope: HaltScope) -> int:
     """Show orders that may be open. Always 0, because the brake itself has worked."""
-    found = open_orders(session, client, account)
+    found = open_orders(session, scope)
     if found is None:
         return 0
     told = f"{found.count}; --cancel-orders cancels them" if found.count else "none known"
@@ -31,13 +32,13 @@ def show_open(session: Session, client: str, account: str) -> int:
     return 0
 
 
-def clear(session: Session, client: str, account: str) -> int:
+def clear(session: Session, scope: HaltScope) -> int:
     """Cancel orders that may be open, and name those that could not be cancelled."""
-    cleared = cancel_open(session, client, account)
+    cleared = cancel_open(session, scope)
     if cleared.why_not:
         warn(cleared.why_not)
         if not cleared.gateway:
-            show_open(session, client, account)
+            show_open(session, scope)
         return NOT_ALL
     click.echo(f"Cancelled {_orders(cleared.count)} of {cleared.who}.", err=True)
     for venue_id, why in cleared.left.items():

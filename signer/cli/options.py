@@ -14,7 +14,7 @@ from click.decorators import FC
 from signer.cli.terminal import on_home
 from signer.home.checked import check_name
 from signer.home.layout import Home
-from signer.model import Network
+from signer.model import HaltScope, Network
 from signer.model.escaping import printable
 
 MOST_REASON = 200
@@ -97,11 +97,25 @@ def env_file_options(function: FC) -> FC:
     return click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help=text)(force(function))
 
 
-def whom_options(function: FC) -> FC:
-    """Add ``--client`` and ``--account``, for a halt."""
-    client = click.option("--client", default="", metavar="NAME", help="Only this client.")
-    account = click.option("--account", default="", metavar="NAME", help="Every client of this account.")
-    return client(account(function))
+def scope_options(function: Callable[..., R]) -> Callable[..., R]:
+    """Add the options that say what a halt is of, given to the command as ``scope``. A usage error for two of them."""
+    texts = {
+        "client": ("NAME", "Only this client."),
+        "account": ("NAME", "Every client of this account."),
+        "group": ("NAME", "The clients of this group of signer.toml."),
+        "pair": ("PAIR", "Orders for this pair, of every client. Write it as you like: XBT/USD, XBTUSD, BTC/USD."),
+    }
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **options: Any) -> R:
+        scope = HaltScope(*(options.pop(kind) for kind in HaltScope._fields))
+        if sum(map(bool, scope)) > 1:
+            raise click.UsageError("--client, --account, --group and --pair exclude each other.")
+        return function(*arguments, scope=scope, **options)
+
+    for kind, (metavar, text) in reversed(texts.items()):
+        called = click.option(f"--{kind}", default="", metavar=metavar, help=text)(called)
+    return called
 
 
 def cancel_orders_option(function: FC) -> FC:

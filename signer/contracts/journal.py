@@ -7,7 +7,7 @@ from typing import Protocol
 
 from signer.book.book import Book
 from signer.book.rows import BookChanges
-from signer.model import ChainHead, Gap, Halt, Intent, Json, OpenIntent, OrderRef, PlacedOrder, Usage
+from signer.model import ChainHead, Gap, Halt, Intent, Json, OpenIntent, Order, OrderRef, PlacedOrder, Usage
 
 
 class Known(Protocol):
@@ -112,8 +112,8 @@ class Journal(Known, Protocol):
     def healthy(self) -> bool:
         """Return whether the last write went well."""
 
-    def halted(self, client: str, account: str) -> Halt | None:
-        """Return the halt in force, on record or not."""
+    def halted(self, client: str, account: str, orders: Sequence[Order] = ()) -> Halt | None:
+        """Return the strictest halt in force, on record or not, that stops the client for these orders."""
 
     @property
     def clock_ahead_us(self) -> int:

@@ -51,8 +51,9 @@ def _unread(name: str, why: str) -> Finding:
 
 
 def _halted(halt: Halt) -> Finding:
-    what = f"halted by {halt.by} since {when(halt.at_us)}: {printable(halt.reason)}"
-    return warning("halt", whom(halt.client, halt.account), what, ended_by(halt))
+    state = "may only cancel, as told" if halt.cancel_only else "halted"
+    what = f"{state} by {halt.by} since {when(halt.at_us)}: {printable(halt.reason)}"
+    return warning("halt", whom(halt.scope), what, ended_by(halt))
 
 
 def _unknown(intents: Sequence[OpenIntent], running: bool) -> Iterator[Finding]:

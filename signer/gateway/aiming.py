@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import TypeAlias, final
 
 from signer.contracts import Clock, Journal, LookUps, Venue
 from signer.errors import Refused, Unanswered
@@ -56,6 +56,15 @@ class KnownClosed:
     def marked(self, placed: Iterable[PlacedOrder]) -> tuple[PlacedOrder, ...]:
         """Return the orders, with those marked as closed that are known to be."""
         return tuple(replace(one, closed=True) if not one.closed and self.has(one) else one for one in placed)
+
+
+Meant: TypeAlias = Callable[[PlacedOrder], bool]
+"""Tells whether an order is one that a person means."""
+
+
+def every(_: PlacedOrder) -> bool:
+    """Mean every order."""
+    return True
 
 
 READ_S = 3.0
@@ -124,9 +133,9 @@ class Aiming:
             for order in intent.orders
         ]
 
-    def unsettled(self, account: str, owner: str) -> Sequence[OrderRef | None]:
-        """Return a name of each order of ``owner`` that has no venue id yet; None for an order without a name."""
-        return [next(iter(one.order.names), None) for one in self.without_id(account, owner)]
+    def unsettled(self, account: str, owner: str, meant: Meant) -> Sequence[OrderRef | None]:
+        """Return a name of each order that is ``meant`` and has no venue id yet; None for an order without a name."""
+        return [next(iter(one.order.names), None) for one in self.without_id(account, owner) if meant(one)]
 
     async def aim(self, account: Account, venue: Venue, names: Sequence[OrderRef], owner: str, until: float) -> Aim:
         """Return the orders of ``owner`` with these names.
@@ -143,14 +152,15 @@ class Aiming:
                 refs[name] = None
         return Aim(tuple(refs), tuple(name for name in bearers if self._has(account.name, [name], owner)))
 
-    async def open_orders(self, account: Account, venue: Venue, owner: str) -> Sequence[PlacedOrder]:
-        """Return the orders of ``owner`` that may be open and have a venue id."""
-        known = [one for one in self._journal.open_orders(account.name, owner) if not self.closed.has(one)]
+    async def open_orders(self, account: Account, venue: Venue, owner: str, meant: Meant) -> Sequence[PlacedOrder]:
+        """Return the orders of ``owner`` that are ``meant``, may be open and have a venue id."""
+        placed = self._journal.open_orders(account.name, owner)
+        known = [one for one in placed if meant(one) and not self.closed.has(one)]
         return await self._still_open(account, venue, None, owner, known) if known else ()
 
-    async def settle_all(self, account: Account, owner: str, until: float) -> None:
-        """Wait for ``owner``'s orders that are on their way, and look up lost ones, until ``until``."""
-        await self._settle(account.name, [None], owner, until)
+    async def settle_all(self, account: Account, owner: str, until: float, meant: Meant) -> None:
+        """Wait for orders that are ``meant`` and on their way, and look up lost ones, until ``until``."""
+        await self._settle(account.name, [None], owner, until, meant)
 
     async def look_up(self, account: str, until: float) -> None:
         """Wait for a look-up of the account until ``until``. All who ask meanwhile share it.
@@ -163,19 +173,29 @@ class Aiming:
             self._looking[account] = task
         await asyncio.wait({task}, timeout=max(0.0, until - self._clock.monotonic()))
 
-    async def _settle(self, account: str, names: Sequence[OrderRef | None], owner: str, until: float) -> None:
+    async def _settle(
+        self, account: str, names: Sequence[OrderRef | None], owner: str, until: float, meant: Meant = every
+    ) -> None:
         """Wait for the orders that are on their way, then look up the lost ones."""
-        if self._has(account, names, owner, lost=False):
+        if self._has(account, names, owner, meant, lost=False):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
-                    while self._has(account, names, owner, lost=False):
+                    while self._has(account, names, owner, meant, lost=False):
                         await self._journal.moved()
-        if self._has(account, names, owner, lost=True):
+        if self._has(account, names, owner, meant, lost=True):
             await self.look_up(account, until)
 
-    def _has(self, account: str, names: Sequence[OrderRef | None], owner: str, *, lost: bool | None = None) -> bool:
+    def _has(
+        self,
+        account: str,
+        names: Sequence[OrderRef | None],
+        owner: str,
+        meant: Meant = every,
+        *,
+        lost: bool | None = None,
+    ) -> bool:
         """Return whether an order of one of these names (of any, if None) has no venue id yet."""
-        waiting = self.without_id(account, owner, lost=lost)
+        waiting = [one for one in self.without_id(account, owner, lost=lost) if meant(one)]
         return any(name is None or name in one.order.names for one in waiting for name in names)
 
     def _bearers(self, account: Account, name: OrderRef, owner: str) -> Sequence[PlacedOrder]:

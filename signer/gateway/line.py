@@ -304,9 +304,9 @@ class Gateway:
     def _check(self, trace: Trace, client: Client, call: Call) -> None:
         """Raise `Refused` if the client was halted or revoked, or has used up its share, while it waited."""
         # Asked of every call: it is what has brakes looked at, revocations among them.
-        halt = self._journal.halted(client.info.name, client.info.account)
-        if halt is not None and call.action not in {Action.READ, Action.CANCEL}:
-            raise Halted.because(halt.reason)
+        halt = self._journal.halted(client.info.name, client.info.account, trace.orders)
+        if halt is not None and halt.refuses(call.action):
+            raise Halted.because(halt.reason, cancel_only=halt.cancel_only)
         now = self.snapshot.clients.get(client.info.api_key)
         if now is None or now.info.revoked:
             raise NotAuthentic(RefusalKind.INVALID_KEY, detail=f"client {client.info.name} was revoked while it waited")

@@ -11,7 +11,7 @@ from signer.errors import ConfigError, NotAuthentic, Refused
 from signer.gateway.credential import KeyStatus
 from signer.gateway.forward import Journey
 from signer.gateway.snapshot import Client, Snapshot
-from signer.model import Call, Charge, Decision, Intent, Json, Outcome, PlacedOrder, Request, VenueResult
+from signer.model import Call, Charge, Decision, Intent, Json, Order, Outcome, PlacedOrder, Request, VenueResult
 from signer.model.wire import as_json
 
 
@@ -68,6 +68,11 @@ class Trace:
     def client_name(self) -> str:
         """The client's name; empty until it has proved who it is."""
         return self.client.info.name if self.client else ""
+
+    @property
+    def orders(self) -> Sequence[Order]:
+        """Return the orders that the call would leave: those it places, or its target as changed."""
+        return self.decision.orders if self.decision else ()
 
     @property
     def endpoint(self) -> str:
@@ -208,8 +213,8 @@ def lane_record(account: str, credential: str, state: str, text: str, now_us: in
 
 
 _TOLD = {
-    "id": 32, "act": 32, "stage": 8, "unit": 32, "client": 64, "account": 64, "credential": 64, "reason": 200,
-    "detail": 300,
+    "id": 32, "act": 32, "stage": 8, "unit": 32, "client": 64, "account": 64, "group": 64, "pair": 64, "credential": 64,
+    "reason": 200, "detail": 300,
 }  # fmt: skip
 """The fields that a command may add to the log, and how many characters each may have."""
 

@@ -18,12 +18,13 @@ from typing import Any, Literal
 
 from signer.errors import HomeError, SignerError
 from signer.home.private_file import make_private_folder, read_private, write_private
-from signer.model import Halt
+from signer.model import Halt, HaltScope, HaltState
+from signer.model.halts import EVERYBODY
 
-MOST_BYTES = 8 * 1024
-"""Bytes of one file."""
+MOST_BYTES = 64 * 1024
+"""Bytes of one file. The clients of the largest group fit (`settings.MOST_CLIENTS`)."""
 MOST_NAME = 64
-"""Characters of a client's or an account's name, as a record takes them (`signer.gateway.trace.operator_record`)."""
+"""Characters of each name in it, as a record takes them (`signer.gateway.trace.operator_record`)."""
 MOST_REASON = 200
 """Characters of a reason, as a record takes them."""
 _ID = re.compile(r"[0-9a-f]{22}", re.ASCII)
@@ -43,11 +44,21 @@ class Brake:
     by: str
     uid: int
     at_us: int
+    group: str = ""
+    pair: str = ""
+    state: HaltState = "halted"
+    clients: tuple[str, ...] = ()
+    """The clients of its group, as far as they were known."""
+
+    @property
+    def scope(self) -> HaltScope:
+        """Return what a halt is of."""
+        return HaltScope(self.client, self.account, self.group, self.pair)
 
     @property
     def halt(self) -> Halt:
         """Return the halt that it is."""
-        return Halt(self.client, self.account, self.reason, self.by, self.at_us)
+        return Halt(self.scope, self.reason, self.by, self.at_us, self.state, self.clients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +71,16 @@ class FiledBrakes:
     """Says why a file does not read, keyed by its path below the home."""
 
     @property
-    def halts(self) -> dict[tuple[str, str], Halt]:
-        """Return the halts that they make, keyed by client and account. A damaged file halts everybody."""
-        found = {(one.client, one.account): one.halt for one in self.brakes.values() if one.act == "halt"}
+    def halts(self) -> dict[HaltScope, Halt]:
+        """Return the halts that they make. A damaged file halts everybody."""
+        found: dict[HaltScope, Halt] = {}
+        for one in self.brakes.values():
+            if one.act == "halt":
+                found[one.scope] = one.halt.after(found.get(one.scope))
         if self.damaged:
             reason = f"{'; '.join(self.damaged)} does not read"
             cure = "remove what does not read; `signer audit search` may tell what it was"
-            found["", ""] = Halt("", "", reason, "signer", 0, cure)
+            found[EVERYBODY] = Halt(EVERYBODY, reason, "signer", 0, cure=cure)
         return found
 
     @property
@@ -135,14 +149,16 @@ def remove_brake(folder: Path, name: str) -> None:
 def parse_brake(told: Any) -> Brake:
     """Return the brake that ``told`` (of JSON) describes. Raises `HomeError`."""
     try:
-        brake = Brake(**told)
-    except TypeError:
+        brake = Brake(**{**told, "clients": tuple(told.get("clients", ()))})
+    except (AttributeError, TypeError):
         raise HomeError("it describes no brake") from None
-    texts = (brake.id, brake.act, brake.client, brake.account, brake.reason, brake.by)
+    names = (*brake.scope, *brake.clients)
+    texts = (brake.id, brake.act, brake.reason, brake.by, brake.state, *names)
     numbers = (brake.uid, brake.at_us)
     sound = all(type(one) is str for one in texts) and all(type(one) is int and 0 <= one < 2**53 for one in numbers)
-    fits = sound and max(len(brake.client), len(brake.account)) <= MOST_NAME and len(brake.reason) <= MOST_REASON
-    if not (fits and _ID.fullmatch(brake.id) and brake.act in {"halt", "revoke"}):
+    fits = sound and max(map(len, names)) <= MOST_NAME and len(brake.reason) <= MOST_REASON
+    words = fits and brake.act in {"halt", "revoke"} and brake.state in {"halted", "cancel_only"}
+    if not (words and _ID.fullmatch(brake.id)):
         raise HomeError("it describes no brake")
     if brake.act == "revoke" and not brake.client:
         raise HomeError("it revokes no client")

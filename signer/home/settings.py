@@ -25,6 +25,8 @@ from signer.home.stores import Pkcs11Config, StoreConfig
 DEFAULT_VENUE = "kraken"
 DEFAULT_ORIGIN = "https://api.kraken.com"
 CONFIG_VERSION = 1
+MOST_CLIENTS = 500
+"""Clients of a group: the file of a brake names them all."""
 Listen: TypeAlias = str | list[str] | dict[str, str | list[str]]
 """Addresses of listeners: one, several, or those of each venue by its name."""
 HOME_FILE = "file"
@@ -179,6 +181,21 @@ class AccountConfig(Strict):
         return check_addresses(value)
 
 
+class GroupConfig(Strict):
+    """``[groups.NAME]``: clients that are halted together."""
+
+    clients: Annotated[list[str], Field(min_length=1, max_length=MOST_CLIENTS)]
+    """The clients of the group, for ``signer halt --group NAME``. A client may be in several groups. One that is taken
+    out while its group is halted stays halted until ``signer resume``."""
+
+    @field_validator("clients")
+    @classmethod
+    def _names(cls, value: list[str]) -> list[str]:
+        for name in value:
+            check_name(name, "client")
+        return value
+
+
 class AuditConfig(Strict):
     """``[audit]``: the log's segments."""
 
@@ -196,6 +213,7 @@ class Config(Strict):
     audit: AuditConfig = Field(default_factory=AuditConfig)
     stores: Mapping[str, Annotated[StoreConfig, Field(discriminator="kind")]] = Field(default_factory=dict)
     accounts: Mapping[str, AccountConfig] = Field(min_length=1)
+    groups: Mapping[str, GroupConfig] = Field(default_factory=dict)
     waivers: Mapping[str, Mapping[str, Reason]] = Field(default_factory=dict)
     """``[waivers.CREDENTIAL]``: permissions that a real key may have beyond its need, each with the reason."""
 
@@ -204,6 +222,13 @@ class Config(Strict):
     def _names(cls, value: Mapping[str, AccountConfig]) -> Mapping[str, AccountConfig]:
         for name in value:
             check_name(name, "account")
+        return value
+
+    @field_validator("groups")
+    @classmethod
+    def _group_names(cls, value: Mapping[str, GroupConfig]) -> Mapping[str, GroupConfig]:
+        for name in value:
+            check_name(name, "group")
         return value
 
     @field_validator("stores")
@@ -267,6 +292,10 @@ class Config(Strict):
     def venue_of(self, account: str) -> str:
         """The venue of an account; for one that is not in signer.toml any more that of the first."""
         return self.accounts[account].venue if account in self.accounts else self.venues[0]
+
+    def clients_of(self, group: str) -> tuple[str, ...]:
+        """The clients of a group, ordered by name; none for a group that is not there."""
+        return tuple(sorted({*self.groups[group].clients})) if group in self.groups else ()
 
     def public(self, venue: str) -> tuple[str, list[str]]:
         """The origin for public calls of ``venue``, and its addresses; none if the resolver is asked."""

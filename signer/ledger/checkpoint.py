@@ -193,7 +193,7 @@ def _write(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 
 def _write_other(db: sqlite3.Connection, row: Row) -> None:
-    key = orjson.dumps(row.key)
+    key = orjson.dumps(tuple(row.key))
     if row.value is None:
         db.execute("DELETE FROM rows WHERE kind = ? AND key = ?", (row.kind, key))
     else:

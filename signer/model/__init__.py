@@ -6,7 +6,8 @@ microseconds since the Unix epoch (``_us``), durations are seconds (``_s``).
 
 from signer.model.calls import Action, Call, Decoded, Freshness, Outcome, Priority, Proof, Role, Timestamp, VenueResult
 from signer.model.credentials import Algorithm, ClientInfo, CredentialInfo, KeyInfo
-from signer.model.decisions import ChainHead, Charge, Decision, Facts, Gap, Halt, Intent, OpenIntent, RuleHit, Usage
+from signer.model.decisions import ChainHead, Charge, Decision, Facts, Gap, Intent, OpenIntent, RuleHit, Usage
+from signer.model.halts import Halt, HaltScope, HaltState
 from signer.model.orders import Change, Moment, Order, OrderRef, Pair, PlacedOrder, Price, RefKind, Side
 from signer.model.vocabulary import Vocabulary
 from signer.model.wire import Json, Network, Request, Response, WireAnswer, WireRequest
@@ -26,6 +27,8 @@ __all__ = [
     "Freshness",
     "Gap",
     "Halt",
+    "HaltScope",
+    "HaltState",
     "Intent",
     "Json",
     "KeyInfo",

@@ -105,19 +105,6 @@ class OpenIntent:
 
 
 @immutable
-class Halt:
-    """An operator's stop for a client, an account, or everything (both empty)."""
-
-    client: str
-    account: str
-    reason: str
-    by: str
-    at_us: int
-    cure: str = ""
-    """What ends a halt that is ours and no operator's; empty if `signer resume` ends it."""
-
-
-@immutable
 class Usage:
     """How much of a cap is used now."""
 

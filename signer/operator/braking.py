@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from signer.contracts import Known
@@ -14,6 +14,7 @@ from signer.errors import HomeBusy, HomeError, SignerError
 from signer.home.brakes import Brake, file_brake, new_id, read_brakes, remove_brake
 from signer.home.layout import Home
 from signer.home.lock import Holder, holder
+from signer.model import HaltScope, HaltState
 from signer.operator.alone import opened_alone, take_lock
 from signer.operator.reading_book import read_book
 from signer.operator.session import Session
@@ -78,10 +79,18 @@ class Braking:
             person.warn(f"in effect, not on record: {self.why}; it is recorded as soon as it can be")
 
 
-def new_brake(act: Literal["halt", "revoke"], client: str, account: str, reason: str) -> Brake:
-    """Make a brake of the person who runs this process, now."""
+def new_brake(
+    act: Literal["halt", "revoke"],
+    scope: HaltScope,
+    reason: str,
+    *,
+    state: HaltState = "halted",
+    clients: Sequence[str] = (),
+) -> Brake:
+    """Make a brake of the person who runs this process, now. ``clients`` are those of its group."""
     me, now_us = Operator.of(os.getuid()), SystemClock().now_us()
-    return Brake(new_id(now_us), act, client, account, reason, me.name, me.uid, now_us)
+    made = Brake(new_id(now_us), act, scope.client, scope.account, reason, me.name, me.uid, now_us)
+    return replace(made, group=scope.group, pair=scope.pair, state=state, clients=tuple(clients))
 
 
 def apply(session: Session, brake: Brake) -> Braking:

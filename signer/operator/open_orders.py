@@ -10,6 +10,7 @@ from signer.errors import SignerError
 from signer.gateway.trace import order_row
 from signer.home.layout import Home
 from signer.home.lock import holder
+from signer.model import Halt, HaltScope
 from signer.model.halts import whom
 from signer.operator.reading_book import read_book
 from signer.operator.session import Session
@@ -53,33 +54,35 @@ class Cleared:
         return not (self.why_not or self.left or self.unsettled)
 
 
-def open_orders(session: Session, client: str, account: str) -> OpenOrders | None:
+def open_orders(session: Session, scope: HaltScope) -> OpenOrders | None:
     """List the orders that may be open, by the gateway or else the book; None, with a warning, if neither answers."""
-    home, who, told = session.home, whom(client, account), None
+    home, who, told = session.home, whom(scope), None
     try:
         if serves(home):
-            told = ask_within(LIST_S, home.admin, "open_orders", client=client, account=account)
+            told = ask_within(LIST_S, home.admin, "open_orders", scope=list(scope))
     except SignerError as error:
         session.person.warn(f"what is open is told from the audit log: {error}")
     if told:
         return OpenOrders(who, told["orders"], told["count"], told["unsettled"])
     try:
         with read_book(home) as book:
-            rows = [dict(order_row(one)) for one in book.open_orders(account, client)]
+            halt = next((one for one in book.halts() if one.scope == scope), Halt(scope, "", "", 0))
+            placed = book.open_orders(scope.account, scope.client)
+            rows = [dict(order_row(one)) for one in placed if halt.stops(one.client, one.account, [one.order.pair])]
     except SignerError as error:
         session.person.warn(f"what {who} has open cannot be told: {error}")
         return None
     return OpenOrders(who, rows, len(rows))
 
 
-def cancel_open(session: Session, client: str, account: str) -> Cleared:
+def cancel_open(session: Session, scope: HaltScope) -> Cleared:
     """Make the gateway cancel the open orders. Raises nothing: `Cleared.why_not` says why it did not."""
-    home, who = session.home, whom(client, account)
+    home, who = session.home, whom(scope)
     try:
         if not serves(home):
             hint = "start it and repeat this, or cancel at the exchange"
             return Cleared(who, gateway=False, why_not=f"NOTHING WAS CANCELLED: no gateway serves on this home; {hint}")
-        told = ask(home.admin, "cancel_orders", client=client, account=account)
+        told = ask(home.admin, "cancel_orders", scope=list(scope))
     except SignerError as error:
         what = "the running gateway does not say that they are cancelled"
         return Cleared(who, why_not=f"ORDERS OF {who} MAY STILL BE OPEN: {what} ({error})")

@@ -11,13 +11,13 @@ from signer.home.layout import Home
 from signer.home.lock import holder
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
-from signer.model.halts import Halts, halt_for, unreadable
+from signer.model.halts import halt_for, unreadable
 from signer.operator.braking import revoked_in
 from signer.operator.halts import halts_in
 from signer.operator.reading_book import read_book
 from signer.serving.admin import BRAKE_S, ask_within
 from signer.serving.loaded import policies_of, venues_of
-from signer.serving.readiness import ALONE, InForce, Obstacle, Readiness, judged, of_gaps, read_answer
+from signer.serving.readiness import ALONE, InForce, Obstacle, Readiness, halted_pairs, judged, of_gaps, read_answer
 
 NO_GATEWAY = Obstacle(
     ALONE, "no gateway runs on this home: this is judged from the home alone, without keys, stores and exchange"
@@ -60,14 +60,15 @@ def _alone(home: Home, everybody: Sequence[Obstacle], *notes: Obstacle) -> Readi
     stopped = list(everybody)
     try:
         with read_book(home) as book:
-            halts: Halts = {(halt.client, halt.account): halt for halt in halts_in(home, book)}
+            halts = halts_in(home, book)
             over = revoked_in(home, book)
             stopped += of_gaps(book.gaps())
     except (AuditError, LedgerError) as error:
         halts, over = unreadable(time.time_ns() // 1000), {}
         stopped.append(Obstacle("book", str(error)))
     clients = list(_clients(home, over, stopped))
-    return judged(clients, lambda client, account: halt_for(halts, client, account), {}, stopped, notes)
+    of_pairs = halted_pairs(halts.values())
+    return judged(clients, lambda client, account: halt_for(halts, client, account), {}, stopped, [*notes, *of_pairs])
 
 
 def _clients(home: Home, over: Mapping[str, int], stopped: list[Obstacle]) -> Iterator[InForce]:

@@ -30,4 +30,4 @@ def status_of(home: Home) -> HomeStatus:
     gateway, readiness = holder(home.lock), readiness_of(home)
     with read_book(home) as book:
         usage = [used for scope in book.scopes() for used in book.usage(scope)]
-        return HomeStatus(gateway, readiness, halts_in(home, book), book.open_intents(), usage)
+        return HomeStatus(gateway, readiness, [*halts_in(home, book).values()], book.open_intents(), usage)

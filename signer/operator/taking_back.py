@@ -16,6 +16,7 @@ from signer.keys.entries import no_such
 from signer.keys.envelope import AboutClient, Former
 from signer.keys.file import FileKeyStore
 from signer.keys.renewal import read_envelope
+from signer.model import HaltScope
 from signer.model.halts import resumed_by
 from signer.operator import reload
 from signer.operator.braking import Braking, apply, new_brake
@@ -76,11 +77,11 @@ class TakingBack:
             return
         self.halted = True
         try:
-            made = apply(self.session, new_brake("halt", self.client, "", REASON))
+            made = apply(self.session, new_brake("halt", HaltScope(self.client), REASON))
         except SignerError as error:
             self._warn(f"the client cannot be halted either: {error}; stop the gateway (SIGTERM to its process)")
         else:
-            ends = f"`{resumed_by(self.client, '')}` ends that"
+            ends = f"`{resumed_by(HaltScope(self.client))}` ends that"
             made.tell(self.session, f"Halted client {self.client} instead: no order of it passes; {ends}.")
 
     def _warn(self, text: str) -> None:
@@ -103,7 +104,7 @@ def revoke_client(session: Session, name: str, reason: str, *, then: Callable[[]
     listed = _listed(session, name)
     if listed == [] and not _gateway_knows(session, name):
         raise _unknown(session.home, name)
-    made = apply(session, new_brake("revoke", name, "", reason))
+    made = apply(session, new_brake("revoke", HaltScope(name), reason))
     made.tell(session, f"Every call of client {name} is refused.")
     with on_record(session, "clients revoke", proceed_unrecorded=True, begun=made.brake.id, client=name) as operation:
         try:

@@ -136,9 +136,9 @@ class _Resolver:
             if pair is not None:
                 found[pair.id] = pair
             elif WELL_FORMED.fullmatch(text):
-                self._unlisted[text] = _near(text, known) or "take it off the list, or look up its name at the exchange"
+                self._unlisted[text] = near(text, known) or "take it off the list, or look up its name at the exchange"
             else:
-                hint = _near(text, known) or "name a pair such as XBT/USD"
+                hint = near(text, known) or "name a pair such as XBT/USD"
                 self._note(f"pairs[{index}]", f'no pair is called "{text[:40]}"', hint)
         return list(found.values())
 
@@ -254,7 +254,8 @@ def _asset(spelling: str, assets: Collection[str], spellings: Mapping[str, str])
     return by_upper.get(upper) or by_upper.get(spellings.get(upper, ""))
 
 
-def _near(text: str, known: Collection[str]) -> str:
+def near(text: str, known: Collection[str]) -> str:
+    """Return a hint that names the most similar ones of ``known``; empty if none is."""
     by_upper = {name.upper(): name for name in known}
     near = difflib.get_close_matches(text.upper(), by_upper, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(by_upper[name] for name in near)}?" if near else ""

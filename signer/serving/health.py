@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
@@ -16,12 +17,13 @@ from signer.gateway.snapshot import Client, Snapshot
 from signer.keycheck.judgement import KINDS
 from signer.keycheck.store_checks import StoreChecks
 from signer.lanes import CredentialLane
-from signer.model import Action, Json, Role
+from signer.model import Action, Halt, Json, Role
+from signer.model.halts import kind_of
 from signer.serving.admin import Operator
 from signer.serving.clock_check import ACCEPT
 from signer.serving.loaded import LoadedHome, policies_of
 from signer.serving.loads import Loads
-from signer.serving.readiness import InForce, Obstacle, Readiness, judged, of_gaps
+from signer.serving.readiness import InForce, Obstacle, Readiness, halted_pairs, judged, of_gaps
 from signer.serving.telemetry import Metrics
 from signer.upstream import UpstreamPool
 
@@ -53,7 +55,8 @@ class Health:
         everybody = [each for each, is_so in ((broken, not self.journal.healthy), (doubted, self._is_doubted)) if is_so]
         everybody += of_gaps(self.journal.gaps())
         accounts = {name: self._of_keys(account) for name, account in snapshot.accounts.items()}
-        return judged(self._clients(snapshot), self.journal.halted, accounts, everybody, notes)
+        of_pairs = halted_pairs(self.journal.halts())
+        return judged(self._clients(snapshot), self.journal.halted, accounts, everybody, [*notes, *of_pairs])
 
     async def answer(self, _: Operator, question: Mapping[str, Json]) -> Json:
         """Answer the verb ``readiness``, after a try of every key, with notes on differences from the home.
@@ -76,6 +79,7 @@ class Health:
         metrics.audit_healthy(self.journal.healthy)
         metrics.book_gaps(len(self.journal.gaps()))
         metrics.unknown_outcomes(self.recovery.held)
+        metrics.halts_in_force(Counter((kind_of(halt.scope)[0] or "everybody", halt.state) for halt in self._halts()))
         metrics.policies_broken({one.policy: len(one.clients) for one in self.loaded().unloaded})
         for (name, _), lane in self.lanes.items():
             metrics.lane(name, waiting=lane.waiting, paused=lane.paused, stopped=lane.stopped and not lane.paused)
@@ -88,6 +92,11 @@ class Health:
                 found = {kind: kind in kinds for kind in KINDS}
                 expires_us = key.expires_us if key else None
                 metrics.credential(each.name, proven=each.word == "proven", found=found, expires_us=expires_us)
+
+    def _halts(self) -> Sequence[Halt]:
+        """Return the halts in force, with that of a brake file that does not read."""
+        on_record, of_all = self.journal.halts(), self.journal.halted("", "")
+        return [*on_record, *([of_all] if of_all is not None and of_all not in on_record else [])]
 
     def describe(self) -> list[str]:
         """Describe the work under way, in counts and names, a line each."""

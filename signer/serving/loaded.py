@@ -77,7 +77,20 @@ class HomeParts:
             if credential.store != HOME_FILE and credential.store not in self.config.stores:
                 what = f"the secret of {credential.name} is in the store {credential.store}, which is not there"
                 yield ConfigError(what, where=where, hint=f"add [stores.{credential.store}]")
+        yield from (
+            ConfigError(what, where=where, hint=hint) for what, hint in self._of_groups(self.config, self.store)
+        )
         yield from (ConfigError(what, where=where, hint=hint) for what, hint in self._of_other_venues(owners))
+
+    @staticmethod
+    def _of_groups(config: Config, store: FileKeyStore) -> Iterator[tuple[str, str]]:
+        """Yield problem and hint for each client of a group that is not there: no halt of the group would stop it."""
+        known = sorted({client.name for client in store.clients()})
+        for group in config.groups:
+            for name in config.clients_of(group):
+                if name not in known:
+                    hint = f"known are: {', '.join(known)[:200] or 'none'}; correct it, or take it out of the group"
+                    yield f"groups.{group}.clients names {name}, which is no client", hint
 
     def _of_other_venues(self, owners: Sequence[CredentialInfo | ClientInfo]) -> Iterator[tuple[str, str]]:
         """Yield problem and hint for each key that signs in another way than its account's venue wants."""

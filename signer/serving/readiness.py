@@ -128,6 +128,11 @@ def judged(
     return Readiness(stopped, {one.name: _of(one, halted, accounts, of_all) for one in clients}, notes)
 
 
+def halted_pairs(halts: Iterable[Halt]) -> Sequence[Obstacle]:
+    """Note the pairs that are halted: no order for one passes, and orders for all others do."""
+    return [_halt(halt) for halt in halts if halt.scope.pair]
+
+
 def _of(
     one: InForce,
     halted: Callable[[str, str], Halt | None],
@@ -149,5 +154,6 @@ def _of(
 
 
 def _halt(halt: Halt) -> Obstacle:
-    what = f"{whom(halt.client, halt.account)} is halted by {halt.by}: {printable(halt.reason)}"
+    state = "may only cancel, as told" if halt.cancel_only else "is halted"
+    what = f"{whom(halt.scope)} {state} by {halt.by}: {printable(halt.reason)}"
     return Obstacle("halt", what, ended_by(halt))

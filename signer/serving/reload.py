@@ -32,6 +32,7 @@ class Reloads:
         key_checks: KeyChecks,
         marks: Marks,
         loads: Loads,
+        extend_halts: Callable[[], None],
     ) -> None:
         self._in_force = in_force
         self._gateway = gateway
@@ -40,6 +41,7 @@ class Reloads:
         self._key_checks = key_checks
         self._marks = marks
         self._loads = loads
+        self._extend_halts = extend_halts
         self._changing = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
 
@@ -100,6 +102,7 @@ class Reloads:
         self._key_checks.judge(snapshot)
         # Once more: a credential may have been taken back since the snapshot was begun.
         self._gateway.snapshot = replace(snapshot, clients=now.revocations.applied(snapshot.clients))
+        self._extend_halts()
         for name, calls in self._public.items():
             calls.venue, calls.upstream = now.loaded.venues[name], now.public_upstream(name)
         for key_id in now.states.lanes.keys() - now.live():

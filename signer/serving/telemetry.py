@@ -85,6 +85,8 @@ class Metrics:
         self._unlisted = _Series(Gauge(*unlisted, registry=registry))
         broken = ("signer_policy_broken_clients", "Clients of a policy that does not load.", ("policy",))
         self._broken = _Series(Gauge(*broken, registry=registry))
+        halts = ("signer_halts", "Halts in force, by what they are of and what still passes.", ("scope", "state"))
+        self._halts = _Series(Gauge(*halts, registry=registry))
         self._unknown = Gauge("signer_unknown_outcomes", "Calls sent whose outcome is unknown.", registry=registry)
         self._healthy = Gauge("signer_audit_healthy", "Whether the audit log can be written.", registry=registry)
         gaps = ("signer_book_gaps", "Parts of the log that the book lacks: orders wait for an operator.")
@@ -143,6 +145,12 @@ class Metrics:
         self._broken.clear()
         for policy, count in clients.items():
             self._broken[(policy,)].set(count)
+
+    def halts_in_force(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Note how many halts there are, by kind of scope and state."""
+        self._halts.clear()
+        for labels, count in counts.items():
+            self._halts[labels].set(count)
 
     def unknown_outcomes(self, count: int) -> None:
         """Note the number of calls with an unknown outcome."""

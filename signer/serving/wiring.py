@@ -152,7 +152,9 @@ class Wiring:
         states = KeyStates(self.marks, clock, listeners, self._kept_keys.believed)
         self._in_force = HomeInForce(loaded, self.marks, self.journal, states, self.pools, self._stores, self._watch)
         revocations = self._in_force.revocations
-        self.brakes = BrakeWatch(home.brakes, self.journal, revocations, watch=self._watch, clock=clock)
+        self.brakes = BrakeWatch(
+            home.brakes, self.journal, revocations, lambda: self.loaded, watch=self._watch, clock=clock
+        )
 
     def _connect(self, snapshot: Snapshot, marks: Mapping[str, int]) -> None:
         """Build the line, the public calls and the parts that look after them. ``marks`` are those stored."""
@@ -199,9 +201,17 @@ class Wiring:
             clock=clock,
         )
         self.reloads = Reloads(
-            self._in_force, self.gateway, self.public, authenticator, self.key_checks, self.marks, self._loads
+            self._in_force,
+            self.gateway,
+            self.public,
+            authenticator,
+            self.key_checks,
+            self.marks,
+            self._loads,
+            self.brakes.extend,
         )
         self.brakes.apply_with(self.reloads.apply_revocations)
+        self.brakes.extend()
         self._store_checks = StoreChecks(self._snapshot)
         self._clock_check = ClockCheck(self._snapshot, self.journal, watch=watch, clock=clock)
         self.health = Health(

@@ -16,7 +16,7 @@ from signer.gateway.trace import held_fields, reconciled_record
 from signer.home.layout import Home
 from signer.ledger import open_marks
 from signer.ledger.checkpoint import BookFile
-from signer.model import ChainHead, Halt, Json, Outcome
+from signer.model import ChainHead, Halt, HaltScope, Json, Outcome
 from tests.unit.ledger.calls import START_US, StillClock, charge, intent, order
 
 
@@ -69,7 +69,7 @@ def test_a_checkpoint_that_was_changed_is_found_out(home: Home, capsys: pytest.C
     key = ("client/bot", "USD", 86_400)
     (slot,) = book.windows[key].slots
     book.windows[key].add(slot, -book.windows[key].slots[slot])
-    book.halts["bot", ""] = Halt("bot", "", "r", "ann", 1)
+    book.halts[HaltScope("bot")] = Halt(HaltScope("bot"), "r", "ann", 1)
     book.placed.close(("main", "OA"))
     file.begin(book.take_changes(head, whole=True))
     while not file.step():

@@ -231,7 +231,7 @@ ORDER = "AddOrder pair=XBTUSD type=buy ordertype=limit price=20000 volume=0.01"
         ("policy check", "~/.signer/policies/strict.toml", set[str]()),
         ("policy explain", f"--client demo-bot {ORDER}", set[str]()),
         ("policy test", "", set[str]()),
-        ("status", "", {"reservation", "endpoint", "record", "state", "account"}),
+        ("status", "", {"reservation", "endpoint", "record", "account"}),
         ("audit verify", "--book", {"segment", "line", "what", "file"}),
         ("doctor", "", set[str]()),
     ],

@@ -28,9 +28,13 @@ from signer.serving.admin import Operator
 from signer.venues.kraken.answers import words
 from tests.harness.journals import begin, end, in_journal
 from tests.harness.stores import SHAPE
-from tests.unit.ledger.calls import charge, intent
+from tests.unit.ledger.calls import charge, intent, order
 
-CONFIG = "[accounts.main]\n[accounts.second]\n"
+CONFIG = """[accounts.main]
+[accounts.second]
+[groups.grids]
+clients = ["bot"]
+"""
 
 
 @pytest.fixture(name="home")
@@ -195,7 +199,7 @@ def test_a_halt_needs_no_checkpoint(home: Home, capsys: pytest.CaptureFixture[st
     home.book.unlink()
     capsys.readouterr()
     assert signer(home, "status") == 0
-    assert "account second  audit" in capsys.readouterr().out
+    assert "account second  halted  audit" in capsys.readouterr().out
     home.book.write_text("nonsense")
     assert signer(home, "status") == 5
     assert "makes it anew from the audit log" in capsys.readouterr().err
@@ -255,6 +259,10 @@ def test_a_brake_without_a_file_is_not_left_to_a_gateway_that_starts(
         (("halt", "--reason", "x" * 121), 2, "it has 121 characters; write at most 120"),
         (("halt", "--reason", "\n" * 2 + "\x1b" * 31 + "x"), 2, "it has 125 characters (control characters count"),
         (("halt", "--client", "bot", "--account", "main", "--reason", "x"), 2, "exclude each other"),
+        (("halt", "--group", "grid"), 3, "there is no group 'grid'"),
+        (("halt", "--group", "grid"), 3, "known are: grids"),
+        (("halt", "--group", "grids", "--pair", "XBT/USD"), 2, "exclude each other"),
+        (("resume", "--pair", "XBT/USD", "--all"), 2, "exclude each other"),
         (("resume", "--client", "bot", "--account", "main"), 2, "exclude each other"),
         (("resume", "--client", "bot", "--all"), 2, "exclude each other"),
         (("resume",), 2, "Say which halt is to end. There is no halt."),
@@ -269,6 +277,59 @@ def test_what_is_wrong_is_said(
     assert message in capsys.readouterr().err
     signer(home, "status", "--json")
     assert json.loads(capsys.readouterr().out)["halts"] == []
+
+
+@pytest.mark.parametrize("written", ["XBT/USD", "btc/usd", "XXBTZUSD"])
+def test_a_pair_is_halted_by_its_id_and_resumed_by_any_spelling(
+    home: Home, capsys: pytest.CaptureFixture[str], written: str
+) -> None:
+    """The status shows it, and an order of a client passes all the same."""
+    assert signer(home, "halt", "--pair", written, "--cancel-only", "--reason", "drill") == 0
+    said = capsys.readouterr().err
+    assert "Only cancels pass for pair XXBTZUSD (a halt of it stays a halt); `signer resume --pair XXBTZUSD`" in said
+    signer(home, "status", "--json")
+    told = json.loads(capsys.readouterr().out)
+    (row,) = told["halts"]
+    assert (row["whom"], row["state"], row["reason"]) == ("pair XXBTZUSD", "cancel_only", "drill")
+    assert "pair XXBTZUSD may only cancel, as told by" in next(
+        note["what"] for note in told["orders"]["notes"] if note["kind"] == "halt"
+    )
+    with pytest.raises(Halted):
+        in_journal(home, lambda journal: begin(journal, intent(orders=(order(),))))
+    assert signer(home, "resume", "--pair", "XBTUSD") == 0
+    assert "Resumed pair XXBTZUSD." in capsys.readouterr().err
+
+
+def test_a_pair_that_the_exchange_does_not_list_is_refused_if_its_list_is_known(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The nearest one is proposed. Without the whole list the name is taken as it is, and said not to be checked."""
+    assert signer(home, "halt", "--pair", "foo/usd") == 0
+    assert "the pair's name 'foo/usd' is not checked" in capsys.readouterr().err
+    row = {"altname": "XBTUSD", "wsname": "XBT/USD", "aclass_base": "currency", "base": "XXBT", "quote": "ZUSD"}
+    home.pairs("kraken").write_text(json.dumps({"XXBTZUSD": row}))
+    assert signer(home, "halt", "--pair", "XBT/USDT") == 3
+    assert "no pair is called 'XBT/USDT'; did you mean XBT/USD?" in capsys.readouterr().err
+    assert signer(home, "resume", "--pair", "FOO-USD") == 0
+    assert "Resumed pair FOOUSD." in capsys.readouterr().err
+    home.pairs("kraken").write_text("garbage")
+    assert signer(home, "halt", "--pair", "XBTUSD") == 0
+    said = capsys.readouterr().err
+    assert "this is no list of pairs" in said
+    assert "Halted pair XXBTZUSD" in said
+
+
+def test_the_brake_of_a_group_works_with_broken_settings(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody can tell whom it means, so everybody is halted, and that is said. It ends by its name."""
+    home.config.write_text("nonsense")
+    assert signer(home, "halt", "--group", "grids") == 0
+    said = capsys.readouterr().err
+    assert "the group's name is not checked" in said
+    assert "EVERYBODY is halted" in said
+    with pytest.raises(Halted):
+        in_journal(home, lambda journal: begin(journal, intent(client="anybody")))
+    assert signer(home, "resume", "--group", "grids") == 0
+    assert in_journal(home, lambda journal: begin(journal, intent(client="anybody"))) == 1
 
 
 def test_the_brake_works_with_a_broken_key_store(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

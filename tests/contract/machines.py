@@ -212,7 +212,7 @@ def close_absent(journal: Journal, account: str, listed: list[str], placed_befor
         again = ()
 
 
-async def operate(journal: Journal, act: str, stage: str, **whom: str) -> None:
+async def operate(journal: Journal, act: str, stage: str, **more: Json) -> None:
     """Record an operator's act."""
-    told: dict[str, Json] = {"id": "drill", "act": act, "stage": stage, "reason": "drill", **whom}
-    await journal.record(operator_record(1, "op", told, journal.now_us()), urgent=True)
+    told: dict[str, Json] = {"id": "drill", "act": act, "stage": stage, "reason": "drill"}
+    await journal.record({**operator_record(1, "op", told, journal.now_us()), **more}, urgent=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -311,23 +312,61 @@ async def _restart(machine: Machine, ending: str) -> None:
 
 @pytest.mark.parametrize(
     ("whom", "stops_bot", "stops_other", "stops_elsewhere"),
-    [({}, True, True, True), ({"client": "bot"}, True, False, True), ({"account": "main"}, True, True, False)],
-    ids=["everything", "a client", "an account"],
+    [
+        ({}, True, True, True),
+        ({"client": "bot"}, True, False, True),
+        ({"account": "main"}, True, True, False),
+        ({"group": "grids", "clients": ["bot", "eve"]}, True, False, True),
+        ({"group": "grids"}, True, True, True),
+        ({"pair": "XXBTZUSD"}, True, True, True),
+        ({"pair": "XETHZUSD"}, False, False, False),
+    ],
+    ids=["everything", "a client", "an account", "a group", "a group of nobody known", "a pair", "another pair"],
 )
 @in_virtual_time
 async def test_whom_a_halt_stops(
-    machine: Machine, whom: dict[str, str], stops_bot: bool, stops_other: bool, stops_elsewhere: bool
+    machine: Machine, whom: dict[str, Any], stops_bot: bool, stops_other: bool, stops_elsewhere: bool
 ) -> None:
-    """A halt stops a client, an account or everything, a restart changes nothing about it, and a resume ends it."""
-    journal = await machine.start()
+    """A halt stops what it names, a restart changes nothing about it, and a resume ends it."""
+    journal, orders = await machine.start(), [order()]
     await operate(journal, "halt", "begun", **whom)
     machine.crash()
     journal = await machine.start()
-    assert bool(journal.halted("bot", "main")) == stops_bot
-    assert bool(journal.halted("other", "main")) == stops_other
-    assert bool(journal.halted("bot", "second")) == stops_elsewhere
-    await operate(journal, "resume", "done", **whom)
-    assert journal.halted("bot", "main") is None
+    assert bool(journal.halted("bot", "main", orders)) == stops_bot
+    assert bool(journal.halted("other", "main", orders)) == stops_other
+    assert bool(journal.halted("bot", "second", orders)) == stops_elsewhere
+    await operate(journal, "resume", "done", **{kind: name for kind, name in whom.items() if kind != "clients"})
+    assert journal.halted("bot", "main", orders) is None
+
+
+@in_virtual_time
+async def test_a_halted_pair_begins_nothing_and_others_do(machine: Machine) -> None:
+    """The book refuses it too, so that a call that was decided before the halt holds nothing."""
+    journal = await machine.start()
+    await operate(journal, "halt", "begun", pair="XXBTZUSD", state="cancel_only")
+    with pytest.raises(Halted) as refused:
+        await begin(journal, charge("1"), orders=(order(),))
+    assert words(refused.value) == ("EService:Market in cancel_only mode", "EService:Policy cancel-only: drill")
+    assert used(journal) == 0
+    await operate(journal, "halt", "begun", pair="XETHZUSD")
+    await operate(journal, "resume", "done", pair="XXBTZUSD")
+    await begin(journal, charge("1"), orders=(order(),))
+    assert used(journal) == 1
+
+
+@in_virtual_time
+async def test_a_weaker_halt_takes_no_stricter_one_away(machine: Machine) -> None:
+    """Only a person resumes: neither a later halt nor a restart lets more pass, or frees a client of a group."""
+    journal = await machine.start()
+    for state, clients in (("cancel_only", ["bot"]), ("halted", ["eve"]), ("cancel_only", ["zoe"])):
+        await operate(journal, "halt", "begun", group="grids", state=state, clients=[*clients])
+    await operate(journal, "halt", "joined", group="grids", clients=["ada"])
+    await operate(journal, "halt", "joined", group="unknown", clients=["max"])
+    machine.crash()
+    journal = await machine.start()
+    (halt,) = journal.halts()
+    assert (halt.state, halt.clients) == ("halted", ("ada", "bot", "eve", "zoe"))
+    assert journal.halted("max", "main") is None
 
 
 @in_virtual_time

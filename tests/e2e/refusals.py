@@ -97,6 +97,12 @@ def _halted(gateway: RunningGateway, new_account: Callable[..., str]) -> Iterato
     yield bot
 
 
+def _cancel_only(gateway: RunningGateway, new_account: Callable[..., str]) -> Iterator[Bot]:
+    bot = gateway.client(new_account())
+    gateway.made.here("halt", "--client", bot.name, "--cancel-only", "--reason", "out for lunch")
+    yield bot
+
+
 def _exchange_gone(gateway: RunningGateway, new_account: Callable[..., str]) -> Iterator[Bot]:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and never listens
@@ -152,6 +158,9 @@ REFUSALS = [
             "EAPI:Invalid nonce", "", sdk.KrakenInvalidNonceError, ccxt.InvalidNonce),
     Refusal("halted", _halted, _order(),
             DENIED, "out for lunch", NO, ccxt.PermissionDenied),
+    Refusal("only cancels", _cancel_only, _order(),
+            "EService:Market in cancel_only mode", "out for lunch", sdk.KrakenMarketInOnlyCancelModeError,
+            ccxt.OnMaintenance),
     Refusal("exchange not reached", _exchange_gone, _order(),
             UNAVAILABLE, "nothing was sent", GONE, ccxt.ExchangeNotAvailable),
     Refusal("exchange down", _exchange_down, lambda caller: caller.balance(),

@@ -26,10 +26,19 @@ from tests.harness.wire import Wire
 HALTED = ["EGeneral:Permission denied", "EGeneral:Policy halt: drill"]
 REVOKED = ["EAPI:Invalid key"]
 SMALL = {**LIMIT, "price": "20000", "volume": "0.001"}
+CANCEL_ONLY = ["EService:Market in cancel_only mode", "EService:Policy cancel-only: drill"]
 BRAKES = {
-    "halt": (("halt", "--reason", "drill", "--client"), HALTED),
-    "revoke": (("clients", "revoke", "--reason", "drill"), REVOKED),
+    "halt": (("halt", "--client", "BOT"), HALTED, "client BOT"),
+    "halt of a pair": (("halt", "--pair", "xbt/usd"), HALTED, "pair XXBTZUSD"),
+    "cancels only": (("halt", "--client", "BOT", "--cancel-only"), CANCEL_ONLY, "client BOT"),
+    "revoke": (("clients", "revoke", "BOT"), REVOKED, ""),
 }
+"""The command, with BOT for the client's name, what an order is answered after it, and the halt in `status`."""
+
+
+def command_of(brake: str, bot: Bot) -> list[str]:
+    """The words of the command that makes the brake."""
+    return [bot.name if word == "BOT" else word for word in BRAKES[brake][0]] + ["--reason", "drill"]
 
 
 @pytest.fixture(name="made")
@@ -70,7 +79,7 @@ def filed(made: MadeHome) -> list[str]:
 @pytest.mark.parametrize("brake", BRAKES)
 def test_a_gateway_that_was_stopped_sends_nothing_when_it_goes_on(made: MadeHome, tmp_path: Path, brake: str) -> None:
     """The command says that the bot may still trade. The order that waited for the gateway is refused all the same."""
-    (words, refused), account = BRAKES[brake], account_of(tmp_path)
+    (_, refused, _), account = BRAKES[brake], account_of(tmp_path)
     with running(made) as gateway:
         bot = gateway.client(account)
         assert asked(bot) == []
@@ -78,7 +87,7 @@ def test_a_gateway_that_was_stopped_sends_nothing_when_it_goes_on(made: MadeHome
         with stopped(gateway):
             wire = Wire(gateway.url)
             wire.send(bot.request("AddOrder", SMALL))
-            done = made.process(*words, bot.name)
+            done = made.process(*command_of(brake, bot))
             assert done.returncode == 5
             assert "THE BOT MAY STILL TRADE" in done.stderr
             assert "has not confirmed within 3 s" in done.stderr
@@ -90,25 +99,28 @@ def test_a_gateway_that_was_stopped_sends_nothing_when_it_goes_on(made: MadeHome
         assert len(made.arrivals(account)) == before
         until(lambda: not filed(made), "the brake on record")
         assert asked(bot) == refused
-    (begun,) = (one for one in made.records(kind="operator", client=bot.name) if one["stage"] == "begun")
+    (begun,) = (one for one in made.records(kind="operator", stage="begun") if "acted" in one)
     assert (begun["reason"], begun["uid"]) == ("drill", os.getuid())
     made.verify()
 
 
-def test_a_worker_that_is_born_again_honours_the_brake_of_a_dead_one(made: MadeHome, tmp_path: Path) -> None:
-    """The worker is stopped, the client halted, the worker killed: the next one refuses from its first call on."""
-    account = account_of(tmp_path)
+@pytest.mark.parametrize("brake", [name for name, (_, _, halt) in BRAKES.items() if halt])
+def test_a_worker_that_is_born_again_honours_the_brake_of_a_dead_one(
+    made: MadeHome, tmp_path: Path, brake: str
+) -> None:
+    """The worker is killed between the brake's file and its record: the next one refuses from its first call on."""
+    (_, refused, shown), account = BRAKES[brake], account_of(tmp_path)
     with running(made) as gateway:
         bot = gateway.client(account)
         assert asked(bot) == []
         with stopped(gateway) as worker:
-            assert made.process("halt", "--client", bot.name, "--reason", "drill").returncode == 5
+            assert made.process(*command_of(brake, bot)).returncode == 5
             os.kill(worker, signal.SIGKILL)
             until(lambda: gateway.workers() not in ([], [worker]) and gateway.get("/-/health"), "a worker reborn")
         Nonces.ahead += AHEAD_NS
-        assert asked(bot) == HALTED
+        assert asked(bot) == refused
         until(lambda: not filed(made), "the brake on record")
-    assert [halt["whom"] for halt in made.status()["halts"]] == [f"client {bot.name}"]
+    assert [halt["whom"] for halt in made.status()["halts"]] == [shown.replace("BOT", bot.name)]
 
 
 @contextmanager

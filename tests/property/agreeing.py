@@ -15,7 +15,16 @@ def agree(book: Book, plain: PlainFold) -> None:
         name: (call["unknown"], [order for _, order in call["left"]]) for name, call in plain.calls.items()
     }
     assert {key: (one.client, one.placed_us, one.order) for key, one in book.orders.items()} == plain.orders
-    assert {whom: (halt.reason, halt.by, halt.at_us) for whom, halt in book.halts.items()} == plain.halts
+    assert plain.halts == {
+        scope: {
+            "reason": halt.reason,
+            "by": halt.by,
+            "at": halt.at_us,
+            "state": halt.state,
+            "clients": list(halt.clients),
+        }
+        for scope, halt in book.halts.items()
+    }
     assert book.revoked == plain.revoked
     assert set(book.gaps) == plain.lacks
     for key in book.windows:

@@ -31,7 +31,13 @@ _AMOUNTS = st.decimals(min_value="0", max_value=6, places=2)
 _CHARGES = st.lists(st.tuples(st.sampled_from(sorted(CAPS)), _AMOUNTS, st.integers(0, LEGS - 1)), max_size=4)
 _LEG_SETS = st.frozensets(st.integers(0, LEGS - 1))
 _CALLS = st.tuples(st.sampled_from(CLIENTS), _CHARGES, st.sampled_from(["", "x", "y"]))
-_WHOM = st.sampled_from([("", ""), ("ada", ""), ("", "main"), ("bob", "")])
+PAIRS = ("XXBTZUSD", "XETHZEUR")
+_WHOM = st.sampled_from(
+    [{}, {"client": "ada"}, {"client": "bob"}, {"account": "main"}, {"group": "all"}]
+    + [{"pair": pair} for pair in PAIRS]
+)
+_CLIENTS = st.lists(st.sampled_from(CLIENTS), unique=True).map(sorted)
+_HALTS = st.tuples(_WHOM, st.sampled_from(["halted", "cancel_only"]), _CLIENTS)
 STEPS = st.one_of(
     st.tuples(st.just("place"), _CALLS),
     st.tuples(st.just("change"), _CALLS),
@@ -42,7 +48,8 @@ STEPS = st.one_of(
     st.tuples(st.just("trade"), _CALLS),
     st.tuples(st.just("close"), st.integers(0, 2)),
     st.tuples(st.just("reappear"), st.integers(0, 9)),
-    st.tuples(st.just("halt"), _WHOM),
+    st.tuples(st.just("halt"), _HALTS),
+    st.tuples(st.just("join"), _CLIENTS),
     st.tuples(st.just("resume"), _WHOM),
     st.tuples(st.just("revoke"), st.sampled_from(CLIENTS)),
     st.tuples(st.just("reset"), st.tuples(st.sampled_from(CLIENTS), st.sampled_from(["", "USD", "EUR"]))),
@@ -169,7 +176,9 @@ class History:
 
     def _order(self, leg: int, name: str) -> Order:
         price = Price(Decimal(self._calls))
-        return Order("XXBTZUSD", "buy", "limit", Decimal(1), price, client_tag=str(leg), client_id=name or None)
+        return Order(
+            PAIRS[self._calls // 3 % 2], "buy", "limit", Decimal(1), price, client_tag=str(leg), client_id=name or None
+        )
 
     def _trade(self, call: tuple[str, Charges, str]) -> None:
         """Place orders, or change the newest one, and have them all accepted."""
@@ -223,24 +232,30 @@ class History:
             closed = {"kind": "closed", "time": self.clock_us, "account": "main", "venue_ids": []}
             self._take({**closed, "reappeared": [again]})
 
-    def _halt(self, whom: tuple[str, str]) -> None:
-        self._take(self._operate("halt", "begun", *whom))
+    def _halt(self, value: tuple[Mapping[str, str], str, Sequence[str]]) -> None:
+        whom, state, clients = value
+        of_group = {"clients": clients} if "group" in whom and clients else {}
+        self._take(self._operate("halt", "begun", whom) | {"state": state} | of_group)
 
-    def _resume(self, whom: tuple[str, str]) -> None:
-        self._take(self._operate("resume", "begun", *whom))
-        self._take(self._operate("resume", "done", *whom))
+    def _join(self, clients: Sequence[str]) -> None:
+        """Clients join a group, halted or not."""
+        self._take(self._operate("halt", "joined", {"group": "all"}) | {"clients": clients})
+
+    def _resume(self, whom: Mapping[str, str]) -> None:
+        self._take(self._operate("resume", "begun", whom))
+        self._take(self._operate("resume", "done", whom))
 
     def _revoke(self, client: str) -> None:
-        self._take(self._operate("clients revoke", "begun", client, "") | {"acted": self.clock_us - 1})
+        self._take(self._operate("clients revoke", "begun", {"client": client}) | {"acted": self.clock_us - 1})
 
     def _reset(self, value: tuple[str, str]) -> None:
         """A person resets what is left of a client's caps."""
         client, unit = value
-        self._take(self._operate("caps reset", "done", client, "") | ({"unit": unit} if unit else {}))
+        self._take(self._operate("caps reset", "done", {"client": client}) | ({"unit": unit} if unit else {}))
 
     def _accept_clock(self, _: None) -> None:
         """A person says that the machine's clock is right."""
-        self._take(self._operate("clock accept", "done", "", ""))
+        self._take(self._operate("clock accept", "done", {}))
 
     def _lack(self, gap: tuple[int, int]) -> None:
         """A start finds that the book lacks records."""
@@ -248,12 +263,11 @@ class History:
 
     def _accept_gaps(self, _: None) -> None:
         """A person accepts that."""
-        self._take(self._operate("book accept", "done", "", ""))
+        self._take(self._operate("book accept", "done", {}))
 
-    def _operate(self, act: str, stage: str, client: str, account: str) -> Record:
-        named = {key: value for key, value in (("client", client), ("account", account)) if value}
+    def _operate(self, act: str, stage: str, whom: Mapping[str, str]) -> Record:
         command = {"kind": "operator", "time": self.clock_us, "by": "ann", "uid": 1, "act": act, "stage": stage}
-        return {**command, "reason": "r", **named}
+        return {**command, "reason": "r", **whom}
 
     def _wait(self, us: int) -> None:
         """Time passes, or the clock is set back."""

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 Cap: TypeAlias = tuple[str, str, int]
 """Scope, unit and window in seconds."""
 Fields: TypeAlias = Mapping[str, Any]
-WHOM = ("client", "account")
+WHOM = ("client", "account", "group", "pair")
 
 
 @dataclass
@@ -34,7 +34,8 @@ class PlainFold:
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     orders: dict[tuple[str, str], tuple[str, int, Any]] = field(default_factory=dict)
     """Who placed each order that may be open, when, and what it is; by account and venue id."""
-    halts: dict[tuple[str, ...], tuple[str, str, int]] = field(default_factory=dict)
+    halts: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+    """What each halt says, by what it is of."""
     revoked: dict[str, int] = field(default_factory=dict)
     lacks: set[tuple[int, int]] = field(default_factory=set)
     """The first and the last record of each part of the log that is missing, until a person accepts that."""
@@ -94,7 +95,17 @@ class PlainFold:
         at = record.get("acted", record["time"])
         match record["act"], record["stage"]:
             case "halt", "begun":
-                self.halts[whom] = record.get("reason", ""), record["by"], at
+                said = {"reason": record.get("reason", ""), "by": record["by"], "at": at}
+                said["state"] = record.get("state", "halted")
+                before, clients = self.halts.get(whom), record.get("clients", [])
+                if before is not None and (before["state"], said["state"]) == ("halted", "cancel_only"):
+                    said = dict(before)
+                if before is not None:
+                    clients = sorted({*before["clients"], *clients}) if before["clients"] and clients else []
+                self.halts[whom] = {**said, "clients": clients}
+            case "halt", "joined" if whom in self.halts:
+                clients = self.halts[whom]["clients"]
+                self.halts[whom]["clients"] = sorted({*clients, *record["clients"]}) if clients else []
             case "resume", "done":
                 self.halts = {one: halt for one, halt in self.halts.items() if one != whom}
             case "book accept", "done":
@@ -124,7 +135,14 @@ class PlainFold:
     def allows(self, record: Fields) -> bool:
         """Whether the call of an intent's record may begin now."""
         client, account = record["client"], record["account"]
-        is_halted = any(whom[0] in {"", client} and whom[1] in {"", account} for whom in self.halts)
+        pairs = {order["pair"] for order in record["orders"]}
+        is_halted = any(
+            whom[0] in {"", client}
+            and whom[1] in {"", account}
+            and (not whom[2] or not said["clients"] or client in said["clients"])
+            and whom[3] in {"", *pairs}
+            for whom, said in self.halts.items()
+        )
         others = [call for call in self.calls.values() if call["account"] == account]
         is_stopped = is_halted or self.lacks or any(_is_in_the_way(call, record) for call in others)
         return not is_stopped and self._fits(record)

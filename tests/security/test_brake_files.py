@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.audit import flushes
+from signer.audit import waiting
 from signer.audit.disk import LocalFile
 from signer.errors import HomeError
 from signer.home.brakes import Brake, file_brake, new_id
@@ -103,7 +103,7 @@ def refused(act: str) -> list[str]:
 def on_record(made: Inside, act: str) -> list[str]:
     """The clients that are halted or revoked by the log."""
     with read_book(made.home) as book:
-        return [halt.client for halt in book.halts()] if act == "halt" else list(book.revoked())
+        return [halt.scope.client for halt in book.halts()] if act == "halt" else list(book.revoked())
 
 
 @ACTS
@@ -142,7 +142,7 @@ def hung() -> Iterator[tuple[threading.Event, threading.Event]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LocalFile, "sync", hanging_sync)
-        patch.setattr(flushes, "LATE_S", 3600.0)  # however long the command takes, the order is not given up
+        patch.setattr(waiting, "LATE_S", 3600.0)  # however long the command takes, the order is not given up
         try:
             yield begun, go
         finally:

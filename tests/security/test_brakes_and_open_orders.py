@@ -167,3 +167,54 @@ def test_unknown_calls_are_listed_though_the_home_does_not_read(rig: Rig, tmp_pa
     home.config.write_text("[")
     home.pairs("kraken").write_text("{")
     assert signer(home, "orders", "unknown") == 0
+
+
+def test_a_halt_of_a_pair_cancels_its_orders_of_every_client(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    """Orders for other pairs stay, and so do those that the owner placed by hand."""
+    bots = [rig.bot("wide"), rig.bot("wide")]
+    meant = [rig.place(bot, **SMALL) for bot in bots]
+    others = [rig.place(bots[0], pair="ETHUSD", price="2000", volume="0.01"), rig.place_by_hand(**SMALL)]
+    signer(rig.home, "halt", "--pair", "BTC/USD", "--cancel-orders")  # orders that other tests lost may be unsettled
+    assert "of pair XXBTZUSD." in capsys.readouterr().err
+    assert [rig.is_open(txid) for txid in [*meant, *others]] == [False, False, True, True]
+    lines = [json.loads(line) for path in rig.home.audit.glob("*.jsonl") for line in path.read_text().splitlines()]
+    acts = [line for line in lines if line.get("act") == "cancel orders" and line.get("pair") == "XXBTZUSD"]
+    assert acts[0]["stage"] == "begun"
+    assert set(meant) <= set(acts[0]["named"])
+
+
+def test_a_halt_of_a_group_cancels_the_orders_of_its_clients(
+    rig: Rig, bot: Bot, other: Bot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of other clients stay. A lost order of the group is looked up and cancelled as well."""
+    before = rig.home.config.read_text()
+    rig.home.config.write_text(f'{before}\n[groups.grids]\nclients = ["{bot.name}"]\n')
+    try:
+        txids = [rig.place(bot, **SMALL), rig.place(other, **SMALL)]
+        lost(rig, bot, CloseAfterActing(endpoint="AddOrder"))
+        assert signer(rig.home, "halt", "--group", "grids") == 0
+        shown = capsys.readouterr()
+        assert (txids[0] in shown.out, txids[1] in shown.out) == (True, False)
+        assert signer(rig.home, "halt", "--group", "grids", "--cancel-orders") == 0
+        assert "Cancelled 2 orders of group grids." in capsys.readouterr().err
+        assert [rig.is_open(txid) for txid in txids] == [False, True]
+    finally:
+        rig.home.config.write_text(before)
+
+
+def test_nobodys_orders_are_cancelled_for_a_group_that_nobody_knows(
+    rig: Rig, bot: Bot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It halts everybody, because nobody can tell whom it means. To cancel what everybody has open is another thing."""
+    txid, before = rig.place(bot, **SMALL), rig.home.config.read_text()
+    rig.home.config.write_text("nonsense")
+    try:
+        assert signer(rig.home, "halt", "--group", "grids", "--cancel-orders") == NOT_ALL
+    finally:
+        rig.home.config.write_text(before)
+    said = capsys.readouterr().err
+    assert "EVERYBODY is halted unless the running gateway knows them" in said
+    assert "the clients of group 'grids' are not known" in said
+    assert rig.is_open(txid)
+    with rig.nothing_arrives():
+        assert rig.call(bot, "AddOrder", {**LIMIT, **SMALL})

@@ -22,7 +22,7 @@ from signer.errors import StoreUnavailable
 from signer.gateway.credential import Credential
 from signer.keys.file import FileKeyStore
 from signer.keys.passphrase import from_file
-from signer.model import Halt, KeyInfo
+from signer.model import Halt, HaltScope, KeyInfo
 from signer.operator.readiness import readiness_of
 from signer.serving.clock import SystemClock
 from signer.serving.readiness import InForce, judged, read_answer
@@ -227,9 +227,9 @@ async def test_without_an_answering_gateway_they_judge_from_the_home_and_say_so(
 def test_what_is_told_of_some_clients_is_the_truth_of_all() -> None:
     """The socket's answer names only clients that are stopped; that others trade is not forgotten over that."""
     names = [InForce(name, "main") for name in ("ada", "bob")]
-    halt = Halt("ada", "", "why", "op", 1)
+    halt = Halt(HaltScope("ada"), "why", "op", 1)
     one = judged(names, lambda client, _: halt if client == "ada" else None, {})
-    both = judged(names, lambda client, _: replace(halt, client=client) if client else None, {})
+    both = judged(names, lambda client, _: replace(halt, scope=HaltScope(client)) if client else None, {})
     for said, passes in ((one, True), (both, False)):
         told = read_answer(json.loads(json.dumps(said.as_json())))
         assert (told.not_ready_reason == said.not_ready_reason, not told.not_ready_reason) == (True, passes)

@@ -34,9 +34,10 @@ async def test_an_order_without_a_name_is_told_as_unsettled() -> None:
     held: dict[str, Any] = {"reservation": 1, "at": 1, "orders": orders, "charges": [], "targets": []}
     book.apply({"kind": "intent", "id": "r1", "client": "bot", "account": "main", **held})
     book.apply({"kind": "opened", "at": 2})
-    aiming = Aiming(cast(Any, BookQuestions(book, None, lambda: 5)), _NothingFound(), SystemClock())
+    journal = cast(Any, BookQuestions(book, None, lambda: 5))
+    aiming = Aiming(journal, _NothingFound(), SystemClock())
     account = cast(Any, SimpleNamespace(name="main", venue=open_venue("kraken")))
     snapshot = Snapshot({}, {}, {"main": account})
-    clearing = Clearing(lambda: snapshot, aiming, nothing, clock=SystemClock(), watch=nothing)
-    told = await clearing.verbs()["cancel_orders"](Operator(0, "root"), {"client": "bot", "account": ""})
+    clearing = Clearing(lambda: snapshot, aiming, journal, clock=SystemClock(), watch=nothing)
+    told = await clearing.verbs()["cancel_orders"](Operator(0, "root"), {"scope": ["bot", "", "", ""]})
     assert told == {"count": 0, "left": {}, "unsettled": ["no name", "userref 7", "mine"]}

@@ -14,7 +14,7 @@ from signer.audit.report import from_marks
 from signer.audit.verify import verify
 from signer.contracts import Marks
 from signer.home.layout import Home
-from signer.model import OrderRef
+from signer.model import Order, OrderRef
 from signer.policy.orders import limits_of
 from signer.sandbox.wire import Value
 from tests.simulator.asks import CLIENTS, Ask
@@ -26,6 +26,8 @@ from tests.simulator.world import World
 CANCELS = frozenset({"CancelOrder", "CancelOrderBatch"})
 
 
+ORDERS = (Order("XXBTZUSD", "buy", "limit", Decimal(1)),)
+"""What halts are asked for: all orders are for one pair."""
 LATEST_SENT_S = 20.0
 """An order leaves so long after its client asked for it, or never: five seconds are for the disk, and five for a
 turn."""
@@ -60,7 +62,7 @@ class Checks(Witness):
         if fresh[0] not in self.logs.book().calls:
             self._world.fail(f"{endpoint} {asked} is sent, for which nothing is held ({fresh[0]})")
         ask = self._ask(_marks(intents[-1])[0])
-        if self.journal is not None and self.journal.halted(ask.client, account):
+        if self.journal is not None and self.journal.halted(ask.client, account, ORDERS):
             self._world.fail(f"{endpoint} {asked} is sent, though {ask.client} is halted")
         if self._world.now - ask.asked_at > LATEST_SENT_S:
             self._world.fail(f"{endpoint} {asked} is sent long after it was asked for")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from signer.errors import AuditError
 from signer.gateway.trace import operator_record
 from signer.home.layout import Home
 from signer.ledger import checkpoint, room
-from signer.model import Json
+from signer.model import HaltScope, Json
 from tests.simulator.asks import CLIENTS
 from tests.simulator.bots import Bots
 from tests.simulator.checks import Checks
@@ -148,20 +148,30 @@ async def _trouble(simulation: Simulation, life: Life) -> None:
             case "venue":
                 simulation.venue.gone_until = until
             case "halt":
-                await _halt_for_a_while(life, random.choice(("", *CLIENTS)), until - world.now)
+                await _halt_for_a_while(life, random.choice(HALTED), until - world.now)
 
 
-async def _halt_for_a_while(life: Life, client: str, seconds: float) -> None:
-    await operate(life, "halt", "begun", client)
+FIRST: list[Json] = [next(iter(CLIENTS))]
+HALTED: Sequence[Mapping[str, Json]] = (
+    {},
+    *({"client": client} for client in CLIENTS),
+    {"pair": "XXBTZUSD"},
+    {"pair": "XETHZUSD", "state": "cancel_only"},
+    {"group": "some", "clients": FIRST},
+)
+"""What an operator halts, as its record says it."""
+
+
+async def _halt_for_a_while(life: Life, halted: Mapping[str, Json], seconds: float) -> None:
+    await operate(life, "halt", "begun", **halted)
     await asyncio.sleep(seconds)
-    await operate(life, "resume", "done", client)
+    await operate(life, "resume", "done", **{name: halted[name] for name in HaltScope._fields if name in halted})
 
 
-async def operate(life: Life, act: str, stage: str, client: str) -> None:
+async def operate(life: Life, act: str, stage: str, **more: Json) -> None:
     """Record an operator's act, which counts at once, whatever the disk does."""
     told: dict[str, Json] = {"id": "simulated", "act": act, "stage": stage, "reason": "simulated"}
-    told |= {"client": client} if client else {}
     try:
-        await life.journal.record(operator_record(1, "operator", told, life.clock.now_us()), urgent=True)
+        await life.journal.record({**operator_record(1, "operator", told, life.clock.now_us()), **more}, urgent=True)
     except AuditError:
         life.world.note(f"{act} is in effect and not on record yet")

@@ -138,6 +138,10 @@ _WORDS: Mapping[RefusalKind, _Wording] = {
     ),
     # Not Unavailable: bots would go on trying.
     RefusalKind.HALTED: lambda refused, _: ("EGeneral:Permission denied", f"EGeneral:Policy {refused.reason}"),
+    RefusalKind.CANCEL_ONLY: lambda refused, _: (
+        "EService:Market in cancel_only mode",
+        f"EService:Policy {refused.reason}",
+    ),
     RefusalKind.RATE_LIMITED: _rate_limited,
     RefusalKind.QUIET: _quiet,
     RefusalKind.NOT_CANCELLED: lambda refused, _: refused.venue_words,

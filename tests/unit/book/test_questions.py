@@ -13,7 +13,8 @@ from signer.book.questions import CLOSED_AT_ONCE, MOST_OPEN, NEWEST_CLOSED, Book
 from signer.book.reading import BookCall, BookOrder, Document
 from signer.book.rows import Row
 from signer.contracts import Known
-from signer.model import Halt, Order, OrderRef, PlacedOrder
+from signer.model import Halt, HaltScope, Order, OrderRef, PlacedOrder
+from signer.model.halts import EVERYBODY
 from signer.model.wire import as_json
 
 TAG = OrderRef("client-tag", "7")
@@ -167,8 +168,8 @@ def test_brakes_and_the_time() -> None:
     assert known(book).now_us() == 5
     book.now_us = 6
     assert known(book).now_us() == 6
-    for halt in (Halt("b", "", "late", "ann", 2), Halt("", "", "early", "ann", 1)):
-        book.put(Row("halt", (halt.client, halt.account), halt))
+    for halt in (Halt(HaltScope("b"), "late", "ann", 2), Halt(EVERYBODY, "early", "ann", 1)):
+        book.put(Row("halt", halt.scope, halt))
     book.put(Row("revoked", ("bot",), 3))
     assert [halt.reason for halt in known(book).halts()] == ["early", "late"]
     assert known(book).revoked() == {"bot": 3}

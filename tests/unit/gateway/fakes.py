@@ -25,6 +25,7 @@ from signer.model import (
     Halt,
     Intent,
     Json,
+    Order,
     OrderRef,
     Outcome,
     PlacedOrder,
@@ -60,6 +61,7 @@ class Fakes:
         self.meanwhile: Callable[[], None] = lambda: None
         """What happens while the call waits for its turn."""
         self.halt: Halt | None = None
+        self.asked_for: list[Order] = []
         self.known: tuple[PlacedOrder, ...] = (placed(),)
         """The orders that are on record, whatever is asked."""
         self.look_up: Callable[[], Awaitable[None]] = nothing_found
@@ -225,8 +227,9 @@ class FakeJournal(BookQuestions):
         """Note a record in the background."""
         self._fakes.step(f"note {entry['kind']}")
 
-    def halted(self, client: str, account: str) -> Halt | None:
-        """Return the halt of the test."""
+    def halted(self, client: str, account: str, orders: Sequence[Order] = ()) -> Halt | None:
+        """Return the halt of the test, and remember which orders it was asked for."""
+        self._fakes.asked_for = list(orders)
         return self._fakes.halt
 
     @property

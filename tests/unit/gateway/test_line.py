@@ -18,7 +18,7 @@ from signer.errors import (
     RefusalKind,
     Unanswered,
 )
-from signer.model import Action, Call, Halt, OrderRef, VenueResult
+from signer.model import Action, Call, Halt, HaltScope, OrderRef, VenueResult
 from tests.harness.virtual import run
 from tests.unit.gateway.fakes import REJECTED, UNCLEAR, Fakes
 from tests.unit.policy.examples import CLOSE, TXID, add, amend, cancel, order, placed, policy, read
@@ -28,7 +28,7 @@ READ = read("balance", frozenset({"query-funds"}))
 CANCEL = cancel(TXID)
 AMEND = amend(TXID, volume=order().volume)
 WRITE = Call("export", Action.WRITE, {}, (CLOSE,))
-HALT = Halt("bot", "", "lunch", "operator", 1)
+HALT = Halt(HaltScope("bot"), "lunch", "operator", 1)
 BEGUN = ["authenticate", "parse", "place", "begin"]
 """Steps 1 to 4 of an order."""
 
@@ -161,6 +161,25 @@ def test_a_brake_stops_a_call_that_waits_for_its_turn(
     assert not [step for step in fakes.done if step.startswith("send")]
     assert fakes.done[-2:] == ["conclude not-sent", "answer"]
     assert (fakes.journal.under_way, fakes.journal.spent) == ([], False)
+
+
+def test_where_only_cancels_of_orders_pass_another_change_does_too() -> None:
+    """An order is refused in words of its own. A call that changes no order goes out."""
+    cancel_only = replace(HALT, state="cancel_only")
+    fakes = made(ORDER)
+    fakes.meanwhile = lambda: setattr(fakes, "halt", cancel_only)
+    assert answered(fakes) == "cancel-only: cancel-only: lunch"
+    for call in (WRITE, READ, CANCEL):
+        assert answered(made(call, lambda fakes: setattr(fakes, "halt", cancel_only))) == "the venue's words"
+
+
+def test_a_halt_is_asked_for_the_orders_that_the_call_leaves() -> None:
+    """The pair of a changed order is that of its target."""
+    for call in (ORDER, amend(TXID)):
+        fakes = made(call)
+        fakes.known = (placed("bot"),)
+        answered(fakes)
+        assert {one.pair for one in fakes.asked_for} == {"XXBTZUSD"}, call.endpoint
 
 
 def test_an_order_that_found_no_way_is_given_back() -> None:

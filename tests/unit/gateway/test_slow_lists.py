@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from signer.contracts import Journal, LookUps, Venue
-from signer.gateway.aiming import READ_S, Aiming
+from signer.gateway.aiming import READ_S, Aiming, every
 from signer.gateway.forward import Account, Journey
 from tests.harness.virtual import VirtualClock, run
 from tests.unit.policy.examples import placed
@@ -46,7 +46,7 @@ def test_a_read_that_is_on_its_way_keeps_its_turn(sent: bool) -> None:
         venue = SimpleNamespace(open_call=lambda _: None)
         aiming = Aiming(cast("Journal", journal), cast("LookUps", None), VirtualClock())
         begun = asyncio.get_running_loop().time()
-        assert await aiming.open_orders(cast("Account", account), cast("Venue", venue), "bot") == [order]
+        assert await aiming.open_orders(cast("Account", account), cast("Venue", venue), "bot", every) == [order]
         assert asyncio.get_running_loop().time() == begun + READ_S
         await asyncio.sleep(120)
         assert account.is_given_up is not sent

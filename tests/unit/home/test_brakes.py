@@ -11,10 +11,11 @@ import pytest
 
 from signer.errors import HomeError
 from signer.home.brakes import NO_BRAKES, Brake, file_brake, new_id, parse_brake, read_brakes, remove_brake
+from signer.model import HaltScope
+from signer.model.halts import EVERYBODY
 
 HALT = Brake(new_id(7), "halt", "bot", "", "drill", "op", 1000, 7)
 REVOKE = replace(HALT, id=new_id(8), act="revoke", at_us=8)
-EVERYBODY = ("", "")
 
 
 @pytest.fixture(name="folder")
@@ -29,7 +30,7 @@ def test_what_is_filed_is_read_and_removed(folder: Path) -> None:
         file_brake(folder, brake)
     found = read_brakes(folder)
     assert found.brakes == {HALT.id: HALT, REVOKE.id: REVOKE}
-    assert found.halts == {("bot", ""): HALT.halt}
+    assert found.halts == {HaltScope("bot"): HALT.halt}
     assert found.revoked == {"bot": 8}
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     for brake in (HALT, REVOKE, HALT):
@@ -80,7 +81,7 @@ def test_a_damaged_file_halts_everybody_until_it_reads(folder: Path, content: by
     assert found.halts[EVERYBODY].reason == f"brakes/{path.name} does not read"
     assert found.revoked == {"bot": 8}
     path.write_text(json.dumps(asdict(HALT)))
-    assert read_brakes(folder, found).halts == {("bot", ""): HALT.halt}
+    assert read_brakes(folder, found).halts == {HaltScope("bot"): HALT.halt}
 
 
 def test_a_file_that_others_may_write_halts_everybody(folder: Path) -> None:

@@ -11,7 +11,7 @@ from signer.book.book import Book
 from signer.book.reading import BookCall, BookOrder, Document
 from signer.book.rows import BookChanges, Row
 from signer.contracts import Checkpoint
-from signer.model import ChainHead, Halt, OrderRef
+from signer.model import ChainHead, Halt, HaltScope, OrderRef
 from signer.model.wire import as_json
 from tests.unit.ledger.calls import DAY_S, START_US, charge, order
 
@@ -46,7 +46,7 @@ def rows() -> Sequence[Row]:
         Row("cap", KEY, ("notional", Decimal("1000"))),
         call(2),
         call(1),
-        Row("halt", ("bot", ""), Halt("bot", "", "drill", "ann", START_US)),
+        Row("halt", HaltScope("bot"), Halt(HaltScope("bot"), "drill", "ann", START_US)),
         Row("revoked", ("old",), START_US - 1),
         Row("gap", (3, 4), True),
         placed("OPEN-2", at_us=START_US + 2),

@@ -18,7 +18,8 @@ from signer.ledger import checkpoint
 from signer.ledger.book_format import BOOK
 from signer.ledger.checkpoint import BookFile
 from signer.ledger.database import FileFormat
-from signer.model import ChainHead, Halt, OrderRef
+from signer.model import ChainHead, Halt, HaltScope, OrderRef
+from signer.model.halts import EVERYBODY
 from tests.unit.ledger.books import KEY, book_of, call, changes, close, known_of, placed, rows, store, window
 from tests.unit.ledger.calls import START_US
 from tests.unit.ledger.disks import Breakable
@@ -103,8 +104,8 @@ def test_a_book_reads_back_as_it_was(file: BookFile, path: Path) -> None:
 def test_only_changed_rows_are_written(file: BookFile, path: Path) -> None:
     """A row without a value is gone, one that is not named stays, and an order is closed, amended or opened again."""
     store(file, changes(*rows(), whole=True))
-    halt = Row("halt", ("", ""), Halt("", "", "stop", "ann", START_US))
-    gone = [Row("call", call(1).key, None), Row("halt", ("bot", ""), None), Row("order", ("main", "OPEN-2"), None)]
+    halt = Row("halt", EVERYBODY, Halt(EVERYBODY, "stop", "ann", START_US))
+    gone = [Row("call", call(1).key, None), Row("halt", HaltScope("bot"), None), Row("order", ("main", "OPEN-2"), None)]
     now = [window("0.25"), halt, placed("OPEN-1", client_tag="8"), placed("CLOSED")]
     store(file, changes(*gone, *now, seq=2, now_us=START_US + 5))
     changed = {(one.kind, one.key) for one in [*gone[:2], *now]}

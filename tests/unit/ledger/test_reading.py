@@ -85,7 +85,7 @@ def test_without_a_checkpoint_the_log_makes_the_book(home: Home, read: Callable[
     """No file is made, and the whole log is folded."""
     found = read({"seq": 1, "kind": "operator", "act": "halt", "stage": "begun", "client": "bot", "time": 7})
     assert found.checkpoint_head is None
-    assert [(halt.client, halt.at_us) for halt in found.halts()] == [("bot", 7)]
+    assert [(halt.scope.client, halt.at_us) for halt in found.halts()] == [("bot", 7)]
     assert found.find_orders("main", TAG) == []
     assert list(home.folder.iterdir()) == []
 

@@ -17,7 +17,8 @@ from signer.errors import ConfigError, HomeError, WrongPassphrase
 from signer.home.layout import Home
 from signer.home.settings import load_config
 from signer.keys.issue import ApiKeySecret, issue
-from signer.model import Role
+from signer.model import HaltScope, Role
+from signer.model.halts import EVERYBODY
 from signer.operator import clients, halts, keyfile, keys
 from signer.operator.open_orders import cancel_open, open_orders
 from signer.operator.opening import INSECURE_VALUE, INSECURE_VARIABLE, open_store
@@ -30,6 +31,7 @@ from signer.secret import Secret
 from tests.harness.persons import Told
 from tests.harness.stores import API_KEY, CANARY, SHAPE, new_store
 
+SPOT = HaltScope(account="spot")
 ACTS = ("keys", "clients", "keyfile", "halts", "orders", "stop", "init", "reload", "taking_back", "open_orders")
 
 
@@ -158,29 +160,29 @@ def test_an_unknown_account_or_policy_is_refused_before_the_record(session: Sess
 
 def test_orders_are_halted_and_resumed_without_a_passphrase(session: Session, told: Told) -> None:
     """The status shows the halt while it is in force; what ends it is named."""
-    halts.halt_orders(session, "", "spot", "drawdown")
-    assert [(halt.account, halt.reason) for halt in status_of(session.home).halts] == [("spot", "drawdown")]
+    halts.halt_orders(session, SPOT, "drawdown")
+    assert [(halt.scope.account, halt.reason) for halt in status_of(session.home).halts] == [("spot", "drawdown")]
     assert halts.ways_to_resume(session.home) == ["signer resume --account spot"]
-    resumed = halts.resume_orders(session, "", "spot", "", every=False)
+    resumed = halts.resume_orders(session, SPOT, "", every=False)
     assert (len(resumed.ended), resumed.left) == (1, [])
     assert "ends it" in told.noted[0]
-    assert not halts.resume_orders(session, "", "spot", "", every=False).ended
+    assert not halts.resume_orders(session, SPOT, "", every=False).ended
 
 
 def test_what_is_open_is_told_and_not_cancelled_without_a_gateway(session: Session) -> None:
     """Only a gateway can cancel, and what the log knows is told all the same."""
-    halts.halt_orders(session, "", "", "")
-    found = open_orders(session, "", "")
+    halts.halt_orders(session, EVERYBODY, "")
+    found = open_orders(session, EVERYBODY)
     assert found is not None
     assert (found.count, found.rows) == (0, [])
-    cleared = cancel_open(session, "", "")
+    cleared = cancel_open(session, EVERYBODY)
     assert (cleared.all_closed, cleared.gateway) == (False, False)
     assert "NOTHING WAS CANCELLED" in cleared.why_not
 
 
 def test_there_is_nothing_to_close_or_to_stop(session: Session) -> None:
     """An unknown number closes nothing and leaves no record; no gateway runs."""
-    halts.halt_orders(session, "", "", "")
+    halts.halt_orders(session, EVERYBODY, "")
     assert not unknown_calls(session.home)
     assert not close_unknown(session, "orders release", 7, (), "by hand")
     with pytest.raises(HomeError, match="no gateway runs"):

@@ -10,7 +10,7 @@ import pytest
 from signer.errors import ConfigError
 from signer.policy import load_policies, load_policy
 from signer.policy.load import VenueTerms
-from signer.policy.resolve import _near
+from signer.policy.resolve import near
 from signer.venues.kraken.vocabulary import WITHHELD, WORDS
 from tests.unit.policy.examples import KNOWN, TRADER, find, make, policy, policy_file
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_a_pair_is_a_problem() -> None:
     """No exchange will ever list it; it is named with its key."""
     for text in ("?", "XBT/", "/USD", "XBT USD", "", "XBT/USD/EUR", "XBT/USD\n", "ẞBT/USD"):
         _, problems = make(pairs=["XBT/USD", "ETH/USD", text])
-        assert problems == [f'pairs[2]: no pair is called "{text}"; {_near(text, KNOWN) or HINT}']
+        assert problems == [f'pairs[2]: no pair is called "{text}"; {near(text, KNOWN) or HINT}']
 
 
 @pytest.mark.parametrize("name", ["ETH/USB", "SOL/USD", "SOLUSD", "NEW.S/USD", "FOOUSD.d"])

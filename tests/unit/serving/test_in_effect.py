@@ -47,11 +47,13 @@ async def test_a_resume_says_that_the_halt_has_ended(tmp_path: Path) -> None:
     home = Home(tmp_path)
     async with opened(home) as journal:
         journal.conclude({**HALT, "kind": "operator", "by": "me", "uid": 0, "time": 1})
-        brakes = BrakeWatch(home.brakes, journal, Revocations(), watch=cast("Watch", None), clock=SystemClock())
+        brakes = BrakeWatch(
+            home.brakes, journal, Revocations(), cast("Any", None), watch=cast("Watch", None), clock=SystemClock()
+        )
         with pytest.raises(
             AuditError, match="a halt has ended, and that is in effect, not on record: the disk is slow"
         ):
-            await brakes.verbs()["resume"](ROOT, {"client": "bot", "account": "", "every": False})
+            await brakes.verbs()["resume"](ROOT, {"scopes": [["bot", "", "", ""]], "every": False})
         assert journal.halted("bot", "main") is None
         await brakes.close()
 

@@ -30,6 +30,8 @@ def test_what_happened_is_counted() -> None:
     metrics.lane("main", waiting=4, paused=True, stopped=False)
     metrics.lane("main", waiting=3, paused=False, stopped=True)
     metrics.quiet_left("spot", "", 12.5)
+    metrics.halts_in_force({("client", "halted"): 3})
+    metrics.halts_in_force({("pair", "cancel_only"): 2})
     metrics.unknown_outcomes(2)
     metrics.audit_healthy(True)
     samples = read(metrics)
@@ -45,6 +47,9 @@ def test_what_happened_is_counted() -> None:
     assert samples["signer_lane_waiting", ("main",)] == 3
     assert (samples["signer_lane_paused", ("main",)], samples["signer_lane_stopped", ("main",)]) == (0, 1)
     assert samples["signer_quiet_seconds", ("spot", "")] == 12.5
+    assert {labels: value for (name, labels), value in samples.items() if name == "signer_halts"} == {
+        ("pair", "cancel_only"): 2
+    }
     assert samples["signer_unknown_outcomes", ()] == 2
     assert samples["signer_audit_healthy", ()] == 1
     metrics.audit_healthy(False)
