@@ -53,13 +53,14 @@ def test_two_keys_of_a_role_make_two_lanes(own: RunningGateway) -> None:
     made, account = own.made, account_of(own.made)
     made.add_key("second", account, Role.TRADE)
     bot = own.client(account)
-    made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=2.0, count=1))
+    made.sandbox.control.add_fault(Latency(endpoint="AddOrder", seconds=3600, count=1))
     seen = len(made.sandbox.control.arrivals())
     slow = threading.Thread(target=asked, args=(bot, "AddOrder", order()))
     slow.start()
     made.sandbox.control.wait_for_arrival(after=seen, endpoint="AddOrder")
     assert asked(bot, "AddOrder", order()) == []
     assert slow.is_alive()
+    made.sandbox.control.clear_faults()
     slow.join()
     assert sorted(keys_of(made, "AddOrder")) == sorted([name_of(made), "second"])
     for txid in made.orders(account):

@@ -21,7 +21,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from tests.harness.bots import AHEAD_NS, LIMIT, Bot, Nonces
 from tests.harness.gateways import RunningGateway
 from tests.harness.rig import Rig
 from tests.harness.stores import MESSAGE
+from tests.harness.waiting import until
 from tests.harness.wire import ask
 
 NOBODY = 65534
@@ -45,7 +45,6 @@ EMPTY = re.compile(rb"\0{4096,}")
 CANARY_VARIABLE = "PIPELINE_DEPLOY_TOKEN"
 CANARY = "glpat-a-token-that-only-a-pipeline-needs"
 READABLE_BY_ROOT_ALONE = ("environ", "mem", "maps", "fd")
-PATIENCE_S = 60.0
 MIB = 2**20
 
 
@@ -267,7 +266,7 @@ def test_no_piece_of_a_secret_is_left_in_memory(watched: Watched, who: str) -> N
         return
     before = read_load(watched.gateway.made.home.state)
     watched.gateway.process.send_signal(RELOAD)
-    _until(lambda: read_load(watched.gateway.made.home.state) != before)
+    until(lambda: read_load(watched.gateway.made.home.state) != before, "the reload")
     watched.place_orders()
     assert watched.hidden.seen(memory_of(watched.processes[who])) == []
 
@@ -276,8 +275,8 @@ def test_a_reborn_worker_is_as_closed(watched: Watched) -> None:
     """The new worker's memory is locked, and its environment and secrets are forgotten."""
     before = watched.processes["worker"]
     os.kill(before, signal.SIGKILL)
-    _until(lambda: watched.gateway.workers() not in ([], [before]))
-    _until(lambda: ask_ready(watched))
+    until(lambda: watched.gateway.workers() not in ([], [before]), "another worker")
+    until(lambda: ask_ready(watched), "an answer")
     Nonces.ahead += AHEAD_NS
     watched.place_orders()
     pid = watched.processes["worker"]
@@ -298,13 +297,6 @@ def ask_ready(watched: Watched) -> bool:
 def _locked_kib(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmLck:")).split()[1])
-
-
-def _until(seen: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not seen():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_commands_that_need_no_secret_have_none(watched: Watched) -> None:
@@ -349,8 +341,6 @@ def test_a_debug_dump_shows_work_and_no_secret(watched: Watched) -> None:
     """SIGUSR1 shows the stacks of threads and tasks, lanes and versions, of master and worker; both go on."""
     before, processes = len(watched.gateway.log()), watched.processes
     watched.gateway.process.send_signal(signal.SIGUSR1)
-    _until(lambda: "LifespanManager" in watched.gateway.log()[before:])
-    shown = watched.gateway.log()[before:]
     lines = [
         "dump: master ",
         "in handle_usr1",
@@ -358,8 +348,10 @@ def test_a_debug_dump_shows_work_and_no_secret(watched: Watched) -> None:
         "in _work",
         "lane own-key: 0 under way",
         "Recovery.run:",
+        "LifespanManager",
     ]
-    assert [line for line in lines if line not in shown] == []
+    until(lambda: all(line in watched.gateway.log()[before:] for line in lines), "the dumps of both")
+    shown = watched.gateway.log()[before:]
     assert len(shown) < 64 * 1024
     assert watched.hidden.seen(shown.encode()) == []
     assert watched.processes == processes

@@ -52,13 +52,14 @@ def test_a_revoked_client_is_refused_on_its_open_connection(rig: Rig) -> None:
 def test_a_call_that_waits_for_its_turn_is_refused_if_its_client_is_revoked(rig: Rig) -> None:
     """A call of a revoked client that waits for its turn does not leave."""
     first, waiting = rig.bot("wide"), rig.bot("wide")
-    rig.sandbox.control.add_fault(Latency(endpoint="Balance", seconds=2))
+    rig.sandbox.control.add_fault(Latency(endpoint="Balance", seconds=3600))
     before, seen = len(rig.arrivals()), rig.sandbox.control.arrivals()[-1].seq
     wires = [Wire(rig.url), Wire(rig.url)]
     wires[0].send(first.request("Balance"))
     rig.sandbox.control.wait_for_arrival(after=seen, endpoint="Balance")
     wires[1].send(waiting.request("AddOrder", LIMIT))
     rig.update(waiting, revoked=True)
+    rig.sandbox.control.clear_faults()
     answers = [wire.answer() for wire in wires]
     for wire in wires:
         wire.close()
