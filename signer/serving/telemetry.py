@@ -6,12 +6,18 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import accumulate
+from operator import add
 from typing import Generic, TypeVar, final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from signer.contracts import Clock
 from signer.gateway.source_rate import SourceRate
@@ -23,17 +29,17 @@ OTHER = "other"
 """The value of each label beyond that bound."""
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-Metric = TypeVar("Metric", bound=MetricWrapperBase)
+Wrapper = TypeVar("Wrapper", bound=MetricWrapperBase)
 
 
-class _Series(Generic[Metric]):
+class _Series(Generic[Wrapper]):
     """The series of one metric, each looked up once, because the library's own look-up takes a lock every time."""
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: Wrapper) -> None:
         self._metric = metric
-        self._known: dict[tuple[str, ...], Metric] = {}
+        self._known: dict[tuple[str, ...], Wrapper] = {}
 
-    def __getitem__(self, labels: tuple[str, ...]) -> Metric:
+    def __getitem__(self, labels: tuple[str, ...]) -> Wrapper:
         known = self._known.get(labels)
         return known if known is not None else self._add(labels)
 
@@ -42,10 +48,48 @@ class _Series(Generic[Metric]):
         self._known.clear()
         self._metric.clear()
 
-    def _add(self, labels: tuple[str, ...]) -> Metric:
+    def _add(self, labels: tuple[str, ...]) -> Wrapper:
         if len(self._known) >= MOST_SERIES:
             labels = (OTHER,) * len(labels)
         return self._known.setdefault(labels, self._metric.labels(*labels))
+
+
+@final
+class _CallTimes(Collector):
+    """The private calls and how long each took, in plain numbers: the library's own take a lock for each of them.
+
+    Call it on the event loop only.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], list[int]] = {}
+        """How many calls fell between two of `SECONDS`, keyed by client, endpoint and outcome."""
+        self._sums: dict[str, float] = {}
+        """The seconds of all calls of an endpoint."""
+
+    def add(self, client: str, endpoint: str, outcome: str, seconds: float) -> None:
+        """Count a call and its time."""
+        counts = self._known.get((client, endpoint, outcome))
+        if counts is None:
+            if len(self._known) >= MOST_SERIES:
+                client = endpoint = outcome = OTHER
+            counts = self._known.setdefault((client, endpoint, outcome), [0] * (len(SECONDS) + 1))
+        counts[bisect_left(SECONDS, seconds)] += 1
+        self._sums[endpoint] = self._sums.get(endpoint, 0.0) + seconds
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        labels = ("client", "endpoint", "outcome")
+        calls = CounterMetricFamily("signer_calls", "Private calls answered.", labels=labels)
+        took = HistogramMetricFamily("signer_call_seconds", "From a call's arrival to our answer.", labels=labels[1:2])
+        of_endpoint = {endpoint: [0] * (len(SECONDS) + 1) for endpoint in self._sums}
+        for known, counts in self._known.items():
+            calls.add_metric(known, sum(counts))
+            of_endpoint[known[1]] = [*map(add, of_endpoint[known[1]], counts)]
+        for endpoint, counts in of_endpoint.items():
+            buckets = [*zip(map(str, (*SECONDS, "+Inf")), accumulate(counts), strict=True)]
+            took.add_metric((endpoint,), buckets, self._sums[endpoint])
+        return calls, took
 
 
 @final
@@ -58,15 +102,14 @@ class Metrics:
         def counter(name: str, text: str, *labels: str) -> _Series[Counter]:
             return _Series(Counter(name, text, labels, registry=registry))
 
-        self._calls = counter("signer_calls", "Private calls answered.", "client", "endpoint", "outcome")
+        self._calls = _CallTimes()
+        registry.register(self._calls)
         self._denied = counter("signer_denied", "Calls denied, by the first rule.", "client", "rule")
         dropped = ("signer_parameters_dropped", "Parameters of calls that were not sent on.", "client", "endpoint")
         self._dropped = counter(*dropped)
         self._logins = counter("signer_logins_failed", "Calls that were not authentic.", "reason")
         self._bounds = counter("signer_bounds_hit", "What was refused, closed or only counted at a bound.", "bound")
         self._alarms = counter("signer_alarms", "What needs an operator's eye.", "kind")
-        seconds = ("signer_call_seconds", "From a call's arrival to our answer.", ("endpoint",))
-        self._seconds = _Series(Histogram(*seconds, buckets=SECONDS, registry=registry))
         waiting = ("signer_lane_waiting", "Calls that wait for their turn.", ("credential",))
         self._waiting = _Series(Gauge(*waiting, registry=registry))
         paused = ("signer_lane_paused", "Whether a key that was refused is being asked about.", ("credential",))
@@ -94,8 +137,7 @@ class Metrics:
 
     def call_finished(self, client: str, endpoint: str, outcome: str, seconds: float) -> None:
         """Count a call and its time. ``client`` is empty for a caller that did not prove its identity."""
-        self._calls[client, endpoint, outcome].inc()
-        self._seconds[(endpoint,)].observe(seconds)
+        self._calls.add(client, endpoint, outcome, seconds)
 
     def denied(self, client: str, rule: str) -> None:
         """Count a denial."""

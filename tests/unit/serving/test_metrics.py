@@ -38,6 +38,7 @@ def test_what_happened_is_counted() -> None:
     assert samples["signer_calls_total", ("bot", "AddOrder", "accepted")] == 3
     assert samples["signer_calls_total", ("bot", "AddOrder", "rejected")] == 1
     assert samples["signer_call_seconds_count", ("AddOrder",)] == 4
+    assert samples["signer_call_seconds_sum", ("AddOrder",)] == pytest.approx(20.3017)
     assert samples["signer_call_seconds_bucket", ("AddOrder", "0.001")] == 2
     assert samples["signer_call_seconds_bucket", ("AddOrder", "10.0")] == 3
     assert samples["signer_denied_total", ("bot", "never")] == 1
