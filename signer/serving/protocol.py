@@ -84,6 +84,8 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
     _certified: str | None = None
     """The name in the client's certificate."""
     _watch: asyncio.TimerHandle | None = None
+    _head_waiter: asyncio.Future[None] | None = None
+    """Tells the connection's task that the next head is complete."""
     _task: asyncio.Task[None] | None
     _current_request: Scope | None
     _body_receiver: Body | None
@@ -144,14 +146,17 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         else:
             self._watch_again()
 
-    def _feed_callback_parser(self, data: bytes) -> bool:
-        """Parse. Bytes that are not HTTP end the connection. gunicorn would write the parser's error to the log."""
+    def data_received(self, data: bytes) -> None:
+        """Parse. Bytes that are not HTTP end the connection. gunicorn would write the parser's error to the log.
+
+        gunicorn's own asks first whether the connection is HTTP/2 or a WebSocket, which none is.
+        """
         try:
-            return bool(super()._feed_callback_parser(data))
-        except ValueError:  # the common base of the fast parser's two errors
-            self._send_error_response(400, "Bad Request")
-            self._close_transport()
-            return False
+            self._callback_parser.feed(data)
+        except ValueError as error:  # the common base of the fast parser's errors
+            if not self._handle_h1c_exception(error):
+                self._send_error_response(400, "Bad Request")
+                self._close_transport()
 
     def _on_headers_complete(self) -> bool:
         """Make ASGI's scope from the parsed head, with only the keys that our application uses."""
@@ -169,7 +174,8 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
             GO_ON: self._go_on,
         }
         self._body_receiver = Body()
-        self._request_ready.set()
+        if self._head_waiter is not None and not self._head_waiter.done():
+            self._head_waiter.set_result(None)
         return bool(parser.method == b"HEAD")  # whose body is not read
 
     def _go_on(self) -> None:
@@ -182,7 +188,9 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         try:
             while True:
                 self.req_count += 1
-                await self._request_ready.wait()
+                if self._current_request is None:
+                    self._head_waiter = self.worker.loop.create_future()
+                    await self._head_waiter
                 if self._closed or not await self._answer():
                     break
                 self._await_next()
@@ -212,10 +220,9 @@ class GatewayProtocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no ty
         behind = self._callback_parser.remaining()
         self._callback_parser.reset()
         self._current_request = self._body_receiver = None
-        self._request_ready.clear()
         self._waits_since = self.worker.loop.time()
         if behind:
-            self._feed_callback_parser(behind)
+            self.data_received(behind)
 
     async def _send(self, request: Scope, response: Response, ends: bool) -> None:
         """Send one whole answer, or drop it if the client has hung up (`signer.serving.edge.Send`)."""
@@ -263,12 +270,14 @@ def _head(version: str, response: Response, ends: bool) -> bytes:
     """Write status line and headers. The length is that of the whole body, also for HEAD."""
     # A network before the exchange has statuses of its own (520 and more), and a reason phrase may be empty.
     status = STATUS_LINES.get(response.status) or f"{response.status} "
-    lines = [f"HTTP/{version} {status}", f"content-type: {response.content_type}"]
-    lines.append(f"content-length: {len(response.body)}")
-    lines += [f"{name}: {value}" for name, value in response.headers]
+    lines = f"HTTP/{version} {status}\r\ncontent-type: {response.content_type}\r\n"
+    lines += f"content-length: {len(response.body)}\r\n"
+    for name, value in response.headers:
+        lines += f"{name}: {value}\r\n"
     if ends:
-        lines.append("connection: close")
-    return b"".join(["\r\n".join([*lines, SERVER]).encode("latin-1"), _get_cached_date_header(), b"\r\n"])
+        lines += "connection: close\r\n"
+    lines += SERVER
+    return b"".join((lines.encode("latin-1"), _get_cached_date_header(), b"\r\n"))
 
 
 def _common_name(certificate: Mapping[str, Any]) -> str:
