@@ -22,8 +22,8 @@ from signer.model.gaps import ACCEPT, lacking, missing
 VERIFY: Final = "`signer audit verify` names the place"
 """The hint for a log that lacks records."""
 
-SPILL_EVERY: Final = 10_000
-"""After so many records, a book that is made anew is stored, and lets its closed orders go."""
+MOST_CLOSED: Final = 5_000
+"""When so many of its orders are closed, a book that is made anew is stored, and lets them go."""
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ def replay(disk: Disk, folder: Path, checkpoint: Checkpoint, kept: ChainHead | N
     fold = replayed.fold
     for link in links_after(disk, folder, head.seq):
         # While a gap is on no record, a checkpoint must not stand for a record behind it.
-        if fold.head.seq - replayed.stored_seq >= SPILL_EVERY and not fold.gaps:
+        if len(fold.book.placed.closed) >= MOST_CLOSED and not fold.gaps:
             _spill(replayed, checkpoint)
         fold.take(link.fields, link.digest)
     fold.end(unknown_gap(disk, folder, fold.head, kept, known))
