@@ -7,7 +7,7 @@ WHEELS := .wheels
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BUILD  := $(PIP) install --no-build-isolation
 
-.PHONY: help demo test unit hsm units tracer vault bots wheels docs demo-svg lint coverage lowest bench lock clean
+.PHONY: help demo test unit hsm units tracer vault bots wheels docs demo-svg lint coverage lowest bench soak lock clean
 
 help:
 	@echo "make demo    the whole story on a simulated exchange, in about a minute"
@@ -17,6 +17,7 @@ help:
 	@echo "make coverage  how much of the code the unit and property tests run"
 	@echo "make lowest  the unit tests on the oldest dependencies that are allowed"
 	@echo "make bench   side by side with its peers; writes a table"
+	@echo "make soak    a million requests through one gateway; writes its memory into a table"
 	@echo "make docs    write the tables of docs/ from the program"
 	@echo "make demo-svg  draw what the demo shows, for README"
 	@echo "make lock    resolve the dependencies anew"
@@ -111,6 +112,9 @@ lowest: $(VENV)/.dev
 
 bench: $(VENV)/.dev hsm vault
 	@benchmarks/run
+
+soak: $(VENV)/.dev
+	@benchmarks/soak
 
 # The virtual environment. A Debian machine may lack venv, or the headers that gunicorn's parser is compiled with. Then root
 # gets them from apt, and any other user is told what to install.

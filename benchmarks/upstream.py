@@ -26,6 +26,7 @@ http {{
     listen 127.0.0.1:{port};
     location = /0/private/Balance {{ return 200 '{balance}'; }}
     location = /0/private/AddOrder {{ return 200 '{order}'; }}
+    location = /0/private/OpenOrders {{ return 200 '{open_orders}'; }}
     location = /0/private/GetApiKeyInfo {{ return 200 '{key}'; }}
     location / {{ return 200 '{unknown}'; }}
   }}
@@ -37,6 +38,8 @@ BALANCE = (
 )
 ORDER = '{"error":[],"result":{"descr":{"order":"buy 0.01 XBTUSD @ limit 30000.1"},"txid":["O$request_id"]}}'
 """The answer to an order. nginx gives each its own id."""
+OPEN_ORDERS = '{"error":[],"result":{"open":{}}}'
+"""No order is open: each that was placed more than two minutes ago is taken for closed."""
 KEY = (
     '{"error":[],"result":{"apiKeyName":"bench","nonce":"0","nonceWindow":"0","validUntil":"0","ipAllowlist":["127.0.0.1"],'
     '"permissions":["query-funds","query-open-trades","query-closed-trades","modify-trades"]}}'
@@ -50,7 +53,8 @@ def nginx(folder: Path) -> Iterator[str]:
     """Run nginx and yield its URL. It writes everything to ``folder``."""
     port = free_port()
     config = folder / "nginx.conf"
-    text = CONFIG.format(folder=folder, port=port, balance=BALANCE, order=ORDER, key=KEY, unknown=UNKNOWN)
+    answers = {"balance": BALANCE, "order": ORDER, "open_orders": OPEN_ORDERS, "key": KEY, "unknown": UNKNOWN}
+    text = CONFIG.format(folder=folder, port=port, **answers)
     config.write_text(text, encoding="ascii")
     with ended(subprocess.Popen(["nginx", "-c", str(config), "-p", str(folder), "-e", str(folder / "nginx.log")])):
         wait_until_open(port)
