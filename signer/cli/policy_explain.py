@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from signer.home.layout import Home
 from signer.keys.envelope import AboutClient
 from signer.keys.renewal import read_envelope
 from signer.lanes.shares import kind_of
-from signer.model import Action, Call, Charge, Decision, Facts, OrderRef, PlacedOrder, Usage
+from signer.model import Action, Call, Charge, Decision, Facts, Halt, OrderRef, PlacedOrder, Usage
+from signer.operator.halts import halts_in
 from signer.operator.readiness import calls_counted, readiness_of
 from signer.operator.reading_book import read_book
 from signer.policy import decide
@@ -28,7 +29,7 @@ from signer.policy.cases import NOT_UNDERSTOOD
 from signer.policy.orders import refs_of
 from signer.policy.policy import Policy, format_amount
 from signer.serving.clock import SystemClock
-from signer.serving.readiness import Readiness
+from signer.serving.readiness import Readiness, halted_pairs
 
 ANYBODY = "anybody"
 """The client of a call that is explained for a policy alone."""
@@ -36,10 +37,12 @@ ANYBODY = "anybody"
 
 @dataclass(frozen=True, slots=True)
 class KnownToBook:
-    """Holds the book's facts about a client and about the orders that its call names."""
+    """Holds the book's facts about a client and the orders that its call names, and the halts."""
 
     placed: Mapping[OrderRef, tuple[PlacedOrder, ...]]
     usage: Sequence[Usage]
+    halts: Sequence[Halt]
+    """The halts in force."""
 
 
 @click.command()
@@ -76,9 +79,10 @@ def explain(
     except NotUnderstood as error:
         return _show_not_understood(call, " ".join(at.words(error)), as_json)
     now = _now(home, client)  # before the book is read: a gateway makes durable what has happened
-    known = _known(home, entry, understood) if entry else KnownToBook({}, ())
+    known = _known(home, entry, understood) if entry else KnownToBook({}, (), ())
     facts = Facts(at.pairs.by_id, known.placed, SystemClock().now_us())
     decision = decide(policy, client or ANYBODY, understood, facts)
+    now = _of_pairs(now, client or "", known.halts, decision)
     calls = _call_rows(policy, understood, calls_counted(home, client) if client else None)
     answer = _answer(call, client, decision, _charge_rows(decision, known.usage), calls, now)
     if as_json:
@@ -142,7 +146,16 @@ def _fields(texts: Sequence[str]) -> dict[str, str]:
 def _known(home: Home, client: AboutClient, call: Call) -> KnownToBook:
     with read_book(home) as book:
         placed = {ref: tuple(book.find_orders(client.account, ref)) for ref in refs_of(call)}
-        return KnownToBook(placed, book.usage(f"client/{client.name}"))
+        return KnownToBook(placed, book.usage(f"client/{client.name}"), [*halts_in(home, book).values()])
+
+
+def _of_pairs(now: Readiness | None, client: str, halts: Sequence[Halt], decision: Decision) -> Readiness | None:
+    """Add the halts of the pairs of the call's orders to what keeps these from passing now."""
+    if now is None:
+        return None
+    pairs = {order.pair for order in decision.orders}
+    found = halted_pairs(halt for halt in halts if halt.scope.pair and halt.stops(client, "", pairs))
+    return replace(now, clients={**now.clients, client: [*now.clients.get(client, ()), *found]})
 
 
 def _charge_rows(decision: Decision, usage: Sequence[Usage]) -> list[Row]:

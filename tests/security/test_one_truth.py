@@ -113,6 +113,20 @@ async def test_halts_are_said_alike(rig: Rig, tmp_path: Path, capfd: pytest.Capt
         assert await on.made.call(on.bot, "AddOrder", LIMIT) == []
 
 
+async def test_explain_names_the_halt_of_the_orders_pair(
+    rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An order for the pair would not pass now, and one for another pair would."""
+    async with bench(rig, tmp_path, capfd) as on:
+        assert await on.made.signer("halt", "--pair", "ETH/USD", "--cancel-only", "--reason", "drill") == 0
+        for pair, passes in (("XBTUSD", True), ("ETHUSD", False)):
+            fields = ("type=buy", "ordertype=limit", "price=2000", "volume=0.01", f"pair={pair}")
+            explain = ("policy", "explain", "--client", on.bot.name, "--json", "AddOrder", *fields)
+            status, answer = await on.told(*explain)
+            assert (status == 0, answer["obstacles"] == []) == (passes, passes), answer
+        assert "pair XETHZUSD may only cancel, as told by " in answer["obstacles"][0]
+
+
 async def test_explain_shows_what_max_calls_leaves(rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`policy explain` says how many calls are left, as the gateway counts them, and whether another one passes."""
     bot = rig.bot(rig.policy(WIDE + '[[max_calls]]\nwindow = "1h"\nnew = 2\n'))
