@@ -9,6 +9,7 @@ from signer.audit.archive import first_record, state_seqs, was_archived
 from signer.audit.disk import Disk, Segment, lines, segments
 from signer.audit.reading import Link, parse
 from signer.audit.tail import found, links_after
+from signer.book.book import Book
 from signer.model import ChainHead, Gap
 
 
@@ -23,17 +24,32 @@ def log_of(disk: Disk, folder: Path) -> str:
     return ""
 
 
-def why_unusable(disk: Disk, folder: Path, head: ChainHead, log: str) -> str:
-    """Say why a checkpoint cannot be used that stands for the record ``head`` of ``log``; empty if it can.
+def why_unusable(disk: Disk, folder: Path, head: ChainHead, book: Book) -> str:
+    """Say why a checkpoint cannot be used that stands for the record ``head``; empty if it can. ``book`` is its book.
 
-    One that stands for a record behind the log's end can: it is the witness of a log that was cut.
+    One that stands for a record behind the log's end can: it is the witness of a log that was cut. Its earlier
+    records must be the log's then, or log and checkpoint went on from the same records on two courses.
     """
-    known, name = found(disk, folder, head), log_of(disk, folder)
-    if known is False or (known is None and name and name != log):
+    if _is_other(disk, folder, head, book):
         return f"the checkpoint is of another log at record {head.seq}"
     if was_archived(disk, folder, head.seq + 1):
         return f"the checkpoint stands for record {head.seq}, and the records after it were archived"
     return ""
+
+
+def lost_gap(disk: Disk, folder: Path, head: ChainHead, book: Book) -> Gap | None:
+    """Return the record of a checkpoint that cannot be used, if it was this log's: the log was put back and went on."""
+    is_lost = book.log == log_of(disk, folder) and _is_other(disk, folder, head, book)
+    return Gap(head.seq, head.seq) if is_lost else None
+
+
+def _is_other(disk: Disk, folder: Path, head: ChainHead, book: Book) -> bool:
+    known, name = found(disk, folder, head), log_of(disk, folder)
+    if known is None and name:
+        if name != book.log:
+            return True
+        known = next((is_there for one in book.course if (is_there := found(disk, folder, one)) is not None), None)
+    return known is False
 
 
 def unknown_gap(

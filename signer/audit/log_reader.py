@@ -30,9 +30,9 @@ class LogReader:
         """Read the records after the one of that number, each with its digest."""
         return ((link.fields, link.digest) for link in links_after(self._disk, self._folder, seq))
 
-    def why_unusable(self, head: ChainHead, log: str) -> str:
+    def why_unusable(self, head: ChainHead, book: Book) -> str:
         """Say why a checkpoint cannot be used; empty if it can."""
-        return why_unusable(self._disk, self._folder, head, log)
+        return why_unusable(self._disk, self._folder, head, book)
 
     def unknown_gap(self, head: ChainHead, kept: ChainHead | None, checkpoint: ChainHead | None) -> Gap | None:
         """Return the records that a book as of ``head`` lacks, though the marks know the record ``kept``."""

@@ -10,7 +10,7 @@ from typing import Final
 from signer.audit.archive import archived_start
 from signer.audit.chain import START
 from signer.audit.disk import Disk
-from signer.audit.identity import log_of, missing_segments, unknown_gap, why_unusable
+from signer.audit.identity import log_of, lost_gap, missing_segments, unknown_gap, why_unusable
 from signer.audit.tail import links_after
 from signer.book.book import Book
 from signer.book.folding import LogFold
@@ -67,7 +67,8 @@ def replay(disk: Disk, folder: Path, checkpoint: Checkpoint, kept: ChainHead | N
     changed.
     """
     notices: list[str] = []
-    loaded = _loaded(disk, folder, checkpoint, notices)
+    gaps: list[Gap] = []
+    loaded = _loaded(disk, folder, checkpoint, notices, gaps)
     book, head = loaded or archived_start(disk, folder) or (Book(), START)
     book.log = log_of(disk, folder) or book.log
     known = None if loaded is None else head
@@ -78,12 +79,14 @@ def replay(disk: Disk, folder: Path, checkpoint: Checkpoint, kept: ChainHead | N
         if len(fold.book.placed.closed) >= MOST_CLOSED and not fold.gaps:
             _spill(replayed, checkpoint)
         fold.take(link.fields, link.digest)
-    fold.end(unknown_gap(disk, folder, fold.head, kept, known))
+    fold.end(unknown_gap(disk, folder, fold.head, kept, known), *gaps)
     replayed.missing = missing_segments(disk, folder)
     return replayed
 
 
-def _loaded(disk: Disk, folder: Path, checkpoint: Checkpoint, notices: list[str]) -> tuple[Book, ChainHead] | None:
+def _loaded(
+    disk: Disk, folder: Path, checkpoint: Checkpoint, notices: list[str], gaps: list[Gap]
+) -> tuple[Book, ChainHead] | None:
     try:
         loaded = checkpoint.load()
     except LedgerError as error:
@@ -92,9 +95,10 @@ def _loaded(disk: Disk, folder: Path, checkpoint: Checkpoint, notices: list[str]
         return None
     if loaded is None:
         return None
-    why = why_unusable(disk, folder, loaded[1], loaded[0].log)
+    why = why_unusable(disk, folder, loaded[1], loaded[0])
     if why:
         notices.append(f"{why}: the book is made anew")
+        gaps += filter(None, [lost_gap(disk, folder, loaded[1], loaded[0])])
         checkpoint.discard()
         return None
     return loaded

@@ -63,6 +63,8 @@ class Book:
         """The latest moment that no retraction takes back."""
         self.log = ""
         """The log that it is folded from (`signer.audit.tail.log_of`); empty if that is not known."""
+        self.course: Sequence[ChainHead] = ()
+        """Earlier records of that log as its checkpoint knows them, newest first."""
         self._held_us = 0
         """The latest moment by which the charges of an open call are dated."""
         self.last = 0

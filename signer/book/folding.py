@@ -47,9 +47,9 @@ class LogFold:
         if seq > last.seq:
             self.head = ChainHead(seq, digest)
 
-    def end(self, gap: Gap | None) -> None:
-        """Have the book know of its gaps after the last record, and of one that is known from elsewhere."""
-        self.gaps += [] if gap is None else [gap]
+    def end(self, *gaps: Gap | None) -> None:
+        """Have the book know of its gaps after the last record, and of those that are known from elsewhere."""
+        self.gaps += filter(None, gaps)
         for each in self.gaps:
             add_gap(self.book, each)
 

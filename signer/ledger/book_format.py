@@ -30,6 +30,8 @@ BOOK: Final = FileFormat(
             now_us INTEGER NOT NULL, last INTEGER NOT NULL, rows INTEGER NOT NULL, open_orders INTEGER NOT NULL,
             crc INTEGER NOT NULL
         ) STRICT""",
+        # The records that earlier checkpoints stood for: the log must have them.
+        "CREATE TABLE course (seq INTEGER PRIMARY KEY, digest TEXT NOT NULL) STRICT",
         """CREATE TABLE orders (
             id INTEGER PRIMARY KEY, account TEXT NOT NULL, venue_id TEXT NOT NULL, client TEXT NOT NULL,
             client_tag TEXT, client_id TEXT, own TEXT, placed_us INTEGER NOT NULL, document BLOB NOT NULL,

@@ -34,6 +34,9 @@ LOG_LIMIT_BYTES: Final = 4 << 20
 ROWS_AT_ONCE: Final = 20
 """How many rows are stored or deleted between two looks at the time."""
 
+COURSE: Final = 100
+"""The number of checkpoints whose records are kept. A log of another course is found out by them."""
+
 OLD_AT_ONCE: Final = 1_000
 """How many old orders a checkpoint deletes at least. It deletes two more for each row that it stores."""
 
@@ -167,6 +170,8 @@ def _written(db: sqlite3.Connection, changes: BookChanges) -> Iterator[None]:
         yield
     yield from kept_orders.forget_old(db, changes.now_us, OLD_AT_ONCE + 2 * len(changes.rows))
     yield
+    db.execute("INSERT OR REPLACE INTO course VALUES (?, ?)", (changes.head.seq, changes.head.digest))
+    db.execute("DELETE FROM course WHERE seq <= (SELECT seq FROM course ORDER BY seq DESC LIMIT 1 OFFSET ?)", (COURSE,))
     state = changes.log, changes.head.seq, changes.head.digest, changes.now_us, changes.last, *_counts(db)
     db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", (*state, checksum(*state)))
 
@@ -219,6 +224,7 @@ def _load(db: sqlite3.Connection) -> tuple[Book, ChainHead] | None:
     *state, crc = found
     require_sound(crc, *state)
     book = Book()
+    book.course = [ChainHead(*row) for row in db.execute("SELECT seq, digest FROM course ORDER BY seq DESC")]
     book.log, seq, digest, book.now_us, book.last, row_count, order_count = state
     rows = sorted(_rows(db), key=_begun)
     rows += [Row("order", key, order) for key, order in kept_orders.open_orders(db)]

@@ -56,8 +56,8 @@ class ReadLog(Protocol):
     def records_after(self, seq: int) -> Iterable[tuple[Record, str]]:
         """Read the records after the one of that number, each with its digest."""
 
-    def why_unusable(self, head: ChainHead, log: str) -> str:
-        """Say why a checkpoint cannot be used that stands for a record of ``log``; empty if it can."""
+    def why_unusable(self, head: ChainHead, book: Book) -> str:
+        """Say why a checkpoint with this book, that stands for a record, cannot be used; empty if it can."""
 
     def unknown_gap(self, head: ChainHead, kept: ChainHead | None, checkpoint: ChainHead | None) -> Gap | None:
         """Return the records that a book as of ``head`` lacks, though the marks know the record ``kept``."""
@@ -71,7 +71,7 @@ def fold_book(home: Home, log: ReadLog, now_us: Callable[[], int] = wall_clock_u
     kept, db = _kept_head(home), BOOK.connect_to_read(home.book)
     try:
         stored = None if db is None else load(db, home.book)
-        why = "" if stored is None else log.why_unusable(stored[1], stored[0].log)
+        why = "" if stored is None else log.why_unusable(stored[1], stored[0])
         if why:
             raise LedgerError(why, where=str(home.book), hint=MADE_ANEW)
         book = fold_log(log, kept, stored)

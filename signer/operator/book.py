@@ -36,7 +36,7 @@ def compare_book(home: Home) -> BookReport:
         comparison.take(record, digest)
     report = comparison.report()
     report.notes, report.unread = [*report.notes, *told.notes], told.unread
-    why = "" if checkpoint is None else log.why_unusable(checkpoint[1], checkpoint[0].log)
+    why = "" if checkpoint is None else log.why_unusable(checkpoint[1], checkpoint[0])
     report.differences += [why] if why else []
     return report
 

@@ -10,7 +10,7 @@ import pytest
 
 from signer.audit.chain import START
 from signer.audit.disk import lines, segments
-from signer.audit.identity import log_of, missing_segments, unknown_gap, why_unusable
+from signer.audit.identity import log_of, lost_gap, missing_segments, unknown_gap, why_unusable
 from signer.audit.log_reader import LogReader
 from signer.audit.reading import Link
 from signer.audit.tail import links_after
@@ -63,13 +63,31 @@ def test_a_logs_name_is_the_digest_of_its_first_record() -> None:
 def test_a_checkpoint_is_used_with_its_own_log_alone() -> None:
     """One of a record that the log has, or behind its end if the name is the same."""
     disk = made("a", "b", "c", "d", "e")
-    name = log_of(disk, FOLDER)
+    ours, other, nameless = Book(), Book(), Book()
+    ours.log, other.log = log_of(disk, FOLDER), OTHER
     for seq in range(1, links(disk)[-1].seq + 1):
-        assert why_unusable(disk, FOLDER, head(disk, seq), name) == ""
-        assert "another log" in why_unusable(disk, FOLDER, ChainHead(seq, OTHER), name)
-    assert why_unusable(disk, FOLDER, ChainHead(99, OTHER), name) == ""
-    assert "another log at record 99" in why_unusable(disk, FOLDER, ChainHead(99, OTHER), OTHER)
-    assert "another log" in why_unusable(disk, FOLDER, ChainHead(99, OTHER), "")
+        assert why_unusable(disk, FOLDER, head(disk, seq), ours) == ""
+        assert "another log" in why_unusable(disk, FOLDER, ChainHead(seq, OTHER), ours)
+    assert why_unusable(disk, FOLDER, ChainHead(99, OTHER), ours) == ""
+    assert "another log at record 99" in why_unusable(disk, FOLDER, ChainHead(99, OTHER), other)
+    assert "another log" in why_unusable(disk, FOLDER, ChainHead(99, OTHER), nameless)
+
+
+def test_a_checkpoint_of_another_course_of_the_log_is_not_its_witness() -> None:
+    """Of the records of earlier checkpoints the newest that the log has room for must be there."""
+    disk, book, ahead = made("a", "b", "c", "d", "e"), Book(), ChainHead(99, OTHER)
+    book.log = log_of(disk, FOLDER)
+    for course, is_ours in (
+        ([ahead, ChainHead(90, OTHER), head(disk, 6), head(disk, 3)], True),
+        ([ahead, ChainHead(6, OTHER), head(disk, 3)], False),
+        ([ahead, ChainHead(90, OTHER)], True),
+    ):
+        book.course = course
+        assert (why_unusable(disk, FOLDER, ahead, book) == "") is is_ours
+        assert (lost_gap(disk, FOLDER, ahead, book) is None) is is_ours
+    assert lost_gap(disk, FOLDER, ahead, book) is None
+    book.log, book.course = OTHER, [ChainHead(6, OTHER)]
+    assert lost_gap(disk, FOLDER, ahead, book) is None
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from signer.audit.disk import segments
-from signer.errors import AuditError
-from signer.model import ChainHead, Charge, Intent
-from tests.harness.clocks import NOON_US
+from signer.errors import AuditError, NotServed
+from signer.model import ChainHead, Charge, Gap, Intent
+from tests.harness.clocks import NOON_US, SetClock
 from tests.unit.audit.checkpoints import KeptCheckpoint
 from tests.unit.audit.given import FOLDER, all_records, entry, head_of, ids, new_journal
 from tests.unit.audit.opened import begin, end, opened, used
@@ -177,13 +177,36 @@ async def test_a_checkpoint_of_another_log_is_put_aside() -> None:
     journal = await opened(disk)
     await begin(journal, "a", "5")
     await journal.close()
-    journal = await opened(other, checkpoint=checkpoint)
+    clock = SetClock()
+    clock.us += 1
+    journal = await opened(other, clock=clock, checkpoint=checkpoint)
     await begin(journal, "b", "7")
     await journal.close()
     again = await opened(disk, alarms, checkpoint=checkpoint)
-    assert (used(again), checkpoint.discarded, len(alarms)) == (5, 1, 1)
+    assert (used(again), checkpoint.discarded, len(alarms), again.gaps()) == (5, 1, 1, [])
     assert "of another log" in alarms[0]
     assert "of another log" in str(all_records(disk)[-1]["text"])
+
+
+async def test_a_checkpoint_of_another_course_of_this_log_stops_orders() -> None:
+    """A log that was put back and went on lacks what the checkpoint knew: nothing begins, and that is on record."""
+    disk, checkpoint, alarms = WorseDisk(), KeptCheckpoint(), list[str]()
+    journal = await opened(disk, checkpoint=checkpoint)
+    await begin(journal, "a", "5")
+    await journal.settled()
+    (segment,) = segments(disk, FOLDER)
+    kept = bytes(disk.files[FOLDER / segment.name].seen)
+    await begin(journal, "b", "7")
+    await journal.close()
+    disk.files[FOLDER / segment.name].seen[:] = kept
+    journal = await opened(disk)
+    await begin(journal, "c", "9")
+    await journal.close()
+    again = await opened(disk, alarms, checkpoint=checkpoint)
+    assert (used(again), checkpoint.discarded, again.gaps()) == (14, 1, [Gap(3, 3)])
+    with pytest.raises(NotServed, match="the book lacks records"):
+        await begin(again, "d", "1")
+    assert [record["missing"] for record in all_records(disk) if "missing" in record] == [[3, 3]]
 
 
 async def test_a_log_that_ends_before_its_checkpoint_gives_nothing_free() -> None:

@@ -16,7 +16,7 @@ from signer.book.rows import BookChanges, Row
 from signer.errors import LedgerError
 from signer.ledger import checkpoint
 from signer.ledger.book_format import BOOK
-from signer.ledger.checkpoint import BookFile
+from signer.ledger.checkpoint import COURSE, BookFile
 from signer.ledger.database import FileFormat
 from signer.model import ChainHead, Halt, HaltScope, OrderRef
 from signer.model.halts import EVERYBODY
@@ -60,6 +60,17 @@ def test_there_is_none_at_first(file: BookFile) -> None:
     assert file.load() is None
     assert file.closed("main", TAG) == file.closed_among("main", ["A"]) == []
     assert file.step()
+
+
+def test_the_records_of_earlier_checkpoints_are_kept(path: Path) -> None:
+    """The newest hundred or so, newest first, whether all rows were stored anew or not."""
+    file = BookFile(path)
+    for seq in range(1, 151):
+        store(file, changes(window("1"), seq=seq, whole=seq % 7 == 0))
+    loaded = file.load()
+    assert loaded is not None
+    assert loaded[0].course == [ChainHead(seq, f"{seq:064x}") for seq in range(150, 150 - COURSE, -1)]
+    file.close()
 
 
 def test_what_a_record_says_is_missing_is_stored(path: Path) -> None:

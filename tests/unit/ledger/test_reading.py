@@ -48,7 +48,7 @@ class GivenLog:
             if number > seq:
                 yield {**record, "prev": f"{number - 1:064x}"}, f"{number:064x}"
 
-    def why_unusable(self, head: ChainHead, log: str) -> str:
+    def why_unusable(self, head: ChainHead, book: Book) -> str:
         return self._why
 
     def unknown_gap(self, head: ChainHead, kept: ChainHead | None, checkpoint: ChainHead | None) -> Gap | None:
