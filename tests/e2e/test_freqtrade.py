@@ -151,13 +151,18 @@ def test_it_trades(started: Callable[..., Freqtrade]) -> None:
     assert_recorded(bot)
 
 
+def recorded(bot: Freqtrade) -> str:
+    """All that the audit log has of the bot."""
+    return json.dumps(bot.made.records(client=bot.client.name))
+
+
 def assert_recorded(bot: Freqtrade) -> None:
     """Each order that the exchange has is in the audit log, which verifies, and nothing was refused."""
-    records = bot.made.records(client=bot.client.name)
-    assert {record["outcome"] for record in records if "outcome" in record} == {"accepted"}
+    orders = bot.made.orders(bot.client.account)
+    until(lambda: all(txid in recorded(bot) for txid in orders), "every order on record")
+    outcomes = {record["outcome"] for record in bot.made.records(client=bot.client.name) if "outcome" in record}
+    assert outcomes == {"accepted"}
     assert bot.made.records(client=bot.client.name, kind="denied") == []
-    told = json.dumps(records)
-    assert [txid for txid in bot.made.orders(bot.client.account) if txid not in told] == []
     bot.made.verify()
 
 
