@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 import orjson
 
-from signer.audit.disk import Disk, utc_day
+from signer.audit.disk import Disk, segments, utc_day
 from signer.audit.identity import log_of
 from signer.audit.lock import LogLock
 from signer.audit.reading import CANONICAL, VERSION
@@ -156,8 +156,13 @@ class Appender:
         self._writer = SegmentWriter(folder, worker, disk, self._lock, self.notices, segment_bytes, room_bytes)
 
     async def lock(self) -> None:
-        """Lock the log for this process. Raises `AuditError` if another holds it, and OSError."""
+        """Lock the log for this process, and read from now on what is on the disk.
+
+        A process that had the log before may have ended after a failed sync whose bytes it could not cut off. Raises
+        `AuditError` if another holds the log, and OSError.
+        """
         await self._lock.take()
+        await self._worker.run(partial(forget_cached, self._disk, self._folder))
 
     async def open(self, kept: ChainHead | None, log: str = "") -> Sequence[str]:
         """Lock the log, find its end and make it fit to append to.
@@ -258,6 +263,17 @@ class Appender:
         if end.torn:
             await self._worker.run(partial(_cut_torn, self._disk, self._folder / end.segment.name, end))
             self.notices[f"{end.segment.name} ended in {end.torn} bytes of an unfinished write, now cut off"] = None
+
+
+def forget_cached(disk: Disk, folder: Path) -> None:
+    """Have the segments that may still be written be read from the disk. A sealed one was durable before it was sealed.
+
+    Raises OSError.
+    """
+    for segment in segments(disk, folder):
+        path = folder / segment.name
+        if not disk.status(path).sealed:
+            disk.forget_cached(path)
 
 
 def _cut_torn(disk: Disk, path: Path, end: SegmentEnd) -> None:

@@ -6,6 +6,7 @@ new file's name is durable when `Disk.open` returns. Every method may raise OSEr
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -86,6 +87,13 @@ class Disk(Protocol):
     def read(self, path: Path, offset: int, limit: int) -> bytes:
         """Read up to ``limit`` bytes from ``offset``; empty at the end."""
 
+    def forget_cached(self, path: Path) -> None:
+        """Have the next read come from the disk.
+
+        A failed sync leaves bytes in the system's cache that are not on the disk, and the next sync calls them good
+        (fsync(2), "errors").
+        """
+
     def open(self, path: Path) -> File:
         """Open for appending; makes the file, and its folder, if they are missing."""
 
@@ -145,6 +153,16 @@ class LocalDisk:
         with path.open("rb") as file:
             file.seek(offset)
             return file.read(limit)
+
+    def forget_cached(self, path: Path) -> None:
+        """Write what is still to be written, then drop the cached pages. Only what was written is dropped."""
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            with contextlib.suppress(OSError):  # then the pages that failed are dropped, and reading tells the truth
+                os.fdatasync(number)
+            os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(number)
 
     def open(self, path: Path) -> File:
         """Open for appending, mode 0600, not through a symbolic link."""

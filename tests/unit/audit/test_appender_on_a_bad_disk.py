@@ -134,6 +134,25 @@ async def test_a_failed_sync_is_not_believed_the_second_time() -> None:
     assert verify(FOLDER, from_marks(log.head), disk).ok
 
 
+async def test_a_start_believes_nothing_that_a_failed_sync_has_left_in_the_cache() -> None:
+    """A sync fails, the cut as well, and the process ends. The next one appends behind what is on the disk."""
+    disk = WorseDisk()
+    log = await opened_appender(disk)
+    await log.append([entry("before")])
+    disk.trouble = lambda _number, name: errno.EIO if name in {"sync", "truncate"} else None
+    for _ in range(2):  # the second try repairs
+        with pytest.raises(OSError, match="simulated"):
+            await log.append([entry("lost")])
+    await log.close()
+    heal(disk)
+    log = await opened_appender(disk)
+    await log.append([entry("after")])
+    for inode in disk.files.values():
+        inode.seen = bytearray(inode.durable)
+    assert ids(disk) == ["before", "after"]
+    assert verify(FOLDER, from_marks(log.head), disk).ok
+
+
 @pytest.mark.parametrize("step", ["open", "truncate", "sync", "append"])
 async def test_a_disk_that_stays_broken_refuses_each_append(step: str) -> None:
     """A failure during the repair refuses the append as well, and the next one repairs again."""

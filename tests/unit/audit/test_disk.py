@@ -52,6 +52,22 @@ def test_appends_read_back_in_pieces(tmp_path: Path) -> None:
     file.close()
 
 
+def test_what_was_written_is_read_after_the_cache_is_dropped(tmp_path: Path) -> None:
+    """Synced or not, all bytes of a good disk are there; a symbolic link is not followed."""
+    path = tmp_path / "audit" / "audit-000001-2026-11-24.jsonl"
+    disk = LocalDisk()
+    file = disk.open(path)
+    file.append(b"synced\n")
+    file.sync()
+    file.append(b"not yet\n")
+    disk.forget_cached(path)
+    assert disk.read(path, 0, 100) == b"synced\nnot yet\n"
+    path.with_name("link").symlink_to(path)
+    with pytest.raises(OSError, match="symbolic"):
+        disk.forget_cached(path.with_name("link"))
+    file.close()
+
+
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may take a few bytes at a time; all of them arrive."""
     real = os.write

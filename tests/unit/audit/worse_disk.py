@@ -70,6 +70,13 @@ class WorseDisk:
     def read(self, path: Path, offset: int, limit: int) -> bytes:
         return bytes(self.files[path].seen[offset : offset + limit])
 
+    def forget_cached(self, path: Path) -> None:
+        """What a failed sync dropped reads as zeros; what no sync has failed on is still seen."""
+        inode = self.files[path]
+        if inode.lost_from is not None:
+            kept = bytes(inode.seen[: inode.lost_from])
+            inode.seen, inode.lost_from = bytearray(kept.ljust(len(inode.seen), b"\0")), None
+
     def open(self, path: Path) -> WorseFile:
         inode = self.files.setdefault(path, Inode())
         self.step("open")
