@@ -192,6 +192,10 @@ class FileJournal(BookQuestions, Journal):
     def head(self) -> ChainHead | None:
         return self._appender.head if self._appender.head.seq else None
 
+    @override
+    def has_own_name(self, account: str, name: str) -> bool:
+        return self._book.has_own_name(account, name)
+
     @property
     @override
     def healthy(self) -> bool:

@@ -127,6 +127,13 @@ class Book:
         found = sorted((said, key) for key, said in self.caps.items() if key[0] == scope)
         return [Usage(name, *key, self.used(key, now_us), limit) for (name, limit), key in found]
 
+    def has_own_name(self, account: str, name: str) -> bool:
+        """Return whether an order that may be open, or one of an open call, has this name of ours."""
+        if self.placed.is_named(account, "own", name):
+            return True
+        calls = (call for call in self.calls.values() if call.account == account)
+        return any(order.get("own") == name for call in calls for order in call.orders)
+
     def scopes(self) -> Sequence[str]:
         """Return every scope that was charged."""
         return sorted({key[0] for key in self.caps})

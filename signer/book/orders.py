@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias, final
 
 from signer.book.reading import BookOrder
-from signer.model import OrderRef
+from signer.model import OrderRef, RefKind, one_name
 
 OrderKey: TypeAlias = tuple[str, str]
 """Account and venue id."""
@@ -62,12 +62,16 @@ class BookOrders:
             found = self.get((account, ref.value))
             return [] if found is None else [((account, ref.value), found)]
         for closed, orders in ((False, self.open), (True, self.closed)):
-            venue_ids = self._named.get((account, ref.kind, ref.value, closed))
+            venue_ids = self._named.get((account, ref.kind, one_name(ref.value), closed))
             if venue_ids:
                 bearers = [((account, venue_id), orders[account, venue_id]) for venue_id in reversed(venue_ids)]
                 # One that was amended, or is listed again, was put last and is no newer for that.
                 return sorted(bearers, key=lambda one: one[1].placed_us, reverse=True)
         return []
+
+    def is_named(self, account: str, kind: RefKind, name: str) -> bool:
+        """Return whether an open order has this name."""
+        return (account, kind, name, False) in self._named
 
     def of(self, account: str, client: str = "") -> Iterator[tuple[OrderKey, BookOrder]]:
         """Yield the open orders of a client on an account (of any, where empty), newest first."""
@@ -90,4 +94,4 @@ def _names(account: str, order: BookOrder) -> Iterator[_Name]:
     for kind, field in _FIELDS:
         value = document.get(field)
         if isinstance(value, str):
-            yield account, kind, value, order.closed
+            yield account, kind, one_name(value) if kind == "client-id" else value, order.closed

@@ -9,8 +9,8 @@ from typing import Final, Protocol, TypeAlias
 
 from signer.book.book import Book
 from signer.book.orders import OrderKey
-from signer.book.reading import BookCall, BookOrder
-from signer.model import Gap, Halt, OpenIntent, OrderRef, PlacedOrder, Usage
+from signer.book.reading import BookCall, BookOrder, Document
+from signer.model import ClientNames, Gap, Halt, OpenIntent, OrderRef, PlacedOrder, Usage
 
 CLOSED_AT_ONCE: Final = 1_000
 """How many orders one record closes at most."""
@@ -75,12 +75,22 @@ class BookQuestions:
         found = [one for one in self._book.placed.bearing(account, ref) if not one[1].closed]
         return _placed(_newest(found, MOST_OPEN))
 
-    def has_own_name(self, account: str, name: str) -> bool:
-        """Return whether an open order, an order of an open call, or a closed one in memory has this name of ours."""
-        if self._book.placed.bearing(account, OrderRef("own", name)):
-            return True
-        calls = (call for call in self._book.calls.values() if call.account == account)
-        return any(order.get("own") == name for call in calls for order in call.orders)
+    def client_names(self, account: str, own: str, venue_id: str) -> tuple[str, ClientNames] | None:
+        """Return whose the order with this name of ours is, and what its client calls it; None if none has the name."""
+        refs = OrderRef("venue-id", venue_id), OrderRef("own", own)
+        for ref in refs if venue_id else refs[1:]:
+            for _, order in self._book.placed.bearing(account, ref):
+                if order.order.get("own") == own:
+                    return order.client, _given(order.order)
+        for call in self._book.calls.values():
+            for document in call.orders if call.account == account else ():
+                if document.get("own") == own:
+                    return call.client, _given(document)
+        return self._stored_names(account, own)
+
+    def _stored_names(self, account: str, own: str) -> tuple[str, ClientNames] | None:
+        stored = self._closed.closed(account, OrderRef("own", own)) if self._closed is not None else ()
+        return next(((one.client, ClientNames(one.order.client_tag, one.order.client_id)) for one in stored), None)
 
     def _with_stored(self, account: str, ref: OrderRef, found: Sequence[PlacedOrder]) -> Sequence[PlacedOrder]:
         """Return ``found`` and the closed orders that are not in memory, newest first."""
@@ -135,6 +145,11 @@ class BookQuestions:
     def gaps(self) -> Sequence[Gap]:
         """Return the records that the book lacks, in their order, until a person accepts that."""
         return [Gap(first, last) for first, last in sorted(self._book.gaps)]
+
+
+def _given(document: Document) -> ClientNames:
+    tag, name = document.get("client_tag"), document.get("client_id")
+    return ClientNames(tag if isinstance(tag, str) else None, name if isinstance(name, str) else None)
 
 
 def _placed(orders: Iterable[_Kept]) -> Sequence[PlacedOrder]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from signer.errors import LedgerError
-from signer.model import Charge, Gap, Intent, Json, Order, OrderRef, PlacedOrder, RefKind
+from signer.model import Charge, Gap, Intent, Json, Order, OrderRef, PlacedOrder, RefKind, one_name
 
 Record: TypeAlias = Mapping[str, Json]
 Document: TypeAlias = Mapping[str, Json]
@@ -60,17 +60,17 @@ class BookCall(NamedTuple):
         """Return whether this call, which is open, keeps ``intent`` from beginning.
 
         The charge of a change is calculated from the order as it is now. Two changes at once could together add more
-        than was charged, so they go one after the other. Two clients may not give the same client's id to orders at
-        the same time either.
+        than was charged, so they go one after the other. A client may not give two orders the same client's id at the
+        same time either.
         """
         if self.account != intent.account:
             return False
         if self.targets:
             return any(target in self.targets for target in intent.targets)
-        if self.client == intent.client or intent.targets:
+        if self.client != intent.client or intent.targets:
             return False
-        names = {order.client_id for order in intent.orders if order.client_id}
-        return bool(names) and any(order.get("client_id") in names for order in self.orders)
+        names = {one_name(order.client_id) for order in intent.orders if order.client_id}
+        return bool(names) and any(one_name(str(order.get("client_id", ""))) in names for order in self.orders)
 
     def intent(self) -> Intent:
         """Return the intent that the call began with. Raises `LedgerError` if an order of it does not read."""

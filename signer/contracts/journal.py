@@ -7,7 +7,19 @@ from typing import Protocol
 
 from signer.book.book import Book
 from signer.book.rows import BookChanges
-from signer.model import ChainHead, Gap, Halt, Intent, Json, OpenIntent, Order, OrderRef, PlacedOrder, Usage
+from signer.model import (
+    ChainHead,
+    ClientNames,
+    Gap,
+    Halt,
+    Intent,
+    Json,
+    OpenIntent,
+    Order,
+    OrderRef,
+    PlacedOrder,
+    Usage,
+)
 
 
 class Known(Protocol):
@@ -28,8 +40,11 @@ class Known(Protocol):
     def open_named(self, account: str, ref: OrderRef) -> Sequence[PlacedOrder]:
         """Return the orders that ``ref`` names and that are not known to be closed, newest first, from memory."""
 
-    def has_own_name(self, account: str, name: str) -> bool:
-        """Return whether an order that is not known to be closed has this name of ours already, from memory."""
+    def client_names(self, account: str, own: str, venue_id: str) -> tuple[str, ClientNames] | None:
+        """Return whose the order with this name of ours is, and its client's names; None if no order has the name.
+
+        ``venue_id`` is looked for first, and may be empty. Raises `LedgerError` if closed orders cannot be read.
+        """
 
     def absent(self, account: str, listed: Sequence[str], placed_before_us: int) -> Sequence[str]:
         """Return orders that were placed before then, may be open, and are not ``listed``, the venue ids that are.
@@ -89,6 +104,9 @@ class Journal(Known, Protocol):
         Raises `AuditError` if it is not within five seconds, or two if it is ``urgent``. It counts all the same, and is
         owed to the log. ``urgent`` may use the reserve space: for cancels on a full disk.
         """
+
+    def has_own_name(self, account: str, name: str) -> bool:
+        """Return whether an order that is not known to be closed, or one of an open call, has this name of ours."""
 
     def note(self, entry: Mapping[str, Json]) -> None:
         """Append a record that changes nothing, in the background. A flood of these is dropped and counted."""

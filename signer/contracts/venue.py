@@ -14,6 +14,7 @@ from signer.model import (
     Intent,
     Json,
     KeyInfo,
+    NamesOf,
     Order,
     OrderRef,
     Pair,
@@ -124,11 +125,8 @@ class Venue(Protocol):
     def cancel_answer(self, ended: Ended) -> Response:
         """Return the answer to a cancel after which nothing is left. Raises `NotServed` that names what is."""
 
-    def open_call(self, ref: OrderRef | None) -> Call:
-        """Return the read that lists the account's open orders of that name, or all."""
-
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
-        """Read the venue ids of all open orders in the answer to `open_call`; None if they are not there."""
+        """Read the venue ids of all open orders in the answer to `open_orders`; None if they are not there."""
 
     def encode(self, call: Call, fresh: int, api_key: str) -> tuple[WireRequest, bytes]:
         """Return the canonical request for ``call``, unsigned, and the message that must be signed.
@@ -231,4 +229,13 @@ class Venue(Protocol):
         """Return the answer to a local call."""
 
     def with_own_names(self, call: Call, bits: Callable[[int], int], is_taken: Callable[[str], bool]) -> Call:
-        """Give each order of ``call`` without a client's name one of ours, made of random ``bits`` and not taken."""
+        """Give each order that ``call`` places a name of ours, made of random ``bits`` and not taken.
+
+        `encode` writes it in the place of the client's names.
+        """
+
+    def restored(self, call: Call, body: bytes, names: NamesOf) -> bytes:
+        """Return the answer to ``call`` with the client's names in the place of ours, all else as the venue wrote it.
+
+        A read that seeks names has only their rows. Raises `VenueError` if the answer does not read.
+        """

@@ -21,7 +21,7 @@ from signer.contracts import Clock, Journal, LookUps, Venue
 from signer.errors import Refused, Unanswered
 from signer.gateway.credential import OURS
 from signer.gateway.forward import Account, Journey
-from signer.model import OrderRef, PlacedOrder, VenueResult, WireAnswer
+from signer.model import Call, OrderRef, PlacedOrder, VenueResult, WireAnswer
 
 MOST_KEPT = 20_000
 """How many closed orders are remembered. The oldest are forgotten first, and their cancels are sent again."""
@@ -110,7 +110,7 @@ class Aiming:
             for ref in refs
         }
         return {
-            ref: (*(one for one in on_the_way if ref in one.order.names), *self.closed.marked(found))
+            ref: (*(one for one in on_the_way if one.order.bears(ref)), *self.closed.marked(found))
             for ref, found in placed.items()
         }
 
@@ -156,7 +156,7 @@ class Aiming:
         """Return the orders of ``owner`` that are ``meant``, may be open and have a venue id."""
         placed = self._journal.open_orders(account.name, owner)
         known = [one for one in placed if meant(one) and not self.closed.has(one)]
-        return await self._still_open(account, venue, None, owner, known) if known else ()
+        return await self._still_open(account, venue, owner, known) if known else ()
 
     async def settle_all(self, account: Account, owner: str, until: float, meant: Meant) -> None:
         """Wait for orders that are ``meant`` and on their way, and look up lost ones, until ``until``."""
@@ -196,7 +196,7 @@ class Aiming:
     ) -> bool:
         """Return whether an order of one of these names (of any, if None) has no venue id yet."""
         waiting = [one for one in self.without_id(account, owner, lost=lost) if meant(one)]
-        return any(name is None or name in one.order.names for one in waiting for name in names)
+        return any(name is None or one.order.bears(name) for one in waiting for name in names)
 
     def _bearers(self, account: Account, name: OrderRef, owner: str) -> Sequence[PlacedOrder]:
         """Return the orders of a name that have a venue id, newest first."""
@@ -213,9 +213,8 @@ class Aiming:
         several = {name: ones for name, ones in placed.items() if len(ones) > 1}
         if not several:
             return placed
-        asked = next(iter(several)) if len(several) == 1 else None
         doubtful = [one for ones in several.values() for one in ones]
-        still = {one.venue_id for one in await self._still_open(account, venue, asked, owner, doubtful)}
+        still = {one.venue_id for one in await self._still_open(account, venue, owner, doubtful)}
         return placed | {name: [one for one in ones if one.venue_id in still] for name, ones in several.items()}
 
     def _let_go(self, reading: asyncio.Task[tuple[WireAnswer, VenueResult]]) -> None:
@@ -223,16 +222,47 @@ class Aiming:
         if not reading.cancelled():
             reading.exception()  # nobody asks for it
 
+    async def has_freed(
+        self, account: Account, call: Call, client: str, placed: Mapping[OrderRef, Sequence[PlacedOrder]]
+    ) -> bool:
+        """Return whether the venue has closed an order of ``client`` that has a client's id of an order of ``call``.
+
+        The book may not know yet that such an order was filled, and its id is free then. Asks the venue only if there
+        is such an order.
+        """
+        ids = (OrderRef("client-id", order.client_id) for order in call.orders if order.client_id)
+        bearers = (one for ref in ids for one in placed[ref] if one.client == client and one.venue_id)
+        doubtful = [one.venue_id for one in bearers if not one.closed]
+        if not doubtful:
+            return False
+        venue = account.venue
+        answer = await self._asked(account, venue, venue.orders_by_id(doubtful[: venue.reads_at_once]), client)
+        listing = None if answer is None else venue.read_orders(answer)
+        shown = {} if listing is None else listing.sightings
+        closed = [venue_id for venue_id, seen in shown.items() if seen.closed_us]
+        refs = [OrderRef("venue-id", venue_id) for venue_id in closed]
+        self.closed.note(account.name, refs, cancelled=True, now_us=self._journal.now_us())
+        return bool(closed)
+
     async def _still_open(
-        self, account: Account, venue: Venue, name: OrderRef | None, owner: str, placed: Sequence[PlacedOrder]
+        self, account: Account, venue: Venue, owner: str, placed: Sequence[PlacedOrder]
     ) -> Sequence[PlacedOrder]:
         """Return the orders of ``placed`` that the venue lists as open or that are too young to be listed.
 
         Returns all of them if the venue does not answer. A bot may give all its orders one tag. Most of those are
         closed, and a cancel of each would cost a request.
         """
+        answer = await self._asked(account, venue, venue.open_orders(), owner or OURS)
+        listed = None if answer is None else venue.read_open(answer)
+        young_us = self._journal.now_us() - YOUNG_US
+        return (
+            placed if listed is None else [one for one in placed if one.venue_id in listed or one.placed_us > young_us]
+        )
+
+    async def _asked(self, account: Account, venue: Venue, call: Call, client: str) -> WireAnswer | None:
+        """Return the answer to a read, by this client's share; None if it does not come in time."""
         journey = Journey()
-        forwarded = account.forward(venue, venue.open_call(name), owner or OURS, journey, lambda: None)
+        forwarded = account.forward(venue, call, client, journey, lambda: None)
         reading = asyncio.get_running_loop().create_task(forwarded)
         self._reading.add(reading)
         reading.add_done_callback(self._let_go)
@@ -240,13 +270,8 @@ class Aiming:
         if not reading.done():
             if not journey.sent:  # else its turn must last until its answer, or a later nonce could overtake it
                 reading.cancel()
-            return placed
+            return None
         try:
-            answer, _ = reading.result()
+            return reading.result()[0]
         except (Refused, Unanswered):
-            return placed
-        listed = venue.read_open(answer)
-        young_us = self._journal.now_us() - YOUNG_US
-        return (
-            placed if listed is None else [one for one in placed if one.venue_id in listed or one.placed_us > young_us]
-        )
+            return None

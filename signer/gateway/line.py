@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 from signer.book.book import ORDER_UNSETTLED
 from signer.contracts import Clock, Journal, LookUps, Randomness, Throttle
@@ -29,6 +28,7 @@ from signer.gateway.aiming import Aiming
 from signer.gateway.authenticate import Authenticator
 from signer.gateway.cancelling import Cancelling
 from signer.gateway.forward import Account, Journey, VenueTime, relayed
+from signer.gateway.naming import Naming, owner_of
 from signer.gateway.snapshot import Client, Snapshot
 from signer.gateway.trace import (
     Trace,
@@ -92,6 +92,7 @@ class Gateway:
         self._venue_time = venue_time
         self._clock = clock
         self._randomness = randomness
+        self._naming = Naming(journal, randomness)
         self._watch = watch
         self.aiming = Aiming(journal, look_ups, clock)
         self.paces = Paces(clock, watch.warn)
@@ -128,7 +129,7 @@ class Gateway:
 
         Returns the call to send, which names a changed order by its venue id.
         """
-        placed = await self._placed(client, call)
+        placed = await self._placed(trace, client, call)
         facts = Facts(trace.venue.pairs.by_id, placed, trace.started_us)
         decision = trace.decision = decide(client.policy, client.info.name, call, facts)
         if not decision.allowed:
@@ -137,17 +138,19 @@ class Gateway:
             self._require_pace(trace, client, call, decision)
         return self._by_venue_id(trace, call, decision), decision
 
-    async def _placed(self, client: Client, call: Call) -> dict[OrderRef, tuple[PlacedOrder, ...]]:
+    async def _placed(self, trace: Trace, client: Client, call: Call) -> dict[OrderRef, tuple[PlacedOrder, ...]]:
         """Return the orders, any client's, that the call names.
 
         An order whose answer was lost has no venue id in the book before it is looked up. While the client has one, an
         id that the book lacks may be that order's, so the call waits for the look-up. Raises `NotServed` if that does
         not tell. An account-wide cancel need not wait, because it goes out by every name that it has.
         """
-        account, owner, refs = client.info.account, _owner(client), refs_of(call)
+        account, owner, refs = client.info.account, owner_of(client), refs_of(call)
         if not refs:
             return {}
         placed = self.aiming.named(account, refs, call.targets)
+        if await self.aiming.has_freed(self._account(trace, client), call, client.info.name, placed):
+            placed = self.aiming.named(account, refs, call.targets)
         wide = not owner and call.action is Action.CANCEL
         if wide or not _lacks_an_id(call, placed) or not self.aiming.without_id(account, owner, lost=True):
             return placed
@@ -227,7 +230,7 @@ class Gateway:
         replaces = call.change is not None and call.change.replaces and not call.dry_run
         if replaces and trace.result.outcome is Outcome.ACCEPTED:
             self.aiming.closed.note(client.info.account, call.targets, cancelled=True, now_us=self._journal.now_us())
-        return self._relayed(trace, answer)
+        return self._relayed(trace, client, call, answer)
 
     async def _cancel(self, trace: Trace, client: Client, call: Call) -> Response:
         """Take a cancel of named orders through steps 4 to 8.
@@ -237,7 +240,7 @@ class Gateway:
         venue, account = trace.venue, self._account(trace, client)
         now, now_us = self._clock.monotonic(), self._journal.now_us()
         until = now + account.call_seconds / 2
-        aim = await self.aiming.aim(account, venue, call.targets, _owner(client), until)
+        aim = await self.aiming.aim(account, venue, call.targets, owner_of(client), until)
         trace.named = tuple(ref.value for ref in aim.refs)
         unsettled = dict.fromkeys(aim.unsettled, UNSETTLED_NAME)
         if not aim.refs:
@@ -248,9 +251,11 @@ class Gateway:
         end = deadline + account.call_seconds
         since_us = self._venue_time.earliest_us(account.name, rough=True)
         cancelling = Cancelling(venue, send, self._clock, deadline, end, since_us, Ended(left=unsettled))
-        return await self._act(trace, call, lambda: self._cancelled(trace, cancelling, aim.refs, now_us))
+        return await self._act(trace, call, lambda: self._cancelled(trace, client, cancelling, aim.refs, now_us))
 
-    async def _cancelled(self, trace: Trace, cancelling: Cancelling, refs: Sequence[OrderRef], now_us: int) -> Response:
+    async def _cancelled(
+        self, trace: Trace, client: Client, cancelling: Cancelling, refs: Sequence[OrderRef], now_us: int
+    ) -> Response:
         """Cancel ``refs``. Return the venue's answer if it alone tells all, else one of ours in the same shape.
 
         ``now_us`` is the journal's time at the cancel's beginning.
@@ -265,7 +270,7 @@ class Gateway:
         if clear and len(cancelling.answers) == 1 and not unsettled and (len(refs) == 1 or not ended.left):
             answer, result = cancelling.answers[0]
             trace.result = replace(result, venue_ids=tuple(ref.value for ref in ended.done))
-            return self._relayed(trace, answer)
+            return self._relayed(trace, client, trace.venue.cancel(refs), answer)
         return trace.venue.cancel_answer(ended)
 
     def _note_closed(self, trace: Trace, ended: Ended, now_us: int) -> None:
@@ -279,7 +284,7 @@ class Gateway:
     async def _read(self, trace: Trace, client: Client, call: Call) -> Response:
         """Take a call that changes nothing through steps 5, 6 and 8. It is recorded only after its answer."""
         try:
-            response = await self._sent(trace, client, call)
+            response = await self._sent(trace, client, self._naming.to_send(client, call))
         except Unanswered as error:
             why = f"{error.what}; {error.hint}" if isinstance(error, TooLarge) else "the exchange did not answer"
             raise NotServed.unavailable(why) from error
@@ -316,15 +321,19 @@ class Gateway:
             self.paces.count(client.info.name, trace.costs, counters)
             trace.costs = {}  # a cancel of several requests counts once
 
-    def _relayed(self, trace: Trace, answer: WireAnswer) -> Response:
-        """Return the venue's own answer. Raises `NotServed` if the bytes are no answer of the venue's API."""
+    def _relayed(self, trace: Trace, client: Client, call: Call, answer: WireAnswer) -> Response:
+        """Step 8: return the venue's own answer with the client's names.
+
+        Raises `NotServed` if the bytes are no answer of the venue's API, or names in them cannot be read.
+        """
         result = trace.result
         assert result is not None  # noqa: S101 - set with the answer
         if result.outcome is Outcome.UNKNOWN and not result.errors:
             reason = f"the exchange answered HTTP {answer.status} and no result"
             raise NotServed.unavailable(f"{reason}; {UNKNOWN_OUTCOME}" if trace.recorded else reason)
         trace.errors = result.errors
-        return relayed(trace.venue, answer)
+        why = f"names in the exchange's answer do not read; {UNKNOWN_OUTCOME}"
+        return relayed(trace.venue, self._naming.restored(trace.venue, client, call, answer, why))
 
     def _refuse(self, trace: Trace, refused: Refused, cause: Exception | None = None) -> Response:
         if trace.client is None and isinstance(refused, NotUnderstood):
@@ -361,8 +370,8 @@ class Gateway:
             record=trace.id,
             at_us=trace.started_us,
             replaces=call.change is not None and call.change.replaces,
-            # Nobody else can have given our own new reference to an older order, so a rough time does.
-            venue_us=self._venue_time.earliest_us(client.info.account, rough=trace.unnamed),
+            # Nobody else can have given our own new name to an older order, so a rough time does.
+            venue_us=self._venue_time.earliest_us(client.info.account, rough=True),
         )
 
     def _parse(self, trace: Trace, client: Client, decoded: Decoded) -> Call:
@@ -373,27 +382,13 @@ class Gateway:
         venue = trace.venue
         call = venue.parse(decoded)
         venue.require_timely(call, trace.started_us)
-        trace.unnamed = _is_unnamed(call)
-        is_taken = partial(self._journal.has_own_name, client.info.account)
-        return venue.with_own_names(call, self._randomness.getrandbits, is_taken)
+        return self._naming.named(venue, client.info.account, call)
 
     def _new_id(self, now_us: int) -> str:
         """Return a unique id that sorts by time: 14 hex digits of microseconds, then 8 random ones."""
         return f"{now_us:014x}{self._randomness.getrandbits(32):08x}"
 
 
-def _owner(client: Client) -> str:
-    """Return whose orders the client may cancel and change: its own name, or empty for every client's."""
-    return "" if client.policy.whole_account else client.info.name
-
-
 def _lacks_an_id(call: Call, placed: Mapping[OrderRef, Sequence[PlacedOrder]]) -> bool:
     """Return whether the call names an order by a venue id that no order in ``placed`` has."""
     return any(ref.kind == "venue-id" and not placed[ref] for ref in call.targets)
-
-
-def _is_unnamed(call: Call) -> bool:
-    """Return whether the client names no order that the call places, so that each gets a reference of ours."""
-    if call.change is not None:
-        return call.change.replaces and call.change.client_tag is None
-    return not any(order.client_id or order.client_tag is not None for order in call.orders)

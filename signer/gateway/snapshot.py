@@ -25,6 +25,7 @@ class Client:
     info: ClientInfo
     key: ClientKey
     policy: Policy
+
     passphrase: ApiPassphrase | None = None
     """The passphrase beside its signature; None if its venue wants none."""
 

@@ -26,8 +26,6 @@ class Trace:
     client: Client | None = None
     call: Call | None = None
     decision: Decision | None = None
-    unnamed: bool = False
-    """Whether each order that the call places has a reference of ours, because the client gave none a name."""
     named: tuple[str, ...] = ()
     """The venue ids by which a change or cancel names its orders to the venue."""
     intent: Intent | None = None

@@ -13,7 +13,7 @@ from signer.book.orders import OrderKey
 from signer.book.questions import NEWEST_CLOSED
 from signer.book.reading import BookOrder, document_of
 from signer.ledger.book_format import checksum, damage, require_sound
-from signer.model import OrderRef, PlacedOrder
+from signer.model import OrderRef, PlacedOrder, one_name
 
 KEPT_US: Final = 90 * 24 * 3600 * 1_000_000
 """A closed order is forgotten this long after it was placed. One that may be open never is."""
@@ -40,7 +40,8 @@ def keep(db: sqlite3.Connection, orders: Iterable[tuple[OrderKey, BookOrder]]) -
 def _row_of(key: OrderKey, order: BookOrder) -> tuple[object, ...]:
     document, closed = orjson.dumps(dict(order.order)), int(order.closed)
     crc = checksum(*key, order.client, order.placed_us, document, closed)
-    names = [order.order.get(name) for name in _NAMED.values()]
+    given = (order.order.get(name) for name in _NAMED.values())
+    names = [one_name(name) if isinstance(name, str) else None for name in given]
     return (*key, order.client, *names, order.placed_us, document, closed, crc)
 
 
@@ -104,15 +105,15 @@ class KeptOrders:
         # Hops along the index from one client to the next instead of reading all of their orders.
         query = f"""SELECT min(client) FROM orders
             WHERE closed = 1 AND account = ? AND {_NAMED[ref.kind]} = ? AND client > ?"""  # noqa: S608
-        (client,) = self._db.execute(query, (account, ref.value, "")).fetchone()
+        (client,) = self._db.execute(query, (account, one_name(ref.value), "")).fetchone()
         while client is not None:
             yield client
-            (client,) = self._db.execute(query, (account, ref.value, client)).fetchone()
+            (client,) = self._db.execute(query, (account, one_name(ref.value), client)).fetchone()
 
     def _newest(self, account: str, ref: OrderRef, client: str) -> Iterable[tuple[Any, ...]]:
         query = f"""SELECT * FROM orders WHERE closed = 1 AND account = ? AND {_NAMED[ref.kind]} = ? AND client = ?
             ORDER BY placed_us DESC LIMIT ?"""  # noqa: S608
-        return self._db.execute(query, (account, ref.value, client, NEWEST_CLOSED))
+        return self._db.execute(query, (account, one_name(ref.value), client, NEWEST_CLOSED))
 
 
 def _placed(rows: Iterable[tuple[Any, ...]]) -> Sequence[PlacedOrder]:

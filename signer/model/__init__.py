@@ -8,7 +8,21 @@ from signer.model.calls import Action, Call, Decoded, Freshness, Outcome, Priori
 from signer.model.credentials import Algorithm, ClientInfo, CredentialInfo, KeyInfo
 from signer.model.decisions import ChainHead, Charge, Decision, Facts, Gap, Intent, OpenIntent, RuleHit, Usage
 from signer.model.halts import Halt, HaltScope, HaltState
-from signer.model.orders import Change, Moment, Order, OrderRef, Pair, PlacedOrder, Price, RefKind, Side
+from signer.model.orders import (
+    Change,
+    ClientNames,
+    Moment,
+    NamesOf,
+    Order,
+    OrderRef,
+    Pair,
+    PlacedOrder,
+    Price,
+    RefKind,
+    Side,
+    one_name,
+    same_name,
+)
 from signer.model.vocabulary import Vocabulary
 from signer.model.wire import Json, Network, Request, Response, WireAnswer, WireRequest
 
@@ -20,6 +34,7 @@ __all__ = [
     "Change",
     "Charge",
     "ClientInfo",
+    "ClientNames",
     "CredentialInfo",
     "Decision",
     "Decoded",
@@ -33,6 +48,7 @@ __all__ = [
     "Json",
     "KeyInfo",
     "Moment",
+    "NamesOf",
     "Network",
     "OpenIntent",
     "Order",
@@ -55,4 +71,6 @@ __all__ = [
     "Vocabulary",
     "WireAnswer",
     "WireRequest",
+    "one_name",
+    "same_name",
 ]

@@ -105,6 +105,8 @@ class Call:
     orders: tuple[Order, ...] = ()
     targets: tuple[OrderRef, ...] = ()
     change: Change | None = None
+    sought: tuple[OrderRef, ...] = ()
+    """The client's names that a read filters its rows by. The venue is not asked for them."""
     whole_account: bool = False
     """Touches orders of everyone on the account."""
     sees_account: bool = False

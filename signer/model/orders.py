@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from signer.model.immutable import immutable
 
@@ -79,6 +81,10 @@ class Order:
         given = by_id if self.client_tag is None else (*by_id, OrderRef("client-tag", self.client_tag))
         return given if self.own is None else (*given, OrderRef("own", self.own))
 
+    def bears(self, ref: OrderRef) -> bool:
+        """Return whether ``ref`` is one of its names."""
+        return any(ref.kind == one.kind and same_name(ref.value, one.value) for one in self.names)
+
 
 @immutable
 class OrderRef:
@@ -86,6 +92,30 @@ class OrderRef:
 
     kind: RefKind
     value: str
+
+
+class ClientNames(NamedTuple):
+    """What a client calls an order of its own. Of another client's order both are None."""
+
+    tag: str | None = None
+    id: str | None = None
+
+
+NamesOf: TypeAlias = Callable[[str, str], ClientNames | None]
+"""Tells what the client calls the order of a name of ours and a venue id (empty if it is not known); None if the name
+is none of ours."""
+
+_DASHED_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def one_name(name: str) -> str:
+    """Return the one spelling of a client's name: a UUID with and without dashes is one name."""
+    return name.replace("-", "") if _DASHED_UUID.fullmatch(name) else name
+
+
+def same_name(one: str, other: str | None) -> bool:
+    """Return whether two names of a client are one."""
+    return other is not None and one_name(one) == one_name(other)
 
 
 @immutable

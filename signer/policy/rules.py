@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from signer.errors import NotAllowed, RefusalKind
-from signer.model import Action, Call, Charge, Decision, Facts, Order, OrderRef, PlacedOrder, Price, RuleHit
+from signer.model import Action, Call, Charge, Decision, Facts, Order, OrderRef, PlacedOrder, Price, RuleHit, one_name
 from signer.policy.orders import (
     EXACT,
     Leg,
@@ -192,12 +192,16 @@ def ownership(policy: Policy, call: Call, facts: Facts, targets: tuple[PlacedOrd
 
 
 def client_ids(policy: Policy, client: str, call: Call, facts: Facts) -> Iterator[RuleHit]:
-    """Deny a client's id that another client's order has: a cancel by that name could mean either order."""
-    word = policy.words.refs["client-id"]
+    """Deny a client's id that another open order of the client has: it names one open order at a time."""
+    word, taken = policy.words.refs["client-id"], set[str]()
     for order in call.orders:
-        bearers = facts.placed.get(OrderRef("client-id", order.client_id), ()) if order.client_id else ()
-        if any(placed.client != client and not placed.closed for placed in bearers):
+        if not order.client_id:
+            continue
+        bearers = facts.placed.get(OrderRef("client-id", order.client_id), ())
+        open_now = any(placed.client == client and not placed.closed for placed in bearers)
+        if open_now or one_name(order.client_id) in taken:
             yield _deny(word.replace("_", "-"), f"the {word} {order.client_id} is in use; choose another", "limit")
+        taken.add(one_name(order.client_id))
 
 
 def change(policy: Policy, call: Call, targets: tuple[PlacedOrder, ...]) -> Iterator[RuleHit]:

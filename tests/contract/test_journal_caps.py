@@ -413,11 +413,11 @@ async def test_two_changes_of_one_order_go_one_after_the_other(machine: Machine)
 
 
 @in_virtual_time
-async def test_two_clients_cannot_give_one_name_at_once(machine: Machine) -> None:
-    """While an order of a name is on its way, only its own client may use that name."""
+async def test_a_client_cannot_give_one_name_twice_at_once(machine: Machine) -> None:
+    """While an order of a name is on its way, its client may not give that name again, and any other client may."""
     journal = await machine.start()
     first = await begin(journal, orders=(order(client_id="mine"),))
     with pytest.raises(NotServed):
-        await begin(journal, orders=(order(client_id="mine"),), client="other")
-    await begin(journal, orders=(order(client_id="mine"),))
+        await begin(journal, orders=(order(client_id="mine"),))
+    await begin(journal, orders=(order(client_id="mine"),), client="other")
     end(journal, first, Outcome.REJECTED)

@@ -132,7 +132,8 @@ def test_kill_under_load(tmp_path: Path, own_sandbox: RunningSandbox) -> None:
     in_books = {txid: row for account in ACCOUNTS for txid, row in made.orders(account).items()}
     accepted = accepted_calls(made)
     assert sorted(accepted.values()) == sorted(in_books), "the audit log and the exchange differ"
-    assert load.accepted.items() <= {row["userref"]: txid for txid, row in in_books.items()}.items()
+    given = {call["orders"][0]["own"]: call["fields"]["userref"] for call in made.records(kind="intent")}
+    assert load.accepted.items() <= {given[str(row["userref"])]: txid for txid, row in in_books.items()}.items()
     assert_recorded_first_and_sent_once(made)
     assert_charged_once(made, bots, accepted)
     assert known_to_book(made, in_books) == set(in_books)
@@ -180,7 +181,7 @@ def assert_recorded_first_and_sent_once(made: MadeHome) -> None:
     for account in ACCOUNTS:
         sent = Counter(parse_qs(arrival.body.decode())["userref"][0] for arrival in made.arrivals(account))
         assert set(sent.values()) == {1}, "an order was sent twice"
-        intended = {str(record["fields"]["userref"]) for record in made.records(kind="intent", account=account)}
+        intended = {str(record["orders"][0]["own"]) for record in made.records(kind="intent", account=account)}
         assert sent.keys() <= intended, "an order was sent that was not recorded first"
 
 

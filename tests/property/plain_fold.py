@@ -163,11 +163,11 @@ def cap_of(charge: Fields) -> Cap:
 
 
 def _is_in_the_way(call: Fields, record: Fields) -> bool:
-    """Whether an open call changes the same order, or is another client's for an order of the same name."""
+    """Whether an open call changes the same order, or is the same client's for an order of the same name."""
     if record["targets"] or call["targets"]:
         return any(target in call["targets"] for target in record["targets"])
     mine, theirs = (_names([order for _, order in call["left"]]), _names(record["orders"]))
-    return record["client"] != call["client"] and not mine.isdisjoint(theirs)
+    return record["client"] == call["client"] and not mine.isdisjoint(theirs)
 
 
 def _names(orders: Sequence[Fields]) -> set[str]:

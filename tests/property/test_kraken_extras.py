@@ -17,7 +17,7 @@ from signer.errors import Refused
 from signer.model import Action, Call
 from signer.venues.kraken.endpoints import ENDPOINTS
 from tests.property.test_kraken_parse import json_values, rows
-from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN, request
+from tests.unit.venues.kraken.asking import FORM, JSON, KRAKEN, named, request
 
 PLAIN = set(string.ascii_letters + string.digits + "_")
 KEPT_BACK = {
@@ -127,6 +127,6 @@ def test_validate_is_a_clear_yes_a_clear_no_or_refused(value: Any) -> None:
     if text in YES | NO:
         assert call is not None
         assert call.dry_run == (text in YES)
-        assert (b"validate=true" in KRAKEN.encode(call, 7, "KEY")[0].body) == call.dry_run
+        assert (b"validate=true" in KRAKEN.encode(named(call), 7, "KEY")[0].body) == call.dry_run
     else:
         assert call is None

@@ -13,6 +13,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
+from uuid import uuid4
 
 import pytest
 
@@ -113,21 +114,38 @@ def test_a_name_that_another_client_bears_is_refused_and_reaches_nothing(rig: Ri
         assert rig.is_open(txid)
 
 
-def test_another_clients_cl_ord_id_is_not_taken(rig: Rig, bot: Bot, other: Bot) -> None:
-    """Alone, in a batch, or while the other's order is unanswered; a name of one's own may be taken again."""
-    theirs, lost = name(), name()
-    rig.place(other, **SMALL, cl_ord_id=theirs)
-    rig.sandbox.control.add_fault(CloseBeforeReading(endpoint="AddOrder"))
-    assert rig.call(other, "AddOrder", {**ORDER, **SMALL, "cl_ord_id": lost})[0] == "EService:Unavailable"
+def test_a_cl_ord_id_is_of_one_open_order_of_a_client(rig: Rig, bot: Bot, other: Bot) -> None:
+    """It is refused alone and in a batch, free once its order is closed, and another client's use does not matter."""
+    mine = name()
+    first = rig.place(bot, **SMALL, cl_ord_id=mine)
+    theirs = rig.place(other, **SMALL, cl_ord_id=mine)
     row = {**SMALL, "type": "buy", "ordertype": "limit"}
     batch = {f"orders[{n}][{key}]": value for n in (0, 1) for key, value in row.items()}
-    with rig.nothing_arrives():
-        for taken in (theirs, lost):
-            assert "cl-ord-id" in " ".join(rig.call(bot, "AddOrder", {**ORDER, **SMALL, "cl_ord_id": taken}))
-            fields = {"pair": "XBTUSD", **batch, "orders[1][cl_ord_id]": taken}
-            assert "cl-ord-id" in " ".join(rig.call(bot, "AddOrderBatch", fields))
-    assert rig.call(other, "CancelOrder", {"cl_ord_id": theirs}) == []
-    rig.place(other, **SMALL, cl_ord_id=theirs)
+    assert "cl-ord-id" in " ".join(rig.call(bot, "AddOrder", {**ORDER, **SMALL, "cl_ord_id": mine}))
+    fields = {"pair": "XBTUSD", **batch, "orders[1][cl_ord_id]": mine}
+    assert "cl-ord-id" in " ".join(rig.call(bot, "AddOrderBatch", fields))
+    rig.sandbox.control.ask(rig.sandbox.account, "CancelOrder", txid=first)  # which the gateway does not hear of
+    second = rig.place(bot, **SMALL, cl_ord_id=mine)
+    assert rig.result(bot, "CancelOrder", {"cl_ord_id": mine}) == {"count": 1}
+    assert [rig.is_open(txid) for txid in (second, theirs)] == [False, True]
+
+
+def test_a_uuid_is_one_name_with_and_without_dashes(rig: Rig, bot: Bot) -> None:
+    """The client may place an order by one spelling and cancel it by the other."""
+    dashed = str(uuid4())
+    for given, asked in ((dashed, dashed.replace("-", "")), (dashed.replace("-", ""), dashed)):
+        txid = rig.place(bot, **SMALL, cl_ord_id=given)
+        assert "cl-ord-id" in " ".join(rig.call(bot, "AddOrder", {**ORDER, **SMALL, "cl_ord_id": asked}))
+        assert rig.result(bot, "CancelOrder", {"cl_ord_id": asked}) == {"count": 1}
+        assert not rig.is_open(txid)
+
+
+@pytest.mark.parametrize("spelled", ["7", "007"])
+def test_a_userref_is_one_number(rig: Rig, bot: Bot, spelled: str) -> None:
+    """Zeros before it make no other name."""
+    txid = rig.place(bot, **SMALL, userref="7")
+    assert rig.result(bot, "CancelOrder", {"txid": spelled}) == {"count": 1}
+    assert not rig.is_open(txid)
 
 
 @pytest.mark.parametrize("whose", ["owner", "client"])

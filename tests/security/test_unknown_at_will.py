@@ -74,6 +74,12 @@ def row(price: int) -> dict[str, str]:
     return {**ORDER, "volume": "0.0001", "price": f"{price}.0"}
 
 
+def copy_name(simulation: Simulation, life: Life) -> None:
+    """Let somebody place an order with our name of the lost one, so that this stays unknown."""
+    (lost,) = life.journal.open_intents()
+    simulation.venue.by_hand("north", "AddOrder", pair="XBTUSD", **ORDER, userref=str(lost.intent.orders[0].own))
+
+
 async def lose(simulation: Simulation, life: Life, endpoint: str, fields: Mapping[str, Any], *marks: str) -> None:
     """Let a call be carried out whose answer is lost."""
     simulation.venue.next = [Behaviour("now", "nothing")]
@@ -108,7 +114,7 @@ def test_who_asks_at_the_same_time_shares_a_look() -> None:
 
         async def call(life: Life) -> None:
             await lose(simulation, life, "AddOrder", {"pair": "XBTUSD", **ORDER, "userref": "7"}, ORDER["price"])
-            simulation.venue.by_hand("north", "AddOrder", pair="XBTUSD", **ORDER, userref="7")  # so it stays unknown
+            copy_name(simulation, life)
             before = len(looks(simulation))
             first = asyncio.create_task(life.recovery.look_up("north"))
             while len(looks(simulation)) == before:
@@ -124,10 +130,8 @@ def test_what_stays_unknown_is_asked_for_ever_more_seldom() -> None:
     with Simulation(seed=0) as simulation:
 
         async def call(life: Life) -> None:
-            simulation.venue.by_hand("north", "AddOrder", pair="XBTUSD", **ORDER, userref="7")
-            await asyncio.sleep(10)
-            simulation.venue.next, lost = [Behaviour("never", "nothing")], {"pair": "XBTUSD", **ORDER, "userref": "7"}
-            await simulation.bots.call(life, Ask("ada", "AddOrder", lost, (ORDER["price"],)))
+            await lose(simulation, life, "AddOrder", {"pair": "XBTUSD", **ORDER}, ORDER["price"])
+            copy_name(simulation, life)
             await asyncio.sleep(14_400)
             assert len(life.journal.open_intents()) == 1
             assert len([kind for kind, _ in life.alarms if kind == "unknown-outcome"]) == len(looks(simulation))

@@ -10,7 +10,6 @@ from signer.model import Call, Json, OrderRef, Outcome, Response, VenueResult, W
 from signer.model.ended import CancelAnswer, Ended
 from signer.venues.kraken.answers import answer_with, reason
 from signer.venues.kraken.endpoints import ENDPOINTS
-from signer.venues.kraken.vocabulary import WORDS
 
 GONE = "EOrder:Unknown order"
 _TOO_FAST = ("EOrder:Rate limit exceeded", "EOrder:Domain rate limit exceeded")
@@ -56,15 +55,8 @@ def answered(ended: Ended) -> Response:
     return answer_with({"count": ended.count, **({"pending": True} if ended.pending else {})})
 
 
-def open_call(ref: OrderRef | None) -> Call:
-    """Return the read that lists the account's open orders of that name, or all."""
-    if ref is None:
-        return _call("OpenOrders", {}, ())
-    return _call("OpenOrders", {WORDS.refs[ref.kind]: int(ref.value) if ref.kind == "client-tag" else ref.value}, ())
-
-
 def read_open(answer: WireAnswer) -> frozenset[str] | None:
-    """Read the txids of all open orders in the answer to `open_call`; None if they are not there."""
+    """Read the txids of all open orders in an answer of OpenOrders; None if they are not there."""
     try:
         envelope = json.loads(answer.body)
         listed = None if envelope["error"] or answer.status != 200 else envelope["result"]["open"]

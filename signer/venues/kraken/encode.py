@@ -1,7 +1,10 @@
 """Write a call as Kraken reads it: its bytes, the message that signs them, and what the call costs.
 
-Nothing in the bytes is the client's own. The names of orders on the wire are those that were decided about. Each call
-adds to Kraken's counters (docs/kraken.md §4), and its answer may have so many bytes and no more.
+Nothing in the bytes is the client's own. The names of orders on the wire are those that were decided about. An order
+whose client gave a ``cl_ord_id`` gets a random UUID of ours there, and any other order a random ``userref``. So Kraken
+treats it as an order of the kind that the client asked for, and sees no name of a client's.
+
+Each call adds to Kraken's counters (docs/kraken.md §4), and its answer may have so many bytes and no more.
 """
 
 from __future__ import annotations
@@ -9,21 +12,21 @@ from __future__ import annotations
 import base64
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 from urllib.parse import quote_plus
+from uuid import UUID
 
 from signer import __version__
 from signer.errors import ConfigError, NotAllowed, RefusalKind
-from signer.model import Action, Call, Json, OrderRef, PlacedOrder, WireRequest
+from signer.model import Action, Call, Json, Order, OrderRef, PlacedOrder, WireRequest
 from signer.model.allowances import Allowance, Tier
 from signer.venues.kraken.decode import PRIVATE
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.values import BATCH_MOST, order_ref
-from signer.venues.kraken.wire_names import fields_on_the_wire
 
 USER_AGENT = ("User-Agent", f"signer/{__version__}")
 _FORM_HEADERS = (("Content-Type", "application/x-www-form-urlencoded"), USER_AGENT)
@@ -79,6 +82,69 @@ def _form(fields: Mapping[str, Json], inside: str = "") -> Iterator[str]:
 def _escaped_name(name: str) -> str:
     """Escape a name. Cached: the names are those of our own models."""
     return quote_plus(name)
+
+
+GIVEN = ("userref", "cl_ord_id")
+"""The fields in which a client names an order that it places, or filters a read."""
+
+_Bits: TypeAlias = Callable[[int], int]
+
+
+def with_own_names(call: Call, bits: _Bits, is_taken: Callable[[str], bool]) -> Call:
+    """Return ``call`` in which each order that it places has a new name of ours."""
+    made: set[str] = set()
+
+    def new(make: Callable[[_Bits], str]) -> str:
+        while (name := make(bits)) in made or is_taken(name):
+            pass
+        made.add(name)
+        return name
+
+    if call.change is not None:
+        return replace(call, change=replace(call.change, own=new(_userref))) if call.change.replaces else call
+    if not call.orders:
+        return call
+    orders = tuple(replace(order, own=new(_uuid if order.client_id else _userref)) for order in call.orders)
+    return replace(call, orders=orders)
+
+
+def fields_on_the_wire(call: Call) -> Mapping[str, Json]:
+    """Return the fields of ``call`` with our names of its orders in the place of the client's.
+
+    A read is sent without the client's filter by a name. Raises `NotAllowed` for an order without a name of ours.
+    """
+    if call.change is not None and call.change.replaces:
+        return {**_unnamed(call.fields), "userref": int(_own(call, call.change.own))}
+    if not call.orders:
+        return _unnamed(call.fields) if call.sought else call.fields
+    if "orders" not in call.fields:
+        return _named(call, call.fields, call.orders[0])
+    rows = zip(cast("list[dict[str, Json]]", call.fields["orders"]), call.orders, strict=True)
+    return {**call.fields, "orders": [_named(call, row, order) for row, order in rows]}
+
+
+def _named(call: Call, fields: Mapping[str, Json], order: Order) -> dict[str, Json]:
+    own = _own(call, order.own)
+    return _unnamed(fields) | ({"cl_ord_id": own} if order.client_id else {"userref": int(own)})
+
+
+def _own(call: Call, name: str | None) -> str:
+    if name is None:
+        raise NotAllowed(RefusalKind.NOT_PERMITTED, f"{call.endpoint} has an order without a name of ours")
+    return name
+
+
+def _unnamed(fields: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in fields.items() if name not in GIVEN}
+
+
+def _userref(bits: _Bits) -> str:
+    """Return a positive number of 31 bits: zero means none, and userrefs are signed."""
+    return str(bits(31) or 1)
+
+
+def _uuid(bits: _Bits) -> str:
+    return str(UUID(int=bits(128), version=4))
 
 
 SMALL: Final = 64 * 1024

@@ -141,7 +141,9 @@ _SELECTING = frozenset({
 """They could choose whose data an answer tells. Where Kraken documents one, the endpoint's own model has it."""
 _CHANGING = frozenset({"new", "validate", "timeout", "cancel", "delete"})
 """They could make a change of a read, as ``new=true`` makes an address of DepositAddresses."""
-_KEPT_BACK = _SECRETS | _SELECTING | _CHANGING
+_NAMING = frozenset({"userref", "clordid"})
+"""A client's name of an order, which no answer to such a read is narrowed by."""
+_KEPT_BACK = _SECRETS | _SELECTING | _CHANGING | _NAMING
 
 _WITHOUT_PRICE = frozenset({"market", "settle-position"})
 

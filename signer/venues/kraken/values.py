@@ -36,6 +36,8 @@ _BOOLEANS: Mapping[str, bool] = {
     **dict.fromkeys(("false", "False", "FALSE", "0"), False),
 }
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_DIGITS = re.compile(r"-?[0-9]{1,19}")
+"""A userref in any spelling: ``7`` and ``007`` are one."""
 _TXID = re.compile(r"[A-Z0-9]{1,12}(?:-[A-Z0-9]{1,12}){0,2}")
 _CL_ORD_ID = re.compile(
     r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}|[!-~](?:[ -~]{0,16}[!-~])?"
@@ -150,7 +152,7 @@ def dry_run(name: str, value: Json) -> Json:
 
 def userref(name: str, value: Json) -> Json:
     """Read a signed 32-bit number of the client's. Zero is what Kraken shows for none, and is left out."""
-    if isinstance(value, str) and _INTEGER.fullmatch(value) and -(2**31) <= int(value) < 2**31:
+    if isinstance(value, str) and _DIGITS.fullmatch(value) and -(2**31) <= int(value) < 2**31:
         return int(value) or None
     raise must(name, "a signed 32-bit number", value)
 
@@ -237,8 +239,8 @@ def title(name: str, value: Json) -> Json:
 def order_ref(name: str, value: Json) -> OrderRef:
     """Read an order named by txid, or by a userref, which names every order that has it (docs/kraken.md §1c)."""
     if isinstance(value, str):
-        if _INTEGER.fullmatch(value) and int(value) != 0 and -(2**31) <= int(value) < 2**31:
-            return OrderRef("client-tag", value)
+        if _DIGITS.fullmatch(value) and int(value) != 0 and -(2**31) <= int(value) < 2**31:
+            return OrderRef("client-tag", str(int(value)))
         # A number out of range is neither: as a txid it would be looked for and never found in our book.
         if _TXID.fullmatch(value) and not value.isdigit():
             return OrderRef("venue-id", value)

@@ -19,6 +19,7 @@ from signer.model import (
     Intent,
     Json,
     KeyInfo,
+    NamesOf,
     Order,
     OrderRef,
     PlacedOrder,
@@ -42,9 +43,9 @@ from signer.venues.kraken import (
     key_info,
     lookups,
     orders,
+    own_names,
     public,
     results,
-    wire_names,
 )
 from signer.venues.kraken.answers import unknown_method, unknown_pair
 from signer.venues.kraken.decode import KEY_HEADER, PRIVATE, SIGN_HEADER, claimed_proof, decode, form_request
@@ -161,10 +162,6 @@ class Kraken(Venue):
     @override
     def cancel_answer(self, ended: Ended) -> Response:
         return cancels.answered(ended)
-
-    @override
-    def open_call(self, ref: OrderRef | None) -> Call:
-        return cancels.open_call(ref)
 
     @override
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
@@ -287,7 +284,12 @@ class Kraken(Venue):
 
     @override
     def with_own_names(self, call: Call, bits: Callable[[int], int], is_taken: Callable[[str], bool]) -> Call:
-        return wire_names.with_own_names(call, bits, is_taken)
+        return encode.with_own_names(call, bits, is_taken)
+
+    @override
+    def restored(self, call: Call, body: bytes, names: NamesOf) -> bytes:
+        named = call.sought or any(word in body for word in own_names.WORDS)
+        return own_names.restored(call, body, names) if named else body
 
 
 def _plain(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> Call:
@@ -310,6 +312,7 @@ def _plain(endpoint: Endpoint, fields: Mapping[str, Json], pairs: PairTable) -> 
         endpoint.needs,
         local=endpoint.local,
         sees_account=endpoint.sees == "account" or "account_id" in given,
+        sought=own_names.sought_by(endpoint.name, given),
         dropped=dropped,
     )
 

@@ -25,6 +25,7 @@ from signer.model import (
     Halt,
     Intent,
     Json,
+    NamesOf,
     Order,
     OrderRef,
     Outcome,
@@ -155,6 +156,10 @@ class FakeVenue:
         """Leave the call as it is."""
         return call
 
+    def restored(self, call: Call, body: bytes, names: NamesOf) -> bytes:
+        """Leave the answer as it is."""
+        return body
+
     def order_costs(self, call: Call, targets: Sequence[PlacedOrder], now_us: int) -> Mapping[str, float]:
         """Count nothing."""
         return {}
@@ -222,6 +227,10 @@ class FakeJournal(BookQuestions):
     async def record(self, entry: Mapping[str, Json], *, urgent: bool = False) -> None:
         """Write down the kind of a durable record."""
         self._fakes.step(f"record {'urgent ' * urgent}{entry['kind']}")
+
+    def has_own_name(self, account: str, name: str) -> bool:
+        """Return that no order has the name."""
+        return False
 
     def note(self, entry: Mapping[str, Json]) -> None:
         """Note a record in the background."""

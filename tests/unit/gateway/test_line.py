@@ -301,13 +301,14 @@ def test_two_changes_of_one_order_go_one_after_the_other() -> None:
     assert "begin" not in fakes.done
 
 
-def test_a_name_that_another_client_s_order_on_its_way_bears_is_not_taken() -> None:
-    """A cancel by that name could mean either order."""
+@pytest.mark.parametrize(("name", "denied"), [("bot", True), ("other", False)])
+def test_a_client_s_id_is_taken_while_its_order_is_on_its_way(name: str, denied: bool) -> None:
+    """Two orders of one client may not have it at once, and another client's may."""
     fakes = made(add(order(client_id="mine")), result=UNCLEAR)
     answered(fakes)
-    fakes.client = replace(fakes.client, info=replace(fakes.client.info, name="other"))
+    fakes.client = replace(fakes.client, info=replace(fakes.client.info, name=name))
     fakes.gateway.snapshot, fakes.known, fakes.done = fakes.snapshot(), (), []
-    assert "choose another" in answered(fakes)
+    assert ("choose another" in answered(fakes)) is denied
 
 
 def test_an_account_that_was_removed_meanwhile_is_not_used() -> None:

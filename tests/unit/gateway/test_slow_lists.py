@@ -43,7 +43,7 @@ def test_a_read_that_is_on_its_way_keeps_its_turn(sent: bool) -> None:
     async def cancel() -> None:
         account, order = SlowAccount(sends=sent), placed()
         journal = SimpleNamespace(open_orders=lambda *_: [order], now_us=lambda: 0)
-        venue = SimpleNamespace(open_call=lambda _: None)
+        venue = SimpleNamespace(open_orders=lambda: None)
         aiming = Aiming(cast("Journal", journal), cast("LookUps", None), VirtualClock())
         begun = asyncio.get_running_loop().time()
         assert await aiming.open_orders(cast("Account", account), cast("Venue", venue), "bot", every) == [order]

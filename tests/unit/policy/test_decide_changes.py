@@ -78,14 +78,20 @@ def test_a_change_is_reckoned_from_the_clients_own_order() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_a_cl_ord_id_of_another_clients_order_is_not_taken(rows: int) -> None:
-    """Another client's cl_ord_id is not taken, in a batch as alone; a client's own duplicate is left to the
-    exchange."""
+def test_a_cl_ord_id_is_of_one_open_order_of_a_client(rows: int) -> None:
+    """It is free once that order is closed, and two clients may use the same."""
     ref = OrderRef("client-id", "x-1")
     call = add(*[order() for _ in range(rows - 1)], order(client_id="x-1"))
-    theirs = decide(policy(), "bot", call, facts({ref: (placed(by="other"),)}))
-    assert denied_by(theirs) == ["cl-ord-id"]
-    assert decide(policy(), "bot", call, facts({ref: (placed(),)})).allowed
+    assert denied_by(decide(policy(), "bot", call, facts({ref: (placed(),)}))) == ["cl-ord-id"]
+    assert decide(policy(), "bot", call, facts({ref: (replace(placed(), closed=True),)})).allowed
+    assert decide(policy(), "bot", call, facts({ref: (placed(by="other"),)})).allowed
+
+
+def test_a_cl_ord_id_is_of_one_order_of_a_batch() -> None:
+    """With dashes and without them, a UUID is one name."""
+    name = "9e2f1f0e-1a2b-4c3d-8e4f-0123456789ab"
+    call = add(order(client_id=name), order(client_id=name.replace("-", "")))
+    assert denied_by(decide(policy(), "bot", call, facts({}))) == ["cl-ord-id"]
 
 
 def test_an_edit_is_checked_and_charged_in_full() -> None:

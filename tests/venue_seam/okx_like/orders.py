@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -11,6 +13,7 @@ from signer.model import (
     Action,
     Call,
     Json,
+    NamesOf,
     Order,
     OrderRef,
     Outcome,
@@ -49,9 +52,18 @@ def place(endpoint: str, fields: Mapping[str, Json]) -> Call:
 
 
 def with_own_names(call: Call, bits: Callable[[int], int]) -> Call:
-    """Return the call in which each order without a client's name has one of ours."""
-    orders = (one if one.client_id else replace(one, own=f"s{bits(96):024x}") for one in call.orders)
-    return replace(call, orders=tuple(orders))
+    """Return the call in which each order has a name of ours."""
+    return replace(call, orders=tuple(replace(one, own=f"s{bits(96):024x}") for one in call.orders))
+
+
+def restored(body: bytes, names: NamesOf) -> bytes:
+    """Return an answer with the client's names."""
+
+    def given(found: re.Match[bytes]) -> bytes:
+        known = names(found[1].decode(), "")
+        return found[0] if known is None else b'"clOrdId":%b' % json.dumps(known.id or "").encode()
+
+    return re.sub(rb'"clOrdId":\s*"([^"]+)"', given, body)
 
 
 def fields_on_the_wire(call: Call) -> Mapping[str, Json]:

@@ -21,6 +21,7 @@ from signer.model import (
     Intent,
     Json,
     KeyInfo,
+    NamesOf,
     Order,
     OrderRef,
     Pair,
@@ -203,10 +204,6 @@ class OkxLike(Venue):
         return _answer(200, "0", "", rows)
 
     @override
-    def open_call(self, ref: OrderRef | None) -> Call:
-        return self.open_orders()
-
-    @override
     def read_open(self, answer: WireAnswer) -> frozenset[str] | None:
         listing = orders.read_orders(answer)
         return None if listing is None else frozenset(listing.sightings)
@@ -344,6 +341,10 @@ class OkxLike(Venue):
     @override
     def with_own_names(self, call: Call, bits: Callable[[int], int], is_taken: Callable[[str], bool]) -> Call:
         return orders.with_own_names(call, bits)
+
+    @override
+    def restored(self, call: Call, body: bytes, names: NamesOf) -> bytes:
+        return orders.restored(body, names)
 
 
 def _code(refused: Refused) -> tuple[int, str]:

@@ -65,3 +65,8 @@ def numbered(start: int = 1) -> Callable[[int], int]:
     """Random bits of which names 1, 2, 3 … are made."""
     numbers = iter(range(start, 99))
     return lambda _: next(numbers)
+
+
+def named(call: Call, is_taken: Callable[[str], bool] = lambda _: False) -> Call:
+    """The call with names 1, 2, 3 … of ours."""
+    return KRAKEN.with_own_names(call, numbered(), is_taken)

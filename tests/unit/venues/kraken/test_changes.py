@@ -115,11 +115,18 @@ def test_a_cancel_by_a_json_number_is_by_userref() -> None:
     assert as_json("CancelOrder", {"txid": 42}).targets == (OrderRef("client-tag", "42"),)
 
 
+@pytest.mark.parametrize("spelled", ["7", "007", "0000000000000000007"])
+def test_a_userref_is_a_number_however_it_is_spelled(spelled: str) -> None:
+    """Zeros before it make no other name."""
+    assert form("CancelOrder", {"txid": spelled}).targets == (OrderRef("client-tag", "7"),)
+    assert form("OpenOrders", {"userref": spelled}).sought == (OrderRef("client-tag", "7"),)
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"txid": TXID, "cl_ord_id": "x"}, {"txid": f"{TXID},"}, {"txid": ",".join(["A"] * 51)},
      {"txid": "99999999999"}, {"txid": "2147483648"}, {"txid": "-2147483649"},
-     {"txid": "007"}, {"txid": "0"}, {"txid": "*"}, {"txid": TXID, "pair": "XBTUSD"}],
+     {"txid": "+7"}, {"txid": "000"}, {"txid": "*"}, {"txid": TXID, "pair": "XBTUSD"}],
 )  # fmt: skip
 def test_a_cancel_that_names_no_order_clearly_is_refused(fields: dict[str, str]) -> None:
     """A cancel that names nothing, one thing twice, or one of two things is refused."""

@@ -14,13 +14,13 @@ from signer.errors import NotAllowed
 from signer.model import Action, Call, Json, OrderRef
 from signer.secret import Secret
 from tests.harness.vectors import VECTORS, message_of
-from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form, parse
+from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form, named, parse
 
 
 def test_the_published_vector_is_signed_as_published() -> None:
     """Our message is the documented one, over our own body."""
     vector = VECTORS["valid"][0]
-    request, message = KRAKEN.encode(parse("AddOrder", vector["body"]), int(vector["nonce"]), "KEY")
+    request, message = KRAKEN.encode(named(parse("AddOrder", vector["body"])), int(vector["nonce"]), "KEY")
     assert message == message_of({**vector, "body": request.body.decode()})
 
 
@@ -36,10 +36,10 @@ def test_the_published_balance_vector_comes_out_byte_for_byte() -> None:
 def test_a_flat_call_is_a_form_with_the_nonce_first() -> None:
     """Signs are escaped, names of nested fields too, booleans are in small letters."""
     fields = {**LIMIT, "price": "+5%", "validate": "True", "close[ordertype]": "limit", "close[price]": "#2%"}
-    request, _ = KRAKEN.encode(form("AddOrder", fields), 7, "KEY")
+    request, _ = KRAKEN.encode(named(form("AddOrder", fields)), 7, "KEY")
     assert request.body == (
         b"nonce=7&pair=XXBTZUSD&validate=true&ordertype=limit&type=buy&volume=1.25&price=%2B5%25"
-        b"&close%5Bordertype%5D=limit&close%5Bprice%5D=%232%25"
+        b"&close%5Bordertype%5D=limit&close%5Bprice%5D=%232%25&userref=1"
     )
     assert (request.method, request.target) == ("POST", "/0/private/AddOrder")
     assert request.headers == (
@@ -118,13 +118,13 @@ def test_what_names_other_orders_than_were_decided_has_no_bytes(
 
 @pytest.mark.parametrize("client", [OWN, USERREF, CL_ORD_ID])
 def test_a_change_is_named_by_the_txid_of_the_decision(client: OrderRef) -> None:
-    """Whatever name the client gave; a new userref of an edit is no name."""
+    """Whatever name the client gave; the new userref of an edit is ours."""
     edit = form(
         "EditOrder",
         {"pair": "XBTUSD", "txid": OWN.value if client is CL_ORD_ID else client.value, "price": "5", "userref": "9"},
     )
-    body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_id(edit, OTHER.value), 7, "KEY")[0].body.decode())
-    assert (body["txid"], body["userref"]) == ([OTHER.value], ["9"])
+    body = parse_qs(KRAKEN.encode(named(KRAKEN.changed_by_id(edit, OTHER.value)), 7, "KEY")[0].body.decode())
+    assert (body["txid"], body["userref"]) == ([OTHER.value], ["1"])
     by = {"cl_ord_id": client.value} if client is CL_ORD_ID else {"txid": OWN.value}
     amend = form("AmendOrder", {**by, "limit_price": "5"})
     body = parse_qs(KRAKEN.encode(KRAKEN.changed_by_id(amend, OTHER.value), 7, "KEY")[0].body.decode())

@@ -9,7 +9,7 @@ import pytest
 from signer.errors import Refused
 from signer.venues.kraken.endpoints import ENDPOINTS
 from signer.venues.kraken.models import MOST_EXTRAS
-from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form, says
+from tests.unit.venues.kraken.asking import KRAKEN, LIMIT, as_json, form, named, says
 
 ROW = {name: value for name, value in LIMIT.items() if name != "pair"}
 TXID = "OQCLML-BW3P3-BUCMWZ"
@@ -21,14 +21,14 @@ def test_the_trading_agreement_is_sent_on(endpoint: str) -> None:
     fields: dict[str, Any] = LIMIT if endpoint == "AddOrder" else {"pair": "XBTUSD", "orders": [ROW, ROW]}
     call = as_json(endpoint, {**fields, "trading_agreement": "agree"})
     assert call.fields["trading_agreement"] == "agree"
-    assert b"trading_agreement" in KRAKEN.encode(call, 5, "KEY")[0].body
+    assert b"trading_agreement" in KRAKEN.encode(named(call), 5, "KEY")[0].body
     assert call.dropped == ()
 
 
 def test_a_row_may_have_the_trading_agreement() -> None:
     """ccxt puts what the caller adds to an order into the order's own row."""
     call = as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": [ROW, {**ROW, "trading_agreement": "agree"}]})
-    assert b'"trading_agreement":"agree"' in KRAKEN.encode(call, 5, "KEY")[0].body
+    assert b'"trading_agreement":"agree"' in KRAKEN.encode(named(call), 5, "KEY")[0].body
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_the_rows_of_a_batch_lose_the_same() -> None:
     call = as_json("AddOrderBatch", {"pair": "XBTUSD", "orders": rows})
     assert call.dropped == ("orders[0][broker]", "orders[1][price]")
     assert [order.price for order in call.orders][1] is None
-    assert b"broker" not in KRAKEN.encode(call, 5, "KEY")[0].body
-    assert b'"9"' not in KRAKEN.encode(call, 5, "KEY")[0].body
+    assert b"broker" not in KRAKEN.encode(named(call), 5, "KEY")[0].body
+    assert b'"9"' not in KRAKEN.encode(named(call), 5, "KEY")[0].body
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_plain_unknown_parameter_of_a_read_is_sent_on(name: str, value: str) -
     call = form("OpenOrders", {name: value, "trades": "true"})
     assert call.fields == {"trades": True, name: value}
     assert list(call.fields) == ["trades", name]
-    wire, _ = KRAKEN.encode(call, 5, "KEY")
+    wire, _ = KRAKEN.encode(named(call), 5, "KEY")
     assert wire.body.startswith(b"nonce=5&trades=true&" + name.encode())
 
 
