@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -24,8 +24,9 @@ _TAGS: Final = _EDITED | {"userref"}
 _NAMES: Final = _TAGS | {"cl_ord_id"}
 WORDS: Final = (b"userref", b"cl_ord_id", b'"E')
 """One of these is in every answer that may have a name of an order: a field for one, or an error that quotes one."""
-_NAME = re.compile(rb'(?<!\\)"(userref|newuserref|olduserref|cl_ord_id)"\s*:\s*("(?:[^"\\]|\\.)*"|[^\s,}\]{\[]+)')
-"""A name and its value. Inside a JSON text each quotation mark has a backslash before it, so no text matches."""
+_NAME = re.compile(rb'"(?<!\\")(userref|newuserref|olduserref|cl_ord_id)"\s*:\s*("(?:[^"\\]|\\.)*"|[^\s,}\]{\[]+)')
+"""A name and its value. Inside a JSON text each quotation mark has a backslash before it, so no text matches. The look
+behind stands after the mark, because a pattern that begins with a plain character is searched three times as fast."""
 _ERRORS = re.compile(rb'(?<!\\)"error"\s*:\s*(\[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\]|"(?:[^"\\]|\\.)*")')
 _KEY = re.compile(r'\s*"([^"\\]*)"\s*:\s*')
 _NEXT = re.compile(r"\s*([,}])")
@@ -128,7 +129,8 @@ def _is_sought(call: Call, row: _Row, names: NamesOf) -> bool:
 
 
 def _with_names(body: bytes, names: NamesOf) -> bytes:
-    seen, found = list(_seen(json.loads(body), "")), list(_NAME.finditer(body))
+    seen, found = list[_Seen](), list(_NAME.finditer(body))
+    _note_names(json.loads(body), "", seen)
     if [one.field.encode() for one in seen] != [one[1] for one in found]:
         raise ValueError("a name is where it is not looked for")
     parts, at = list[bytes](), 0
@@ -140,17 +142,22 @@ def _with_names(body: bytes, names: NamesOf) -> bytes:
     return b"".join((*parts, body[at:]))
 
 
-def _seen(shown: object, venue_id: str) -> Iterator[_Seen]:
-    """Yield the names in an answer, in their order. The keys of rows are txids, and only these have a dash."""
-    if isinstance(shown, list):
-        for item in shown:
-            yield from _seen(item, venue_id)
-    elif isinstance(shown, dict):
+def _note_names(shown: object, venue_id: str, seen: list[_Seen]) -> None:
+    """Add the names in an answer to ``seen``, in their order. The keys of rows are txids, and only these have a dash.
+
+    Raises `ValueError` for a name that the venue does not write so, since it could be one of ours in another spelling.
+    """
+    if isinstance(shown, dict):
         for key, item in shown.items():
-            if isinstance(item, dict | list):
-                yield from _seen(item, key if "-" in key else venue_id)
-            elif key in _NAMES:
-                yield _Seen(venue_id, key, item)
+            if key in _NAMES:
+                if isinstance(item, dict | list | float | bool) or (isinstance(item, int) and key not in _TAGS):
+                    raise ValueError("a name is neither a whole number nor text")
+                seen.append(_Seen(venue_id, key, item))
+            elif isinstance(item, dict | list):
+                _note_names(item, key if "-" in key else venue_id, seen)
+    elif isinstance(shown, list):
+        for item in shown:
+            _note_names(item, venue_id, seen)
 
 
 def _value(one: _Seen, names: NamesOf) -> bytes | None:
