@@ -27,6 +27,7 @@ from tests.unit.venues.kraken.asking import (
     NONCE,
     as_json,
     form,
+    named,
     parse,
     refused,
     request,
@@ -101,8 +102,8 @@ def test_encodings_between_what_is_parsed_and_what_is_signed_do_not_matter() -> 
     plain = f"nonce={NONCE}&pair=XBTUSD&type=buy&ordertype=limit&price=1&volume=1"
     odd = f"&volume=%31&nonce={NONCE}&pa%69r=%58BTUSD&type=b%75y&ordertype=limit&price=1"
     assert parse("AddOrder", plain) == parse("AddOrder", odd)
-    wire, _ = KRAKEN.encode(parse("AddOrder", odd), 5, "KEY")
-    assert wire.body == b"nonce=5&pair=XXBTZUSD&ordertype=limit&type=buy&volume=1&price=1"
+    wire, _ = KRAKEN.encode(named(parse("AddOrder", odd)), 5, "KEY")
+    assert wire.body == b"nonce=5&pair=XXBTZUSD&ordertype=limit&type=buy&volume=1&price=1&userref=1"
 
 
 def test_a_plus_sign_is_a_space_unless_it_is_escaped() -> None:
@@ -216,7 +217,8 @@ def test_only_a_literal_true_is_a_dry_run(text: str) -> None:
 def test_a_dry_run_is_forwarded_as_one() -> None:
     """What spent nothing here must place nothing there."""
     for text in ("true", "True", "TRUE", "1"):
-        assert b"&validate=true&" in KRAKEN.encode(form("AddOrder", {**LIMIT, "validate": text}), 5, "KEY")[0].body
+        wire, _ = KRAKEN.encode(named(form("AddOrder", {**LIMIT, "validate": text})), 5, "KEY")
+        assert b"&validate=true&" in wire.body
 
 
 def test_raising_an_order_is_told() -> None:
