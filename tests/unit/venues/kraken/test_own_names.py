@@ -116,7 +116,7 @@ def test_a_read_by_a_name_has_the_rows_of_that_name(endpoint: str, fields: dict[
 
 @pytest.mark.parametrize(("count", "shown"), [(2, 1), (70, 70)])
 def test_a_page_that_is_whole_counts_its_rows(count: int, shown: int) -> None:
-    """Of a longer list the count is Kraken's, by which a client pages."""
+    """A longer list keeps Kraken's count, because a client pages by it."""
     body = f'{{"error":[],"result":{{"closed":{{"O-A":{{"userref":11}},"O-B":{{"userref":12}}}},"count":{count}}}}}'
     result = json.loads(restored(body, form("ClosedOrders", {"userref": "7"})))["result"]
     assert result == {"closed": {"O-A": {"userref": 7}}, "count": shown}
